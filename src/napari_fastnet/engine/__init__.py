@@ -1,0 +1,1 @@
+"""The work itself: joins io, nn and core; no Qt."""

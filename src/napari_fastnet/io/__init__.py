@@ -1,0 +1,1 @@
+"""The disk: the only package that opens files; no torch, no Qt."""

@@ -1,0 +1,1 @@
+"""The network in torch: no slides, no Qt."""
