@@ -1,0 +1,40 @@
+# `make demo` and `make test` set up everything they need; see CONTRIBUTING.md.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: install demo test lint docs clean
+
+# The Python that makes the environment: `make test PYTHON=python3.12`.
+PYTHON ?= python3
+# Of torch builds of one version, pip prefers the CPU build wherever its own settings
+# let it find one. Any requirement will do: `make test TORCH=torch`.
+TORCH ?= torch==2.13.0
+
+BIN := .venv/bin
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml scripts/install.sh scripts/system_packages.sh
+	@bash scripts/install.sh "$(PYTHON)" "$(TORCH)"
+	@touch $@
+
+demo: install
+	@$(BIN)/napari-fastnet demo
+
+test: install
+	@bash scripts/test.sh $(ARGS)
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	find src -name '*.py' -print0 | xargs -0 $(BIN)/numpydoc lint
+
+docs: install
+	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv build demo dist site .coverage .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs pytest; what is given goes on to it. Called by `make test`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# A run neither reads nor changes the user's napari settings.
+settings=$(mktemp -d)
+trap 'rm -rf "$settings"' EXIT
+export NAPARI_CONFIG="$settings/settings.yaml"
+
+display=()
+if [ -d tests/plugin ] && [ "$(uname)" = Linux ]; then
+    # a window that nobody sees: "offscreen" has no OpenGL, so napari needs Xvfb
+    bash scripts/system_packages.sh xvfb xauth libgl1 libegl1 libdbus-1-3 \
+        libfontconfig1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 \
+        libxcb-keysyms1 libxcb-shape0 || true
+    if command -v xvfb-run >/dev/null; then
+        export QT_QPA_PLATFORM=xcb
+        display=(xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX")
+    fi
+fi
+"${display[@]}" .venv/bin/python -m pytest "$@"
