@@ -19,4 +19,4 @@ if [ -d tests/plugin ] && [ "$(uname)" = Linux ]; then
         display=(xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX")
     fi
 fi
-"${display[@]}" .venv/bin/python -m pytest "$@"
+${display[@]+"${display[@]}"} .venv/bin/python -m pytest "$@"

@@ -1,0 +1,80 @@
+"""The command ``napari-fastnet``: its parts, its errors and its exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from napari_fastnet import __version__
+from napari_fastnet.cli.doctor import doctor
+from napari_fastnet.cli.info import info
+from napari_fastnet.cli.models import models
+from napari_fastnet.errors import FastNetError
+
+DONE = 0
+INPUT_AT_FAULT = 1
+WRONG_USAGE = 2  # typer's own
+INTERRUPTED = 130
+
+# Plain text instead of rich's boxes: the same on a terminal, in a pipe and in a log.
+app = typer.Typer(
+    name="napari-fastnet",
+    help="Find tumours in whole-slide images. Research use only, not for diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(info)
+app.command()(models)
+app.command()(doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"napari-fastnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the version and stop.",
+        ),
+    ] = False,
+) -> None:
+    """Hold what may stand in front of a command; its help text is the app's."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Words after the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 done, 1 the input is at fault (one line on stderr says what, why and the
+        mend), 2 wrong usage, 130 interrupted.
+    """
+    try:
+        app(args=argv, prog_name="napari-fastnet")
+    except FastNetError as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return INPUT_AT_FAULT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else DONE
+    return DONE
