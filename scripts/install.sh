@@ -19,13 +19,16 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     bash scripts/system_packages.sh "python$version-venv"
 fi
 
-pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
+# Twice quiet: errors are shown, remarks about the machine's own pip settings are not.
+pip_install() { .venv/bin/python -m pip install --quiet --quiet "$@"; }
 
-echo "setting up .venv (a few minutes the first time)"
+echo "setting up .venv; a few minutes the first time"
 "$python" -m venv .venv
-pip install --quiet --upgrade "pip>=25.1" # the first that knows dependency groups
-if ! pip install --quiet "$torch"; then
+pip_install --upgrade "pip>=25.1" # the first that knows dependency groups
+echo "  torch"
+if ! pip_install "$torch"; then
     echo "no $torch for this Python; taking the newest torch" >&2
-    pip install --quiet torch
+    pip_install torch
 fi
-pip install --quiet --editable ".[openslide,train]" --group test --group lint
+echo "  napari-fastnet and what it needs"
+pip_install --editable ".[openslide,train]" --group test --group lint

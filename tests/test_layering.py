@@ -1,0 +1,62 @@
+"""What must not be loaded, and where: the contracts, and a look at fresh processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "dask", "matplotlib", "napari", "numpy", "onnxruntime", "qtpy", "rich", "scipy",
+    "skimage", "tiffslide", "torch", "zarr",
+}  # fmt: skip
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the top-level modules that a fresh Python has after running code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert not loaded_by("import napari_fastnet") & HEAVY
+
+
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["info", "--help"], ["--version"], ["nonsense"]]
+)
+def test_help_loads_nothing_heavy(argv):
+    code = f"from napari_fastnet.cli.app import main; main({argv!r})"
+    assert not loaded_by(code) & HEAVY
+
+
+def test_every_public_name_is_found_behind_the_door():
+    import napari_fastnet
+
+    for name in napari_fastnet.__all__:
+        assert getattr(napari_fastnet, name) is not None
+    assert set(napari_fastnet.__all__) <= set(dir(napari_fastnet))
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error():
+    import napari_fastnet
+
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = napari_fastnet.nonsense
+
+
+def test_layers_hold():
+    linter = pytest.importorskip("importlinter.cli")
+    code = linter.lint_imports(
+        config_filename=str(Path(__file__).parents[1] / "pyproject.toml"),
+        no_logo=True,
+        cache_dir=None,
+    )
+    assert code == linter.EXIT_STATUS_SUCCESS
