@@ -12,6 +12,7 @@ from napari_fastnet import __version__
 from napari_fastnet.cli.doctor import doctor
 from napari_fastnet.cli.info import info
 from napari_fastnet.cli.models import models
+from napari_fastnet.cli.tissue import tissue
 from napari_fastnet.errors import FastNetError
 
 DONE = 0
@@ -28,9 +29,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command()(info)
-app.command()(models)
-app.command()(doctor)
+for command in (info, tissue, models, doctor):
+    app.command()(command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from napari_fastnet.cli.output import AsJson, print_json
+from napari_fastnet.cli.options import AsJson
+from napari_fastnet.cli.output import print_json
 from napari_fastnet.errors import DependencyError
 
 

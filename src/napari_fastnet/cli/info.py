@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from napari_fastnet.cli.output import AsJson, print_columns, print_json
+from napari_fastnet.cli.options import AsJson, SlideMpp, SlidePath
+from napari_fastnet.cli.output import print_columns, print_json
 
 if TYPE_CHECKING:
     from napari_fastnet.io.slide import Slide
-
-#: The slide argument of every command that reads one.
-SlidePath = Annotated[
-    Path,
-    typer.Argument(
-        metavar="SLIDE", help="SVS, OME-TIFF, NDPI, SCN, BIF or tiled TIFF."
-    ),
-]
-#: The ``--mpp`` option of every command that reads a slide.
-SlideMpp = Annotated[
-    float | None,
-    typer.Option(
-        "--mpp",
-        metavar="UM_PER_PX",
-        help="µm per level-0 px, where the file does not say or is wrong.",
-    ),
-]
 
 
 def info(slide: SlidePath, mpp: SlideMpp = None, as_json: AsJson = False) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.cli.output import AsJson, print_columns, print_json
+from napari_fastnet.cli.options import AsJson
+from napari_fastnet.cli.output import print_columns, print_json
 
 if TYPE_CHECKING:
     from napari_fastnet.io.bundle import ModelBundle

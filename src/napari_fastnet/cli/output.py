@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
-
-import typer
-
-#: The ``--json`` option of every command that has one.
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+from typing import Any
 
 
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Print plain data as JSON; what is undefined must be None already."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print data as JSON: paths as text, arrays as lists, NaN as null."""
+    import json
+
+    from napari_fastnet.io.record import plain
+
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:

@@ -1,0 +1,73 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+SlidePath = Annotated[
+    Path,
+    typer.Argument(metavar="SLIDE", help="SVS, OME-TIFF, NDPI, SCN or tiled TIFF."),
+]
+SlideMpp = Annotated[
+    float | None,
+    typer.Option(
+        "--mpp",
+        metavar="UM_PER_PX",
+        help="µm per level-0 px, where the file does not say or is wrong.",
+    ),
+]
+OutputFolder = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Results go to DIR/<name of the slide>/.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+
+# One for each field of core.tissue.TissueParameters; left out, the preset's value holds.
+Preset = Annotated[
+    Literal["default", "paper"],
+    typer.Option(help="Where the options below start: `paper` closes no gaps."),
+]
+Low = Annotated[
+    float | None, typer.Option(help="Threshold mask: lowest grey value [50].")
+]
+High = Annotated[
+    float | None, typer.Option(help="Threshold mask: highest grey value [240].")
+]
+Channels = Annotated[
+    Literal["all", "any"] | None,
+    typer.Option(help="RGB mask: channels that must be dark [all]."),
+]
+Red = Annotated[
+    float | None, typer.Option(help="RGB mask: dark up to this red [automatic].")
+]
+Green = Annotated[
+    float | None, typer.Option(help="RGB mask: dark up to this green [automatic].")
+]
+Blue = Annotated[
+    float | None, typer.Option(help="RGB mask: dark up to this blue [automatic].")
+]
+Saturation = Annotated[
+    float | None,
+    typer.Option(help="HSV mask: tissue above this, 0..255 [automatic]."),
+]
+GlassMargin = Annotated[
+    float | None,
+    typer.Option(help="Grey values automatic thresholds stay off the glass [12]."),
+]
+ClosingUm = Annotated[
+    float | None, typer.Option(help="Gaps up to twice this are closed, µm [48].")
+]
+MinimumObjectUm2 = Annotated[
+    float | None, typer.Option(help="Smaller tissue is dropped, µm² [2000].")
+]
+MinimumHoleUm2 = Annotated[
+    float | None, typer.Option(help="Smaller holes are filled, µm² [100000].")
+]

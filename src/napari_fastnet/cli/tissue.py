@@ -1,0 +1,90 @@
+"""``napari-fastnet tissue SLIDE -o DIR``: the three masks and the region of interest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.cli.options import (
+    AsJson,
+    Blue,
+    Channels,
+    ClosingUm,
+    GlassMargin,
+    Green,
+    High,
+    Low,
+    MinimumHoleUm2,
+    MinimumObjectUm2,
+    OutputFolder,
+    Preset,
+    Red,
+    Saturation,
+    SlideMpp,
+    SlidePath,
+)
+from napari_fastnet.cli.output import print_columns, print_json
+
+if TYPE_CHECKING:
+    from napari_fastnet.engine.tissue import TissueRun
+
+
+def tissue(
+    slide: SlidePath,
+    output: OutputFolder,
+    mpp: SlideMpp = None,
+    preset: Preset = "default",
+    low: Low = None,
+    high: High = None,
+    channels: Channels = None,
+    red: Red = None,
+    green: Green = None,
+    blue: Blue = None,
+    saturation: Saturation = None,
+    glass_margin: GlassMargin = None,
+    closing_um: ClosingUm = None,
+    minimum_object_um2: MinimumObjectUm2 = None,
+    minimum_hole_um2: MinimumHoleUm2 = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a slide's tissue masks."""
+    given: dict[str, Any] = {
+        "low": low,
+        "high": high,
+        "channels": channels,
+        "red": red,
+        "green": green,
+        "blue": blue,
+        "saturation": saturation,
+        "glass_margin": glass_margin,
+        "closing_um": closing_um,
+        "minimum_object_um2": minimum_object_um2,
+        "minimum_hole_um2": minimum_hole_um2,
+    }
+    from dataclasses import replace
+
+    from napari_fastnet.core.tissue import PRESETS
+    from napari_fastnet.engine.tissue import run_tissue
+    from napari_fastnet.io.slide import open_slide
+
+    wanted = {name: value for name, value in given.items() if value is not None}
+    parameters = replace(PRESETS[preset], **wanted)
+    with open_slide(slide, mpp=mpp) as opened:
+        run = run_tissue(opened, output / slide.stem, parameters)
+    if as_json:
+        print_json({**run.record.to_dict(), "files": run.files})
+    else:
+        _print_run(run)
+
+
+def _print_run(run: TissueRun) -> None:
+    found = run.tissue
+    share = f"{found.masks.fraction:.1%} of the slide, {found.area_mm2:.1f} mm²"
+    used = found.masks.thresholds.items()
+    rows = [
+        ("tissue", share if found.area_mm2 else "none"),
+        ("thresholds", ", ".join(f"{name} {value:.4g}" for name, value in used)),
+    ]
+    if found.damaged:
+        rows.append(("damaged", f"{found.damaged} tiles, taken as glass"))
+    rows += [("wrote" if path is run.files[0] else "", str(path)) for path in run.files]
+    print_columns(rows)

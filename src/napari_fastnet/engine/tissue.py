@@ -1,0 +1,206 @@
+"""The tissue of a whole slide: its masks at low resolution, and their files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.geometry import Box, Pair
+from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
+from napari_fastnet.io.export import write_mask_tiff
+from napari_fastnet.io.record import RunRecord, Seconds, SlideFacts, write_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastnet.io.slide import Slide
+
+#: Size of a mask pixel, µm: what the parameters' defaults were measured at.
+MASK_MPP = 8.0
+
+#: The masks, in the order of the paper.
+MASKS = ("rgb", "hsv", "threshold", "roi")
+
+
+@dataclass(frozen=True, slots=True)
+class SlideTissue:
+    """The masks of a whole slide and what they were made of.
+
+    Parameters
+    ----------
+    image : (height, width, 3) uint8 ndarray
+        The slide at about ``MASK_MPP``; it fills the slide exactly.
+    mpp : tuple of float
+        (y, x) size of a pixel of image and masks, µm.
+    masks : TissueMasks
+        Three masks and the region of interest, (height, width).
+    parameters : TissueParameters
+        What was asked for.
+    damaged : int
+        Tiles that could not be decoded.
+    """
+
+    image: NDArray[np.uint8]
+    mpp: Pair
+    masks: TissueMasks
+    parameters: TissueParameters
+    damaged: int
+
+    @property
+    def area_mm2(self) -> float:
+        """Area of the region of interest, mm²; 0 where there is no tissue."""
+        return float(self.masks.roi.sum()) * self.mpp[0] * self.mpp[1] / 1e6
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ``tissue`` section of a run record."""
+        return {
+            "fraction": self.masks.fraction,
+            "area_mm2": self.area_mm2,
+            "mpp": self.mpp,
+            "thresholds": self.masks.thresholds,
+            "parameters": asdict(self.parameters),
+            "damaged_tiles": self.damaged,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TissueRun:
+    """What `run_tissue` did: the masks, the record, and the files written."""
+
+    tissue: SlideTissue
+    record: RunRecord
+    files: tuple[Path, ...]
+
+
+def find_tissue(
+    slide: Slide, parameters: TissueParameters | None = None
+) -> SlideTissue:
+    """Compute the tissue masks of a slide.
+
+    Tiles that cannot be decoded are white, so no tissue.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its µm/px must be known.
+    parameters : TissueParameters, optional
+        Thresholds and how the region of interest is closed and cleaned.
+
+    Returns
+    -------
+    SlideTissue
+        Masks without a True where there is no tissue: that is a result.
+
+    Raises
+    ------
+    SpacingError
+        The slide's µm/px is unknown or absurd.
+    """
+    parameters = parameters or TissueParameters()
+    own = slide.require_mpp()
+    whole = Box.of_shape(slide.shape)
+    # a slide narrower than half a mask pixel still has one
+    wanted = (
+        min(MASK_MPP, whole.height * own[0]),
+        min(MASK_MPP, whole.width * own[1]),
+    )
+    image = slide.read(whole, wanted, damaged="white")
+    mpp = (
+        whole.height * own[0] / image.shape[0],
+        whole.width * own[1] / image.shape[1],
+    )
+    masks = compute_masks(image, mpp=mpp, parameters=parameters)
+    return SlideTissue(image, mpp, masks, parameters, len(slide.damaged))
+
+
+def slide_facts(slide: Slide) -> SlideFacts:
+    """Return what a run record says of a slide whose µm/px is known."""
+    height, width = slide.shape
+    return SlideFacts(
+        path=str(slide.path),
+        fingerprint=slide.fingerprint,
+        width=width,
+        height=height,
+        mpp=slide.require_mpp(),
+        mpp_source=slide.mpp_source,
+        vendor=slide.vendor,
+    )
+
+
+def write_masks(
+    folder: Path, tissue: SlideTissue, *, record: Mapping[str, Any]
+) -> list[Path]:
+    """Write ``tissue_{rgb,hsv,threshold,roi}.tif``.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing.
+    tissue : SlideTissue
+        The masks.
+    record : Mapping
+        The run record, which every file carries.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    paths = []
+    for name in MASKS:
+        path = folder / f"tissue_{name}.tif"
+        write_mask_tiff(path, getattr(tissue.masks, name), tissue.mpp, record=record)
+        paths.append(path)
+    return paths
+
+
+def run_tissue(
+    slide: Slide, folder: Path, parameters: TissueParameters | None = None
+) -> TissueRun:
+    """Compute the tissue masks of a slide and write them with their record.
+
+    The record goes to ``tissue.json``: a ``run.json`` beside it belongs to a detection
+    and stays as it is.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its µm/px must be known.
+    folder : Path
+        Made where it is missing.
+    parameters : TissueParameters, optional
+        Thresholds and how the region of interest is closed and cleaned.
+
+    Returns
+    -------
+    TissueRun
+        The masks, the record and the files.
+
+    Raises
+    ------
+    SpacingError
+        The slide's µm/px is unknown or absurd.
+    OutputError
+        A file cannot be written.
+    """
+    started = perf_counter()
+    tissue = find_tissue(slide, parameters)
+    seconds = perf_counter() - started
+    record = RunRecord(
+        slide=slide_facts(slide),
+        tissue=tissue.to_dict(),
+        seconds=Seconds(read=seconds, infer=0.0, total=seconds),
+    )
+    files = write_masks(folder, tissue, record=record.to_dict())
+    write_record(folder / "tissue.json", record)
+    return TissueRun(tissue, record, (*files, folder / "tissue.json"))
