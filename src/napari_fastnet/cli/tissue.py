@@ -78,7 +78,7 @@ def tissue(
 
 def _print_run(run: TissueRun) -> None:
     found = run.tissue
-    share = f"{found.masks.fraction:.1%} of the slide, {found.area_mm2:.1f} mm²"
+    share = f"{found.masks.fraction:.1%} of the slide, {found.area_mm2:.2f} mm²"
     used = found.masks.thresholds.items()
     rows = [
         ("tissue", share if found.area_mm2 else "none"),
