@@ -1,0 +1,59 @@
+"""The errors that users meet: each names the value, the rule and the mend."""
+
+from __future__ import annotations
+
+
+class FastNetError(Exception):
+    """Base of every error this package raises on purpose; one line of text."""
+
+
+class OptionError(FastNetError, ValueError):
+    """An option lies outside what is allowed."""
+
+
+class SlideNotFoundError(FastNetError, FileNotFoundError):
+    """There is no file at the slide's path."""
+
+
+class SlideFormatError(FastNetError, ValueError):
+    """The file is not a slide that can be read: another kind, truncated, corrupt."""
+
+
+class TileReadError(FastNetError, OSError):
+    """A part of an otherwise readable slide cannot be decoded."""
+
+
+class SpacingError(FastNetError, ValueError):
+    """The slide's µm/px is unknown or absurd, and is never guessed."""
+
+
+class BundleError(FastNetError, ValueError):
+    """A model bundle is missing, damaged or of another kind."""
+
+
+class MaskError(FastNetError, ValueError):
+    """A mask does not fit the slide it is meant for."""
+
+
+class AnnotationError(FastNetError, ValueError):
+    """An annotation file cannot be understood."""
+
+
+class DataError(FastNetError, ValueError):
+    """Training or evaluation data are missing, mislabelled or of a wrong size."""
+
+
+class StoreError(FastNetError, ValueError):
+    """A stored run is damaged or belongs to other work."""
+
+
+class OutputError(FastNetError, OSError):
+    """A result cannot be written."""
+
+
+class DependencyError(FastNetError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class DetectionError(FastNetError):
+    """Inference failed; deliberately no RuntimeError, which GUI workers swallow."""
