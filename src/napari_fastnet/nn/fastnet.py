@@ -1,0 +1,315 @@
+"""FastNet: the network of Xiao et al. (2023), Section III-D/E and Table IV.
+
+The table gives the layers and three numbers per block (M, N, B) but leaves the
+widths inside the blocks open. The reading here reproduces the published parameter
+and FLOP counts; ``docs/explain/fastnet.md`` shows the arithmetic.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from napari_fastnet.errors import OptionError
+
+Convolution = Literal["separable", "standard"]
+
+# Table IV, top to bottom: the valid, stride-2 convolution that opens a stage, and
+# the M (width), N (expansion) and B (branches) of the two blocks that follow it.
+STEM_WIDTH = 64
+# width, expansion N, scale branch width B, number of branches B
+STAGES = ((8, 1, 4, 2), (16, 2, 8, 4), (32, 4, 16, 8))
+CLASSES = 2
+TUMOUR = 1  # index of the tumour class in the logits
+
+#: Side of the input, and of the step on it, that belong to one feature-map cell.
+CELL_PX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FastNetConfig:
+    """What varies between the FastNets of the paper and of this project.
+
+    Parameters
+    ----------
+    convolution : {"separable", "standard"}
+        Convolution inside the blocks (Table VII compares the two).
+    shortcut : bool
+        Add a block's input to its output (Table VII).
+    normalise_depthwise : bool
+        Normalise and clip after the depthwise half of a separable convolution as
+        well as after the pointwise half: 222,158 parameters instead of 218,758.
+    pool_cells : int or None
+        Side of the centred window of the feature map that the final average covers;
+        None averages the whole map, as the paper does. A window says that the
+        label speaks of the middle of the patch.
+    """
+
+    convolution: Convolution = "separable"
+    shortcut: bool = True
+    normalise_depthwise: bool = False
+    pool_cells: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.convolution not in ("separable", "standard"):
+            raise OptionError(
+                f"convolution is {self.convolution!r}; use 'separable' or 'standard'"
+            )
+        if self.pool_cells is not None and self.pool_cells < 1:
+            raise OptionError(
+                f"pool_cells is {self.pool_cells}; use a whole number from 1, or None "
+                "for the whole map"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as a plain dictionary for ``model.json``."""
+        return asdict(self)
+
+
+def _convolution(
+    channels_in: int,
+    channels_out: int,
+    kernel: int,
+    *,
+    groups: int = 1,
+    clip: bool = True,
+) -> nn.Sequential:
+    """Return convolution ("same"), batch norm and, where asked, ReLU6."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(
+            channels_in,
+            channels_out,
+            kernel,
+            padding=kernel // 2,
+            groups=groups,
+            bias=False,
+        ),
+        nn.BatchNorm2d(channels_out),
+    ]
+    if clip:
+        layers.append(nn.ReLU6())
+    return nn.Sequential(*layers)
+
+
+def _branch_convolution(
+    channels_in: int, channels_out: int, kernel: int, config: FastNetConfig
+) -> nn.Sequential:
+    """Return one convolution of a branch, separable or standard."""
+    if config.convolution == "standard":
+        return _convolution(channels_in, channels_out, kernel)
+    pointwise = _convolution(channels_in, channels_out, 1)
+    if config.normalise_depthwise:
+        depthwise = _convolution(channels_in, channels_in, kernel, groups=channels_in)
+        return nn.Sequential(*depthwise, *pointwise)
+    bare = nn.Conv2d(
+        channels_in,
+        channels_in,
+        kernel,
+        padding=kernel // 2,
+        groups=channels_in,
+        bias=False,
+    )
+    return nn.Sequential(bare, *pointwise)
+
+
+class Block(nn.Module):
+    """Expand, branch, concatenate, project, and add the input.
+
+    Parameters
+    ----------
+    width : int
+        Channels in and out (M of Table IV).
+    expansion : int
+        The 1 x 1 convolution in front of the branches gives ``width * expansion``.
+    branches : list of nn.Module
+        Each maps ``width * expansion`` channels to its own number.
+    branch_width : int
+        Channels of all branches together.
+    shortcut : bool
+        Add the input to the output. No activation follows.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        expansion: int,
+        branches: list[nn.Module],
+        branch_width: int,
+        shortcut: bool,
+    ) -> None:
+        super().__init__()
+        self.expand = _convolution(width, width * expansion, 1)
+        self.branches = nn.ModuleList(branches)
+        self.project = _convolution(branch_width, width, 1, clip=False)
+        self.shortcut = shortcut
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, M, H, W) to the same shape."""
+        expanded = self.expand(features)  # (N, M * N, H, W)
+        joined = torch.cat([branch(expanded) for branch in self.branches], dim=1)
+        projected: Tensor = self.project(joined)  # (N, M, H, W)
+        return features + projected if self.shortcut else projected
+
+
+def multi_scale_block(
+    width: int, expansion: int, branch_width: int, config: FastNetConfig
+) -> Block:
+    """Return the block that looks at 1 x 1, 3 x 3 and 5 x 5 (two 3 x 3) at once.
+
+    Parameters
+    ----------
+    width, expansion, branch_width : int
+        M, N and B of Table IV; each of the three scales gives B channels.
+    config : FastNetConfig
+        Kind of convolution and shortcut.
+
+    Returns
+    -------
+    Block
+        Maps (N, M, H, W) to the same shape.
+    """
+    inner = width * expansion
+    branches: list[nn.Module] = [
+        _branch_convolution(inner, branch_width, 1, config),
+        _branch_convolution(inner, branch_width, 3, config),
+        nn.Sequential(
+            _branch_convolution(inner, branch_width, 3, config),
+            _branch_convolution(branch_width, branch_width, 3, config),
+        ),
+    ]
+    return Block(width, expansion, branches, 3 * branch_width, config.shortcut)
+
+
+def multi_branch_block(
+    width: int, expansion: int, branch_count: int, config: FastNetConfig
+) -> Block:
+    """Return the block of equal 3 x 3 branches.
+
+    Parameters
+    ----------
+    width, expansion, branch_count : int
+        M, N and B of Table IV; each of the B branches keeps M * N channels.
+    config : FastNetConfig
+        Kind of convolution and shortcut.
+
+    Returns
+    -------
+    Block
+        Maps (N, M, H, W) to the same shape.
+    """
+    inner = width * expansion
+    branches: list[nn.Module] = [
+        _branch_convolution(inner, inner, 3, config) for _ in range(branch_count)
+    ]
+    return Block(width, expansion, branches, branch_count * inner, config.shortcut)
+
+
+def _reduce(channels_in: int, channels_out: int) -> nn.Sequential:
+    """Return a valid, stride-2 convolution, ReLU and batch norm, in that order."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, stride=2, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(channels_out),
+    )
+
+
+class FastNet(nn.Module):
+    """The lightweight network of Table IV.
+
+    Input is (N, 3, H, W) float, RGB in 0..1; H and W at least 31 px. The output of
+    ``forward`` is (N, 2) logits, normal and tumour.
+
+    Parameters
+    ----------
+    config : FastNetConfig, optional
+        Variant to build; the default is the paper's.
+    """
+
+    def __init__(self, config: FastNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or FastNetConfig()
+        layers: list[nn.Module] = [_reduce(3, STEM_WIDTH)]
+        channels = STEM_WIDTH
+        for width, expansion, scale_width, branch_count in STAGES:
+            layers += [
+                _reduce(channels, width),
+                multi_scale_block(width, expansion, scale_width, self.config),
+                multi_branch_block(width, expansion, branch_count, self.config),
+            ]
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.classify = nn.Linear(channels, CLASSES)
+        self.apply(_initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits, (N, 2), of images, (N, 3, H, W)."""
+        features = self.features(images)  # (N, 32, h, w), one cell every 16 px
+        logits: Tensor = self.classify(self.pool(features))
+        return logits
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Average (N, 32, h, w) over the pooling window to (N, 32)."""
+        cells = self.config.pool_cells
+        if cells is not None:
+            height, width = features.shape[-2:]
+            top, left = max(0, (height - cells) // 2), max(0, (width - cells) // 2)
+            features = features[..., top : top + cells, left : left + cells]
+        return features.mean(dim=(2, 3))
+
+
+def _initialise(module: nn.Module) -> None:
+    """Draw convolution weights by He's rule, which suits rectified units."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def flop_count(model: nn.Module, height: int = 256, width: int = 256) -> int:
+    """Return the floating-point operations of one image's forward pass.
+
+    Convolutions and dense layers count, a multiply and an add as two operations, as
+    in the paper's tables; normalisation folds away and the shortcuts' additions
+    (0.11 M at 256 px) are left out.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network made of convolutions and dense layers.
+    height, width : int
+        Size of the image in px.
+
+    Returns
+    -------
+    int
+        Operations for a single RGB image.
+    """
+    total = 0
+
+    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            per_output = module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            per_output = module.in_features
+        else:
+            return
+        total += 2 * per_output * output[0].numel()
+
+    hooks = [module.register_forward_hook(count) for module in model.modules()]
+    was_training = model.training
+    try:
+        model.eval()
+        with torch.no_grad():
+            model(torch.zeros(1, 3, height, width))
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return total
