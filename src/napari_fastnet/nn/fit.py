@@ -1,0 +1,349 @@
+"""Training: one epoch after another, resumable, the same for the same seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.swa_utils import AveragedModel
+
+from napari_fastnet.core.metrics import roc_auc
+from napari_fastnet.errors import OptionError
+from napari_fastnet.nn.augment import Augmentation, augment
+from napari_fastnet.nn.fastnet import TUMOUR, FastNet, FastNetConfig
+from napari_fastnet.nn.losses import LossName, PatchLoss
+from napari_fastnet.nn.mosaic import (
+    mosaic_logits,
+    mosaic_probabilities,
+    mosaic_side,
+    patch_logits,
+)
+from napari_fastnet.nn.training_state import restore_training, save_training
+
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """How FastNet is trained; every field is an option of the command line.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+        Passes over the data; patches a step.
+    learning_rate, weight_decay : float
+        Peak of the one-cycle schedule, and AdamW's decay.
+    warm_up : float
+        Share of the steps in which the learning rate rises.
+    loss : {"attention", "focal", "cross-entropy"}
+        See `PatchLoss`.
+    loss_weight, focusing : float
+        a and g of the loss.
+    label_smoothing : float
+        Labels become s/2 and 1 - s/2.
+    mosaic_share : float
+        Share of the batches that are seen as one mosaic.
+    average_decay : float
+        Decay of the running mean of the weights, which is what is kept.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the network; bfloat16 where the processor has it.
+    compiled : bool
+        Compile the network first: minutes to start, then a third faster.
+    seed : int
+        Of all draws.
+    augmentation : Augmentation
+        How strongly patches are changed.
+    """
+
+    epochs: int = 40
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    warm_up: float = 0.15
+    loss: LossName = "attention"
+    loss_weight: float = 1.2
+    focusing: float = 2.0
+    label_smoothing: float = 0.0
+    mosaic_share: float = 0.75
+    average_decay: float = 0.998
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compiled: bool = False
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2:
+            raise OptionError(
+                f"epochs is {self.epochs} and batch_size {self.batch_size}; use at "
+                "least 1 epoch and 2 patches a batch"
+            )
+        if not 0 <= self.mosaic_share <= 1:
+            raise OptionError(f"mosaic_share is {self.mosaic_share}; use 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What one epoch did; the AUCs are those of the averaged weights.
+
+    Parameters
+    ----------
+    epoch : int
+        From 1.
+    seconds : float
+        Time of the epoch, evaluation included.
+    learning_rate, loss : float
+        At the end of the epoch; mean over its steps.
+    auc, mosaic_auc : float or None
+        On the validation patches, each alone and each in a mosaic of others; None
+        where it is undefined.
+    accuracy : float
+        On the validation patches at a probability of one half.
+    """
+
+    epoch: int
+    seconds: float
+    learning_rate: float
+    loss: float
+    auc: float | None
+    mosaic_auc: float | None
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """Labelled patches in memory.
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, H, W, 3) uint8 RGB.
+    labels : Tensor
+        (N,) float32, 1 = tumour.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+def running_mean(
+    decay: float,
+) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Return the rule by which averaged tensors follow the current ones.
+
+    The decay rises to its value over the first steps, so that a short training is
+    not held back by the weights it began with.
+
+    Parameters
+    ----------
+    decay : float
+        Share of the mean that a step keeps, in the long run; 0 to 1.
+
+    Returns
+    -------
+    callable
+        As `torch.optim.swa_utils.AveragedModel` takes it.
+    """
+
+    def follow(mean: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
+        kept = min(decay, (1 + float(steps)) / (10 + float(steps)))
+        for old, new in zip(mean, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - kept)
+            else:  # batch norm's counter of batches
+                old.copy_(new)
+
+    return follow
+
+
+class Trainer:
+    """A network in training: weights, their running mean, optimiser and schedule.
+
+    Parameters
+    ----------
+    config : FastNetConfig
+        Variant of the network.
+    train, valid : Patches
+        Patches to learn from and to watch; all of one size.
+    options : FitOptions
+        Recipe.
+    device : str
+        Where to compute, as torch names it.
+    """
+
+    def __init__(
+        self,
+        config: FastNetConfig,
+        train: Patches,
+        valid: Patches,
+        options: FitOptions,
+        device: str = "cpu",
+    ) -> None:
+        if len(train.images) < options.batch_size:
+            raise OptionError(
+                f"{len(train.images)} training patches do not fill a batch of "
+                f"{options.batch_size}; give more patches or a smaller batch"
+            )
+        if options.mosaic_share:
+            mosaic_side(options.batch_size, train.images.shape[1])
+        torch.manual_seed(options.seed)
+        self.train, self.valid, self.options = train, valid, options
+        self.device = torch.device(device)
+        self.model = FastNet(config).to(self.device, memory_format=torch.channels_last)
+        self.average = AveragedModel(
+            self.model,
+            multi_avg_fn=running_mean(options.average_decay),
+            use_buffers=True,
+        )
+        self.loss = PatchLoss(options.loss, options.loss_weight, options.focusing)
+        self.optimizer = AdamW(
+            self.model.parameters(),
+            options.learning_rate,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        self.steps = len(train.images) // options.batch_size
+        self.schedule = OneCycleLR(
+            self.optimizer,
+            options.learning_rate,
+            total_steps=self.steps * options.epochs,
+            pct_start=options.warm_up,
+        )
+        self.epoch = 0
+        if options.compiled:
+            self.model.features.compile()
+
+    @property
+    def averaged(self) -> FastNet:
+        """The network with the running mean of the weights, in evaluation mode."""
+        module = self.average.module
+        assert isinstance(module, FastNet)
+        return module.eval()
+
+    def run(self, state: Path | None = None) -> Iterator[EpochResult]:
+        """Train to the last epoch, yielding after each.
+
+        Parameters
+        ----------
+        state : Path, optional
+            File for the state after each epoch. If it exists, training goes on
+            after the epoch it holds and ends as if it had never stopped.
+
+        Yields
+        ------
+        EpochResult
+            After the state was saved: what was yielded is not lost.
+        """
+        if state is not None and state.exists():
+            self.epoch = restore_training(state, *self._state())
+        while self.epoch < self.options.epochs:
+            began = perf_counter()
+            loss = self._train_epoch()
+            self.epoch += 1
+            if state is not None:
+                save_training(state, self.epoch, *self._state())
+            yield self._evaluate(loss, began)
+
+    def _state(self) -> tuple[dict[str, nn.Module], AdamW, OneCycleLR, str]:
+        """Return what makes up the state, and what it was made for."""
+        content = hashlib.sha256(repr((self.options, self.model.config)).encode())
+        for tensor in (self.train.images, self.train.labels):
+            content.update(tensor.numpy())
+        modules = {"model": self.model, "average": self.average}
+        return modules, self.optimizer, self.schedule, content.hexdigest()
+
+    def _train_epoch(self) -> float:
+        """Pass over the training patches once and return the mean loss."""
+        # One generator an epoch, so that a resumed run draws what it would have.
+        generator = Generator().manual_seed(self.options.seed * 100_003 + self.epoch)
+        order = torch.randperm(len(self.train.images), generator=generator)
+        self.model.train()
+        total = 0.0
+        for step in range(self.steps):
+            first = step * self.options.batch_size
+            chosen = order[first : first + self.options.batch_size]
+            total += self._step(chosen, generator)
+        return total / self.steps
+
+    def _step(self, chosen: Tensor, generator: Generator) -> float:
+        """Learn from one batch and return its loss."""
+        options = self.options
+        images = augment(self.train.images[chosen], options.augmentation, generator)
+        images = images.to(self.device)
+        labels = self.train.labels[chosen].to(self.device)
+        labels = labels * (1 - options.label_smoothing) + options.label_smoothing / 2
+        as_mosaic = torch.rand(1, generator=generator).item() < options.mosaic_share
+        predict = mosaic_logits if as_mosaic else patch_logits
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._arithmetic():
+            logits = predict(self.model, images)
+        loss: Tensor = self.loss(logits.float(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update_parameters(self.model)
+        return loss.item()
+
+    def _arithmetic(self) -> torch.autocast:
+        enabled = self.options.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def _evaluate(self, loss: float, began: float) -> EpochResult:
+        """Judge the averaged weights on the validation patches."""
+        alone = self.probabilities(self.valid.images).numpy()
+        labels = self.valid.labels.numpy() > 0.5
+        mosaic_auc = None
+        if self.options.mosaic_share:
+            mosaic_auc = roc_auc(labels, self._in_mosaics())
+        return EpochResult(
+            epoch=self.epoch,
+            seconds=perf_counter() - began,
+            learning_rate=self.schedule.get_last_lr()[0],
+            loss=loss,
+            auc=roc_auc(labels, alone),
+            mosaic_auc=mosaic_auc,
+            accuracy=float(np.mean((alone >= 0.5) == labels)),
+        )
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return the averaged network's tumour probabilities of uint8 patches.
+
+        Parameters
+        ----------
+        images : Tensor
+            (N, H, W, 3) uint8.
+
+        Returns
+        -------
+        Tensor
+            (N,) float32 on the CPU.
+        """
+        model = self.averaged
+        parts = []
+        with torch.inference_mode(), self._arithmetic():
+            for batch in images.split(_EVALUATION_BATCH):
+                logits = patch_logits(model, batch.to(self.device).float() / 255)
+                parts.append(logits.float().softmax(dim=1)[:, TUMOUR].cpu())
+        return torch.cat(parts)
+
+    def _in_mosaics(self) -> NDArray[np.float32]:
+        """Return the validation probabilities of patches among foreign neighbours."""
+        images = self.valid.images
+        order = torch.randperm(len(images), generator=Generator().manual_seed(0))
+        side = mosaic_side(self.options.batch_size, images.shape[1])
+        with self._arithmetic():
+            shuffled = mosaic_probabilities(
+                self.averaged, images[order].to(self.device), side
+            )
+        probabilities = torch.empty(len(images))
+        probabilities[order] = shuffled.cpu()
+        return probabilities.numpy()
