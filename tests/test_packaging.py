@@ -1,0 +1,84 @@
+"""What the package says of itself agrees with what it is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import entry_points
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+import napari_fastnet
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+# modules that are not called as what they come in
+PROVIDERS = {
+    "PIL": "pillow",
+    "openslide": "openslide-python",
+    "skimage": "scikit-image",
+}
+
+
+def distribution(requirement: str) -> str:
+    """Return the normalised name of a requirement."""
+    name = re.match(r"[\w.-]+", requirement)
+    assert name is not None
+    return re.sub(r"[-_.]+", "-", name.group()).lower()
+
+
+def imported_by(path: Path) -> set[str]:
+    """Return the top-level modules that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+def test_whatever_is_imported_is_required():
+    extras = chain.from_iterable(PROJECT["optional-dependencies"].values())
+    required = {distribution(r) for r in (*PROJECT["dependencies"], *extras)}
+    known = set(sys.stdlib_module_names) | {"napari_fastnet"}
+    imported = set().union(*map(imported_by, SOURCES)) - known
+    names = {PROVIDERS.get(module, module) for module in imported}
+    assert names <= required
+
+
+def test_requirements_have_no_upper_bounds():
+    for requirement in PROJECT["dependencies"]:
+        assert "<" not in requirement
+        assert "==" not in requirement
+
+
+def test_the_console_script_is_the_command_line():
+    (script,) = entry_points(group="console_scripts", name="napari-fastnet")
+    from napari_fastnet.cli.app import main
+
+    assert script.load() is main
+
+
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {napari_fastnet.__version__}\n" in citation
+    assert "doi: 10.1109/JIOT.2023.3235651" in citation
+
+
+def test_the_package_ships_its_types_marker():
+    assert (Path(napari_fastnet.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/reference").glob("*.md")))
+def test_reference_pages_name_modules_that_exist(page):
+    modules = re.findall(r"^::: napari_fastnet\.([\w.]+)$", page.read_text(), re.M)
+    assert modules
+    for module in modules:
+        path = ROOT / "src/napari_fastnet" / (module.replace(".", "/") + ".py")
+        assert path.is_file(), f"{page.name} names {module}"
