@@ -1,0 +1,72 @@
+"""Colour spaces in which stain is measured: CIELAB and optical density."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Linear sRGB to CIE XYZ divided by the D65 white, so that white is (1, 1, 1) and
+# every grey has a = b = 0 (IEC 61966-2-1; the rows of the matrix sum to the white).
+_RGB_TO_XYZ = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+_RGB_TO_XYZ /= _RGB_TO_XYZ.sum(axis=1, keepdims=True)
+_XYZ_TO_RGB = np.linalg.inv(_RGB_TO_XYZ)
+
+# Below this share of the white the cube root of CIELAB goes over into a line.
+_LINEAR_END = (6 / 29) ** 3
+_SLOPE = (29 / 6) ** 2 / 3
+
+
+def rgb_to_lab(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return CIELAB (D65) of sRGB values 0..255; (..., 3) to (..., 3).
+
+    L runs from 0 to 100; a is green to red, b is blue to yellow.
+    """
+    share = np.asarray(rgb, dtype=np.float64) / 255
+    linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
+    xyz = linear @ _RGB_TO_XYZ.T
+    bent = np.where(xyz > _LINEAR_END, np.cbrt(xyz), _SLOPE * xyz + 4 / 29)
+    x, y, z = np.moveaxis(bent, -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def lab_to_rgb(lab: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return sRGB values 0..255 of CIELAB (D65), clipped to what sRGB can show."""
+    lightness, a, b = np.moveaxis(np.asarray(lab, dtype=np.float64), -1, 0)
+    y = (lightness + 16) / 116
+    bent = np.stack([y + a / 500, y, y - b / 200], axis=-1)
+    xyz = np.where(bent > 6 / 29, bent**3, (bent - 4 / 29) / _SLOPE)
+    linear = np.clip(xyz @ _XYZ_TO_RGB.T, 0, 1)
+    share = np.where(
+        linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear
+    )
+    rgb: NDArray[np.float64] = np.clip(share, 0, 1) * 255
+    return rgb
+
+
+def rgb_to_density(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the optical density of values 0..255, to base e; white has none.
+
+    By Beer and Lambert's law the density of a pixel is the sum of its stains'. One
+    grey value is added first, so that black has a finite density (5.5).
+    """
+    density: NDArray[np.float64] = -np.log(
+        (np.asarray(rgb, dtype=np.float64) + 1) / 256
+    )
+    return density
+
+
+def density_to_rgb(density: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the values 0..255 of optical densities; the inverse, clipped."""
+    values = 256 * np.exp(-np.asarray(density, dtype=np.float64)) - 1
+    rgb: NDArray[np.float64] = np.clip(values, 0, 255)
+    return rgb

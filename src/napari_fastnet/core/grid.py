@@ -1,0 +1,162 @@
+"""The paper's patch grid over a tissue mask and its weights (Eqs. 1-4).
+
+Xiao et al. (2023), Section III-B2: squares of one patch tile the bounding box of the
+mask, W is the sum of the mask inside a patch, and a patch is kept where W is at least
+half the patch. Here the coordinates are real numbers of level-0 px, so that a mask
+pixel of 16.002 slide pixels does not drift, and patches may overlap (a stride below
+the patch) or leave gaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fastnet.core.geometry import Box, Grid, Pair
+from napari_fastnet.errors import OptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Sums of real numbers are off by some 1e-12 of a patch; a patch that is tissue to
+# exactly its half must not be lost to that.
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatchGrid:
+    """Patches over the bounding box of a mask, and which of them hold tissue.
+
+    Parameters
+    ----------
+    grid : Grid
+        Cells of one stride; a patch's result belongs to its cell.
+    patch : tuple of float
+        (y, x) size of a patch, level-0 px.
+    kept : (rows, columns) bool ndarray
+        Whether a patch holds enough tissue (Eq. 4).
+    weights : (rows, columns) float64 ndarray
+        W of Eq. 3: the tissue inside each patch, level-0 px².
+    """
+
+    grid: Grid
+    patch: Pair
+    kept: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+
+    def patch_box(self, row: int, column: int) -> Box:
+        """Return the box of one patch, centred on its cell; may leave the slide."""
+        y, x = self.grid.cell_centre(row, column)
+        height, width = self.patch
+        return Box.of_shape(self.patch, (y - height / 2, x - width / 2))
+
+
+def patch_grid(
+    mask: NDArray[np.bool_],
+    *,
+    mask_step: Pair,
+    patch: Pair,
+    stride: Pair,
+    keep: float = 0.5,
+) -> PatchGrid:
+    """Lay patches over a mask and keep those with enough tissue (Eqs. 1-4).
+
+    Parameters
+    ----------
+    mask : (height, width) bool ndarray
+        True is tissue; nothing is tissue outside. Its corner lies at the slide's.
+    mask_step : tuple of float
+        (y, x) level-0 px per mask px; real numbers.
+    patch : tuple of float
+        (y, x) size of a patch, level-0 px; ``WIDTH`` of the paper.
+    stride : tuple of float
+        (y, x) from patch to patch, level-0 px; equal to ``patch`` in the paper.
+    keep : float
+        A patch is kept where tissue fills at least this share of it, above 0 to 1.
+
+    Returns
+    -------
+    PatchGrid
+        Rows are ``(MAX_Y - MIN_Y) // stride + 1`` with MAX_Y the last px of tissue,
+        columns likewise, so that the cells cover the whole bounding box and the last
+        row and column may hang over it. Without tissue the grid has no cells.
+
+    Raises
+    ------
+    OptionError
+        A size is not above 0, or ``keep`` is not within its bounds.
+    """
+    for name, pair in (("mask_step", mask_step), ("patch", patch), ("stride", stride)):
+        if not all(isfinite(value) and value > 0 for value in pair):
+            raise OptionError(f"{name} is {pair}; give two numbers of px above 0")
+    if not 0 < keep <= 1:
+        raise OptionError(f"keep is {keep}; use a share above 0 and up to 1")
+    rows = _cells_over(np.any(mask, axis=1), mask_step[0], stride[0])
+    columns = _cells_over(np.any(mask, axis=0), mask_step[1], stride[1])
+    grid = Grid((rows[0], columns[0]), stride, (rows[1], columns[1]))
+    weights = _weights(mask, mask_step, patch, grid)
+    kept = weights >= (keep - _TOLERANCE) * patch[0] * patch[1]
+    return PatchGrid(grid, patch, kept, weights)
+
+
+def _cells_over(
+    occupied: NDArray[np.bool_], mask_step: float, stride: float
+) -> tuple[float, int]:
+    """Return where cells of one stride begin along one axis, and how many (Eqs. 1, 2).
+
+    ``occupied`` says of each mask px of the axis whether it holds tissue.
+    """
+    indices = np.flatnonzero(occupied)
+    if indices.size == 0:
+        return 0.0, 0
+    first, end = int(indices[0]), int(indices[-1]) + 1
+    extent = (end - first) * mask_step
+    return first * mask_step, max(1, ceil(extent / stride - _TOLERANCE))
+
+
+def _weights(
+    mask: NDArray[np.bool_], mask_step: Pair, patch: Pair, grid: Grid
+) -> NDArray[np.float64]:
+    """Return W of Eq. 3 for the patch centred on every cell, (rows, columns)."""
+    sums: NDArray[np.float64] = mask.astype(np.float64)
+    for axis in (0, 1):
+        indices = np.arange(grid.shape[axis], dtype=np.float64)
+        centres = grid.origin[axis] + grid.step[axis] * (indices + 0.5)
+        starts = (centres - patch[axis] / 2) / mask_step[axis]
+        ends = (centres + patch[axis] / 2) / mask_step[axis]
+        sums = _sum_between(sums, axis, starts, ends)
+    return sums * (mask_step[0] * mask_step[1])
+
+
+def _sum_between(
+    values: NDArray[np.float64],
+    axis: int,
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Integrate along one axis between real positions, in px of ``values``.
+
+    The running sum at whole positions is a summed-area table along the axis;
+    between them it is interpolated linearly, which is exact because a pixel is
+    the same all over. Positions outside meet nothing.
+    """
+    length = values.shape[axis]
+    padding = [(0, 0)] * values.ndim
+    padding[axis] = (1, 0)
+    running = np.pad(np.cumsum(values, axis=axis), padding)
+
+    def running_at(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        clipped = np.clip(positions, 0, length)
+        below = np.minimum(clipped.astype(np.intp), max(length - 1, 0))
+        shape = [1] * values.ndim
+        shape[axis] = -1
+        fraction = (clipped - below).reshape(shape)
+        low = running.take(below, axis=axis)
+        high = running.take(below + 1, axis=axis)
+        return low + fraction * (high - low)
+
+    difference: NDArray[np.float64] = running_at(ends) - running_at(starts)
+    return difference
