@@ -1,4 +1,4 @@
-"""CIELAB and optical density."""
+"""Saturation, CIELAB and optical density."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from napari_fastnet.core.colour import (
     lab_to_rgb,
     rgb_to_density,
     rgb_to_lab,
+    saturation_of,
 )
 
 colours = arrays(np.uint8, st.tuples(st.integers(1, 20), st.just(3)))
@@ -58,3 +59,18 @@ def test_density_there_and_back(rgb):
 
 def test_density_brighter_than_white_is_clipped():
     assert density_to_rgb(np.array([-1.0])) == 255
+
+
+@pytest.mark.parametrize(
+    ("colour", "saturation"),
+    [
+        ((0, 0, 0), 0),
+        ((255, 255, 255), 0),
+        ((77, 77, 77), 0),
+        ((255, 0, 0), 255),
+        ((200, 150, 100), 128),  # 100 / 200 of 255 is 127.5
+        ((100, 80, 90), 51),
+    ],
+)
+def test_saturation_of_known_colours(colour, saturation):
+    assert saturation_of(np.array([[colour]], np.uint8)) == saturation

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from napari_fastnet.core.colour import saturation_of
 from napari_fastnet.core.tissue import (
     PRESETS,
     TissueParameters,
@@ -18,8 +19,8 @@ from napari_fastnet.core.tissue import (
     compute_masks,
     hsv_mask,
     otsu_threshold,
+    preset_with,
     rgb_mask,
-    saturation_of,
     threshold_mask,
 )
 from napari_fastnet.errors import OptionError
@@ -75,21 +76,6 @@ def test_otsu_threshold_has_the_least_variance_within_its_classes():
 @pytest.mark.parametrize("values", [np.full(9, 255), np.zeros(9), np.array([])])
 def test_otsu_finds_no_threshold_in_one_value(values):
     assert otsu_threshold(values.astype(np.uint8)) is None
-
-
-@pytest.mark.parametrize(
-    ("colour", "saturation"),
-    [
-        ((0, 0, 0), 0),
-        ((255, 255, 255), 0),
-        ((77, 77, 77), 0),
-        ((255, 0, 0), 255),
-        ((200, 150, 100), 128),  # 100 / 200 of 255 is 127.5
-        ((100, 80, 90), 51),
-    ],
-)
-def test_saturation_of_known_colours(colour, saturation):
-    assert saturation_of(np.array([[colour]], np.uint8)) == saturation
 
 
 COLOURS = np.array([[(100, 100, 100), (101, 100, 100), (101, 101, 101)]], np.uint8)
@@ -364,3 +350,17 @@ def test_four_megapixels_take_well_under_a_second():
     compute_masks(image, mpp=MPP, parameters=TissueParameters())
 
     assert time.perf_counter() - start < 3  # 0.5 s on an idle core
+
+
+def test_preset_takes_what_is_given_and_keeps_the_rest():
+    parameters = preset_with("paper", low=60.0, high=None, channels="any")
+
+    assert parameters == replace(PRESETS["paper"], low=60.0, channels="any")
+    assert preset_with("default") == TissueParameters()
+
+
+def test_preset_refuses_unknown_names_and_values_out_of_range():
+    with pytest.raises(OptionError, match="default, paper"):
+        preset_with("papre")
+    with pytest.raises(OptionError, match="closing_um"):
+        preset_with("default", closing_um=-1.0)

@@ -9,13 +9,14 @@ and cleaned afterwards unless ``TissueParameters.paper`` is asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from skimage.filters import threshold_otsu
 
+from napari_fastnet.core.colour import extremes, saturation_of
 from napari_fastnet.core.morphology import (
     close_disk,
     fill_small_holes,
@@ -112,6 +113,32 @@ class TissueParameters:
 PRESETS = {"default": TissueParameters(), "paper": TissueParameters.paper()}
 
 
+def preset_with(preset: str, **given: Any) -> TissueParameters:
+    """Return a preset with the parameters that are given in place of its own.
+
+    Parameters
+    ----------
+    preset : {"default", "paper"}
+        Where to start.
+    **given : float, str or None
+        Fields of `TissueParameters` by name; None leaves the preset's value.
+
+    Returns
+    -------
+    TissueParameters
+        Checked like any other.
+
+    Raises
+    ------
+    OptionError
+        There is no such preset, or a value is out of range.
+    """
+    if preset not in PRESETS:
+        raise OptionError(f"preset is {preset!r}; use one of {', '.join(PRESETS)}")
+    wanted = {name: value for name, value in given.items() if value is not None}
+    return replace(PRESETS[preset], **wanted)
+
+
 @dataclass(frozen=True, slots=True)
 class TissueMasks:
     """Three masks of one image, the region of interest and what they were made with.
@@ -154,27 +181,6 @@ def otsu_threshold(values: NDArray[np.uint8]) -> float | None:
     return float(threshold_otsu(values))
 
 
-def saturation_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the HSV saturation of RGB, (..., 3) to (...), scaled to 0..255.
-
-    Black has saturation 0.
-    """
-    darkest, brightest = _extremes(image)
-    share = (brightest - darkest) / np.maximum(brightest, 1).astype(np.float32)
-    saturation: NDArray[np.uint8] = np.rint(share * 255).astype(np.uint8)
-    return saturation
-
-
-def _extremes(
-    image: NDArray[np.uint8],
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the lowest and the highest channel of each pixel."""
-    # Ten times as fast as a minimum along an axis of length three.
-    red, green, blue = (image[..., index] for index in range(3))
-    lowest = np.minimum(np.minimum(red, green), blue)
-    return lowest, np.maximum(np.maximum(red, green), blue)
-
-
 def rgb_mask(
     image: NDArray[np.uint8],
     *,
@@ -202,7 +208,7 @@ def threshold_mask(
     image: NDArray[np.uint8], *, low: float, high: float
 ) -> NDArray[np.bool_]:
     """Return THRESHOLD_MASK: where every channel lies in low..high, both included."""
-    darkest, brightest = _extremes(image)
+    darkest, brightest = extremes(image)
     mask: NDArray[np.bool_] = (darkest >= low) & (brightest <= high)
     return mask
 
@@ -217,20 +223,9 @@ def combine(
 ) -> NDArray[np.bool_]:
     """Return the region of interest: the AND of the masks, closed and cleaned.
 
-    Parameters
-    ----------
-    rgb, hsv, threshold : (height, width) bool ndarray
-        The masks, perhaps edited by hand.
-    mpp : tuple of float
-        (y, x) size of a mask pixel in µm.
-    parameters : TissueParameters
-        Closing radius and smallest areas.
-
-    Returns
-    -------
-    (height, width) bool ndarray
-        Gaps narrower than twice ``closing_um`` are closed, then objects and then
-        holes below their smallest area go.
+    The masks are (height, width), perhaps edited by hand; ``mpp`` is the (y, x) size of
+    their pixels in µm. Gaps narrower than twice ``closing_um`` are closed, then objects
+    and then holes below their smallest area go.
     """
     pixel_um2 = mpp[0] * mpp[1]
     reach = parameters.closing_um * (1 + _SPACING_TOLERANCE)
