@@ -246,9 +246,13 @@ class FastNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits, (N, 2), of images, (N, 3, H, W)."""
-        features = self.features(images)  # (N, 32, h, w), one cell every 16 px
-        logits: Tensor = self.classify(self.pool(features))
+        logits: Tensor = self.classify(self.pool(self.extract(images)))
         return logits
+
+    def extract(self, images: Tensor) -> Tensor:
+        """Return the feature map, (N, 32, h, w), one cell every 16 px."""
+        features: Tensor = self.features(images)
+        return features
 
     def pool(self, features: Tensor) -> Tensor:
         """Average (N, 32, h, w) over the pooling window to (N, 32)."""

@@ -220,7 +220,10 @@ class Trainer:
         )
         self.epoch = 0
         if options.compiled:
-            self.model.features.compile()
+            # The method and not the layers: those are compiled one by one.
+            self.model.extract = torch.compile(  # type: ignore[method-assign]
+                self.model.extract, dynamic=False
+            )
 
     @property
     def averaged(self) -> FastNet:

@@ -112,7 +112,7 @@ def mosaic_logits(model: FastNet, patches: Tensor) -> Tensor:
         (N, 2) logits in the order of the patches.
     """
     side = mosaic_side(len(patches), patches.shape[1])
-    features = model.features(lay_out(patches).permute(0, 3, 1, 2))
+    features = model.extract(lay_out(patches).permute(0, 3, 1, 2))
     cells = take_apart(features, side)
     logits: Tensor = model.classify(model.pool(cells))
     return logits

@@ -130,10 +130,3 @@ def _laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
     if value.shape != weight.shape:
         return value
     return torch.empty_like(weight, requires_grad=False).copy_(value)
-
-
-def default_device() -> str:
-    """Return the fastest device torch sees here: "cuda", "mps" or "cpu"."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,167 @@
+"""FastNet on disk: weights as safetensors, the whole way to probabilities as ONNX."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from napari_fastnet.errors import (
+    BundleError,
+    DependencyError,
+    FastNetError,
+    OptionError,
+    OutputError,
+)
+from napari_fastnet.nn.classifier import PLAIN, UNCALIBRATED, Triple
+from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+# The only key: safetensors does not keep the order of several, and the same weights
+# are to give the same bytes.
+_METADATA_KEY = "fastnet"
+
+_MEND = "copy the bundle again from its origin"
+
+
+def save_weights(model: FastNet, path: Path) -> None:
+    """Write a network's weights and options; the same ones give the same bytes.
+
+    Parameters
+    ----------
+    model : FastNet
+        On any device.
+    path : Path
+        File to write, aside and renamed.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    tensors = {
+        name: value.detach().cpu().contiguous()
+        for name, value in model.state_dict().items()
+    }
+    options = json.dumps(model.config.to_dict(), sort_keys=True)
+    with _written_aside(path) as aside:
+        save_file(tensors, aside, {_METADATA_KEY: options})
+
+
+def load_weights(path: Path) -> FastNet:
+    """Return the network of a file that `save_weights` wrote, in evaluation mode.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file. Pickles are not read.
+
+    Returns
+    -------
+    FastNet
+        On the CPU, bit by bit as it was saved.
+
+    Raises
+    ------
+    BundleError
+        The file is missing, damaged, or holds another network.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            options = json.loads((file.metadata() or {})[_METADATA_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        model = FastNet(FastNetConfig(**options))
+        model.load_state_dict(tensors)
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error}; {_MEND}") from error
+    except SafetensorError as error:
+        raise BundleError(
+            f"{path} is no safetensors file ({error}); {_MEND}"
+        ) from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        # No options, unknown options, or tensors of another network.
+        reason = str(error).splitlines()[0]
+        raise BundleError(
+            f"{path} does not hold a FastNet ({reason}); {_MEND}"
+        ) from error
+    return model.eval()
+
+
+def export_onnx(
+    model: FastNet,
+    path: Path,
+    *,
+    patch_size: int,
+    calibration: Mapping[str, float] = UNCALIBRATED,
+    normalisation: tuple[Triple, Triple] = PLAIN,
+) -> None:
+    """Write the graph from uint8 patches to calibrated probabilities.
+
+    Input ``patches`` is uint8 (N, H, W, 3) RGB, output ``probability`` float32 (N,)
+    of tumour. N, H and W are free; H and W at least 31.
+
+    Parameters
+    ----------
+    model : FastNet
+        Trained network; not changed.
+    path : Path
+        File to write, aside and renamed.
+    patch_size : int
+        Side of the patches it was trained on, px, noted in the file.
+    calibration : Mapping
+        ``scale`` and ``offset`` of the logit difference z: the probability is
+        1 / (1 + exp(-(scale * z + offset))).
+    normalisation : tuple of tuples
+        Mean and standard deviation of each channel, in 0..1.
+
+    Raises
+    ------
+    DependencyError
+        The package onnx is not installed.
+    OptionError
+        The calibration lacks a number, or turns the order of probabilities round.
+    OutputError
+        The file cannot be written.
+    """
+    if set(calibration) != {"scale", "offset"} or calibration["scale"] <= 0:
+        raise OptionError(
+            f"calibration is {dict(calibration)}; give scale, above 0, and offset"
+        )
+    try:
+        from napari_fastnet.nn.onnx_graph import patch_graph
+    except ImportError as error:
+        raise DependencyError(
+            f"exporting a model needs onnx, which cannot be imported ({error}); run: "
+            "pip install 'napari-fastnet[train]'"
+        ) from error
+    graph = patch_graph(model, calibration=calibration, normalisation=normalisation)
+    note = graph.metadata_props.add()
+    note.key, note.value = "patch_size_pixels", str(patch_size)
+    with _written_aside(path) as aside:
+        aside.write_bytes(graph.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _written_aside(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` and rename it onto ``path`` at the end."""
+    aside = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        aside.replace(path)
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, FastNetError):
+            raise
+        raise OutputError(
+            f"cannot write {path}: {error}; free some space or choose another folder"
+        ) from error
+    finally:
+        with suppress(OSError):  # it was renamed, or never came to be
+            aside.unlink()

@@ -1,0 +1,60 @@
+"""From pixels to the probability of tumour: FastNet with what goes before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from napari_fastnet.nn.fastnet import TUMOUR, FastNet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Triple = tuple[float, float, float]
+
+#: Pass RGB in 0..1 on as it is: mean and standard deviation of each channel.
+PLAIN: tuple[Triple, Triple] = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+#: Pass probabilities on as they are.
+UNCALIBRATED: Mapping[str, float] = {"scale": 1.0, "offset": 0.0}
+
+
+class PatchClassifier(nn.Module):
+    """uint8 patches in, probabilities of tumour out; the reference for `model.onnx`.
+
+    Parameters
+    ----------
+    model : FastNet
+        Trained network; put into evaluation mode.
+    calibration : Mapping
+        ``scale`` and ``offset`` of the difference of the logits.
+    normalisation : tuple of tuples
+        Mean and standard deviation of each channel, in 0..1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        model: FastNet,
+        *,
+        calibration: Mapping[str, float] = UNCALIBRATED,
+        normalisation: tuple[Triple, Triple] = PLAIN,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.scale, self.offset = calibration["scale"], calibration["offset"]
+        for name, values in zip(("mean", "std"), normalisation, strict=True):
+            self.register_buffer(name, torch.tensor(values)[:, None, None])
+        self.eval()
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return (N,) float32 in 0..1 of (N, H, W, 3) uint8."""
+        # A view: this is the channels_last layout, which convolutions like best.
+        images = patches.permute(0, 3, 1, 2).float() / 255
+        logits = self.model((images - self.mean) / self.std).float()
+        margin = logits[:, TUMOUR] - logits[:, 1 - TUMOUR]
+        return torch.sigmoid(self.scale * margin + self.offset)

@@ -1,0 +1,110 @@
+"""Training: it learns, it is repeatable, and a killed run goes on as if it was not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from napari_fastnet.errors import DataError, OptionError
+from napari_fastnet.nn.augment import Augmentation
+from napari_fastnet.nn.fastnet import FastNetConfig
+from napari_fastnet.nn.fit import FitOptions, Patches, Trainer, running_mean
+
+STILL = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def patches(count: int = 16, seed: int = 0) -> Patches:
+    """Noise; tumour is darker."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (count, 32, 32, 3)
+    images = torch.randint(100, 256, shape, generator=generator, dtype=torch.uint8)
+    labels = (torch.arange(count) % 2).float()
+    images[labels > 0] //= 2
+    return Patches(images, labels)
+
+
+def options(**changes: object) -> FitOptions:
+    return FitOptions(**{"epochs": 3, "batch_size": 4, "augmentation": STILL, **changes})
+
+
+def trainer(fit: FitOptions, data: Patches | None = None) -> Trainer:
+    return Trainer(FastNetConfig(), data or patches(), patches(seed=1), fit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["attention", "cross-entropy"])
+def test_it_learns_to_tell_dark_from_light(loss: str) -> None:
+    fit = options(epochs=25, loss=loss, learning_rate=0.01)
+    results = list(trainer(fit).run())
+    assert results[-1].loss < 0.3 * results[0].loss
+    assert results[-1].auc == 1.0
+    assert results[-1].mosaic_auc == 1.0
+
+
+def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    whole = trainer(options())
+    expected = list(whole.run())
+    first = trainer(options()).run(tmp_path / "state")
+    next(first)
+    first.close()
+    second = trainer(options())
+    rest = list(second.run(tmp_path / "state"))
+    assert [result.epoch for result in rest] == [2, 3]
+    assert [r.loss for r in rest] == [r.loss for r in expected[1:]]
+    for name, value in whole.averaged.state_dict().items():
+        assert torch.equal(value, second.averaged.state_dict()[name]), name
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
+    list(trainer(options()).run(tmp_path / "state"))
+    again = trainer(options())
+    assert list(again.run(tmp_path / "state")) == []
+    assert again.epoch == 3
+
+
+@pytest.mark.parametrize("fault", ["truncated", "other options", "other data"])
+def test_a_state_that_does_not_fit_is_refused(tmp_path: Path, fault: str) -> None:
+    state = tmp_path / "state"
+    next(trainer(options()).run(state))
+    changed = trainer(options())
+    if fault == "truncated":
+        state.write_bytes(state.read_bytes()[:1000])
+    elif fault == "other options":
+        changed = trainer(options(learning_rate=1e-3))
+    else:
+        changed = trainer(options(), patches(seed=5))
+    with pytest.raises(DataError, match="state"):
+        next(changed.run(state))
+
+
+def test_running_mean_follows_faster_at_first() -> None:
+    follow = running_mean(0.9)
+    mean, current = [torch.zeros(1)], [torch.ones(1)]
+    follow(mean, current, 0)  # keeps 1/10
+    assert mean[0].item() == pytest.approx(0.9)
+    mean = [torch.zeros(1)]
+    follow(mean, current, 10_000)
+    assert mean[0].item() == pytest.approx(0.1)
+
+
+def test_counters_are_copied_not_averaged() -> None:
+    mean = [torch.tensor(3)]
+    running_mean(0.9)(mean, [torch.tensor(7)], 50)
+    assert mean[0].item() == 7
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epochs": 0}, {"batch_size": 1}, {"mosaic_share": 1.1}, {"mosaic_share": -0.1}],
+    ids=str,
+)
+def test_options_outside_their_range_are_refused(changes: dict) -> None:
+    with pytest.raises(OptionError, match=next(iter(changes))):
+        options(**changes)
+
+
+def test_fewer_patches_than_a_batch_are_refused() -> None:
+    with pytest.raises(OptionError, match="fill a batch"):
+        trainer(options(batch_size=25), patches(24))
