@@ -1,0 +1,172 @@
+"""A heatmap: one tumour probability a grid cell, and the colours that show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fastnet.errors import OptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Box, Grid, Pair
+
+#: The red/green map of the paper as (position, red, green, blue), 0..1 and 0..255:
+#: green is normal tissue, red is tumour. Yellow between them keeps the two ends apart
+#: in brightness as well, for readers who see red and green alike.
+RED_GREEN: tuple[tuple[float, int, int, int], ...] = (
+    (0.0, 0, 128, 72),
+    (0.25, 112, 184, 72),
+    (0.5, 255, 226, 86),
+    (0.75, 240, 124, 44),
+    (1.0, 190, 10, 26),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heatmap:
+    """Tumour probabilities on a grid over a slide.
+
+    The array is kept, not copied, so that a run can fill it while it is shown.
+
+    Parameters
+    ----------
+    probabilities : (rows, columns) ndarray of float32
+        0..1; NaN where nothing was computed (glass, or not yet). May have no cells.
+    grid : Grid
+        Where the cells lie, level-0 px; its shape is that of ``probabilities``.
+    mpp : tuple of float
+        (y, x) µm per level-0 px, above 0.
+
+    Raises
+    ------
+    OptionError
+        If dtype, shape, range or ``mpp`` break these rules.
+    """
+
+    probabilities: NDArray[np.float32]
+    grid: Grid
+    mpp: Pair
+
+    def __post_init__(self) -> None:
+        values = self.probabilities
+        if values.dtype != np.float32:
+            raise OptionError(f"heatmap values are {values.dtype}; give float32")
+        if values.shape != tuple(self.grid.shape):
+            raise OptionError(
+                f"heatmap values have shape {values.shape} and the grid has "
+                f"{tuple(self.grid.shape)}; give one value a grid cell"
+            )
+        if not all(isfinite(value) and value > 0 for value in self.mpp):
+            raise OptionError(f"heatmap µm/px is {self.mpp}; both must be above 0")
+        # fmin and fmax pass over NaN and, unlike nanmin, accept nothing but NaN
+        low = np.fmin.reduce(values, axis=None, initial=0)
+        high = np.fmax.reduce(values, axis=None, initial=1)
+        if low < 0 or high > 1:
+            raise OptionError(
+                f"heatmap values reach from {low:g} to {high:g}; probabilities lie "
+                "in 0..1, NaN where not computed"
+            )
+
+    @property
+    def computed(self) -> NDArray[np.bool_]:
+        """Whether each cell has a value, (rows, columns)."""
+        return ~np.isnan(self.probabilities)
+
+    @property
+    def coverage(self) -> float:
+        """Share of cells with a value, 0..1; 0 where there are no cells."""
+        return float(self.computed.mean()) if self.probabilities.size else 0.0
+
+    @property
+    def cell_um(self) -> Pair:
+        """(y, x) size of a cell in µm."""
+        return self.grid.step[0] * self.mpp[0], self.grid.step[1] * self.mpp[1]
+
+    @property
+    def cell_area_mm2(self) -> float:
+        """Area of one cell in mm²."""
+        height_um, width_um = self.cell_um
+        return height_um * width_um / 1e6
+
+    def value_at(self, point: Pair) -> float:
+        """Return the probability of the cell that holds a (y, x) in level-0 px.
+
+        NaN outside the grid, and where the cell was not computed.
+        """
+        index = self.grid.index_of(point)
+        return nan if index is None else float(self.probabilities[index])
+
+    def resampled_to(self, box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Return the values under the pixel centres of a picture.
+
+        Parameters
+        ----------
+        box : Box
+            What the picture shows, level-0 px.
+        shape : tuple of int
+            Height and width of the picture in its own px.
+
+        Returns
+        -------
+        ndarray of float32, of that shape
+            The value of the cell that holds each pixel's centre (no interpolation);
+            NaN outside the grid.
+        """
+        values = np.full(shape, np.nan, dtype=np.float32)
+        rows, row_inside = self._cells_under(0, box.top, box.height, shape[0])
+        columns, column_inside = self._cells_under(1, box.left, box.width, shape[1])
+        values[np.ix_(row_inside, column_inside)] = self.probabilities[
+            np.ix_(rows[row_inside], columns[column_inside])
+        ]
+        return values
+
+    def _cells_under(
+        self, axis: int, start: float, extent: float, count: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return the cell index under ``count`` pixel centres of one axis, and if any."""
+        centres = start + (np.arange(count) + 0.5) * (extent / max(count, 1))
+        index = np.floor((centres - self.grid.origin[axis]) / self.grid.step[axis])
+        inside = (index >= 0) & (index < self.grid.shape[axis])
+        return index.astype(np.intp), inside
+
+    def colours(self, opacity: float = 1.0) -> NDArray[np.uint8]:
+        """Return the heatmap in the red/green colours.
+
+        Parameters
+        ----------
+        opacity : float
+            0..1, of the cells that were computed; the others are transparent.
+
+        Returns
+        -------
+        (rows, columns, 4) ndarray of uint8
+            Red, green, blue, alpha; not premultiplied.
+
+        Raises
+        ------
+        OptionError
+            If ``opacity`` lies outside 0..1.
+        """
+        return red_green(self.probabilities, opacity)
+
+
+def red_green(probabilities: NDArray[np.float32], opacity: float) -> NDArray[np.uint8]:
+    """Return RGBA of any array of probabilities, as :meth:`Heatmap.colours` does."""
+    if not 0 <= opacity <= 1:
+        raise OptionError(f"opacity is {opacity}; give a number in 0..1")
+    stops = np.asarray(RED_GREEN)
+    steps = np.linspace(0, 1, 256)
+    table = np.empty((257, 4), dtype=np.uint8)
+    for channel in range(3):
+        ramp = np.interp(steps, stops[:, 0], stops[:, 1 + channel])
+        table[:256, channel] = np.rint(ramp)
+    table[:256, 3] = round(255 * opacity)
+    table[256] = 0
+    missing = np.isnan(probabilities)
+    index = np.rint(np.where(missing, 0, probabilities) * 255).astype(np.intp)
+    return table[np.where(missing, 256, index)]
