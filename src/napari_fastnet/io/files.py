@@ -1,0 +1,89 @@
+"""Files written aside and renamed: there is the old one or the new one, never half."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from napari_fastnet.errors import FastNetError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ANOTHER_FOLDER = "choose another output folder"
+FULL = "free some space or " + ANOTHER_FOLDER
+DENIED = "ask for the right to write there or " + ANOTHER_FOLDER
+NOT_A_FOLDER = "a file stands where a folder should be; move it or " + ANOTHER_FOLDER
+NOT_A_FILE = "a folder stands where the file should be; move it or " + ANOTHER_FOLDER
+MENDS = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EFBIG: FULL,
+    errno.EACCES: DENIED,
+    errno.EPERM: DENIED,
+    errno.EROFS: DENIED,
+    errno.ENOTDIR: NOT_A_FOLDER,
+    errno.EEXIST: NOT_A_FOLDER,
+    errno.EISDIR: NOT_A_FILE,
+    errno.ENAMETOOLONG: "choose a shorter path",
+}
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` and rename it onto ``path`` at the end.
+
+    The folder is made where it is missing. When the body raises, the temporary file is
+    removed and a file that was at ``path`` before is left as it was.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write or replace.
+
+    Yields
+    ------
+    Path
+        A path in the same folder with the same suffix, where the body writes one file.
+
+    Raises
+    ------
+    OutputError
+        If making the folder, writing or renaming fails with an OSError.
+    """
+    aside = path.with_name(f".{path.stem[:100]}-{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        _flush_to_disk(aside)
+        aside.replace(path)
+    except FastNetError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
+    finally:
+        with suppress(OSError):  # it was renamed, or never came to be
+            aside.unlink()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file as :func:`atomic_path` does."""
+    with atomic_path(path) as aside:
+        aside.write_bytes(content)
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Wait until the file is on the disk: a rename may otherwise overtake its content."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says and what can be done about it."""
+    said = error.strerror or str(error)
+    mend = MENDS.get(error.errno or 0, "check the disk and the folder's permissions")
+    return f"{said}; {mend}"

@@ -1,0 +1,259 @@
+"""The run record: what was done to which slide with which model, as ``run.json``.
+
+Every exported file carries it where its format allows, so that a picture or a table
+found years later still says where it came from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
+from pathlib import Path
+from platform import python_version
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from napari_fastnet.errors import OptionError, StoreError
+from napari_fastnet.io.files import write_bytes
+
+if TYPE_CHECKING:
+    from napari_fastnet.core.geometry import Grid, Pair
+
+RESEARCH_USE = "Research use only. Not for diagnosis."
+FORMAT = "napari-fastnet run"
+FORMAT_VERSION = 1
+PACKAGES = (
+    "napari-fastnet",
+    "numpy",
+    "tiffslide",
+    "tifffile",
+    "onnxruntime",
+    "scikit-image",
+)
+
+# Sections of run.json, and what each must hold when it is not null.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "slide": ("path", "fingerprint", "width", "height", "mpp", "mpp_source"),
+    "model": ("name", "version", "sha256", "mpp", "patch"),
+    "grid": ("origin_px", "step_px", "shape"),
+    "tissue": ("fraction",),
+    "counts": ("kept", "computed", "failed", "stopped"),
+    "seconds": ("read", "infer", "total"),
+    "options": (),
+    "regions": (),
+    "versions": ("python", *PACKAGES),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFacts:
+    """The slide: its path, content fingerprint, size in px and µm/px (y, x)."""
+
+    path: str
+    fingerprint: str
+    width: int
+    height: int
+    mpp: Pair
+    mpp_source: str
+    vendor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The model: its digest, the µm/px it works at and its patch's side in px."""
+
+    name: str
+    version: str
+    sha256: str
+    mpp: float
+    patch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Patches: those the tissue asked for, those computed, those not readable."""
+
+    kept: int
+    computed: int
+    failed: int
+
+    @property
+    def stopped(self) -> int:
+        """Patches left undone because the run was stopped."""
+        return self.kept - self.computed - self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Time spent; reading and inference overlap, so they may exceed the total."""
+
+    read: float
+    infer: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """Everything ``run.json`` says about a run.
+
+    Parameters
+    ----------
+    slide : SlideFacts
+        What was read.
+    tissue : Mapping
+        ``fraction`` (0..1) and whatever else describes the masks: thresholds used,
+        radii, area in mm².
+    model, grid, threshold, counts : optional
+        None where only tissue was computed. The grid is in level-0 px.
+    seconds : Seconds
+        Time spent.
+    options : Mapping
+        How patches were made and run: stride, keep rule, stain match, resampling
+        filter, back end.
+    regions : Mapping
+        Totals, as :func:`napari_fastnet.core.regions.summarise` gives them.
+    created : str
+        ISO 8601 in UTC; now, where not given.
+    """
+
+    slide: SlideFacts
+    tissue: Mapping[str, Any]
+    seconds: Seconds
+    model: ModelFacts | None = None
+    grid: Grid | None = None
+    threshold: float | None = None
+    counts: Counts | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    regions: Mapping[str, Any] = field(default_factory=dict)
+    created: str = field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON has it; numbers that are not finite become None."""
+        counts, grid = self.counts, self.grid
+        record = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "created": self.created,
+            "notice": RESEARCH_USE,
+            "slide": asdict(self.slide),
+            "model": None if self.model is None else asdict(self.model),
+            "grid": None
+            if grid is None
+            else {"origin_px": grid.origin, "step_px": grid.step, "shape": grid.shape},
+            "threshold": self.threshold,
+            "tissue": self.tissue,
+            "counts": None
+            if counts is None
+            else {**asdict(counts), "stopped": counts.stopped},
+            "seconds": asdict(self.seconds),
+            "options": self.options,
+            "regions": self.regions,
+            "versions": versions(),
+        }
+        return {key: plain(value) for key, value in record.items()}
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python and of what shapes results; None: not installed.
+
+    Only metadata are read; nothing is imported.
+    """
+    found: dict[str, str | None] = {"python": python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: paths as text, arrays as lists, NaN as None.
+
+    Raises
+    ------
+    OptionError
+        If the value, or one inside it, has no JSON form.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    raise OptionError(
+        f"a run record cannot hold {value!r}; give text, numbers, lists or dictionaries"
+    )
+
+
+def to_json(record: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """Return a record as JSON with sorted keys and no NaN; ASCII, for TIFF tags."""
+    return json.dumps(
+        plain(dict(record)), sort_keys=True, indent=indent, allow_nan=False
+    )
+
+
+def write_record(path: Path, record: RunRecord) -> None:
+    """Write ``run.json``, aside and renamed; OutputError if it cannot be written."""
+    write_bytes(path, (to_json(record.to_dict(), indent=2) + "\n").encode())
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what a ``run.json`` says.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, is not JSON, or lacks a part of a run record.
+    """
+    try:
+        record = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(
+            f"{path} is not valid JSON ({error}); run detect again to replace it"
+        ) from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise StoreError(f"{path} is not a run record; give the run.json of a run")
+    if record.get("format_version") != FORMAT_VERSION:
+        raise StoreError(
+            f"{path} has format version {record.get('format_version')!r}, this version "
+            f"reads {FORMAT_VERSION}; update napari-fastnet or run detect again"
+        )
+    for name in ("slide", "tissue", "seconds", "versions"):
+        _require(path, record.get(name) is not None, name)
+    for name, keys in SECTIONS.items():
+        _require(path, name in record, name)
+        section = record[name]
+        _require(path, section is None or isinstance(section, dict), name)
+        for key in keys if section is not None else ():
+            _require(path, key in section, f"{name}.{key}")
+    return record
+
+
+def _require(path: Path, holds: bool, name: str) -> None:
+    """Raise if a part of the record is not as it must be."""
+    if not holds:
+        raise StoreError(
+            f"{path} is damaged: {name!r} is missing or of another kind; run detect "
+            "again to replace it"
+        )
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which JSON does not have."""
+    raise ValueError(f"{name} is not a JSON number")
