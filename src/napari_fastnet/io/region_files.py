@@ -1,0 +1,158 @@
+"""Regions as files that QuPath and spreadsheets read: GeoJSON and CSV.
+
+What each file's numbers mean is in ``docs/explain/coordinates.md``. Every file is
+written aside and renamed; an OutputError says what to do when it cannot be written.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+import numpy as np
+
+from napari_fastnet.core.heatmap import RED_GREEN
+from napari_fastnet.errors import OptionError
+from napari_fastnet.io.files import write_bytes
+from napari_fastnet.io.record import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.outlines import Polygon
+    from napari_fastnet.core.regions import Region
+
+#: The member of the GeoJSON file, beside ``features``, that holds the run record.
+RECORD_MEMBER = "napari_fastnet"
+#: Under this, identifiers are made from what they identify: the same again next time.
+ID_NAMESPACE = UUID("8a4c1f0e-97a6-5b0c-8f86-3a3c6e0a5d21")
+#: QuPath's own name for the class, so that its scripts find the regions.
+QUPATH_CLASS = {"name": "Tumor", "color": list(RED_GREEN[-1][1:])}
+COORDINATE_DECIMALS = 3  # of a level-0 px, so under a nanometre
+
+# Column of regions.csv, and the decimals it is written with.
+CSV_DECIMALS = {
+    "area_mm2": 6,
+    "longest_axis_mm": 4,
+    "max_probability": 4,
+    "mean_probability": 4,
+    "centroid_x_px": 1,
+    "centroid_y_px": 1,
+    "centroid_x_um": 1,
+    "centroid_y_um": 1,
+}
+
+
+def write_regions_geojson(
+    path: Path,
+    regions: Iterable[Region],
+    *,
+    bounds_offset: Pair = (0.0, 0.0),
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write regions as a GeoJSON FeatureCollection, one annotation a region.
+
+    Coordinates are (x, y) in level-0 px, y downwards, as QuPath has them.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``regions.geojson``.
+    regions : iterable of Region
+        May be empty.
+    bounds_offset : tuple of float
+        (y, x) in level-0 px that is taken off every coordinate. QuPath shows only the
+        part of a slide that OpenSlide's bounds-y and bounds-x begin; give those two
+        for a file that QuPath is to show in the right place.
+    record : Mapping, optional
+        The run record, kept as the member ``napari_fastnet``.
+    """
+    if not np.isfinite(bounds_offset).all():
+        raise OptionError(f"bounds offset is {bounds_offset}; give two numbers of px")
+    about = plain(dict(record or {}))
+    slide = about.get("slide") or {}
+    source = str(slide.get("fingerprint", ""))
+    collection = {
+        "type": "FeatureCollection",
+        "features": [_feature(region, bounds_offset, source) for region in regions],
+        RECORD_MEMBER: about,
+    }
+    write_bytes(path, json.dumps(collection, allow_nan=False).encode())
+
+
+def _feature(region: Region, offset: Pair, source: str) -> dict[str, Any]:
+    """Return one region as QuPath writes an annotation."""
+    parts = [_coordinates(polygon, offset) for polygon in region.polygons]
+    geometry = (
+        {"type": "Polygon", "coordinates": parts[0]}
+        if len(parts) == 1
+        else {"type": "MultiPolygon", "coordinates": parts}
+    )
+    return {
+        "type": "Feature",
+        "id": str(uuid5(ID_NAMESPACE, source + json.dumps(geometry))),
+        "geometry": geometry,
+        "properties": {
+            "objectType": "annotation",
+            "name": f"Region {region.label} ({region.size_class})",
+            "classification": QUPATH_CLASS,
+            "measurements": {
+                "area mm^2": region.area_mm2,
+                "longest axis mm": region.longest_axis_mm,
+                "max probability": region.max_probability,
+                "mean probability": region.mean_probability,
+            },
+        },
+    }
+
+
+def _coordinates(polygon: Polygon, offset: Pair) -> list[list[list[float]]]:
+    """Return closed rings of [x, y].
+
+    Exteriors run clockwise to the eye and so, with y pointing down, anticlockwise by
+    the formula: the order that RFC 7946 asks for.
+    """
+    return [
+        np.round(
+            np.concatenate((ring, ring[:1]))[:, ::-1] - np.asarray(offset)[::-1],
+            COORDINATE_DECIMALS,
+        ).tolist()
+        for ring in polygon
+    ]
+
+
+def write_regions_csv(path: Path, regions: Iterable[Region], *, mpp: Pair) -> None:
+    """Write regions as a table (RFC 4180, UTF-8), one row a region.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``regions.csv``.
+    regions : iterable of Region
+        Without any, the table is its header.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    """
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(["label", "size_class", *CSV_DECIMALS])
+    for region in regions:
+        y, x = region.centroid
+        values = {
+            "area_mm2": region.area_mm2,
+            "longest_axis_mm": region.longest_axis_mm,
+            "max_probability": region.max_probability,
+            "mean_probability": region.mean_probability,
+            "centroid_x_px": x,
+            "centroid_y_px": y,
+            "centroid_x_um": x * mpp[1],
+            "centroid_y_um": y * mpp[0],
+        }
+        numbers = [f"{values[name]:.{n}f}" for name, n in CSV_DECIMALS.items()]
+        table.writerow([region.label, region.size_class, *numbers])
+    write_bytes(path, text.getvalue().encode())
