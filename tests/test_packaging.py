@@ -75,6 +75,12 @@ def test_the_package_ships_its_types_marker():
     assert (Path(napari_fastnet.__file__).parent / "py.typed").is_file()
 
 
+def test_pages_that_docstrings_name_exist():
+    for path in SOURCES:
+        for page in re.findall(r"docs/[\w/-]+\.md", path.read_text("utf-8")):
+            assert (ROOT / page).is_file(), f"{path.name} names {page}"
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs/reference").glob("*.md")))
 def test_reference_pages_name_modules_that_exist(page):
     modules = re.findall(r"^::: napari_fastnet\.([\w.]+)$", page.read_text(), re.M)

@@ -71,9 +71,10 @@ def test_wrong_usage_is_code_2(argv, said, capsys):
     assert said in capsys.readouterr().err
 
 
-def test_interrupt_is_code_130(failing):
+def test_interrupt_is_code_130_and_said(failing, capsys):
     failing(KeyboardInterrupt())
     assert main(["fail"]) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
 
 
 def test_an_error_nobody_expected_is_a_traceback(failing):

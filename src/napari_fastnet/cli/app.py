@@ -74,7 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         return INPUT_AT_FAULT
     except KeyboardInterrupt:
-        return INTERRUPTED
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else DONE
-    return DONE
+        code = INTERRUPTED
+    except SystemExit as end:  # of typer: help, wrong usage, interrupted
+        code = end.code if isinstance(end.code, int) else DONE
+    else:
+        code = DONE
+    if code == INTERRUPTED:
+        print("interrupted", file=sys.stderr)
+    return code

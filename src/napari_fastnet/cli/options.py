@@ -63,7 +63,7 @@ GlassMargin = Annotated[
     typer.Option(help="Grey values automatic thresholds stay off the glass [12]."),
 ]
 ClosingUm = Annotated[
-    float | None, typer.Option(help="Gaps up to twice this are closed, µm [48].")
+    float | None, typer.Option(help="Gaps up to twice this are closed, µm [40].")
 ]
 MinimumObjectUm2 = Annotated[
     float | None, typer.Option(help="Smaller tissue is dropped, µm² [2000].")

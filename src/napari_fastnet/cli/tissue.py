@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_fastnet.cli.options import (
     AsJson,
@@ -47,27 +47,24 @@ def tissue(
     as_json: AsJson = False,
 ) -> None:
     """Write a slide's tissue masks."""
-    given: dict[str, Any] = {
-        "low": low,
-        "high": high,
-        "channels": channels,
-        "red": red,
-        "green": green,
-        "blue": blue,
-        "saturation": saturation,
-        "glass_margin": glass_margin,
-        "closing_um": closing_um,
-        "minimum_object_um2": minimum_object_um2,
-        "minimum_hole_um2": minimum_hole_um2,
-    }
-    from dataclasses import replace
-
-    from napari_fastnet.core.tissue import PRESETS
+    from napari_fastnet.core.tissue import preset_with
     from napari_fastnet.engine.tissue import run_tissue
     from napari_fastnet.io.slide import open_slide
 
-    wanted = {name: value for name, value in given.items() if value is not None}
-    parameters = replace(PRESETS[preset], **wanted)
+    parameters = preset_with(
+        preset,
+        low=low,
+        high=high,
+        channels=channels,
+        red=red,
+        green=green,
+        blue=blue,
+        saturation=saturation,
+        glass_margin=glass_margin,
+        closing_um=closing_um,
+        minimum_object_um2=minimum_object_um2,
+        minimum_hole_um2=minimum_hole_um2,
+    )
     with open_slide(slide, mpp=mpp) as opened:
         run = run_tissue(opened, output / slide.stem, parameters)
     if as_json:
