@@ -147,7 +147,9 @@ def restain(images: Tensor, options: Augmentation, generator: Generator) -> Tens
     changed = functional.normalize(stains + draw(options.stain_hue, 3, 3), dim=2)
     scale = torch.exp(draw(options.stain_scale, 3, 1))
     mixing = torch.linalg.inv(stains) @ (scale * changed)  # (N, 3, 3)
-    offset = (draw(options.stain_shift, 1, 3) @ changed) + draw(options.brightness, 1, 3)
+    offset = (draw(options.stain_shift, 1, 3) @ changed) + draw(
+        options.brightness, 1, 3
+    )
     density = -torch.log(images.clamp(min=_DARKEST)).reshape(count, -1, 3)
     mixed = torch.exp(-torch.baddbmm(offset, density, mixing))
     return mixed.clamp(0, 1).reshape(count, height, width, 3)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
@@ -30,7 +27,15 @@ from napari_fastnet.nn.mosaic import (
 )
 from napari_fastnet.nn.training_state import restore_training, save_training
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
 _EVALUATION_BATCH = 256
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ class Patches:
 
 def running_mean(
     decay: float,
-) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Return the rule by which averaged tensors follow the current ones.
 
     The decay rises to its value over the first steps, so that a short training is
@@ -154,7 +159,7 @@ def running_mean(
         As `torch.optim.swa_utils.AveragedModel` takes it.
     """
 
-    def follow(mean: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
+    def follow(mean: Tensors, current: Tensors, steps: Tensor | int) -> None:
         kept = min(decay, (1 + float(steps)) / (10 + float(steps)))
         for old, new in zip(mean, current, strict=True):
             if old.is_floating_point():
@@ -198,7 +203,9 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.train, self.valid, self.options = train, valid, options
         self.device = torch.device(device)
-        self.model = FastNet(config).to(self.device, memory_format=torch.channels_last)
+        self.model = FastNet(config).to(self.device)
+        # The layout that convolutions like best; mypy does not know the option.
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(
             self.model,
             multi_avg_fn=running_mean(options.average_decay),
@@ -221,9 +228,7 @@ class Trainer:
         self.epoch = 0
         if options.compiled:
             # The method and not the layers: those are compiled one by one.
-            self.model.extract = torch.compile(  # type: ignore[method-assign]
-                self.model.extract, dynamic=False
-            )
+            self.model.extract = torch.compile(self.model.extract, dynamic=False)
 
     @property
     def averaged(self) -> FastNet:
@@ -260,7 +265,7 @@ class Trainer:
         """Return what makes up the state, and what it was made for."""
         content = hashlib.sha256(repr((self.options, self.model.config)).encode())
         for tensor in (self.train.images, self.train.labels):
-            content.update(tensor.numpy())
+            content.update(tensor.numpy().tobytes())
         modules = {"model": self.model, "average": self.average}
         return modules, self.optimizer, self.schedule, content.hexdigest()
 
@@ -290,7 +295,7 @@ class Trainer:
         with self._arithmetic():
             logits = predict(self.model, images)
         loss: Tensor = self.loss(logits.float(), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         self.schedule.step()
         self.average.update_parameters(self.model)
@@ -310,7 +315,7 @@ class Trainer:
         return EpochResult(
             epoch=self.epoch,
             seconds=perf_counter() - began,
-            learning_rate=self.schedule.get_last_lr()[0],
+            learning_rate=float(self.schedule.get_last_lr()[0]),
             loss=loss,
             auc=roc_auc(labels, alone),
             mosaic_auc=mosaic_auc,

@@ -68,7 +68,8 @@ def lay_out(patches: Tensor) -> Tensor:
     side = isqrt(len(patches))
     _, height, width, channels = patches.shape
     rows = patches.unflatten(0, (side, side)).permute(0, 2, 1, 3, 4)
-    return rows.reshape(1, side * height, side * width, channels)
+    picture: Tensor = rows.reshape(1, side * height, side * width, channels)
+    return picture
 
 
 def take_apart(features: Tensor, side: int) -> Tensor:
@@ -93,7 +94,8 @@ def take_apart(features: Tensor, side: int) -> Tensor:
     pitch = padded.shape[-1] // side
     cells = padded.unflatten(2, (side, pitch)).unflatten(1, (side, pitch))
     cells = cells[:, :, : pitch - 1, :, : pitch - 1]  # (C, S, k-1, S, k-1)
-    return cells.permute(1, 3, 0, 2, 4).flatten(0, 1)
+    apart: Tensor = cells.permute(1, 3, 0, 2, 4).flatten(0, 1)
+    return apart
 
 
 def mosaic_logits(model: FastNet, patches: Tensor) -> Tensor:

@@ -7,17 +7,20 @@ usual form, could run code when it is read.
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LRScheduler
 
 from napari_fastnet.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch.optim import AdamW
+    from torch.optim.lr_scheduler import LRScheduler
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -63,7 +66,7 @@ def save_training(
     metadata = {"counters": json.dumps(counters), "fingerprint": fingerprint}
     aside = path.with_name(path.name + ".part")
     save_file(tensors, aside, metadata)
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def restore_training(
@@ -98,7 +101,9 @@ def restore_training(
             metadata = file.metadata()
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise DataError(f"{path}: not a whole training state ({error}); {mend}") from error
+        raise DataError(
+            f"{path}: not a whole training state ({error}); {mend}"
+        ) from error
     if metadata.get("fingerprint") != fingerprint:
         raise DataError(f"{path}: written with other data or options; {mend}")
     counters = json.loads(metadata["counters"])

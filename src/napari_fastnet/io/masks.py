@@ -1,0 +1,123 @@
+"""Masks that users bring: pictures of the whole slide, true where to look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.errors import MaskError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+def read_mask(path: Path, slide_shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Read a mask of a whole slide, at whatever scale it was drawn.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF (its first page), or PNG and whatever else Pillow reads; one channel;
+        everything above 0 is to be looked at.
+    slide_shape : tuple of int
+        (height, width) of the slide in level-0 px.
+
+    Returns
+    -------
+    ndarray
+        bool (height, width) in the mask's own px.
+
+    Raises
+    ------
+    MaskError
+        The file is missing, no picture of one channel, or its shape is not the
+        slide's: at the mask's height its width is more than a px off.
+    """
+    values = _read(path)
+    if values.ndim != 2 or not values.size:
+        raise MaskError(
+            f"{path}: a mask of shape {values.shape}; give a picture of one channel, "
+            "above 0 where to look"
+        )
+    if not fits(values.shape, slide_shape):
+        height, width = values.shape
+        expected = round(height * slide_shape[1] / slide_shape[0])
+        raise MaskError(
+            f"{path}: the mask is {width} x {height} px and the slide {slide_shape[1]} "
+            f"x {slide_shape[0]}; give a mask of the whole slide, at this height "
+            f"{expected} px wide"
+        )
+    mask: NDArray[np.bool_] = values > 0
+    return mask
+
+
+def fits(shape: tuple[int, ...], slide_shape: tuple[int, int]) -> bool:
+    """Return whether a mask can be one of the whole slide.
+
+    Its sides were each rounded to a whole px, and perhaps cut, so that each is up to
+    one px off.
+
+    Parameters
+    ----------
+    shape, slide_shape : tuple of int
+        (height, width) of mask and slide in their own px.
+
+    Returns
+    -------
+    bool
+        False where the ratios of the sides say it is another picture.
+    """
+    (height, width), (slide_height, slide_width) = shape, slide_shape
+    narrowest = (height - 1) * slide_width / slide_height - 1
+    widest = (height + 1) * slide_width / slide_height + 1
+    return narrowest <= width <= widest
+
+
+def fit_mask(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a mask at another size: true where at least half of a px was true.
+
+    Parameters
+    ----------
+    mask : ndarray
+        bool (height, width).
+    shape : tuple of int
+        Wanted height and width.
+
+    Returns
+    -------
+    ndarray
+        bool, of that shape.
+    """
+    from PIL import Image
+
+    if mask.shape == shape:
+        return mask
+    picture = Image.fromarray(mask.astype(np.uint8) * 255)
+    fitted = picture.resize((shape[1], shape[0]), Image.Resampling.BOX)
+    return np.asarray(fitted) >= 128
+
+
+def _read(path: Path) -> NDArray[Any]:
+    """Return the pixels of a picture file."""
+    if not path.is_file():
+        raise MaskError(f"{path}: no such mask file; check the path")
+    try:
+        if path.suffix.lower() in TIFF_SUFFIXES:
+            import tifffile
+
+            values = tifffile.imread(path, key=0)
+        else:
+            from PIL import Image
+
+            with Image.open(path) as picture:
+                values = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise MaskError(
+            f"{path}: not a picture that can be read ({error}); give a TIFF or PNG"
+        ) from error
+    return np.asarray(values)
