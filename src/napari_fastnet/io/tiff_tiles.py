@@ -1,0 +1,260 @@
+"""The tiles (or strips) of one TIFF page, fetched and decoded on their own."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.errors import FastNetError, SlideFormatError
+from napari_fastnet.io.tiles import WHITE, DamagedTileError, Pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tifffile import TiffFrame, TiffPage
+
+#: Most px of one tile or strip: it is decoded as a whole, in several threads at once.
+LARGEST_TILE_PX = 2**25
+
+_CONVERT = (
+    "convert it, e.g. vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg"
+)
+
+# TIFF's numbers.
+_JPEG = 7
+_JPEGS = {6, _JPEG, 34892, 33007}  # these convert to RGB while they decode
+_APERIO_JPEG2000_YCBCR = 33003
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
+
+# A JPEG stream ends with this; a few bytes of padding may follow.
+_JPEG_END, _JPEG_PADDING = b"\xff\xd9", 64
+
+# What the decoders raise over bytes they cannot make sense of; imagecodecs' own
+# errors are RuntimeErrors, tifffile's are ValueErrors.
+_DECODE_ERRORS = (RuntimeError, ValueError, TypeError, OSError)
+
+
+class FileBytes:
+    """A file read at given places by several threads.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.name
+        self._file = path.open("rb")
+        self._lock = threading.Lock()
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return ``count`` bytes from ``offset``.
+
+        Raises
+        ------
+        DamagedTileError
+            The file ends before, or the disk fails.
+        FastNetError
+            The file was closed.
+        """
+        with self._lock:
+            if self._file.closed:
+                raise FastNetError(f"{self._name}: was closed; open the slide again")
+            try:
+                self._file.seek(offset)
+                data = self._file.read(count)
+            except OSError as error:
+                raise DamagedTileError(error.strerror or str(error)) from error
+        if len(data) < count:
+            raise DamagedTileError(f"the file ends {count - len(data)} bytes too early")
+        return data
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        with self._lock:
+            self._file.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TilePage:
+    """Where a page's tiles lie in the file, and how to turn one into RGB.
+
+    Parameters
+    ----------
+    shape, tile_shape : tuple of int
+        (height, width) of the page and of its tiles (strips: as wide as the page).
+    offsets, byte_counts : ndarray
+        ``int64 (planes, rows, columns)``; a tile of 0 bytes was never written.
+    decode : callable
+        Maps (bytes, index) to ``(height, width, samples)``.
+    to_rgb : callable
+        Maps ``(height, width, samples)`` to RGB.
+    ends_as_jpeg : bool
+        Whether each tile is a whole JPEG stream.
+    """
+
+    shape: tuple[int, int]
+    tile_shape: tuple[int, int]
+    offsets: NDArray[np.int64]
+    byte_counts: NDArray[np.int64]
+    decode: Callable[[bytes, int], NDArray[Any]]
+    to_rgb: Callable[[NDArray[Any]], Pixels]
+    ends_as_jpeg: bool
+
+    @classmethod
+    def of(
+        cls, pages: Sequence[TiffPage | TiffFrame], key: TiffPage, name: str
+    ) -> TilePage:
+        """Return the tiles of an image: one page, or one page a colour.
+
+        Parameters
+        ----------
+        pages : sequence of tifffile pages
+            One page of 1, 3 or 4 samples, or three of one sample: R, G, B.
+        key : tifffile page
+            The one that describes them all.
+        name : str
+            The file, for error messages.
+
+        Returns
+        -------
+        TilePage
+            Independent of tifffile's open file.
+
+        Raises
+        ------
+        SlideFormatError
+            The pixels are of a kind that is no brightfield RGB.
+        """
+        _check(key, len(pages), name)
+        height, width = key.imagelength, key.imagewidth
+        tile_shape = (key.tilelength, key.tilewidth)
+        if not key.is_tiled:
+            tile_shape = (min(key.rowsperstrip, height), width)
+        if tile_shape[0] * tile_shape[1] > LARGEST_TILE_PX:
+            raise SlideFormatError(
+                f"{name}: the image is stored in pieces of {tile_shape[1]} x "
+                f"{tile_shape[0]} px, too large to decode one by one; {_CONVERT}"
+            )
+        grid = (len(pages), -(-height // tile_shape[0]), -(-width // tile_shape[1]))
+        options: dict[str, Any] = {}
+        if key.compression in _JPEGS:
+            options = {"jpegtables": pages[0].jpegtables, "jpegheader": key.jpegheader}
+        decode = key.decode
+
+        def decode_tile(data: bytes, index: int) -> NDArray[Any]:
+            tile: NDArray[Any] = np.asarray(decode(data, index, **options)[0])[0]
+            return tile
+
+        return cls(
+            (height, width),
+            tile_shape,
+            _table([page.dataoffsets for page in pages], grid, name),
+            _table([page.databytecounts for page in pages], grid, name),
+            decode_tile,
+            _converter(key),
+            key.compression == _JPEG and options["jpegheader"] is None,
+        )
+
+    @property
+    def end(self) -> int:
+        """First byte of the file behind all tiles."""
+        return int((self.offsets + self.byte_counts).max(initial=0))
+
+    def load(self, file: FileBytes, row: int, column: int) -> Pixels | None:
+        """Return a tile's RGB px, None for one that was never written.
+
+        Raises
+        ------
+        DamagedTileError
+            The bytes are missing or cannot be decoded; the message is the cause.
+        """
+        planes = []
+        for offsets, counts in zip(self.offsets, self.byte_counts, strict=True):
+            offset, count = int(offsets[row, column]), int(counts[row, column])
+            if not offset or not count:
+                return None
+            data = file.read(offset, count)
+            if self.ends_as_jpeg and _JPEG_END not in data[-_JPEG_PADDING:]:
+                raise DamagedTileError("its JPEG data end too early")
+            index = row * offsets.shape[1] + column
+            try:
+                planes.append(self.decode(data, index))
+            except _DECODE_ERRORS as error:
+                raise DamagedTileError(str(error) or type(error).__name__) from error
+        return self.to_rgb(planes[0] if len(planes) == 1 else np.dstack(planes))
+
+
+def _table(
+    tables: Sequence[Sequence[int]], grid: tuple[int, int, int], name: str
+) -> NDArray[np.int64]:
+    """Return one number a tile, ``int64 (planes, rows, columns)``."""
+    count = grid[1] * grid[2]
+    if any(len(table) < count for table in tables):
+        raise SlideFormatError(
+            f"{name}: the table of tiles is too short, {count} are needed; copy the "
+            "file again from its origin"
+        )
+    return np.array([table[:count] for table in tables], np.int64).reshape(grid)
+
+
+def _check(key: TiffPage, pages: int, name: str) -> None:
+    """Raise SlideFormatError unless the page holds 8-bit grey, RGB or YCbCr."""
+    from tifffile import TIFF
+
+    samples = key.samplesperpixel
+    if key.compression != 1 and key.compression not in TIFF.DECOMPRESSORS:
+        found = f"compressed by method {int(key.compression)}"
+    elif key.dtype != np.uint8:
+        found = f"of type {key.dtype}"
+    elif key.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR):
+        found = f"stored in colour space {int(key.photometric)}"
+    elif (pages, samples) not in (
+        (1, 1),
+        (1, 3),
+        (1, 4),
+        (3, 1),
+    ) or key.planarconfig != 1:
+        found = f"of {samples} samples on {pages} pages, plane by plane"
+    else:
+        return
+    raise SlideFormatError(
+        f"{name}: the pixels are {found}; 8-bit RGB or grey is read, {_CONVERT}"
+    )
+
+
+def _converter(key: TiffPage) -> Callable[[NDArray[Any]], Pixels]:
+    """Return the function that turns a decoded tile of that page into RGB."""
+    is_ycbcr = key.photometric == _YCBCR or key.compression == _APERIO_JPEG2000_YCBCR
+    if is_ycbcr and key.compression not in _JPEGS:
+        return _ycbcr_to_rgb
+    if key.photometric == _MIN_IS_WHITE:
+        return lambda tile: _samples_to_rgb(WHITE - tile)
+    return _samples_to_rgb
+
+
+def _samples_to_rgb(tile: NDArray[Any]) -> Pixels:
+    """Return grey repeated, RGB as it is, RGBA white where fully transparent."""
+    if tile.shape[-1] == 1:
+        return np.repeat(tile, 3, axis=-1)
+    rgb: Pixels = np.ascontiguousarray(tile[..., :3])
+    if tile.shape[-1] == 4:
+        rgb[tile[..., 3] == 0] = WHITE
+    return rgb
+
+
+def _ycbcr_to_rgb(tile: NDArray[Any]) -> Pixels:
+    """Return full-range YCbCr (ITU-R BT.601, as in JPEG) as RGB."""
+    y, blue, red = (tile[..., i].astype(np.float32) for i in range(3))
+    blue, red = blue - 128, red - 128
+    rgb = np.stack(
+        [y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue], -1
+    )
+    pixels: Pixels = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    return pixels

@@ -1,0 +1,186 @@
+"""µm/px and who states it, told apart honestly; nothing absurd gets through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_fastnet.errors import SpacingError
+from napari_fastnet.io.slide import open_slide
+from napari_fastnet.io.spacing import Spacing, pair_of, tiff_spacing
+
+OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{}</OME>'
+TAGS = {"tiffslide.mpp-x": 2.0, "tiffslide.mpp-y": 2.0}
+
+
+def ome_spacing(*pixels, shape=(10, 20), properties=TAGS):
+    images = (f"<Image><Pixels {p}/></Image>" for p in pixels)
+    xml = OME.format("".join(images))
+    return tiff_spacing(properties, shape=shape, ome_xml=xml, philips_xml=None)
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_um"),
+    [
+        ("nm", 1e3),
+        ("µm", 1),
+        ("μm", 1),
+        ("um", 1),
+        ("mm", 1e-3),
+        ("cm", 1e-4),
+        ("Å", 1e4),
+    ],
+)
+def test_each_unit_of_ome(unit, per_um):
+    sizes = [
+        f'PhysicalSize{a}="{0.5 * per_um!r}" PhysicalSize{a}Unit="{unit}"' for a in "XY"
+    ]
+
+    read = ome_spacing(" ".join(sizes))
+
+    assert read.source == "OME"
+    assert read.mpp == pytest.approx((0.5, 0.5))
+
+
+def test_ome_sizes_are_micrometres_by_default_and_keep_their_axes():
+    read = ome_spacing('PhysicalSizeX="0.25" PhysicalSizeY="0.3"')
+
+    assert read == Spacing((0.3, 0.25), "OME")
+
+
+def test_the_image_of_the_slides_shape_speaks_for_it():
+    read = ome_spacing(
+        'SizeX="5" SizeY="5" PhysicalSizeX="9" PhysicalSizeY="9"',
+        'SizeX="20" SizeY="10" PhysicalSizeX="0.5" PhysicalSizeY="0.5"',
+    )
+
+    assert read.mpp == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        'SizeX="20" SizeY="10"',
+        'PhysicalSizeX="0.5"',
+        'PhysicalSizeX="a" PhysicalSizeY="b"',
+        'PhysicalSizeX="1" PhysicalSizeY="1" PhysicalSizeXUnit="pixel"',
+        "<<<",
+    ],
+)
+def test_ome_without_a_size_leaves_the_tag(pixels):
+    assert ome_spacing(pixels) == Spacing((2.0, 2.0), "resolution tag")
+
+
+def test_an_entity_bomb_is_not_expanded():
+    xml = '<!DOCTYPE a [<!ENTITY b "c">]><OME><Pixels PhysicalSizeX="&b;"/></OME>'
+
+    read = tiff_spacing(TAGS, shape=(1, 1), ome_xml=xml, philips_xml=None)
+
+    assert read.source == "resolution tag"
+
+
+def test_the_vendor_goes_before_all():
+    properties = {**TAGS, "aperio.MPP": 2.0}
+
+    read = ome_spacing('PhysicalSizeX="1" PhysicalSizeY="1"', properties=properties)
+
+    assert read == Spacing((2.0, 2.0), "vendor")
+
+
+def test_philips_states_its_own():
+    read = tiff_spacing(
+        TAGS, shape=(1, 1), ome_xml=None, philips_xml='Name="DICOM_PIXEL_SPACING"'
+    )
+
+    assert read.source == "vendor"
+
+
+@pytest.mark.parametrize("value", [None, "N/A", ""])
+def test_a_field_that_is_no_number_is_unknown(value):
+    properties = {
+        "tiffslide.mpp-x": value,
+        "tiffslide.mpp-y": value,
+        "aperio.MPP": value,
+    }
+
+    assert tiff_spacing(
+        properties, shape=(1, 1), ome_xml=None, philips_xml=None
+    ) == Spacing(None, "unknown")
+
+
+@pytest.mark.parametrize("mpp", [0.05, 5.0, (1.0, 1.0199), (1.0199, 1.0)])
+def test_the_bounds_themselves_are_believed(mpp):
+    assert Spacing.of_user(mpp).require("a") == pair_of(mpp)
+
+
+@pytest.mark.parametrize(
+    ("mpp", "rule"),
+    [
+        (np.nextafter(0.05, 0), "0.05 to 5"),
+        (np.nextafter(5.0, 6), "0.05 to 5"),
+        ((0.25, 0.2551), "2%"),
+        ((0.2551, 0.25), "2%"),
+        ((0.25, float("nan")), "0.05 to 5"),
+        (float("inf"), "0.05 to 5"),
+    ],
+)
+def test_what_lies_beyond_is_not(mpp, rule):
+    with pytest.raises(SpacingError, match=rf"a\.svs: .*{rule}.*--mpp"):
+        Spacing(pair_of(mpp), "vendor").require("a.svs")
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert pair_of(np.float32(0.5)) == (0.5, 0.5)
+    assert pair_of([0.25, 0.5]) == (0.25, 0.5)
+
+
+def test_the_resolution_tag_keeps_its_axes(tmp_path, texture, write_tiff):
+    path = write_tiff(tmp_path / "a.tif", texture(64, 64), mpp=(0.5, 0.25))
+
+    with open_slide(path) as slide:
+        assert slide.mpp == pytest.approx((0.5, 0.25))
+        assert slide.mpp_source == "resolution tag"
+        with pytest.raises(
+            SpacingError, match=r"0\.5 \(y\), 0\.25 \(x\) µm/px, from the resol"
+        ):
+            slide.require_mpp()
+
+
+def test_aperio_without_its_field_is_a_resolution_tag(tmp_path, texture, write_svs):
+    path = write_svs(
+        tmp_path / "a.svs",
+        texture(64, 64),
+        mpp=None,
+        resolution=(20000, 20000),
+        resolutionunit="centimeter",
+    )
+
+    with open_slide(path) as slide:
+        assert slide.mpp == pytest.approx((0.5, 0.5))
+        assert slide.mpp_source == "resolution tag"
+
+
+@pytest.mark.parametrize(
+    ("resolution", "unit", "mpp"),
+    [
+        ((72, 72), "inch", 25400 / 72),
+        ((96, 96), "inch", 25400 / 96),
+        ((1, 1), "none", None),
+    ],
+)
+def test_defaults_of_the_tag_are_not_taken_for_a_scale(tmp_path, resolution, unit, mpp):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        np.zeros((64, 64, 3), np.uint8),
+        photometric="rgb",
+        resolution=resolution,
+        resolutionunit=unit,
+        metadata=None,
+    )
+
+    with open_slide(path) as slide:
+        assert slide.mpp == (None if mpp is None else pytest.approx((mpp, mpp)))
+        with pytest.raises(SpacingError, match="--mpp"):
+            slide.require_mpp()
