@@ -127,6 +127,17 @@ def test_every_cell_holds_its_corner_and_its_centre(grid, data):
     assert grid.index_of(grid.cell_centre(row, column)) == (row, column)
 
 
+@pytest.mark.parametrize(
+    ("origin", "position", "row"),
+    [
+        (0, 36.9, 369),  # 36.9 / 0.1 is 368.99999999999994
+        (-8.3, 1.4999999999999998, 97),  # just above the edge of cell 98 at 1.5
+    ],
+)
+def test_the_edge_decides_where_a_quotient_is_rounded_across_it(origin, position, row):
+    assert Grid((origin, 0), (0.1, 1), (400, 1)).index_of((position, 0)) == (row, 0)
+
+
 @given(grids(), positions, positions)
 def test_a_point_is_in_the_cell_that_is_said_to_hold_it(grid, y, x):
     index = grid.index_of((y, x))
