@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from PIL import Image
 
 from napari_fastnet.errors import MaskError
 from napari_fastnet.io.masks import fit_mask, read_mask
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SLIDE = (1000, 2000)
 

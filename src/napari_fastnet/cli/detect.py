@@ -1,0 +1,145 @@
+"""``napari-fastnet detect SLIDE -o DIR``: from a slide to heatmap and regions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_fastnet.cli.options import (
+    AsJson,
+    BackendName,
+    Channels,
+    ClosingUm,
+    Device,
+    High,
+    Low,
+    Model,
+    OutputFolder,
+    Preset,
+    SlideMpp,
+    SlidePath,
+    Stain,
+    Threads,
+    Threshold,
+)
+from napari_fastnet.cli.output import print_columns, print_json
+from napari_fastnet.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from napari_fastnet.engine.runs import RunResult
+
+
+def detect(
+    slide: SlidePath,
+    output: OutputFolder,
+    model: Model = "fastnet-pcam",
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Look only here: a TIFF or PNG of the whole slide, above 0 inside.",
+        ),
+    ] = None,
+    stride: Annotated[
+        str,
+        typer.Option(
+            metavar="patch|N", help="One value a patch, or every N px of the model."
+        ),
+    ] = "patch",
+    mpp: SlideMpp = None,
+    threshold: Threshold = None,
+    stain: Stain = "none",
+    preset: Preset = "default",
+    low: Low = None,
+    high: High = None,
+    channels: Channels = None,
+    closing_um: ClosingUm = None,
+    backend: BackendName = "auto",
+    device: Device = None,
+    threads: Threads = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Compute anew what a run left here.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find tumours: heatmap, masks, regions, overview and record of a slide."""
+    from napari_fastnet.core.tissue import preset_with
+    from napari_fastnet.engine.backends import create_backend
+    from napari_fastnet.engine.runs import RunOptions
+    from napari_fastnet.engine.whole_slide import detect_slide
+    from napari_fastnet.io.bundle import load_bundle
+
+    options = RunOptions(
+        stride=stride_px(stride),
+        tissue=preset_with(
+            preset, low=low, high=high, channels=channels, closing_um=closing_um
+        ),
+        mask=mask,
+        stain=stain,
+        threshold=threshold,
+        fresh=fresh,
+    )
+    bundle = load_bundle(model)
+    network = create_backend(bundle, name=backend, device=device, threads=threads)
+    with progress_bar(slide.name) as update:
+        result = detect_slide(
+            slide,
+            output,
+            model=model,
+            options=options,
+            mpp=mpp,
+            backend=network,
+            on_progress=lambda progress: update(progress.done, progress.total),
+        )
+    if as_json:
+        print_json({**result.record.to_dict(), "files": result.files})
+    else:
+        print_result(result)
+
+
+def stride_px(text: str) -> int | None:
+    """Return the stride in px of the model, None for a patch."""
+    from napari_fastnet.errors import OptionError
+
+    if text == "patch":
+        return None
+    if text.isdecimal():
+        return int(text)
+    raise OptionError(f"stride is {text!r}; use patch or a whole number of px")
+
+
+def print_result(result: RunResult) -> None:
+    """Print what a run found and where it wrote it."""
+    record = result.record
+    totals: Any = record.regions
+    counts, seconds = record.counts, record.seconds
+    assert counts is not None
+    tissue_mm2 = totals["tissue_mm2"]
+    rows = [
+        ("slide", record.slide.path),
+        ("tissue", f"{tissue_mm2:.1f} mm²" if tissue_mm2 else "none found"),
+        ("patches", f"{counts.computed:,} computed"),
+    ]
+    if counts.failed:
+        rows.append(("", f"{counts.failed:,} not readable, left out of the heatmap"))
+    found = (
+        f"{totals['regions']}: {totals['macro']} macro, {totals['micro']} micro, "
+        f"{totals['itc']} isolated"
+    )
+    share = totals["tissue_fraction"]
+    area = f"{totals['area_mm2']:.2f} mm²" + (
+        f" ({share:.1%} of the tissue)" if share is not None else ""
+    )
+    rows += [
+        ("regions", f"{found}, at threshold {record.threshold:g}"),
+        ("tumour", area),
+        ("time", f"{seconds.total:.1f} s"),
+    ]
+    rows += [
+        ("wrote" if index == 0 else "", str(path))
+        for index, path in enumerate(result.files)
+    ]
+    print_columns(rows)
+    print("Research use only. Not for diagnosis.")

@@ -1,0 +1,127 @@
+"""``napari-fastnet train DATA... --valid DATA -o BUNDLE``: train FastNet."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from napari_fastnet.cli.output import print_columns
+
+
+def train(
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATA...", help="Tars or folders with images in 0/ and 1/."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="BUNDLE", help="Folder to write."),
+    ],
+    valid: Annotated[
+        Path,
+        typer.Option(help="Patches of other slides, to watch and calibrate on."),
+    ],
+    mpp: Annotated[float, typer.Option(help="µm/px of the patches.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "fastnet",
+    model_version: Annotated[str, typer.Option(help="Its version.")] = "1.0",
+    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 40,
+    batch_size: Annotated[
+        int, typer.Option(help="Patches a step; a square number for mosaics.")
+    ] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Highest.")] = 3e-3,
+    weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 0.02,
+    loss: Annotated[
+        Literal["attention", "focal", "cross-entropy"],
+        typer.Option(help="Loss of the paper to train with."),
+    ] = "attention",
+    loss_weight: Annotated[float, typer.Option(help="a of the loss.")] = 1.2,
+    focusing: Annotated[float, typer.Option(help="g of the loss.")] = 4.0,
+    mosaic_share: Annotated[
+        float, typer.Option(help="Share of batches seen as one mosaic.")
+    ] = 0.75,
+    pool_cells: Annotated[
+        int | None,
+        typer.Option(help="Side of the pooled middle in 16 px cells [whole patch]."),
+    ] = None,
+    convolution: Annotated[
+        Literal["separable", "standard"], typer.Option(help="Inside the blocks.")
+    ] = "separable",
+    shortcut: Annotated[bool, typer.Option(help="Add a block's input.")] = True,
+    precision: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="Arithmetic.")
+    ] = "float32",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the network first.")
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or mps [the fastest here].")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="On the CPU.")] = None,
+    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+) -> None:
+    """Train FastNet on labelled patches and write a model bundle."""
+    from napari_fastnet.engine.publish import publish
+    from napari_fastnet.engine.train import (
+        TrainingJob,
+        build_trainer,
+        fastest_device,
+        run_training,
+        use_threads,
+    )
+    from napari_fastnet.nn.fastnet import FastNetConfig
+    from napari_fastnet.nn.fit import FitOptions
+
+    if threads is not None:
+        use_threads(threads)
+    job = TrainingJob(
+        data=tuple(data),
+        valid=valid,
+        folder=output,
+        spacing_um_px=mpp,
+        name=name,
+        version=model_version,
+        network=FastNetConfig(convolution, shortcut, pool_cells=pool_cells),
+        fit=FitOptions(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            loss=loss,
+            loss_weight=loss_weight,
+            focusing=focusing,
+            mosaic_share=mosaic_share,
+            precision=precision,
+            compiled=compiled,
+            seed=seed,
+        ),
+        device=device or fastest_device(),
+    )
+    trainer = build_trainer(job)
+    for result in run_training(job, trainer):
+        auc = "-" if result.auc is None else f"{result.auc:.4f}"
+        among = "-" if result.mosaic_auc is None else f"{result.mosaic_auc:.4f}"
+        print(
+            f"epoch {result.epoch} of {epochs}: loss {result.loss:.4f}, "
+            f"AUC {auc} alone, {among} in mosaics, accuracy {result.accuracy:.4f}, "
+            f"{result.seconds:.0f} s",
+            flush=True,
+        )
+    bundle = publish(job, trainer, command=_command())
+    print_columns(
+        [
+            ("model", f"{bundle.name} {bundle.version}"),
+            ("AUC", f"{bundle.metrics['auc']:.4f} on {valid.name}"),
+            ("wrote", str(bundle.folder)),
+        ]
+    )
+
+
+def _command() -> str:
+    """Return the command line, files by their names only."""
+    words = [Path(word).name if Path(word).exists() else word for word in sys.argv[1:]]
+    return " ".join(["napari-fastnet", *words])

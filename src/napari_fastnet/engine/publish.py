@@ -1,0 +1,153 @@
+"""From a trained network to a model bundle: calibration, metrics, model card."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import torch
+
+from napari_fastnet.core.calibration import calibrate
+from napari_fastnet.core.metrics import evaluate_probabilities
+from napari_fastnet.core.stain import STATISTICS_MPP, StainMethod, estimate
+from napari_fastnet.engine.model_card import write_card
+from napari_fastnet.io.bundle import ModelBundle, write_bundle
+from napari_fastnet.io.model_description import ModelDescription
+from napari_fastnet.io.resample import resize
+from napari_fastnet.nn.checkpoint import export_onnx, save_weights
+from napari_fastnet.nn.fastnet import flop_count, parameter_count
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_fastnet.engine.train import TrainingJob
+    from napari_fastnet.nn.fit import Patches, Trainer
+
+
+def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
+    """Write the bundle of a trained network.
+
+    The calibration is fitted on the validation patches, and the metrics are those of
+    the same patches: they say so in the card.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        What was trained.
+    trainer : Trainer
+        After its last epoch.
+    command : str
+        The command line, for the card.
+
+    Returns
+    -------
+    ModelBundle
+        What was written, checked.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
+    labels = trainer.valid.labels.numpy() > 0.5
+    # In single precision on the processor, as users will run it.
+    raw = _probabilities(trainer)
+    calibration = calibrate(labels, raw)
+    probabilities = calibration.apply(raw)
+    metrics = evaluate_probabilities(labels, probabilities, threshold=0.5)
+    network = trainer.averaged.cpu().float()
+    description = ModelDescription(
+        name=job.name,
+        version=job.version,
+        patch_size_pixels=int(trainer.train.images.shape[1]),
+        spacing_um_px=job.spacing_um_px,
+        architecture=job.network.to_dict(),
+        calibration=asdict(calibration),
+        stain=stain_targets(trainer.train, job.spacing_um_px),
+        training=_training_facts(job, trainer, command),
+        metrics={
+            "data": job.valid.name,
+            "parameters": parameter_count(network),
+            "flops_256px": flop_count(network),
+            **asdict(metrics),
+        },
+    )
+    with TemporaryDirectory() as folder:
+        weights, onnx = Path(folder) / "weights", Path(folder) / "onnx"
+        save_weights(network, weights)
+        export_onnx(
+            network,
+            onnx,
+            patch_size=description.patch_size_pixels,
+            calibration=description.calibration,
+        )
+        return write_bundle(
+            job.folder,
+            description,
+            weights=weights,
+            onnx=onnx,
+            card=write_card(description),
+        )
+
+
+def _probabilities(trainer: Trainer) -> NDArray[np.float32]:
+    """Return the validation probabilities in single precision."""
+    model = trainer.averaged.cpu().float()
+    parts = []
+    with torch.inference_mode():
+        for batch in trainer.valid.images.split(256):
+            images = batch.permute(0, 3, 1, 2).float() / 255
+            parts.append(model(images).softmax(dim=1)[:, 1])
+    found: NDArray[np.float32] = torch.cat(parts).numpy()
+    return found
+
+
+def stain_targets(patches: Patches, spacing_um_px: float) -> dict[str, Any]:
+    """Return the training data's colours, one entry for each stain method.
+
+    They are taken at the resolution at which slides are measured.
+
+    Parameters
+    ----------
+    patches : Patches
+        Training patches.
+    spacing_um_px : float
+        Their µm/px.
+
+    Returns
+    -------
+    dict
+        Method to statistics; a method whose statistics cannot be told is left out.
+    """
+    side = patches.images.shape[1]
+    small = max(1, round(side * spacing_um_px / STATISTICS_MPP))
+    pixels = np.concatenate(
+        [
+            resize(image.numpy(), (small, small)).reshape(-1, 3)
+            for image in patches.images
+        ]
+    )
+    found = {
+        method: estimate(pixels, method)
+        for method in get_args(StainMethod)
+        if method != "none"
+    }
+    return {name: item.to_dict() for name, item in found.items() if item is not None}
+
+
+def _training_facts(job: TrainingJob, trainer: Trainer, command: str) -> dict[str, Any]:
+    labels = trainer.train.labels
+    return {
+        "command": command,
+        "data": [path.name for path in job.data],
+        "normal": int((labels < 0.5).sum()),
+        "tumour": int((labels >= 0.5).sum()),
+        "options": asdict(job.fit),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }

@@ -1,0 +1,315 @@
+"""One slide from start to files: tissue, plan, detection, exports, record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.regions import Region, find_regions, summarise
+from napari_fastnet.core.stain import StainMatch, StainMethod, StainStatistics, estimate
+from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.engine.detect import Plan, Progress, detect, make_plan
+from napari_fastnet.engine.tissue import (
+    SlideTissue,
+    find_tissue,
+    slide_facts,
+    write_masks,
+)
+from napari_fastnet.errors import OptionError
+from napari_fastnet.io.export import write_heatmap_ome_tiff
+from napari_fastnet.io.masks import fit_mask, read_mask
+from napari_fastnet.io.overview import Caption, write_overview
+from napari_fastnet.io.record import (
+    Counts,
+    ModelFacts,
+    RunRecord,
+    Seconds,
+    write_record,
+)
+from napari_fastnet.io.region_files import write_regions_csv, write_regions_geojson
+from napari_fastnet.io.resample import RESAMPLING
+from napari_fastnet.io.store import Block, RunStore, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.engine.backends import Backend
+    from napari_fastnet.io.bundle import ModelBundle
+    from napari_fastnet.io.slide import Slide
+
+STORE = "run.zarr"
+HEATMAP = "heatmap.ome.tif"
+OVERVIEW = "overview.png"
+REGIONS_GEOJSON = "regions.geojson"
+REGIONS_CSV = "regions.csv"
+RECORD = "run.json"
+THUMBNAIL_PX = 1600
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What is asked of a run; the command line and the panel fill it in.
+
+    Parameters
+    ----------
+    stride : int or None
+        px of the model from patch to patch; None is one patch.
+    tissue : TissueParameters
+        How tissue is found.
+    mask : Path or None
+        A user's mask that replaces the region of interest.
+    stain : {"none", "reinhard", "macenko", "density"}
+        Match of the slide's colours to the model's.
+    threshold : float or None
+        From which a patch is tumour; None is the model's.
+    fresh : bool
+        Compute anew what an earlier run left.
+    readers : int
+        Threads that read ahead.
+    """
+
+    stride: int | None = None
+    tissue: TissueParameters = field(default_factory=TissueParameters)
+    mask: Path | None = None
+    stain: StainMethod = "none"
+    threshold: float | None = None
+    fresh: bool = False
+    readers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise OptionError(f"threshold is {self.threshold}; use 0 to 1")
+        if self.readers < 1:
+            raise OptionError(f"readers is {self.readers}; use at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run found and wrote.
+
+    Parameters
+    ----------
+    record : RunRecord
+        As in ``run.json``.
+    heatmap : Heatmap
+        Probabilities.
+    regions : list of Region
+        At the threshold, largest first.
+    files : tuple of Path
+        Everything written, the store included.
+    """
+
+    record: RunRecord
+    heatmap: Heatmap
+    regions: list[Region]
+    files: tuple[Path, ...]
+
+
+class SlideRun:
+    """A slide, a model and what is to be done with them.
+
+    Building one finds the tissue, lays the grid and opens the store; `steps` computes
+    and `finish` writes the results.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open; stays open. Its µm/px must be known.
+    bundle : ModelBundle
+        The model's description.
+    folder : Path
+        Where results go; made where it is missing.
+    options : RunOptions
+        What is asked for.
+    """
+
+    def __init__(
+        self, slide: Slide, bundle: ModelBundle, folder: Path, options: RunOptions
+    ) -> None:
+        self._began = perf_counter()
+        self.slide, self.bundle, self.folder, self.options = (
+            slide,
+            bundle,
+            folder,
+            options,
+        )
+        # First what costs nothing: a model's or a mask's fault is said at once.
+        self._target = stain_target(bundle, options.stain)
+        mask = None if options.mask is None else read_mask(options.mask, slide.shape)
+        self.tissue: SlideTissue = find_tissue(slide, options.tissue)
+        if mask is not None:
+            masks = self.tissue.masks
+            roi = fit_mask(mask, masks.roi.shape)
+            self.tissue = replace(self.tissue, masks=replace(masks, roi=roi))
+        self.stain = self._match_stain()
+        self.plan: Plan = make_plan(
+            slide,
+            bundle,
+            self.tissue.masks.roi,
+            stride=options.stride,
+            stain=self.stain,
+        )
+        self.store: RunStore = open_store(
+            folder / STORE,
+            key=self._key(),
+            grid=self.plan.patches.grid,
+            mpp=slide.require_mpp(),
+            block_cells=self.plan.block_cells,
+            fresh=options.fresh,
+        )
+        self._progress: Progress | None = None
+        self._tissue_seconds = perf_counter() - self._began
+
+    @property
+    def threshold(self) -> float:
+        """The threshold asked for, or the model's."""
+        asked = self.options.threshold
+        return self.bundle.threshold if asked is None else asked
+
+    def steps(
+        self,
+        backend: Backend,
+        should_stop: Callable[[], bool] = lambda: False,
+        priority: Callable[[Block], float] | None = None,
+    ) -> Iterator[Progress]:
+        """Compute what is missing; see `detect`."""
+        for progress in detect(
+            self.slide,
+            self.plan,
+            backend,
+            self.store,
+            readers=self.options.readers,
+            should_stop=should_stop,
+            priority=priority,
+        ):
+            self._progress = progress
+            yield progress
+
+    def finish(self, backend_name: str) -> RunResult:
+        """Write heatmap, masks, regions, overview and record.
+
+        Parameters
+        ----------
+        backend_name : str
+            For the record.
+
+        Returns
+        -------
+        RunResult
+            What was found, also where there is no tissue.
+
+        Raises
+        ------
+        OutputError
+            A file cannot be written; the store keeps what was computed.
+        """
+        heatmap = self.store.heatmap()
+        regions = find_regions(heatmap, self.threshold)
+        record = self._record(heatmap, regions, backend_name)
+        carried = record.to_dict()
+        paths = {
+            name: self.folder / name
+            for name in (HEATMAP, REGIONS_GEOJSON, REGIONS_CSV, OVERVIEW, RECORD)
+        }
+        write_heatmap_ome_tiff(paths[HEATMAP], heatmap, record=carried)
+        masks = write_masks(self.folder, self.tissue, record=carried)
+        write_regions_geojson(paths[REGIONS_GEOJSON], regions, record=carried)
+        write_regions_csv(paths[REGIONS_CSV], regions, mpp=heatmap.mpp)
+        write_overview(
+            paths[OVERVIEW],
+            self.slide.thumbnail(THUMBNAIL_PX),
+            heatmap,
+            regions,
+            slide_shape=self.slide.shape,
+            caption=Caption(
+                title=self.slide.path.name,
+                model=f"{self.bundle.name} {self.bundle.version}",
+                threshold=self.threshold,
+                tissue_mm2=self.tissue.area_mm2,
+            ),
+            record=carried,
+        )
+        self.store.set_record(carried)
+        # Last: where there is a record, everything else is there too.
+        write_record(paths[RECORD], record)
+        files = (self.store.folder, *paths.values(), *masks)
+        return RunResult(record, heatmap, regions, tuple(sorted(files)))
+
+    def _match_stain(self) -> StainMatch | None:
+        """Measure the slide's stain on its tissue at low resolution."""
+        method = self.options.stain
+        if method == "none":
+            return None
+        source = estimate(self.tissue.image[self.tissue.masks.roi], method)
+        return StainMatch(method, source, self._target)
+
+    def _key(self) -> dict[str, Any]:
+        """Return what the probabilities of the run depend on, besides the grid."""
+        return {
+            "slide": self.slide.fingerprint,
+            "model": self.bundle.sha256,
+            "calibration": self.bundle.calibration,
+            "patch_px": self.plan.patch_px,
+            "spacing": self.plan.spacing,
+            "stain": None if self.stain is None else self.stain.to_dict(),
+            "resampling": RESAMPLING,
+        }
+
+    def _record(
+        self, heatmap: Heatmap, regions: list[Region], backend_name: str
+    ) -> RunRecord:
+        kept = int(self.plan.patches.kept.sum())
+        last = self._progress
+        computed = int((heatmap.computed & self.plan.patches.kept).sum())
+        bundle = self.bundle
+        return RunRecord(
+            slide=slide_facts(self.slide),
+            model=ModelFacts(
+                name=bundle.name,
+                version=bundle.version,
+                sha256=bundle.sha256,
+                mpp=bundle.spacing_um_px,
+                patch=bundle.patch_size_pixels,
+            ),
+            grid=heatmap.grid,
+            threshold=self.threshold,
+            tissue=self.tissue.to_dict(),
+            counts=Counts(kept=kept, computed=computed, failed=self.store.unreadable()),
+            seconds=Seconds(
+                read=last.read_seconds if last else 0.0,
+                infer=last.infer_seconds if last else 0.0,
+                total=perf_counter() - self._began,
+            ),
+            options={
+                "stride_px": self.plan.stride_px,
+                "keep": self.plan.keep,
+                "stain": self.stain.to_dict() if self.stain else {"method": "none"},
+                "resampling": RESAMPLING,
+                "backend": backend_name,
+                "mask": self.options.mask,
+                "tissue_seconds": self._tissue_seconds,
+            },
+            regions=dict(summarise(regions, self.tissue.area_mm2)),
+        )
+
+
+def stain_target(bundle: ModelBundle, method: StainMethod) -> StainStatistics | None:
+    """Return the colours that a model was trained on.
+
+    Raises
+    ------
+    OptionError
+        The model does not state them for this method.
+    """
+    if method == "none":
+        return None
+    if method not in bundle.stain:
+        known = ", ".join(["none", *bundle.stain])
+        raise OptionError(
+            f"stain is {method!r} and the model {bundle.name} states no such colours; "
+            f"use one of {known}"
+        )
+    return StainStatistics.from_dict(bundle.stain[method])

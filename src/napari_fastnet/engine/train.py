@@ -1,0 +1,185 @@
+"""From labelled patches to a model bundle: training, calibration, model card."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_fastnet.errors import DataError
+from napari_fastnet.io.files import atomic_path
+from napari_fastnet.io.patches import read_patches
+from napari_fastnet.nn.fastnet import FastNetConfig
+from napari_fastnet.nn.fit import EpochResult, FitOptions, Patches, Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HISTORY = "history.csv"
+CURVES = "curves.png"
+STATE = "state.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """What is trained, on what, and where it goes.
+
+    Parameters
+    ----------
+    data : tuple of Path
+        Tars or folders of patches with 0/ and 1/; all are trained on.
+    valid : Path
+        Patches of other slides, for watching, calibration and the model card.
+    folder : Path
+        The bundle that is written; ``<folder>-training`` beside it holds the history,
+        the curves and the state.
+    spacing_um_px : float
+        µm/px of the patches.
+    name, version : str
+        Of the model.
+    network : FastNetConfig
+        Variant of the network.
+    fit : FitOptions
+        Recipe.
+    device : str
+        Where to compute, as torch names it.
+    """
+
+    data: tuple[Path, ...]
+    valid: Path
+    folder: Path
+    spacing_um_px: float
+    name: str
+    version: str = "1.0"
+    network: FastNetConfig = field(default_factory=FastNetConfig)
+    fit: FitOptions = field(default_factory=FitOptions)
+    device: str = "cpu"
+
+    @property
+    def log_folder(self) -> Path:
+        """Where history, curves and state lie."""
+        return self.folder.with_name(f"{self.folder.name}-training")
+
+
+def fastest_device() -> str:
+    """Return the fastest device that torch sees here: "cuda", "mps" or "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def use_threads(count: int) -> None:
+    """Let torch use so many threads on the CPU, for the whole process."""
+    torch.set_num_threads(count)
+
+
+def build_trainer(job: TrainingJob) -> Trainer:
+    """Read the data and build the network.
+
+    Raises
+    ------
+    DataError
+        Data are missing, of unequal size, or of one class only.
+    """
+    train = _join([read_patches(path) for path in job.data])
+    valid = _join([read_patches(job.valid)])
+    return Trainer(job.network, train, valid, job.fit, job.device)
+
+
+def _join(parts: list[Any]) -> Patches:
+    """Return all patches as one block in memory; they must be of one size."""
+    shapes = {image.shape for part in parts for image in part.images}
+    if len(shapes) != 1:
+        sizes = ", ".join(f"{h} x {w}" for h, w, _ in sorted(shapes))
+        raise DataError(f"patches are {sizes} px; all must be of one size")
+    images = np.concatenate([np.stack(part.images) for part in parts])
+    labels = np.concatenate([part.labels for part in parts])
+    if len(np.unique(labels)) < 2:
+        raise DataError("patches are of one class only; give normal (0) and tumour (1)")
+    return Patches(torch.from_numpy(images), torch.from_numpy(labels).float())
+
+
+def run_training(job: TrainingJob, trainer: Trainer) -> Iterator[EpochResult]:
+    """Train to the end, keeping state, history and curves after each epoch.
+
+    A run that was killed goes on after its last whole epoch; its history then goes on
+    in the same file.
+
+    Yields
+    ------
+    EpochResult
+        After its epoch was stored.
+    """
+    job.log_folder.mkdir(parents=True, exist_ok=True)
+    for result in trainer.run(job.log_folder / STATE):
+        history = [
+            row
+            for row in read_history(job.log_folder / HISTORY)
+            if row.epoch < result.epoch
+        ]
+        history.append(result)
+        write_history(job.log_folder / HISTORY, history)
+        write_curves(job.log_folder / CURVES, history)
+        yield result
+
+
+def write_history(path: Path, results: list[EpochResult]) -> None:
+    """Write one line an epoch."""
+    names = [column.name for column in fields(EpochResult)]
+    with atomic_path(path) as aside, aside.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(asdict(result) for result in results)
+
+
+def read_history(path: Path) -> list[EpochResult]:
+    """Read what `write_history` wrote; nothing where there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [
+            EpochResult(
+                epoch=int(row["epoch"]),
+                seconds=float(row["seconds"]),
+                learning_rate=float(row["learning_rate"]),
+                loss=float(row["loss"]),
+                auc=_optional(row["auc"]),
+                mosaic_auc=_optional(row["mosaic_auc"]),
+                accuracy=float(row["accuracy"]),
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def _optional(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def write_curves(path: Path, results: list[EpochResult]) -> None:
+    """Draw loss and validation AUC against the epoch."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    epochs = [result.epoch for result in results]
+    left.plot(epochs, [result.loss for result in results], color="#444444")
+    left.set(xlabel="epoch", ylabel="training loss")
+    for name, label, colour in (
+        ("auc", "patches alone", "#be0a1a"),
+        ("mosaic_auc", "among foreign neighbours", "#008048"),
+    ):
+        values = [getattr(result, name) for result in results]
+        if all(value is not None for value in values):
+            right.plot(epochs, values, label=label, color=colour)
+    right.set(xlabel="epoch", ylabel="validation AUC")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    with atomic_path(path) as aside:
+        figure.savefig(aside, dpi=150)

@@ -1,0 +1,317 @@
+"""What tests of several parts need: slides of every kind, a model with random weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+TILE = 64
+
+
+@pytest.fixture
+def real_slides():
+    """Return the folder of real slides, or skip the test."""
+    folder = os.environ.get("NAPARI_FASTNET_SLIDES")
+    if folder is None:
+        pytest.skip("no $NAPARI_FASTNET_SLIDES")
+    return Path(folder)
+
+
+def _shrink(image, factor):
+    height, width = (max(1, round(side / factor)) for side in image.shape[:2])
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.BOX))
+
+
+@pytest.fixture(scope="session")
+def texture():
+    """Return a function that makes an image with detail at all scales, no two alike."""
+
+    def make(height, width, seed=0):
+        rng = np.random.default_rng(seed)
+        image = np.zeros((height, width, 3))
+        for cell in (2, 8, 32):
+            rough = rng.integers(0, 256, (height // cell + 2, width // cell + 2, 3))
+            fine = Image.fromarray(rough.astype(np.uint8)).resize(
+                (width, height), Image.BICUBIC
+            )
+            image += np.asarray(fine) / 3
+        return image.astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_svs():
+    """Return a function that writes an Aperio-like slide."""
+
+    def write(path, image, *, factors=(1,), mpp=0.25, compression="deflate", **options):
+        height, width = image.shape[:2]
+        field = "" if mpp is None else f"|MPP = {mpp}"
+        description = f"Aperio Image Library\r\n{width}x{height}|AppMag = 40{field}"
+        common = {
+            "photometric": "rgb",
+            "compression": compression,
+            "description": description,
+            "metadata": None,
+            **options,
+        }
+        with tifffile.TiffWriter(path) as tif:
+            for index, factor in enumerate(factors):
+                level = _shrink(image, factor) if factor != 1 else image
+                tif.write(level, tile=(TILE, TILE), **common)
+                if index == 0:  # Aperio's second page is the thumbnail
+                    tif.write(_shrink(image, 8), rowsperstrip=16, **common)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_tiff():
+    """Return a function that writes a generic TIFF, its levels as pages or subIFDs."""
+
+    def write(path, image, *, factors=(1,), sub_ifds=False, mpp=None, **options):
+        common = {"photometric": "rgb", "compression": "deflate", "tile": (TILE, TILE)}
+        common |= {"metadata": None, **options}
+        with tifffile.TiffWriter(path) as tif:
+            for index, factor in enumerate(factors):
+                level = _shrink(image, factor) if factor != 1 else image
+                extra = {}
+                if mpp is not None:
+                    y, x = np.broadcast_to(mpp, 2)
+                    extra["resolution"] = (1e4 / x / factor, 1e4 / y / factor)
+                    extra["resolutionunit"] = "centimeter"
+                if index == 0 and sub_ifds:
+                    extra["subifds"] = len(factors) - 1
+                elif index:
+                    extra["subfiletype"] = 1
+                tif.write(level, **common, **extra)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tile_place():
+    """Return a function that tells where a tile lies in a file: (offset, bytes)."""
+
+    def place(path, index, page=0):
+        with tifffile.TiffFile(path) as tif:
+            table = tif.pages[page]
+            return table.dataoffsets[index], table.databytecounts[index]
+
+    return place
+
+
+@pytest.fixture
+def overwrite():
+    """Return a function that replaces bytes in the middle of a file."""
+
+    def replace(path, offset, data):
+        with path.open("r+b") as file:
+            file.seek(offset)
+            file.write(data)
+
+    return replace
+
+
+@pytest.fixture(scope="session")
+def dark_bundle(tmp_path_factory):
+    """Return the folder of a model to whom darkness is tumour: p = 1 - mean / 255.
+
+    Its patches are 32 px at 2 µm/px, its threshold is 0.5.
+    """
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto as Kind
+    from onnx import helper
+
+    from napari_fastnet.io.bundle import write_bundle
+    from napari_fastnet.io.model_description import ModelDescription
+
+    shape = ("patches", "height", "width", 3)
+    nodes = [
+        helper.make_node("Cast", ["patches"], ["values"], to=Kind.FLOAT),
+        helper.make_node("ReduceMean", ["values", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Div", ["mean", "white"], ["light"]),
+        helper.make_node("Sub", ["one", "light"], ["probability"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "dark",
+        [helper.make_tensor_value_info("patches", Kind.UINT8, shape)],
+        [helper.make_tensor_value_info("probability", Kind.FLOAT, shape[:1])],
+        [
+            helper.make_tensor("axes", Kind.INT64, [3], [1, 2, 3]),
+            helper.make_tensor("white", Kind.FLOAT, [], [255.0]),
+            helper.make_tensor("one", Kind.FLOAT, [], [1.0]),
+        ],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    parts = tmp_path_factory.mktemp("dark")
+    onnx.save(model, parts / "model.onnx")
+    (parts / "weights").write_bytes(b"none")
+    description = ModelDescription(
+        name="dark", version="1.0", patch_size_pixels=32, spacing_um_px=2.0
+    )
+    bundle = write_bundle(
+        parts / "bundle",
+        description,
+        weights=parts / "weights",
+        onnx=parts / "model.onnx",
+        card="# Darkness\n",
+    )
+    return bundle.folder
+
+
+@pytest.fixture(scope="session")
+def random_network():
+    """Return a FastNet whose weights are drawn and whose outputs differ by image."""
+    torch = pytest.importorskip("torch")
+    from napari_fastnet.nn.fastnet import FastNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = FastNet()
+        # Running statistics as training leaves them, and scales of both signs.
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(module.weight, -0.5, 1.5)
+                torch.nn.init.normal_(module.bias, std=0.2)
+        network.train()
+        with torch.no_grad():
+            for _ in range(20):
+                network(torch.rand(4, 3, 64, 64))
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def make_bundle(random_network, tmp_path_factory):
+    """Return a function that writes a bundle of the random network."""
+    from napari_fastnet.io.bundle import write_bundle
+    from napari_fastnet.io.model_description import ModelDescription
+    from napari_fastnet.nn.checkpoint import export_onnx, save_weights
+
+    def make(**changes):
+        values = {
+            "name": "tiny",
+            "version": "0.1",
+            "patch_size_pixels": 64,
+            "spacing_um_px": 1.0,
+            "calibration": {"scale": 1.5, "offset": -0.25},
+            "architecture": random_network.config.to_dict(),
+        }
+        description = ModelDescription(**(values | changes))
+        files = tmp_path_factory.mktemp("model")
+        save_weights(random_network, files / "weights")
+        export_onnx(
+            random_network,
+            files / "graph",
+            patch_size=description.patch_size_pixels,
+            calibration=description.calibration,
+            normalisation=description.normalisation,
+        )
+        return write_bundle(
+            files / "bundle",
+            description,
+            weights=files / "weights",
+            onnx=files / "graph",
+            card="# tiny\n\nRandom weights, for tests.\n",
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(make_bundle):
+    """Return a bundle: 64 px at 1 µm/px, random weights, calibrated."""
+    return make_bundle()
+
+
+@pytest.fixture
+def patches():
+    """Return (5, 64, 64, 3) uint8 patches with structure, seeded."""
+    generator = np.random.default_rng(0)
+    coarse = generator.integers(60, 255, (5, 8, 8, 3), dtype=np.uint8)
+    noise = generator.integers(-20, 20, (5, 64, 64, 3))
+    fine = coarse.repeat(8, axis=1).repeat(8, axis=2) + noise
+    return fine.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def random_network():
+    """Return a FastNet whose weights are drawn and whose outputs differ by image."""
+    torch = pytest.importorskip("torch")
+    from napari_fastnet.nn.fastnet import FastNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = FastNet()
+        # Running statistics as training leaves them, and scales of both signs.
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(module.weight, -0.5, 1.5)
+                torch.nn.init.normal_(module.bias, std=0.2)
+        network.train()
+        with torch.no_grad():
+            for _ in range(20):
+                network(torch.rand(4, 3, 64, 64))
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def make_bundle(random_network, tmp_path_factory):
+    """Return a function that writes a bundle of the random network."""
+    from napari_fastnet.io.bundle import write_bundle
+    from napari_fastnet.io.model_description import ModelDescription
+    from napari_fastnet.nn.checkpoint import export_onnx, save_weights
+
+    def make(folder=None, **changes):
+        values = {
+            "name": "tiny",
+            "version": "0.1",
+            "patch_size_pixels": 64,
+            "spacing_um_px": 1.0,
+            "calibration": {"scale": 1.5, "offset": -0.25},
+            "architecture": random_network.config.to_dict(),
+        }
+        description = ModelDescription(**(values | changes))
+        files = tmp_path_factory.mktemp("model")
+        save_weights(random_network, files / "weights")
+        export_onnx(
+            random_network,
+            files / "graph",
+            patch_size=description.patch_size_pixels,
+            calibration=description.calibration,
+            normalisation=description.normalisation,
+        )
+        return write_bundle(
+            folder or files / "bundle",
+            description,
+            weights=files / "weights",
+            onnx=files / "graph",
+            card="# tiny\n\nRandom weights, for tests.\n",
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(make_bundle):
+    """Return a bundle: 64 px at 1 µm/px, random weights, calibrated."""
+    return make_bundle()
+
+
+@pytest.fixture
+def patches():
+    """Return (5, 64, 64, 3) uint8 patches with structure, seeded."""
+    generator = np.random.default_rng(0)
+    coarse = generator.integers(60, 255, (5, 8, 8, 3), dtype=np.uint8)
+    noise = generator.integers(-20, 20, (5, 64, 64, 3))
+    fine = coarse.repeat(8, axis=1).repeat(8, axis=2) + noise
+    return fine.clip(0, 255).astype(np.uint8)
