@@ -131,7 +131,7 @@ def test_every_cell_holds_its_corner_and_its_centre(grid, data):
     ("origin", "position", "row"),
     [
         (0, 36.9, 369),  # 36.9 / 0.1 is 368.99999999999994
-        (-8.3, 1.4999999999999998, 97),  # just above the edge of cell 98 at 1.5
+        (-8.3, 1.4999999999999998, 97),  # just above cell 98, which begins at 1.5
     ],
 )
 def test_the_edge_decides_where_a_quotient_is_rounded_across_it(origin, position, row):
