@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from time import perf_counter
 
 import numpy as np
@@ -37,6 +38,16 @@ def test_equations_8_to_11_by_hand():
     assert metrics.precision == pytest.approx(1 / 2)
     assert metrics.f1 == pytest.approx(1 / 2)
     assert metrics.specificity == pytest.approx(2 / 3)
+
+
+def test_metrics_become_plain_json():
+    metrics = evaluate_probabilities([0, 0], [0.1, 0.9], threshold=0.5)
+    plain = json.loads(json.dumps(metrics.to_dict()))
+    assert (plain["n"], plain["positives"], plain["threshold"]) == (2, 0, 0.5)
+    assert plain["auc"] is plain["ci95"]["auc"] is None
+    assert plain["accuracy"] == 0.5
+    assert plain["ci95"]["accuracy"] == [0, 1]
+    assert plain["confusion"] == {"tp": 0, "fp": 1, "tn": 1, "fn": 0}
 
 
 def test_auc_by_hand_counts_a_tie_half():

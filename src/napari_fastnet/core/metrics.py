@@ -7,7 +7,7 @@ or above the threshold. What is undefined is None, never 0 and never NaN.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,23 @@ class PatchMetrics:
     f1: float | None
     specificity: float | None
     ci95: dict[str, Interval | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON has them; the confusion matrix comes as a dict."""
+        first = ("n", "positives", "threshold", *METRICS)
+        return {
+            **{name: getattr(self, name) for name in first},
+            "ci95": {
+                name: None if interval is None else list(interval)
+                for name, interval in self.ci95.items()
+            },
+            "confusion": {
+                "tp": self.true_positives,
+                "fp": self.false_positives,
+                "tn": self.true_negatives,
+                "fn": self.false_negatives,
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +209,13 @@ def roc_curve(
 
     Returns
     -------
-    false_positive_rate, true_positive_rate, thresholds : (k + 1,) float64 ndarray
+    false_positive_rate : (k + 1,) float64 ndarray
         One point for each of k distinct scores, called positive from that score on,
         after the point (0, 0) of the threshold infinity.
+    true_positive_rate : (k + 1,) float64 ndarray
+        Of the same points.
+    thresholds : (k + 1,) float64 ndarray
+        Their scores, falling.
 
     Raises
     ------

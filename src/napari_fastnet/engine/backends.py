@@ -1,0 +1,122 @@
+"""What computes the network: ONNX Runtime on the CPU, torch where there is a GPU.
+
+Neither library is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
+
+from napari_fastnet.engine.inference import one_line
+from napari_fastnet.errors import DependencyError, OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastnet.io.bundle import ModelBundle
+
+BackendName = Literal["auto", "onnx", "torch"]
+
+
+class Backend(Protocol):
+    """A network ready to judge patches; may be shared by threads."""
+
+    @property
+    def name(self) -> str:
+        """What computes and on what, for the run's record."""
+
+    def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities of tumour.
+
+        Parameters
+        ----------
+        patches : (N, H, W, 3) uint8 ndarray
+            RGB at the model's µm/px; N may be 0, H and W are at least 31.
+
+        Returns
+        -------
+        (N,) float32 ndarray
+            0..1, the same for a patch whatever the others are (within 1e-6).
+
+        Raises
+        ------
+        DataError
+            The array is of another kind.
+        DetectionError
+            The library failed, or a probability is not a number.
+        """
+
+
+def create_backend(
+    bundle: ModelBundle,
+    *,
+    name: BackendName = "auto",
+    device: str | None = None,
+    threads: int | None = None,
+) -> Backend:
+    """Return a model's network, ready to run.
+
+    Parameters
+    ----------
+    bundle : ModelBundle
+        The model.
+    name : {"auto", "onnx", "torch"}
+        "auto" is torch where a device other than the CPU is asked for, else ONNX
+        Runtime.
+    device : str, optional
+        "cpu", "cuda", "cuda:1" or "mps"; the CPU by default.
+    threads : int, optional
+        Threads that compute on a CPU; as many as it has physical cores by default.
+
+    Returns
+    -------
+    Backend
+        The same probabilities from each, within 1e-4.
+
+    Raises
+    ------
+    OptionError
+        There is no such back end or device, or they do not go together.
+    DependencyError
+        The library is not installed.
+    DetectionError
+        The library cannot load the model.
+    """
+    device = device or "cpu"
+    if name not in get_args(BackendName):
+        raise OptionError(
+            f"backend is {name!r}; use one of {', '.join(get_args(BackendName))}"
+        )
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads is {threads}; use at least 1")
+    if name == "auto":
+        name = "onnx" if device == "cpu" else "torch"
+    if name == "onnx" and device != "cpu":
+        raise OptionError(
+            f"device is {device!r} and the backend onnx runs on the cpu only; use "
+            "backend torch or leave the device out"
+        )
+    package = "torch" if name == "torch" else "onnxruntime"
+    try:
+        return _create(bundle, name, device, threads)
+    except ImportError as error:
+        if isinstance(error, DependencyError):
+            raise
+        raise DependencyError(
+            f"the backend {name} needs {package}, which cannot be imported "
+            f"({one_line(error)}); run: pip install {package}"
+        ) from error
+
+
+def _create(
+    bundle: ModelBundle, name: BackendName, device: str, threads: int | None
+) -> Backend:
+    """Import a back end's library and build it."""
+    if name == "torch":
+        from napari_fastnet.engine.torch_backend import TorchBackend
+
+        return TorchBackend(bundle, device, threads)
+    from napari_fastnet.engine.onnx_backend import OnnxBackend
+
+    return OnnxBackend(bundle, threads)

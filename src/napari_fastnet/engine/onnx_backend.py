@@ -1,0 +1,95 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state
+
+from napari_fastnet.engine.inference import PART_PX, one_line, predict_in_parts
+from napari_fastnet.errors import DetectionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_fastnet.io.bundle import ModelBundle
+
+# What ONNX Runtime raises; its errors have no common base of their own.
+_ERRORS: tuple[type[Exception], ...] = (
+    *(
+        kind
+        for kind in vars(onnxruntime_pybind11_state).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ),
+    RuntimeError,
+    ValueError,
+)
+
+
+class OnnxBackend:
+    """ONNX Runtime on the CPU; on FastNet 3 to 5 times as fast as torch.
+
+    Parameters
+    ----------
+    bundle : ModelBundle
+        The model.
+    threads : int, optional
+        As for `create_backend`.
+    """
+
+    name = "onnx on cpu"
+
+    def __init__(self, bundle: ModelBundle, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or physical_cores()
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = (
+            onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        )
+        options.log_severity_level = 3  # errors, which come as exceptions anyway
+        # Idle threads that spin would take the cores from those that read the slide.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._model = f"{bundle.name} {bundle.version}"
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(bundle.onnx_path), options, providers=["CPUExecutionProvider"]
+            )
+        except _ERRORS as error:
+            raise DetectionError(
+                f"ONNX Runtime cannot load {bundle.onnx_path} ({one_line(error)}); update "
+                "onnxruntime or use --backend torch"
+            ) from error
+
+    def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
+        return predict_in_parts(self._run, patches, PART_PX, self._model)
+
+    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            (found,) = self._session.run(["probability"], {"patches": part})
+        except _ERRORS as error:
+            raise DetectionError(
+                f"ONNX Runtime failed on {len(part)} patches ({one_line(error)}); give it "
+                "more memory or use --backend torch"
+            ) from error
+        return np.asarray(found, np.float32)
+
+
+def physical_cores() -> int:
+    """Return how many cores this process may use, two threads of a core being one."""
+    if not hasattr(os, "sched_getaffinity"):  # not Linux
+        return os.cpu_count() or 1
+    allowed = os.sched_getaffinity(0)
+    cores = set()
+    for processor in allowed:
+        topology = Path(f"/sys/devices/system/cpu/cpu{processor}/topology")
+        try:
+            cores.add((topology / "thread_siblings_list").read_text())
+        except OSError:  # not told: each is a core
+            cores.add(str(processor))
+    return len(cores)

@@ -1,0 +1,109 @@
+"""Torch on a GPU or the CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_fastnet.engine.inference import (
+    GPU_PART_PX,
+    PART_PX,
+    one_line,
+    predict_in_parts,
+)
+from napari_fastnet.errors import DetectionError, OptionError
+from napari_fastnet.nn.checkpoint import load_weights
+from napari_fastnet.nn.classifier import PatchClassifier
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastnet.io.bundle import ModelBundle
+
+
+class TorchBackend:
+    """Torch on a GPU (CUDA, MPS) or the CPU, in single precision.
+
+    Parameters
+    ----------
+    bundle : ModelBundle
+        The model.
+    device : str
+        As torch names it.
+    threads : int, optional
+        As for `create_backend`; torch has one setting for the whole process.
+    """
+
+    def __init__(
+        self, bundle: ModelBundle, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        self._device = _device_of(device)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        # TF32 keeps 10 bits of the mantissa, too few for 1e-4; also process-wide.
+        torch.backends.cudnn.allow_tf32 = False
+        self.name = f"torch on {device}"
+        self._model = f"{bundle.name} {bundle.version}"
+        classifier = PatchClassifier(
+            load_weights(bundle.weights_path),
+            calibration=bundle.calibration,
+            normalisation=bundle.normalisation,
+        )
+        try:
+            self._classifier = classifier.to(self._device)
+        except RuntimeError as error:
+            raise self._failure("cannot load the model") from error
+
+    def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
+        part_px = PART_PX if self._device.type == "cpu" else GPU_PART_PX
+        return predict_in_parts(self._run, patches, part_px, self._model)
+
+    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            with torch.inference_mode():
+                # Torch warns of arrays that must not be written to.
+                writable = part if part.flags.writeable else part.copy()
+                pixels = torch.from_numpy(writable).to(self._device)
+                found: NDArray[np.float32] = self._classifier(pixels).cpu().numpy()
+        except RuntimeError as error:  # GUI workers would swallow it
+            raise self._failure(
+                f"failed on {len(part)} patches ({one_line(error)})"
+            ) from error
+        return found
+
+    def _failure(self, what: str) -> DetectionError:
+        return DetectionError(
+            f"{self.name} {what}; free some of its memory or use --backend onnx"
+        )
+
+
+def _device_of(device: str) -> torch.device:
+    """Return torch's device of a name, if it is there."""
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise OptionError(
+            f"device is {device!r}; use cpu, cuda, cuda:1 or mps"
+        ) from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available()
+        and (found.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(found.type, False):
+        raise OptionError(
+            f"device {device!r} is not there: torch {torch.__version__} sees "
+            f"{', '.join(_devices())}; use one of those or install the torch "
+            "build for your GPU"
+        )
+    return found
+
+
+def _devices() -> list[str]:
+    """Return the names of the devices that torch sees."""
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fastnet.engine.inference import one_line, predict_in_parts
+from napari_fastnet.errors import DetectionError
+
+
+@pytest.mark.parametrize(
+    ("part_px", "expected"),
+    [
+        (1, [1, 1, 1, 1, 1]),  # one patch at least
+        (2 * 40 * 50 - 1, [1, 1, 1, 1, 1]),
+        (2 * 40 * 50, [2, 2, 1]),
+        (10**9, [5]),
+    ],
+)
+def test_parts_are_bounded_in_px(part_px, expected):
+    sizes = []
+
+    def run(part):
+        assert part.flags.c_contiguous
+        sizes.append(len(part))
+        return part[:, 0, 0, 0].astype(np.float32) / 10
+
+    patches = np.zeros((5, 40, 50, 3), np.uint8)
+    patches[:, 0, 0, 0] = [1, 2, 3, 4, 5]
+    found = predict_in_parts(run, patches, part_px, "m 1")
+    assert sizes == expected
+    assert found == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_counted(value):
+    def run(part):
+        return np.array([0.5, value, 0.5], np.float32)
+
+    with pytest.raises(DetectionError, match="m 1 gave 1 of 3 patches no number"):
+        predict_in_parts(run, np.zeros((3, 31, 31, 3), np.uint8), 10**6, "m 1")
+
+
+def test_an_error_becomes_one_bounded_line():
+    assert one_line(ValueError("a\n  b\tc")) == "a b c"
+    assert len(one_line(ValueError("x" * 1000))) == 200
