@@ -11,17 +11,66 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Box, Grid, Level
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.regions import Region, find_regions
+    from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
+    from napari_fastnet.engine.backends import create_backend
+    from napari_fastnet.engine.runs import RunOptions, RunResult, SlideRun
+    from napari_fastnet.engine.tissue import SlideTissue, find_tissue
+    from napari_fastnet.engine.whole_slide import detect_slide
     from napari_fastnet.errors import FastNetError
+    from napari_fastnet.io.bundle import ModelBundle, load_bundle
+    from napari_fastnet.io.slide import Slide, open_slide
 
 __version__ = "0.1.0"
 
-__all__ = ["Box", "FastNetError", "Grid", "Level", "__version__"]
+__all__ = [
+    "Box",
+    "FastNetError",
+    "Grid",
+    "Heatmap",
+    "Level",
+    "ModelBundle",
+    "Region",
+    "RunOptions",
+    "RunResult",
+    "Slide",
+    "SlideRun",
+    "SlideTissue",
+    "TissueMasks",
+    "TissueParameters",
+    "__version__",
+    "compute_masks",
+    "create_backend",
+    "detect_slide",
+    "find_regions",
+    "find_tissue",
+    "load_bundle",
+    "open_slide",
+]
 
 _HOME = {
     "Box": "core.geometry",
     "FastNetError": "errors",
     "Grid": "core.geometry",
+    "Heatmap": "core.heatmap",
     "Level": "core.geometry",
+    "ModelBundle": "io.bundle",
+    "Region": "core.regions",
+    "RunOptions": "engine.runs",
+    "RunResult": "engine.runs",
+    "Slide": "io.slide",
+    "SlideRun": "engine.runs",
+    "SlideTissue": "engine.tissue",
+    "TissueMasks": "core.tissue",
+    "TissueParameters": "core.tissue",
+    "compute_masks": "core.tissue",
+    "create_backend": "engine.backends",
+    "detect_slide": "engine.whole_slide",
+    "find_regions": "core.regions",
+    "find_tissue": "engine.tissue",
+    "load_bundle": "io.bundle",
+    "open_slide": "io.slide",
 }
 
 

@@ -9,10 +9,14 @@ from typing import Annotated
 import typer
 
 from napari_fastnet import __version__
+from napari_fastnet.cli.demo import demo
+from napari_fastnet.cli.detect import detect
 from napari_fastnet.cli.doctor import doctor
+from napari_fastnet.cli.evaluate import evaluate
 from napari_fastnet.cli.info import info
 from napari_fastnet.cli.models import models
 from napari_fastnet.cli.tissue import tissue
+from napari_fastnet.cli.train import train
 from napari_fastnet.errors import FastNetError
 
 DONE = 0
@@ -29,8 +33,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (info, tissue, models, doctor):
+for command in (info, tissue, detect, train, models, demo, doctor):
     app.command()(command)
+app.add_typer(evaluate, name="evaluate")
 
 
 def _show_version(wanted: bool) -> None:

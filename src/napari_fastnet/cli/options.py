@@ -71,3 +71,27 @@ MinimumObjectUm2 = Annotated[
 MinimumHoleUm2 = Annotated[
     float | None, typer.Option(help="Smaller holes are filled, µm² [100000].")
 ]
+
+# What looks at the patches, and how.
+Model = Annotated[
+    str,
+    typer.Option(metavar="NAME|DIR", help="A shipped model, or a bundle's folder."),
+]
+BackendName = Annotated[
+    Literal["auto", "onnx", "torch"],
+    typer.Option(help="What runs the network; auto is onnx on the processor."),
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda or mps; cuda and mps use torch.")
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of the network [all cores].")
+]
+Stain = Annotated[
+    Literal["none", "reinhard", "macenko", "density"],
+    typer.Option(help="Match the colours to those the model was trained on."),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="Tumour from this probability on [the model's]."),
+]

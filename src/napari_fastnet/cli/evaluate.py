@@ -1,0 +1,113 @@
+"""``napari-fastnet evaluate``: how good a model is on data with known truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_fastnet.cli.options import (
+    AsJson,
+    BackendName,
+    Device,
+    Model,
+    Stain,
+    Threads,
+    Threshold,
+)
+from napari_fastnet.cli.output import print_columns, print_json
+
+if TYPE_CHECKING:
+    from napari_fastnet.core.metrics import PatchMetrics
+
+evaluate = typer.Typer(
+    help="Measure how good a model is where the truth is known.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@evaluate.callback()
+def _group() -> None:
+    """Keep ``patches`` a word of its own, also while it is the only one."""
+
+
+@evaluate.command()
+def patches(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="A tar or folder with images in 0/ (normal) and 1/ (tumour).",
+        ),
+    ],
+    model: Model = "fastnet-pcam",
+    mpp: Annotated[
+        float | None,
+        typer.Option(metavar="UM_PER_PX", help="µm/px of the patches [the model's]."),
+    ] = None,
+    stain: Stain = "none",
+    threshold: Threshold = None,
+    flips: Annotated[
+        bool,
+        typer.Option("--flips", help="Judge mirror images too and take the mean."),
+    ] = False,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Resamples for the 95 % intervals; 0 is none.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write each patch's probability there."),
+    ] = None,
+    backend: BackendName = "auto",
+    device: Device = None,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge labelled patches: accuracy, recall, precision, F1, ROC AUC."""
+    from napari_fastnet.engine.backends import create_backend
+    from napari_fastnet.engine.evaluate import (
+        EvaluationOptions,
+        evaluate_patches,
+        write_probabilities,
+    )
+    from napari_fastnet.io.bundle import load_bundle
+
+    bundle = load_bundle(model)
+    network = create_backend(bundle, name=backend, device=device, threads=threads)
+    options = EvaluationOptions(
+        mpp=mpp,
+        stain=stain,
+        threshold=threshold,
+        bootstrap=bootstrap,
+        seed=seed,
+        test_time_flips=flips,
+    )
+    found = evaluate_patches(data, bundle=bundle, backend=network, options=options)
+    if csv is not None:
+        write_probabilities(csv, found)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print_metrics(found.metrics)
+
+
+def _print_metrics(metrics: PatchMetrics) -> None:
+    values = metrics.to_dict()
+    normal = metrics.n - metrics.positives
+    rows = [
+        ("patches", f"{metrics.n:,}: {metrics.positives:,} tumour, {normal:,} normal")
+    ]
+    for name, interval in metrics.ci95.items():
+        value = values[name]
+        if value is None:
+            text = "undefined"
+        elif interval is None:
+            text = f"{value:.4f}"
+        else:
+            text = f"{value:.4f}  ({interval[0]:.4f} to {interval[1]:.4f})"
+        rows.append((name, text))
+    rows.append(("threshold", f"{metrics.threshold:.4g}"))
+    print_columns(rows)
