@@ -1,0 +1,262 @@
+"""What becomes a layer, and where it lies: the one place that turns px into µm.
+
+World coordinates are µm from the top left corner of the slide. napari puts the
+*centre* of an array's first element at ``translate``, so that every image here is moved
+by half of its own px: slide, masks and heatmap then begin at the same corner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_fastnet.core.geometry import Pair
+from napari_fastnet.core.heatmap import RED_GREEN, Heatmap
+from napari_fastnet.core.regions import Region
+from napari_fastnet.io.slide import Slide
+from napari_fastnet.plugin.layer_info import SLIDE_KEY, MaskKind, ResultInfo, SlideInfo
+from napari_fastnet.plugin.layer_info import info_of as info_of
+from napari_fastnet.plugin.layer_info import result_layers as result_layers
+from napari_fastnet.plugin.layer_info import slide_of as slide_of
+from napari_fastnet.plugin.region_features import region_features
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+UM = ("micrometer", "micrometer")
+PX = ("pixel", "pixel")
+
+MASK_NAMES: dict[str, str] = {
+    "rgb": "tissue: RGB",
+    "hsv": "tissue: HSV",
+    "threshold": "tissue: threshold",
+    "roi": "tissue ROI",
+}
+HEATMAP_NAME = "tumor probability"
+REGIONS_NAME = "tumor regions"
+
+#: Blues and greys: neither the pinks of a stained slide nor the heatmap's colours.
+MASK_COLOURS = {
+    "rgb": "#00a5e0",
+    "hsv": "#7a5cff",
+    "threshold": "#5f6b7a",
+    "roi": "#0047ff",
+}
+MASK_OPACITY = 0.6
+#: Width of a mask's outline in px of the mask: `Labels.contour`, which is no keyword.
+MASK_CONTOUR_PX = 2
+REGION_COLOUR = "#202020"
+REGION_EDGE_UM = 16.0
+
+
+def to_um(points_px: Any, mpp: Pair) -> NDArray[np.float64]:
+    """Return (..., 2) points, (y, x) in level-0 px, as world coordinates, µm."""
+    return np.multiply(points_px, mpp, dtype=np.float64)
+
+
+def to_px(points_um: Any, mpp: Pair) -> NDArray[np.float64]:
+    """Return (..., 2) world coordinates, µm, as (y, x) in level-0 px."""
+    return np.divide(points_um, mpp, dtype=np.float64)
+
+
+def slide_layer_data(slide: Slide) -> LayerData:
+    """Return a slide as a multiscale image; no px is read.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open, and to stay open as long as the layer lives.
+
+    Returns
+    -------
+    tuple
+        Lazy levels, keywords, "image". In µm, or in px where the µm/px is unknown or
+        absurd.
+    """
+    keywords = {
+        "name": slide.path.stem,
+        "rgb": True,
+        "multiscale": True,
+        "contrast_limits": (0, 255),
+        **_slide_placement(slide),
+    }
+    return slide.pyramid(), keywords, "image"
+
+
+def place_slide_layer(layer: Image, slide: Slide) -> None:
+    """Give a slide's layer another µm/px: that of the same slide opened with it.
+
+    Parameters
+    ----------
+    layer : Image
+        Made of `slide_layer_data`; it goes on reading from the slide it was made of.
+    slide : Slide
+        The same file, from `Slide.with_mpp`.
+    """
+    for name, value in _slide_placement(slide).items():
+        setattr(layer, name, value)
+
+
+def mask_layer_data(
+    kind: MaskKind,
+    mask: NDArray[Any],
+    mpp: Pair,
+    slide_name: str,
+    *,
+    fingerprint: str = "",
+    record: dict[str, Any] | None = None,
+) -> LayerData:
+    """Return a tissue mask as a single-scale, paintable Labels layer.
+
+    Parameters
+    ----------
+    kind : {"rgb", "hsv", "threshold", "roi"}
+        Which mask; says name and colour.
+    mask : (height, width) ndarray
+        bool or integer; copied. Its top left corner is that of the slide.
+    mpp : tuple of float
+        (y, x) µm per px of the mask.
+    slide_name, fingerprint, record
+        As in `ResultInfo`.
+
+    Returns
+    -------
+    tuple
+        uint8 labels 0 and 1, keywords, "labels".
+    """
+    from napari.utils.colormaps import DirectLabelColormap
+
+    clear = "transparent"
+    colours = {None: clear, 0: clear, 1: MASK_COLOURS[kind]}
+    info = ResultInfo(kind, slide_name, fingerprint, mpp, record=record)
+    keywords = {
+        "name": MASK_NAMES[kind],
+        "colormap": DirectLabelColormap(color_dict=colours),
+        "opacity": MASK_OPACITY,
+        **_placement((0.0, 0.0), mpp, UM),
+        "metadata": {SLIDE_KEY: info},
+    }
+    return (np.asarray(mask) != 0).astype(np.uint8), keywords, "labels"
+
+
+def heatmap_layer_data(
+    heatmap: Heatmap,
+    slide_name: str,
+    opacity: float = 0.5,
+    *,
+    fingerprint: str = "",
+    record: dict[str, Any] | None = None,
+) -> LayerData:
+    """Return a heatmap as an image, green to red, clear where nothing was computed.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        Its array is shown, not copied: write into it and call ``layer.refresh()``.
+        Without any cell, a single NaN is shown.
+    slide_name, fingerprint, record
+        As in `ResultInfo`.
+    opacity : float
+        0..1.
+
+    Returns
+    -------
+    tuple
+        float32 (rows, columns), keywords, "image".
+    """
+    values = heatmap.probabilities
+    if values.size == 0:
+        values = np.full((1, 1), np.nan, np.float32)
+    corner_um = to_um(heatmap.grid.origin, heatmap.mpp)
+    info = ResultInfo(
+        "heatmap", slide_name, fingerprint, heatmap.mpp, heatmap.grid, record
+    )
+    keywords = {
+        "name": HEATMAP_NAME,
+        "colormap": red_green_colormap(),
+        "contrast_limits": (0.0, 1.0),
+        "interpolation2d": "nearest",
+        "opacity": opacity,
+        **_placement(corner_um, heatmap.cell_um, UM),
+        "metadata": {SLIDE_KEY: info},
+    }
+    return values, keywords, "image"
+
+
+def red_green_colormap() -> Any:
+    """Return `RED_GREEN` as a napari Colormap; NaN is clear."""
+    from napari.utils.colormaps import Colormap
+
+    return Colormap(
+        colors=[(r / 255, g / 255, b / 255, 1.0) for _, r, g, b in RED_GREEN],
+        controls=[position for position, *_ in RED_GREEN],
+        nan_color=(0.0, 0.0, 0.0, 0.0),
+        name="normal to tumor",
+        display_name="normal to tumor",
+    )
+
+
+def regions_layer_data(
+    regions: Sequence[Region],
+    mpp: Pair,
+    slide_name: str,
+    *,
+    fingerprint: str = "",
+    record: dict[str, Any] | None = None,
+) -> LayerData:
+    """Return regions as outlines: a polygon a ring, so that holes stay open.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+        May be empty.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    slide_name, fingerprint, record
+        As in `ResultInfo`.
+
+    Returns
+    -------
+    tuple
+        (n, 2) rings in µm, keywords, "shapes". The features of a ring say which region
+        and part it belongs to, whether it is a hole, and the region's measures.
+    """
+    rings = [r for region in regions for part in region.polygons for r in part]
+    info = ResultInfo("regions", slide_name, fingerprint, mpp, record=record)
+    keywords = {
+        "name": REGIONS_NAME,
+        "ndim": 2,
+        "shape_type": "polygon",
+        "edge_color": REGION_COLOUR,
+        "face_color": "transparent",
+        "edge_width": REGION_EDGE_UM,
+        "opacity": 1.0,
+        "features": region_features(regions),
+        "scale": (1.0, 1.0),
+        "units": UM,
+        "metadata": {SLIDE_KEY: info},
+    }
+    return [to_um(ring, mpp) for ring in rings], keywords, "shapes"
+
+
+def _slide_placement(slide: Slide) -> dict[str, Any]:
+    """Return units, scale, translate and metadata of a slide's layer."""
+    info = SlideInfo.of(slide)
+    units = PX if info.mpp is None else UM
+    placed = _placement((0.0, 0.0), info.mpp or (1.0, 1.0), units)
+    return {**placed, "metadata": {SLIDE_KEY: info}}
+
+
+def _placement(corner: Any, size: Pair, units: tuple[str, str]) -> dict[str, Any]:
+    """Return units, scale and translate of an image whose px have a size.
+
+    ``corner`` is where the first px begins, in the units given, as the size is.
+    """
+    scale = tuple(float(side) for side in size)
+    centre = tuple(float(at) + side / 2 for at, side in zip(corner, scale, strict=True))
+    return {"scale": scale, "translate": centre, "units": units}

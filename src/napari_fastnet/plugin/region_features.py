@@ -1,0 +1,110 @@
+"""Regions as the features table of a Shapes layer, and back.
+
+A ring is a row: which region and part it belongs to, whether it is a hole, and the
+measures of its region. napari's own Features Table shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from napari_fastnet.core.geometry import Pair
+from napari_fastnet.core.regions import Region
+from napari_fastnet.errors import OutputError
+
+#: An outline that was not touched has the area of its cells but for rounding.
+AREA_TOLERANCE = 1e-3
+
+_MEND = (
+    "undo that, or move the threshold to draw the outlines anew; shapes of your own "
+    "belong in a layer of their own"
+)
+
+
+def region_features(regions: Sequence[Region]) -> dict[str, NDArray[Any]]:
+    """Return the features of the regions' rings, a row a ring, in their order."""
+    rows = [
+        (region, part, hole)
+        for region in regions
+        for part, polygon in enumerate(region.polygons)
+        for hole in range(len(polygon))
+    ]
+    columns: dict[str, tuple[list[Any], type]] = {
+        "region": ([r.label for r, *_ in rows], np.int64),
+        "class": ([r.size_class for r, *_ in rows], np.str_),
+        "area_mm2": ([r.area_mm2 for r, *_ in rows], np.float64),
+        "longest_axis_mm": ([r.longest_axis_mm for r, *_ in rows], np.float64),
+        "max_probability": ([r.max_probability for r, *_ in rows], np.float64),
+        "mean_probability": ([r.mean_probability for r, *_ in rows], np.float64),
+        "centroid_y_px": ([r.centroid[0] for r, *_ in rows], np.float64),
+        "centroid_x_px": ([r.centroid[1] for r, *_ in rows], np.float64),
+        "part": ([part for _, part, _ in rows], np.int64),
+        "hole": ([hole > 0 for *_, hole in rows], np.bool_),
+    }
+    return {name: np.asarray(values, kind) for name, (values, kind) in columns.items()}
+
+
+def regions_of(
+    rings_px: Sequence[NDArray[np.float64]], features: Any, mpp: Pair
+) -> list[Region]:
+    """Return the regions that a layer shows.
+
+    Parameters
+    ----------
+    rings_px : sequence of (n, 2) ndarray
+        The layer's shapes, (y, x) in level-0 px.
+    features : DataFrame
+        As `region_features` made them, a row a ring.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+
+    Returns
+    -------
+    list of Region
+        In the order of their labels.
+
+    Raises
+    ------
+    OutputError
+        A shape was drawn, moved or reshaped by hand, so that its measures are wrong.
+    """
+    found = []
+    for label, rows in features.groupby("region", sort=True):
+        first = rows.iloc[0]
+        polygons = tuple(
+            tuple(np.asarray(rings_px[row], np.float64) for row in part.index)
+            for _, part in rows.groupby("part", sort=True)
+        )
+        region = Region(
+            label=int(label),
+            area_mm2=float(first["area_mm2"]),
+            longest_axis_mm=float(first["longest_axis_mm"]),
+            max_probability=float(first["max_probability"]),
+            mean_probability=float(first["mean_probability"]),
+            centroid=(float(first["centroid_y_px"]), float(first["centroid_x_px"])),
+            polygons=polygons,
+        )
+        _check_untouched(region, mpp)
+        found.append(region)
+    return found
+
+
+def _check_untouched(region: Region, mpp: Pair) -> None:
+    """Raise where the outlines no longer have the area and centroid measured."""
+    shape = shapely.MultiPolygon(
+        [(polygon[0], list(polygon[1:])) for polygon in region.polygons]
+    )
+    area_mm2 = shape.area * mpp[0] * mpp[1] / 1e6
+    centre = (shape.centroid.x, shape.centroid.y)
+    slack_px = AREA_TOLERANCE * np.sqrt(region.area_mm2 * 1e6 / (mpp[0] * mpp[1]))
+    moved = np.abs(np.subtract(centre, region.centroid)).max() > slack_px
+    if moved or abs(area_mm2 - region.area_mm2) > AREA_TOLERANCE * region.area_mm2:
+        raise OutputError(
+            f"region {region.label} was changed by hand and its measures no longer hold; "
+            f"{_MEND}"
+        )
