@@ -56,12 +56,14 @@ REGION_EDGE_UM = 16.0
 
 def to_um(points_px: Any, mpp: Pair) -> NDArray[np.float64]:
     """Return (..., 2) points, (y, x) in level-0 px, as world coordinates, µm."""
-    return np.multiply(points_px, mpp, dtype=np.float64)
+    points: NDArray[np.float64] = np.multiply(points_px, mpp, dtype=np.float64)
+    return points
 
 
 def to_px(points_um: Any, mpp: Pair) -> NDArray[np.float64]:
     """Return (..., 2) world coordinates, µm, as (y, x) in level-0 px."""
-    return np.divide(points_um, mpp, dtype=np.float64)
+    points: NDArray[np.float64] = np.divide(points_um, mpp, dtype=np.float64)
+    return points
 
 
 def slide_layer_data(slide: Slide) -> LayerData:
@@ -121,13 +123,15 @@ def mask_layer_data(
         bool or integer; copied. Its top left corner is that of the slide.
     mpp : tuple of float
         (y, x) µm per px of the mask.
-    slide_name, fingerprint, record
+    slide_name, fingerprint : str
         As in `ResultInfo`.
+    record : dict, optional
+        The run record.
 
     Returns
     -------
     tuple
-        uint8 labels 0 and 1, keywords, "labels".
+        Labels 0 and 1 (uint8), keywords, "labels".
     """
     from napari.utils.colormaps import DirectLabelColormap
 
@@ -159,15 +163,19 @@ def heatmap_layer_data(
     heatmap : Heatmap
         Its array is shown, not copied: write into it and call ``layer.refresh()``.
         Without any cell, a single NaN is shown.
-    slide_name, fingerprint, record
-        As in `ResultInfo`.
+    slide_name : str
+        Of the slide's file, without suffix.
     opacity : float
         0..1.
+    fingerprint : str
+        Of the slide's contents.
+    record : dict, optional
+        The run record.
 
     Returns
     -------
     tuple
-        float32 (rows, columns), keywords, "image".
+        Probabilities (rows, columns), keywords, "image".
     """
     values = heatmap.probabilities
     if values.size == 0:
@@ -217,13 +225,15 @@ def regions_layer_data(
         May be empty.
     mpp : tuple of float
         (y, x) µm per level-0 px.
-    slide_name, fingerprint, record
+    slide_name, fingerprint : str
         As in `ResultInfo`.
+    record : dict, optional
+        The run record.
 
     Returns
     -------
     tuple
-        (n, 2) rings in µm, keywords, "shapes". The features of a ring say which region
+        Rings (n, 2) in µm, keywords, "shapes". The features of a ring say which region
         and part it belongs to, whether it is a hole, and the region's measures.
     """
     rings = [r for region in regions for part in region.polygons for r in part]
