@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.io.bundle import ModelBundle
+
+_PROCESSORS = Path("/sys/devices/system/cpu")
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 # What ONNX Runtime raises; its errors have no common base of their own.
 _ERRORS: tuple[type[Exception], ...] = (
@@ -84,12 +89,20 @@ def physical_cores() -> int:
     """Return how many cores this process may use, two threads of a core being one."""
     if not hasattr(os, "sched_getaffinity"):  # not Linux
         return os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0)
     cores = set()
-    for processor in allowed:
-        topology = Path(f"/sys/devices/system/cpu/cpu{processor}/topology")
+    for processor in os.sched_getaffinity(0):
+        siblings = _PROCESSORS / f"cpu{processor}" / "topology" / "thread_siblings_list"
         try:
-            cores.add((topology / "thread_siblings_list").read_text())
+            cores.add(siblings.read_text())
         except OSError:  # not told: each is a core
             cores.add(str(processor))
-    return len(cores)
+    return max(1, min(len(cores), _allowance()))
+
+
+def _allowance() -> int:
+    """Return the processors that a container may use; very many where it may use all."""
+    try:
+        quota, period = _CONTAINER_LIMIT.read_text().split()
+        return ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no container, or "max"
+        return sys.maxsize
