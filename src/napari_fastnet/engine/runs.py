@@ -124,10 +124,18 @@ class SlideRun:
         Where results go; made where it is missing.
     options : RunOptions
         What is asked for.
+    tissue : SlideTissue, optional
+        Masks that are ready, perhaps edited by hand; found anew by default.
     """
 
     def __init__(
-        self, slide: Slide, bundle: ModelBundle, folder: Path, options: RunOptions
+        self,
+        slide: Slide,
+        bundle: ModelBundle,
+        folder: Path,
+        options: RunOptions,
+        *,
+        tissue: SlideTissue | None = None,
     ) -> None:
         self._began = perf_counter()
         self.slide, self.bundle, self.folder, self.options = (
@@ -139,7 +147,7 @@ class SlideRun:
         # First what costs nothing: a model's or a mask's fault is said at once.
         self._target = stain_target(bundle, options.stain)
         mask = None if options.mask is None else read_mask(options.mask, slide.shape)
-        self.tissue: SlideTissue = find_tissue(slide, options.tissue)
+        self.tissue: SlideTissue = tissue or find_tissue(slide, options.tissue)
         if mask is not None:
             masks = self.tissue.masks
             roi = fit_mask(mask, masks.roi.shape)

@@ -43,6 +43,8 @@ class SlideTissue:
         What was asked for.
     damaged : int
         Tiles that could not be decoded.
+    edited_px : int
+        Mask pixels that were changed by hand.
     """
 
     image: NDArray[np.uint8]
@@ -50,6 +52,7 @@ class SlideTissue:
     masks: TissueMasks
     parameters: TissueParameters
     damaged: int
+    edited_px: int = 0
 
     @property
     def area_mm2(self) -> float:
@@ -65,6 +68,7 @@ class SlideTissue:
             "thresholds": self.masks.thresholds,
             "parameters": asdict(self.parameters),
             "damaged_tiles": self.damaged,
+            "edited_px": self.edited_px,
         }
 
 

@@ -1,0 +1,212 @@
+"""Tissue masks that move with their thresholds and keep what was painted by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_fastnet.core.colour import saturation_of
+from napari_fastnet.core.mask_edits import MaskEdits
+from napari_fastnet.core.tissue import (
+    TissueMasks,
+    TissueParameters,
+    combine,
+    rgb_mask,
+    threshold_mask,
+)
+from napari_fastnet.errors import OptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_fastnet.engine.tissue import SlideTissue
+
+MaskKind = Literal["rgb", "hsv", "threshold", "roi"]
+ThresholdName = Literal["red", "green", "blue", "saturation", "low", "high"]
+
+#: The paper's masks, and every mask: the region of interest comes last.
+THREE: tuple[MaskKind, ...] = ("rgb", "hsv", "threshold")
+KINDS: tuple[MaskKind, ...] = (*THREE, "roi")
+
+#: Which mask a threshold moves.
+MASK_OF: dict[ThresholdName, MaskKind] = {
+    "red": "rgb",
+    "green": "rgb",
+    "blue": "rgb",
+    "saturation": "hsv",
+    "low": "threshold",
+    "high": "threshold",
+}
+
+#: The thresholds that find their value by themselves.
+AUTOMATIC: tuple[ThresholdName, ...] = ("red", "green", "blue", "saturation")
+
+
+class TissueEditor:
+    """The masks of a slide while thresholds move and hands paint.
+
+    Each mask is computed from the image; hand edits lie on top. The region of
+    interest is computed from the masks as edited, with its own edits on top. A change
+    recomputes only what depends on it.
+
+    Parameters
+    ----------
+    tissue : SlideTissue
+        Masks with automatic thresholds, from `find_tissue` with parameters whose
+        red, green, blue and saturation are None.
+
+    Attributes
+    ----------
+    automatic : dict of str to float
+        The automatic value of each threshold; for low and high, the parameters'.
+
+    Raises
+    ------
+    OptionError
+        A threshold of ``tissue`` is not automatic.
+    """
+
+    def __init__(self, tissue: SlideTissue) -> None:
+        for name in AUTOMATIC:
+            if getattr(tissue.parameters, name) is not None:
+                raise OptionError(
+                    f"{name} of the tissue was given; find it with automatic values"
+                )
+        self._first = tissue
+        self._parameters = tissue.parameters
+        self.automatic = dict(tissue.masks.thresholds)
+        # Each channel in one piece: three times as fast to compare.
+        planes = np.ascontiguousarray(np.moveaxis(tissue.image, -1, 0))
+        self._image: NDArray[np.uint8] = np.moveaxis(planes, 0, -1)
+        self._saturation = saturation_of(tissue.image)
+        self._computed: dict[MaskKind, NDArray[np.bool_]] = {
+            kind: getattr(tissue.masks, kind) for kind in KINDS
+        }
+        self._shown = dict(self._computed)
+        self._edits = {kind: MaskEdits.none(m.shape) for kind, m in self._shown.items()}
+
+    @property
+    def parameters(self) -> TissueParameters:
+        """The thresholds as set; None is automatic."""
+        return self._parameters
+
+    @property
+    def edited_px(self) -> int:
+        """How many pixels of the masks were changed by hand."""
+        return sum(edits.count for edits in self._edits.values())
+
+    def mask(self, kind: MaskKind) -> NDArray[np.bool_]:
+        """Return a mask as it shows, edits included; not to be written to."""
+        return self._shown[kind]
+
+    def threshold(self, name: ThresholdName) -> float:
+        """Return the value of a threshold that is in use."""
+        value = getattr(self._parameters, name)
+        return self.automatic[name] if value is None else float(value)
+
+    def set_threshold(
+        self, name: ThresholdName, value: float | None
+    ) -> tuple[MaskKind, ...]:
+        """Move a threshold.
+
+        Parameters
+        ----------
+        name : str
+            A key of `MASK_OF`.
+        value : float or None
+            0..255; None is the automatic value.
+
+        Returns
+        -------
+        tuple of str
+            The masks that are new.
+
+        Raises
+        ------
+        OptionError
+            Out of range, or low above high.
+        """
+        if value is None and name in ("low", "high"):
+            value = self.automatic[name]
+        change: Any = {name: value}
+        self._parameters = replace(self._parameters, **change)
+        kind = MASK_OF[name]
+        self._computed[kind] = self._compute(kind)
+        return self._show(kind)
+
+    def paint(self, kind: MaskKind, painted: NDArray[np.bool_]) -> tuple[MaskKind, ...]:
+        """Take over a mask as a hand left it; return the masks that are new."""
+        if np.array_equal(painted, self._shown[kind]):
+            return ()
+        self._edits[kind] = self._edits[kind].painted(self._computed[kind], painted)
+        return self._show(kind)
+
+    def drop_edits(self) -> tuple[MaskKind, ...]:
+        """Forget what was painted, on every mask; return the masks that are new."""
+        edited = [kind for kind in KINDS if self._edits[kind].count]
+        for kind in edited:
+            self._edits[kind] = MaskEdits.none(self._shown[kind].shape)
+            self._shown[kind] = self._computed[kind]
+        if not edited:
+            return ()
+        self._show_roi()
+        return (*(kind for kind in edited if kind != "roi"), "roi")
+
+    def tissue(self) -> SlideTissue:
+        """Return the masks as they are now, frozen, for a run or a file."""
+        used: dict[str, float] = {name: self.threshold(name) for name in MASK_OF}
+        masks = TissueMasks(
+            self._shown["rgb"],
+            self._shown["hsv"],
+            self._shown["threshold"],
+            self._shown["roi"],
+            used,
+        )
+        return replace(
+            self._first,
+            masks=masks,
+            parameters=self._parameters,
+            edited_px=self.edited_px,
+        )
+
+    def _compute(self, kind: MaskKind) -> NDArray[np.bool_]:
+        """Compute one of the three masks from the image."""
+        parameters = self._parameters
+        if kind == "hsv":
+            # Whole numbers compare ten times as fast, and the image has no others.
+            return self._saturation > int(self.threshold("saturation"))
+        if kind == "threshold":
+            low, high = parameters.low, parameters.high
+            return threshold_mask(self._image, low=low, high=high)
+        red, green, blue, _ = (self.threshold(name) for name in AUTOMATIC)
+        return rgb_mask(
+            self._image,
+            thresholds=(red, green, blue),
+            channels=parameters.channels,
+        )
+
+    def _show(self, kind: MaskKind) -> tuple[MaskKind, ...]:
+        """Put a mask's edits on it, and the region of interest after it."""
+        if kind == "roi":
+            self._shown["roi"] = self._edits["roi"].apply(self._computed["roi"])
+            return ("roi",)
+        self._shown[kind] = self._edits[kind].apply(self._computed[kind])
+        self._show_roi()
+        return (kind, "roi")
+
+    def _show_roi(self) -> None:
+        shown = self._shown
+        roi = combine(
+            shown["rgb"],
+            shown["hsv"],
+            shown["threshold"],
+            mpp=self._first.mpp,
+            parameters=self._parameters,
+        )
+        # What a hand took away stays away: it is neither closed nor filled again.
+        for kind in THREE:
+            roi &= ~self._edits[kind].removed
+        self._computed["roi"] = roi
+        shown["roi"] = self._edits["roi"].apply(self._computed["roi"])
