@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,6 +11,9 @@ from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.nn.augment import Augmentation
 from napari_fastnet.nn.fastnet import FastNetConfig
 from napari_fastnet.nn.fit import FitOptions, Patches, Trainer, running_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STILL = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
 
@@ -26,7 +29,9 @@ def patches(count: int = 16, seed: int = 0) -> Patches:
 
 
 def options(**changes: object) -> FitOptions:
-    return FitOptions(**{"epochs": 3, "batch_size": 4, "augmentation": STILL, **changes})
+    return FitOptions(
+        **{"epochs": 3, "batch_size": 4, "augmentation": STILL, **changes}
+    )
 
 
 def trainer(fit: FitOptions, data: Patches | None = None) -> Trainer:

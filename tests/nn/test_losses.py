@@ -48,9 +48,7 @@ def logits(*probabilities: float) -> torch.Tensor:
         ("attention", 1.5, -(1.5 * 0.36 * log(0.8) + 0.51 * log(0.7)) / 2),
     ],
 )
-def test_loss_of_two_patches_by_hand(
-    name: str, weight: float, expected: float
-) -> None:
+def test_loss_of_two_patches_by_hand(name: str, weight: float, expected: float) -> None:
     loss = PatchLoss(name, weight, 2.0)  # type: ignore[arg-type]
     labels = torch.tensor([1.0, 0.0], dtype=torch.float64)
     assert loss(logits(0.8, 0.3), labels).item() == pytest.approx(expected, rel=1e-9)

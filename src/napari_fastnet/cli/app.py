@@ -74,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         mend), 2 wrong usage, 130 interrupted.
     """
     try:
-        app(args=argv, prog_name="napari-fastnet")
+        # The words go along for commands that keep them in a record.
+        words = sys.argv[1:] if argv is None else list(argv)
+        app(args=words, prog_name="napari-fastnet", obj=words)
     except FastNetError as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         return INPUT_AT_FAULT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +12,7 @@ from napari_fastnet.cli.output import print_columns
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         list[Path],
         typer.Argument(
@@ -63,6 +64,10 @@ def train(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="On the CPU.")] = None,
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    start_from: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="Model whose weights to begin with."),
+    ] = None,
 ) -> None:
     """Train FastNet on labelled patches and write a model bundle."""
     from napari_fastnet.engine.publish import publish
@@ -73,6 +78,7 @@ def train(
         run_training,
         use_threads,
     )
+    from napari_fastnet.io.bundle import load_bundle
     from napari_fastnet.nn.fastnet import FastNetConfig
     from napari_fastnet.nn.fit import FitOptions
 
@@ -100,6 +106,7 @@ def train(
             seed=seed,
         ),
         device=device or fastest_device(),
+        start_from=load_bundle(start_from) if start_from else None,
     )
     trainer = build_trainer(job)
     for result in run_training(job, trainer):
@@ -111,7 +118,7 @@ def train(
             f"{result.seconds:.0f} s",
             flush=True,
         )
-    bundle = publish(job, trainer, command=_command())
+    bundle = publish(job, trainer, command=_command(context.obj))
     print_columns(
         [
             ("model", f"{bundle.name} {bundle.version}"),
@@ -121,7 +128,7 @@ def train(
     )
 
 
-def _command() -> str:
+def _command(words: Sequence[str]) -> str:
     """Return the command line, files by their names only."""
-    words = [Path(word).name if Path(word).exists() else word for word in sys.argv[1:]]
-    return " ".join(["napari-fastnet", *words])
+    plain = [Path(word).name if Path(word).exists() else word for word in words]
+    return " ".join(["napari-fastnet", *plain])

@@ -46,7 +46,7 @@ floating-point operations for 256 x 256 px.
 - Data: {", ".join(training["data"])}; {training["normal"]:,} normal and
   {training["tumour"]:,} tumour patches of PatchCamelyon (CC0), themselves cut from
   CAMELYON16 (CC0). The label says whether the central 32 x 32 px hold tumour.
-- Command: `{training["command"]}`
+- Command: `{training["command"]}`{_start(training)}
 - Options: {_words(training["options"])}
 - torch {training["torch"]}, Python {training["python"]}
 
@@ -93,6 +93,12 @@ def _table(metrics: dict[str, Any]) -> str:
         low, high = interval
         lines.append(f"| {name} | {value:.4f} | {low:.4f} to {high:.4f} |")
     return "\n".join(lines)
+
+
+def _start(training: dict[str, Any]) -> str:
+    """Return whose weights the training began with, where it was another model."""
+    digest = training["started_from"]
+    return f", from the weights {digest[:12]}" if digest else ""
 
 
 def _words(options: dict[str, Any]) -> str:

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fastnet.errors import DataError
+from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.patches import read_patches
+from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.fastnet import FastNetConfig
 from napari_fastnet.nn.fit import EpochResult, FitOptions, Patches, Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from napari_fastnet.io.bundle import ModelBundle
 
 HISTORY = "history.csv"
 CURVES = "curves.png"
@@ -47,6 +50,9 @@ class TrainingJob:
         Recipe.
     device : str
         Where to compute, as torch names it.
+    start_from : ModelBundle or None
+        Begin with this model's weights instead of drawn ones; it must be of the same
+        variant.
     """
 
     data: tuple[Path, ...]
@@ -58,6 +64,7 @@ class TrainingJob:
     network: FastNetConfig = field(default_factory=FastNetConfig)
     fit: FitOptions = field(default_factory=FitOptions)
     device: str = "cpu"
+    start_from: ModelBundle | None = None
 
     @property
     def log_folder(self) -> Path:
@@ -84,10 +91,23 @@ def build_trainer(job: TrainingJob) -> Trainer:
     ------
     DataError
         Data are missing, of unequal size, or of one class only.
+    OptionError
+        The model to start from is another variant of the network.
     """
+    start = None
+    if job.start_from is not None:
+        start = load_weights(job.start_from.weights_path)
+        if start.config != job.network:
+            raise OptionError(
+                f"the model to start from is {start.config} and {job.network} is asked "
+                "for; give the same options of the network"
+            )
     train = _join([read_patches(path) for path in job.data])
     valid = _join([read_patches(job.valid)])
-    return Trainer(job.network, train, valid, job.fit, job.device)
+    trainer = Trainer(job.network, train, valid, job.fit, job.device)
+    if start is not None:
+        trainer.start_from(start)
+    return trainer
 
 
 def _join(parts: list[Any]) -> Patches:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 TILE_PX = 256
 UM_PER_CM = 10_000
+#: First line of a mask's description. Without it a record, which has a grid's shape,
+#: would pass for the JSON that tifffile writes for itself, and not open there.
+MASK_TITLE = "napari-fastnet mask"
 #: Under which namespace the run record stands among an OME-TIFF's annotations.
 RECORD_NAMESPACE = "napari-fastnet/run-record"
 #: Under this, identifiers are made from what they identify: the same again next time.
@@ -107,7 +110,7 @@ def write_mask_tiff(
     mpp : tuple of float
         (y, x) µm per px of the mask.
     record : Mapping, optional
-        The run record, kept in the image description as JSON.
+        The run record, kept as JSON in the image description's second line.
 
     Raises
     ------
@@ -125,7 +128,7 @@ def write_mask_tiff(
             mask.view(np.uint8) * np.uint8(255),
             photometric="minisblack",
             metadata=None,
-            description=to_json(record or {}),
+            description=f"{MASK_TITLE}\n{to_json(record or {})}",
             **_tiff_options(mpp),
         )
 

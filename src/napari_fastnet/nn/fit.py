@@ -228,7 +228,8 @@ class Trainer:
         self.epoch = 0
         if options.compiled:
             # The method and not the layers: those are compiled one by one.
-            self.model.extract = torch.compile(self.model.extract, dynamic=False)
+            compiled = torch.compile(self.model.extract, dynamic=False)
+            self.model.extract = compiled  # type: ignore[method-assign]
 
     @property
     def averaged(self) -> FastNet:
@@ -236,6 +237,12 @@ class Trainer:
         module = self.average.module
         assert isinstance(module, FastNet)
         return module.eval()
+
+    def start_from(self, network: FastNet) -> None:
+        """Begin with the weights of a network of the same variant."""
+        weights = network.state_dict()
+        self.model.load_state_dict(weights)
+        self.averaged.load_state_dict(weights)
 
     def run(self, state: Path | None = None) -> Iterator[EpochResult]:
         """Train to the last epoch, yielding after each.

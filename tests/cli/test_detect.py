@@ -1,0 +1,236 @@
+"""`detect` as its users type it: results, exit codes, and one line for each fault."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_fastnet.cli.app import main
+from napari_fastnet.io.record import read_record
+
+
+def detect(capsys, *arguments):
+    code = main(["detect", *map(str, arguments)])
+    return code, capsys.readouterr()
+
+
+def assert_one_line(captured, *words) -> None:
+    (line,) = captured.err.splitlines()
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+    assert "Traceback" not in line
+
+
+def test_it_prints_what_it_found_and_where_it_is(
+    slide_file, dark_bundle, tmp_path, capsys
+) -> None:
+    code, captured = detect(
+        capsys, slide_file, "-o", tmp_path, "--model", dark_bundle, "--threshold", "0.3"
+    )
+    assert code == 0
+    assert "macro" in captured.out
+    assert "Research use only" in captured.out
+    assert str(tmp_path / "block" / "overview.png") in captured.out
+    assert read_record(tmp_path / "block" / "run.json")["threshold"] == 0.3
+
+
+def test_json_is_the_record(slide_file, dark_bundle, tmp_path, capsys) -> None:
+    code, captured = detect(
+        capsys, slide_file, "-o", tmp_path, "--model", dark_bundle, "--json"
+    )
+    assert code == 0
+    printed = json.loads(captured.out)
+    files = printed.pop("files")
+    assert printed == read_record(tmp_path / "block" / "run.json")
+    assert len(files) == 10
+
+
+def test_stride_in_px_gives_a_finer_heatmap(
+    slide_file, dark_bundle, tmp_path, capsys
+) -> None:
+    shapes = []
+    for stride in ("patch", "8"):
+        folder = tmp_path / stride
+        detect(
+            capsys, slide_file, "-o", folder, "--model", dark_bundle, "--stride", stride
+        )
+        shapes.append(tifffile.imread(folder / "block" / "heatmap.ome.tif").shape)
+    assert shapes == [(10, 8), (40, 30)]
+
+
+@pytest.mark.parametrize("stride", ["sparse", "0", "33", "-1", "1.5"])
+def test_a_stride_that_is_none_is_one_line(
+    slide_file, dark_bundle, tmp_path, capsys, stride
+) -> None:
+    code, captured = detect(
+        capsys, slide_file, "-o", tmp_path, "--model", dark_bundle, f"--stride={stride}"
+    )
+    assert code == 1
+    assert_one_line(captured, "stride", stride)
+
+
+def missing(tmp_path, _):
+    return tmp_path / "missing.svs"
+
+
+def text(tmp_path, _):
+    (tmp_path / "notes.svs").write_text("not a slide")
+    return tmp_path / "notes.svs"
+
+
+def empty(tmp_path, _):
+    (tmp_path / "empty.tif").write_bytes(b"")
+    return tmp_path / "empty.tif"
+
+
+def truncated(tmp_path, slide_file):
+    path = tmp_path / "short.tif"
+    content = slide_file.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    return path
+
+
+def a_folder(tmp_path, _):
+    (tmp_path / "folder.svs").mkdir()
+    return tmp_path / "folder.svs"
+
+
+@pytest.mark.parametrize("make", [missing, text, empty, truncated, a_folder])
+def test_what_is_no_slide_is_one_line_and_writes_nothing(
+    slide_file, dark_bundle, tmp_path, capsys, make
+) -> None:
+    path = make(tmp_path, slide_file)
+    out = tmp_path / "out"
+    code, captured = detect(capsys, path, "-o", out, "--model", dark_bundle)
+    assert code == 1
+    assert_one_line(captured, path.name)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [((), ("--mpp",)), (("--mpp", "12"), ("12",)), (("--mpp", "0"), ("0",))],
+)
+def test_unknown_or_absurd_spacing_is_one_line_with_the_mend(
+    slide_without_mpp, dark_bundle, tmp_path, capsys, given, words
+) -> None:
+    out = tmp_path / "out"
+    code, captured = detect(
+        capsys, slide_without_mpp, "-o", out, "--model", dark_bundle, *given
+    )
+    assert code == 1
+    assert_one_line(captured, slide_without_mpp.name, *words)
+    assert not out.exists()
+
+
+def test_spacing_that_is_given_is_used_and_recorded(
+    slide_without_mpp, dark_bundle, tmp_path, capsys
+) -> None:
+    code, _ = detect(
+        capsys, slide_without_mpp, "-o", tmp_path, "--model", dark_bundle, "--mpp", "2"
+    )
+    assert code == 0
+    slide = read_record(tmp_path / "unknown" / "run.json")["slide"]
+    assert (slide["mpp"], slide["mpp_source"]) == ([2.0, 2.0], "user")
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "weights.safetensors", "model.json"])
+def test_a_changed_model_is_one_line(
+    slide_file, dark_bundle, tmp_path, capsys, file
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(dark_bundle, changed)
+    with (changed / file).open("ab") as opened:
+        opened.write(b"x")
+    out = tmp_path / "out"
+    code, captured = detect(capsys, slide_file, "-o", out, "--model", changed)
+    assert code == 1
+    assert_one_line(captured, file)
+    assert not out.exists()
+
+
+def test_a_model_that_does_not_exist_is_one_line(slide_file, tmp_path, capsys) -> None:
+    code, captured = detect(capsys, slide_file, "-o", tmp_path, "--model", "resnet")
+    assert code == 1
+    assert_one_line(captured, "resnet")
+
+
+def test_a_mask_of_a_wrong_size_is_one_line(
+    slide_file, dark_bundle, tmp_path, capsys
+) -> None:
+    Image.new("L", (100, 100)).save(tmp_path / "mask.png")
+    out = tmp_path / "out"
+    code, captured = detect(
+        capsys,
+        slide_file,
+        "-o",
+        out,
+        "--model",
+        dark_bundle,
+        "--mask",
+        tmp_path / "mask.png",
+    )
+    assert code == 1
+    assert_one_line(captured, "mask.png", "480")
+    assert not out.exists()
+
+
+def test_an_output_folder_that_cannot_be_is_one_line(
+    slide_file, dark_bundle, tmp_path, capsys
+) -> None:
+    (tmp_path / "out").write_text("a file")
+    code, captured = detect(
+        capsys, slide_file, "-o", tmp_path / "out", "--model", dark_bundle
+    )
+    assert code == 1
+    assert_one_line(captured, "out")
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+def test_a_corrupt_tile_is_reported_and_the_run_goes_on(
+    write_svs, tile_place, overwrite, dark_bundle, tmp_path, capsys
+) -> None:
+    image = np.full((512, 512, 3), (150, 90, 140), np.uint8)
+    image[:, :128] = 245
+    path = write_svs(tmp_path / "damaged.svs", image, mpp=2.0)
+    offset, count = tile_place(path, 20)
+    overwrite(path, offset, b"\xff" * count)
+    code, captured = detect(capsys, path, "-o", tmp_path, "--model", dark_bundle)
+    assert code == 0
+    assert "not readable" in captured.out
+    assert read_record(tmp_path / "damaged" / "run.json")["counts"]["failed"] > 0
+
+
+def test_wrong_usage_exits_with_2(capsys) -> None:
+    assert main(["detect"]) == 2
+    assert main(["detect", "a.svs", "-o", "out", "--backend", "magic"]) == 2
+    capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_detection_on_the_cpu_loads_neither_torch_nor_napari(
+    slide_file, dark_bundle, tmp_path
+) -> None:
+    script = (
+        "import sys\n"
+        "from napari_fastnet.cli.app import main\n"
+        "code = main(sys.argv[1:])\n"
+        "loaded = {'torch', 'napari', 'qtpy', 'magicgui'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {loaded}' if loaded else code)\n"
+    )
+    arguments = ["detect", slide_file, "-o", tmp_path, "--model", dark_bundle]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,86 @@
+"""`train` as its users type it: a bundle that `models` and `detect` accept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_fastnet.cli.app import main
+from napari_fastnet.io.bundle import load_bundle
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two folders of 32 px patches: tumour is darker."""
+    rng = np.random.default_rng(0)
+    for part in ("train", "valid"):
+        for index in range(16):
+            label = index % 2
+            image = rng.integers(40, 120, (32, 32, 3)) + (0 if label else 100)
+            path = tmp_path / part / str(label) / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.astype(np.uint8)).save(path)
+    return tmp_path
+
+
+def train(data, *more):
+    arguments = [data / "train", "--valid", data / "valid", "-o", data / "model"]
+    options = ["--mpp", "2", "--epochs", "1", "--batch-size", "4", "--device", "cpu"]
+    return main(["train", *map(str, arguments), *options, *more])
+
+
+@pytest.mark.slow
+def test_training_writes_a_bundle_and_says_where(data, capsys) -> None:
+    assert train(data, "--name", "mine") == 0
+    printed = capsys.readouterr().out
+    assert "epoch 1 of 1" in printed
+    assert str(data / "model") in printed
+    bundle = load_bundle(data / "model")
+    assert (bundle.name, bundle.spacing_um_px) == ("mine", 2.0)
+    assert "--name mine" in bundle.training["command"]
+    assert (data / "model-training" / "history.csv").exists()
+
+
+@pytest.mark.slow
+def test_training_starts_from_another_models_weights(data, capsys) -> None:
+    assert train(data) == 0
+    first = load_bundle(data / "model")
+    (data / "model").rename(data / "first")
+    (data / "model-training").rename(data / "first-training")
+    assert (
+        train(data, "--start-from", str(data / "first"), "--learning-rate", "1e-9") == 0
+    )
+    second = load_bundle(data / "model")
+    assert second.training["started_from"] == first.sha256
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        (["--batch-size", "5"], "square"),
+        (["--loss", "focal"], "weight"),
+        (["--epochs", "0"], "epochs"),
+        (["--start-from", "nowhere"], "nowhere"),
+    ],
+)
+def test_options_at_fault_are_one_line(data, capsys, more, word) -> None:
+    assert train(data, *more) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert word in line
+
+
+def test_data_that_are_missing_are_one_line(tmp_path, capsys) -> None:
+    arguments = [
+        "none.tar",
+        "--valid",
+        "none.tar",
+        "-o",
+        str(tmp_path / "m"),
+        "--mpp",
+        "1",
+    ]
+    assert main(["train", *arguments]) == 1
+    assert "none.tar" in capsys.readouterr().err

@@ -1,0 +1,338 @@
+"""One slide from start to files: all of them, consistent, and kept when killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_fastnet.core import stain_maps
+from napari_fastnet.engine.backends import create_backend
+from napari_fastnet.engine.runs import RunOptions, SlideRun
+from napari_fastnet.engine.tissue import find_tissue
+from napari_fastnet.engine.whole_slide import detect_slide
+from napari_fastnet.errors import MaskError, OptionError, OutputError, SpacingError
+from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.io.record import read_record
+from napari_fastnet.io.slide import open_slide
+from napari_fastnet.io.store import read_store
+
+FILES = {
+    "run.zarr",
+    "heatmap.ome.tif",
+    "tissue_rgb.tif",
+    "tissue_hsv.tif",
+    "tissue_threshold.tif",
+    "tissue_roi.tif",
+    "regions.geojson",
+    "regions.csv",
+    "overview.png",
+    "run.json",
+}
+
+
+@pytest.fixture(scope="module")
+def slide_path(tmp_path_factory, write_svs):
+    """A pink square with a dark square in it, on glass; 1 µm/px."""
+    image = np.full((1200, 1600, 3), 244, np.uint8)
+    image[200:1000, 200:1200] = (170, 110, 150)
+    image[400:720, 520:840] = (60, 40, 80)
+    rng = np.random.default_rng(0)
+    noise = rng.integers(-6, 7, image.shape)
+    image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    return write_svs(
+        tmp_path_factory.mktemp("slides") / "square.svs", image, factors=(1, 4), mpp=1.0
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(slide_path, dark_bundle, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out")
+    return detect_slide(slide_path, folder, model=dark_bundle), folder / "square"
+
+
+def test_every_file_of_a_run_is_written_and_nothing_else(finished) -> None:
+    result, folder = finished
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert {path.name for path in result.files} == FILES
+
+
+def test_the_dark_square_is_the_one_region(finished) -> None:
+    result, folder = finished
+    (region,) = result.regions
+    # 320 x 320 µm; cells of 64 µm that lie mostly inside, at 0.5.
+    assert region.area_mm2 == pytest.approx(0.1024, rel=0.25)
+    assert region.centroid == pytest.approx((560, 680), abs=40)
+    content = json.loads((folder / "regions.geojson").read_text())
+    assert len(content["features"]) == 1
+    assert len((folder / "regions.csv").read_text().splitlines()) == 2
+
+
+def test_heatmap_file_store_and_result_agree(finished) -> None:
+    result, folder = finished
+    stored, record = read_store(folder / "run.zarr")
+    on_disk = tifffile.imread(folder / "heatmap.ome.tif")
+    np.testing.assert_array_equal(on_disk, result.heatmap.probabilities)
+    np.testing.assert_array_equal(
+        stored.heatmap().probabilities, result.heatmap.probabilities
+    )
+    assert record == read_record(folder / "run.json")
+
+
+def test_record_says_what_was_done(finished, slide_path, dark_bundle) -> None:
+    _, folder = finished
+    record = read_record(folder / "run.json")
+    bundle = load_bundle(dark_bundle)
+    assert record["slide"]["path"] == str(slide_path)
+    assert record["slide"]["mpp"] == [1.0, 1.0]
+    assert record["slide"]["mpp_source"] == "vendor"
+    assert (record["slide"]["width"], record["slide"]["height"]) == (1600, 1200)
+    assert record["model"]["sha256"] == bundle.sha256
+    assert record["grid"]["step_px"] == [64.0, 64.0]
+    assert record["threshold"] == 0.5
+    assert record["counts"]["computed"] == record["counts"]["kept"] > 100
+    assert record["counts"]["failed"] == record["counts"]["stopped"] == 0
+    assert 0.3 < record["tissue"]["fraction"] < 0.6
+    assert record["options"]["stride_px"] == 32
+    assert record["options"]["stain"] == {"method": "none"}
+    assert record["options"]["backend"] == "onnx on cpu"
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(
+    finished, slide_path, dark_bundle
+) -> None:
+    result, folder = finished
+    steps = []
+    again = detect_slide(
+        slide_path, folder.parent, model=dark_bundle, on_progress=steps.append
+    )
+    assert steps == []
+    np.testing.assert_array_equal(
+        again.heatmap.probabilities, result.heatmap.probabilities
+    )
+
+
+def test_fresh_computes_anew(slide_path, dark_bundle, tmp_path) -> None:
+    counts = []
+    for fresh in (False, True):
+        steps = []
+        detect_slide(
+            slide_path,
+            tmp_path,
+            model=dark_bundle,
+            options=RunOptions(fresh=fresh),
+            on_progress=steps.append,
+        )
+        counts.append(steps[-1].done)
+    assert counts[0] == counts[1] > 0
+
+
+def test_threshold_of_the_user_moves_the_regions_only(
+    finished, slide_path, dark_bundle
+) -> None:
+    result, folder = finished
+    options = RunOptions(threshold=0.2)
+    lower = detect_slide(slide_path, folder.parent, model=dark_bundle, options=options)
+    assert lower.record.threshold == 0.2
+    assert sum(r.area_mm2 for r in lower.regions) > result.regions[0].area_mm2
+    np.testing.assert_array_equal(
+        lower.heatmap.probabilities, result.heatmap.probabilities
+    )
+
+
+def test_a_users_mask_replaces_the_region_of_interest(
+    slide_path, dark_bundle, tmp_path
+) -> None:
+    mask = np.zeros((120, 160), np.uint8)
+    mask[40:72, 52:84] = 255  # just the dark square
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    result = detect_slide(
+        slide_path,
+        tmp_path,
+        model=dark_bundle,
+        options=RunOptions(mask=tmp_path / "mask.png"),
+    )
+    assert result.record.counts is not None
+    assert result.record.counts.kept == 25  # 320 px by 320 px in steps of 64 px
+    roi = tifffile.imread(tmp_path / "square" / "tissue_roi.tif") > 0
+    assert roi.mean() == pytest.approx((mask > 0).mean(), rel=0.02)
+
+
+def test_no_tissue_is_a_result(write_svs, dark_bundle, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    glass = rng.integers(240, 248, (600, 800, 3)).astype(np.uint8)
+    path = write_svs(tmp_path / "glass.svs", glass, mpp=1.0)
+    result = detect_slide(path, tmp_path, model=dark_bundle)
+    assert result.regions == []
+    assert result.record.counts is not None
+    assert result.record.counts.kept == 0
+    assert {p.name for p in (tmp_path / "glass").iterdir()} == FILES
+
+
+def test_a_slide_smaller_than_a_patch_is_one_patch(
+    write_svs, dark_bundle, tmp_path
+) -> None:
+    image = np.full((50, 60, 3), 245, np.uint8)
+    image[8:] = (150, 80, 140)
+    path = write_svs(tmp_path / "tiny.svs", image, mpp=1.0)
+    result = detect_slide(path, tmp_path, model=dark_bundle)
+    assert result.heatmap.probabilities.shape == (1, 1)
+    assert result.record.counts is not None
+    assert result.record.counts.computed == 1
+
+
+def test_another_model_does_not_go_on_with_this_ones_run(
+    slide_path, dark_bundle, make_bundle, tmp_path
+) -> None:
+    detect_slide(slide_path, tmp_path, model=dark_bundle)
+    other = make_bundle(patch_size_pixels=32, spacing_um_px=2.0)
+    steps = []
+    detect_slide(slide_path, tmp_path, model=other.folder, on_progress=steps.append)
+    assert steps[-1].done == steps[-1].total > 0
+
+
+@pytest.mark.parametrize("method", ["reinhard", "macenko", "density"])
+def test_stain_match_needs_a_model_that_states_its_colours(
+    slide_path, dark_bundle, tmp_path, method
+) -> None:
+    with (
+        open_slide(slide_path) as slide,
+        pytest.raises(OptionError, match=f"stain is '{method}'"),
+    ):
+        SlideRun(slide, load_bundle(dark_bundle), tmp_path, RunOptions(stain=method))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stain_match_is_recorded_and_changes_the_colours(
+    slide_path, dark_bundle, tmp_path
+) -> None:
+    names = stain_maps.ROWS["reinhard"]
+    target = {
+        "method": "reinhard",
+        "pixels": 1000,
+        names[0]: [25.0, 20.0, -10.0],
+        names[1]: [10.0, 5.0, 5.0],
+    }
+    bundle = replace(load_bundle(dark_bundle), stain={"reinhard": target})
+    backend = create_backend(bundle)
+    means = {}
+    with open_slide(slide_path) as slide:
+        for method in ("none", "reinhard"):
+            run = SlideRun(slide, bundle, tmp_path / method, RunOptions(stain=method))
+            list(run.steps(backend))
+            result = run.finish(backend.name)
+            means[method] = np.nanmean(result.heatmap.probabilities)
+            assert result.record.options["stain"]["method"] == method
+    assert abs(means["none"] - means["reinhard"]) > 0.05
+
+
+def test_unknown_spacing_stops_before_anything_is_written(
+    write_svs, dark_bundle, tmp_path
+) -> None:
+    image = np.full((300, 300, 3), 120, np.uint8)
+    path = write_svs(tmp_path / "unknown.svs", image, mpp=None)
+    with pytest.raises(SpacingError, match="--mpp"):
+        detect_slide(path, tmp_path / "out", model=dark_bundle)
+    assert not (tmp_path / "out").exists()
+    assert detect_slide(path, tmp_path / "out", model=dark_bundle, mpp=1.0)
+
+
+def test_a_mask_of_another_slide_stops_before_anything_is_written(
+    slide_path, dark_bundle, tmp_path
+) -> None:
+    Image.new("L", (200, 120)).save(tmp_path / "mask.png")
+    options = RunOptions(mask=tmp_path / "mask.png")
+    with pytest.raises(MaskError, match="160 px wide"):
+        detect_slide(slide_path, tmp_path / "out", model=dark_bundle, options=options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_where_the_folder_should_be_is_an_output_error(
+    slide_path, dark_bundle, tmp_path
+) -> None:
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(OutputError, match="out"):
+        detect_slide(slide_path, tmp_path / "out", model=dark_bundle)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"threshold": -0.01}, {"threshold": 1.01}, {"readers": 0}], ids=str
+)
+def test_options_outside_their_range_are_refused(changes) -> None:
+    with pytest.raises(OptionError, match=next(iter(changes))):
+        RunOptions(**changes)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(
+    finished, slide_path, dark_bundle, tmp_path
+) -> None:
+    script = (
+        "import sys\n"
+        "from napari_fastnet import RunOptions, detect_slide\n"
+        "def told(progress):\n"
+        "    print(progress.done, flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "detect_slide(*sys.argv[1:3], model=sys.argv[3],\n"
+        "             options=RunOptions(stride=2), on_progress=told)\n"
+    )
+    arguments = [str(slide_path), str(tmp_path / "killed"), str(dark_bundle)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert int(process.stdout.readline()) > 0
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+    steps = []
+    options = RunOptions(stride=2)
+    resumed = detect_slide(
+        slide_path,
+        tmp_path / "killed",
+        model=dark_bundle,
+        options=options,
+        on_progress=steps.append,
+    )
+    whole_steps = []
+    whole = detect_slide(
+        slide_path,
+        tmp_path / "whole",
+        model=dark_bundle,
+        options=options,
+        on_progress=whole_steps.append,
+    )
+    assert 0 < len(steps) < len(whole_steps)
+    np.testing.assert_array_equal(
+        resumed.heatmap.probabilities, whole.heatmap.probabilities
+    )
+
+
+def test_a_run_takes_masks_that_are_ready(slide_path, dark_bundle, tmp_path) -> None:
+    # Whoever has edited masks by hand gets a run over just those.
+    with open_slide(slide_path) as slide:
+        found = find_tissue(slide)
+        left = found.masks.roi.copy()
+        left[:, left.shape[1] // 2 :] = False
+        edited = replace(found, masks=replace(found.masks, roi=left), edited_px=1)
+        run = SlideRun(
+            slide, load_bundle(dark_bundle), tmp_path, RunOptions(), tissue=edited
+        )
+        assert run.tissue is edited
+        half = run.plan.patches.grid.box.right
+        assert half <= slide.shape[1] / 2 + run.plan.patches.patch[1]
+        backend = create_backend(run.bundle)
+        list(run.steps(backend))
+        assert run.finish(backend.name).record.tissue["edited_px"] == 1
