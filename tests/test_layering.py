@@ -37,6 +37,19 @@ def test_help_loads_nothing_heavy(argv):
     assert not loaded_by(code) & HEAVY
 
 
+def test_detection_on_the_cpu_loads_no_torch(
+    dark_bundle, texture, write_tiff, tmp_path
+):
+    slide = write_tiff(tmp_path / "slide.tif", texture(128, 192) // 2 + 80, mpp=2.0)
+    argv = ["detect", str(slide), "-o", str(tmp_path), "--model", str(dark_bundle)]
+    argv += ["--preset", "paper"]
+    code = f"from napari_fastnet.cli.app import main; assert main({argv!r}) == 0"
+    loaded = loaded_by(code)
+    assert (tmp_path / "slide/heatmap.ome.tif").is_file()
+    assert "onnxruntime" in loaded
+    assert not loaded & {"napari", "qtpy", "torch"}
+
+
 def test_every_public_name_is_found_behind_the_door():
     import napari_fastnet
 
