@@ -10,7 +10,7 @@ from PIL import Image
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.io import resample as module
-from napari_fastnet.io.resample import RESAMPLING, resample
+from napari_fastnet.io.resample import RESAMPLING, resample, resize
 
 
 def reader(image, calls=None):
@@ -115,3 +115,22 @@ def test_nothing_is_an_empty_image(shape):
         *shape,
         3,
     )
+
+
+def test_a_whole_image_is_resized_without_white_at_its_edge():
+    dark = np.full((40, 60, 3), 20, np.uint8)
+    small = resize(dark, (10, 15))
+    assert small.shape == (10, 15, 3)
+    assert (small == 20).all()
+
+
+def test_a_whole_image_of_the_right_size_is_returned_as_it_is(texture):
+    image = texture(40, 60)
+    assert resize(image, (40, 60)) is image
+
+
+def test_both_ways_agree_away_from_the_edge(texture):
+    image = texture(160, 240)
+    whole = resize(image, (40, 60)).astype(int)
+    read = resample(reader(image), (160, 240), Box(0, 0, 160, 240), (40, 60))
+    assert np.abs(whole - read)[4:-4, 4:-4].max() <= 1
