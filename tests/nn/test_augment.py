@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.augment import (
     Augmentation,
     augment,
@@ -90,6 +91,15 @@ def test_compression_changes_its_share(share: float, low: int, high: int) -> Non
     batch = patches()
     changed = (compress(batch, share, draws()) != batch).flatten(1).any(dim=1).sum()
     assert low <= changed <= high
+
+
+def test_scaled_strengths_follow_the_factor_and_shares_stop_at_1() -> None:
+    assert Augmentation().scaled(1) == Augmentation()
+    assert Augmentation().scaled(0) == NONE
+    double = Augmentation(blur=0.7).scaled(2)
+    assert (double.stain_scale, double.blur, double.shift_px) == (0.5, 1.0, 8)
+    with pytest.raises(OptionError, match="augmentation"):
+        Augmentation().scaled(-0.1)
 
 
 def test_zoom_of_nothing_returns_the_picture() -> None:

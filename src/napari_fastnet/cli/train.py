@@ -45,6 +45,9 @@ def train(
     mosaic_share: Annotated[
         float, typer.Option(help="Share of batches seen as one mosaic.")
     ] = 0.75,
+    augmentation: Annotated[
+        float, typer.Option(help="Strength of the random changes; 0 is none.")
+    ] = 1.0,
     pool_cells: Annotated[
         int | None,
         typer.Option(help="Side of the pooled middle in 16 px cells [whole patch]."),
@@ -79,6 +82,7 @@ def train(
         use_threads,
     )
     from napari_fastnet.io.bundle import load_bundle
+    from napari_fastnet.nn.augment import Augmentation
     from napari_fastnet.nn.fastnet import FastNetConfig
     from napari_fastnet.nn.fit import FitOptions
 
@@ -104,6 +108,7 @@ def train(
             precision=precision,
             compiled=compiled,
             seed=seed,
+            augmentation=Augmentation().scaled(augmentation),
         ),
         device=device or fastest_device(),
         start_from=load_bundle(start_from) if start_from else None,

@@ -15,6 +15,8 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from napari_fastnet.errors import OptionError
+
 # Optical densities of haematoxylin, eosin and the remainder in R, G, B
 # (Ruifrok & Johnston 2001, rows of unit length).
 _STAINS = torch.tensor(
@@ -53,6 +55,32 @@ class Augmentation:
     jpeg: float = 0.15
     zoom: float = 0.07
     shift_px: int = 4
+
+    def scaled(self, factor: float) -> Augmentation:
+        """Return the same changes, each so many times as strong or as frequent.
+
+        Parameters
+        ----------
+        factor : float
+            At least 0; shares stop at 1.
+
+        Returns
+        -------
+        Augmentation
+            Its shift rounded to whole px.
+        """
+        if factor < 0:
+            raise OptionError(f"augmentation is {factor}; use 0 (none) or more")
+        return Augmentation(
+            stain_scale=self.stain_scale * factor,
+            stain_shift=self.stain_shift * factor,
+            stain_hue=self.stain_hue * factor,
+            brightness=self.brightness * factor,
+            blur=min(1.0, self.blur * factor),
+            jpeg=min(1.0, self.jpeg * factor),
+            zoom=self.zoom * factor,
+            shift_px=round(self.shift_px * factor),
+        )
 
 
 def augment(patches: Tensor, options: Augmentation, generator: Generator) -> Tensor:
