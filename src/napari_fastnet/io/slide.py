@@ -74,7 +74,7 @@ class Slide:
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = self.mpp if self.mpp_source == "user" else None
-        return _reopen, (self.path, given)
+        return _reopen, (self.path.absolute(), given)
 
     def __repr__(self) -> str:
         height, width = self.shape
