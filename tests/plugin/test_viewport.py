@@ -1,0 +1,116 @@
+"""What is on screen, and that it is looked at first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fastnet.core.geometry import Box, Grid
+from napari_fastnet.io.store import Block
+
+pytest.importorskip("qtpy")
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def viewer():
+    from napari.components import ViewerModel
+
+    viewer = ViewerModel()
+    # 400 x 600 px of 0.5 µm, its first px centred half a px from the corner.
+    viewer.add_image(np.zeros((400, 600)), scale=(0.5, 0.5), translate=(0.25, 0.25))
+    viewer.canvas.size = (100, 200)
+    viewer.scene.camera.center = (0, 50, 60)
+    viewer.scene.camera.zoom = 4
+    return viewer
+
+
+def edges(box: Box):
+    return box.top, box.left, box.bottom, box.right
+
+
+def test_the_view_is_told_in_level_0_px(viewer) -> None:
+    from napari_fastnet.plugin.viewport import visible_box
+
+    # 100 x 200 px of canvas are 25 x 50 µm around (50, 60) µm: 50 x 100 px.
+    seen = visible_box(viewer, viewer.layers[0])
+    assert edges(seen) == pytest.approx((75, 70, 125, 170))
+
+
+def test_the_view_may_reach_beyond_the_slide(viewer) -> None:
+    from napari_fastnet.plugin.viewport import visible_box
+
+    viewer.scene.camera.center = (0, 0, 0)
+    assert edges(visible_box(viewer, viewer.layers[0])) == pytest.approx(
+        (-25, -50, 25, 50)
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda viewer: setattr(viewer.scene.camera, "center", (0, 80, 90)),
+        lambda viewer: setattr(viewer.scene.camera, "zoom", 1),
+        lambda viewer: setattr(viewer.canvas, "size", (300, 300)),
+    ],
+    ids=["pan", "zoom", "resize"],
+)
+def test_a_viewport_follows_within_half_a_second(qtbot, viewer, change) -> None:
+    from napari_fastnet.plugin.viewport import Viewport, visible_box
+
+    viewport = Viewport(viewer, viewer.layers[0])
+    before = viewport.box
+    change(viewer)
+    assert viewport.box == before  # not in the middle of a movement
+    wanted = visible_box(viewer, viewer.layers[0])
+    qtbot.waitUntil(lambda: viewport.box == wanted != before, timeout=500)
+    viewport.close()
+
+
+def test_a_closed_viewport_listens_no_more(qtbot, viewer) -> None:
+    from napari_fastnet.plugin.viewport import Viewport
+
+    viewport = Viewport(viewer, viewer.layers[0])
+    before = viewport.box
+    viewer.scene.camera.zoom = 9
+    viewport.close()
+    viewer.scene.camera.zoom = 1
+    qtbot.wait(200)
+    assert viewport.box == before
+    assert not viewer.scene.camera.events.zoom.callbacks
+
+
+def test_blocks_in_view_come_first_and_the_middle_before_them() -> None:
+    from napari_fastnet.plugin.viewport import nearest_to_view
+
+    grid = Grid((0, 0), (100, 100), (10, 10))
+    view = Box(390, 390, 710, 710)
+    rank = nearest_to_view(grid, lambda: view)
+    blocks = [Block((r, c), (r + 1, c + 1)) for r in range(10) for c in range(10)]
+    order = sorted(blocks, key=rank)
+    inside = [b for b in blocks if 3 <= b.first[0] <= 7 and 3 <= b.first[1] <= 7]
+    assert order[0].first == (5, 5)
+    assert set(order[: len(inside)]) == set(inside)
+    assert order[-1].first == (0, 0)
+
+
+def test_a_block_that_covers_the_view_comes_before_a_nearer_one_outside() -> None:
+    from napari_fastnet.plugin.viewport import nearest_to_view
+
+    grid = Grid((0, 0), (100, 100), (20, 20))
+    rank = nearest_to_view(grid, lambda: Box(10, 1500, 20, 1510))
+    covering, beside = Block((0, 0), (16, 16)), Block((0, 16), (1, 17))
+    assert rank(covering) < rank(beside)
+
+
+def test_the_order_follows_the_view_and_is_none_without_one() -> None:
+    from napari_fastnet.plugin.viewport import nearest_to_view
+
+    seen: list[Box | None] = [None]
+    rank = nearest_to_view(Grid((0, 0), (10, 10), (4, 4)), lambda: seen[0])
+    first, last = Block((0, 0), (1, 1)), Block((3, 3), (4, 4))
+    assert rank(first) == rank(last)
+    seen[0] = Box(30, 30, 40, 40)
+    assert rank(last) < rank(first)
+    seen[0] = Box(0, 0, 10, 10)
+    assert rank(first) < rank(last)
