@@ -1,0 +1,65 @@
+"""What tests of the plugin need: settings of their own, a viewer model, results."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# before napari is imported: tests neither read nor change the user's settings
+os.environ.setdefault(
+    "NAPARI_CONFIG", str(Path(tempfile.mkdtemp(prefix="napari-")) / "settings.yaml")
+)
+
+
+def pytest_runtest_setup(item):
+    drawn = item.get_closest_marker("gui") is not None
+    if drawn and sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        pytest.skip("no display; `make test` brings its own")
+
+
+@pytest.fixture
+def viewer_model():
+    """Return a viewer without a window: layers, but no Qt."""
+    from napari.components import ViewerModel
+
+    return ViewerModel()
+
+
+@pytest.fixture
+def add(viewer_model):
+    """Return a function that adds layer data to the viewer model."""
+
+    def add(data):
+        (layer,) = viewer_model._add_layer_from_data(*data)
+        return layer
+
+    return add
+
+
+@pytest.fixture
+def slide(tmp_path, texture, write_svs):
+    """Return an open slide of 300 x 500 px, 0.25 µm/px."""
+    from napari_fastnet.io.slide import open_slide
+
+    path = write_svs(tmp_path / "tumor_026.svs", texture(300, 500), factors=(1, 4))
+    with open_slide(path) as slide:
+        yield slide
+
+
+@pytest.fixture
+def heatmap():
+    """Return a function that makes a heatmap of random values, some not computed."""
+    from napari_fastnet.core.geometry import Grid
+    from napari_fastnet.core.heatmap import Heatmap
+
+    def make(shape=(4, 6), origin=(20.0, -10.0), step=(64.5, 80.25), mpp=(0.25, 0.253)):
+        values = np.random.default_rng(3).random(shape).astype(np.float32)
+        values[:, :1] = np.nan
+        return Heatmap(values, Grid(origin, step, shape), mpp)
+
+    return make
