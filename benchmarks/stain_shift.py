@@ -23,6 +23,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
+from page import write_between
 from PIL import Image
 
 from napari_fastnet.core.colour import density_to_rgb, rgb_to_density, rgb_to_lab
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pixels = NDArray[np.uint8]
-
-BEGIN, END = "<!-- stain_shift: begin -->", "<!-- stain_shift: end -->"
 
 # Optical densities of haematoxylin, eosin and what is neither (Ruifrok and Johnston).
 DYES = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
@@ -169,10 +168,7 @@ def main() -> int:
     )
     sys.stdout.write(text + "\n")
     if arguments.page:
-        before, rest = arguments.page.read_text().split(BEGIN)
-        arguments.page.write_text(
-            f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}"
-        )
+        write_between(arguments.page, "stain_shift", text)
     return 0
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from page import write_between
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.grid import PatchGrid, patch_grid
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 GLASS, NORMAL, TUMOUR = -1, 0, 1
 WANTED = 0.995
-BEGIN, END = "<!-- tissue_closing: begin -->", "<!-- tissue_closing: end -->"
 
 
 @dataclass(frozen=True)
@@ -136,13 +136,6 @@ def table(readings: list[Reading], radii: list[float]) -> tuple[str, float | Non
     return "\n".join(lines), min(enough, default=None)
 
 
-def write_into(page: Path, text: str) -> None:
-    """Replace what stands between the page's two marks."""
-    before, rest = page.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
-
-
 def main() -> int:
     """Measure, print the table, and write it into the page where asked."""
     parser = argparse.ArgumentParser(
@@ -174,7 +167,7 @@ def main() -> int:
     )
     sys.stdout.write(text + "\n")
     if arguments.page:
-        write_into(arguments.page, text)
+        write_between(arguments.page, "tissue_closing", text)
     return 0
 
 
