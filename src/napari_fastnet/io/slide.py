@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import cached_property
 from math import inf
 from pathlib import Path
@@ -65,6 +66,8 @@ class Slide:
         self._all_levels = (*self.levels, *made_levels(made, self.levels[-1], STEP))
         self._tiles = (*own, *made)
         self._damage = DamageLog(self.levels)
+        # a viewer's layer ends without saying so
+        weakref.finalize(self, source.close).atexit = False
 
     def __enter__(self) -> Slide:
         return self
