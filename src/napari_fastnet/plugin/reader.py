@@ -1,0 +1,132 @@
+"""The reader: slides, and what this package wrote, as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+from napari_fastnet.core.regions import find_regions
+from napari_fastnet.io.recognise import HEATMAP, REGIONS, RUN, content_of
+from napari_fastnet.io.results import (
+    read_heatmap_ome_tiff,
+    read_mask_export,
+    read_regions_geojson,
+    recorded_mpp,
+)
+from napari_fastnet.io.slide import open_slide
+from napari_fastnet.io.store import read_store
+from napari_fastnet.plugin.layer_info import MaskKind
+from napari_fastnet.plugin.layers import (
+    MASK_NAMES,
+    LayerData,
+    heatmap_layer_data,
+    mask_layer_data,
+    regions_layer_data,
+    slide_layer_data,
+)
+
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+ReaderFunction = Callable[[Paths], list[LayerData]]
+
+
+def get_reader(path: Paths) -> ReaderFunction | None:
+    """Return `read_layers` for a slide or one of our files, None for anything else.
+
+    Looks at the content, never raises, reads no pixels: plain images stay with the
+    readers of others.
+    """
+    if isinstance(path, str | PathLike):
+        return read_layers if content_of(Path(path)) is not None else None
+    return get_reader(path[0]) if len(path) == 1 else None  # a stack is no slide
+
+
+def read_layers(path: Paths) -> list[LayerData]:
+    """Return the layers of a path that `get_reader` accepted.
+
+    Parameters
+    ----------
+    path : path-like or sequence of one path-like
+        A slide, a run (``run.zarr``), an export, or the folder of either.
+
+    Returns
+    -------
+    list of tuple
+        Data, keywords and type of each layer, the lowest first.
+
+    Raises
+    ------
+    FastNetError
+        The file cannot be read; its text says why and the mend.
+    """
+    if not isinstance(path, str | PathLike):
+        path = path[0]
+    path = Path(path)
+    match content_of(path):
+        case "heatmap":
+            return [_heatmap_layer(path)]
+        case "mask":
+            return [_mask_layer(path)]
+        case "regions":
+            return [_regions_layer(path)]
+        case "run":
+            return _run_layers(path)
+        case "results":
+            return _folder_layers(path)
+        case _:  # a slide, or what open_slide says is none
+            return [slide_layer_data(open_slide(path))]
+
+
+def _folder_layers(folder: Path) -> list[LayerData]:
+    """Return masks, heatmap and regions of a results folder."""
+    masks = [folder / f"tissue_{kind}.tif" for kind in MASK_NAMES]
+    layers = [_mask_layer(path) for path in masks if path.is_file()]
+    if (folder / HEATMAP).is_file():
+        layers.append(_heatmap_layer(folder / HEATMAP))
+    elif (folder / RUN).is_dir():
+        layers.append(_run_layers(folder / RUN)[0])
+    if (folder / REGIONS).is_file():
+        layers.append(_regions_layer(folder / REGIONS))
+    return layers
+
+
+def _run_layers(path: Path) -> list[LayerData]:
+    """Return the heatmap of a run and, where it is finished, its regions."""
+    store, record = read_store(path)
+    heatmap, about = store.heatmap(), _about(record, path.absolute().parent.name)
+    layers = [heatmap_layer_data(heatmap, **about)]
+    if record.get("threshold") is not None:
+        regions = find_regions(heatmap, float(record["threshold"]))
+        layers.append(regions_layer_data(regions, heatmap.mpp, **about))
+    return layers
+
+
+def _heatmap_layer(path: Path) -> LayerData:
+    heatmap, record = read_heatmap_ome_tiff(path)
+    return heatmap_layer_data(heatmap, **_about(record, path.absolute().parent.name))
+
+
+def _mask_layer(path: Path) -> LayerData:
+    exported = read_mask_export(path)
+    kind = path.stem.removeprefix("tissue_")
+    if kind not in MASK_NAMES:  # renamed: a mask is what to look at
+        kind = "roi"
+    about = _about(exported.record, path.stem)
+    return mask_layer_data(cast(MaskKind, kind), exported.mask, exported.mpp, **about)
+
+
+def _regions_layer(path: Path) -> LayerData:
+    regions, record = read_regions_geojson(path)
+    about = _about(record, path.absolute().parent.name)
+    return regions_layer_data(regions, recorded_mpp(path, record), **about)
+
+
+def _about(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return which slide a layer belongs to, as its record says."""
+    slide = record.get("slide") or {}
+    return {
+        "slide_name": Path(str(slide["path"])).stem if "path" in slide else name,
+        "fingerprint": str(slide.get("fingerprint", "")),
+        "record": record or None,
+    }

@@ -1,0 +1,101 @@
+"""Sample slides: one drawn on this computer, one real and downloaded when asked for."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from http.client import HTTPException
+from pathlib import Path
+
+import napari_fastnet
+from napari_fastnet.errors import SlideNotFoundError
+from napari_fastnet.io.files import write_bytes
+from napari_fastnet.io.slide import open_slide
+from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.plugin.layers import LayerData, slide_layer_data
+from napari_fastnet.plugin.settings import read_settings
+
+SYNTHETIC = "synthetic-slide.svs"
+SMALL_REGION = "CMU-1-Small-Region.svs"
+SMALL_REGION_URL = (
+    f"https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/{SMALL_REGION}"
+)
+SMALL_REGION_SHA256 = "ed92d5a9f2e86df67640d6f92ce3e231419ce127131697fbbce42ad5e002c8a7"
+TIMEOUT_SECONDS = 30
+
+
+def samples_folder() -> Path:
+    """Return the cache's folder of sample slides; it need not exist."""
+    return read_settings().cache_folder / "samples"
+
+
+def synthetic_slide() -> list[LayerData]:
+    """Return a drawn slide with metastases whose place is known.
+
+    Drawn the first time, which takes some seconds, and kept in the cache folder; a new
+    version of this package draws its own.
+
+    Returns
+    -------
+    list of tuple
+        The slide's layer.
+
+    Raises
+    ------
+    OutputError
+        The cache folder cannot be written.
+    """
+    path = samples_folder() / napari_fastnet.__version__ / SYNTHETIC
+    if not path.is_file():
+        write_slide(path)
+    return [slide_layer_data(open_slide(path))]
+
+
+def small_region() -> list[LayerData]:
+    """Return a small real slide of OpenSlide's test data: skin, CC0.
+
+    Downloaded the first time (1.9 MB) and kept in the cache folder.
+
+    Returns
+    -------
+    list of tuple
+        The slide's layer.
+
+    Raises
+    ------
+    SlideNotFoundError
+        There is no connection, or what came is another file.
+    OutputError
+        The cache folder cannot be written.
+    """
+    path = samples_folder() / SMALL_REGION
+    if not (path.is_file() and _is_small_region(path.read_bytes())):
+        write_bytes(path, _download(path))
+    return [slide_layer_data(open_slide(path))]
+
+
+def _is_small_region(content: bytes) -> bool:
+    return sha256(content).hexdigest() == SMALL_REGION_SHA256
+
+
+def _download(path: Path) -> bytes:
+    """Return the slide's bytes, checked."""
+    from urllib.request import urlopen
+
+    mend = (
+        f"try again with a connection, put the file at {path}, or open the synthetic "
+        "slide, which needs none"
+    )
+    try:
+        with urlopen(SMALL_REGION_URL, timeout=TIMEOUT_SECONDS) as response:
+            content: bytes = response.read()
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise SlideNotFoundError(
+            f"{SMALL_REGION} could not be downloaded ({reason}); {mend}"
+        ) from error
+    if not _is_small_region(content):
+        raise SlideNotFoundError(
+            f"{SMALL_REGION}: {len(content):,} bytes came and they are not that file "
+            f"(SHA-256 differs); {mend}"
+        )
+    return content

@@ -1,0 +1,159 @@
+"""The manifest is valid, says what is there, and napari finds it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from npe2 import PluginManager, PluginManifest
+
+import napari_fastnet
+from napari_fastnet.engine.backends import BackendName
+from napari_fastnet.io.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES
+from napari_fastnet.plugin.settings import Settings, default_cache_folder, read_settings
+
+ROOT = Path(__file__).parents[2]
+MANIFEST = Path(napari_fastnet.__file__).parent / "napari.yaml"
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    return PluginManifest.from_file(MANIFEST)
+
+
+@pytest.fixture
+def manager(manifest):
+    """Return a plugin manager that knows napari's own plugin and this one."""
+    manager = PluginManager()
+    manager.register(PluginManifest.from_distribution("napari"))
+    manager.register(manifest)
+    return manager
+
+
+def test_the_entry_point_leads_to_the_manifest():
+    (entry,) = entry_points(group="napari.manifest", name="napari-fastnet")
+    assert entry.value == "napari_fastnet:napari.yaml"
+    assert PluginManifest.from_distribution("napari-fastnet").name == "napari-fastnet"
+
+
+def test_the_manifest_at_the_top_is_the_same():
+    assert (ROOT / "napari.yaml").samefile(MANIFEST)
+
+
+def test_every_command_is_there_and_used(manifest):
+    contributions = manifest.contributions
+    used = {
+        one.command
+        for kind in ("readers", "writers", "sample_data", "widgets")
+        for one in getattr(contributions, kind) or ()
+    }
+    for command in contributions.commands:
+        module, _, name = command.python_name.partition(":")
+        assert callable(getattr(import_module(module), name))
+        assert command.id in used
+    assert used <= {command.id for command in contributions.commands}
+
+
+def test_menu_entries_are_where_napari_takes_them(manifest):
+    from napari._app_model.constants import MenuId
+
+    allowed = {str(menu) for menu in MenuId.contributables()}
+    widgets = {widget.command for widget in manifest.contributions.widgets or ()}
+    for menu, items in (manifest.contributions.menus or {}).items():
+        assert menu in allowed
+        assert {item.command for item in items} <= widgets
+
+
+def test_one_reader_takes_all_that_it_recognises(manifest):
+    (reader,) = manifest.contributions.readers
+    assert reader.accepts_directories
+    wanted = {f"*{suffix}" for suffix in (*SCANNER_SUFFIXES, *TIFF_SUFFIXES)}
+    assert set(reader.filename_patterns) == wanted | {"*.zarr", "*.geojson"}
+
+
+@pytest.mark.parametrize(
+    ("path", "types", "command"),
+    [
+        ("out", ["image", "labels", "labels", "shapes"], "write_folder"),
+        ("heatmap.ome.tif", ["image"], "write_heatmap"),
+        ("mask.tif", ["labels"], "write_mask"),
+        ("regions.geojson", ["shapes"], "write_regions"),
+        ("regions.csv", ["shapes"], "write_regions"),
+    ],
+)
+def test_saving_finds_the_writer(manager, path, types, command):
+    writer, _ = manager.get_writer(path, types, "napari-fastnet")
+    assert writer.command == f"napari-fastnet.{command}"
+
+
+@pytest.mark.parametrize(
+    ("path", "types"),
+    [
+        ("a.tif", ["image"]),
+        ("a.png", ["image"]),
+        ("a.tif", ["labels"]),
+        ("a.csv", ["shapes"]),
+    ],
+)
+def test_saving_files_of_others_stays_with_napari(manager, path, types):
+    writer, _ = manager.get_writer(path, types)
+    assert writer.plugin_name == "napari"
+
+
+def test_settings_are_those_of_the_manifest(manifest):
+    declared = [
+        name
+        for configuration in manifest.contributions.configurations.values()
+        for name in configuration.properties
+    ]
+    assert sorted(declared) == sorted(field.name for field in fields(Settings))
+
+
+def test_the_backends_offered_are_those_that_exist(manifest):
+    detection = manifest.contributions.configurations["detection"]
+    assert tuple(detection.properties["backend"].enum) == get_args(BackendName)
+
+
+@pytest.fixture
+def chosen(manifest, monkeypatch, tmp_path):
+    """Return napari's settings of this plugin, kept in a folder of the test."""
+    from napari.settings._plugin_config_generator import plugin_configuration_generator
+
+    manager = PluginManager()
+    manager.register(manifest)
+    model = plugin_configuration_generator(manager)["napari-fastnet"]
+    settings = model(config_path=tmp_path / "napari-fastnet.yaml")
+    monkeypatch.setattr("napari.settings.get_plugin_settings", lambda _: settings)
+    return settings
+
+
+def test_untouched_settings_are_the_defaults(chosen):
+    assert read_settings() == Settings(cache_folder=default_cache_folder())
+
+
+def test_what_the_preferences_say_is_read(chosen, tmp_path):
+    chosen.detection.model = " /models/mine "
+    chosen.detection.backend = "torch"
+    chosen.detection.threads = 3
+    chosen.storage.cache_folder = str(tmp_path)
+    assert read_settings() == Settings("/models/mine", "torch", 3, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("threads", -1), ("threads", 257), ("backend", "tpu")]
+)
+def test_the_preferences_take_no_nonsense(chosen, name, value):
+    with pytest.raises(ValueError, match=name):
+        setattr(chosen.detection, name, value)
+
+
+def test_a_plugin_that_napari_does_not_know_has_its_defaults(monkeypatch):
+    def unknown(name):
+        raise KeyError(name)
+
+    monkeypatch.setattr("napari.settings.get_plugin_settings", unknown)
+    assert read_settings() == Settings()
