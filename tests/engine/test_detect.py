@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from napari_fastnet.core.stain import StainMatch
-from napari_fastnet.engine.detect import Plan, detect, make_plan
+from napari_fastnet.engine.detect import detect
+from napari_fastnet.engine.plan import Plan, make_plan
 from napari_fastnet.errors import DetectionError, OptionError, SpacingError
 from napari_fastnet.io.slide import open_slide
 from napari_fastnet.io.store import open_store
@@ -177,7 +178,7 @@ def test_lowest_priority_value_comes_first(slide, tiny_bundle, tmp_path) -> None
     def from_the_end(block):
         return -block.first[0] * 1000 - block.first[1]
 
-    _, store, steps = run(
+    _, _, steps = run(
         slide, tiny_bundle, tmp_path, stride=8, priority=from_the_end, readers=1
     )
     order = [step.block for step in steps]

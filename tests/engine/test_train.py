@@ -21,7 +21,7 @@ from napari_fastnet.engine.train import (
 )
 from napari_fastnet.errors import DataError
 from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.nn.fit import EpochResult, FitOptions
+from napari_fastnet.nn.fit_options import EpochResult, FitOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,12 +7,8 @@ import torch
 from torch import nn
 
 from napari_fastnet.errors import OptionError
-from napari_fastnet.nn.fastnet import (
-    FastNet,
-    FastNetConfig,
-    flop_count,
-    parameter_count,
-)
+from napari_fastnet.nn.counts import flop_count, parameter_count
+from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
 
 
 def images(count: int = 2, side: int = 96) -> torch.Tensor:

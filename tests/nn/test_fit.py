@@ -10,7 +10,8 @@ import torch
 from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.nn.augment import Augmentation
 from napari_fastnet.nn.fastnet import FastNetConfig
-from napari_fastnet.nn.fit import FitOptions, Patches, Trainer, running_mean
+from napari_fastnet.nn.fit import Trainer, channel_statistics, running_mean
+from napari_fastnet.nn.fit_options import FitOptions, Patches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +83,35 @@ def test_a_state_that_does_not_fit_is_refused(tmp_path: Path, fault: str) -> Non
         changed = trainer(options(), patches(seed=5))
     with pytest.raises(DataError, match="state"):
         next(changed.run(state))
+
+
+def test_channel_statistics_by_hand() -> None:
+    images = torch.zeros(2, 1, 2, 3, dtype=torch.uint8)
+    images[..., 0] = 51  # 0.2 everywhere
+    images[0, ..., 1] = 255  # half of the px 1, half 0
+    mean, std = channel_statistics(images)
+    assert mean == (0.2, 0.5, 0.0)
+    assert std == (0.001, pytest.approx(0.5774, abs=1e-4), 0.001)
+
+
+def test_no_stem_filter_is_dead_on_normalised_patches() -> None:
+    # Fed with 0..1 instead, about half of the filters are above zero nowhere.
+    work = trainer(options(), patches(64))
+    images = work._prepared(work.train.images).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        active = (work.model.features[0][0](images) > 0).float().mean(dim=(0, 2, 3))
+    assert active.min() > 0.05
+    assert active.max() < 0.95
+
+
+def test_starting_from_a_network_takes_its_weights(tmp_path: Path) -> None:
+    first = trainer(options())
+    list(first.run())
+    second = trainer(options(seed=7))
+    second.start_from(first.averaged)
+    for name, value in first.averaged.state_dict().items():
+        assert torch.equal(value, second.averaged.state_dict()[name]), name
+        assert torch.equal(value, second.model.state_dict()[name]), name
 
 
 def test_running_mean_follows_faster_at_first() -> None:

@@ -58,11 +58,15 @@ def test_cells_of_a_patch_lie_where_they_do_alone() -> None:
     torch.testing.assert_close(whole[0, :, 8:15, 8:15], alone[3], rtol=1e-4, atol=1e-5)
 
 
+def as_float(images: torch.Tensor) -> torch.Tensor:
+    return images.float() / 255
+
+
 def test_probabilities_come_in_the_order_of_the_patches() -> None:
     network = FastNet(FastNetConfig(pool_cells=1)).eval()
     batch = (patches(6) * 255).to(torch.uint8)
-    result = mosaic_probabilities(network, batch, 2)
-    first = mosaic_probabilities(network, batch[:4], 2)
+    result = mosaic_probabilities(network, batch, 2, as_float)
+    first = mosaic_probabilities(network, batch[:4], 2, as_float)
     assert result.shape == (6,)
     torch.testing.assert_close(result[:4], first)
 

@@ -84,7 +84,7 @@ def train(
     from napari_fastnet.io.bundle import load_bundle
     from napari_fastnet.nn.augment import Augmentation
     from napari_fastnet.nn.fastnet import FastNetConfig
-    from napari_fastnet.nn.fit import FitOptions
+    from napari_fastnet.nn.fit_options import FitOptions
 
     if threads is not None:
         use_threads(threads)

@@ -15,6 +15,7 @@ from napari_fastnet.core.metrics import (
     evaluate_probabilities,
 )
 from napari_fastnet.core.stain import STATISTICS_MPP, StainMatch, StainMethod, estimate
+from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.errors import DataError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.model_description import MINIMUM_PATCH_PX
@@ -275,8 +276,6 @@ def _stain_match(
     """
     if method == "none":
         return StainMatch(method)
-    from napari_fastnet.engine.runs import stain_target
-
     target = stain_target(bundle, method)
     small = [
         resize(patch.image, _size_at(patch.image, spacing, STATISTICS_MPP))

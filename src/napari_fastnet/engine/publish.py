@@ -19,13 +19,15 @@ from napari_fastnet.io.bundle import ModelBundle, write_bundle
 from napari_fastnet.io.model_description import ModelDescription
 from napari_fastnet.io.resample import resize
 from napari_fastnet.nn.checkpoint import export_onnx, save_weights
-from napari_fastnet.nn.fastnet import flop_count, parameter_count
+from napari_fastnet.nn.classifier import PatchClassifier
+from napari_fastnet.nn.counts import flop_count, parameter_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.engine.train import TrainingJob
-    from napari_fastnet.nn.fit import Patches, Trainer
+    from napari_fastnet.nn.fit import Trainer
+    from napari_fastnet.nn.fit_options import Patches
 
 
 def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
@@ -66,6 +68,7 @@ def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
         patch_size_pixels=int(trainer.train.images.shape[1]),
         spacing_um_px=job.spacing_um_px,
         architecture=job.network.to_dict(),
+        transform=_transform(trainer),
         calibration=asdict(calibration),
         stain=stain_targets(trainer.train, job.spacing_um_px),
         training=_training_facts(job, trainer, command),
@@ -84,6 +87,7 @@ def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
             onnx,
             patch_size=description.patch_size_pixels,
             calibration=description.calibration,
+            normalisation=description.normalisation,
         )
         return write_bundle(
             job.folder,
@@ -96,12 +100,10 @@ def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
 
 def _probabilities(trainer: Trainer) -> NDArray[np.float32]:
     """Return the validation probabilities in single precision."""
-    model = trainer.averaged.cpu().float()
-    parts = []
+    network = trainer.averaged.cpu().float()
+    classifier = PatchClassifier(network, normalisation=trainer.normalisation)
     with torch.inference_mode():
-        for batch in trainer.valid.images.split(256):
-            images = batch.permute(0, 3, 1, 2).float() / 255
-            parts.append(model(images).softmax(dim=1)[:, 1])
+        parts = [classifier(batch) for batch in trainer.valid.images.split(256)]
     found: NDArray[np.float32] = torch.cat(parts).numpy()
     return found
 
@@ -137,6 +139,13 @@ def stain_targets(patches: Patches, spacing_um_px: float) -> dict[str, Any]:
         if method != "none"
     }
     return {name: item.to_dict() for name, item in found.items() if item is not None}
+
+
+def _transform(trainer: Trainer) -> list[dict[str, Any]]:
+    """Return what is done to uint8 patches, in WSInfer's words."""
+    mean, std = (list(part) for part in trainer.normalisation)
+    arguments = {"mean": mean, "std": std}
+    return [{"name": "ToTensor"}, {"name": "Normalize", "arguments": arguments}]
 
 
 def _training_facts(job: TrainingJob, trainer: Trainer, command: str) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.regions import Region, find_regions, summarise
-from napari_fastnet.core.stain import StainMatch, StainMethod, StainStatistics, estimate
+from napari_fastnet.core.stain import StainMatch, StainMethod, estimate
 from napari_fastnet.core.tissue import TissueParameters
-from napari_fastnet.engine.detect import Plan, Progress, detect, make_plan
+from napari_fastnet.engine.detect import Progress, detect
+from napari_fastnet.engine.plan import Plan, make_plan
+from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.engine.tissue import (
     SlideTissue,
     find_tissue,
@@ -302,22 +304,3 @@ class SlideRun:
             },
             regions=dict(summarise(regions, self.tissue.area_mm2)),
         )
-
-
-def stain_target(bundle: ModelBundle, method: StainMethod) -> StainStatistics | None:
-    """Return the colours that a model was trained on.
-
-    Raises
-    ------
-    OptionError
-        The model does not state them for this method.
-    """
-    if method == "none":
-        return None
-    if method not in bundle.stain:
-        known = ", ".join(["none", *bundle.stain])
-        raise OptionError(
-            f"stain is {method!r} and the model {bundle.name} states no such colours; "
-            f"use one of {known}"
-        )
-    return StainStatistics.from_dict(bundle.stain[method])

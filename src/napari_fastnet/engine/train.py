@@ -14,7 +14,8 @@ from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.patches import read_patches
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.fastnet import FastNetConfig
-from napari_fastnet.nn.fit import EpochResult, FitOptions, Patches, Trainer
+from napari_fastnet.nn.fit import Trainer
+from napari_fastnet.nn.fit_options import EpochResult, FitOptions, Patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,8 @@ def build_trainer(job: TrainingJob) -> Trainer:
             )
     train = _join([read_patches(path) for path in job.data])
     valid = _join([read_patches(job.valid)])
-    trainer = Trainer(job.network, train, valid, job.fit, job.device)
+    normalisation = job.start_from.normalisation if job.start_from else None
+    trainer = Trainer(job.network, train, valid, job.fit, job.device, normalisation)
     if start is not None:
         trainer.start_from(start)
     return trainer

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from napari_fastnet.core.metrics import roc_auc
 from napari_fastnet.errors import OptionError
-from napari_fastnet.nn.augment import Augmentation, augment
+from napari_fastnet.nn.augment import augment
 from napari_fastnet.nn.fastnet import TUMOUR, FastNet, FastNetConfig
-from napari_fastnet.nn.losses import LossName, PatchLoss
+from napari_fastnet.nn.fit_options import EpochResult, FitOptions, Patches
+from napari_fastnet.nn.losses import PatchLoss
 from napari_fastnet.nn.mosaic import (
     mosaic_logits,
     mosaic_probabilities,
@@ -33,111 +33,35 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.nn.classifier import Triple
+
 _EVALUATION_BATCH = 256
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    """How FastNet is trained; every field is an option of the command line.
+def channel_statistics(images: Tensor) -> tuple[Triple, Triple]:
+    """Return mean and standard deviation of each channel in 0..1, to 4 digits.
 
-    Parameters
-    ----------
-    epochs, batch_size : int
-        Passes over the data; patches a step.
-    learning_rate, weight_decay : float
-        Peak of the one-cycle schedule, and AdamW's decay.
-    warm_up : float
-        Share of the steps in which the learning rate rises.
-    loss : {"attention", "focal", "cross-entropy"}
-        See `PatchLoss`.
-    loss_weight, focusing : float
-        a and g of the loss.
-    label_smoothing : float
-        Labels become s/2 and 1 - s/2.
-    mosaic_share : float
-        Share of the batches that are seen as one mosaic.
-    average_decay : float
-        Decay of the running mean of the weights, which is what is kept.
-    precision : {"float32", "bfloat16"}
-        Arithmetic of the network; bfloat16 where the processor has it.
-    compiled : bool
-        Compile the network first: minutes to start, then a third faster.
-    seed : int
-        Of all draws.
-    augmentation : Augmentation
-        How strongly patches are changed.
-    """
-
-    epochs: int = 40
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.02
-    warm_up: float = 0.15
-    loss: LossName = "attention"
-    loss_weight: float = 1.2
-    focusing: float = 2.0
-    label_smoothing: float = 0.0
-    mosaic_share: float = 0.75
-    average_decay: float = 0.998
-    precision: Literal["float32", "bfloat16"] = "float32"
-    compiled: bool = False
-    seed: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2:
-            raise OptionError(
-                f"epochs is {self.epochs} and batch_size {self.batch_size}; use at "
-                "least 1 epoch and 2 patches a batch"
-            )
-        if not 0 <= self.mosaic_share <= 1:
-            raise OptionError(f"mosaic_share is {self.mosaic_share}; use 0 to 1")
-
-
-@dataclass(frozen=True, slots=True)
-class EpochResult:
-    """What one epoch did; the AUCs are those of the averaged weights.
-
-    Parameters
-    ----------
-    epoch : int
-        From 1.
-    seconds : float
-        Time of the epoch, evaluation included.
-    learning_rate, loss : float
-        At the end of the epoch; mean over its steps.
-    auc, mosaic_auc : float or None
-        On the validation patches, each alone and each in a mosaic of others; None
-        where it is undefined.
-    accuracy : float
-        On the validation patches at a probability of one half.
-    """
-
-    epoch: int
-    seconds: float
-    learning_rate: float
-    loss: float
-    auc: float | None
-    mosaic_auc: float | None
-    accuracy: float
-
-
-@dataclass(frozen=True, slots=True)
-class Patches:
-    """Labelled patches in memory.
+    The first convolution has no bias. Fed with 0..1, which is all positive, a filter
+    is either above zero everywhere or nowhere, and its ReLU is dead or does nothing:
+    46 of 64 filters were dead in a network that was trained so.
 
     Parameters
     ----------
     images : Tensor
-        (N, H, W, 3) uint8 RGB.
-    labels : Tensor
-        (N,) float32, 1 = tumour.
-    """
+        (N, H, W, 3) uint8.
 
-    images: Tensor
-    labels: Tensor
+    Returns
+    -------
+    tuple of tuples
+        Means, then standard deviations; the latter at least 1e-3.
+    """
+    # A sum over all px overflows single precision; a part of them says the same.
+    sample = images[:: max(1, len(images) // 2000)].double().flatten(0, 2) / 255
+    mean, std = sample.mean(dim=0), sample.std(dim=0).clamp(min=1e-3)
+    means, stds = (tuple(round(float(v), 4) for v in part) for part in (mean, std))
+    return (means[0], means[1], means[2]), (stds[0], stds[1], stds[2])
 
 
 def running_mean(
@@ -183,6 +107,9 @@ class Trainer:
         Recipe.
     device : str
         Where to compute, as torch names it.
+    normalisation : tuple of tuples, optional
+        Mean and standard deviation of each channel in 0..1, which the network is to
+        see as 0 and 1; those of the training patches by default.
     """
 
     def __init__(
@@ -192,6 +119,7 @@ class Trainer:
         valid: Patches,
         options: FitOptions,
         device: str = "cpu",
+        normalisation: tuple[Triple, Triple] | None = None,
     ) -> None:
         if len(train.images) < options.batch_size:
             raise OptionError(
@@ -202,6 +130,7 @@ class Trainer:
             mosaic_side(options.batch_size, train.images.shape[1])
         torch.manual_seed(options.seed)
         self.train, self.valid, self.options = train, valid, options
+        self.normalisation = normalisation or channel_statistics(train.images)
         self.device = torch.device(device)
         self.model = FastNet(config).to(self.device)
         # The layout that convolutions like best; mypy does not know the option.
@@ -270,7 +199,9 @@ class Trainer:
 
     def _state(self) -> tuple[dict[str, nn.Module], AdamW, OneCycleLR, str]:
         """Return what makes up the state, and what it was made for."""
-        content = hashlib.sha256(repr((self.options, self.model.config)).encode())
+        content = hashlib.sha256(
+            repr((self.options, self.model.config, self.normalisation)).encode()
+        )
         for tensor in (self.train.images, self.train.labels):
             content.update(tensor.numpy().tobytes())
         modules = {"model": self.model, "average": self.average}
@@ -293,7 +224,7 @@ class Trainer:
         """Learn from one batch and return its loss."""
         options = self.options
         images = augment(self.train.images[chosen], options.augmentation, generator)
-        images = images.to(self.device)
+        images = self._normalised(images.to(self.device))
         labels = self.train.labels[chosen].to(self.device)
         labels = labels * (1 - options.label_smoothing) + options.label_smoothing / 2
         as_mosaic = torch.rand(1, generator=generator).item() < options.mosaic_share
@@ -307,6 +238,16 @@ class Trainer:
         self.schedule.step()
         self.average.update_parameters(self.model)
         return loss.item()
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """Return uint8 patches as the network sees them."""
+        return self._normalised(images.float() / 255)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Return patches in 0..1, channels last, with the normalisation's 0 and 1."""
+        mean, std = torch.tensor(self.normalisation, device=images.device)
+        normalised: Tensor = (images - mean) / std
+        return normalised
 
     def _arithmetic(self) -> torch.autocast:
         enabled = self.options.precision == "bfloat16"
@@ -346,7 +287,7 @@ class Trainer:
         parts = []
         with torch.inference_mode(), self._arithmetic():
             for batch in images.split(_EVALUATION_BATCH):
-                logits = patch_logits(model, batch.to(self.device).float() / 255)
+                logits = patch_logits(model, self._prepared(batch.to(self.device)))
                 parts.append(logits.float().softmax(dim=1)[:, TUMOUR].cpu())
         return torch.cat(parts)
 
@@ -357,7 +298,10 @@ class Trainer:
         side = mosaic_side(self.options.batch_size, images.shape[1])
         with self._arithmetic():
             shuffled = mosaic_probabilities(
-                self.averaged, images[order].to(self.device), side
+                self.averaged,
+                images[order].to(self.device),
+                side,
+                self._prepared,
             )
         probabilities = torch.empty(len(images))
         probabilities[order] = shuffled.cpu()

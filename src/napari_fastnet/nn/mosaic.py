@@ -9,6 +9,7 @@ own cells of the feature map costs nothing and takes the frame away.
 from __future__ import annotations
 
 from math import isqrt
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from torch.nn import functional
 
 from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.fastnet import CELL_PX, FastNet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def mosaic_side(batch_size: int, patch_px: int) -> int:
@@ -106,7 +110,7 @@ def mosaic_logits(model: FastNet, patches: Tensor) -> Tensor:
     model : FastNet
         The network.
     patches : Tensor
-        (N, H, W, 3) float 0..1; N a square number, H and W multiples of 16 px.
+        (N, H, W, 3) float as the network sees them; N a square number, H and W multiples of 16 px.
 
     Returns
     -------
@@ -126,7 +130,12 @@ def patch_logits(model: FastNet, patches: Tensor) -> Tensor:
     return logits
 
 
-def mosaic_probabilities(model: FastNet, patches: Tensor, side: int) -> Tensor:
+def mosaic_probabilities(
+    model: FastNet,
+    patches: Tensor,
+    side: int,
+    prepare: Callable[[Tensor], Tensor],
+) -> Tensor:
     """Return the tumour probabilities of uint8 patches seen in mosaics.
 
     Patches that do not fill the last mosaic are seen in one that is filled up with
@@ -140,6 +149,8 @@ def mosaic_probabilities(model: FastNet, patches: Tensor, side: int) -> Tensor:
         (N, H, W, 3) uint8.
     side : int
         Patches along a mosaic's side.
+    prepare : callable
+        Maps uint8 patches to what the network sees, float, of the same shape.
 
     Returns
     -------
@@ -150,7 +161,7 @@ def mosaic_probabilities(model: FastNet, patches: Tensor, side: int) -> Tensor:
     indices = torch.arange(-(-len(patches) // size) * size) % len(patches)
     with torch.inference_mode():
         logits = [
-            mosaic_logits(model, patches[chosen].float() / 255)
+            mosaic_logits(model, prepare(patches[chosen]))
             for chosen in indices.split(size)
         ]
     return torch.cat(logits).float().softmax(dim=1)[: len(patches), 1]
