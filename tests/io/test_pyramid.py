@@ -41,6 +41,17 @@ def test_chunks_are_the_files_tiles(slide):
     assert chunks[2] == (3,)
 
 
+@pytest.mark.parametrize(
+    ("most", "side"), [(180, 64), (179, 128), (45, 128), (44, 192)]
+)
+def test_many_tiles_are_joined_to_fewer_chunks(slide, image, monkeypatch, most, side):
+    monkeypatch.setattr(pyramid, "MOST_CHUNKS", most)  # the slide has 36 x 5 tiles
+    finest = slide.pyramid()[0]
+
+    assert finest.chunksize == (side, side, 3)
+    np.testing.assert_array_equal(finest[100:400, 30:].compute(), image[100:400, 30:])
+
+
 def test_strips_are_joined_to_chunks(tmp_path, image, write_tiff):
     path = write_tiff(tmp_path / "strips.tif", image, tile=None, rowsperstrip=10)
 

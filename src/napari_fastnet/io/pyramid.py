@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -31,6 +32,10 @@ TILE_PX = 256
 
 # Strips of fewer rows than the first are joined to chunks of at least the second.
 _STRIP_ROWS_PX, _CHUNK_ROWS_PX = 64, 256
+
+#: dask looks at every chunk of an array whenever a part is asked for: 300,000 cost
+#: 0.15 s each time. Beyond this many, several tiles are one chunk.
+MOST_CHUNKS = 2**14
 
 
 class _Readable(Protocol):
@@ -115,6 +120,9 @@ class LevelArray:
         rows, columns = level.tile_shape
         if rows < _STRIP_ROWS_PX:
             rows *= -(-_CHUNK_ROWS_PX // rows)
+        tiles = -(-level.shape[0] // rows) * -(-level.shape[1] // columns)
+        joined = ceil(sqrt(tiles / MOST_CHUNKS))
+        rows, columns = rows * joined, columns * joined
         self.chunks = (min(rows, level.shape[0]), min(columns, level.shape[1]), 3)
 
     def __getitem__(self, key: tuple[Any, ...]) -> Pixels:
@@ -156,7 +164,8 @@ def lazy_levels(
     Returns
     -------
     list of dask.array.Array
-        A chunk is a tile of the file; strips of less than 64 rows are joined.
+        A chunk is a tile of the file; strips of less than 64 rows are joined, and so
+        are the tiles of a level with more than `MOST_CHUNKS`.
     """
     import dask.array
 
