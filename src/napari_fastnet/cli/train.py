@@ -71,6 +71,15 @@ def train(
         str | None,
         typer.Option(metavar="NAME|DIR", help="Model whose weights to begin with."),
     ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|DIR", help="Model to learn from as well; may be repeated."
+        ),
+    ] = None,
+    teachers_share: Annotated[
+        float, typer.Option(help="Of the teachers in the labels, 0 to 1.")
+    ] = 0.5,
 ) -> None:
     """Train FastNet on labelled patches and write a model bundle."""
     from napari_fastnet.engine.publish import publish
@@ -112,6 +121,9 @@ def train(
         ),
         device=device or fastest_device(),
         start_from=load_bundle(start_from) if start_from else None,
+        teachers=tuple(load_bundle(name) for name in teacher or ()),
+        teachers_share=teachers_share,
+        threads=threads,
     )
     trainer = build_trainer(job)
     for result in run_training(job, trainer):

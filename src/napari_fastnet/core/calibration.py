@@ -31,13 +31,13 @@ class Calibration:
 
     def apply(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return calibrated probabilities, same shape."""
-        margin = _margin(probabilities)
+        margin = logit_of(probabilities)
         calibrated: NDArray[np.float64] = expit(self.scale * margin + self.offset)
         return calibrated
 
 
-def _margin(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the logit; certainty is kept finite."""
+def logit_of(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the logit of probabilities, (n,); certainty is kept finite."""
     values: NDArray[np.float64] = logit(
         np.clip(probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     )
@@ -64,7 +64,7 @@ def calibrate(
     Calibration
         The fit.
     """
-    margin = _margin(probabilities)
+    margin = logit_of(probabilities)
     sign = np.where(labels, 1.0, -1.0)
 
     def loss(numbers: NDArray[np.float64]) -> float:

@@ -96,9 +96,16 @@ def _table(metrics: dict[str, Any]) -> str:
 
 
 def _start(training: dict[str, Any]) -> str:
-    """Return whose weights the training began with, where it was another model."""
-    digest = training["started_from"]
-    return f", from the weights {digest[:12]}" if digest else ""
+    """Return which other models the training began with and learned from."""
+    digest, teachers = training["started_from"], training["teachers"]
+    words = f", from the weights {digest[:12]}" if digest else ""
+    if teachers:
+        names = ", ".join(teacher[:12] for teacher in teachers)
+        words += (
+            f"; labels mixed with what the models {names} say, "
+            f"{training['teachers_share']:.0%}"
+        )
+    return words
 
 
 def _words(options: dict[str, Any]) -> str:

@@ -156,6 +156,8 @@ def _training_facts(job: TrainingJob, trainer: Trainer, command: str) -> dict[st
         "normal": int((labels < 0.5).sum()),
         "tumour": int((labels >= 0.5).sum()),
         "options": asdict(job.fit),
+        "teachers": [teacher.sha256 for teacher in job.teachers],
+        "teachers_share": job.teachers_share if job.teachers else None,
         "started_from": job.start_from.sha256 if job.start_from else None,
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_fastnet.engine.distil import teach
 from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.patches import read_patches
@@ -54,6 +55,12 @@ class TrainingJob:
     start_from : ModelBundle or None
         Begin with this model's weights instead of drawn ones; it must be of the same
         variant.
+    teachers : tuple of ModelBundle
+        Models whose judgement of the training patches is mixed into the labels.
+    teachers_share : float
+        Of their judgement in the labels, 0 to 1.
+    threads : int or None
+        Of the CPU; None is all cores.
     """
 
     data: tuple[Path, ...]
@@ -66,6 +73,15 @@ class TrainingJob:
     fit: FitOptions = field(default_factory=FitOptions)
     device: str = "cpu"
     start_from: ModelBundle | None = None
+    teachers: tuple[ModelBundle, ...] = ()
+    teachers_share: float = 0.5
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.teachers_share <= 1:
+            raise OptionError(
+                f"the teachers' share is {self.teachers_share}; use 0 to 1"
+            )
 
     @property
     def log_folder(self) -> Path:
@@ -105,6 +121,10 @@ def build_trainer(job: TrainingJob) -> Trainer:
             )
     train = _join([read_patches(path) for path in job.data])
     valid = _join([read_patches(job.valid)])
+    if job.teachers:
+        taught = teach(train.images.numpy(), job.teachers, job.threads)
+        labels = train.labels.lerp(torch.from_numpy(taught), job.teachers_share)
+        train = Patches(train.images, labels)
     normalisation = job.start_from.normalisation if job.start_from else None
     trainer = Trainer(job.network, train, valid, job.fit, job.device, normalisation)
     if start is not None:

@@ -1,0 +1,72 @@
+"""The model in the package: whole, the same in both back ends, and good on a slide."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_fastnet.core.metrics import roc_auc
+from napari_fastnet.engine.backends import create_backend
+from napari_fastnet.engine.evaluate import evaluate_patches
+from napari_fastnet.engine.runs import RunOptions
+from napari_fastnet.engine.whole_slide import DEFAULT_MODEL, detect_slide
+from napari_fastnet.io.bundle import load_bundle, shipped
+from napari_fastnet.io.synthetic import write_slide
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return load_bundle(DEFAULT_MODEL)
+
+
+def test_the_default_model_is_shipped_whole(bundle) -> None:
+    assert DEFAULT_MODEL in shipped()
+    assert bundle.patch_size_pixels == 96
+    assert bundle.spacing_um_px == 0.972
+    assert set(bundle.stain) == {"reinhard", "macenko", "density"}
+    # About a megabyte each, so that the package stays light.
+    for path in (bundle.weights_path, bundle.onnx_path):
+        assert path.stat().st_size < 1_500_000
+
+
+def test_its_card_says_what_it_is_for_and_what_not(bundle) -> None:
+    card = (bundle.folder / "MODEL_CARD.md").read_text()
+    assert "Research use only. Not for diagnosis." in card
+    assert f"{bundle.metrics['auc']:.4f}" in card
+    assert "## Limits" in card
+
+
+def test_both_back_ends_agree(bundle, patches) -> None:
+    found = {
+        name: create_backend(bundle, name=name, threads=1).predict(patches)
+        for name in ("onnx", "torch")
+    }
+    np.testing.assert_allclose(found["onnx"], found["torch"], atol=1e-4)
+
+
+def test_it_finds_the_lesions_of_the_synthetic_slide(tmp_path) -> None:
+    truth = write_slide(tmp_path / "slide.svs", shape=(4096, 4096), seed=1)
+    result = detect_slide(truth.path, tmp_path, options=RunOptions(stride=48))
+    labels = truth.labels(result.heatmap.grid)
+    known = (labels >= 0) & result.heatmap.computed
+    values = result.heatmap.probabilities[known]
+    assert (labels[known] == 1).sum() > 50
+    auc = roc_auc(labels[known] == 1, values)
+    assert auc is not None
+    assert auc > 0.95
+    # No tumour is outside of what was looked at.
+    assert result.heatmap.computed[labels == 1].mean() > 0.99
+
+
+@pytest.mark.real
+def test_it_is_as_good_on_real_patches_as_its_card_says(bundle) -> None:
+    data = os.environ.get("NAPARI_FASTNET_PATCHES")
+    if data is None:
+        pytest.skip("no $NAPARI_FASTNET_PATCHES: the validation patches")
+    evaluation = evaluate_patches(
+        Path(data), bundle=bundle, backend=create_backend(bundle)
+    )
+    assert evaluation.metrics.auc == pytest.approx(bundle.metrics["auc"], abs=1e-3)
