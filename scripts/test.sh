@@ -8,6 +8,9 @@ settings=$(mktemp -d)
 trap 'rm -rf "$settings"' EXIT
 export NAPARI_CONFIG="$settings/settings.yaml"
 
+# The networks of tests are tiny: threads that wait for each other cost more than they give.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+
 display=()
 options=()
 if [ -d tests/plugin ]; then
