@@ -67,7 +67,7 @@ class Slide:
         self._tiles = (*own, *made)
         self._damage = DamageLog(self.levels)
         # a viewer's layer ends without saying so
-        weakref.finalize(self, source.close).atexit = False
+        weakref.finalize(self, source.close)
 
     def __enter__(self) -> Slide:
         return self
