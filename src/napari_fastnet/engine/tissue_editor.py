@@ -21,6 +21,7 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.engine.tissue import SlideTissue
 
 MaskKind = Literal["rgb", "hsv", "threshold", "roi"]
@@ -86,6 +87,11 @@ class TissueEditor:
         }
         self._shown = dict(self._computed)
         self._edits = {kind: MaskEdits.none(m.shape) for kind, m in self._shown.items()}
+
+    @property
+    def mpp(self) -> Pair:
+        """(y, x) size of a mask pixel, µm."""
+        return self._first.mpp
 
     @property
     def parameters(self) -> TissueParameters:

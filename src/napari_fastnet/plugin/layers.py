@@ -196,13 +196,21 @@ def heatmap_layer_data(
     return values, keywords, "image"
 
 
-def red_green_colormap() -> Any:
-    """Return `RED_GREEN` as a napari Colormap; NaN is clear."""
+def red_green_colormap(threshold: float = 0.5) -> Any:
+    """Return `RED_GREEN` as a napari Colormap; NaN is clear.
+
+    Parameters
+    ----------
+    threshold : float
+        0..1; the middle of the colours lies there, so that what reaches it is red.
+    """
     from napari.utils.colormaps import Colormap
 
+    middle = min(max(threshold, 0.01), 0.99)
+    positions = [position for position, *_ in RED_GREEN]
     return Colormap(
         colors=[(r / 255, g / 255, b / 255, 1.0) for _, r, g, b in RED_GREEN],
-        controls=[position for position, *_ in RED_GREEN],
+        controls=np.interp(positions, (0, 0.5, 1), (0, middle, 1)),
         nan_color=(0.0, 0.0, 0.0, 0.0),
         name="normal to tumor",
         display_name="normal to tumor",

@@ -1,0 +1,61 @@
+"""What was done in the panel, as a line for the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from napari_fastnet.engine.tissue_editor import AUTOMATIC
+from napari_fastnet.io.export import write_mask_tiff
+
+if TYPE_CHECKING:
+    from napari_fastnet.engine.runs import SlideRun
+    from napari_fastnet.plugin.slide_work import SlideWork
+
+MASK = "tissue_roi_edited.tif"
+
+
+def detect_command(run: SlideRun, work: SlideWork) -> str:
+    """Return the ``napari-fastnet detect`` line that reproduces a run.
+
+    Masks that no option describes, those edited by hand or with colour thresholds
+    moved, are written beside the run and named in the line.
+
+    Parameters
+    ----------
+    run : SlideRun
+        As it was laid out.
+    work : SlideWork
+        Its slide, threshold and back end.
+
+    Raises
+    ------
+    OutputError
+        The mask cannot be written.
+    """
+    assert work.detection is not None
+    request, tissue = work.detection.request, run.tissue
+    words = ["napari-fastnet", "detect", str(run.slide.path.absolute())]
+    words += ["-o", str(run.folder.parent.absolute()), "--model", str(request.model)]
+    if run.options.stride is not None:
+        words += ["--stride", str(run.options.stride)]
+    if run.slide.mpp_source == "user":
+        words += ["--mpp", f"{run.slide.require_mpp()[0]!r}"]
+    words += ["--low", f"{tissue.parameters.low:g}"]
+    words += ["--high", f"{tissue.parameters.high:g}"]
+    moved = any(getattr(tissue.parameters, name) is not None for name in AUTOMATIC)
+    if tissue.edited_px or moved:
+        path = run.folder / MASK
+        write_mask_tiff(path, tissue.masks.roi, tissue.mpp, record={})
+        words += ["--mask", str(path.absolute())]
+    words += ["--threshold", f"{work.threshold:g}", "--backend", request.backend]
+    return shlex.join(words)
+
+
+def copy_to_clipboard(text: str) -> None:
+    """Put text on the clipboard."""
+    from qtpy.QtGui import QGuiApplication
+
+    clipboard = QGuiApplication.clipboard()
+    assert clipboard is not None
+    clipboard.setText(text)

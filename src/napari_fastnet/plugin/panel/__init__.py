@@ -1,0 +1,1 @@
+"""The FastNet panel: one section for each step of the work."""

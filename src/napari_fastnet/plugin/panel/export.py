@@ -1,0 +1,110 @@
+"""The section that writes files which QuPath, ASAP, Fiji and spreadsheets read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from magicgui.types import FileDialogMode
+from magicgui.widgets import CheckBox, FileEdit, PushButton
+from napari.utils.notifications import show_error, show_info
+from napari.viewer import Viewer
+
+from napari_fastnet.plugin.exporting import WHAT, Results, results_of, write_results
+from napari_fastnet.plugin.panel.section import Section, chosen_path, row
+from napari_fastnet.plugin.worker import Job, Work
+
+TIPS = {
+    "masks": "tissue_rgb.tif, _hsv, _threshold, _roi: 0 and 255, with µm/px",
+    "heatmap": "heatmap.ome.tif: one probability a patch, NaN where not computed",
+    "regions": "regions.geojson for QuPath and regions.csv for spreadsheets",
+    "overview": "overview.png: the slide with heatmap, outlines and scale bar",
+}
+
+
+class ExportSection(Section):
+    """Writes masks, heatmap, regions and an overview, all with the run's record.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        Its slides.
+
+    Attributes
+    ----------
+    masks, heatmap, regions, overview : CheckBox
+        What is written.
+    folder : FileEdit
+        Where to.
+    save : PushButton
+        Writes.
+    """
+
+    masks: CheckBox
+    heatmap: CheckBox
+    regions: CheckBox
+    overview: CheckBox
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        for name in WHAT:
+            setattr(self, name, CheckBox(value=True, text=name, tooltip=TIPS[name]))
+        self.folder = FileEdit(
+            mode=FileDialogMode.EXISTING_DIRECTORY,
+            nullable=True,
+            tooltip="Files are put here",
+        )
+        self.save = PushButton(text="Export", tooltip="Write the files")
+        widgets = [
+            row(self.masks, self.heatmap),
+            row(self.regions, self.overview),
+            row(self.folder, label="to"),
+            self.save,
+        ]
+        self._job: Job | None = None
+        super().__init__(napari_viewer, "EXPORT", widgets)
+        events = self.workspace.events
+        for signal in (events.slides, events.spacing, events.tissue, events.heatmap):
+            self.listen(signal, self._show)
+        self.save.changed.connect(self._save)
+        self._show()
+
+    def leave(self) -> None:
+        """Listen no more; files that are being written are finished."""
+        super().leave()
+        if self._job is not None:
+            self._job.abandon()
+
+    def _show(self, _: object = None) -> None:
+        work = self.work
+        something = work is not None and (work.editor or work.heatmap) is not None
+        busy = self._job is not None and self._job.running
+        self.save.enabled = something and not busy
+
+    def _save(self) -> None:
+        work, folder = self.work, chosen_path(self.folder)
+        if folder is None:
+            show_error("no folder to export to; choose one in the Export section")
+            return
+        if work is None:
+            return
+        what = [name for name in WHAT if getattr(self, name).value]
+        self._job = Job(
+            writing(results_of(work), folder, what),
+            on_value=self._written,
+            on_end=self._show,
+        )
+        self._job.start()
+        self._show()
+
+    def _written(self, paths: list[Path]) -> None:
+        show_info(f"{len(paths)} files written to {self.folder.value}")
+
+
+def writing(results: Results, folder: Path, what: list[str]) -> Work:
+    """Return writing files as `Job` takes it."""
+
+    def work(should_stop: Callable[[], bool]) -> Iterator[Any]:
+        yield write_results(results, folder, what)
+
+    return work

@@ -1,0 +1,48 @@
+"""The FastNet panel: all sections in the order of the work."""
+
+from __future__ import annotations
+
+from magicgui.widgets import Container, Label
+from magicgui.widgets.bases import Widget
+from napari.viewer import Viewer
+
+from napari_fastnet.plugin.panel.detect import DetectSection
+from napari_fastnet.plugin.panel.export import ExportSection
+from napari_fastnet.plugin.panel.regions import RegionsSection
+from napari_fastnet.plugin.panel.section import RESEARCH_USE
+from napari_fastnet.plugin.panel.slide import SlideSection
+from napari_fastnet.plugin.panel.tissue import TissueSection
+
+
+class FastNetPanel(Container[Widget]):
+    """Slide, tissue, detect, regions, export: from top to bottom the order of work.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        The viewer that the panel is in.
+
+    Attributes
+    ----------
+    slide, tissue, detect, regions, export
+        The sections; scripts press their buttons and move their sliders.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        self.slide = SlideSection(napari_viewer)
+        self.tissue = TissueSection(napari_viewer)
+        self.detect = DetectSection(napari_viewer)
+        self.regions = RegionsSection(napari_viewer)
+        self.export = ExportSection(napari_viewer)
+        super().__init__(
+            widgets=[
+                self.slide,
+                self.tissue,
+                self.detect,
+                self.regions,
+                self.export,
+                Label(value=RESEARCH_USE),
+            ],
+            labels=False,
+            scrollable=True,
+        )

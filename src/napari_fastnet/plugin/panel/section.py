@@ -1,0 +1,78 @@
+"""What the sections of the panel have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from magicgui.widgets import Container, FileEdit, Label
+from magicgui.widgets.bases import Widget
+from napari.viewer import Viewer
+from psygnal import SignalInstance
+
+from napari_fastnet.plugin.slide_work import SlideWork
+from napari_fastnet.plugin.workspace import workspace_of
+
+RESEARCH_USE = "Research use only. Not for diagnosis."
+
+
+class Section(Container[Widget]):
+    """A part of the panel that is also a widget of its own.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Sections of one viewer share its slides.
+    title : str
+        Heading.
+    widgets : sequence of Widget
+        From top to bottom.
+    """
+
+    def __init__(self, viewer: Viewer, title: str, widgets: Sequence[Widget]) -> None:
+        self.workspace = workspace_of(viewer)
+        self._listening: list[tuple[SignalInstance, Callable[..., Any]]] = []
+        heading = Label(value=f"<b>{title}</b>")
+        super().__init__(widgets=[heading, *widgets], labels=False)
+        self.margins = (6, 2, 6, 2)
+        self.native.destroyed.connect(self.leave)
+
+    @property
+    def work(self) -> SlideWork | None:
+        """The slide that the section is about."""
+        return self.workspace.current
+
+    def listen(self, signal: SignalInstance, then: Callable[..., Any]) -> None:
+        """Connect a signal until the section is deleted."""
+        signal.connect(then)
+        self._listening.append((signal, then))
+
+    def leave(self) -> None:
+        """Listen no more: the section's widgets are gone."""
+        for signal, then in self._listening:
+            signal.disconnect(then, missing_ok=True)
+        self._listening.clear()
+
+
+def row(*widgets: Widget, label: str = "") -> Container[Widget]:
+    """Return widgets side by side; with a label in front, if one is given."""
+    shown: list[Widget] = [Label(value=label, name="label")] if label else []
+    line: Container[Widget] = Container(
+        widgets=[*shown, *widgets], layout="horizontal", labels=False
+    )
+    line.margins = (0, 0, 0, 0)
+    if label:
+        line[0].min_width = line[0].max_width = LABEL_WIDTH
+    return line
+
+
+def chosen_path(field: FileEdit) -> Path | None:
+    """Return the path in a field, None where nothing was chosen."""
+    # an empty field's path is that of the working directory
+    value = field.value
+    return None if str(value) in ("None", "", ".") else Path(str(value))
+
+
+#: Of the labels in front of the sliders, px, so that the sliders stand in line.
+LABEL_WIDTH = 76

@@ -1,0 +1,107 @@
+"""The section that says which slide the panel is about, and how large its px are."""
+
+from __future__ import annotations
+
+from magicgui.widgets import ComboBox, FloatSpinBox, Label, PushButton
+from napari.utils.notifications import show_error
+from napari.viewer import Viewer
+
+from napari_fastnet.errors import FastNetError
+from napari_fastnet.plugin.panel.section import Section, row
+from napari_fastnet.plugin.slide_work import SlideWork
+
+NO_SLIDE = "Open a slide: drop it here, or use File > Open."
+
+
+class SlideSection(Section):
+    """Which slide, its size, its µm/px and who says so.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        Its slides.
+
+    Attributes
+    ----------
+    choice : ComboBox
+        The open slides.
+    facts : Label
+        Size, levels and µm/px of the one chosen.
+    edit : PushButton
+        Shows the field for the µm/px; it shows by itself where that is unknown.
+    mpp, use : FloatSpinBox, PushButton
+        The µm/px of level 0, and taking it over.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        self.choice = ComboBox(
+            choices=self._open_slides,
+            nullable=True,
+            tooltip="The slide that this panel works on",
+        )
+        self.facts = Label(value=NO_SLIDE)
+        self.edit = PushButton(
+            text="edit µm/px", tooltip="Give the µm/px where the file is wrong"
+        )
+        self.mpp = FloatSpinBox(
+            value=0.25,
+            min=0.05,
+            max=5,
+            step=0.0001,
+            tooltip="µm per px of the slide's finest level; 0.25 for most 40x scanners",
+        )
+        self.use = PushButton(
+            text="use", tooltip="Work with this µm/px; masks and heatmap begin anew"
+        )
+        self._field = row(self.mpp, self.use, label="µm/px")
+        widgets = [row(self.choice, self.edit), self.facts, self._field]
+        super().__init__(napari_viewer, "SLIDE", widgets)
+        self._choosing = False
+        self.listen(self.workspace.events.slides, self._show)
+        self.listen(self.workspace.events.spacing, self._show)
+        self.choice.changed.connect(self._chosen)
+        self.edit.changed.connect(self._field.show)
+        self.use.changed.connect(self._use)
+        self._show()
+
+    def _show(self, _: object = None) -> None:
+        work = self.work
+        self._choosing = True
+        self.choice.reset_choices()
+        self.choice.value = work
+        self._choosing = False
+        self.facts.value = NO_SLIDE if work is None else facts_of(work)
+        self.edit.enabled = work is not None
+        self._field.visible = work is not None and not work.ready
+        if work is not None and work.slide.mpp is not None:
+            self.mpp.value = min(max(work.slide.mpp[0], 0.05), 5)
+
+    def _open_slides(self, _: object = None) -> list[tuple[str, SlideWork]]:
+        # magicgui asks while the section is still being built
+        workspace = self.__dict__.get("workspace")
+        return [(w.name, w) for w in workspace.works] if workspace else []
+
+    def _chosen(self, work: SlideWork | None) -> None:
+        if work is not None and not self._choosing:
+            self.workspace.choose(work)
+
+    def _use(self) -> None:
+        if self.work is None:
+            return
+        try:
+            self.work.set_mpp(self.mpp.value)
+        except FastNetError as error:
+            show_error(str(error))
+
+
+def facts_of(work: SlideWork) -> str:
+    """Return what is to be known of a slide, in two lines of rich text."""
+    slide = work.slide
+    height, width = slide.shape
+    first = f"{width:,} x {height:,} px, {len(slide.levels)} levels"
+    if not work.ready:
+        stated = "" if slide.mpp is None else f" ({slide.mpp[0]:g} cannot be)"
+        return f"{first}<br><b>µm/px unknown{stated}: give it below</b>"
+    y, x = slide.require_mpp()
+    size = f"{width * x / 1000:.1f} x {height * y / 1000:.1f} mm"
+    return f"{first}<br>{size}, {y:.4g} µm/px ({slide.mpp_source})"

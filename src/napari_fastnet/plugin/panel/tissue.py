@@ -1,0 +1,226 @@
+"""The section of the tissue masks: compute, move thresholds, paint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from magicgui.widgets import FloatSlider, Label, PushButton, RadioButtons
+from napari.layers import Labels
+from napari.utils.notifications import show_error
+from napari.viewer import Viewer
+
+from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.engine.tissue import find_tissue
+from napari_fastnet.engine.tissue_editor import (
+    MASK_OF,
+    MaskKind,
+    ThresholdName,
+    TissueEditor,
+)
+from napari_fastnet.errors import OptionError
+from napari_fastnet.io.slide import Slide
+from napari_fastnet.plugin.panel.section import Section, row
+from napari_fastnet.plugin.slide_work import SlideWork
+from napari_fastnet.plugin.worker import Job, Work
+
+TIPS: dict[ThresholdName, str] = {
+    "red": "RGB mask: tissue is at most so red",
+    "green": "RGB mask: tissue is at most so green",
+    "blue": "RGB mask: tissue is at most so blue",
+    "saturation": "HSV mask: tissue is more saturated than this",
+    "low": "Threshold mask: every channel is at least this; darker is ink or a fold",
+    "high": "Threshold mask: every channel is at most this; brighter is glass",
+}
+EDITED = [("RGB", "rgb"), ("HSV", "hsv"), ("threshold", "threshold"), ("ROI", "roi")]
+#: Diameter of the brush, px of the mask (8 µm each).
+BRUSH_PX = 12
+
+
+class TissueSection(Section):
+    """Tissue masks and the region of interest.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        Its slides.
+
+    Attributes
+    ----------
+    compute : PushButton
+        Computes the masks in the background.
+    percent : Label
+        Tissue, per cent of the slide.
+    red, green, blue, saturation, low, high : FloatSlider
+        Thresholds, 0..255.
+    auto : dict of str to PushButton
+        Puts a threshold back on its automatic value.
+    edited : RadioButtons
+        Which mask is painted.
+    brush, erase, undo, drop : PushButton
+        Tools; ``drop`` forgets what was painted on any mask.
+    """
+
+    red: FloatSlider
+    green: FloatSlider
+    blue: FloatSlider
+    saturation: FloatSlider
+    low: FloatSlider
+    high: FloatSlider
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        self.compute = PushButton(
+            text="Compute masks", tooltip="Find the tissue at 8 µm/px"
+        )
+        self.percent = Label(value="")
+        self.auto: dict[ThresholdName, PushButton] = {}
+        rows = [self._threshold_row(name) for name in MASK_OF]
+        self.edited = RadioButtons(
+            choices=EDITED,
+            orientation="horizontal",
+            tooltip="The mask that brush, eraser and undo work on",
+        )
+        self.edited.value = "roi"
+        self.brush = PushButton(text="brush", tooltip="Paint tissue [2]")
+        self.erase = PushButton(text="erase", tooltip="Take tissue away [1]")
+        self.undo = PushButton(text="undo", tooltip="Undo the last stroke [Ctrl+Z]")
+        self.drop = PushButton(
+            text="drop edits", tooltip="Forget what was painted, on every mask"
+        )
+        tools = row(self.brush, self.erase, self.undo, self.drop)
+        widgets = [row(self.compute, self.percent), *rows, self.edited, tools]
+        super().__init__(napari_viewer, "TISSUE", widgets)
+        self._connect()
+        self._show()
+
+    def _threshold_row(self, name: ThresholdName) -> Any:
+        slider = FloatSlider(min=0, max=255, step=0.5, tooltip=TIPS[name])
+        setattr(self, name, slider)
+        self.auto[name] = PushButton(text="auto", tooltip=f"Automatic {name}")
+        self.auto[name].max_width = 48
+        return row(slider, self.auto[name], label=name)
+
+    def _connect(self) -> None:
+        events = self.workspace.events
+        for signal in (events.slides, events.spacing, events.tissue):
+            self.listen(signal, self._show)
+        for name in MASK_OF:
+            getattr(self, name).changed.connect(partial(self._move, name))
+            self.auto[name].changed.connect(partial(self._automatic, name))
+        self.compute.changed.connect(self._compute)
+        self.edited.changed.connect(self._select)
+        self.brush.changed.connect(partial(self._take_tool, "paint"))
+        self.erase.changed.connect(partial(self._take_tool, "erase"))
+        self.undo.changed.connect(self._undo)
+        self.drop.changed.connect(self._drop)
+
+    def _show(self, _: object = None) -> None:
+        """Follow the slide: its thresholds, its percentage, what can be pressed."""
+        work = self.work
+        editor = None if work is None else work.editor
+        computing = work is not None and _computing(work)
+        self.compute.enabled = work is not None and work.ready and not computing
+        for name in MASK_OF:
+            slider = getattr(self, name)
+            slider.enabled = self.auto[name].enabled = editor is not None
+            if editor is not None:
+                with slider.changed.blocked():
+                    slider.value = max(0.0, editor.threshold(name))
+        for widget in (self.edited, self.brush, self.erase, self.undo, self.drop):
+            widget.enabled = editor is not None
+        self.percent.value = "computing …" if computing else percentage(editor)
+
+    def _compute(self) -> None:
+        work = self.work
+        if work is None or not work.ready or _computing(work):
+            return
+        found: list[TissueEditor] = []
+
+        def show(complete: bool) -> None:
+            # Only now: superqt's workers change Python's warning filters while they
+            # run, and so do napari's layers while they are made.
+            if found:
+                work.set_editor(found[0])
+            work.events.tissue.emit(work)
+
+        work.tissue_job = Job(finding(work.slide), on_value=found.append, on_end=show)
+        work.tissue_job.start()
+        self._show()
+
+    def _move(self, name: ThresholdName, value: float) -> None:
+        """Follow a slider; low and high push each other along."""
+        self._change(partial(moved, name=name, value=value))
+
+    def _automatic(self, name: ThresholdName) -> None:
+        self._change(lambda editor: editor.set_threshold(name, None))
+
+    def _drop(self) -> None:
+        self._change(lambda editor: editor.drop_edits())
+
+    def _change(self, change: Callable[[TissueEditor], Any]) -> None:
+        work = self.work
+        if work is None or work.editor is None:
+            return
+        work.take_painting()
+        try:
+            work.show_masks(change(work.editor))
+        except OptionError as error:
+            show_error(str(error))
+        self._show()
+
+    def _select(self) -> None:
+        layer = self._edited_layer()
+        if layer is not None:
+            layer.visible = True
+            self.workspace.viewer.layers.selection.active = layer
+
+    def _take_tool(self, mode: str) -> None:
+        self._select()
+        labels = self._edited_layer()
+        if labels is not None:
+            labels.selected_label, labels.brush_size = 1, BRUSH_PX
+            labels.mode = mode
+
+    def _undo(self) -> None:
+        labels = self._edited_layer()
+        if labels is not None:
+            labels.undo()
+
+    def _edited_layer(self) -> Labels | None:
+        layer = None if self.work is None else self.work.layer_of(self.edited.value)
+        return layer if isinstance(layer, Labels) else None
+
+
+def finding(slide: Slide) -> Work:
+    """Return finding the tissue of a slide as `Job` takes it."""
+
+    def work(should_stop: Callable[[], bool]) -> Iterator[TissueEditor]:
+        yield TissueEditor(find_tissue(slide, TissueParameters()))
+
+    return work
+
+
+def moved(
+    editor: TissueEditor, name: ThresholdName, value: float
+) -> tuple[MaskKind, ...]:
+    """Move a threshold; low and high never cross, one pushes the other along."""
+    if name == "low" and value > editor.threshold("high"):
+        editor.set_threshold("high", value)
+    if name == "high" and value < editor.threshold("low"):
+        editor.set_threshold("low", value)
+    return editor.set_threshold(name, value)
+
+
+def percentage(editor: TissueEditor | None) -> str:
+    """Return how much of the slide is tissue, in words."""
+    if editor is None:
+        return ""
+    roi = editor.mask("roi")
+    share = float(roi.mean()) if roi.size else 0.0
+    edits = f", {editor.edited_px:,} px by hand" if editor.edited_px else ""
+    return f"tissue {share:.1%}{edits}" if share else f"no tissue found{edits}"
+
+
+def _computing(work: SlideWork) -> bool:
+    return work.tissue_job is not None and work.tissue_job.running

@@ -1,0 +1,106 @@
+"""The slides that are open in a viewer, and which of them the panel is about."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from napari_fastnet.plugin.layer_info import SlideInfo, info_of
+from napari_fastnet.plugin.slide_work import SlideWork
+from napari_fastnet.plugin.work_events import WorkEvents
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+_WORKSPACES: WeakKeyDictionary[ViewerModel, Workspace] = WeakKeyDictionary()
+
+
+def workspace_of(viewer: ViewerModel) -> Workspace:
+    """Return the one workspace of a viewer, which all sections share."""
+    # napari hands plugins a proxy, a new one each time.
+    real = getattr(viewer, "__wrapped__", viewer)
+    if real not in _WORKSPACES:
+        _WORKSPACES[real] = Workspace(real)
+    return _WORKSPACES[real]
+
+
+class Workspace:
+    """Follows the layers of a viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its slide layers are found wherever they come from.
+
+    Attributes
+    ----------
+    events : WorkEvents
+        What happens to any of the slides.
+    current : SlideWork or None
+        The slide whose layer, or one of whose results, was selected last.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self.viewer, self.events = viewer, WorkEvents()
+        self.current: SlideWork | None = None
+        self._works: dict[Layer, SlideWork] = {}
+        for layer in viewer.layers:
+            self._take(layer)
+        viewer.layers.events.inserted.connect(self._inserted)
+        viewer.layers.events.removed.connect(self._removed)
+        viewer.layers.selection.events.active.connect(self._selected)
+        self._selected()
+
+    @property
+    def works(self) -> list[SlideWork]:
+        """The open slides, oldest first."""
+        return list(self._works.values())
+
+    def choose(self, work: SlideWork) -> None:
+        """Make a slide the current one."""
+        if work is not self.current:
+            self.current = work
+            self.events.slides.emit()
+
+    def close(self) -> None:
+        """Stop whatever is running; nothing is shown any more."""
+        for work in self.works:
+            work.abandon()
+
+    def _inserted(self, event: Any) -> None:
+        self._take(event.value)
+        self._selected()
+
+    def _take(self, layer: Layer) -> None:
+        info = info_of(layer)
+        if not isinstance(info, SlideInfo):
+            return
+        image: Image = layer
+        self._works[layer] = SlideWork(self.viewer, image, self.events)
+        self.choose(self._works[layer])
+
+    def _removed(self, event: Any) -> None:
+        work = self._works.pop(event.value, None)
+        if work is None:
+            return
+        work.abandon()
+        if work is self.current:
+            self.current = next(iter(self._works.values()), None)
+        self.events.slides.emit()
+
+    def _selected(self, event: Any = None) -> None:
+        """Follow the selection to the slide that it belongs to."""
+        active = self.viewer.layers.selection.active
+        info = None if active is None else info_of(active)
+        if info is None:
+            return
+        with suppress(StopIteration):
+            self.choose(
+                next(
+                    work
+                    for layer, work in self._works.items()
+                    if layer is active or work.fingerprint == info.fingerprint
+                )
+            )

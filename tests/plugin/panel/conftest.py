@@ -1,0 +1,147 @@
+"""A viewer without a window, a slide with a known tumour, and the panel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("qtpy")
+
+
+def pytest_collection_modifyitems(items):
+    # napari silences this, but a worker that ends meanwhile undoes that: superqt sets
+    # the warning filters of the whole process from the worker's thread
+    quiet = pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB:UserWarning")
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(quiet)
+
+
+@pytest.fixture(scope="session")
+def square_svs(tmp_path_factory, write_svs):
+    """Return a slide: a pink square, a dark one in it, on glass; 1 µm/px.
+
+    To `dark_bundle` the dark square, 400 x 400 px at (400, 520), is tumour.
+    """
+    image = np.full((1200, 1600, 3), 244, np.uint8)
+    image[200:1000, 200:1200] = (170, 90, 150)
+    image[400:800, 520:920] = (120, 60, 120)
+    noise = np.random.default_rng(0).integers(-6, 7, image.shape)
+    image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    folder = tmp_path_factory.mktemp("slides")
+    return write_svs(folder / "square.svs", image, factors=(1, 4), mpp=1.0)
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch):
+    """Keep napari's settings and the cache to this test."""
+    monkeypatch.setenv("NAPARI_CONFIG", str(tmp_path / "napari.yaml"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def add_slide():
+    """Return a function that adds a slide's layer to a viewer."""
+    opened = []
+
+    def add(viewer, path):
+        from napari.layers import Layer
+
+        from napari_fastnet.io.slide import open_slide
+        from napari_fastnet.plugin.layers import slide_layer_data
+
+        slide = open_slide(path)
+        opened.append(slide)
+        viewer.add_layer(Layer.create(*slide_layer_data(slide)))
+        return viewer.layers[-1]
+
+    yield add
+    for slide in opened:
+        slide.close()
+
+
+@pytest.fixture
+def viewer(qapp, settings):
+    """Return a viewer without a window, its canvas 400 x 400 px."""
+    from napari.components import ViewerModel
+
+    viewer = ViewerModel()
+    viewer.canvas.size = (400, 400)
+    return viewer
+
+
+@pytest.fixture
+def errors():
+    """Return the error messages that napari is asked to show."""
+    from napari.utils.notifications import NotificationSeverity, notification_manager
+
+    shown = []
+
+    def note(notification):
+        if notification.severity >= NotificationSeverity.ERROR:
+            shown.append(notification.message)
+
+    notification_manager.notification_ready.connect(note)
+    yield shown
+    notification_manager.notification_ready.disconnect(note)
+
+
+@pytest.fixture
+def make_panel(qtbot, settings):
+    """Return a function that makes the panel of a viewer, ready for `dark_bundle`."""
+    made = []
+
+    def make(viewer):
+        from napari_fastnet.plugin.panel.panel import FastNetPanel
+
+        panel = FastNetPanel(viewer)
+        made.append(panel)
+        return panel
+
+    yield make
+    for panel in made:
+        workspace = panel.detect.workspace
+        panel.detect.leave()
+        for work in workspace.works:
+            for job in (work.tissue_job, work.detection and work.detection.job):
+                if job is not None:
+                    qtbot.waitUntil(lambda job=job: not job.running, timeout=10_000)
+        panel.native.deleteLater()
+
+
+@pytest.fixture
+def panel(viewer, add_slide, square_svs, make_panel, dark_bundle, tmp_path):
+    """Return the panel of a viewer with the slide; results go to ``tmp_path/out``."""
+    add_slide(viewer, square_svs)
+    panel = make_panel(viewer)
+    panel.detect.model_folder.value = dark_bundle
+    panel.detect.results.value = tmp_path / "out"
+    return panel
+
+
+@pytest.fixture
+def compute(qtbot):
+    """Return a function that presses "Compute masks" and waits for them."""
+
+    def press(panel):
+        panel.tissue.compute.native.click()
+        work = panel.slide.work
+        qtbot.waitUntil(lambda: not work.tissue_job.running, timeout=20_000)
+        return work
+
+    return press
+
+
+@pytest.fixture
+def detect(qtbot):
+    """Return a function that presses "Detect tumors" and waits for the end."""
+
+    def press(panel):
+        panel.detect.start.native.click()
+        work = panel.slide.work
+        qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
+        return work
+
+    return press

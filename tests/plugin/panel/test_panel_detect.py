@@ -1,0 +1,258 @@
+"""Detection from the panel: as from the command line, but seen, paused and stopped."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+
+import numpy as np
+import pytest
+
+from napari_fastnet.cli.app import main
+from napari_fastnet.engine.whole_slide import detect_slide
+from napari_fastnet.errors import DetectionError
+from napari_fastnet.io.store import read_store
+from napari_fastnet.plugin import detection
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Make the network wait for a signal before each batch; note its blocks."""
+    gate = threading.Semaphore(0)
+    create = detection.create_backend
+
+    def create_slow(*arguments, **options):
+        backend = create(*arguments, **options)
+        predict = backend.predict
+
+        def wait(patches):
+            gate.acquire(timeout=10)
+            return predict(patches)
+
+        monkeypatch.setattr(backend, "predict", wait)
+        return backend
+
+    monkeypatch.setattr(detection, "create_backend", create_slow)
+    yield gate
+    gate.release(10_000)
+
+
+def shown(viewer):
+    return np.asarray(viewer.layers["tumor probability"].data)
+
+
+def test_the_panel_finds_what_the_command_line_finds_bit_for_bit(
+    viewer, panel, detect, square_svs, dark_bundle, tmp_path
+) -> None:
+    detect(panel)
+    wanted = detect_slide(square_svs, tmp_path / "cli", model=dark_bundle)
+    found = shown(viewer)
+    assert found.tobytes() == wanted.heatmap.probabilities.tobytes()
+    assert np.nanmax(found) > 0.55 > 0.5 > np.nanmin(found)
+    store, record = read_store(tmp_path / "out" / "square" / "run.zarr")
+    assert store.read().tobytes() == found.tobytes()
+    assert record["counts"]["computed"] == np.isfinite(found).sum()
+
+
+def test_masks_come_with_the_heatmap(viewer, panel, detect) -> None:
+    detect(panel)
+    assert "tissue ROI" in viewer.layers
+    assert panel.detect.status.value.startswith("done:")
+    assert panel.detect.progress.value == 100
+
+
+def test_edited_masks_say_where_to_look(viewer, panel, compute, detect) -> None:
+    work = compute(panel)
+    roi = viewer.layers["tissue ROI"]
+    roi.data[:, 80:] = 0
+    roi.refresh()
+    detect(panel)
+    heatmap = work.heatmap
+    centre = [heatmap.grid.cell_centre(0, c)[1] for c in range(heatmap.grid.shape[1])]
+    assert max(centre) < 80 * 8 + 64
+    assert work.record["tissue"]["edited_px"] > 0
+
+
+def test_start_becomes_pause_and_resume_and_cancel_keeps_what_was_computed(
+    qtbot, viewer, panel, slow, compute
+) -> None:
+    work = compute(panel)
+    panel.detect.stride.value = 8
+    panel.detect.start.native.click()
+    assert panel.detect.start.text == "Pause"
+    assert panel.detect.cancel.enabled
+    qtbot.waitUntil(lambda: "tumor probability" in viewer.layers, timeout=20_000)
+    assert np.isnan(shown(viewer)).all()
+    slow.release(30)
+    qtbot.waitUntil(lambda: np.isfinite(shown(viewer)).any(), timeout=20_000)
+    assert "patches/s" in panel.detect.status.value
+
+    panel.detect.start.native.click()
+    assert panel.detect.start.text == "Resume"
+    slow.release(200)
+    qtbot.wait(400)
+    held = np.isfinite(shown(viewer)).sum()
+    qtbot.wait(300)
+    assert np.isfinite(shown(viewer)).sum() == held
+    panel.detect.start.native.click()
+    assert panel.detect.start.text == "Pause"
+
+    panel.detect.cancel.native.click()
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=15_000)
+    assert panel.detect.start.text == "Detect tumors"
+    assert not panel.detect.cancel.enabled
+    assert np.isfinite(shown(viewer)).sum() >= held
+    assert "start goes on" in panel.detect.status.value
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("fastnet-read")]
+
+
+def test_what_is_in_view_comes_first_and_panning_changes_the_order(
+    qtbot, viewer, panel, slow, compute, monkeypatch
+) -> None:
+    work = compute(panel)
+    order = []
+    fill = detection.Detection._fill
+    monkeypatch.setattr(
+        detection.Detection,
+        "_fill",
+        lambda self, step: (order.append(step.block), fill(self, step))[-1],
+    )
+    monkeypatch.setattr("napari_fastnet.engine.plan.BLOCK_CELLS", 4)
+    camera = viewer.scene.camera
+    camera.zoom, camera.center = 4, (0, 950, 1150)  # 100 µm around the lower right
+    panel.detect.start.native.click()
+    qtbot.waitUntil(lambda: "tumor probability" in viewer.layers, timeout=20_000)
+    slow.release(1)
+    qtbot.waitUntil(lambda: len(order) == 1, timeout=10_000)
+    camera.center = (0, 250, 250)  # the upper left
+    qtbot.wait(300)
+    slow.release(4)  # those that were being read, and the next
+    qtbot.waitUntil(lambda: len(order) == 5, timeout=10_000)
+    centres = [work.heatmap.grid.cells_box(b.first, b.end).centre for b in order]
+    assert min(centres[0]) > 700
+    assert max(centres[4]) < 450
+
+
+def test_threshold_and_opacity_compute_nothing(qtbot, viewer, panel, detect) -> None:
+    work = detect(panel)
+    layer = viewer.layers["tumor probability"]
+    before = shown(viewer).tobytes()
+    panel.detect.threshold.value = 0.2
+    panel.detect.opacity.value = 0.8
+    assert layer.opacity == pytest.approx(0.8)
+    red = layer.colormap.map([0.21])[0]
+    assert red[0] > red[1]  # what reaches the threshold is on the red side
+    assert shown(viewer).tobytes() == before
+    assert work.threshold == 0.2
+
+
+def test_a_second_run_computes_nothing_anew(panel, detect, monkeypatch) -> None:
+    first = detect(panel).heatmap.probabilities.copy()
+    create = detection.create_backend
+
+    def create_idle(*arguments, **options):
+        backend = create(*arguments, **options)
+        monkeypatch.setattr(backend, "predict", None)
+        return backend
+
+    monkeypatch.setattr(detection, "create_backend", create_idle)
+    work = detect(panel)
+    assert work.heatmap.probabilities.tobytes() == first.tobytes()
+
+
+def test_a_model_that_is_missing_is_told_and_start_can_be_pressed_again(
+    panel, detect, errors, tmp_path
+) -> None:
+    panel.detect.model_folder.value = tmp_path / "nothing"
+    detect(panel)
+    assert len(errors) == 1
+    assert "nothing" in errors[0]
+    assert panel.detect.start.enabled
+    assert panel.detect.start.text == "Detect tumors"
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("CUDA lost"), DetectionError("bad; use x")]
+)
+def test_a_network_that_fails_is_told_and_start_can_be_pressed_again(
+    panel, detect, errors, monkeypatch, error
+) -> None:
+    create = detection.create_backend
+
+    def create_failing(*arguments, **options):
+        backend = create(*arguments, **options)
+
+        def fail(patches):
+            raise error
+
+        monkeypatch.setattr(backend, "predict", fail)
+        return backend
+
+    monkeypatch.setattr(detection, "create_backend", create_failing)
+    detect(panel)
+    assert len(errors) == 1
+    assert str(error) in errors[0]
+    assert panel.detect.start.text == "Detect tumors"
+    assert panel.detect.start.enabled
+
+
+def test_a_slide_without_tissue_is_a_run_without_patches(
+    viewer, make_panel, add_slide, tmp_path, write_svs, detect, dark_bundle
+) -> None:
+    glass = np.full((256, 256, 3), 244, np.uint8)
+    add_slide(viewer, write_svs(tmp_path / "glass.svs", glass, mpp=1.0))
+    panel = make_panel(viewer)
+    panel.detect.model_folder.value = dark_bundle
+    panel.detect.results.value = tmp_path / "out"
+    detect(panel)
+    assert panel.detect.status.value == "no tissue, nothing to look at"
+
+
+@pytest.mark.parametrize("edit", [False, True], ids=["as found", "edited"])
+def test_the_command_that_is_copied_does_the_same(
+    viewer, panel, compute, detect, tmp_path, edit, monkeypatch
+) -> None:
+    work = compute(panel)
+    panel.tissue.low.value = 30
+    if edit:
+        viewer.layers["tissue ROI"].data[:, 100:] = 0
+        viewer.layers["tissue ROI"].refresh()
+    detect(panel)
+    copied = []
+    monkeypatch.setattr(
+        "napari_fastnet.plugin.panel.detect.copy_to_clipboard", copied.append
+    )
+    panel.detect.copy.native.click()
+    words = shlex.split(copied[0])
+    assert words[0] == "napari-fastnet"
+    assert ("--mask" in words) == edit
+    words[words.index("-o") + 1] = str(tmp_path / "again")
+    assert main(words[1:]) == 0
+    store, _ = read_store(tmp_path / "again" / "square" / "run.zarr")
+    assert store.read().tobytes() == work.heatmap.probabilities.tobytes()
+
+
+def test_removing_the_slide_stops_its_run(qtbot, viewer, panel, slow, compute) -> None:
+    work = compute(panel)
+    panel.detect.start.native.click()
+    qtbot.waitUntil(lambda: "tumor probability" in viewer.layers, timeout=20_000)
+    viewer.layers.remove(work.layer)
+    slow.release(100)
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=10_000)
+    assert panel.detect.start.text == "Detect tumors"
+
+
+def test_removing_the_heatmap_does_not_disturb_the_run(
+    qtbot, viewer, panel, slow, compute, errors
+) -> None:
+    work = compute(panel)
+    panel.detect.start.native.click()
+    qtbot.waitUntil(lambda: "tumor probability" in viewer.layers, timeout=20_000)
+    viewer.layers.remove(viewer.layers["tumor probability"])
+    slow.release(1000)
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
+    assert work.detection.result is not None
+    assert errors == []

@@ -1,0 +1,91 @@
+"""Which slide the panel is about, and what it says of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def unknown_svs(tmp_path, write_svs):
+    image = np.full((256, 256, 3), 244, np.uint8)
+    image[64:192, 64:192] = (170, 110, 150)
+    return write_svs(tmp_path / "unknown.svs", image, mpp=None)
+
+
+def test_size_and_source_of_the_spacing_are_told(panel) -> None:
+    facts = panel.slide.facts.value
+    assert "1,600 x 1,200 px, 2 levels" in facts
+    assert "1.6 x 1.2 mm, 1 µm/px (vendor)" in facts
+    assert panel.slide.choice.value.name == "square"
+
+
+def test_without_a_slide_nothing_can_be_pressed(viewer, make_panel) -> None:
+    panel = make_panel(viewer)
+    assert "Open a slide" in panel.slide.facts.value
+    for button in (panel.tissue.compute, panel.detect.start, panel.export.save):
+        assert not button.enabled
+
+
+def test_unknown_spacing_asks_and_work_waits(
+    viewer, make_panel, add_slide, unknown_svs, compute
+) -> None:
+    layer = add_slide(viewer, unknown_svs)
+    panel = make_panel(viewer)
+    assert "µm/px unknown" in panel.slide.facts.value
+    assert not panel.slide.mpp.native.isHidden()
+    assert not panel.tissue.compute.enabled
+    assert not panel.detect.start.enabled
+
+    panel.slide.mpp.value = 0.5
+    panel.slide.use.native.click()
+    assert "0.5 µm/px (user)" in panel.slide.facts.value
+    np.testing.assert_allclose(layer.scale, 0.5)
+    assert [str(unit) for unit in layer.units] == ["micrometer"] * 2
+    assert panel.detect.start.enabled
+    assert compute(panel).editor.mask("roi").any()
+
+
+def test_another_spacing_takes_what_was_computed_with_the_old_one(
+    viewer, panel, compute
+) -> None:
+    work = compute(panel)
+    panel.slide.mpp.value = 0.5
+    panel.slide.use.native.click()
+    assert work.editor is None
+    assert [layer.name for layer in viewer.layers] == ["square"]
+    again = compute(panel)
+    assert again.editor.mpp == pytest.approx((8, 8), rel=0.01)
+
+
+def test_the_panel_follows_the_selected_layer(
+    viewer, panel, add_slide, unknown_svs, compute
+) -> None:
+    square = compute(panel)
+    other = add_slide(viewer, unknown_svs)
+    assert panel.slide.work.layer is other
+    assert panel.tissue.percent.value == ""
+    viewer.layers.selection.active = viewer.layers["tissue ROI"]
+    assert panel.slide.work is square
+    assert "tissue" in panel.tissue.percent.value
+    panel.slide.choice.value = panel.slide.workspace.works[1]
+    assert panel.slide.work.layer is other
+
+
+def test_a_removed_slide_is_forgotten(viewer, panel) -> None:
+    viewer.layers.remove(viewer.layers["square"])
+    assert panel.slide.work is None
+    assert not panel.detect.start.enabled
+
+
+def test_sections_work_on_their_own_and_share_the_slide(viewer, panel, compute) -> None:
+    from napari_fastnet.plugin.panel.tissue import TissueSection
+
+    compute(panel)
+    alone = TissueSection(viewer)
+    assert alone.percent.value == panel.tissue.percent.value != ""
+    alone.low.value = 90
+    assert panel.tissue.low.value == 90
+    alone.leave()
