@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -291,3 +292,22 @@ def test_a_model_px_of_no_whole_number_of_px_does_not_drift(
     last = plan.patches.patch_box(7, 10)
     assert last.top == pytest.approx(7 * step, abs=1e-9)
     assert last.right == pytest.approx(11 * step, abs=1e-9)
+
+
+def test_flips_show_every_patch_from_four_sides_and_take_the_mean(
+    slide, tiny_bundle, tmp_path
+) -> None:
+    class Corner(MeanBackend):
+        """Looks at the top left quarter only."""
+
+        def predict(self, patches):
+            half = patches.shape[1] // 2
+            return super().predict(patches[:, :half, :half])
+
+    _, whole, _ = run(slide, tiny_bundle, tmp_path / "whole")
+    plan = replace(make_plan(slide, tiny_bundle, tissue()), flips=True)
+    store = store_for(tmp_path, plan, slide)
+    list(detect(slide, plan, Corner(), store))
+    np.testing.assert_allclose(
+        store.heatmap().probabilities, whole.heatmap().probabilities, atol=1e-6
+    )

@@ -195,7 +195,7 @@ def test_flips_average_four_views(tiny_bundle, tmp_path):
     image[:32, :32] = 0  # one quarter black: each view shows another quarter
     data = write_patches(tmp_path, {"1/a.png": image})
     plain = evaluate_patches(data, bundle=tiny_bundle, backend=Corner())
-    options = EvaluationOptions(test_time_flips=True)
+    options = EvaluationOptions(flips=True)
     flipped = evaluate_patches(
         data, bundle=tiny_bundle, backend=Corner(), options=options
     )

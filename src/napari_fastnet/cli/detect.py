@@ -13,6 +13,7 @@ from napari_fastnet.cli.options import (
     Channels,
     ClosingUm,
     Device,
+    Flips,
     High,
     Low,
     Model,
@@ -51,6 +52,7 @@ def detect(
     mpp: SlideMpp = None,
     threshold: Threshold = None,
     stain: Stain = "none",
+    flips: Flips = None,
     preset: Preset = "default",
     low: Low = None,
     high: High = None,
@@ -78,6 +80,7 @@ def detect(
         ),
         mask=mask,
         stain=stain,
+        flips=flips,
         threshold=threshold,
         fresh=fresh,
     )

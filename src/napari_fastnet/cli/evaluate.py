@@ -11,6 +11,7 @@ from napari_fastnet.cli.options import (
     AsJson,
     BackendName,
     Device,
+    Flips,
     Model,
     Stain,
     Threads,
@@ -49,10 +50,7 @@ def patches(
     ] = None,
     stain: Stain = "none",
     threshold: Threshold = None,
-    flips: Annotated[
-        bool,
-        typer.Option("--flips", help="Judge mirror images too and take the mean."),
-    ] = False,
+    flips: Flips = None,
     bootstrap: Annotated[
         int, typer.Option(min=0, help="Resamples for the 95 % intervals; 0 is none.")
     ] = 1000,
@@ -83,7 +81,7 @@ def patches(
         threshold=threshold,
         bootstrap=bootstrap,
         seed=seed,
-        test_time_flips=flips,
+        flips=flips,
     )
     found = evaluate_patches(data, bundle=bundle, backend=network, options=options)
     if csv is not None:

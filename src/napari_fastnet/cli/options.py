@@ -91,6 +91,13 @@ Stain = Annotated[
     Literal["none", "reinhard", "macenko", "density"],
     typer.Option(help="Match the colours to those the model was trained on."),
 ]
+Flips = Annotated[
+    bool | None,
+    typer.Option(
+        "--flips/--no-flips",
+        help="Look at mirror images too, at 4 times the price [the model's].",
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(help="Tumour from this probability on [the model's]."),

@@ -77,6 +77,9 @@ def train(
             metavar="NAME|DIR", help="Model to learn from as well; may be repeated."
         ),
     ] = None,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="The model is to see mirror images too.")
+    ] = False,
     teachers_share: Annotated[
         float, typer.Option(help="Of the teachers in the labels, 0 to 1.")
     ] = 0.5,
@@ -124,6 +127,7 @@ def train(
         teachers=tuple(load_bundle(name) for name in teacher or ()),
         teachers_share=teachers_share,
         threads=threads,
+        flips=flips,
     )
     trainer = build_trainer(job)
     for result in run_training(job, trainer):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.engine.flips import predict_with_flips
 from napari_fastnet.errors import TileReadError
 from napari_fastnet.io.store import UNREADABLE, Block
 
@@ -115,6 +116,8 @@ class BlockWork:
             batch = slice(start, start + BATCH)
             rows, columns = corners[batch].T
             patches = np.ascontiguousarray(windows[rows, columns].transpose(0, 2, 3, 1))
-            values[tuple(cells[batch].T)] = self.backend.predict(patches)
+            values[tuple(cells[batch].T)] = predict_with_flips(
+                self.backend.predict, patches, self.plan.flips
+            )
         self.infer_seconds += perf_counter() - began
         return values

@@ -15,6 +15,7 @@ from napari_fastnet.core.metrics import (
     evaluate_probabilities,
 )
 from napari_fastnet.core.stain import STATISTICS_MPP, StainMatch, StainMethod, estimate
+from napari_fastnet.engine.flips import predict_with_flips
 from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.errors import DataError
 from napari_fastnet.io.files import atomic_path
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 _BATCH = 64
 
-# None, up-down, left-right, both: axes of (N, H, W, 3).
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
@@ -53,8 +51,9 @@ class EvaluationOptions:
         Probability from which a patch is called tumour; None is the model's.
     bootstrap, seed : int
         Resamples for the 95 % intervals, and their seed.
-    test_time_flips : bool
-        Judge each patch and its three mirror images and take the mean.
+    flips : bool or None
+        Judge each patch and its three mirror images and take the mean; None is as
+        the model says.
     """
 
     mpp: float | None = None
@@ -62,7 +61,7 @@ class EvaluationOptions:
     threshold: float | None = None
     bootstrap: int = 1000
     seed: int = 0
-    test_time_flips: bool = False
+    flips: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,7 +149,8 @@ def evaluate_patches(
     if options.mpp is not None:
         spacing = Spacing.of_user(options.mpp).require(str(data))
     match = _stain_match(data, spacing, bundle, options.stain)
-    judge = _Judge(backend, options.test_time_flips)
+    flips = bundle.flips if options.flips is None else options.flips
+    judge = _Judge(backend, flips)
     names, labels = [], []
     for patch in iterate_patches(data):
         image = _as_the_model_sees(data, patch, spacing, bundle)
@@ -174,7 +174,8 @@ def evaluate_patches(
             "sha256": bundle.sha256,
         },
         "backend": backend.name,
-        "options": asdict(options) | {"threshold": threshold, "stain": match.to_dict()},
+        "options": asdict(options)
+        | {"threshold": threshold, "stain": match.to_dict(), "flips": flips},
     }
     return Evaluation(metrics, names, truth, probabilities, context)
 
@@ -211,7 +212,7 @@ class _Judge:
 
     def __init__(self, backend: Backend, flips: bool) -> None:
         self._backend = backend
-        self._flips = _FLIPS if flips else _FLIPS[:1]
+        self._flips = flips
         self._waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
         self._found: dict[int, np.float32] = {}
         self._count = 0
@@ -235,8 +236,7 @@ class _Judge:
         if not waiting:
             return
         patches = np.stack([image for _, image in waiting])
-        views = [self._backend.predict(np.flip(patches, axes)) for axes in self._flips]
-        values = np.stack(views).mean(axis=0, dtype=np.float32)
+        values = predict_with_flips(self._backend.predict, patches, self._flips)
         self._found.update(zip((i for i, _ in waiting), values, strict=True))
         waiting.clear()
 

@@ -44,6 +44,8 @@ class Plan:
         Share of a patch that must be tissue.
     stain : StainMatch or None
         Match to the model's stain, applied to each block; None leaves colours alone.
+    flips : bool
+        Look at the mirror images of each patch too.
     """
 
     patches: PatchGrid
@@ -52,6 +54,7 @@ class Plan:
     spacing: float
     keep: float
     stain: StainMatch | None = None
+    flips: bool = False
 
     @property
     def block_cells(self) -> int:
@@ -66,6 +69,7 @@ def make_plan(
     *,
     stride: int | None = None,
     stain: StainMatch | None = None,
+    flips: bool = False,
 ) -> Plan:
     """Lay the patch grid of Eqs. 1-4 over the tissue of a slide.
 
@@ -81,6 +85,8 @@ def make_plan(
         px of the model between patches; a patch by default.
     stain : StainMatch, optional
         Match to the model's stain.
+    flips : bool, optional
+        Look at the mirror images of each patch too.
 
     Returns
     -------
@@ -112,7 +118,7 @@ def make_plan(
         stride=_pair(tuple(stride_px * s for s in scale)),
         keep=KEEP,
     )
-    return Plan(patches, stride_px, patch_px, bundle.spacing_um_px, KEEP, stain)
+    return Plan(patches, stride_px, patch_px, bundle.spacing_um_px, KEEP, stain, flips)
 
 
 def _pair(values: tuple[float, ...]) -> Pair:

@@ -14,6 +14,7 @@ import torch
 from napari_fastnet.core.calibration import calibrate
 from napari_fastnet.core.metrics import evaluate_probabilities
 from napari_fastnet.core.stain import STATISTICS_MPP, StainMethod, estimate
+from napari_fastnet.engine.flips import predict_with_flips
 from napari_fastnet.engine.model_card import write_card
 from napari_fastnet.io.bundle import ModelBundle, write_bundle
 from napari_fastnet.io.model_description import ModelDescription
@@ -57,7 +58,7 @@ def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
     """
     labels = trainer.valid.labels.numpy() > 0.5
     # In single precision on the processor, as users will run it.
-    raw = _probabilities(trainer)
+    raw = _probabilities(trainer, job.flips)
     calibration = calibrate(labels, raw)
     probabilities = calibration.apply(raw)
     metrics = evaluate_probabilities(labels, probabilities, threshold=0.5)
@@ -69,6 +70,7 @@ def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
         spacing_um_px=job.spacing_um_px,
         architecture=job.network.to_dict(),
         transform=_transform(trainer),
+        flips=job.flips,
         calibration=asdict(calibration),
         stain=stain_targets(trainer.train, job.spacing_um_px),
         training=_training_facts(job, trainer, command),
@@ -98,14 +100,18 @@ def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
         )
 
 
-def _probabilities(trainer: Trainer) -> NDArray[np.float32]:
+def _probabilities(trainer: Trainer, flips: bool) -> NDArray[np.float32]:
     """Return the validation probabilities in single precision."""
     network = trainer.averaged.cpu().float()
     classifier = PatchClassifier(network, normalisation=trainer.normalisation)
-    with torch.inference_mode():
-        parts = [classifier(batch) for batch in trainer.valid.images.split(256)]
-    found: NDArray[np.float32] = torch.cat(parts).numpy()
-    return found
+
+    def predict(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            parts = torch.from_numpy(patches.copy()).split(256)
+            found: NDArray[np.float32] = torch.cat(list(map(classifier, parts))).numpy()
+        return found
+
+    return predict_with_flips(predict, trainer.valid.images.numpy(), flips)
 
 
 def stain_targets(patches: Patches, spacing_um_px: float) -> dict[str, Any]:

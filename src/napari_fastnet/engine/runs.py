@@ -65,6 +65,8 @@ class RunOptions:
         A user's mask that replaces the region of interest.
     stain : {"none", "reinhard", "macenko", "density"}
         Match of the slide's colours to the model's.
+    flips : bool or None
+        Look at the mirror images of patches too; None is as the model says.
     threshold : float or None
         From which a patch is tumour; None is the model's.
     fresh : bool
@@ -77,6 +79,7 @@ class RunOptions:
     tissue: TissueParameters = field(default_factory=TissueParameters)
     mask: Path | None = None
     stain: StainMethod = "none"
+    flips: bool | None = None
     threshold: float | None = None
     fresh: bool = False
     readers: int = 2
@@ -161,6 +164,7 @@ class SlideRun:
             self.tissue.masks.roi,
             stride=options.stride,
             stain=self.stain,
+            flips=bundle.flips if options.flips is None else options.flips,
         )
         self.store: RunStore = open_store(
             folder / STORE,
@@ -266,6 +270,7 @@ class SlideRun:
             "spacing": self.plan.spacing,
             "stain": None if self.stain is None else self.stain.to_dict(),
             "resampling": RESAMPLING,
+            "flips": self.plan.flips,
         }
 
     def _record(
@@ -296,6 +301,7 @@ class SlideRun:
             options={
                 "stride_px": self.plan.stride_px,
                 "keep": self.plan.keep,
+                "flips": self.plan.flips,
                 "stain": self.stain.to_dict() if self.stain else {"method": "none"},
                 "resampling": RESAMPLING,
                 "backend": backend_name,

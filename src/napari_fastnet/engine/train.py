@@ -61,6 +61,8 @@ class TrainingJob:
         Of their judgement in the labels, 0 to 1.
     threads : int or None
         Of the CPU; None is all cores.
+    flips : bool
+        The model is to look at the mirror images of patches too.
     """
 
     data: tuple[Path, ...]
@@ -76,6 +78,7 @@ class TrainingJob:
     teachers: tuple[ModelBundle, ...] = ()
     teachers_share: float = 0.5
     threads: int | None = None
+    flips: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.teachers_share <= 1:

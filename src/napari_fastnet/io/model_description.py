@@ -49,6 +49,9 @@ class ModelDescription:
         then perhaps ``Normalize`` with ``mean`` and ``std`` a channel.
     threshold : float
         Probability from which a patch is called tumour.
+    flips : bool
+        Whether a patch is to be looked at in its mirror images too, and the mean
+        taken; metrics and calibration are of that.
     calibration : dict
         ``scale`` and ``offset`` of the logit difference z: the probability is
         1 / (1 + exp(-(scale * z + offset))).
@@ -69,6 +72,7 @@ class ModelDescription:
         default_factory=lambda: [{"name": "ToTensor"}]
     )
     threshold: float = 0.5
+    flips: bool = False
     calibration: dict[str, float] = field(
         default_factory=lambda: {"scale": 1.0, "offset": 0.0}
     )
@@ -100,6 +104,7 @@ class ModelDescription:
             "transform": self.transform,
             "positive_class": self.positive_class,
             "threshold": self.threshold,
+            "flips": self.flips,
             "calibration": self.calibration,
             "stain": self.stain,
             "training": self.training,
@@ -217,6 +222,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "transform": (_is_transform, "ToTensor, then perhaps Normalize with mean and std"),
     "positive_class": (lambda value: type(value) is int and value == 1, "1"),
     "threshold": (lambda value: _is_number(value) and 0 <= value <= 1, "0 to 1"),
+    "flips": (lambda value: isinstance(value, bool), "true or false"),
     "calibration": (_is_calibration, "numbers scale (above 0) and offset"),
     "stain": (_is_dict, "an object"),
     "training": (_is_dict, "an object"),

@@ -1,0 +1,64 @@
+"""Write the figures of the shipped model, and the log of its training, into the docs.
+
+    python benchmarks/model_page.py --model NAME|DIR --log BUNDLE-training
+        [--page docs/explain/model.md]
+
+The history (CSV) and the curves (PNG) of the training are copied beside the page.
+"""
+
+# ruff: noqa: INP001  a script on its own, no package
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from page import write_between
+
+from napari_fastnet.io.bundle import load_bundle
+
+PAGE = Path("docs/explain/model.md")
+MEASURES = ("auc", "accuracy", "recall", "precision", "f1")
+
+
+def figures(metrics: dict[str, Any]) -> str:
+    """Return the table of measures as Markdown."""
+    lines = ["| measure | value | 95 % interval |", "|---|---:|---|"]
+    for name in MEASURES:
+        low, high = metrics["ci95"][name]
+        lines.append(f"| {name} | {metrics[name]:.4f} | {low:.4f} to {high:.4f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Copy the log and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="fastnet-pcam")
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    arguments = parser.parse_args()
+    bundle = load_bundle(arguments.model)
+    stem = bundle.name
+    shutil.copyfile(
+        arguments.log / "history.csv", arguments.page.with_name(f"{stem}-history.csv")
+    )
+    shutil.copyfile(
+        arguments.log / "curves.png", arguments.page.with_name(f"{stem}-curves.png")
+    )
+    training = bundle.training
+    text = (
+        f"{training['normal']:,} normal and {training['tumour']:,} tumour patches, "
+        f"judged on {bundle.metrics['n']:,} patches of other slides "
+        f"({bundle.metrics['data']}):\n\n{figures(bundle.metrics)}\n\n"
+        f"The last command, with torch {training['torch']} on Python "
+        f"{training['python']}:\n\n    {training['command']}\n\n"
+        f"Its log: [history]({stem}-history.csv).\n\n"
+        f"![Training loss and validation AUC]({stem}-curves.png)"
+    )
+    write_between(arguments.page, "model_page", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Looking at a patch and its three mirror images, and taking the mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+# None, up-down, left-right, both: axes of (N, H, W, 3).
+_FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))
+
+
+def predict_with_flips(
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    patches: NDArray[np.uint8],
+    flips: bool,
+) -> NDArray[np.float32]:
+    """Return the probabilities of patches, each looked at from one or four sides.
+
+    Tissue has no up and no left, so that a network's four answers differ by chance
+    only, and their mean is better than each.
+
+    Parameters
+    ----------
+    predict : callable
+        A back end's, from uint8 (N, H, W, 3) to float32 (N,).
+    patches : (N, H, W, 3) ndarray of uint8
+        RGB.
+    flips : bool
+        Look at the mirror images too, for four times the price.
+
+    Returns
+    -------
+    (N,) ndarray of float32
+        Mean probabilities.
+    """
+    if not flips:
+        return predict(patches)
+    views = [predict(np.flip(patches, axes)) for axes in _FLIPS]
+    mean: NDArray[np.float32] = np.stack(views).mean(axis=0, dtype=np.float32)
+    return mean
