@@ -1,0 +1,151 @@
+"""Drive the FastNet panel from a script, as a user would with the mouse.
+
+Draws a slide, finds its tissue, moves a threshold, paints, detects tumours while
+panning, moves the tumour threshold, exports, opens the export again, and checks on the
+way that everything followed. Run it with
+
+    python examples/script_the_panel.py [FOLDER] [--model NAME|FOLDER]
+"""
+
+# ruff: noqa: INP001, T201  a script on its own that tells what it does
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import napari
+import numpy as np
+from qtpy.QtTest import QTest
+
+from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.plugin.viewport import nearest_to_view, visible_box
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fastnet.plugin.panel.panel import FastNetPanel
+
+#: Blocks that were being read when the view moved, and while it still moved: they come
+#: in the order of before.
+QUEUED = 8
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
+    """Let the window live until something has happened."""
+    for _ in range(int(seconds * 50)):
+        if condition():
+            return
+        QTest.qWait(20)
+    raise TimeoutError(f"waited {seconds:g} s in vain")
+
+
+def main(folder: Path, model: str | None) -> None:
+    """Go through the whole work on one slide.
+
+    Parameters
+    ----------
+    folder : Path
+        Slide, run and export go there.
+    model : str or None
+        A shipped model or a bundle's folder; None is the panel's choice.
+    """
+    write_slide(folder / "synthetic.svs", seed=1)
+    viewer = napari.Viewer()
+    viewer.open(folder / "synthetic.svs", plugin="napari-fastnet")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-fastnet", "FastNet")
+    if model is not None:
+        panel.detect.model_folder.value = Path(model)
+    panel.detect.results.value = folder / "runs"
+
+    find_tissue(viewer, panel)
+    detect_while_panning(viewer, panel)
+    move_the_threshold(viewer, panel)
+    export_and_open_again(viewer, panel, folder / "export")
+    viewer.close()
+
+
+def find_tissue(viewer: napari.Viewer, panel: FastNetPanel) -> None:
+    """Compute the masks; the region of interest follows sliders and brushes."""
+    panel.tissue.compute.native.click()
+    wait_until(lambda: "tissue ROI" in viewer.layers)
+    roi, rgb = viewer.layers["tissue ROI"], viewer.layers["tissue: RGB"]
+    before = roi.data.copy()
+    panel.tissue.low.value = 90
+    assert (roi.data != before).any(), "the region of interest follows a threshold"
+
+    y, x = np.argwhere(rgb.data & roi.data)[1000]
+    rgb.paint((y, x), 0)
+    wait_until(lambda: roi.data[y, x] == 0, seconds=10)
+    panel.tissue.low.value = 50
+    assert roi.data[y, x] == 0, "what was painted survives a threshold"
+    print(panel.tissue.percent.value)
+
+
+def detect_while_panning(viewer: napari.Viewer, panel: FastNetPanel) -> None:
+    """Detect; what is on screen comes first, also after panning."""
+    slide = viewer.layers["synthetic"]
+    camera = viewer.scene.camera
+    (top, left), (bottom, right) = np.asarray(slide.extent.world)
+    camera.zoom = 4 * camera.zoom
+    camera.center = (0, top + 0.7 * (bottom - top), left + 0.7 * (right - left))
+    first_view = visible_box(viewer, slide)
+
+    work, blocks = panel.slide.work, []
+
+    def note(_: object) -> None:
+        progress = work.detection.progress
+        if progress is not None and (not blocks or blocks[-1] != progress.block):
+            blocks.append(progress.block)
+
+    work.events.run.connect(note)
+    panel.detect.stride.value = 4  # four values along the side of a patch
+    panel.detect.start.native.click()
+    wait_until(lambda: len(blocks) >= 1)
+    camera.center = (0, top + 0.2 * (bottom - top), left + 0.2 * (right - left))
+    second_view = visible_box(viewer, slide)
+    panned_at = len(blocks)
+    wait_until(lambda: not work.detection.job.running)
+    print(panel.detect.status.value)
+
+    rank = nearest_to_view(work.heatmap.grid, lambda: first_view)
+    assert rank(blocks[0]) == min(map(rank, blocks)), "what is seen comes first"
+    rank = nearest_to_view(work.heatmap.grid, lambda: second_view)
+    late = blocks[panned_at + QUEUED :]
+    assert late == sorted(late, key=rank), "the rest follows the view"
+
+
+def move_the_threshold(viewer: napari.Viewer, panel: FastNetPanel) -> None:
+    """Move the tumour threshold: regions follow, probabilities stay."""
+    heatmap = viewer.layers["tumor probability"]
+    probabilities = heatmap.data.copy()
+    panel.detect.threshold.value = float(np.nanpercentile(probabilities, 90))
+    wait_until(lambda: bool(panel.slide.work.regions), seconds=10)
+    np.testing.assert_array_equal(heatmap.data, probabilities)
+    print(panel.regions.totals.value)
+
+
+def export_and_open_again(
+    viewer: napari.Viewer, panel: FastNetPanel, folder: Path
+) -> None:
+    """Export everything; the heatmap that is opened again is the layer."""
+    heatmap = viewer.layers["tumor probability"]
+    panel.export.folder.value = folder
+    panel.export.save.native.click()
+    wait_until(lambda: (folder / "run.json").exists() and panel.export.save.enabled)
+    (again,) = viewer.open(folder / "heatmap.ome.tif", plugin="napari-fastnet")
+    np.testing.assert_array_equal(again.data, heatmap.data)
+    np.testing.assert_allclose(again.extent.world, heatmap.extent.world)
+    print(f"exported to {folder} and opened again: equal")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--model")
+    arguments = parser.parse_args()
+    place = arguments.folder or Path(tempfile.mkdtemp(prefix="napari-fastnet-"))
+    place.mkdir(parents=True, exist_ok=True)
+    main(place, arguments.model)
