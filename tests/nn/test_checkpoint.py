@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -7,7 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from napari_fastnet.errors import BundleError, OptionError, OutputError
-from napari_fastnet.nn.checkpoint import export_onnx, load_weights, save_weights
+from napari_fastnet.nn.checkpoint import (
+    average_weights,
+    export_onnx,
+    load_weights,
+    save_weights,
+)
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
 
 
@@ -96,3 +102,19 @@ def test_a_calibration_that_cannot_be_is_refused(calibration, random_network, tm
             random_network, tmp_path / "m.onnx", patch_size=64, calibration=calibration
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_mean_of_networks_by_hand(random_network):
+    other = copy.deepcopy(random_network)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter += 2
+    mean = average_weights([random_network, other])
+    for name, value in random_network.named_parameters():
+        torch.testing.assert_close(mean.get_parameter(name), value + 1)
+    assert not mean.training
+
+
+def test_networks_of_two_variants_have_no_mean(random_network):
+    with pytest.raises(OptionError, match="2 variants"):
+        average_weights([random_network, FastNet(FastNetConfig(pool_cells=3))])

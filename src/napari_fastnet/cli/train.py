@@ -77,6 +77,13 @@ def train(
             metavar="NAME|DIR", help="Model to learn from as well; may be repeated."
         ),
     ] = None,
+    average_with: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="Model of the same beginnings to average weights with; may be repeated.",
+        ),
+    ] = None,
     flips: Annotated[
         bool, typer.Option("--flips", help="The model is to see mirror images too.")
     ] = False,
@@ -126,6 +133,7 @@ def train(
         start_from=load_bundle(start_from) if start_from else None,
         teachers=tuple(load_bundle(name) for name in teacher or ()),
         teachers_share=teachers_share,
+        average_with=tuple(load_bundle(name) for name in average_with or ()),
         threads=threads,
         flips=flips,
     )

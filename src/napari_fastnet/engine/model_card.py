@@ -105,6 +105,9 @@ def _start(training: dict[str, Any]) -> str:
             f"; labels mixed with what the models {names} say, "
             f"{training['teachers_share']:.0%}"
         )
+    if training["averaged_with"]:
+        names = ", ".join(other[:12] for other in training["averaged_with"])
+        words += f"; weights averaged with those of {names}"
     return words
 
 

@@ -19,7 +19,12 @@ from napari_fastnet.engine.model_card import write_card
 from napari_fastnet.io.bundle import ModelBundle, write_bundle
 from napari_fastnet.io.model_description import ModelDescription
 from napari_fastnet.io.resample import resize
-from napari_fastnet.nn.checkpoint import export_onnx, save_weights
+from napari_fastnet.nn.checkpoint import (
+    average_weights,
+    export_onnx,
+    load_weights,
+    save_weights,
+)
 from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.counts import flop_count, parameter_count
 
@@ -56,6 +61,9 @@ def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
     OutputError
         The folder cannot be written.
     """
+    if job.average_with:
+        others = [load_weights(bundle.weights_path) for bundle in job.average_with]
+        trainer.start_from(average_weights([trainer.averaged, *others]))
     labels = trainer.valid.labels.numpy() > 0.5
     # In single precision on the processor, as users will run it.
     raw = _probabilities(trainer, job.flips)
@@ -164,6 +172,7 @@ def _training_facts(job: TrainingJob, trainer: Trainer, command: str) -> dict[st
         "options": asdict(job.fit),
         "teachers": [teacher.sha256 for teacher in job.teachers],
         "teachers_share": job.teachers_share if job.teachers else None,
+        "averaged_with": [bundle.sha256 for bundle in job.average_with],
         "started_from": job.start_from.sha256 if job.start_from else None,
         "torch": torch.__version__,
         "python": platform.python_version(),

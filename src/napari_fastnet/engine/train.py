@@ -59,6 +59,9 @@ class TrainingJob:
         Models whose judgement of the training patches is mixed into the labels.
     teachers_share : float
         Of their judgement in the labels, 0 to 1.
+    average_with : tuple of ModelBundle
+        Models whose weights are averaged with those that were trained, equal parts.
+        All must have begun with the same weights: between such there is no barrier.
     threads : int or None
         Of the CPU; None is all cores.
     flips : bool
@@ -77,6 +80,7 @@ class TrainingJob:
     start_from: ModelBundle | None = None
     teachers: tuple[ModelBundle, ...] = ()
     teachers_share: float = 0.5
+    average_with: tuple[ModelBundle, ...] = ()
     threads: int | None = None
     flips: bool = False
 
@@ -124,6 +128,8 @@ def build_trainer(job: TrainingJob) -> Trainer:
             )
     train = _join([read_patches(path) for path in job.data])
     valid = _join([read_patches(job.valid)])
+    for bundle in job.average_with:
+        load_weights(bundle.weights_path)  # a fault is said before hours of training
     if job.teachers:
         taught = teach(train.images.numpy(), job.teachers, job.threads)
         labels = train.labels.lerp(torch.from_numpy(taught), job.teachers_share)

@@ -7,6 +7,7 @@ import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -21,7 +22,7 @@ from napari_fastnet.nn.classifier import PLAIN, UNCALIBRATED, Triple
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 # The only key: safetensors does not keep the order of several, and the same weights
@@ -92,6 +93,44 @@ def load_weights(path: Path) -> FastNet:
             f"{path} does not hold a FastNet ({reason}); {_MEND}"
         ) from error
     return model.eval()
+
+
+def average_weights(networks: Sequence[FastNet]) -> FastNet:
+    """Return the network whose weights are the mean of several networks' weights.
+
+    Of networks that were trained on from the same weights, the mean is often better
+    than each (Wortsman et al. 2022, "Model soups"); of others it is worth nothing.
+
+    Parameters
+    ----------
+    networks : sequence of FastNet
+        At least one; all of one variant, on the CPU or not.
+
+    Returns
+    -------
+    FastNet
+        On the CPU, in evaluation mode. Counters are those of the first.
+
+    Raises
+    ------
+    OptionError
+        The networks are of different variants.
+    """
+    configs = {network.config for network in networks}
+    if len(configs) != 1:
+        raise OptionError(
+            f"networks of {len(configs)} variants have no mean; average models of one"
+        )
+    states = [network.state_dict() for network in networks]
+    mean = {
+        name: torch.stack([state[name].cpu() for state in states]).mean(dim=0)
+        if value.is_floating_point()
+        else value.cpu()
+        for name, value in states[0].items()
+    }
+    averaged = FastNet(networks[0].config)
+    averaged.load_state_dict(mean)
+    return averaged.eval()
 
 
 def export_onnx(
