@@ -62,10 +62,23 @@ def test_menu_entries_are_where_napari_takes_them(manifest):
     from napari._app_model.constants import MenuId
 
     allowed = {str(menu) for menu in MenuId.contributables()}
-    widgets = {widget.command for widget in manifest.contributions.widgets or ()}
-    for menu, items in (manifest.contributions.menus or {}).items():
-        assert menu in allowed
-        assert {item.command for item in items} <= widgets
+    widgets = {widget.command for widget in manifest.contributions.widgets}
+    menus = manifest.contributions.menus
+    assert set(menus) == {
+        "napari/layers/segment",
+        "napari/layers/classify",
+        "napari/layers/measure",
+        "napari/file/io_utilities",
+    }
+    assert set(menus) <= allowed
+    assert {item.command for items in menus.values() for item in items} <= widgets
+
+
+def test_the_panel_is_called_fastnet_and_its_sections_are_widgets_too(manifest):
+    names = [widget.display_name for widget in manifest.contributions.widgets]
+    assert names[0] == "FastNet"
+    sections = ("Slide", "Tissue", "Detect", "Regions", "Export")
+    assert names[1:] == [f"FastNet - {section}" for section in sections]
 
 
 def test_one_reader_takes_all_that_it_recognises(manifest):
