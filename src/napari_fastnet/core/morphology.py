@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
 
-# Farther than any radius in px.
-_FAR = 1_000_000
-
 # Objects touch at corners too; background does then not, or both would cross.
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
@@ -38,22 +35,58 @@ def dilate_disk(mask: NDArray[np.bool_], radius: Pair) -> NDArray[np.bool_]:
 
     Notes
     -----
-    One pass along the rows finds how far away the nearest True pixel of the same
-    row is; the disk is then the union of its chords, row by row. That costs one
-    comparison a row of the disk: 0.07 s for 4 Mpx and a radius of 6 px, a fifth of
-    a distance transform.
+    The disk is the union of its chords, row by row, and the mask grown by a chord is
+    the mask or-ed with itself moved along the row. 64 px are one number, so that a
+    disk of 6 px over 4 Mpx takes some 10 ms.
     """
     radius_y, radius_x = radius
-    height = mask.shape[0]
-    distance = _distance_in_row(mask)
-    grown = mask.copy()
-    reach = min(int(radius_y), height - 1)
-    for offset in range(-reach, reach + 1):
-        chord = int(_half_chord(offset, radius_y, radius_x))
-        source = slice(max(0, offset), height + min(0, offset))
-        target = slice(max(0, -offset), height + min(0, -offset))
-        grown[target] |= distance[source] <= chord
-    return grown
+    height, width = mask.shape
+    packed = _pack(mask)
+    grown, widened, reached = packed.copy(), packed, 0
+    # From the outermost rows inwards the chords only grow.
+    for offset in range(min(int(radius_y), height - 1), -1, -1):
+        chord = min(int(_half_chord(offset, radius_y, radius_x)), width - 1)
+        for distance in range(reached + 1, chord + 1):
+            widened = widened | _moved(packed, distance) | _moved_back(packed, distance)
+        reached = max(reached, chord)
+        grown[offset:] |= widened[: height - offset]
+        grown[: height - offset] |= widened[offset:]
+    return _unpack(grown, width)
+
+
+def _pack(mask: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Return a mask with 64 px of a row in a number, the leftmost the lowest bit."""
+    packed = np.packbits(mask, axis=1, bitorder="little")
+    whole = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
+    return whole.view("<u8")
+
+
+def _unpack(packed: NDArray[np.uint64], width: int) -> NDArray[np.bool_]:
+    """Return the mask that `_pack` packed."""
+    bits = np.unpackbits(packed.view(np.uint8), axis=1, count=width, bitorder="little")
+    return bits.view(np.bool_)
+
+
+def _moved(packed: NDArray[np.uint64], distance: int) -> NDArray[np.uint64]:
+    """Return a packed mask moved to the right by some px."""
+    words, bits = divmod(distance, 64)
+    moved = np.zeros_like(packed)
+    count = packed.shape[1] - words
+    moved[:, words:] = packed[:, :count] << bits
+    if bits:
+        moved[:, words + 1 :] |= packed[:, : count - 1] >> (64 - bits)
+    return moved
+
+
+def _moved_back(packed: NDArray[np.uint64], distance: int) -> NDArray[np.uint64]:
+    """Return a packed mask moved to the left by some px."""
+    words, bits = divmod(distance, 64)
+    moved = np.zeros_like(packed)
+    count = packed.shape[1] - words
+    moved[:, :count] = packed[:, words:] >> bits
+    if bits:
+        moved[:, : count - 1] |= packed[:, words + 1 :] << (64 - bits)
+    return moved
 
 
 def _half_chord(offset: int, radius_y: float, radius_x: float) -> float:
@@ -62,16 +95,6 @@ def _half_chord(offset: int, radius_y: float, radius_x: float) -> float:
         return radius_x
     # A hair more, so that a pixel exactly on the rim belongs to the disk.
     return float(radius_x * np.sqrt(max(0.0, 1 - (offset / radius_y) ** 2)) + 1e-9)
-
-
-def _distance_in_row(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the px to the nearest True of the same row, ``_FAR`` or more if none."""
-    columns = np.arange(mask.shape[1], dtype=np.int32)
-    before = np.maximum.accumulate(np.where(mask, columns, -_FAR), axis=1)
-    after = np.where(mask, columns, columns[-1:] + _FAR)[:, ::-1]
-    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
-    nearest: NDArray[np.int32] = np.minimum(columns - before, after - columns)
-    return nearest
 
 
 def close_disk(mask: NDArray[np.bool_], radius: Pair) -> NDArray[np.bool_]:

@@ -87,6 +87,8 @@ class TissueEditor:
         }
         self._shown = dict(self._computed)
         self._edits = {kind: MaskEdits.none(m.shape) for kind, m in self._shown.items()}
+        # Kept, because counting 4 Mpx takes longer than comparing them.
+        self._counts: dict[MaskKind, int] = dict.fromkeys(KINDS, 0)
 
     @property
     def mpp(self) -> Pair:
@@ -101,7 +103,7 @@ class TissueEditor:
     @property
     def edited_px(self) -> int:
         """How many pixels of the masks were changed by hand."""
-        return sum(edits.count for edits in self._edits.values())
+        return sum(self._counts.values())
 
     def mask(self, kind: MaskKind) -> NDArray[np.bool_]:
         """Return a mask as it shows, edits included; not to be written to."""
@@ -147,12 +149,14 @@ class TissueEditor:
         if np.array_equal(painted, self._shown[kind]):
             return ()
         self._edits[kind] = self._edits[kind].painted(self._computed[kind], painted)
+        self._counts[kind] = self._edits[kind].count
         return self._show(kind)
 
     def drop_edits(self) -> tuple[MaskKind, ...]:
         """Forget what was painted, on every mask; return the masks that are new."""
-        edited = [kind for kind in KINDS if self._edits[kind].count]
+        edited = [kind for kind in KINDS if self._counts[kind]]
         for kind in edited:
+            self._counts[kind] = 0
             self._edits[kind] = MaskEdits.none(self._shown[kind].shape)
             self._shown[kind] = self._computed[kind]
         if not edited:
@@ -196,9 +200,9 @@ class TissueEditor:
     def _show(self, kind: MaskKind) -> tuple[MaskKind, ...]:
         """Put a mask's edits on it, and the region of interest after it."""
         if kind == "roi":
-            self._shown["roi"] = self._edits["roi"].apply(self._computed["roi"])
+            self._shown["roi"] = self._edited("roi")
             return ("roi",)
-        self._shown[kind] = self._edits[kind].apply(self._computed[kind])
+        self._shown[kind] = self._edited(kind)
         self._show_roi()
         return (kind, "roi")
 
@@ -213,6 +217,12 @@ class TissueEditor:
         )
         # What a hand took away stays away: it is neither closed nor filled again.
         for kind in THREE:
-            roi &= ~self._edits[kind].removed
+            if self._counts[kind]:
+                roi &= ~self._edits[kind].removed
         self._computed["roi"] = roi
-        shown["roi"] = self._edits["roi"].apply(self._computed["roi"])
+        shown["roi"] = self._edited("roi")
+
+    def _edited(self, kind: MaskKind) -> NDArray[np.bool_]:
+        """Return a computed mask with its edits on top."""
+        computed = self._computed[kind]
+        return self._edits[kind].apply(computed) if self._counts[kind] else computed

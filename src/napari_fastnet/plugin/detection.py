@@ -213,7 +213,7 @@ class Detection:
         kept = self.run.plan.patches.kept[place]
         values = np.where(kept, progress.values, np.float32(np.nan))
         self.work.heatmap.probabilities[place] = values
-        self.work.heatmap_filled()
+        self.work.refresh_heatmap_soon()
 
     def _ended(self, complete: bool) -> None:
         self._viewport.close()

@@ -11,7 +11,6 @@ from napari_fastnet.core.regions import Region, find_regions
 from napari_fastnet.engine.tissue_editor import KINDS, MaskKind, TissueEditor
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, SlideInfo
 from napari_fastnet.plugin.layers import (
-    MASK_CONTOUR_PX,
     LayerData,
     heatmap_layer_data,
     mask_layer_data,
@@ -19,6 +18,7 @@ from napari_fastnet.plugin.layers import (
     red_green_colormap,
     regions_layer_data,
 )
+from napari_fastnet.plugin.mask_display import MaskDisplay
 from napari_fastnet.plugin.work_events import WorkEvents
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ class SlideWork:
         self.threshold, self.opacity = 0.5, 0.5
         self.chosen_threshold: float | None = None
         self._layers: dict[Kind, Layer] = {}
-        self._showing = False
-        self._refresh_later = qthrottled(self.refresh_heatmap, timeout=REFRESH_MS)
+        self._touched = False
+        self._masks = MaskDisplay(self.layer_of, self._painted)
+        self.refresh_heatmap_soon = qthrottled(self.refresh_heatmap, timeout=REFRESH_MS)
         self._follow_painting = qthrottled(self.take_painting, timeout=REFRESH_MS)
 
     @property
@@ -138,21 +139,16 @@ class SlideWork:
         """Take new masks and show them."""
         self.editor = editor
         for kind in KINDS:
-            labels: Any = self._put(kind, self._mask_data(kind))
-            labels.contour = MASK_CONTOUR_PX
-            # A brush tells `labels_update` all along, an undo or a script `set_data`;
-            # `paint` comes before the data are written.
-            for emitter in (labels.events.labels_update, labels.events.set_data):
-                emitter.disconnect(self._painted)
-                emitter.connect(self._painted)
+            self._masks.watch(self._put(kind, self._mask_data(kind)))
         self.viewer.layers.selection.active = self.layer
         self.events.tissue.emit(self)
 
     def take_painting(self) -> None:
         """Take over what a hand, an undo or a script did to the masks."""
         editor = self.editor
-        if editor is None:
+        if editor is None or not self._touched:
             return
+        self._touched = False
         new: set[MaskKind] = set()
         # The region of interest first: painting the others moves it.
         for kind in reversed(KINDS):
@@ -161,22 +157,16 @@ class SlideWork:
                 new |= set(editor.paint(kind, np.asarray(layer.data) != 0))
         self.show_masks(tuple(kind for kind in KINDS if kind in new))
 
-    def show_masks(self, kinds: tuple[MaskKind, ...]) -> None:
-        """Bring the masks that are new to the screen; their undo history stays."""
+    def show_masks(self, kinds: tuple[MaskKind, ...], *, moving: bool = False) -> None:
+        """Bring the masks that are new to the screen."""
         assert self.editor is not None
-        self._showing = True
         for kind in kinds:
-            layer = self.layer_of(kind)
-            mask = self.editor.mask(kind)
-            if layer is not None and not np.array_equal(layer.data, mask):
-                layer.data[...] = mask
-                layer.refresh(extent=False, highlight=False, thumbnail=False)
-        self._showing = False
+            self._masks.show(kind, self.editor.mask(kind), moving=moving)
         if kinds:
             self.events.tissue.emit(self)
 
     def set_heatmap(self, heatmap: Heatmap, record: dict[str, Any]) -> None:
-        """Take a heatmap and show it; its array may be written to, see `fill`."""
+        """Take a heatmap and show it; its array may be written to."""
         self.heatmap, self.record = heatmap, record
         self._put("heatmap", self._heatmap_data())
         self._show_threshold()
@@ -188,10 +178,6 @@ class SlideWork:
         if layer is not None:
             layer.refresh(extent=False, highlight=False, thumbnail=False)
         self.events.heatmap.emit(self)
-
-    def heatmap_filled(self) -> None:
-        """Say that the heatmap's array has new values; the screen follows soon."""
-        self._refresh_later()
 
     def set_record(self, record: dict[str, Any]) -> None:
         """Take the record of a run that has ended; saved layers carry it."""
@@ -252,13 +238,18 @@ class SlideWork:
             self._put("regions", data)
         self.events.regions.emit(self)
 
-    def abandon(self) -> None:
-        """Stop what is running without another word."""
-        self._refresh_later.cancel()
-        self._follow_painting.cancel()
+    def stop(self) -> None:
+        """Stop what is running without another word; what is shown stays."""
+        self.refresh_heatmap_soon.cancel()
         for job in (self.detection, self.tissue_job):
             if job is not None:
                 job.abandon()
+
+    def abandon(self) -> None:
+        """Stop, and follow the layers no more."""
+        self.stop()
+        self._follow_painting.cancel()
+        self._masks.close()
 
     def _mask_data(self, kind: MaskKind) -> LayerData:
         assert self.editor is not None
@@ -303,6 +294,6 @@ class SlideWork:
         layer.metadata = keywords["metadata"]
         return layer
 
-    def _painted(self, event: Any) -> None:
-        if not self._showing:
-            self._follow_painting()
+    def _painted(self) -> None:
+        self._touched = True
+        self._follow_painting()

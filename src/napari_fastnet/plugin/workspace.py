@@ -64,10 +64,10 @@ class Workspace:
             self.current = work
             self.events.slides.emit()
 
-    def close(self) -> None:
-        """Stop whatever is running; nothing is shown any more."""
+    def stop(self) -> None:
+        """Stop whatever is running without another word."""
         for work in self.works:
-            work.abandon()
+            work.stop()
 
     def _inserted(self, event: Any) -> None:
         self._take(event.value)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from magicgui.types import FileDialogMode
 from magicgui.widgets import (
     CheckBox,
     ComboBox,
-    FileEdit,
     FloatSlider,
     Label,
     ProgressBar,
@@ -25,7 +23,7 @@ from napari_fastnet.io.bundle import shipped
 from napari_fastnet.plugin.command_line import copy_to_clipboard, detect_command
 from napari_fastnet.plugin.detection import Detection, Request
 from napari_fastnet.plugin.panel.progress import per_cent, status_of
-from napari_fastnet.plugin.panel.section import Section, chosen_path, row
+from napari_fastnet.plugin.panel.section import Section, chosen_path, folder_field, row
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.slide_work import SlideWork
 from napari_fastnet.plugin.worker import Job
@@ -112,11 +110,7 @@ class DetectSection(Section):
         self.model = ComboBox(
             choices=[*shipped(), FROM_FOLDER], tooltip="The network that judges patches"
         )
-        self.model_folder = FileEdit(
-            mode=FileDialogMode.EXISTING_DIRECTORY,
-            nullable=True,
-            tooltip="Folder with model.json",
-        )
+        self.model_folder = folder_field("Folder with model.json")
         self._folder_row = row(self.model_folder, label="folder")
         self.stride = ComboBox(
             choices=STRIDES, tooltip="A value for every patch, or closer: finer, slower"
@@ -131,10 +125,8 @@ class DetectSection(Section):
             text="what I see first",
             tooltip="Look at what is on screen first, also after panning",
         )
-        self.results = FileEdit(
-            mode=FileDialogMode.EXISTING_DIRECTORY,
-            nullable=True,
-            tooltip="Folder for the run and its files; empty: the cache",
+        self.results = folder_field(
+            "Folder for the run and its files; empty: the cache"
         )
 
     def _connect(self) -> None:
@@ -152,7 +144,7 @@ class DetectSection(Section):
     def leave(self) -> None:
         """Stop what is running: nobody could any more."""
         super().leave()
-        self.workspace.close()
+        self.workspace.stop()
         self._close_bar()
 
     def request(self) -> Request:

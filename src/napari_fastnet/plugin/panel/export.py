@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from magicgui.types import FileDialogMode
-from magicgui.widgets import CheckBox, FileEdit, PushButton
+from magicgui.widgets import CheckBox, PushButton
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 
 from napari_fastnet.plugin.exporting import WHAT, Results, results_of, write_results
-from napari_fastnet.plugin.panel.section import Section, chosen_path, row
+from napari_fastnet.plugin.panel.section import Section, chosen_path, folder_field, row
 from napari_fastnet.plugin.worker import Job, Work
 
 TIPS = {
@@ -49,11 +48,7 @@ class ExportSection(Section):
     def __init__(self, napari_viewer: Viewer) -> None:
         for name in WHAT:
             setattr(self, name, CheckBox(value=True, text=name, tooltip=TIPS[name]))
-        self.folder = FileEdit(
-            mode=FileDialogMode.EXISTING_DIRECTORY,
-            nullable=True,
-            tooltip="Files are put here",
-        )
+        self.folder = folder_field("Files are put here")
         self.save = PushButton(text="Export", tooltip="Write the files")
         widgets = [
             row(self.masks, self.heatmap),

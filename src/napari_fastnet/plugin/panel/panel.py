@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from magicgui.widgets import Container, Label
 from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
@@ -46,3 +48,8 @@ class FastNetPanel(Container[Widget]):
             labels=False,
             scrollable=True,
         )
+
+    @property
+    def native(self) -> Any:
+        """The scroll area: napari would dock what is in it, taller than a laptop."""
+        return self.root_native_widget

@@ -32,6 +32,8 @@ def status_of(detection: Detection | None) -> str:
     share = f"{progress.done / progress.total:.0%}"
     if not running:
         return f"stopped at {share}; start goes on"
+    if progress.done == progress.total:
+        return f"{share}  writing the results …"
     speed = detection.patches_per_second
     left = int((progress.total - progress.done) / max(speed, 1e-3))
     return f"{share}  {speed:.0f} patches/s  {left // 60}:{left % 60:02d} left"

@@ -46,6 +46,7 @@ class RegionsSection(Section):
         )
         self.table.read_only = True
         self.table.min_height = 120
+        self.table.native.verticalHeader().hide()
         super().__init__(napari_viewer, "REGIONS", [self.totals, self.table])
         self._find_later = qthrottled(self._find, timeout=FOLLOW_MS)
         events = self.workspace.events
@@ -81,6 +82,7 @@ class RegionsSection(Section):
             for index, name in enumerate(COLUMNS)
         }
         self.table.native.setCurrentItem(None)
+        self.table.native.resizeColumnsToContents()
         self.table.native.blockSignals(False)
         self.totals.value = "" if work is None else totals_of(work)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import Container, FileEdit, Label
 from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
@@ -65,6 +66,15 @@ def row(*widgets: Widget, label: str = "") -> Container[Widget]:
     if label:
         line[0].min_width = line[0].max_width = LABEL_WIDTH
     return line
+
+
+def folder_field(tooltip: str) -> FileEdit:
+    """Return a field for a folder, empty at first."""
+    field = FileEdit(
+        mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True, tooltip=tooltip
+    )
+    field.choose_btn.text = "choose"
+    return field
 
 
 def chosen_path(field: FileEdit) -> Path | None:

@@ -164,7 +164,7 @@ class TissueSection(Section):
             return
         work.take_painting()
         try:
-            work.show_masks(change(work.editor))
+            work.show_masks(change(work.editor), moving=True)
         except OptionError as error:
             show_error(str(error))
         self._show()
