@@ -22,6 +22,7 @@ from napari_fastnet.errors import FastNetError
 from napari_fastnet.io.bundle import shipped
 from napari_fastnet.plugin.command_line import copy_to_clipboard, detect_command
 from napari_fastnet.plugin.detection import Detection, Request
+from napari_fastnet.plugin.panel.docking import UndockWatch
 from napari_fastnet.plugin.panel.progress import per_cent, status_of
 from napari_fastnet.plugin.panel.section import Section, chosen_path, folder_field, row
 from napari_fastnet.plugin.settings import read_settings
@@ -104,6 +105,7 @@ class DetectSection(Section):
         super().__init__(napari_viewer, "DETECT", widgets)
         self._choose_model(settings.model)
         self._connect()
+        self._watch = UndockWatch(self.native, self.cancel_all)
         self._show()
 
     def _make_choices(self, backend: str) -> None:
@@ -146,6 +148,12 @@ class DetectSection(Section):
         super().leave()
         self.workspace.stop()
         self._close_bar()
+
+    def cancel_all(self) -> None:
+        """Cancel every slide's run: the buttons are gone from the window."""
+        for work in self.workspace.works:
+            if work.detection is not None:
+                work.detection.job.cancel()
 
     def request(self) -> Request:
         """Return what the widgets ask for."""

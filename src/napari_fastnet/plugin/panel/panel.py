@@ -9,6 +9,7 @@ from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
 
 from napari_fastnet.plugin.panel.detect import DetectSection
+from napari_fastnet.plugin.panel.docking import UndockWatch
 from napari_fastnet.plugin.panel.export import ExportSection
 from napari_fastnet.plugin.panel.regions import RegionsSection
 from napari_fastnet.plugin.panel.section import RESEARCH_USE
@@ -48,6 +49,7 @@ class FastNetPanel(Container[Widget]):
             labels=False,
             scrollable=True,
         )
+        self._watch = UndockWatch(self.native, self.detect.cancel_all)
 
     @property
     def native(self) -> Any:

@@ -1,0 +1,101 @@
+"""The panel in a real window: drawn, closed and taken away in the middle of a run."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from napari_fastnet.plugin import detection
+
+pytestmark = [pytest.mark.gui, pytest.mark.slow]
+
+
+@pytest.fixture
+def window(make_napari_viewer, add_slide, square_svs, dark_bundle, tmp_path, settings):
+    """Return a viewer on screen and its docked panel."""
+    viewer = make_napari_viewer(show=True)
+    add_slide(viewer, square_svs)
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-fastnet", "FastNet")
+    panel.detect.model_folder.value = dark_bundle
+    panel.detect.results.value = tmp_path / "out"
+    return viewer, dock, panel
+
+
+@pytest.fixture
+def running(qtbot, window, monkeypatch):
+    """Return the window in the middle of a run, and what lets the network go on."""
+    viewer, dock, panel = window
+    gate = threading.Event()
+    create = detection.create_backend
+
+    def create_slow(*arguments, **options):
+        backend = create(*arguments, **options)
+        predict = backend.predict
+
+        def wait(patches):
+            gate.wait(0.1)
+            return predict(patches)
+
+        monkeypatch.setattr(backend, "predict", wait)
+        return backend
+
+    monkeypatch.setattr(detection, "create_backend", create_slow)
+    panel.detect.stride.value = 8
+    panel.detect.start.native.click()
+    work = panel.slide.work
+    qtbot.waitUntil(lambda: work.heatmap is not None, timeout=30_000)
+    yield viewer, dock, panel, work.detection.job
+    gate.set()
+
+
+def readers():
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith("fastnet-read")]
+
+
+def colour_at(viewer, y, x):
+    """Return (red, green, blue) of the canvas where a point of the slide is, µm."""
+    viewer.scene.camera.center = (0, y, x)
+    picture = viewer.screenshot(flash=False).astype(int)
+    return picture[picture.shape[0] // 2, picture.shape[1] // 2, :3]
+
+
+def test_tumour_is_red_and_glass_is_clear_on_the_canvas(qtbot, window, detect) -> None:
+    viewer, _, panel = window
+    work = detect(panel)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    for layer in viewer.layers:
+        layer.visible = layer.name in ("square", "tumor probability")
+    panel.detect.opacity.value = 1.0
+    viewer.scene.camera.zoom = 0.5
+    red, green, _ = colour_at(viewer, 600, 720)  # the dark square
+    assert red > green + 30
+    red, green, _ = colour_at(viewer, 600, 400)  # the pink one: just below
+    assert red < green + 20
+    assert min(colour_at(viewer, 1100, 1450)) > 230
+
+
+def test_closing_the_window_stops_the_run(qtbot, running) -> None:
+    viewer, _, _, job = running
+    viewer.close()
+    qtbot.waitUntil(lambda: not job.running, timeout=10_000)
+    qtbot.waitUntil(lambda: not readers(), timeout=10_000)
+
+
+def test_taking_the_panel_away_stops_the_run(qtbot, running) -> None:
+    viewer, dock, _, job = running
+    viewer.window.remove_dock_widget(dock)
+    dock.deleteLater()
+    qtbot.waitUntil(lambda: not job.running, timeout=10_000)
+    qtbot.waitUntil(lambda: not readers(), timeout=10_000)
+    viewer.scene.camera.zoom *= 2
+    viewer.layers.clear()
+    qtbot.wait(200)
+
+
+def test_removing_the_slide_stops_the_run(qtbot, running) -> None:
+    viewer, _, panel, job = running
+    viewer.layers.remove(viewer.layers["square"])
+    qtbot.waitUntil(lambda: not job.running, timeout=10_000)
+    assert panel.slide.work is None
