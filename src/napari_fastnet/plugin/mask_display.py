@@ -45,7 +45,7 @@ class MaskDisplay:
 
     def watch(self, labels: Any) -> None:
         """Take a layer that is new, or has new data."""
-        labels.contour = MASK_CONTOUR_PX
+        labels.contour = self._contour(labels)
         # A brush tells `labels_update` all along, an undo or a script `set_data`;
         # `paint` comes before the data are written.
         for emitter in (labels.events.labels_update, labels.events.set_data):
@@ -82,7 +82,7 @@ class MaskDisplay:
         for kind, opacity in self._opacities.items():
             layer: Any = self._layer_of(kind)
             if layer is not None:
-                layer.contour, layer.opacity = MASK_CONTOUR_PX, opacity
+                layer.contour, layer.opacity = self._contour(layer), opacity
         self._opacities.clear()
         self._showing = False
 
@@ -100,6 +100,10 @@ class MaskDisplay:
             self._opacities[kind] = layer.opacity
             layer.opacity, layer.contour = FILLED_OPACITY, 0
         self._outline_later()
+
+    def _contour(self, layer: Layer) -> int:
+        """Return how wide an outline is: the region of interest stands out."""
+        return MASK_CONTOUR_PX if layer is self._layer_of("roi") else 1
 
     def _changed(self, event: object) -> None:
         if not self._showing:

@@ -58,10 +58,8 @@ class SlideWork:
         As it is shown; fills in during a run.
     regions : list of Region
         At the threshold.
-    tissue_job : Job or None
-        Computes the masks.
-    detection : Detection or None
-        The run in progress, or the last one.
+    tissue_job, detection : Job or None, Detection or None
+        What computes the masks; the run in progress, or the last one.
     threshold, opacity : float
         How the heatmap is shown.
     chosen_threshold : float or None
@@ -128,12 +126,12 @@ class SlideWork:
         for kind in tuple(self._layers):
             if (layer := self.layer_of(kind)) is not None:
                 self.viewer.layers.remove(layer)
-        self.editor, self.heatmap, self.regions = None, None, []
+        self.editor, self.heatmap, self.regions, self.record = None, None, [], {}
+        self.detection = self.tissue_job = None
         self._layers.clear()
         place_slide_layer(self.layer, slide)
         self.viewer.reset_view()
-        for signal in (self.events.spacing, self.events.tissue, self.events.heatmap):
-            signal.emit(self)
+        self.events.spacing.emit(self)
 
     def set_editor(self, editor: TissueEditor) -> None:
         """Take new masks and show them."""
@@ -287,7 +285,9 @@ class SlideWork:
         if layer_type == "shapes":
             layer.selected_data = set()
             layer.data = [(ring, "polygon") for ring in data]
-            layer.features = keywords["features"]
+            # shapes that are more than before come with napari's own looks
+            for name in ("edge_width", "edge_color", "face_color", "features"):
+                setattr(layer, name, keywords[name])
         else:
             layer.data = data
             layer.scale, layer.translate = keywords["scale"], keywords["translate"]

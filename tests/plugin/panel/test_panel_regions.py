@@ -44,14 +44,15 @@ def test_table_and_outlines_follow_the_threshold(qtbot, viewer, panel, work) -> 
     panel.detect.threshold.value = 0.99
     qtbot.waitUntil(lambda: rows(panel) == 0, timeout=2000)
     assert len(viewer.layers["tumor regions"].data) == 0
-    panel.detect.threshold.value = 0.2
+    panel.detect.threshold.value = 0.45
     qtbot.waitUntil(lambda: rows(panel) > 0, timeout=2000)
-    wanted = find_regions(work.heatmap, 0.2)
+    wanted = find_regions(work.heatmap, 0.45)
     assert rows(panel) == len(wanted)
     layer = viewer.layers["tumor regions"]
     rings = sum(len(part) for region in wanted for part in region.polygons)
     assert len(layer.data) == len(layer.features) == rings
     assert set(layer.shape_type) == {"polygon"}
+    assert len(set(layer.edge_width)) == 1
 
 
 def test_a_click_on_a_row_flies_to_the_region(viewer, panel, work) -> None:

@@ -49,12 +49,15 @@ def test_unknown_spacing_asks_and_work_waits(
 
 
 def test_another_spacing_takes_what_was_computed_with_the_old_one(
-    viewer, panel, compute
+    qtbot, viewer, panel, compute, detect
 ) -> None:
-    work = compute(panel)
+    work = detect(panel)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
     panel.slide.mpp.value = 0.5
     panel.slide.use.native.click()
-    assert work.editor is None
+    assert work.editor is work.heatmap is None
+    assert panel.regions.table.native.rowCount() == 0
+    assert panel.detect.status.value == panel.tissue.percent.value == ""
     assert [layer.name for layer in viewer.layers] == ["square"]
     again = compute(panel)
     assert again.editor.mpp == pytest.approx((8, 8), rel=0.01)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from magicgui.widgets import Label, Table
 from napari.viewer import Viewer
+from qtpy.QtWidgets import QStyledItemDelegate
 from superqt.utils import qthrottled
 
 from napari_fastnet.core.regions import Region, summarise
@@ -47,11 +48,14 @@ class RegionsSection(Section):
         self.table.read_only = True
         self.table.min_height = 120
         self.table.native.verticalHeader().hide()
+        # magicgui's own would write 0.074 as 7.400e-02
+        self.table.native.setItemDelegate(QStyledItemDelegate(self.table.native))
         super().__init__(napari_viewer, "REGIONS", [self.totals, self.table])
         self._find_later = qthrottled(self._find, timeout=FOLLOW_MS)
         events = self.workspace.events
         self.listen(events.heatmap, self._heatmap_changed)
         self.listen(events.regions, self._show)
+        self.listen(events.spacing, self._show)
         self.listen(events.slides, self._show)
         self.table.native.currentCellChanged.connect(self._fly)
         self.table.native.cellClicked.connect(self._fly)
@@ -99,13 +103,13 @@ class RegionsSection(Section):
         viewer.scene.camera.zoom = float((SHARE * size / (high - low)).min())
 
 
-def _row(region: Region) -> list[Any]:
+def _row(region: Region) -> list[str]:
     return [
         region.size_class,
-        round(region.area_mm2, 3),
-        round(region.longest_axis_mm, 2),
-        round(region.max_probability, 2),
-        round(region.mean_probability, 2),
+        f"{region.area_mm2:.3f}",
+        f"{region.longest_axis_mm:.2f}",
+        f"{region.max_probability:.2f}",
+        f"{region.mean_probability:.2f}",
     ]
 
 
