@@ -53,7 +53,7 @@ def test_it_finds_the_lesions_of_the_synthetic_slide(tmp_path) -> None:
     labels = truth.labels(result.heatmap.grid)
     known = (labels >= 0) & result.heatmap.computed
     values = result.heatmap.probabilities[known]
-    assert (labels[known] == 1).sum() > 50
+    assert (labels[known] == 1).sum() > 30
     auc = roc_auc(labels[known] == 1, values)
     assert auc is not None
     assert auc > 0.95
