@@ -52,7 +52,7 @@ def save_weights(model: FastNet, path: Path) -> None:
         for name, value in model.state_dict().items()
     }
     options = json.dumps(model.config.to_dict(), sort_keys=True)
-    with _written_aside(path) as aside:
+    with written_aside(path) as aside:
         save_file(tensors, aside, {_METADATA_KEY: options})
 
 
@@ -183,13 +183,16 @@ def export_onnx(
     graph = patch_graph(model, calibration=calibration, normalisation=normalisation)
     note = graph.metadata_props.add()
     note.key, note.value = "patch_size_pixels", str(patch_size)
-    with _written_aside(path) as aside:
+    with written_aside(path) as aside:
         aside.write_bytes(graph.SerializeToString(deterministic=True))
 
 
 @contextmanager
-def _written_aside(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` and rename it onto ``path`` at the end."""
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` and rename it onto ``path`` at the end.
+
+    OutputError where the file cannot be written; an earlier one is then kept.
+    """
     aside = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

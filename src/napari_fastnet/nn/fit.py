@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -199,13 +200,17 @@ class Trainer:
 
     def _state(self) -> tuple[dict[str, nn.Module], AdamW, OneCycleLR, str]:
         """Return what makes up the state, and what it was made for."""
-        content = hashlib.sha256(
-            repr((self.options, self.model.config, self.normalisation)).encode()
-        )
+        modules = {"model": self.model, "average": self.average}
+        return modules, self.optimizer, self.schedule, self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Hash of recipe and data, which no epoch changes."""
+        recipe = (self.options, self.model.config, self.normalisation)
+        content = hashlib.sha256(repr(recipe).encode())
         for tensor in (self.train.images, self.train.labels):
             content.update(tensor.numpy().tobytes())
-        modules = {"model": self.model, "average": self.average}
-        return modules, self.optimizer, self.schedule, content.hexdigest()
+        return content.hexdigest()
 
     def _train_epoch(self) -> float:
         """Pass over the training patches once and return the mean loss."""

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from napari_fastnet.errors import DataError
+from napari_fastnet.nn.checkpoint import written_aside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,11 @@ def save_training(
         Its position is kept.
     fingerprint : str
         What the run depends on: another fingerprint does not resume it.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written; an earlier state is kept.
     """
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
@@ -64,9 +70,8 @@ def save_training(
         "groups": held["param_groups"],
     }
     metadata = {"counters": json.dumps(counters), "fingerprint": fingerprint}
-    aside = path.with_name(path.name + ".part")
-    save_file(tensors, aside, metadata)
-    aside.replace(path)
+    with written_aside(path) as aside:
+        save_file(tensors, aside, metadata)
 
 
 def restore_training(
