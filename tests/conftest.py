@@ -124,7 +124,8 @@ def overwrite():
 def dark_bundle(tmp_path_factory):
     """Return the folder of a model to whom darkness is tumour: p = 1 - mean / 255.
 
-    Its patches are 32 px at 2 µm/px, its threshold is 0.5.
+    Its patches are 32 px at 2 µm/px, its threshold is 0.5. Densely, a patch is judged
+    by its middle 15 px.
     """
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto as Kind
@@ -139,16 +140,46 @@ def dark_bundle(tmp_path_factory):
         helper.make_node("ReduceMean", ["values", "axes"], ["mean"], keepdims=0),
         helper.make_node("Div", ["mean", "white"], ["light"]),
         helper.make_node("Sub", ["one", "light"], ["probability"]),
+        # The same of the px around each cell of FastNet's feature map, as log odds.
+        helper.make_node("Slice", ["values", "begin", "end", "sides"], ["from_cell"]),
+        helper.make_node("ReduceMean", ["from_cell", "colours"], ["grey"], keepdims=0),
+        helper.make_node("Unsqueeze", ["grey", "plane"], ["greys"]),
+        helper.make_node(
+            "AveragePool", ["greys"], ["cells"], kernel_shape=[15, 15], strides=[16, 16]
+        ),
+        helper.make_node("Squeeze", ["cells", "plane"], ["cell_greys"]),
+        helper.make_node("Div", ["cell_greys", "white"], ["cell_lights"]),
+        helper.make_node("Clip", ["cell_lights", "least", "most"], ["cell_light"]),
+        helper.make_node("Sub", ["one", "cell_light"], ["cell_dark"]),
+        helper.make_node("Div", ["cell_dark", "cell_light"], ["odds"]),
+        helper.make_node("Log", ["odds"], ["cell_margins"]),
     ]
+    numbers = {"white": 255.0, "one": 1.0, "least": 1e-6, "most": 1 - 1e-6}
+    indices = {
+        "axes": [1, 2, 3],
+        "colours": [3],
+        "plane": [1],
+        "begin": [8, 8],
+        "end": [2**31, 2**31],
+        "sides": [1, 2],
+    }
     graph = helper.make_graph(
         nodes,
         "dark",
         [helper.make_tensor_value_info("patches", Kind.UINT8, shape)],
-        [helper.make_tensor_value_info("probability", Kind.FLOAT, shape[:1])],
         [
-            helper.make_tensor("axes", Kind.INT64, [3], [1, 2, 3]),
-            helper.make_tensor("white", Kind.FLOAT, [], [255.0]),
-            helper.make_tensor("one", Kind.FLOAT, [], [1.0]),
+            helper.make_tensor_value_info("probability", Kind.FLOAT, shape[:1]),
+            helper.make_tensor_value_info("cell_margins", Kind.FLOAT, ["n", "h", "w"]),
+        ],
+        [
+            *(
+                helper.make_tensor(name, Kind.FLOAT, [], [value])
+                for name, value in numbers.items()
+            ),
+            *(
+                helper.make_tensor(name, Kind.INT64, [len(values)], values)
+                for name, values in indices.items()
+            ),
         ],
     )
     opset = [helper.make_opsetid("", 18)]

@@ -62,7 +62,10 @@ def store_for(folder, plan: Plan, slide):
 
 
 def run(slide, bundle, folder, *, roi=None, backend=None, **options):
-    plan_options = {k: options.pop(k) for k in ("stride", "stain") if k in options}
+    plan_options = {
+        name: options.pop(name) for name in ("stain", "anchor") if name in options
+    }
+    plan_options["stride"] = options.pop("stride", "patch")
     roi = tissue() if roi is None else roi
     plan = make_plan(slide, bundle, roi, **plan_options)
     store = store_for(folder, plan, slide)
@@ -120,7 +123,7 @@ def test_no_tissue_is_a_run_without_steps(slide, tiny_bundle, tmp_path) -> None:
         slide, tiny_bundle, tmp_path, roi=np.zeros((100, 140), bool)
     )
     assert steps == []
-    assert plan.patches.grid.shape == (0, 0)
+    assert not plan.patches.kept.any()
     assert store.heatmap().coverage == 0
 
 
@@ -279,7 +282,7 @@ def test_unknown_spacing_is_never_guessed(
 ) -> None:
     path = write_svs(tmp_path / "unknown.svs", image, mpp=None)
     with open_slide(path) as slide, pytest.raises(SpacingError, match="--mpp"):
-        make_plan(slide, tiny_bundle, tissue())
+        make_plan(slide, tiny_bundle, tissue(), stride="patch")
 
 
 def test_a_model_px_of_no_whole_number_of_px_does_not_drift(
@@ -287,7 +290,7 @@ def test_a_model_px_of_no_whole_number_of_px_does_not_drift(
 ) -> None:
     path = write_svs(tmp_path / "odd.svs", image, mpp=0.499)
     with open_slide(path) as slide:
-        plan = make_plan(slide, tiny_bundle, tissue())
+        plan = make_plan(slide, tiny_bundle, tissue(), stride="patch")
     step = 64 / 0.499
     last = plan.patches.patch_box(7, 10)
     assert last.top == pytest.approx(7 * step, abs=1e-9)
@@ -305,7 +308,7 @@ def test_flips_show_every_patch_from_four_sides_and_take_the_mean(
             return super().predict(patches[:, :half, :half])
 
     _, whole, _ = run(slide, tiny_bundle, tmp_path / "whole")
-    plan = replace(make_plan(slide, tiny_bundle, tissue()), flips=True)
+    plan = replace(make_plan(slide, tiny_bundle, tissue(), stride="patch"), flips=True)
     store = store_for(tmp_path, plan, slide)
     list(detect(slide, plan, Corner(), store))
     np.testing.assert_allclose(

@@ -29,6 +29,7 @@ from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from napari_fastnet.engine.plan import Stride
     from napari_fastnet.engine.runs import RunResult
 
 
@@ -46,9 +47,19 @@ def detect(
     stride: Annotated[
         str,
         typer.Option(
-            metavar="patch|N", help="One value a patch, or every N px of the model."
+            metavar="dense|patch|N",
+            help="A value every 16 px from one look at a large picture, one value a "
+            "patch, or a patch every N px of the model.",
         ),
-    ] = "patch",
+    ] = "dense",
+    anchor: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="Y X",
+            help="A corner of a cell of the heatmap, level-0 px [the tissue's corner; "
+            "dense: the slide's].",
+        ),
+    ] = None,
     mpp: SlideMpp = None,
     threshold: Threshold = None,
     stain: Stain = "none",
@@ -74,7 +85,8 @@ def detect(
     from napari_fastnet.io.bundle import load_bundle
 
     options = RunOptions(
-        stride=stride_px(stride),
+        stride=stride_of(stride),
+        anchor=anchor,
         tissue=preset_with(
             preset, low=low, high=high, channels=channels, closing_um=closing_um
         ),
@@ -102,15 +114,17 @@ def detect(
         print_result(result)
 
 
-def stride_px(text: str) -> int | None:
-    """Return the stride in px of the model, None for a patch."""
+def stride_of(text: str) -> Stride:
+    """Return what ``--stride`` asks for."""
     from napari_fastnet.errors import OptionError
 
     if text == "patch":
-        return None
+        return "patch"
+    if text == "dense":
+        return "dense"
     if text.isdecimal():
         return int(text)
-    raise OptionError(f"stride is {text!r}; use patch or a whole number of px")
+    raise OptionError(f"stride is {text!r}; use dense, patch or a whole number of px")
 
 
 def print_result(result: RunResult) -> None:

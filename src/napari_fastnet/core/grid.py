@@ -89,17 +89,114 @@ def patch_grid(
     OptionError
         A size is not above 0, or ``keep`` is not within its bounds.
     """
-    for name, pair in (("mask_step", mask_step), ("patch", patch), ("stride", stride)):
-        if not all(isfinite(value) and value > 0 for value in pair):
-            raise OptionError(f"{name} is {pair}; give two numbers of px above 0")
-    if not 0 < keep <= 1:
-        raise OptionError(f"keep is {keep}; use a share above 0 and up to 1")
+    grid = tissue_grid(mask, mask_step=mask_step, stride=stride)
+    return weigh_patches(mask, mask_step=mask_step, patch=patch, grid=grid, keep=keep)
+
+
+def tissue_grid(mask: NDArray[np.bool_], *, mask_step: Pair, stride: Pair) -> Grid:
+    """Return the cells of one stride over the bounding box of a mask (Eqs. 1, 2).
+
+    Parameters
+    ----------
+    mask : (height, width) bool ndarray
+        True is tissue.
+    mask_step, stride : tuple of float
+        (y, x) level-0 px per mask px, and from cell to cell.
+
+    Returns
+    -------
+    Grid
+        Without cells where there is no tissue.
+
+    Raises
+    ------
+    OptionError
+        A size is not above 0.
+    """
+    _check_sizes(mask_step=mask_step, stride=stride)
     rows = _cells_over(np.any(mask, axis=1), mask_step[0], stride[0])
     columns = _cells_over(np.any(mask, axis=0), mask_step[1], stride[1])
-    grid = Grid((rows[0], columns[0]), stride, (rows[1], columns[1]))
+    return Grid((rows[0], columns[0]), stride, (rows[1], columns[1]))
+
+
+def slide_grid(shape: Pair, *, stride: Pair, anchor: Pair = (0.0, 0.0)) -> Grid:
+    """Return the cells of one stride over a whole slide.
+
+    The cells do not depend on where the tissue lies, so that a value stays where it
+    is when a mask is edited.
+
+    Parameters
+    ----------
+    shape : tuple of float
+        (height, width) of the slide, level-0 px.
+    stride : tuple of float
+        (y, x) from cell to cell, level-0 px.
+    anchor : tuple of float
+        (y, x) of a corner of a cell, level-0 px, anywhere.
+
+    Returns
+    -------
+    Grid
+        The first row and column begin at or before the slide's edge, by less than a
+        stride; the last may hang over it.
+
+    Raises
+    ------
+    OptionError
+        A size is not above 0.
+    """
+    _check_sizes(shape=shape, stride=stride)
+    axes = [_cells_from(*axis) for axis in zip(shape, stride, anchor, strict=True)]
+    (top, rows), (left, columns) = axes
+    return Grid((top, left), stride, (rows, columns))
+
+
+def _cells_from(length: float, stride: float, anchor: float) -> tuple[float, int]:
+    """Return where cells begin along an axis of a slide, and how many there are."""
+    before = ceil(anchor / stride - _TOLERANCE)  # cells up to the anchor
+    origin = anchor - before * stride
+    return origin, max(1, ceil((length - origin) / stride - _TOLERANCE))
+
+
+def weigh_patches(
+    mask: NDArray[np.bool_],
+    *,
+    mask_step: Pair,
+    patch: Pair,
+    grid: Grid,
+    keep: float = 0.5,
+) -> PatchGrid:
+    """Keep the patches of a grid that hold enough tissue (Eqs. 3, 4).
+
+    Parameters
+    ----------
+    mask, mask_step, patch, keep
+        As for `patch_grid`.
+    grid : Grid
+        A patch is centred on each cell.
+
+    Returns
+    -------
+    PatchGrid
+        Of all cells of the grid.
+
+    Raises
+    ------
+    OptionError
+        A size is not above 0, or ``keep`` is not within its bounds.
+    """
+    _check_sizes(mask_step=mask_step, patch=patch)
+    if not 0 < keep <= 1:
+        raise OptionError(f"keep is {keep}; use a share above 0 and up to 1")
     weights = _weights(mask, mask_step, patch, grid)
     kept = weights >= (keep - _TOLERANCE) * patch[0] * patch[1]
     return PatchGrid(grid, patch, kept, weights)
+
+
+def _check_sizes(**sizes: Pair) -> None:
+    for name, pair in sizes.items():
+        if not all(isfinite(value) and value > 0 for value in pair):
+            raise OptionError(f"{name} is {pair}; give two numbers of px above 0")
 
 
 def _cells_over(

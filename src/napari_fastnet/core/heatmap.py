@@ -93,6 +93,11 @@ class Heatmap:
         height_um, width_um = self.cell_um
         return height_um * width_um / 1e6
 
+    def only(self, cells: NDArray[np.bool_]) -> Heatmap:
+        """Return the heatmap with NaN in all other cells; (rows, columns) of bool."""
+        values = np.where(cells, self.probabilities, np.float32(np.nan))
+        return Heatmap(values, self.grid, self.mpp)
+
     def value_at(self, point: Pair) -> float:
         """Return the probability of the cell that holds a (y, x) in level-0 px.
 

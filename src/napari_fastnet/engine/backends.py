@@ -47,6 +47,29 @@ class Backend(Protocol):
             The library failed, or a probability is not a number.
         """
 
+    def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the log odds of tumour of each cell of a picture's feature map.
+
+        The mean over the cells that a patch has is the patch's log odds.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) uint8 ndarray
+            RGB at the model's µm/px; H and W are at least 31.
+
+        Returns
+        -------
+        (h, w) float32 ndarray
+            One cell every 16 px.
+
+        Raises
+        ------
+        DataError
+            The array is of another kind.
+        DetectionError
+            The library failed, or a value is not a number.
+        """
+
 
 def create_backend(
     bundle: ModelBundle,

@@ -1,4 +1,4 @@
-"""One block of work: its pixels read, its patches cut out and judged."""
+"""One block of work: its pixels read, its patches judged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.core.geometry import Box
-from napari_fastnet.engine.flips import predict_with_flips
+from napari_fastnet.core.dense import cover
+from napari_fastnet.engine.flips import map_with_flips, predict_with_flips
 from napari_fastnet.errors import TileReadError
 from napari_fastnet.io.store import UNREADABLE, Block
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.geometry import Box
     from napari_fastnet.engine.backends import Backend
     from napari_fastnet.engine.plan import Plan
     from napari_fastnet.io.slide import Slide
@@ -27,18 +28,32 @@ BATCH = 56
 
 
 @dataclass(frozen=True, slots=True)
-class BlockPixels:
-    """A block that was read: one picture, and the patches in it.
+class Part:
+    """A rectangle of a block's cells and the picture that shows their patches.
 
     Patches overlap when the stride is less than a patch, so they are cut from the
     picture batch by batch and never lie in memory all at once.
     """
 
-    shape: tuple[int, int]  # of the block, cells
-    cells: NDArray[np.intp]  # (n, 2) row and column in the block
-    corners: NDArray[np.intp]  # (n, 2) top and left in the picture, model px
+    slices: tuple[slice, slice]  # of the block, cells
     pixels: NDArray[np.uint8]
-    unreadable: NDArray[np.bool_]  # (n,)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPixels:
+    """A block that was read.
+
+    Parameters
+    ----------
+    wanted, unreadable : ndarray
+        bool, the block's shape: which patches to judge, and which cannot be read.
+    parts : tuple of Part
+        Share no cell and hold every wanted one.
+    """
+
+    wanted: NDArray[np.bool_]
+    unreadable: NDArray[np.bool_]
+    parts: tuple[Part, ...]
 
 
 class BlockWork:
@@ -59,65 +74,97 @@ class BlockWork:
     def read(self, block: Block, wanted: NDArray[np.bool_]) -> BlockPixels:
         """Read what the wanted patches of a block cover; runs in a thread."""
         began = perf_counter()
+        unreadable = np.zeros_like(wanted)
+        parts = []
+        for slices in cover(wanted, self.plan.overhead):
+            first = tuple(
+                start + part.start
+                for start, part in zip(block.first, slices, strict=True)
+            )
+            shape = tuple(part.stop - part.start for part in slices)
+            box = self.plan.picture_box(first, shape)
+            pixels, damaged = self._picture(box)
+            parts.append(Part(slices, pixels))
+            unreadable[slices] = self._touched(first, wanted[slices], damaged)
+        self.read_seconds += perf_counter() - began
+        return BlockPixels(wanted, unreadable, tuple(parts))
+
+    def _picture(self, box: Box) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
+        """Return a part of the slide as the model sees it, and where it is damaged."""
         plan = self.plan
-        cells = np.argwhere(wanted)
-        first, last = cells.min(axis=0), cells.max(axis=0)
-        box = self._patches_box(block, first, last)
+        damaged: tuple[Box, ...] = ()
         try:
             pixels = self.slide.read(box, plan.spacing)
-            damaged: tuple[Box, ...] = ()
         except TileReadError:
             pixels = self.slide.read(box, plan.spacing, damaged="white")
             damaged = self.slide.damaged
         if plan.stain is not None:
             pixels = plan.stain.apply(pixels)
-        unreadable = np.array(
-            [self._touches(block, cell, damaged) for cell in cells], dtype=bool
-        )
-        corners = (cells - first) * plan.stride_px
-        self.read_seconds += perf_counter() - began
-        return BlockPixels(wanted.shape, cells, corners, pixels, unreadable)
+        return pixels, damaged
 
-    def _patches_box(
-        self, block: Block, first: NDArray[np.intp], last: NDArray[np.intp]
-    ) -> Box:
-        """Return the box from the first to the last patch of a part of a block."""
-        top, left = (int(b + f) for b, f in zip(block.first, first, strict=True))
-        bottom, right = (int(b + n) for b, n in zip(block.first, last, strict=True))
-        begin = self.plan.patches.patch_box(top, left)
-        end = self.plan.patches.patch_box(bottom, right)
-        return Box(begin.top, begin.left, end.bottom, end.right)
-
-    def _touches(
-        self, block: Block, cell: NDArray[np.intp], damaged: tuple[Box, ...]
-    ) -> bool:
-        """Return whether a damaged tile reaches into the patch of a cell."""
+    def _touched(
+        self,
+        first: tuple[int, int],
+        wanted: NDArray[np.bool_],
+        damaged: tuple[Box, ...],
+    ) -> NDArray[np.bool_]:
+        """Return into the patches of which wanted cells a damaged tile reaches."""
+        touched = np.zeros_like(wanted)
         if not damaged:
-            return False
-        row, column = (int(b + c) for b, c in zip(block.first, cell, strict=True))
-        patch = self.plan.patches.patch_box(row, column)
-        return any(not patch.intersect(box).is_empty for box in damaged)
+            return touched
+        for row, column in np.argwhere(wanted):
+            seen = self.plan.seen_box(first[0] + int(row), first[1] + int(column))
+            touched[row, column] = any(
+                not seen.intersect(box).is_empty for box in damaged
+            )
+        return touched
 
     def infer(self, block: BlockPixels) -> NDArray[np.float32] | None:
         """Return the values of a block, or None if it was stopped on the way."""
         began = perf_counter()
-        values = np.full(block.shape, np.nan, np.float32)
-        values[tuple(block.cells[block.unreadable].T)] = UNREADABLE
+        values = np.full(block.wanted.shape, np.nan, np.float32)
+        judge = self._judge_patches if self.plan.dense is None else self._judge_densely
+        wanted = block.wanted & ~block.unreadable
+        for part in block.parts:
+            found = judge(part.pixels, wanted[part.slices])
+            if found is None:
+                return None
+            values[part.slices] = found
+        values[block.unreadable] = UNREADABLE
+        self.infer_seconds += perf_counter() - began
+        return values
+
+    def _judge_patches(
+        self, pixels: NDArray[np.uint8], wanted: NDArray[np.bool_]
+    ) -> NDArray[np.float32] | None:
+        """Cut the wanted patches out of a picture and judge each."""
+        values = np.full(wanted.shape, np.nan, np.float32)
         side = self.plan.patch_px
         # A view: (rows, columns, 3, side, side) without a copy.
         windows = np.lib.stride_tricks.sliding_window_view(
-            block.pixels, (side, side), axis=(0, 1)
+            pixels, (side, side), axis=(0, 1)
         )
-        cells = block.cells[~block.unreadable]
-        corners = block.corners[~block.unreadable]
+        cells = np.argwhere(wanted)
         for start in range(0, len(cells), BATCH):
             if self.should_stop():
                 return None
-            batch = slice(start, start + BATCH)
-            rows, columns = corners[batch].T
+            batch = cells[start : start + BATCH]
+            rows, columns = (batch * self.plan.stride_px).T
             patches = np.ascontiguousarray(windows[rows, columns].transpose(0, 2, 3, 1))
-            values[tuple(cells[batch].T)] = predict_with_flips(
+            values[tuple(batch.T)] = predict_with_flips(
                 self.backend.predict, patches, self.plan.flips
             )
-        self.infer_seconds += perf_counter() - began
         return values
+
+    def _judge_densely(
+        self, pixels: NDArray[np.uint8], wanted: NDArray[np.bool_]
+    ) -> NDArray[np.float32] | None:
+        """Look at a picture as a whole and read the wanted patches' values off it."""
+        if self.should_stop():
+            return None
+        scan = self.plan.dense
+        assert scan is not None
+        found = map_with_flips(
+            self.backend.cell_margins, scan.pool, pixels, self.plan.flips
+        )
+        return np.where(wanted, found, np.float32(np.nan))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,5 +43,38 @@ def predict_with_flips(
     if not flips:
         return predict(patches)
     views = [predict(np.flip(patches, axes)) for axes in _FLIPS]
+    mean: NDArray[np.float32] = np.stack(views).mean(axis=0, dtype=np.float32)
+    return mean
+
+
+def map_with_flips(
+    cell_margins: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    pool: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    picture: NDArray[np.uint8],
+    flips: bool,
+) -> NDArray[np.float32]:
+    """Return the probabilities of a picture's patches, from one or four sides.
+
+    Parameters
+    ----------
+    cell_margins : callable
+        A back end's, from uint8 (H, W, 3) to the log odds of each cell (h, w).
+    pool : callable
+        From log odds of cells to those of patches.
+    picture : (H, W, 3) ndarray of uint8
+        RGB; its feature map lies alike from both ends.
+    flips : bool
+        Look at the mirror images too, for four times the price.
+
+    Returns
+    -------
+    (rows, columns) ndarray of float32
+        Mean probabilities.
+    """
+    views = []
+    for axes in _FLIPS if flips else _FLIPS[:1]:
+        over = tuple(axis - 1 for axis in axes)
+        margins = pool(cell_margins(np.flip(picture, over)))
+        views.append(np.flip(expit(margins), over))
     mean: NDArray[np.float32] = np.stack(views).mean(axis=0, dtype=np.float32)
     return mean

@@ -54,24 +54,68 @@ def predict_in_parts(
         A probability is not a number.
     """
     shape = patches.shape
-    is_rgb = patches.dtype == np.uint8 and patches.ndim == 4 and shape[-1] == 3
-    if not is_rgb or min(shape[1:3]) < MINIMUM_PATCH_PX:
-        raise DataError(
-            f"patches are {patches.dtype} {shape}; give uint8 (N, H, W, 3) with H and W "
-            f"at least {MINIMUM_PATCH_PX} px"
-        )
+    _check_pictures(patches)
     step = max(1, part_px // (shape[1] * shape[2]))
     found = np.empty(shape[0], np.float32)
     for first in range(0, shape[0], step):
         part = np.ascontiguousarray(patches[first : first + step])
         found[first : first + step] = run(part)
+    _check_numbers(found, model)
+    return found
+
+
+def margins_of(
+    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    picture: NDArray[np.uint8],
+    model: str,
+) -> NDArray[np.float32]:
+    """Check a picture, judge the cells of its feature map, and check the log odds.
+
+    Parameters
+    ----------
+    run : callable
+        Maps contiguous uint8 (1, H, W, 3) to float32 (1, h, w).
+    picture : (H, W, 3) uint8 ndarray
+        At least 31 px a side.
+    model : str
+        Name and version, for error messages.
+
+    Returns
+    -------
+    (h, w) float32 ndarray
+        Log odds of tumour, all of them numbers.
+
+    Raises
+    ------
+    DataError
+        The array is of another kind or too small.
+    DetectionError
+        A value is not a number.
+    """
+    pictures = np.ascontiguousarray(picture[np.newaxis])
+    _check_pictures(pictures)
+    (margins,) = run(pictures)
+    _check_numbers(margins, model)
+    return np.asarray(margins)
+
+
+def _check_pictures(pictures: NDArray[np.uint8]) -> None:
+    shape = pictures.shape
+    is_rgb = pictures.dtype == np.uint8 and pictures.ndim == 4 and shape[-1] == 3
+    if not is_rgb or min(shape[1:3]) < MINIMUM_PATCH_PX:
+        raise DataError(
+            f"patches are {pictures.dtype} {shape}; give uint8 (N, H, W, 3) with H and W "
+            f"at least {MINIMUM_PATCH_PX} px"
+        )
+
+
+def _check_numbers(found: NDArray[np.float32], model: str) -> None:
     wrong = np.count_nonzero(~np.isfinite(found))
     if wrong:
         raise DetectionError(
-            f"the model {model} gave {wrong} of {len(found)} patches no number; its "
+            f"the model {model} gave {wrong} of {found.size} patches no number; its "
             "weights are damaged or were trained to divergence: use another model"
         )
-    return found
 
 
 def one_line(error: BaseException) -> str:

@@ -12,7 +12,12 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from napari_fastnet.engine.inference import PART_PX, one_line, predict_in_parts
+from napari_fastnet.engine.inference import (
+    PART_PX,
+    margins_of,
+    one_line,
+    predict_in_parts,
+)
 from napari_fastnet.errors import DetectionError
 
 if TYPE_CHECKING:
@@ -74,9 +79,19 @@ class OnnxBackend:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
         return predict_in_parts(self._run, patches, PART_PX, self._model)
 
+    def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""
+        return margins_of(self._run_cells, picture, self._model)
+
     def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._compute("probability", part)
+
+    def _run_cells(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._compute("cell_margins", part)
+
+    def _compute(self, output: str, part: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
-            (found,) = self._session.run(["probability"], {"patches": part})
+            (found,) = self._session.run([output], {"patches": part})
         except _ERRORS as error:
             raise DetectionError(
                 f"ONNX Runtime failed on {len(part)} patches ({one_line(error)}); give it "

@@ -10,7 +10,7 @@ from napari_fastnet.core.regions import Region, find_regions, summarise
 from napari_fastnet.core.stain import StainMatch, StainMethod, estimate
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.detect import Progress, detect
-from napari_fastnet.engine.plan import Plan, make_plan
+from napari_fastnet.engine.plan import Plan, Stride, make_plan
 from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.engine.tissue import (
     SlideTissue,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.engine.backends import Backend
     from napari_fastnet.io.bundle import ModelBundle
@@ -57,8 +58,10 @@ class RunOptions:
 
     Parameters
     ----------
-    stride : int or None
-        px of the model from patch to patch; None is one patch.
+    stride : int, "patch", "dense" or None
+        px of the model from patch to patch; None is dense. See `make_plan`.
+    anchor : tuple of float or None
+        (y, x) of a corner of a cell, level-0 px; see `make_plan`.
     tissue : TissueParameters
         How tissue is found.
     mask : Path or None
@@ -75,7 +78,8 @@ class RunOptions:
         Threads that read ahead.
     """
 
-    stride: int | None = None
+    stride: Stride = None
+    anchor: Pair | None = None
     tissue: TissueParameters = field(default_factory=TissueParameters)
     mask: Path | None = None
     stain: StainMethod = "none"
@@ -163,6 +167,7 @@ class SlideRun:
             bundle,
             self.tissue.masks.roi,
             stride=options.stride,
+            anchor=options.anchor,
             stain=self.stain,
             flips=bundle.flips if options.flips is None else options.flips,
         )
@@ -220,7 +225,7 @@ class SlideRun:
         OutputError
             A file cannot be written; the store keeps what was computed.
         """
-        heatmap = self.store.heatmap()
+        heatmap = self.store.heatmap().only(self.plan.patches.kept)
         regions = find_regions(heatmap, self.threshold)
         record = self._record(heatmap, regions, backend_name)
         carried = record.to_dict()
@@ -271,6 +276,7 @@ class SlideRun:
             "stain": None if self.stain is None else self.stain.to_dict(),
             "resampling": RESAMPLING,
             "flips": self.plan.flips,
+            "dense": self.plan.dense is not None,
         }
 
     def _record(
@@ -278,7 +284,7 @@ class SlideRun:
     ) -> RunRecord:
         kept = int(self.plan.patches.kept.sum())
         last = self._progress
-        computed = int((heatmap.computed & self.plan.patches.kept).sum())
+        computed = int(heatmap.computed.sum())
         bundle = self.bundle
         return RunRecord(
             slide=slide_facts(self.slide),
@@ -300,6 +306,7 @@ class SlideRun:
             ),
             options={
                 "stride_px": self.plan.stride_px,
+                "dense": self.plan.dense is not None,
                 "keep": self.plan.keep,
                 "flips": self.plan.flips,
                 "stain": self.stain.to_dict() if self.stain else {"method": "none"},

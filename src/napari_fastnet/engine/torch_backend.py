@@ -9,6 +9,7 @@ import torch
 from napari_fastnet.engine.inference import (
     GPU_PART_PX,
     PART_PX,
+    margins_of,
     one_line,
     predict_in_parts,
 )
@@ -17,6 +18,8 @@ from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.classifier import PatchClassifier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -61,13 +64,25 @@ class TorchBackend:
         part_px = PART_PX if self._device.type == "cpu" else GPU_PART_PX
         return predict_in_parts(self._run, patches, part_px, self._model)
 
+    def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""
+        return margins_of(self._run_cells, picture, self._model)
+
     def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._compute(self._classifier, part)
+
+    def _run_cells(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._compute(self._classifier.cell_margins, part)
+
+    def _compute(
+        self, network: Callable[[torch.Tensor], torch.Tensor], part: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
         try:
             with torch.inference_mode():
                 # Torch warns of arrays that must not be written to.
                 writable = part if part.flags.writeable else part.copy()
                 pixels = torch.from_numpy(writable).to(self._device)
-                found: NDArray[np.float32] = self._classifier(pixels).cpu().numpy()
+                found: NDArray[np.float32] = network(pixels).cpu().numpy()
         except RuntimeError as error:  # GUI workers would swallow it
             raise self._failure(
                 f"failed on {len(part)} patches ({one_line(error)})"

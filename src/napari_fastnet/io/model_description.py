@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from napari_fastnet.core.dense import DenseScan
 from napari_fastnet.errors import BundleError
 from napari_fastnet.io.spacing import HIGHEST_MPP, LOWEST_MPP
 
@@ -89,6 +90,11 @@ class ModelDescription:
                 return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
+    @property
+    def dense_scan(self) -> DenseScan:
+        """How patches lie in the feature map of a large picture."""
+        return DenseScan(self.patch_size_pixels, self.architecture.get("pool_cells"))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``model.json`` without ``files``."""
         return {
@@ -166,6 +172,11 @@ def _is_dict(value: Any) -> bool:
     return isinstance(value, dict)
 
 
+def _is_options(value: Any) -> bool:
+    cells = value.get("pool_cells") if _is_dict(value) else 0
+    return cells is None or (type(cells) is int and cells >= 1)
+
+
 def _is_triple(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
 
@@ -208,7 +219,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (_is_text, "a text"),
     "version": (_is_text, "a text"),
     "architecture": (lambda value: value == ARCHITECTURE, repr(ARCHITECTURE)),
-    "architecture_options": (_is_dict, "an object of FastNet's options"),
+    "architecture_options": (_is_options, "an object of FastNet's options"),
     "num_classes": (lambda value: type(value) is int and value == 2, "2"),
     "patch_size_pixels": (
         _is_patch_size,

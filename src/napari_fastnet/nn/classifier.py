@@ -53,8 +53,22 @@ class PatchClassifier(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Return (N,) float32 in 0..1 of (N, H, W, 3) uint8."""
+        return torch.sigmoid(self._margins(self.model(self._prepared(patches))))
+
+    def cell_margins(self, pictures: Tensor) -> Tensor:
+        """Return the log odds of each cell, (N, h, w), of (N, H, W, 3) uint8."""
+        features = self.model.extract(self._prepared(pictures))
+        logits = self.model.classify(features.permute(0, 2, 3, 1))
+        return self._margins(logits)
+
+    def _prepared(self, patches: Tensor) -> Tensor:
         # A view: this is the channels_last layout, which convolutions like best.
         images = patches.permute(0, 3, 1, 2).float() / 255
-        logits = self.model((images - self.mean) / self.std).float()
-        margin = logits[:, TUMOUR] - logits[:, 1 - TUMOUR]
-        return torch.sigmoid(self.scale * margin + self.offset)
+        prepared: Tensor = (images - self.mean) / self.std
+        return prepared
+
+    def _margins(self, logits: Tensor) -> Tensor:
+        """Return the calibrated log odds of logits (..., 2)."""
+        logits = logits.float()
+        margin = logits[..., TUMOUR] - logits[..., 1 - TUMOUR]
+        return self.scale * margin + self.offset

@@ -25,9 +25,6 @@ STAGES = ((8, 1, 4, 2), (16, 2, 8, 4), (32, 4, 16, 8))
 CLASSES = 2
 TUMOUR = 1  # index of the tumour class in the logits
 
-#: Side of the input, and of the step on it, that belong to one feature-map cell.
-CELL_PX = 16
-
 
 @dataclass(frozen=True, slots=True)
 class FastNetConfig:

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_fastnet.core.dense import CELL_PX
 from napari_fastnet.errors import OptionError
-from napari_fastnet.nn.fastnet import CELL_PX, FastNet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from napari_fastnet.nn.fastnet import FastNet
 
 
 def mosaic_side(batch_size: int, patch_px: int) -> int:

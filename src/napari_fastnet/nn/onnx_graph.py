@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.nn.classifier import Triple
 
-INPUT, OUTPUT = "patches", "probability"
+INPUT, OUTPUT, CELLS = "patches", "probability", "cell_margins"
 
 # Old versions that have all that is used here, for the widest choice of readers.
 _OPSET, _IR_VERSION = 17, 8
@@ -50,27 +50,32 @@ def patch_graph(
     Returns
     -------
     ModelProto
-        Input ``patches`` uint8 (N, H, W, 3), output ``probability`` float32 (N,).
+        Input ``patches`` uint8 (N, H, W, 3); outputs ``probability`` float32 (N,) and
+        ``cell_margins`` float32 (N, h, w), the log odds of each cell of the feature map,
+        whose mean over a patch's cells is the log odds of the patch.
     """
     graph = _Graph()
     channels_first = graph.add("Transpose", INPUT, perm=[0, 3, 1, 2])
     images = graph.add("Cast", channels_first, to=TensorProto.FLOAT)
     features = _features(graph, model, images, normalisation)
-    if model.config.pool_cells is not None:
-        features = _middle(graph, features, model.config.pool_cells)
-    pooled = graph.add("Flatten", graph.add("GlobalAveragePool", features))
-    # softmax(z)[1] of two logits is the sigmoid of their difference.
+    # softmax(z)[1] of two logits is the sigmoid of their difference; and the mean of a
+    # linear function is the function of the mean, so each cell can be judged first.
     weight, bias = _array(model.classify.weight), _array(model.classify.bias)
     weight, bias = (v[TUMOUR] - v[1 - TUMOUR] for v in (weight, bias))
     scale, offset = calibration["scale"], calibration["offset"]
-    margin = graph.add(
-        "Gemm",
-        pooled,
-        graph.constant(scale * weight[:, None]),
+    margins = graph.add(
+        "Conv",
+        features,
+        graph.constant(scale * weight[None, :, None, None]),
         graph.constant([scale * bias + offset]),
+        kernel_shape=[1, 1],
     )
+    graph.add("Squeeze", margins, graph.constant([1], np.int64), output=CELLS)
+    if model.config.pool_cells is not None:
+        margins = _middle(graph, margins, model.config.pool_cells)
+    mean = graph.add("Flatten", graph.add("GlobalAveragePool", margins))
     axis = graph.constant([1], np.int64)
-    graph.add("Squeeze", graph.add("Sigmoid", margin), axis, output=OUTPUT)
+    graph.add("Squeeze", graph.add("Sigmoid", mean), axis, output=OUTPUT)
     return graph.finish()
 
 
@@ -118,9 +123,12 @@ class _Graph:
         patches = helper.make_tensor_value_info(
             INPUT, TensorProto.UINT8, ["N", "H", "W", 3]
         )
-        probability = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N"])
+        outputs = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in ((OUTPUT, ["N"]), (CELLS, ["N", "rows", "columns"]))
+        ]
         graph = helper.make_graph(
-            self.nodes, "fastnet", [patches], [probability], self.constants
+            self.nodes, "fastnet", [patches], outputs, self.constants
         )
         model = helper.make_model(
             graph,

@@ -23,6 +23,7 @@ from napari_fastnet.plugin.worker import Job, Work
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Box
+    from napari_fastnet.engine.plan import Stride
     from napari_fastnet.engine.tissue import SlideTissue
     from napari_fastnet.io.bundle import ModelBundle
     from napari_fastnet.io.slide import Slide
@@ -66,10 +67,10 @@ class Request:
     in_cache: bool
     view_first: bool
 
-    def stride_px(self, bundle: ModelBundle) -> int | None:
-        """Return the stride in px of the model, None for a patch."""
+    def stride_px(self, bundle: ModelBundle) -> Stride:
+        """Return the stride in px of the model."""
         parts = self.strides_per_patch
-        return None if parts == 1 else max(1, bundle.patch_size_pixels // parts)
+        return "patch" if parts == 1 else max(1, bundle.patch_size_pixels // parts)
 
     def output_folder(self, slide: Slide, bundle: ModelBundle) -> Path:
         """Return what the command line would be given as ``-o``."""
