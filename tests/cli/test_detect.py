@@ -57,13 +57,13 @@ def test_stride_in_px_gives_a_finer_heatmap(
     slide_file, dark_bundle, tmp_path, capsys
 ) -> None:
     shapes = []
-    for stride in ("patch", "8"):
+    for stride in ("patch", "dense", "8"):
         folder = tmp_path / stride
         detect(
             capsys, slide_file, "-o", folder, "--model", dark_bundle, "--stride", stride
         )
         shapes.append(tifffile.imread(folder / "block" / "heatmap.ome.tif").shape)
-    assert shapes == [(10, 8), (40, 30)]
+    assert shapes == [(10, 15), (20, 30), (40, 60)]
 
 
 @pytest.mark.parametrize("stride", ["sparse", "0", "33", "-1", "1.5"])

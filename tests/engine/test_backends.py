@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from napari_fastnet.engine import backends
 from napari_fastnet.engine.backends import create_backend
+from napari_fastnet.engine.openvino_backend import has_bfloat16
 from napari_fastnet.errors import (
     DataError,
     DependencyError,
@@ -16,7 +18,7 @@ from napari_fastnet.errors import (
     OptionError,
 )
 
-NAMES = ["onnx", "torch"]
+NAMES = ["onnx", "openvino", "torch"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -33,14 +35,15 @@ def test_probabilities_are_float32_between_0_and_1(backend, patches):
 
 
 @pytest.mark.parametrize("shape", [(31, 31), (64, 64), (66, 66), (80, 120)])
-def test_both_backends_agree(shape, tiny_bundle):
+def test_back_ends_agree(shape, tiny_bundle):
     generator = np.random.default_rng(3)
     patches = generator.integers(0, 256, (4, *shape, 3), dtype=np.uint8)
-    onnx, torch = (
+    onnx, openvino, torch = (
         create_backend(tiny_bundle, name=name, threads=1).predict(patches)
         for name in NAMES
     )
     assert onnx == pytest.approx(torch, abs=1e-5)
+    assert openvino == pytest.approx(torch, abs=0.02)  # perhaps in bfloat16
 
 
 def test_both_backends_normalise_alike(make_bundle, patches):
@@ -48,7 +51,8 @@ def test_both_backends_normalise_alike(make_bundle, patches):
     steps = [{"name": "ToTensor"}, {"name": "Normalize", "arguments": arguments}]
     bundle, plain = make_bundle(transform=steps), make_bundle()
     onnx, torch = (
-        create_backend(bundle, name=name, threads=1).predict(patches) for name in NAMES
+        create_backend(bundle, name=name, threads=1).predict(patches)
+        for name in ("onnx", "torch")
     )
     assert onnx == pytest.approx(torch, abs=1e-5)
     unlike = create_backend(plain, threads=1).predict(patches)
@@ -113,17 +117,34 @@ def test_arrays_of_another_kind_are_refused(wrong, backend):
 
 def test_the_name_says_what_computes(tiny_bundle):
     names = [create_backend(tiny_bundle, name=n, threads=1).name for n in NAMES]
-    assert names == ["onnx on cpu", "torch on cpu"]
+    assert names[0] == "onnx on cpu"
+    assert names[1] in {"openvino on cpu, bf16", "openvino on cpu, f32"}
+    assert names[2] == "torch on cpu"
 
 
 @pytest.mark.parametrize("device", [None, "cpu"])
-def test_auto_is_onnx_on_the_cpu(device, tiny_bundle):
-    assert create_backend(tiny_bundle, device=device, threads=1).name == "onnx on cpu"
+def test_auto_is_openvino_where_the_processor_has_bfloat16(device, tiny_bundle):
+    name = create_backend(tiny_bundle, device=device, threads=1).name
+    assert name == ("openvino on cpu, bf16" if has_bfloat16() else "onnx on cpu")
 
 
-def test_onnx_runs_on_the_cpu_only(tiny_bundle):
+def test_auto_is_onnx_without_openvino(tiny_bundle, monkeypatch):
+    monkeypatch.setattr(backends, "find_spec", lambda _: None)
+    assert create_backend(tiny_bundle, threads=1).name == "onnx on cpu"
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_other_back_ends_than_torch_run_on_the_cpu_only(name, tiny_bundle):
     with pytest.raises(OptionError, match="cpu only"):
-        create_backend(tiny_bundle, name="onnx", device="cuda")
+        create_backend(tiny_bundle, name=name, device="cuda")
+
+
+def test_openvino_refuses_a_damaged_file(tiny_bundle, tmp_path):
+    damaged = tmp_path / "model.onnx"
+    damaged.write_bytes(tiny_bundle.onnx_path.read_bytes()[:1000])
+    with pytest.raises(DetectionError, match="cannot load") as caught:
+        backends.network_on_cpu(damaged, "tiny", name="openvino")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +163,8 @@ def test_options_out_of_range_are_refused(options, message, tiny_bundle):
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("onnx", "onnxruntime"), ("torch", "torch")]
+    ("name", "package"),
+    [("onnx", "onnxruntime"), ("openvino", "openvino"), ("torch", "torch")],
 )
 def test_a_missing_library_gives_the_command(name, package, tiny_bundle, monkeypatch):
     monkeypatch.delitem(
@@ -166,10 +188,10 @@ def test_a_network_that_gives_no_number_is_an_error(
             create_backend(bundle, name=name, threads=1).predict(patches)
 
 
-def test_importing_backends_loads_neither_library():
+def test_importing_backends_loads_no_library():
     code = (
         "import sys, napari_fastnet.engine.backends, napari_fastnet.engine.evaluate;"
-        "assert not {'torch', 'onnxruntime', 'onnx'} & set(sys.modules)"
+        "assert not {'torch', 'onnxruntime', 'onnx', 'openvino'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
 

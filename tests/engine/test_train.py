@@ -67,7 +67,7 @@ def test_training_ends_in_a_bundle_that_judges_patches(tmp_path: Path) -> None:
     assert loaded.metrics["n"] == 24
     assert set(loaded.stain) >= {"reinhard"}
     patches = trainer.valid.images.numpy()
-    found = create_backend(loaded, threads=1).predict(patches)
+    found = create_backend(loaded, name="onnx", threads=1).predict(patches)
     raw = trainer.probabilities(trainer.valid.images).numpy().astype(float)
     margin = np.log(raw / (1 - raw))
     scale, offset = loaded.calibration["scale"], loaded.calibration["offset"]

@@ -102,8 +102,9 @@ def test_calibration_moves_the_logit(random_network, patches, tmp_path):
 def test_the_graph_keeps_its_contract(random_network, tmp_path):
     export_onnx(random_network, tmp_path / "m.onnx", patch_size=64)
     model = onnx.load(tmp_path / "m.onnx")
-    (given,), (found,) = model.graph.input, model.graph.output
-    assert (given.name, found.name) == ("patches", "probability")
+    (given,), (found, cells) = model.graph.input, model.graph.output
+    assert given.name == "patches"
+    assert (found.name, cells.name) == ("probability", "cell_margins")
     assert given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert found.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     sizes = [d.dim_param or d.dim_value for d in given.type.tensor_type.shape.dim]

@@ -78,8 +78,8 @@ Model = Annotated[
     typer.Option(metavar="NAME|DIR", help="A shipped model, or a bundle's folder."),
 ]
 BackendName = Annotated[
-    Literal["auto", "onnx", "torch"],
-    typer.Option(help="What runs the network; auto is onnx on the processor."),
+    Literal["auto", "onnx", "openvino", "torch"],
+    typer.Option(help="What runs the network; auto is the fastest that is installed."),
 ]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda or mps; cuda and mps use torch.")

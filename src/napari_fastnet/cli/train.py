@@ -74,7 +74,8 @@ def train(
     teacher: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME|DIR", help="Model to learn from as well; may be repeated."
+            metavar="NAME|DIR|ONNX",
+            help="Network to learn from as well; may be repeated.",
         ),
     ] = None,
     average_with: Annotated[
@@ -92,6 +93,7 @@ def train(
     ] = 0.5,
 ) -> None:
     """Train FastNet on labelled patches and write a model bundle."""
+    from napari_fastnet.engine.distil import Teachers
     from napari_fastnet.engine.publish import publish
     from napari_fastnet.engine.train import (
         TrainingJob,
@@ -123,6 +125,7 @@ def train(
             loss=loss,
             loss_weight=loss_weight,
             focusing=focusing,
+            teachers_share=teachers_share,
             mosaic_share=mosaic_share,
             precision=precision,
             compiled=compiled,
@@ -131,8 +134,7 @@ def train(
         ),
         device=device or fastest_device(),
         start_from=load_bundle(start_from) if start_from else None,
-        teachers=tuple(load_bundle(name) for name in teacher or ()),
-        teachers_share=teachers_share,
+        teachers=Teachers(teacher, threads) if teacher else None,
         average_with=tuple(load_bundle(name) for name in average_with or ()),
         threads=threads,
         flips=flips,

@@ -1,60 +1,82 @@
-"""Soft labels: what trained models say of the training patches, seen from all sides."""
+"""Distillation: what trained networks say of the patches a smaller one learns from."""
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from scipy.special import expit
 
 from napari_fastnet.core.calibration import logit_of
-from napari_fastnet.engine.backends import create_backend
+from napari_fastnet.engine.backends import create_backend, network_on_cpu
+from napari_fastnet.errors import BundleError
+from napari_fastnet.io.bundle import load_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from torch import Tensor
 
-    from napari_fastnet.io.bundle import ModelBundle
-
-_BATCH = 512
+    from napari_fastnet.engine.backends import Backend
 
 
-def teach(
-    images: NDArray[np.uint8], teachers: Sequence[ModelBundle], threads: int | None
-) -> NDArray[np.float32]:
-    """Return the teachers' common probability of each patch.
+class Teachers:
+    """Networks that judge the same patches as their pupil, changed as it sees them.
 
-    Each teacher judges a patch in its eight orientations; the logits of all are
-    averaged. That is better than any single look, and one network can learn it.
+    A label says the same of a patch however it was changed; a teacher says what can
+    still be told of it, and its doubts are more to learn from than a plain 0 or 1.
 
     Parameters
     ----------
-    images : (n, side, side, 3) ndarray of uint8
-        Square patches at the teachers' µm/px.
-    teachers : sequence of ModelBundle
-        At least one.
-    threads : int or None
-        Of the CPU; None is all cores.
+    names : sequence of str
+        Shipped models, bundles' folders, or files ``*.onnx`` of any network with the
+        input and output of a bundle's model.onnx. At least one.
+    threads : int, optional
+        Of the CPU; all physical cores by default.
 
-    Returns
-    -------
-    (n,) ndarray of float32
-        Probabilities of tumour.
+    Raises
+    ------
+    BundleError
+        There is no such model.
+    DetectionError
+        A network cannot be loaded.
     """
-    networks = [create_backend(bundle, threads=threads) for bundle in teachers]
-    found = np.empty(len(images), np.float32)
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
-        views = [
-            np.rot90(side, turns, (1, 2))
-            for side in (batch, batch[:, :, ::-1])
-            for turns in range(4)
-        ]
-        logits = [
-            logit_of(network.predict(np.ascontiguousarray(view)))
-            for network in networks
-            for view in views
-        ]
-        found[start : start + _BATCH] = expit(np.mean(logits, axis=0))
-    return found
+
+    def __init__(self, names: Sequence[str], threads: int | None = None) -> None:
+        teachers = [_load(name, threads) for name in names]
+        self._networks = [network for network, _ in teachers]
+        #: SHA-256 of each one's weights, hexadecimal.
+        self.digests = tuple(digest for _, digest in teachers)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the teachers' common probability of tumour, their mean in log odds.
+
+        Parameters
+        ----------
+        images : Tensor
+            (N, H, W, 3) float in 0..1, at the teachers' µm/px.
+
+        Returns
+        -------
+        Tensor
+            (N,) float32.
+        """
+        patches = (images * 255).round().to(torch.uint8).cpu().numpy()
+        logits = [logit_of(network.predict(patches)) for network in self._networks]
+        mean = np.mean(logits, axis=0)
+        return torch.from_numpy(expit(mean).astype(np.float32))
+
+
+def _load(name: str, threads: int | None) -> tuple[Backend, str]:
+    """Return a network and the digest of its weights."""
+    path = Path(name)
+    if path.suffix.lower() != ".onnx":
+        bundle = load_bundle(name)
+        return create_backend(bundle, threads=threads), bundle.sha256
+    if not path.is_file():
+        raise BundleError(f"{path}: no such file; give the teacher's .onnx")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return network_on_cpu(path, path.name, threads=threads), digest

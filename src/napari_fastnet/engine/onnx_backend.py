@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,15 +14,13 @@ from napari_fastnet.engine.inference import (
     one_line,
     predict_in_parts,
 )
+from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.errors import DetectionError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
-
-    from napari_fastnet.io.bundle import ModelBundle
-
-_PROCESSORS = Path("/sys/devices/system/cpu")
-_CONTAINER_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 # What ONNX Runtime raises; its errors have no common base of their own.
 _ERRORS: tuple[type[Exception], ...] = (
@@ -45,15 +39,17 @@ class OnnxBackend:
 
     Parameters
     ----------
-    bundle : ModelBundle
-        The model.
+    path : Path
+        A bundle's model.onnx, or another network of the same input and output.
+    model : str
+        Name and version, for error messages.
     threads : int, optional
         As for `create_backend`.
     """
 
     name = "onnx on cpu"
 
-    def __init__(self, bundle: ModelBundle, threads: int | None = None) -> None:
+    def __init__(self, path: Path, model: str, threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or physical_cores()
         options.inter_op_num_threads = 1
@@ -64,14 +60,14 @@ class OnnxBackend:
         options.log_severity_level = 3  # errors, which come as exceptions anyway
         # Idle threads that spin would take the cores from those that read the slide.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._model = f"{bundle.name} {bundle.version}"
+        self._model = model
         try:
             self._session = onnxruntime.InferenceSession(
-                str(bundle.onnx_path), options, providers=["CPUExecutionProvider"]
+                str(path), options, providers=["CPUExecutionProvider"]
             )
         except _ERRORS as error:
             raise DetectionError(
-                f"ONNX Runtime cannot load {bundle.onnx_path} ({one_line(error)}); update "
+                f"ONNX Runtime cannot load {path} ({one_line(error)}); update "
                 "onnxruntime or use --backend torch"
             ) from error
 
@@ -98,26 +94,3 @@ class OnnxBackend:
                 "more memory or use --backend torch"
             ) from error
         return np.asarray(found, np.float32)
-
-
-def physical_cores() -> int:
-    """Return how many cores this process may use, two threads of a core being one."""
-    if not hasattr(os, "sched_getaffinity"):  # not Linux
-        return os.cpu_count() or 1
-    cores = set()
-    for processor in os.sched_getaffinity(0):
-        siblings = _PROCESSORS / f"cpu{processor}" / "topology" / "thread_siblings_list"
-        try:
-            cores.add(siblings.read_text())
-        except OSError:  # not told: each is a core
-            cores.add(str(processor))
-    return max(1, min(len(cores), _allowance()))
-
-
-def _allowance() -> int:
-    """Return the processors that a container may use; very many where it may use all."""
-    try:
-        quota, period = _CONTAINER_LIMIT.read_text().split()
-        return ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no container, or "max"
-        return sys.maxsize

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fastnet.engine.distil import teach
 from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.patches import read_patches
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from napari_fastnet.engine.distil import Teachers
     from napari_fastnet.io.bundle import ModelBundle
 
 HISTORY = "history.csv"
@@ -55,10 +55,8 @@ class TrainingJob:
     start_from : ModelBundle or None
         Begin with this model's weights instead of drawn ones; it must be of the same
         variant.
-    teachers : tuple of ModelBundle
-        Models whose judgement of the training patches is mixed into the labels.
-    teachers_share : float
-        Of their judgement in the labels, 0 to 1.
+    teachers : Teachers or None
+        Networks whose judgement of the patches is mixed into the labels.
     average_with : tuple of ModelBundle
         Models whose weights are averaged with those that were trained, equal parts.
         All must have begun with the same weights: between such there is no barrier.
@@ -78,17 +76,10 @@ class TrainingJob:
     fit: FitOptions = field(default_factory=FitOptions)
     device: str = "cpu"
     start_from: ModelBundle | None = None
-    teachers: tuple[ModelBundle, ...] = ()
-    teachers_share: float = 0.5
+    teachers: Teachers | None = None
     average_with: tuple[ModelBundle, ...] = ()
     threads: int | None = None
     flips: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.teachers_share <= 1:
-            raise OptionError(
-                f"the teachers' share is {self.teachers_share}; use 0 to 1"
-            )
 
     @property
     def log_folder(self) -> Path:
@@ -130,12 +121,16 @@ def build_trainer(job: TrainingJob) -> Trainer:
     valid = _join([read_patches(job.valid)])
     for bundle in job.average_with:
         load_weights(bundle.weights_path)  # a fault is said before hours of training
-    if job.teachers:
-        taught = teach(train.images.numpy(), job.teachers, job.threads)
-        labels = train.labels.lerp(torch.from_numpy(taught), job.teachers_share)
-        train = Patches(train.images, labels)
     normalisation = job.start_from.normalisation if job.start_from else None
-    trainer = Trainer(job.network, train, valid, job.fit, job.device, normalisation)
+    trainer = Trainer(
+        job.network,
+        train,
+        valid,
+        job.fit,
+        job.device,
+        normalisation,
+        teachers=job.teachers,
+    )
     if start is not None:
         trainer.start_from(start)
     return trainer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -95,6 +95,17 @@ def running_mean(
     return follow
 
 
+class Teacher(Protocol):
+    """A network, or several, that know the task already."""
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """What tells it from any other."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return (N,) probabilities of tumour of (N, H, W, 3) float in 0..1."""
+
+
 class Trainer:
     """A network in training: weights, their running mean, optimiser and schedule.
 
@@ -111,6 +122,8 @@ class Trainer:
     normalisation : tuple of tuples, optional
         Mean and standard deviation of each channel in 0..1, which the network is to
         see as 0 and 1; those of the training patches by default.
+    teachers : Teacher, optional
+        Who judges each batch as the network sees it.
     """
 
     def __init__(
@@ -121,6 +134,8 @@ class Trainer:
         options: FitOptions,
         device: str = "cpu",
         normalisation: tuple[Triple, Triple] | None = None,
+        *,
+        teachers: Teacher | None = None,
     ) -> None:
         if len(train.images) < options.batch_size:
             raise OptionError(
@@ -131,6 +146,7 @@ class Trainer:
             mosaic_side(options.batch_size, train.images.shape[1])
         torch.manual_seed(options.seed)
         self.train, self.valid, self.options = train, valid, options
+        self.teachers = teachers
         self.normalisation = normalisation or channel_statistics(train.images)
         self.device = torch.device(device)
         self.model = FastNet(config).to(self.device)
@@ -206,7 +222,8 @@ class Trainer:
     @cached_property
     def _fingerprint(self) -> str:
         """Hash of recipe and data, which no epoch changes."""
-        recipe = (self.options, self.model.config, self.normalisation)
+        taught_by = self.teachers.digests if self.teachers else ()
+        recipe = (self.options, self.model.config, self.normalisation, taught_by)
         content = hashlib.sha256(repr(recipe).encode())
         for tensor in (self.train.images, self.train.labels):
             content.update(tensor.numpy().tobytes())
@@ -229,8 +246,11 @@ class Trainer:
         """Learn from one batch and return its loss."""
         options = self.options
         images = augment(self.train.images[chosen], options.augmentation, generator)
-        images = self._normalised(images.to(self.device))
-        labels = self.train.labels[chosen].to(self.device)
+        labels = self.train.labels[chosen]
+        if self.teachers is not None:
+            labels = labels.lerp(self.teachers(images), options.teachers_share)
+        images, labels = images.to(self.device), labels.to(self.device)
+        images = self._normalised(images)
         labels = labels * (1 - options.label_smoothing) + options.label_smoothing / 2
         as_mosaic = torch.rand(1, generator=generator).item() < options.mosaic_share
         predict = mosaic_logits if as_mosaic else patch_logits

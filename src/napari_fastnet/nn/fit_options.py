@@ -32,6 +32,8 @@ class FitOptions:
         a and g of the loss.
     label_smoothing : float
         Labels become s/2 and 1 - s/2.
+    teachers_share : float
+        Of the teachers' judgement in the labels, where there are teachers; 0 to 1.
     mosaic_share : float
         Share of the batches that are seen as one mosaic.
     average_decay : float
@@ -55,6 +57,7 @@ class FitOptions:
     loss_weight: float = 1.2
     focusing: float = 2.0
     label_smoothing: float = 0.0
+    teachers_share: float = 0.5
     mosaic_share: float = 0.75
     average_decay: float = 0.998
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -68,8 +71,10 @@ class FitOptions:
                 f"epochs is {self.epochs} and batch_size {self.batch_size}; use at "
                 "least 1 epoch and 2 patches a batch"
             )
-        if not 0 <= self.mosaic_share <= 1:
-            raise OptionError(f"mosaic_share is {self.mosaic_share}; use 0 to 1")
+        for name in ("mosaic_share", "teachers_share"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise OptionError(f"{name} is {share}; use 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
