@@ -109,6 +109,15 @@ def test_rectangles_never_cost_more_than_one_box_around_all(wanted, overhead) ->
         assert parts == []
 
 
+@given(masks, st.integers(1, 30))
+def test_no_rectangle_is_larger_than_allowed(wanted, largest) -> None:
+    times = np.zeros(wanted.shape, int)
+    for part in cover(wanted, 14, largest):
+        times[part] += 1
+        assert max(wanted[part].shape) <= largest
+    assert (times[wanted] == 1).all()
+
+
 def test_two_far_corners_are_two_rectangles_and_near_ones_are_one() -> None:
     far = np.zeros((64, 64), bool)
     far[:4, :4] = far[-4:, -4:] = True

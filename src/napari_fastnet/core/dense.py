@@ -135,7 +135,9 @@ def feature_cells(side_px: int) -> int:
     return side_px
 
 
-def cover(wanted: NDArray[np.bool_], overhead: int) -> list[tuple[slice, slice]]:
+def cover(
+    wanted: NDArray[np.bool_], overhead: int, largest: int | None = None
+) -> list[tuple[slice, slice]]:
     """Cut what is wanted of a block into rectangles that together cost little.
 
     A rectangle of h x w cells costs ``(h + overhead) * (w + overhead)``: cutting it in
@@ -147,6 +149,8 @@ def cover(wanted: NDArray[np.bool_], overhead: int) -> list[tuple[slice, slice]]
         bool (h, w).
     overhead : int
         Cells that each rectangle costs more along an axis; at least 0.
+    largest : int, optional
+        Side in cells that no rectangle may pass, at least 1.
 
     Returns
     -------
@@ -167,6 +171,9 @@ def cover(wanted: NDArray[np.bool_], overhead: int) -> list[tuple[slice, slice]]
             cost = sum(_cost(half, overhead) for half in halves)
             if cost < best:
                 best, parts = cost, (axis, at)
+    longer = int(inner.shape[1] > inner.shape[0])
+    if parts is None and largest is not None and inner.shape[longer] > largest:
+        parts = longer, inner.shape[longer] // 2
     if parts is None:
         return [(slice(top, bottom), slice(left, right))]
     axis, at = parts
@@ -174,7 +181,7 @@ def cover(wanted: NDArray[np.bool_], overhead: int) -> list[tuple[slice, slice]]
     for number, half in enumerate(np.split(inner, [at], axis)):
         shift = [top, left]
         shift[axis] += number * at
-        for down, across in cover(half, overhead):
+        for down, across in cover(half, overhead, largest):
             found.append((_moved(down, shift[0]), _moved(across, shift[1])))
     return found
 

@@ -76,7 +76,7 @@ class BlockWork:
         began = perf_counter()
         unreadable = np.zeros_like(wanted)
         parts = []
-        for slices in cover(wanted, self.plan.overhead):
+        for slices in cover(wanted, self.plan.overhead, self.plan.picture_cells):
             first = tuple(
                 start + part.start
                 for start, part in zip(block.first, slices, strict=True)

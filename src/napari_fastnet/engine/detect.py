@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.engine.blocks import BlockPixels, BlockWork
+from napari_fastnet.engine.order import coarse_to_fine
 from napari_fastnet.io.store import UNREADABLE, Block, RunStore
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def detect(
         Asked after every batch; true ends the generator, and the block at hand is
         left for the next run.
     priority : callable, optional
-        Asked anew whenever a block is chosen: the lowest comes next. Row by row by
-        default.
+        Asked anew whenever a block is chosen: the lowest comes next. From coarse to
+        fine by default, see `coarse_to_fine`.
 
     Yields
     ------
@@ -103,7 +104,8 @@ def detect(
     known = wanted & ~np.isnan(values)
     done, failed = int(known.sum()), int((known & (values == UNREADABLE)).sum())
     total = int(wanted.sum())
-    pending = [b for b in store.blocks() if (wanted & ~known)[b.slices].any()]
+    lacking = [b for b in store.blocks() if (wanted & ~known)[b.slices].any()]
+    pending = coarse_to_fine(lacking, store.block_cells)
     with ThreadPoolExecutor(readers, thread_name_prefix="fastnet-read") as pool:
         ahead: deque[tuple[Block, Future[BlockPixels]]] = deque()
         try:

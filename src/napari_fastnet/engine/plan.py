@@ -56,6 +56,8 @@ class Plan:
     dense : DenseScan or None
         Look at large pictures instead of patches, and read the patches' values off
         their feature maps; None looks at each patch.
+    picture_cells : int
+        Side in cells that no picture may pass, for the sake of memory.
     """
 
     patches: PatchGrid
@@ -66,6 +68,7 @@ class Plan:
     stain: StainMatch | None = None
     flips: bool = False
     dense: DenseScan | None = None
+    picture_cells: int = DENSE_BLOCK_CELLS
 
     @property
     def block_cells(self) -> int:
