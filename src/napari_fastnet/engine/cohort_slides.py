@@ -1,0 +1,121 @@
+"""Which slides a cohort has, and what the folder of each one's results is called."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from glob import glob, has_magic
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_fastnet.errors import SlideNotFoundError
+from napari_fastnet.io.recognise import content_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+#: Of slides that only OpenSlide reads; inside a folder they are told by these.
+OPENSLIDE_SUFFIXES = (".mrxs", ".svslide", ".vms", ".vmu")
+
+
+def find_slides(places: Iterable[str | Path]) -> list[Path]:
+    """Return the slides that are meant by files, folders and patterns.
+
+    Parameters
+    ----------
+    places : iterable of str or Path
+        A file is taken as it is, whether it can be read or not. Of a folder and those
+        in it, every slide is taken; other images, our own results and hidden files are
+        not. A pattern is one of `glob`, ``**`` included, where there is no such file.
+
+    Returns
+    -------
+    list of Path
+        In the order given, a folder's by name; each slide once.
+
+    Raises
+    ------
+    SlideNotFoundError
+        A folder has no slide, or a pattern fits nothing.
+    """
+    found: dict[str, Path] = {}
+    for place in map(Path, places):
+        for slide in _slides_at(place):
+            found.setdefault(os.path.abspath(slide), slide)  # noqa: PTH100 keeps links
+    return list(found.values())
+
+
+def _slides_at(place: Path) -> Sequence[Path]:
+    if place.is_dir():
+        slides = sorted(_slides_under(place))
+        if not slides:
+            raise SlideNotFoundError(
+                f"{place}: no slide in this folder; give a folder with SVS, NDPI, SCN, "
+                "BIF or tiled TIFF files, or name the file"
+            )
+        return slides
+    if has_magic(str(place)) and not place.exists():
+        matches = map(Path, sorted(glob(str(place), recursive=True)))  # noqa: PTH207
+        files = [path for path in matches if path.is_file()]
+        if not files:
+            raise SlideNotFoundError(f"{place}: no file fits this; check the pattern")
+        return files
+    return [place]
+
+
+def _slides_under(folder: Path) -> Iterator[Path]:
+    """Find a folder's slides, those of folders in it included."""
+    for parent, folders, files in os.walk(folder):
+        # a store has thousands of files and no slide
+        folders[:] = [f for f in folders if not f.startswith(".") and f[-5:] != ".zarr"]
+        for file in files:
+            path = Path(parent, file)
+            if not file.startswith(".") and (
+                path.suffix.lower() in OPENSLIDE_SUFFIXES or content_of(path) == "slide"
+            ):
+                yield path
+
+
+def result_names(slides: Sequence[Path]) -> list[str]:
+    """Return a name for each slide's folder of results, no two alike.
+
+    It is the file's name without its suffix. Where that would be the same for two
+    slides, in upper or lower case, the suffix is added to those of one folder
+    (``a_svs``, ``a_tif``), and as many of the folders above as tell them apart are put
+    in front of those of several (``monday_a``, ``tuesday_a``).
+
+    Parameters
+    ----------
+    slides : sequence of Path
+        Different files.
+
+    Returns
+    -------
+    list of str
+        In the order of the slides.
+    """
+    paths = [slide.absolute() for slide in slides]
+    beside = Counter((path.parent, path.stem.casefold()) for path in paths)
+    own = [
+        path.stem
+        if beside[path.parent, path.stem.casefold()] == 1
+        else path.name.replace(".", "_")
+        for path in paths
+    ]
+    depth = [0] * len(paths)
+    while True:
+        names = [
+            "_".join((*path.parts[len(path.parts) - 1 - above : -1], name))
+            for path, name, above in zip(paths, own, depth, strict=True)
+        ]
+        counts = Counter(name.casefold() for name in names)
+        equal = [i for i, name in enumerate(names) if counts[name.casefold()] > 1]
+        deeper = [i for i in equal if depth[i] < len(paths[i].parts) - 2]
+        if not deeper:
+            break
+        for i in deeper:
+            depth[i] += 1
+    for i in equal:  # a_b/c and a/b_c
+        names[i] += "-" + sha256(str(paths[i]).encode()).hexdigest()[:8]
+    return names
