@@ -119,7 +119,9 @@ PROBES = (
     ),
     Probe(
         "OpenVINO",
-        "import openvino; print(openvino.__version__)",
+        "import openvino; from napari_fastnet.engine.openvino_backend import has_bfloat16;"
+        "print(openvino.__version__, 'in bfloat16' if has_bfloat16() else "
+        "'without bfloat16: no faster than ONNX Runtime')",
         'pip install "napari-fastnet[openvino]" for a faster CPU back end on x86',
     ),
     Probe(
