@@ -11,6 +11,7 @@ from napari_fastnet.core.stain import StainMatch, StainMethod, estimate
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.detect import Progress, detect
 from napari_fastnet.engine.plan import Plan, Stride, make_plan
+from napari_fastnet.engine.request import request_digest
 from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.engine.tissue import (
     SlideTissue,
@@ -156,6 +157,8 @@ class SlideRun:
         # First what costs nothing: a model's or a mask's fault is said at once.
         self._target = stain_target(bundle, options.stain)
         mask = None if options.mask is None else read_mask(options.mask, slide.shape)
+        # Of masks that were given nobody can tell whether another would be the same.
+        self._request = None if tissue else request_digest(slide, bundle, options)
         self.tissue: SlideTissue = tissue or find_tissue(slide, options.tissue)
         if mask is not None:
             masks = self.tissue.masks
@@ -312,6 +315,7 @@ class SlideRun:
                 "stain": self.stain.to_dict() if self.stain else {"method": "none"},
                 "resampling": RESAMPLING,
                 "backend": backend_name,
+                "request": self._request,
                 "mask": self.options.mask,
                 "tissue_seconds": self._tissue_seconds,
             },

@@ -1,0 +1,178 @@
+"""Many slides: done by processes of this machine or by a dask cluster."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_fastnet.engine.cohort_local import run_locally
+from napari_fastnet.engine.cohort_slides import result_names
+from napari_fastnet.engine.cohort_task import CohortOptions, Outcome, SlideTask
+from napari_fastnet.engine.processors import physical_cores
+from napari_fastnet.errors import OptionError
+from napari_fastnet.io.bundle import load_bundle, shipped
+from napari_fastnet.io.cohort_report import CohortReport, SlideRow
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from napari_fastnet.engine.cohort_cluster import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class CohortProgress:
+    """Where a cohort stands after a slide; frozen, so any thread may keep it.
+
+    Parameters
+    ----------
+    total : int
+        Slides.
+    done : int
+        Of them finished, those of an earlier start included.
+    earlier : int
+        Of those, found finished.
+    failed : int
+        Given up; the others go on.
+    workers : int
+        Slides that are done at once. 0 on a cluster that has no worker yet.
+    row : SlideRow or None
+        The slide that ended; None in the first value, before any has.
+    """
+
+    total: int
+    done: int = 0
+    earlier: int = 0
+    failed: int = 0
+    workers: int = 0
+    row: SlideRow | None = None
+
+    def after(self, outcome: Outcome) -> CohortProgress:
+        """Return where the cohort stands with one more slide ended."""
+        return replace(
+            self,
+            done=self.done + (outcome.row.status == "done"),
+            earlier=self.earlier + outcome.earlier,
+            failed=self.failed + (outcome.row.status == "failed"),
+            row=outcome.row,
+        )
+
+
+def run_cohort(
+    slides: Sequence[str | Path],
+    output: str | Path,
+    options: CohortOptions | None = None,
+    *,
+    workers: int | None = None,
+    cluster: Cluster | None = None,
+) -> Generator[CohortProgress]:
+    """Find the tumours of many slides.
+
+    Each slide's results go to a folder of their own, named by `result_names`;
+    ``summary.csv`` and ``report.html`` beside them are kept up to date. A slide that an
+    earlier start finished, for the same model and options, is not done again, and one
+    that it began is continued. A slide that fails is reported, and the others go on.
+
+    The processes of this machine are spawned, so a script that calls this needs the
+    guard ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    slides : sequence of str or Path
+        Different files; `find_slides` finds those of folders.
+    output : str or Path
+        Where results go.
+    options : CohortOptions, optional
+        What is asked for every slide.
+    workers : int, optional
+        Processes of this machine; by default as many as it has cores, and one where a
+        GPU does the work. Unless the options say, they share the cores.
+    cluster : Cluster, optional
+        What does the work instead; stays open.
+
+    Yields
+    ------
+    CohortProgress
+        At once, and after each slide. To stop, close the generator: what was computed
+        is kept.
+
+    Raises
+    ------
+    OptionError
+        There is no slide, fewer than one worker, or one mask for several slides.
+    BundleError
+        The model is missing or damaged.
+    OutputError
+        The summary or the report cannot be written.
+    """
+    options = options or CohortOptions()
+    if not slides:
+        raise OptionError("no slide is given; name at least one")
+    if len(slides) > 1 and options.run.mask is not None:
+        raise OptionError(
+            f"{options.run.mask} is the mask of one slide and {len(slides)} are given; "
+            "run each slide with its own"
+        )
+    bundle = load_bundle(options.model)  # its fault is said once, not for every slide
+    if options.model not in shipped():
+        options = replace(options, model=bundle.folder)
+    options, workers = _shared_out(options, workers, len(slides), cluster)
+    tasks = _tasks([Path(slide) for slide in slides], Path(output), options)
+    report = CohortReport(
+        Path(output), [SlideRow(task.folder.name, task.slide) for task in tasks]
+    )
+    report.write()
+    progress = CohortProgress(len(tasks), workers=workers)
+    yield progress
+    outcomes = run_locally(tasks, workers) if cluster is None else cluster.run(tasks)
+    try:
+        with closing(outcomes):
+            for outcome in outcomes:
+                report.put(outcome.row)
+                progress = progress.after(outcome)
+                yield progress
+    finally:
+        report.write()
+
+
+def _shared_out(
+    options: CohortOptions,
+    workers: int | None,
+    slides: int,
+    cluster: Cluster | None,
+) -> tuple[CohortOptions, int]:
+    """Return the options with a worker's threads, and how many workers there are."""
+    if cluster is not None:
+        return replace(options, threads=options.threads or 1), cluster.threads
+    if workers is not None and workers < 1:
+        raise OptionError(f"workers is {workers}; use at least 1")
+    cores = physical_cores()
+    if workers is None:
+        workers = cores if options.device in (None, "cpu") else 1
+    workers = min(workers, slides)
+    threads = options.threads or max(1, cores // workers)
+    return replace(options, threads=threads), workers
+
+
+def _tasks(
+    slides: Sequence[Path], output: Path, options: CohortOptions
+) -> list[SlideTask]:
+    """Return the work, large files first: no worker is left with one at the end."""
+    if options.run.mask is not None:
+        mask = options.run.mask.absolute()
+        options = replace(options, run=replace(options.run, mask=mask))
+    folder = output.absolute()
+    tasks = [
+        SlideTask(slide.absolute(), folder / name, options)
+        for slide, name in zip(slides, result_names(slides), strict=True)
+    ]
+    return sorted(tasks, key=lambda task: -_bytes(task.slide))
+
+
+def _bytes(path: Path) -> int:
+    """Return a file's size; 0 where there is none, which is said when its turn comes."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
