@@ -20,6 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # modules that are not called as what they come in
 PROVIDERS = {
     "PIL": "pillow",
+    "google_crc32c": "google-crc32c",
     "openslide": "openslide-python",
     "skimage": "scikit-image",
 }

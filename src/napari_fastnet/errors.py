@@ -51,6 +51,10 @@ class OutputError(FastNetError, OSError):
     """A result cannot be written."""
 
 
+class BusyError(OutputError):
+    """Somebody else is writing the same result at this moment."""
+
+
 class DependencyError(FastNetError, ImportError):
     """An optional package is needed and not installed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,16 +112,64 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
         read_store(tmp_path / "other")
 
 
-def test_a_damaged_description_is_refused_and_then_replaced(tmp_path: Path) -> None:
-    opened(tmp_path)
-    description = tmp_path / "run.zarr" / "zarr.json"
-    description.write_text(description.read_text()[:40])
-    with pytest.raises(StoreError, match="fresh"):
-        read_store(tmp_path / "run.zarr")
-    assert np.isnan(opened(tmp_path).read()).all()
+def test_a_record_goes_with_its_run(tmp_path: Path) -> None:
+    opened(tmp_path).set_record({"threshold": 0.5})
+    opened(tmp_path, fresh=True)
+    assert read_store(tmp_path / "run.zarr")[1] == {}
 
 
 def test_a_file_in_the_folders_place_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "slide").write_text("")
     with pytest.raises(OutputError, match="cannot begin"):
         opened(tmp_path / "slide")
+
+
+def test_a_run_that_was_replaced_is_neither_read_nor_written(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    other = opened(tmp_path, block_cells=4)
+    other.write(other.blocks()[0], np.full((4, 4), 0.25, np.float32))
+    for use in (
+        store.read,
+        lambda: store.write(store.blocks()[0], np.zeros((3, 3), np.float32)),
+        lambda: store.set_record({}),
+        store.writing().__enter__,
+    ):
+        with pytest.raises(StoreError, match="start again"):
+            use()
+    assert other.heatmap().computed.sum() == 16
+
+
+def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    with store.writing():
+        shutil.rmtree(store.folder)
+        with pytest.raises(StoreError, match="start again"):
+            store.write(store.blocks()[0], np.zeros((3, 3), np.float32))
+    assert not store.folder.exists()
+
+
+def test_the_run_of_another_version_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "run.zarr"
+    zarr.create_array(
+        str(folder),
+        shape=(5, 7),
+        chunks=(3, 3),
+        dtype="float32",
+        attributes={"napari_fastnet_run": 1},
+    )[:] = 0.5
+    with pytest.raises(StoreError, match="another version"):
+        read_store(folder)
+    store = opened(tmp_path)
+    assert store.notes == ()
+    assert np.isnan(store.read()).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["run.zarr"]
+
+
+def test_what_a_killed_process_left_half_written_is_cleared(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.write(store.blocks()[0], np.full((3, 3), 0.5, np.float32))
+    litter = store.folder / "c" / "0" / ".0-0123456789ab"
+    litter.write_bytes(b"half")
+    with store.writing():
+        assert not litter.exists()
+    assert store.heatmap().computed.sum() == 9

@@ -30,11 +30,12 @@ MENDS = {
     errno.EEXIST: NOT_A_FOLDER,
     errno.EISDIR: NOT_A_FILE,
     errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ENOLCK: "its file system has no locks; " + ANOTHER_FOLDER,
 }
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` and rename it onto ``path`` at the end.
 
     The folder is made where it is missing. When the body raises, the temporary file is
@@ -44,6 +45,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     ----------
     path : Path
         The file to write or replace.
+    flush : bool, optional
+        Wait for the disk, so that not even a power cut leaves the file half-written.
+        Without, that takes a checksum to find out; a killed process never does it.
 
     Yields
     ------
@@ -59,20 +63,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
-        _flush_to_disk(aside)
+        if flush:
+            _flush_to_disk(aside)
         aside.replace(path)
     except FastNetError:
         raise
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
     finally:
         with suppress(OSError):  # it was renamed, or never came to be
             aside.unlink()
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, flush: bool = True) -> None:
     """Write a whole file as :func:`atomic_path` does."""
-    with atomic_path(path) as aside:
+    with atomic_path(path, flush=flush) as aside:
         aside.write_bytes(content)
 
 
@@ -82,7 +87,7 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
     """Return what the system says and what can be done about it."""
     said = error.strerror or str(error)
     mend = MENDS.get(error.errno or 0, "check the disk and the folder's permissions")
