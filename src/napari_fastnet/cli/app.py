@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_fastnet import __version__
+from napari_fastnet.cli.cache import cache
 from napari_fastnet.cli.demo import demo
 from napari_fastnet.cli.detect import detect
 from napari_fastnet.cli.doctor import doctor
@@ -36,6 +37,7 @@ app = typer.Typer(
 for command in (info, tissue, detect, train, models, demo, doctor):
     app.command()(command)
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(cache, name="cache")
 
 
 def _show_version(wanted: bool) -> None:

@@ -6,14 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from napari_fastnet.io.cache import default_cache_folder
+
 PLUGIN = "napari-fastnet"
-
-
-def default_cache_folder() -> Path:
-    """Return this user's cache folder for the plugin; it need not exist."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path(PLUGIN, appauthor=False)
 
 
 @dataclass(frozen=True, slots=True)
