@@ -48,6 +48,13 @@ def train(
     augmentation: Annotated[
         float, typer.Option(help="Strength of the random changes; 0 is none.")
     ] = 1.0,
+    copies: Annotated[
+        int,
+        typer.Option(
+            help="Changed copies of the patches to make once and draw from; faster with "
+            "teachers [0: changed anew for every batch]."
+        ),
+    ] = 0,
     pool_cells: Annotated[
         int | None,
         typer.Option(help="Side of the pooled middle in 16 px cells [whole patch]."),
@@ -125,6 +132,7 @@ def train(
             loss=loss,
             loss_weight=loss_weight,
             focusing=focusing,
+            copies=copies,
             teachers_share=teachers_share,
             mosaic_share=mosaic_share,
             precision=precision,

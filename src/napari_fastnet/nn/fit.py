@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from napari_fastnet.core.metrics import roc_auc
 from napari_fastnet.errors import OptionError
-from napari_fastnet.nn.augment import augment
+from napari_fastnet.nn.batches import Batches, Teacher
 from napari_fastnet.nn.fastnet import TUMOUR, FastNet, FastNetConfig
 from napari_fastnet.nn.fit_options import EpochResult, FitOptions, Patches
 from napari_fastnet.nn.losses import PatchLoss
@@ -95,17 +95,6 @@ def running_mean(
     return follow
 
 
-class Teacher(Protocol):
-    """A network, or several, that know the task already."""
-
-    @property
-    def digests(self) -> tuple[str, ...]:
-        """What tells it from any other."""
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return (N,) probabilities of tumour of (N, H, W, 3) float in 0..1."""
-
-
 class Trainer:
     """A network in training: weights, their running mean, optimiser and schedule.
 
@@ -147,6 +136,7 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.train, self.valid, self.options = train, valid, options
         self.teachers = teachers
+        self.batches = Batches(train, options, teachers)
         self.normalisation = normalisation or channel_statistics(train.images)
         self.device = torch.device(device)
         self.model = FastNet(config).to(self.device)
@@ -245,10 +235,7 @@ class Trainer:
     def _step(self, chosen: Tensor, generator: Generator) -> float:
         """Learn from one batch and return its loss."""
         options = self.options
-        images = augment(self.train.images[chosen], options.augmentation, generator)
-        labels = self.train.labels[chosen]
-        if self.teachers is not None:
-            labels = labels.lerp(self.teachers(images), options.teachers_share)
+        images, labels = self.batches.draw(chosen, generator)
         images, labels = images.to(self.device), labels.to(self.device)
         images = self._normalised(images)
         labels = labels * (1 - options.label_smoothing) + options.label_smoothing / 2

@@ -32,6 +32,9 @@ class FitOptions:
         a and g of the loss.
     label_smoothing : float
         Labels become s/2 and 1 - s/2.
+    copies : int
+        Changed copies of the patches that are made once and drawn from; 0 changes
+        patches anew for every batch.
     teachers_share : float
         Of the teachers' judgement in the labels, where there are teachers; 0 to 1.
     mosaic_share : float
@@ -57,6 +60,7 @@ class FitOptions:
     loss_weight: float = 1.2
     focusing: float = 2.0
     label_smoothing: float = 0.0
+    copies: int = 0
     teachers_share: float = 0.5
     mosaic_share: float = 0.75
     average_decay: float = 0.998
@@ -71,6 +75,8 @@ class FitOptions:
                 f"epochs is {self.epochs} and batch_size {self.batch_size}; use at "
                 "least 1 epoch and 2 patches a batch"
             )
+        if self.copies < 0:
+            raise OptionError(f"copies is {self.copies}; use 0 or more")
         for name in ("mosaic_share", "teachers_share"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
