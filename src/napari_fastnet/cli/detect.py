@@ -1,4 +1,4 @@
-"""``napari-fastnet detect SLIDE -o DIR``: from a slide to heatmap and regions."""
+"""``napari-fastnet detect SLIDE... -o DIR``: from slides to heatmaps and regions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_fastnet.cli.cohort import are_many, detect_cohort
 from napari_fastnet.cli.options import (
     AsJson,
     BackendName,
@@ -20,7 +21,7 @@ from napari_fastnet.cli.options import (
     OutputFolder,
     Preset,
     SlideMpp,
-    SlidePath,
+    SlidePaths,
     Stain,
     Threads,
     Threshold,
@@ -29,12 +30,13 @@ from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from napari_fastnet.engine.cohort_task import CohortOptions
     from napari_fastnet.engine.plan import Stride
     from napari_fastnet.engine.runs import RunResult
 
 
 def detect(
-    slide: SlidePath,
+    slides: SlidePaths,
     output: OutputFolder,
     model: Model = "fastnet-pcam",
     mask: Annotated[
@@ -72,19 +74,29 @@ def detect(
     backend: BackendName = "auto",
     device: Device = None,
     threads: Threads = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Slides at once, where there are many [all cores]."
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Let this dask cluster do the slides."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Compute anew what a run left here.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find tumours: heatmap, masks, regions, overview and record of a slide."""
+    """Find tumours: heatmap, masks, regions, overview and record of each slide."""
     from napari_fastnet.core.tissue import preset_with
-    from napari_fastnet.engine.backends import create_backend
+    from napari_fastnet.engine.cohort_task import CohortOptions
     from napari_fastnet.engine.runs import RunOptions
-    from napari_fastnet.engine.whole_slide import detect_slide
-    from napari_fastnet.io.bundle import load_bundle
 
-    options = RunOptions(
+    if workers is not None and scheduler is not None:
+        raise typer.BadParameter("give --workers or --scheduler, not both")
+    run = RunOptions(
         stride=stride_of(stride),
         anchor=anchor,
         tissue=preset_with(
@@ -96,15 +108,41 @@ def detect(
         threshold=threshold,
         fresh=fresh,
     )
-    bundle = load_bundle(model)
-    network = create_backend(bundle, name=backend, device=device, threads=threads)
+    options = CohortOptions(run, model, mpp, backend, device, threads)
+    if scheduler is not None or are_many(slides):
+        detect_cohort(
+            slides,
+            output,
+            options,
+            workers=workers,
+            scheduler=scheduler,
+            as_json=as_json,
+        )
+    else:
+        detect_one(slides[0], output, options, as_json=as_json)
+
+
+def detect_one(
+    slide: Path, output: Path, options: CohortOptions, *, as_json: bool
+) -> None:
+    """Do one slide and print what it came to."""
+    from napari_fastnet.engine.backends import create_backend
+    from napari_fastnet.engine.whole_slide import detect_slide
+    from napari_fastnet.io.bundle import load_bundle
+
+    network = create_backend(
+        load_bundle(options.model),
+        name=options.backend,
+        device=options.device,
+        threads=options.threads,
+    )
     with progress_bar(slide.name) as update:
         result = detect_slide(
             slide,
             output,
-            model=model,
-            options=options,
-            mpp=mpp,
+            model=options.model,
+            options=options.run,
+            mpp=options.mpp,
             backend=network,
             on_progress=lambda progress: update(progress.done, progress.total),
         )

@@ -11,6 +11,12 @@ SlidePath = Annotated[
     Path,
     typer.Argument(metavar="SLIDE", help="SVS, OME-TIFF, NDPI, SCN or tiled TIFF."),
 ]
+SlidePaths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="SLIDE", help="Slides, folders of them, or patterns such as *.svs."
+    ),
+]
 SlideMpp = Annotated[
     float | None,
     typer.Option(

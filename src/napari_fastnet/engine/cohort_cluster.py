@@ -107,10 +107,10 @@ class Cluster:
             return outcome
         if future.status == "error":
             error = future.exception()
-            return failed(task, f"{task.slide}: {type(error).__name__}: {error}")
+            return failed(task, f"{type(error).__name__}: {error}")
         return failed(
             task,
-            f"{task.slide}: the scheduler at {self.address} was lost; start again, what "
+            f"the scheduler at {self.address} was lost; start again, what "
             "was computed is kept",
         )
 

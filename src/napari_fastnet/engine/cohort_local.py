@@ -150,13 +150,13 @@ def _given_up(task: SlideTask, code: int, deaths: int) -> Outcome | None:
     if code >= 0:  # not killed: a fault of the program's own, the same next time
         return failed(
             task,
-            f"{task.slide}: its process ended with code {code} (what happened stands "
+            f"its process ended with code {code} (what happened stands "
             "above); please report it",
         )
     if deaths < ATTEMPTS:
         return None
     return failed(
         task,
-        f"{task.slide}: its process was killed {deaths} times (signal {-code}); if "
+        f"its process was killed {deaths} times (signal {-code}); if "
         "memory is short, use fewer --workers",
     )

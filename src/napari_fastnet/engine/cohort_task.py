@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.engine.backends import BackendName, create_backend
+from napari_fastnet.engine.presence import require_present
 from napari_fastnet.engine.request import request_digest
 from napari_fastnet.engine.runs import (
     HEATMAP,
@@ -19,7 +20,7 @@ from napari_fastnet.engine.runs import (
 )
 from napari_fastnet.engine.tissue import MASKS
 from napari_fastnet.engine.whole_slide import DEFAULT_MODEL
-from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
+from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.io.bundle import load_bundle
 from napari_fastnet.io.cohort_report import Findings, SlideRow
 from napari_fastnet.io.cohort_report_page import THUMBNAIL
@@ -114,6 +115,8 @@ class Outcome:
 def failed(task: SlideTask, error: str) -> Outcome:
     """Return the outcome of a slide that cannot be done, with its reason in a line."""
     line = " ".join(error.split())
+    if task.slide.name not in line:
+        line = f"{task.slide}: {line}"
     return Outcome(SlideRow(task.folder.name, task.slide, "failed", line))
 
 
@@ -147,20 +150,15 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
         earlier = None if asked.run.fresh else _earlier(task, slide, bundle)
         if earlier is not None:
             return Outcome(_done(task, slide, *earlier), earlier=True)
-        stamp = _stamp(task.slide)
         run = SlideRun(slide, bundle, task.folder, asked.run)
         network = create_backend(
             bundle, name=asked.backend, device=asked.device, threads=asked.threads
         )
         for _ in run.steps(network, should_stop):
             pass
-        if _stamp(task.slide) != stamp:
-            raise SlideNotFoundError(
-                f"{task.slide}: vanished or changed while it was scanned; put it back "
-                "and start again, what was computed is kept"
-            )
         if should_stop():
             return Outcome(SlideRow(task.folder.name, task.slide))
+        require_present(slide)
         result = run.finish(network.name)
         return Outcome(_done(task, slide, result.record.to_dict(), result.heatmap))
 
@@ -190,12 +188,3 @@ def _done(
     write_thumbnail(task.folder / THUMBNAIL, slide, heatmap)
     found = Findings.of(record, heatmap)
     return SlideRow(task.folder.name, task.slide, "done", found=found)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file that is being replaced; None where there is none."""
-    try:
-        now = path.stat()
-    except OSError:
-        return None
-    return now.st_size, now.st_mtime_ns

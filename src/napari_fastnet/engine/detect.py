@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_fastnet.engine.blocks import BlockPixels, BlockWork
 from napari_fastnet.engine.order import coarse_to_fine
+from napari_fastnet.engine.presence import require_present
 from napari_fastnet.io.store import UNREADABLE, Block, RunStore
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def detect(
     ------
     DetectionError
         The network failed.
+    SlideNotFoundError
+        The slide's file vanished or changed.
     OutputError
         The store cannot be written.
     """
@@ -120,6 +123,8 @@ def detect(
                 found = work.infer(future.result())
                 if found is None:
                     return
+                if (found == UNREADABLE).any():
+                    require_present(slide)
                 before = values[block.slices]
                 merged = np.where(np.isnan(found), before, found)
                 store.write(block, merged)

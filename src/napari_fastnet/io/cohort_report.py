@@ -28,13 +28,31 @@ REPORT = "report.html"
 #: must not spend its time on its report.
 EVERY_S = 2.0
 
-#: Of ``summary.csv``; empty where nothing is known.
-COLUMNS = (
-    "name", "status", "error", "tissue_mm2", "tumour_mm2", "tumour_share", "regions",
-    "macro", "micro", "itc", "largest_lesion_mm", "size_class", "max_probability",
-    "unreadable_patches", "mpp_y", "mpp_x", "mpp_source", "model", "threshold",
-    "seconds", "slide", "results",
-)  # fmt: skip
+#: Columns of ``summary.csv``, and the decimals of those that are measures.
+COLUMNS: dict[str, int | None] = {
+    "name": None,
+    "status": None,
+    "error": None,
+    "tissue_mm2": 4,
+    "tumour_mm2": 6,
+    "tumour_share": 6,
+    "regions": None,
+    "macro": None,
+    "micro": None,
+    "itc": None,
+    "largest_lesion_mm": 4,
+    "size_class": None,
+    "max_probability": 4,
+    "unreadable_patches": None,
+    "mpp_y": 6,
+    "mpp_x": 6,
+    "mpp_source": None,
+    "model": None,
+    "threshold": 6,
+    "seconds": 2,
+    "slide": None,
+    "results": None,
+}
 
 Status = Literal["waiting", "done", "failed"]
 _ORDER: dict[Status, int] = {"done": 0, "failed": 1, "waiting": 2}
@@ -150,15 +168,15 @@ class SlideRow:
         highest = (self.found.max_probability or 0.0) if self.found else 0.0
         return _ORDER[self.status], -tumour_mm2, -highest, self.name
 
-    def cells(self) -> dict[str, str]:
-        """Return what is known for the row of ``summary.csv``, by `COLUMNS`."""
-        return {
+    def values(self) -> dict[str, Any]:
+        """Return the slide's numbers and words by `COLUMNS`; None where unknown."""
+        known = {} if self.found is None else _measures(self.found)
+        return {column: known.get(column) for column in COLUMNS} | {
             "name": self.name,
             "status": self.status,
-            "error": self.error,
-            **({} if self.found is None else _measured(self.found)),
+            "error": self.error or None,
             "slide": str(self.slide),
-            "results": self.name if self.status == "done" else "",
+            "results": self.name if self.status == "done" else None,
         }
 
 
@@ -205,37 +223,42 @@ class CohortReport:
         rows = self.rows
         summary, report = self.files
         text = io.StringIO(newline="")
-        table = csv.DictWriter(text, COLUMNS)
-        table.writeheader()
-        table.writerows(row.cells() for row in rows)
+        table = csv.writer(text)
+        table.writerow(COLUMNS)
+        for row in rows:
+            table.writerow(_cell(*pair) for pair in row.values().items())
         write_bytes(summary, text.getvalue().encode())
         page = report_page(self.folder.absolute().name, rows)
         write_bytes(report, page.encode())
         self._written = monotonic()
 
 
-def _measured(found: Findings) -> dict[str, str]:
+def _measures(found: Findings) -> dict[str, Any]:
     """Return the columns that only a slide that is done fills."""
-
-    def number(value: float | None, decimals: int) -> str:
-        return "" if value is None else f"{value:.{decimals}f}"
-
     return {
-        "tissue_mm2": number(found.tissue_mm2, 4),
-        "tumour_mm2": number(found.tumour_mm2, 6),
-        "tumour_share": number(found.share, 6),
-        "regions": str(found.regions),
-        "macro": str(found.macro),
-        "micro": str(found.micro),
-        "itc": str(found.itc),
-        "largest_lesion_mm": number(found.largest_mm, 4),
+        "tissue_mm2": found.tissue_mm2,
+        "tumour_mm2": found.tumour_mm2,
+        "tumour_share": found.share,
+        "regions": found.regions,
+        "macro": found.macro,
+        "micro": found.micro,
+        "itc": found.itc,
+        "largest_lesion_mm": found.largest_mm,
         "size_class": found.size_class,
-        "max_probability": number(found.max_probability, 4),
-        "unreadable_patches": str(found.unreadable),
-        "mpp_y": f"{found.mpp[0]:.6g}",
-        "mpp_x": f"{found.mpp[1]:.6g}",
+        "max_probability": found.max_probability,
+        "unreadable_patches": found.unreadable,
+        "mpp_y": found.mpp[0],
+        "mpp_x": found.mpp[1],
         "mpp_source": found.mpp_source,
         "model": found.model,
-        "threshold": f"{found.threshold:.6g}",
-        "seconds": number(found.seconds, 2),
+        "threshold": found.threshold,
+        "seconds": found.seconds,
     }
+
+
+def _cell(column: str, value: str | float | None) -> str:
+    """Return what stands in ``summary.csv``."""
+    decimals = COLUMNS[column]
+    if value is None or decimals is None:
+        return "" if value is None else str(value)
+    return f"{value:.{decimals}f}"

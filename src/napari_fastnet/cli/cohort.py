@@ -1,0 +1,216 @@
+"""``napari-fastnet detect`` on many slides: its progress and what it prints."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from glob import has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from napari_fastnet.cli.output import print_columns, print_json
+from napari_fastnet.cli.progress import clock_text
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from napari_fastnet.engine.cohort import CohortProgress
+    from napari_fastnet.engine.cohort_task import CohortOptions
+    from napari_fastnet.io.cohort_report import SlideRow
+
+#: Call it with every value of a cohort's progress.
+Show = Callable[["CohortProgress"], None]
+
+
+def are_many(places: Sequence[Path]) -> bool:
+    """Return whether these are a cohort: a folder, a pattern, several of anything."""
+    (first, *others) = places
+    return bool(others) or first.is_dir() or _is_pattern(first)
+
+
+def _is_pattern(place: Path) -> bool:
+    return has_magic(str(place)) and not place.exists()
+
+
+def detect_cohort(
+    places: Sequence[Path],
+    output: Path,
+    options: CohortOptions,
+    *,
+    workers: int | None,
+    scheduler: str | None,
+    as_json: bool,
+) -> None:
+    """Do many slides and print what they came to.
+
+    Parameters
+    ----------
+    places : sequence of Path
+        Slides, folders of slides, patterns.
+    output : Path
+        Where results go.
+    options : CohortOptions
+        What is asked for every slide.
+    workers : int or None
+        Processes of this machine.
+    scheduler : str or None
+        Address of a dask cluster that does the work instead.
+    as_json : bool
+        Print for a machine.
+
+    Raises
+    ------
+    Exit
+        With code 1, where a slide failed.
+    """
+    from napari_fastnet.engine.cohort import run_cohort
+    from napari_fastnet.engine.cohort_slides import find_slides
+
+    slides = find_slides(places)
+    with ExitStack() as stack:
+        cluster = None
+        if scheduler is not None:
+            from napari_fastnet.engine.cohort_cluster import Cluster
+
+            cluster = stack.enter_context(closing(Cluster(scheduler)))
+        steps = run_cohort(slides, output, options, workers=workers, cluster=cluster)
+        show = stack.enter_context(cohort_progress(output.name))
+        rows = []
+        for progress in stack.enter_context(closing(steps)):
+            show(progress)
+            rows += [progress.row] if progress.row else []
+    print_cohort(progress, sorted(rows, key=lambda row: row.rank), output, as_json)
+    if progress.failed:
+        raise typer.Exit(1)
+
+
+def print_cohort(
+    progress: CohortProgress, rows: Sequence[SlideRow], output: Path, as_json: bool
+) -> None:
+    """Print what a cohort came to and where it is written."""
+    from napari_fastnet.io.cohort_report import REPORT, SUMMARY
+
+    files = [output / REPORT, output / SUMMARY]
+    if as_json:
+        totals = {"done": progress.done, "failed": progress.failed}
+        totals["earlier"] = progress.earlier
+        print_json({**totals, "slides": [row.values() for row in rows], "files": files})
+        return
+    done = f"{progress.done} done"
+    if progress.earlier:
+        done += f" ({progress.earlier} of them before)"
+    classes = Counter(row.found.size_class for row in rows if row.found)
+    words = [f"{classes[name]} {name}" for name in ("macro", "micro", "ITC", "none")]
+    print_columns(
+        [
+            ("slides", f"{progress.total}: {done}, {progress.failed} failed"),
+            ("largest lesion", ", ".join(words)),
+            ("wrote", str(files[0])),
+            ("", str(files[1])),
+        ]
+    )
+    print("Research use only. Not for diagnosis.")
+
+
+@contextmanager
+def cohort_progress(title: str, *, stream: TextIO | None = None) -> Iterator[Show]:
+    """Show how many slides are done and left on standard error, and each that fails.
+
+    Parameters
+    ----------
+    title : str
+        What is going on.
+    stream : file, optional
+        Where to write; standard error by default.
+
+    Yields
+    ------
+    callable
+        To be called with every `CohortProgress`. A bar on a terminal; else a line
+        a slide.
+    """
+    stream = stream or sys.stderr
+    if stream.isatty():
+        with _bar(title, stream) as show:
+            yield show
+    else:
+        yield _lines(stream)
+
+
+class TimeLeft:
+    """The time that the slides left will take, from those that were computed.
+
+    Parameters
+    ----------
+    clock : callable, optional
+        Returns seconds; for tests.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+
+    def describe(self, progress: CohortProgress) -> str:
+        """Return e.g. ``"2 failed, 0:00:14 left"``; empty where nothing is known."""
+        ended = progress.done + progress.failed
+        computed, left = ended - progress.earlier, progress.total - ended
+        words = [f"{progress.failed} failed"] if progress.failed else []
+        if computed and left:
+            seconds = (self._clock() - self._began) / computed * left
+            words.append(f"{clock_text(seconds)} left")
+        return ", ".join(words)
+
+
+@contextmanager
+def _bar(title: str, stream: TextIO) -> Iterator[Show]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(file=stream)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("slides {task.fields[left]}", markup=False),
+        console=console,
+    )
+    left = TimeLeft()
+    with bar:
+        task = bar.add_task(title, total=None, left="")
+
+        def show(progress: CohortProgress) -> None:
+            for line in _messages(progress):
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            ended = progress.done + progress.failed
+            text = left.describe(progress)
+            bar.update(task, completed=ended, total=progress.total, left=text)
+
+        yield show
+
+
+def _lines(stream: TextIO) -> Show:
+    left = TimeLeft()
+
+    def show(progress: CohortProgress) -> None:
+        for line in _messages(progress):
+            print(line, file=stream, flush=True)
+        if progress.row is not None and progress.row.status == "done":
+            ended = progress.done + progress.failed
+            text = left.describe(progress)
+            parts = [f"{ended} of {progress.total} slides", *([text] if text else [])]
+            print(f"{progress.row.name}: {', '.join(parts)}", file=stream, flush=True)
+
+    return show
+
+
+def _messages(progress: CohortProgress) -> Iterator[str]:
+    """Return what must be said of a step, on a terminal as well as in a log."""
+    if progress.row is None and progress.workers == 0:
+        yield "the scheduler has no worker yet; waiting for one"
+    if progress.row is not None and progress.row.status == "failed":
+        yield f"error: {progress.row.error}"

@@ -1,0 +1,154 @@
+"""`detect` on many slides as its users type it: results, exit codes, one line a fault."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from napari_fastnet.cli.app import main
+from napari_fastnet.cli.cohort import TimeLeft, cohort_progress
+from napari_fastnet.engine.cohort import CohortProgress
+from napari_fastnet.io.cohort_report import SlideRow
+
+
+@pytest.fixture
+def folder(slide_file, tmp_path):
+    """Two slides, and a file that is none."""
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    for name in ("first.tif", "second.tif"):
+        shutil.copy(slide_file, folder / name)
+    return folder
+
+
+def detect(capsys, *arguments):
+    code = main(["detect", *map(str, arguments)])
+    return code, capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_a_folder_is_done_and_reported(folder, dark_bundle, tmp_path, capsys) -> None:
+    out = tmp_path / "out"
+    given = (folder, "-o", out, "--model", dark_bundle)
+    code, captured = detect(capsys, *given, "--workers", 2)
+    assert code == 0
+    assert "2: 2 done, 0 failed" in captured.out
+    assert str(out / "report.html") in captured.out
+    assert "first: " in captured.err
+    for name in ("first", "second"):
+        assert (out / name / "overview.png").is_file()
+    assert (out / "summary.csv").is_file()
+
+    (folder / "third.svs").write_text("not a slide")
+    code, captured = detect(capsys, *given, "--json")
+    assert code == 1
+    (line,) = [line for line in captured.err.splitlines() if "error" in line]
+    assert "third.svs" in line
+    said = json.loads(captured.out)
+    assert (said["done"], said["earlier"], said["failed"]) == (2, 2, 1)
+    assert [slide["status"] for slide in said["slides"]] == ["done", "done", "failed"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
+def test_ctrl_c_ends_it_with_130_and_no_traceback(
+    folder, dark_bundle, tmp_path
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "napari_fastnet", "detect", folder, "-o", out]
+    command += ["--model", dark_bundle, "--stride", "1", "--workers", "1"]
+    with subprocess.Popen(
+        list(map(str, command)), stderr=subprocess.PIPE, text=True
+    ) as process:
+        while process.poll() is None and not (out / "first" / "run.zarr").exists():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    assert (out / "summary.csv").read_text().count("waiting") >= 1
+
+
+def test_an_empty_folder_and_a_pattern_that_fits_nothing_are_one_line(
+    dark_bundle, tmp_path, capsys
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for place in (tmp_path / "empty", tmp_path / "*.svs"):
+        code, captured = detect(
+            capsys, place, "-o", tmp_path / "out", "--model", dark_bundle
+        )
+        assert code == 1
+        (line,) = captured.err.splitlines()
+        assert line.startswith(f"error: {place}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scheduler_that_cannot_be_reached_is_one_line(
+    slide_file, dark_bundle, tmp_path, capsys
+) -> None:
+    pytest.importorskip("distributed")
+    began = time.monotonic()
+    code, captured = detect(
+        capsys,
+        slide_file,
+        "-o",
+        tmp_path / "out",
+        "--model",
+        dark_bundle,
+        "--scheduler",
+        "tcp://127.0.0.1:1",
+    )
+    assert code == 1
+    (line,) = captured.err.splitlines()
+    assert "tcp://127.0.0.1:1" in line
+    assert time.monotonic() - began < 10
+    assert not (tmp_path / "out").exists()
+
+
+def test_workers_and_scheduler_together_are_wrong_usage(capsys) -> None:
+    given = ("a.svs", "-o", "out", "--workers", "2", "--scheduler", "tcp://x:1")
+    assert detect(capsys, *given)[0] == 2
+    assert detect(capsys, "a.svs", "-o", "out", "--workers", "0")[0] == 2
+
+
+def test_time_left_counts_what_was_computed_and_not_what_was_found(tmp_path) -> None:
+    now = 0.0
+    left = TimeLeft(lambda: now)
+    assert left.describe(CohortProgress(10)) == ""
+    assert left.describe(CohortProgress(10, done=4, earlier=4)) == ""
+    now = 20.0
+    assert left.describe(CohortProgress(10, done=6, earlier=4)) == "0:00:40 left"
+    now = 30.0
+    progress = CohortProgress(10, done=6, earlier=4, failed=1)
+    assert left.describe(progress) == "1 failed, 0:00:30 left"
+    assert left.describe(CohortProgress(10, done=9, failed=1)) == "1 failed"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_progress_says_what_failed_and_how_many_are_done(tmp_path, stream) -> None:
+    text = stream()
+    rows = [
+        SlideRow("a", tmp_path / "a.svs", "done"),
+        SlideRow("b", tmp_path / "b.svs", "failed", "b.svs: [is] none"),
+    ]
+    with cohort_progress("out", stream=text) as show:
+        show(CohortProgress(2, workers=0))
+        show(CohortProgress(2, done=1, row=rows[0]))
+        show(CohortProgress(2, done=1, failed=1, row=rows[1]))
+    said = text.getvalue()
+    assert "waiting for one" in said
+    assert "error: b.svs: [is] none" in said
+    assert ("a: 1 of 2 slides" in said) or ("2/2" in said)
