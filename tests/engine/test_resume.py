@@ -1,0 +1,140 @@
+"""Nothing is lost and nothing wrong is kept: kills, damaged files, full runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_fastnet.engine.backends import create_backend
+from napari_fastnet.engine.runs import RunOptions, SlideRun
+from napari_fastnet.engine.tissue import find_tissue
+from napari_fastnet.errors import StoreError
+from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.io.slide import open_slide
+from napari_fastnet.io.store import read_store
+
+KILLER = Path(__file__).parents[2] / "benchmarks" / "resume_kills.py"
+OPTIONS = RunOptions(stride=8)
+
+
+@pytest.fixture(scope="module")
+def slide_path(tmp_path_factory, write_svs, texture):
+    """A slide with detail everywhere, tissue in its middle; 1 µm/px."""
+    image = np.full((1200, 1600, 3), 244, np.uint8)
+    image[200:1000, 200:1200] = texture(800, 1000) // 3 + 90
+    path = tmp_path_factory.mktemp("slides") / "square.svs"
+    return write_svs(path, image, factors=(1, 4), mpp=1.0)
+
+
+@pytest.fixture(scope="module")
+def prepared(slide_path, dark_bundle):
+    """Slide, model, network and tissue, which many runs share."""
+    bundle = load_bundle(dark_bundle)
+    with open_slide(slide_path) as slide:
+        yield slide, bundle, create_backend(bundle), find_tissue(slide)
+
+
+@pytest.fixture(scope="module")
+def finished(prepared, tmp_path_factory):
+    """The folder of a finished run, and the values in its store."""
+    slide, bundle, backend, tissue = prepared
+    folder = tmp_path_factory.mktemp("finished")
+    run = SlideRun(slide, bundle, folder, OPTIONS, tissue=tissue)
+    list(run.steps(backend))
+    run.finish(backend.name)
+    return folder, run.store.read()
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def zero(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def remove(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, zero, remove])
+def test_whatever_file_is_damaged_the_heatmap_is_right_in_the_end(
+    prepared, finished, tmp_path, damage
+) -> None:
+    slide, bundle, backend, tissue = prepared
+    folder, values = finished
+    store = folder / "run.zarr"
+    files = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
+    assert len(files) == 3 + 6  # lock, description, record; blocks
+    for number, name in enumerate(files):
+        copy = tmp_path / str(number)
+        shutil.copytree(store, copy / "run.zarr")
+        damage(copy / "run.zarr" / name)
+        run = SlideRun(slide, bundle, copy, OPTIONS, tissue=tissue)
+        list(run.steps(backend))
+        assert run.store.read().tobytes() == values.tobytes(), name
+        # An empty file has no bytes to be wrong: the lock's is one.
+        unseen = name.name == ".lock" or (damage is remove and name.name != "zarr.json")
+        assert len(run.store.notes) == (0 if unseen else 1), name
+        aside = [path.name for path in copy.iterdir() if "damaged" in path.name]
+        assert aside == ([] if unseen else ["run.zarr.damaged-1"]), name
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, zero, remove])
+def test_whatever_file_is_damaged_a_reader_shows_nothing_wrong(
+    finished, tmp_path, damage
+) -> None:
+    folder, values = finished
+    store = folder / "run.zarr"
+    files = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
+    for number, name in enumerate(files):
+        copy = tmp_path / str(number)
+        shutil.copytree(store, copy)
+        damage(copy / name)
+        if name.name == "zarr.json":
+            with pytest.raises(StoreError, match=r"damaged|no run"):
+                read_store(copy)
+            continue
+        seen, _ = read_store(copy)
+        shown = seen.read()
+        known = ~np.isnan(shown)
+        np.testing.assert_array_equal(shown[known], values[known])
+        in_a_block = name.parts[0] == "c"
+        assert (known == ~np.isnan(values)).all() == (not in_a_block)
+        complete = name.name == ".lock" or (damage is remove and not in_a_block)
+        assert len(seen.notes) == (0 if complete else 1), name
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_as_any_other(
+    slide_path, dark_bundle
+) -> None:
+    if not KILLER.is_file():
+        pytest.skip("no benchmarks beside the tests")
+    options = ["--kills", "5", "--stride", "2", "--json"]
+    done = subprocess.run(
+        [
+            *(sys.executable, str(KILLER), *options),
+            *("--slide", str(slide_path), "--model", str(dark_bundle)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["equal"]
+    assert outcome["kills"] == 5
+    assert outcome["blocks"] > 20
+    assert outcome["damage_reported"] == 0
+    assert outcome["most_blocks_repeated_after_a_kill"] <= 1
