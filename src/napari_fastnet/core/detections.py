@@ -1,0 +1,132 @@
+"""Candidates: where a heatmap says a lesion is, one point for each peak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fastnet.errors import OptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.heatmap import Heatmap
+
+#: From peak to peak: 12 px of level 6 of 0.243 µm/px, as for the NCRF reference.
+RADIUS_UM = 12 * 64 * 0.243
+#: Peaks below are no candidates. Low, for a curve that reaches many false positives.
+MINIMUM = 0.05
+
+# Cells looked at together for those that no peak has suppressed yet.
+_AT_ONCE = 2048
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Points of a slide, each with the probability that a lesion is there.
+
+    Parameters
+    ----------
+    scores : (n,) float64 ndarray
+        Above 0, up to 1. A probability of 0 says that nothing is there.
+    points : (n, 2) float64 ndarray
+        (y, x), level-0 px.
+    """
+
+    scores: NDArray[np.float64]
+    points: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.points.shape != (len(self.scores), 2):
+            raise OptionError(
+                f"{len(self.scores)} scores and points of shape {self.points.shape}; "
+                "give one (y, x) a score"
+            )
+        if not ((self.scores > 0) & (self.scores <= 1)).all():
+            raise OptionError("a candidate's score lies outside 0..1, or is 0")
+
+
+def find_candidates(
+    heatmap: Heatmap, *, radius_um: float = RADIUS_UM, minimum: float = MINIMUM
+) -> Candidates:
+    """Return the peaks of a heatmap, by non-maximum suppression.
+
+    The highest cell is a candidate, and cells up to the radius around it are none; then
+    the highest of the others, and so on.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        May have no cells.
+    radius_um : float, optional
+        Distance between the centres of cells, µm; 0 makes every cell a candidate.
+    minimum : float, optional
+        Lowest probability of a candidate, 0..1; compared in float32, as the
+        probabilities are. A probability of 0 never makes one.
+
+    Returns
+    -------
+    Candidates
+        From the highest to the lowest; equal ones from top to bottom, then left to
+        right. A point is the centre of its cell, rounded down to a whole px, as
+        CAMELYON16's files have it.
+
+    Raises
+    ------
+    OptionError
+        A value lies outside its range.
+    """
+    if not 0 <= minimum <= 1:
+        raise OptionError(f"minimum is {minimum}; give a probability in 0..1")
+    if not (isfinite(radius_um) and radius_um >= 0):
+        raise OptionError(f"radius is {radius_um} µm; give one of at least 0")
+    values = heatmap.probabilities
+    alive = (values >= np.float32(minimum)) & (values > 0)
+    cells = np.flatnonzero(alive)
+    order = cells[np.argsort(-values.ravel()[cells], kind="stable")]
+    peaks = _peaks(order, alive, _disk(radius_um, heatmap.cell_um))
+    index = np.column_stack(np.unravel_index(peaks, values.shape))
+    centres = np.asarray(heatmap.grid.origin) + (index + 0.5) * heatmap.grid.step
+    return Candidates(values.ravel()[peaks].astype(np.float64), np.floor(centres))
+
+
+def _disk(radius_um: float, cell_um: Pair) -> NDArray[np.bool_]:
+    """Return which cells around one lie within the radius of it; odd sides."""
+    reach = [int(radius_um / size) for size in cell_um]
+    y, x = (
+        size * np.arange(-cells, cells + 1)
+        for size, cells in zip(cell_um, reach, strict=True)
+    )
+    # A hair more, so that a cell exactly as far belongs to it.
+    near: NDArray[np.bool_] = np.hypot(y[:, None], x) <= radius_um * (1 + 1e-9)
+    return near
+
+
+def _peaks(
+    order: NDArray[np.intp], alive: NDArray[np.bool_], disk: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Take cells in order, each one that no earlier one suppressed; empties ``alive``."""
+    flat = alive.reshape(-1)
+    peaks = []
+    for start in range(0, len(order), _AT_ONCE):
+        left = order[start : start + _AT_ONCE]
+        while (left := left[flat[left]]).size:
+            peaks.append(left[0])
+            _suppress(alive, divmod(int(left[0]), alive.shape[1]), disk)
+    return np.array(peaks, np.intp)
+
+
+def _suppress(
+    alive: NDArray[np.bool_], centre: tuple[int, int], disk: NDArray[np.bool_]
+) -> None:
+    """Clear the cells of a disk, as far as it lies on the grid."""
+    here, there = [], []
+    for middle, side, length in zip(centre, disk.shape, alive.shape, strict=True):
+        first, end = middle - side // 2, middle + side // 2 + 1
+        here.append(slice(max(first, 0), min(end, length)))
+        there.append(slice(max(-first, 0), side - max(end - length, 0)))
+    alive[tuple(here)] &= ~disk[tuple(there)]
