@@ -12,6 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from napari_fastnet.core.regions import ITC_LIMIT_MM, MICRO_LIMIT_MM
 from napari_fastnet.io.overview import number_words
 from napari_fastnet.io.record import RESEARCH_USE
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 THUMBNAIL = "thumbnail.jpg"
 OVERVIEW = "overview.png"
 NOTHING = "&ndash;"
+LEGEND = (
+    "Thumbnails: green is normal, red is tumour, clear is glass or not computed. "
+    f"Largest lesion: macro is longer than {MICRO_LIMIT_MM:g} mm, micro longer than "
+    f"{ITC_LIMIT_MM:g} mm, ITC shorter; sizes, no diagnoses."
+)
 CLASSES = ("macro", "micro", "ITC", "none")
 
 STYLE = """
@@ -43,7 +49,7 @@ a { color: #0b5f7a; }
 table { border-collapse: collapse; width: 100%; }
 thead { display: table-header-group; }
 th { font-weight: 600; font-size: 12px; text-align: left; vertical-align: bottom; }
-th, td { padding: 8px 14px 8px 0; border-bottom: 1px solid #dcdce2; }
+th, td { padding: 8px 18px 8px 0; border-bottom: 1px solid #dcdce2; }
 td { vertical-align: middle; }
 tr { break-inside: avoid; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
@@ -52,6 +58,7 @@ tr { break-inside: avoid; }
 .name { overflow-wrap: anywhere; min-width: 160px; }
 .name a { font-weight: 600; }
 .small { font-size: 12px; }
+.legend { margin: 10px 0 0; }
 .class { display: inline-block; min-width: 58px; padding: 1px 8px; border-radius: 9px;
   text-align: center; font-size: 12px; font-weight: 600; border: 1px solid; }
 .macro { background: #be0a1a; border-color: #be0a1a; color: #fff; }
@@ -59,6 +66,8 @@ tr { break-inside: avoid; }
 .ITC { background: #fff3c2; border-color: #d3b53a; color: #4f4100; }
 .none { background: #e3f2ea; border-color: #84bf9f; color: #0d4a2b; }
 @media print { body { padding: 0; font-size: 11px; max-width: none; }
+  th, .small, .class { font-size: 10px; } th, td { padding: 5px 14px 5px 0; }
+  .picture { width: 132px; } .picture img { max-width: 118px; max-height: 76px; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   a { color: inherit; text-decoration: none; } }
 """
@@ -150,7 +159,12 @@ def _table(done: Sequence[SlideRow]) -> list[str]:
         return []
     head = "".join(f'<th class="{kind}">{words}</th>' for kind, words in HEAD)
     rows = [_row(row, row.found) for row in done if row.found]
-    return [f"<table><thead><tr>{head}</tr></thead><tbody>", *rows, "</tbody></table>"]
+    return [
+        f"<table><thead><tr>{head}</tr></thead><tbody>",
+        *rows,
+        "</tbody></table>",
+        f'<p class="grey small legend">{LEGEND}</p>',
+    ]
 
 
 def _row(row: SlideRow, found: Findings) -> str:
@@ -163,10 +177,9 @@ def _row(row: SlideRow, found: Findings) -> str:
     highest = (
         NOTHING if found.max_probability is None else f"{found.max_probability:.2f}"
     )
-    share = NOTHING if found.share is None else f"{number_words(100 * found.share)} %"
     tissue = number_words(found.tissue_mm2) if found.tissue_mm2 else "no tissue"
     counts = {"macro": found.macro, "micro": found.micro, "ITC": found.itc}
-    regions = [f"{count} {name}" for name, count in counts.items() if count]
+    regions = [f"{count}&nbsp;{name}" for name, count in counts.items() if count]
     y, x = found.mpp
     mpp = f"{y:.3g}" if y == x else f"{y:.3g} &times; {x:.3g}"
     cells = [
@@ -177,7 +190,7 @@ def _row(row: SlideRow, found: Findings) -> str:
             f'<span class="class {found.size_class}">{found.size_class}</span>{longest}',
         ),
         ("number", number_words(found.tumour_mm2)),
-        ("number", share),
+        ("number", _percentage(found.share)),
         ("", ", ".join(regions) or NOTHING),
         ("number", highest),
         ("number", tissue),
@@ -220,6 +233,14 @@ def _waiting(waiting: Sequence[SlideRow]) -> list[str]:
         return []
     names = ", ".join(escape(row.name) for row in waiting)
     return ["<h2>Not done yet</h2>", f"<p>{names}</p>"]
+
+
+def _percentage(share: float | None) -> str:
+    """Return a share in words; more digits than two decimals would say nothing."""
+    if share is None:
+        return NOTHING
+    percent = 100 * share
+    return "under 0.01 %" if 0 < percent < 0.01 else f"{number_words(percent)} %"
 
 
 def _duration(seconds: float) -> str:
