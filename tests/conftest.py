@@ -201,6 +201,50 @@ def dark_bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def write_run():
+    """Return a function that writes what ``detect`` leaves of a slide, from its values.
+
+    A cell is 64 level-0 px of 0.243 µm, two px of CAMELYON16's truth.
+    """
+    from napari_fastnet.core.geometry import Grid
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.io.export import write_heatmap_ome_tiff
+    from napari_fastnet.io.record import (
+        Counts,
+        ModelFacts,
+        RunRecord,
+        Seconds,
+        SlideFacts,
+        write_record,
+    )
+
+    def write(folder, values, *, mpp=0.243, cell_px=64, stopped=0):
+        values = np.asarray(values, np.float32)
+        height, width = (cell_px * side for side in values.shape)
+        grid = Grid((0.0, 0.0), (float(cell_px), float(cell_px)), values.shape)
+        name = f"/slides/{folder.name}.svs"
+        facts = SlideFacts(name, "f", width, height, (mpp, mpp), "vendor", "none")
+        computed = int((~np.isnan(values)).sum())
+        record = RunRecord(
+            slide=facts,
+            tissue={"fraction": 1.0},
+            seconds=Seconds(0, 0, 0),
+            model=ModelFacts("dark", "1.0", "0", 0.972, 96),
+            grid=grid,
+            threshold=0.5,
+            counts=Counts(computed + stopped, computed, 0),
+        )
+        heatmap = Heatmap(values, grid, (mpp, mpp))
+        write_heatmap_ome_tiff(
+            folder / "heatmap.ome.tif", heatmap, record=record.to_dict()
+        )
+        write_record(folder / "run.json", record)
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def random_network():
     """Return a FastNet whose weights are drawn and whose outputs differ by image."""
     torch = pytest.importorskip("torch")

@@ -139,7 +139,7 @@ def test_counts_are_those_of_a_loop_over_px(seed):
     values = rng.integers(0, 11, rng.integers(1, 8, 2)) / np.float32(10)
     values[rng.random(values.shape) < 0.2] = nan
     hot = heatmap(
-        values, cell=float(rng.uniform(8, 40)), origin=rng.uniform(-20, 20, 2)
+        values, cell=float(rng.uniform(8, 40)), origin=tuple(rng.uniform(-20, 20, 2))
     )
     boundary = float(rng.choice([0, 1.2, 2.3]))
     distance = np.full(inside.shape, np.inf)
