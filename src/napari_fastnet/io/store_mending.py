@@ -185,6 +185,10 @@ def _description_damage(folder: Path) -> str | None:
         orphans = (folder / CHUNKS).exists() or (folder / RECORD).exists()
         if orphans and not (folder / _REPLACED).exists():
             return f"{DESCRIPTION} is missing"
+    except PermissionError as error:  # somebody else's, and perhaps whole
+        raise OutputError(
+            f"cannot read {folder / DESCRIPTION}: {reason(error)}"
+        ) from error
     except OSError as error:
         return f"{DESCRIPTION}: {error.strerror}"
     except ValueError as error:
