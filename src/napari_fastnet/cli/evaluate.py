@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_fastnet.cli.evaluate_slides import slides
 from napari_fastnet.cli.options import (
     AsJson,
     BackendName,
@@ -27,11 +28,6 @@ evaluate = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-
-@evaluate.callback()
-def _group() -> None:
-    """Keep ``patches`` a word of its own, also while it is the only one."""
 
 
 @evaluate.command()
@@ -90,6 +86,9 @@ def patches(
         print_json(found.to_dict())
     else:
         _print_metrics(found.metrics)
+
+
+evaluate.command()(slides)
 
 
 def _print_metrics(metrics: PatchMetrics) -> None:

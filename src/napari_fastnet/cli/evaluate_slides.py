@@ -1,0 +1,185 @@
+"""``napari-fastnet evaluate slides RUNS --truth PATH``: FROC, slide AUC, Dice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+import typer
+
+from napari_fastnet.cli.options import AsJson
+from napari_fastnet.cli.output import print_columns, print_json
+from napari_fastnet.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_fastnet.cli.progress import Update
+    from napari_fastnet.engine.slide_evaluation import SlideEvaluation
+
+T = TypeVar("T")
+
+_NAMED = 5  # slides that a line for people names; --json has them all
+
+
+def slides(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUNS...",
+            help="Folders that detect wrote, or CSV files of candidates (p,x,y), or "
+            "folders of either.",
+        ),
+    ],
+    truth: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="PATH",
+            help="A folder of ASAP's XML files, or of mask TIFFs, or CAMELYON16's "
+            "reference.csv. May be given again.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Write tables and the curve there."
+        ),
+    ] = None,
+    radius_um: Annotated[
+        float | None,
+        typer.Option(help="Candidates are farther apart than this, µm [186.6]."),
+    ] = None,
+    minimum: Annotated[
+        float | None,
+        typer.Option(help="Lowest probability of a candidate [0.05]."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Dice and IoU: tumour from here on [the run's]."),
+    ] = None,
+    boundary_um: Annotated[
+        float,
+        typer.Option(help="Dice, IoU: leave out what is nearer to an outline, µm."),
+    ] = 0.0,
+    mpp: Annotated[
+        float | None,
+        typer.Option(
+            metavar="UM_PER_PX",
+            help="µm/px of level 0 where candidates come as CSV [0.243].",
+        ),
+    ] = None,
+    mask_value: Annotated[
+        int | None,
+        typer.Option(help="What stands for tumour in masks [all above 0]."),
+    ] = None,
+    unannotated: Annotated[
+        Literal["normal", "skip"],
+        typer.Option(help="What a slide without truth is, without a reference."),
+    ] = "normal",
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SLIDE", help="Leave this slide out. May be given again."),
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Resamples for the 95 % intervals; 0 is none.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Judge whole slides: FROC as in CAMELYON16, slide AUC, Dice and IoU."""
+    from napari_fastnet.core.detections import MINIMUM, RADIUS_UM
+    from napari_fastnet.engine.evaluate_slides import (
+        SlideEvaluationOptions,
+        judge_slides,
+    )
+    from napari_fastnet.engine.evaluated_slides import find_sources
+    from napari_fastnet.engine.evaluation_output import write_evaluation
+    from napari_fastnet.engine.slide_evaluation import summarise_slides
+    from napari_fastnet.io.truth_files import find_truths
+
+    options = SlideEvaluationOptions(
+        radius_um=RADIUS_UM if radius_um is None else radius_um,
+        minimum=MINIMUM if minimum is None else minimum,
+        threshold=threshold,
+        boundary_um=boundary_um,
+        mpp=mpp,
+        mask_value=mask_value,
+        unannotated=unannotated,
+        exclude=tuple(exclude or ()),
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+    sources, truths = find_sources(runs), find_truths(truth)
+    outcomes = judge_slides(sources, truths, options)
+    with progress_bar("evaluate", unit="slides") as update:
+        found = summarise_slides(
+            _counted(outcomes, update, len(sources)), truths, options
+        )
+    files = [] if output is None else write_evaluation(output, found)
+    if as_json:
+        print_json({**found.to_dict(), "files": files})
+    else:
+        _print_evaluation(found, files)
+
+
+def _counted(outcomes: Iterator[T], update: Update, total: int) -> Iterator[T]:
+    """Say how many have passed by."""
+    for done, outcome in enumerate(outcomes, 1):
+        update(done, total)
+        yield outcome
+
+
+def _print_evaluation(found: SlideEvaluation, files: list[Path]) -> None:
+    """Print the numbers, and what was left out."""
+    values = found.to_dict()
+    rows = [
+        (
+            "slides",
+            f"{values['slides']}: {values['tumour']} tumour, {values['normal']} normal",
+        )
+    ]
+    lesions = values["lesions"]
+    if found.curve is not None:
+        rows += [
+            (
+                "lesions",
+                f"{lesions['counted']}, and {lesions['isolated']} of isolated tumour "
+                "cells that do not count",
+            ),
+            ("FROC", _number(values["froc"], values["froc_ci95"])),
+        ]
+        rows += [
+            (f"  at {rate}", f"{_number(value)} at {rate} false positives a slide")
+            for rate, value in values["sensitivity"].items()
+        ]
+    rows.append(("slide AUC", _number(values["slide_auc"], values["slide_auc_ci95"])))
+    if values["slide_auc_combined"] is not None:
+        rows.append(("  combined", _number(values["slide_auc_combined"])))
+    for name, value in (values["pixels"] or {}).items():
+        rows.append((f"pixel {name}", _number(value)))
+    for title, names in (
+        ("taken as normal", found.assumed_normal),
+        ("no outlines", found.without_outlines),
+        ("truth, no slide", found.without_slide),
+        ("skipped", [slide.name for slide in found.skipped]),
+    ):
+        if names:
+            rows.append((title, _named(names)))
+    rows += [("", f"{slide.name}: {slide.reason}") for slide in found.skipped[:_NAMED]]
+    rows += [("wrote" if path is files[0] else "", str(path)) for path in files]
+    print_columns(rows)
+    print("Research use only. Not for diagnosis.")
+
+
+def _number(value: float | None, interval: tuple[float, float] | None = None) -> str:
+    if value is None:
+        return "undefined"
+    text = f"{value:.4f}"
+    if interval is not None:
+        text += f"  ({interval[0]:.4f} to {interval[1]:.4f})"
+    return text
+
+
+def _named(names: list[str]) -> str:
+    shown = ", ".join(names[:_NAMED])
+    return f"{len(names)}: {shown}" + (", ..." if len(names) > _NAMED else "")

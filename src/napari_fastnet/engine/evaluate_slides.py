@@ -1,0 +1,287 @@
+"""How well whole slides are judged: FROC, slide AUC, and px against the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fastnet.core.detections import (
+    MINIMUM,
+    RADIUS_UM,
+    Candidates,
+    find_candidates,
+)
+from napari_fastnet.core.froc import SlideHits, match_candidates
+from napari_fastnet.core.lesions import find_lesions
+from napari_fastnet.core.pixel_metrics import PixelCounts, count_pixels
+from napari_fastnet.core.slide_scores import SlideFeatures, slide_features
+from napari_fastnet.core.truth import PIXEL_UM, TruthMask, truth_extent, truth_step
+from napari_fastnet.engine.evaluated_slides import Scanned, Source, load_source
+from napari_fastnet.errors import DataError, FastNetError, OptionError
+from napari_fastnet.io.truth_files import SlideTruth, Truths, read_truth, slide_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Literal
+
+    from napari_fastnet.core.geometry import Pair
+
+#: Of candidates that come without a heatmap, and so without a run's threshold.
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideEvaluationOptions:
+    """How slides are judged.
+
+    Parameters
+    ----------
+    radius_um, minimum : float
+        Of the candidates, see `find_candidates`.
+    threshold : float or None
+        From which a px is called tumour; None is the run's.
+    boundary_um : float
+        px nearer than this to the truth's outline leave the comparison px by px.
+    mpp : float or None
+        µm/px of slides whose candidates come as CSV; None is CAMELYON16's 0.243.
+    mask_value : int or None
+        What stands for tumour in masks; None is the one number above 0.
+    unannotated : {"normal", "skip"}
+        What a slide without truth is, where no reference says it.
+    exclude : tuple of str
+        Slides that are left out.
+    bootstrap, seed : int
+        Resamples for the 95 % intervals, and their seed.
+    """
+
+    radius_um: float = RADIUS_UM
+    minimum: float = MINIMUM
+    threshold: float | None = None
+    boundary_um: float = 0.0
+    mpp: float | None = None
+    mask_value: int | None = None
+    unannotated: Literal["normal", "skip"] = "normal"
+    exclude: tuple[str, ...] = ()
+    bootstrap: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise OptionError(f"threshold is {self.threshold}; use above 0 up to 1")
+        if not (isfinite(self.boundary_um) and 0 <= self.boundary_um <= 1000):
+            raise OptionError(f"boundary is {self.boundary_um} µm; use 0 to 1000")
+        if self.bootstrap < 0:
+            raise OptionError(f"bootstrap is {self.bootstrap}; use 0 or more resamples")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedSlide:
+    """What came of one slide.
+
+    Parameters
+    ----------
+    name : str
+        Of the slide.
+    is_tumour : bool
+        By the truth.
+    assumed : bool
+        Whether it is normal for want of a truth.
+    score : float
+        The highest probability, 0 without any.
+    candidates : Candidates
+        Its peaks.
+    hits : SlideHits or None
+        What they hit; None of a tumour slide without outlines.
+    features : SlideFeatures or None
+        Of its heatmap.
+    pixels : PixelCounts or None
+        Its heatmap against its outlines.
+    """
+
+    name: str
+    is_tumour: bool
+    assumed: bool
+    score: float
+    candidates: Candidates
+    hits: SlideHits | None
+    features: SlideFeatures | None = None
+    pixels: PixelCounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedSlide:
+    """A slide that is left out: its name, and why, with the mend."""
+
+    name: str
+    reason: str
+
+
+def judge_slides(
+    sources: Sequence[Source],
+    truths: Truths,
+    options: SlideEvaluationOptions | None = None,
+) -> Iterator[JudgedSlide | SkippedSlide]:
+    """Judge slides one after the other.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Their runs or candidates.
+    truths : Truths
+        What is known; of slides that are not among them, too.
+    options : SlideEvaluationOptions, optional
+        How.
+
+    Yields
+    ------
+    JudgedSlide or SkippedSlide
+        Each slide; one that is excluded, has no truth, or whose files cannot be read,
+        is skipped and says why.
+
+    Raises
+    ------
+    DataError
+        No slide has any truth: it is that of other slides.
+    OptionError
+        A slide that is to be excluded does not exist.
+    """
+    options = options or SlideEvaluationOptions()
+    excluded = {slide_key(name) for name in options.exclude}
+    unknown = excluded - {slide_key(source.name) for source in sources}
+    if unknown:
+        raise OptionError(f"--exclude {sorted(unknown)[0]}: no slide has this name")
+    if not any(truths.of(source.name) for source in sources):
+        first = next(iter(truths.slides.values())).name
+        raise DataError(
+            f"none of {len(sources)} slides ({sources[0].name}, ...) has a truth: that "
+            f"given is of {len(truths.slides)} others ({first}, ...); name the files as "
+            "the slides"
+        )
+    for source in sources:
+        try:
+            if slide_key(source.name) in excluded:
+                yield SkippedSlide(source.name, "excluded on request")
+            else:
+                yield _judge(source, truths, options)
+        except FastNetError as error:
+            yield SkippedSlide(source.name, str(error))
+
+
+def _judge(
+    source: Source, truths: Truths, options: SlideEvaluationOptions
+) -> JudgedSlide:
+    """Judge one slide; a FastNetError says why it cannot be."""
+    known = truths.of(source.name)
+    assumed = known is None
+    if known is None:
+        _require_normal(source.name, truths, options)
+        known = SlideTruth(source.name, is_tumour=False)
+    mpp = None if options.mpp is None else (options.mpp, options.mpp)
+    scanned = load_source(source, mpp=mpp)
+    truth = _truth(known, scanned, options)
+    is_tumour = _is_tumour(known, truth)
+    candidates = scanned.candidates
+    if candidates is None:
+        assert scanned.heatmap is not None
+        candidates = find_candidates(
+            scanned.heatmap, radius_um=options.radius_um, minimum=options.minimum
+        )
+    _require_inside(source, candidates, _shape(scanned, truth))
+    hits = None
+    if truth is not None:
+        hits = match_candidates(candidates, find_lesions(truth) if is_tumour else None)
+    judged = JudgedSlide(
+        name=source.name,
+        is_tumour=is_tumour,
+        assumed=assumed,
+        score=float(candidates.scores.max(initial=0)),
+        candidates=candidates,
+        hits=hits,
+    )
+    return _with_heatmap(judged, scanned, truth, options)
+
+
+def _require_normal(name: str, truths: Truths, options: SlideEvaluationOptions) -> None:
+    """Refuse a slide without truth, unless it can be taken for a normal one."""
+    if truths.has_reference:
+        raise DataError("no truth: the reference does not list it; add a line")
+    if name.casefold().startswith(("tumor", "tumour")):
+        raise DataError("no truth: a tumour slide by its name; add its outlines")
+    if options.unannotated == "skip":
+        raise DataError("no truth; add its outlines, or list it in a reference.csv")
+
+
+def _truth(
+    known: SlideTruth, scanned: Scanned, options: SlideEvaluationOptions
+) -> TruthMask | None:
+    """Return a slide's truth: outlines, nothing for a normal slide, None if unknown."""
+    if known.outlines is not None:
+        return read_truth(
+            known.outlines,
+            mpp=scanned.mpp,
+            shape=scanned.shape,
+            mask_value=options.mask_value,
+        )
+    if known.is_tumour:
+        return None
+    step = truth_step(scanned.mpp)
+    extent = truth_extent(scanned.shape or (0, 0), step)
+    return TruthMask(np.zeros((0, 0), bool), step, extent)
+
+
+def _is_tumour(known: SlideTruth, truth: TruthMask | None) -> bool:
+    """Return whether it is a tumour slide; the reference and outlines must agree."""
+    if truth is None or known.outlines is None:
+        return bool(known.is_tumour)
+    outlined = bool(truth.inside.any())
+    if known.is_tumour not in (None, outlined):
+        said = "Tumor" if known.is_tumour else "Normal"
+        raise DataError(
+            f"the reference says {said}, and {known.outlines} outlines "
+            f"{'tumour' if outlined else 'none'}; mend one of them, or --exclude it"
+        )
+    return outlined
+
+
+def _shape(scanned: Scanned, truth: TruthMask | None) -> Pair | None:
+    """Return the slide's (height, width), None where neither run nor mask says it."""
+    if scanned.shape is None and truth is not None and truth.is_whole:
+        rows, columns = truth.extent
+        return rows * truth.step[0], columns * truth.step[1]
+    return scanned.shape
+
+
+def _require_inside(source: Source, candidates: Candidates, shape: Pair | None) -> None:
+    """Refuse candidates of another slide, or in px of another level."""
+    if shape is None or (candidates.points < shape).all():
+        return
+    y, x = candidates.points.max(axis=0)
+    raise DataError(
+        f"{source.path}: a candidate at x {x:g} or y {y:g}, outside the slide's "
+        f"{shape[1]:g} x {shape[0]:g} px; give level-0 px"
+    )
+
+
+def _with_heatmap(
+    judged: JudgedSlide,
+    scanned: Scanned,
+    truth: TruthMask | None,
+    options: SlideEvaluationOptions,
+) -> JudgedSlide:
+    """Add what only a heatmap tells."""
+    heatmap = scanned.heatmap
+    if heatmap is None:
+        return judged
+    features = slide_features(heatmap)
+    pixels = None
+    if truth is not None:
+        pixels = count_pixels(
+            heatmap,
+            truth,
+            threshold=options.threshold or scanned.threshold or DEFAULT_THRESHOLD,
+            boundary_px=options.boundary_um / PIXEL_UM,
+        )
+    return replace(judged, features=features, score=features.maximum, pixels=pixels)

@@ -1,0 +1,184 @@
+"""What is to be evaluated: finished runs, or candidates that others wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING
+
+from napari_fastnet.core.truth import CAMELYON_MPP
+from napari_fastnet.engine.runs import HEATMAP, RECORD, STORE
+from napari_fastnet.errors import DataError, StoreError
+from napari_fastnet.io.candidates import read_candidates
+from napari_fastnet.io.record import read_record
+from napari_fastnet.io.results import read_heatmap_ome_tiff, recorded_mpp
+from napari_fastnet.io.store import read_store
+from napari_fastnet.io.truth_files import slide_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from napari_fastnet.core.detections import Candidates
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.heatmap import Heatmap
+
+#: Where a file of candidates does not say it, and CAMELYON16's do not.
+DEFAULT_MPP = (CAMELYON_MPP, CAMELYON_MPP)
+
+_WANTED = "give folders that detect wrote, or CSV files of p,x,y named as the slides"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A slide to evaluate: its name, and the folder of its run or its candidates."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scanned:
+    """What was found on a slide.
+
+    Parameters
+    ----------
+    heatmap : Heatmap or None
+        Of a run.
+    candidates : Candidates or None
+        Of a file.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    shape : tuple of int or None
+        (height, width) of the slide; None where nothing says it.
+    threshold : float or None
+        Of the run.
+    """
+
+    heatmap: Heatmap | None
+    candidates: Candidates | None
+    mpp: Pair
+    shape: tuple[int, int] | None = None
+    threshold: float | None = None
+
+
+def find_sources(places: Iterable[Path]) -> list[Source]:
+    """Return the slides that are meant.
+
+    Parameters
+    ----------
+    places : iterable of Path
+        Folders of a run, folders that hold such, CSV files of candidates, or folders
+        of them.
+
+    Returns
+    -------
+    list of Source
+        Each slide once, by name. A run is called as its slide.
+
+    Raises
+    ------
+    DataError
+        A place is missing or holds neither, or two are of one slide.
+    """
+    found: dict[Path, Source] = {}
+    for place in places:
+        paths = list(_sources_at(place))
+        if not paths:
+            raise DataError(f"{place}: nothing to evaluate; {_WANTED}")
+        found |= {path.resolve(): Source(_name(path), path) for path in paths}
+    sources = sorted(found.values(), key=lambda source: slide_key(source.name))
+    for source, other in pairwise(sources):
+        if slide_key(source.name) == slide_key(other.name):
+            raise DataError(
+                f"slide {source.name} is there twice: {source.path} and {other.path}; "
+                "keep one"
+            )
+    return sources
+
+
+def _sources_at(place: Path) -> Iterator[Path]:
+    """Return the runs and files of candidates at a place."""
+    if not place.exists():
+        raise DataError(f"{place}: no such file or folder; {_WANTED}")
+    if not place.is_dir():
+        if place.suffix.lower() == ".csv":
+            yield place
+        return
+    if _is_run(place):
+        yield place
+        return
+    runs = [path for path in sorted(place.iterdir()) if _is_run(path)]
+    # Beside runs lies the summary of their cohort.
+    yield from runs or sorted(place.glob("[!.]*.csv"))
+
+
+def _is_run(path: Path) -> bool:
+    return any((path / name).exists() for name in (RECORD, HEATMAP, STORE))
+
+
+def _name(path: Path) -> str:
+    """Return what a slide is called: the stem of its file, where the record says it."""
+    if not path.is_dir():
+        return path.stem
+    try:
+        slide = read_record(path / RECORD)["slide"]["path"]
+    except StoreError:  # said when its turn comes
+        return path.resolve().name
+    return PureWindowsPath(str(slide)).stem  # splits at both kinds of slash
+
+
+def load_source(source: Source, *, mpp: Pair | None = None) -> Scanned:
+    """Return what was found on a slide.
+
+    Parameters
+    ----------
+    source : Source
+        Which.
+    mpp : tuple of float, optional
+        (y, x) µm per level-0 px of slides whose candidates are given;
+        `DEFAULT_MPP` by default. Runs know theirs.
+
+    Returns
+    -------
+    Scanned
+        Of a run the heatmap, else the candidates.
+
+    Raises
+    ------
+    StoreError
+        The run is damaged or was not finished.
+    DataError
+        The candidates cannot be read.
+    """
+    if not source.path.is_dir():
+        return Scanned(None, read_candidates(source.path), mpp or DEFAULT_MPP)
+    record = read_record(source.path / RECORD)
+    _require_finished(source.path, record.get("counts") or {})
+    picture = source.path / HEATMAP
+    if picture.exists():
+        heatmap, _ = read_heatmap_ome_tiff(picture)
+    else:
+        store, _ = read_store(source.path / STORE)
+        if store.notes:
+            raise StoreError(" ".join(store.notes))
+        heatmap = store.heatmap()
+    slide = record["slide"]
+    return Scanned(
+        heatmap,
+        None,
+        recorded_mpp(source.path / RECORD, record),
+        (int(slide["height"]), int(slide["width"])),
+        record["threshold"],
+    )
+
+
+def _require_finished(path: Path, counts: dict[str, int]) -> None:
+    """Refuse a run of which a part was never looked at."""
+    if "kept" not in counts:
+        raise StoreError(f"{path}: only tissue was found here; run detect on the slide")
+    if counts.get("stopped"):
+        raise StoreError(
+            f"{path}: the run was stopped with {counts['stopped']:,} patches to go; run "
+            "detect again, it goes on from there"
+        )
