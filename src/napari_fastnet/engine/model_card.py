@@ -115,4 +115,7 @@ def _words(options: dict[str, Any]) -> str:
     """Return options as text, those of the augmentation among them."""
     flat = {**options, **options.get("augmentation", {})}
     flat.pop("augmentation", None)
-    return ", ".join(f"{name} {value}" for name, value in flat.items())
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in flat.items()
+    )
