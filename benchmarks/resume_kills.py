@@ -192,14 +192,15 @@ def measure(runs: Runs, kills: int, seed: int) -> Outcome:
     # Twice the mean of what each process may do, for delays drawn evenly from 0 on.
     span = 2 * (1 - LEFT_OVER) * (undisturbed - whole.began) / kills
     clock = time.perf_counter()
-    at_start = repeated = half_written = damage = worst = 0
+    at_start = repeated = damage = worst = 0
+    half_written: set[str] = set()
     held: set[tuple[int, int]] = set()
     for _ in range(kills):
         working = bool(rng.random() >= AT_START)
         delay = float(rng.uniform(0, span if working else whole.began))
         life = runs.live("killed", delay, working=working)
         at_start += life.began is None
-        half_written += len([*runs.folder.glob("killed/run.zarr/c/*/.*")])
+        half_written |= {p.name for p in runs.folder.glob("killed/run.zarr/c/*/.*")}
         now, notes = runs.stored("killed")
         damage += notes
         lost = life.batches - sum(batches_of[first] for first in now - held)
@@ -218,7 +219,7 @@ def measure(runs: Runs, kills: int, seed: int) -> Outcome:
         batches=whole.batches,
         batches_repeated=repeated,
         most_blocks_repeated_after_a_kill=worst,
-        blocks_half_written=half_written,
+        blocks_half_written=len(half_written),
         damage_reported=damage,
         equal=runs.result("whole") == runs.result("killed"),
         seconds_undisturbed=undisturbed,

@@ -35,19 +35,17 @@ MENDS = {
 
 
 @contextmanager
-def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` and rename it onto ``path`` at the end.
 
-    The folder is made where it is missing. When the body raises, the temporary file is
+    The folder is made where it is missing. What is renamed is on the disk, so that a power
+    cut does not lose it. When the body raises, the temporary file is
     removed and a file that was at ``path`` before is left as it was.
 
     Parameters
     ----------
     path : Path
         The file to write or replace.
-    flush : bool, optional
-        Wait for the disk, so that not even a power cut leaves the file half-written.
-        Without, that takes a checksum to find out; a killed process never does it.
 
     Yields
     ------
@@ -63,9 +61,9 @@ def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
-        if flush:
-            _flush_to_disk(aside)
+        _flush_to_disk(aside)
         aside.replace(path)
+        _flush_names(path.parent)
     except FastNetError:
         raise
     except OSError as error:
@@ -75,9 +73,9 @@ def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
             aside.unlink()
 
 
-def write_bytes(path: Path, content: bytes, *, flush: bool = True) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file as :func:`atomic_path` does."""
-    with atomic_path(path, flush=flush) as aside:
+    with atomic_path(path) as aside:
         aside.write_bytes(content)
 
 
@@ -85,6 +83,16 @@ def _flush_to_disk(path: Path) -> None:
     """Wait until the file is on the disk: a rename may otherwise overtake its content."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def _flush_names(folder: Path) -> None:
+    """Wait until a rename is on the disk, where folders can be asked for that."""
+    with suppress(OSError):  # Windows opens none, some network folders refuse
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def reason(error: OSError) -> str:
