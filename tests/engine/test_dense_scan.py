@@ -10,7 +10,7 @@ from napari_fastnet.engine import plan as plan_module
 from napari_fastnet.engine.backends import create_backend
 from napari_fastnet.engine.detect import detect
 from napari_fastnet.engine.plan import make_plan
-from napari_fastnet.errors import DataError
+from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.io.slide import open_slide
 from napari_fastnet.io.store import open_store
 
@@ -22,7 +22,8 @@ ROUNDING = 2e-4
 def scan(slide, bundle, folder, backend=None, *, roi=None, **options):
     """Run a plan to its end and return it with its probabilities."""
     roi = np.ones((60, 80), bool) if roi is None else roi
-    plan = make_plan(slide, bundle, roi, **options)
+    memory_mb = options.pop("memory_mb", None)
+    plan = make_plan(slide, bundle, roi, **options).within(memory_mb)
     store = open_store(
         folder / "run.zarr",
         key={},
@@ -30,7 +31,7 @@ def scan(slide, bundle, folder, backend=None, *, roi=None, **options):
         mpp=slide.require_mpp(),
         block_cells=plan.block_cells,
     )
-    backend = backend or create_backend(bundle, threads=1)
+    backend = backend or create_backend(bundle, name="onnx", threads=1)
     steps = list(detect(slide, plan, backend, store))
     return plan, store.read(), steps
 
@@ -53,6 +54,13 @@ def test_map_does_not_depend_on_the_block_size(
     assert len(steps) > 20
     assert np.ptp(whole[~np.isnan(whole)]) > 0.01  # it says something
     np.testing.assert_allclose(cut, whole, atol=ROUNDING)
+
+
+def test_the_map_of_openvino_is_that_of_onnx(slide, tiny_bundle, tmp_path) -> None:
+    _, onnx, _ = scan(slide, tiny_bundle, tmp_path / "onnx")
+    backend = create_backend(tiny_bundle, name="openvino", threads=1)
+    _, openvino, _ = scan(slide, tiny_bundle, tmp_path / "openvino", backend)
+    np.testing.assert_allclose(openvino, onnx, atol=0.03)  # perhaps in bfloat16
 
 
 def test_map_does_not_depend_on_which_cells_are_wanted(
@@ -127,3 +135,23 @@ def test_cells_stay_where_they_are_when_the_region_of_interest_grows(
         assert again.patches.kept[first.patches.kept].all()
     dense = make_plan(slide, tiny_bundle, small, stride="dense").patches.grid
     assert dense == make_plan(slide, tiny_bundle, np.ones((60, 80), bool)).patches.grid
+
+
+def test_little_memory_means_smaller_pictures_and_the_same_map(
+    slide, tiny_bundle, tmp_path
+) -> None:
+    full, whole, _ = scan(slide, tiny_bundle, tmp_path / "whole")
+    small, cut, _ = scan(slide, tiny_bundle, tmp_path / "cut", memory_mb=330)
+    assert small.picture_cells < full.picture_cells == full.block_cells
+    assert small.block_cells == full.block_cells  # and the same store
+    np.testing.assert_allclose(cut, whole, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(("memory_mb", "fits"), [(310, False), (330, True)])
+def test_too_little_memory_is_said(slide, tiny_bundle, memory_mb, fits) -> None:
+    roi = np.ones((60, 80), bool)
+    if fits:
+        assert make_plan(slide, tiny_bundle, roi).within(memory_mb)
+    else:
+        with pytest.raises(OptionError, match="at least"):
+            make_plan(slide, tiny_bundle, roi).within(memory_mb)

@@ -74,6 +74,10 @@ def detect(
     backend: BackendName = "auto",
     device: Device = None,
     threads: Threads = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(metavar="MB", help="Take no more; at least 310 [about 600]."),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -107,6 +111,7 @@ def detect(
         flips=flips,
         threshold=threshold,
         fresh=fresh,
+        memory_mb=memory,
     )
     options = CohortOptions(run, model, mpp, backend, device, threads)
     if scheduler is not None or are_many(slides):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,26 +44,23 @@ class OpenVinoBackend:
     """
 
     def __init__(self, path: Path, model: str, threads: int | None = None) -> None:
-        self._model = model
+        self._path, self._model = path, model
         precision = openvino.Type.bf16 if has_bfloat16() else openvino.Type.f32
         self.name = f"openvino on cpu, {precision.to_string()}"
-        options = {
+        self._options = {
             hints.inference_precision: precision,
             hints.performance_mode: hints.PerformanceMode.LATENCY,
             hints.enable_cpu_pinning: False,  # threads that read want the cores too
             settings.inference_num_threads: threads or physical_cores(),
         }
+        self._core = openvino.Core()
         try:
-            core = openvino.Core()
-            self._networks = {
-                output: core.compile_model(_only(core, path, output), _DEVICE, options)
-                for output in ("probability", "cell_margins")
-            }
+            self._network = self._core.read_model(path)
         except RuntimeError as error:
-            raise DetectionError(
-                f"OpenVINO cannot load {path} ({one_line(error)}); update openvino or "
-                "use --backend onnx"
-            ) from error
+            raise self._cannot_load(error) from error
+        # One for each output, made when it is first asked for.
+        self._requests: dict[str, openvino.InferRequest] = {}
+        self._lock = Lock()
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
@@ -79,29 +77,39 @@ class OpenVinoBackend:
         return self._compute("cell_margins", part)
 
     def _compute(self, output: str, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with self._lock:  # a request serves one caller at a time
+            if output not in self._requests:
+                self._requests[output] = self._request(output)
+            try:
+                found = self._requests[output].infer([part])
+            except RuntimeError as error:
+                raise DetectionError(
+                    f"OpenVINO failed on {len(part)} patches ({one_line(error)}); give "
+                    "it more memory or use --backend onnx"
+                ) from error
+            return np.array(found[0], np.float32)
+
+    def _request(self, output: str) -> openvino.InferRequest:
+        """Compile the network, cut down to what one of its outputs needs."""
+        network = self._network
+        # A teacher's network has no cells.
+        if output in {name for port in network.outputs for name in port.names}:
+            ports, parameters = [network.output(output)], network.get_parameters()
+            network = openvino.Model(ports, parameters, f"fastnet {output}")
         try:
-            # A request of its own: a compiled network may be shared by threads.
-            found = self._networks[output].create_infer_request().infer([part])
+            compiled = self._core.compile_model(network, _DEVICE, self._options)
         except RuntimeError as error:
-            raise DetectionError(
-                f"OpenVINO failed on {len(part)} patches ({one_line(error)}); give it "
-                "more memory or use --backend onnx"
-            ) from error
-        return np.array(found[0], np.float32)
+            raise self._cannot_load(error) from error
+        return compiled.create_infer_request()
+
+    def _cannot_load(self, error: RuntimeError) -> DetectionError:
+        return DetectionError(
+            f"OpenVINO cannot load {self._path} ({one_line(error)}); update openvino or "
+            "use --backend onnx"
+        )
 
 
 def has_bfloat16() -> bool:
     """Return whether OpenVINO finds a processor that computes with bfloat16."""
     abilities = openvino.Core().get_property(_DEVICE, settings.device.capabilities)
     return "BF16" in abilities
-
-
-def _only(core: openvino.Core, path: Path, output: str) -> openvino.Model:
-    """Return the network cut down to what one of its outputs needs."""
-    model = core.read_model(path)
-    names = [name for port in model.outputs for name in port.names]
-    if output not in names:  # a teacher's network has no cells
-        return model
-    return openvino.Model(
-        [model.output(output)], model.get_parameters(), f"fastnet {output}"
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.core.dense import CELL_PX, DenseScan
@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 BLOCK_PX = 1024
 #: and no more cells than this a side, so that a block stays a second's work.
 BLOCK_CELLS = 32
-#: Dense scanning pays for the edges of each block: 1.2 times what 128 cells cost alone.
-DENSE_BLOCK_CELLS = 128
+#: Dense scanning pays for the edges of each block: 1.3 times what 96 cells cost alone.
+DENSE_BLOCK_CELLS = 96
+SMALLEST_PICTURE_CELLS = 8
+#: What a run takes besides the network's pictures, MB: libraries, masks, overview.
+BASE_MB = 300
+# Of each px of a picture, in the network's first and largest maps, bytes.
+_PX_BYTES = 128
 #: A patch is looked at when at least this share of it is tissue (Eq. 4).
 KEEP = 0.5
 
@@ -84,6 +89,38 @@ class Plan:
         A block of patches is read as one picture: only the patches cost.
         """
         return self.block_cells if self.dense is None else self.dense.overhead
+
+    def within(self, memory_mb: int | None) -> Plan:
+        """Return the plan with pictures so small that memory is enough.
+
+        Smaller pictures take longer and give the same map, in the same store.
+
+        Parameters
+        ----------
+        memory_mb : int or None
+            MB that the process may take; None is no limit.
+
+        Returns
+        -------
+        Plan
+            The same where it is no dense scan.
+
+        Raises
+        ------
+        OptionError
+            No picture is small enough.
+        """
+        if self.dense is None or memory_mb is None:
+            return self
+        smallest_mb = BASE_MB + _picture_mb(SMALLEST_PICTURE_CELLS, self.dense)
+        if memory_mb < smallest_mb:
+            raise OptionError(
+                f"memory is {memory_mb} MB; a run needs at least {smallest_mb:.0f} MB"
+            )
+        cells = DENSE_BLOCK_CELLS
+        while BASE_MB + _picture_mb(cells, self.dense) > memory_mb:
+            cells -= 1
+        return replace(self, picture_cells=cells)
 
     def picture_box(self, first: tuple[int, ...], shape: tuple[int, ...]) -> Box:
         """Return the part of the slide that shows some cells' patches.
@@ -184,6 +221,10 @@ def make_plan(
     )
     spacing = bundle.spacing_um_px
     return Plan(patches, stride_px, patch_px, spacing, KEEP, stain, flips, dense)
+
+
+def _picture_mb(cells: int, dense: DenseScan) -> float:
+    return float(_PX_BYTES * dense.picture_px(cells) ** 2 / 1e6)
 
 
 def _pair(values: tuple[float, ...]) -> Pair:

@@ -77,6 +77,8 @@ class RunOptions:
         Compute anew what an earlier run left.
     readers : int
         Threads that read ahead.
+    memory_mb : int or None
+        MB that the run may take; see `Plan.within`.
     """
 
     stride: Stride = None
@@ -88,6 +90,7 @@ class RunOptions:
     threshold: float | None = None
     fresh: bool = False
     readers: int = 2
+    memory_mb: int | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -173,7 +176,7 @@ class SlideRun:
             anchor=options.anchor,
             stain=self.stain,
             flips=bundle.flips if options.flips is None else options.flips,
-        )
+        ).within(options.memory_mb)
         self.store: RunStore = open_store(
             folder / STORE,
             key=self._key(),
