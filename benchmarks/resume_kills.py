@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 AT_START = 0.2
 #: The kills together leave so much of the run to the process that may end.
 LEFT_OVER = 0.5
-SLIDE_SHAPE = (30720, 40960)
+SLIDE_SHAPE = (16384, 20480)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,9 @@ class Life:
 
     Parameters
     ----------
-    began : float or None
-        Seconds from its start to its first batch; None if it never came to that.
+    began, ended : float or None
+        Seconds from its start to its first batch, and to its last block; None if it
+        never came to that.
     batches : int
         Batches that it began to compute.
     blocks : list of tuple
@@ -61,6 +62,7 @@ class Life:
     """
 
     began: float | None
+    ended: float | None
     batches: int
     blocks: list[tuple[int, int, int]]
 
@@ -70,7 +72,8 @@ class Outcome:
     """What the benchmark prints."""
 
     kills: int
-    at_start: int
+    kills_before_the_first_batch: int
+    kills_after_the_last_block: int
     blocks: int
     batches: int
     batches_repeated: int
@@ -110,22 +113,23 @@ def child(arguments: Sequence[str]) -> None:
         run = SlideRun(opened, bundle, Path(folder), RunOptions(stride=asked))
         backend = create_backend(bundle)
         for progress in run.steps(backend, batch_begins):
-            say("block", *progress.block.first)
+            say("block", time.time(), *progress.block.first)
         run.finish(backend.name)
 
 
 def read_life(log: Path, started: float) -> Life:
     """Return what a process logged."""
-    began, batches, blocks, before = None, 0, [], 0
+    began, ended, batches, blocks, before = None, None, 0, [], 0
     for line in log.read_text().splitlines() if log.exists() else ():
-        word, *rest = line.split()
+        word, clock, *cell = line.split()
+        seconds = float(clock) - started
         if word == "batch":
             batches += 1
-            began = float(rest[0]) - started if began is None else began
+            began = seconds if began is None else began
         else:
-            blocks.append((int(rest[0]), int(rest[1]), batches - before))
-            before = batches
-    return Life(began, batches, blocks)
+            blocks.append((int(cell[0]), int(cell[1]), batches - before))
+            before, ended = batches, seconds
+    return Life(began, ended, batches, blocks)
 
 
 class Runs:
@@ -188,18 +192,20 @@ def measure(runs: Runs, kills: int, seed: int) -> Outcome:
     whole = runs.live("whole", None, working=False)
     undisturbed = time.perf_counter() - clock
     assert whole.began is not None
+    assert whole.ended is not None
     batches_of = {(row, column): n for row, column, n in whole.blocks}
     # Twice the mean of what each process may do, for delays drawn evenly from 0 on.
-    span = 2 * (1 - LEFT_OVER) * (undisturbed - whole.began) / kills
+    span = 2 * (1 - LEFT_OVER) * (whole.ended - whole.began) / kills
     clock = time.perf_counter()
-    at_start = repeated = damage = worst = 0
+    at_start = at_end = repeated = damage = worst = 0
     half_written: set[str] = set()
     held: set[tuple[int, int]] = set()
     for _ in range(kills):
         working = bool(rng.random() >= AT_START)
         delay = float(rng.uniform(0, span if working else whole.began))
         life = runs.live("killed", delay, working=working)
-        at_start += life.began is None
+        at_end += len(held) == len(batches_of)
+        at_start += life.began is None and len(held) < len(batches_of)
         half_written |= {p.name for p in runs.folder.glob("killed/run.zarr/c/*/.*")}
         now, notes = runs.stored("killed")
         damage += notes
@@ -214,7 +220,8 @@ def measure(runs: Runs, kills: int, seed: int) -> Outcome:
     runs.live("killed", None, working=False)
     return Outcome(
         kills=kills,
-        at_start=at_start,
+        kills_before_the_first_batch=at_start,
+        kills_after_the_last_block=at_end,
         blocks=len(whole.blocks),
         batches=whole.batches,
         batches_repeated=repeated,
@@ -238,7 +245,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--slide", type=Path)
     parser.add_argument("--model", default="fastnet-pcam")
-    parser.add_argument("--stride", default="patch")
+    parser.add_argument("--stride", default="16")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--page", type=Path)
