@@ -25,6 +25,9 @@ class MeanBackend:
         self.seen = 0
         self.fail_after = fail_after
 
+    def release(self):
+        self.seen_before_release = self.seen
+
     def predict(self, patches):
         self.seen += len(patches)
         if self.fail_after is not None and self.seen > self.fail_after:

@@ -75,6 +75,9 @@ class Backend(Protocol):
             The library failed, or a value is not a number.
         """
 
+    def release(self) -> None:
+        """Give back the memory that computing took; what comes next takes it again."""
+
 
 def create_backend(
     bundle: ModelBundle,

@@ -143,6 +143,7 @@ def detect(
         finally:
             for _, future in ahead:
                 future.cancel()
+            backend.release()
 
 
 def _take(pending: list[Block], priority: Callable[[Block], float] | None) -> Block:

@@ -61,13 +61,18 @@ class OnnxBackend:
         # Idle threads that spin would take the cores from those that read the slide.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._model = model
+        self._path, self._options = path, options
+        # A session keeps the memory of its largest run for good.
+        self._session: onnxruntime.InferenceSession | None = self._begin()
+
+    def _begin(self) -> onnxruntime.InferenceSession:
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+            return onnxruntime.InferenceSession(
+                str(self._path), self._options, providers=["CPUExecutionProvider"]
             )
         except _ERRORS as error:
             raise DetectionError(
-                f"ONNX Runtime cannot load {path} ({one_line(error)}); update "
+                f"ONNX Runtime cannot load {self._path} ({one_line(error)}); update "
                 "onnxruntime or use --backend torch"
             ) from error
 
@@ -79,6 +84,10 @@ class OnnxBackend:
         """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""
         return margins_of(self._run_cells, picture, self._model)
 
+    def release(self) -> None:
+        """Give back the memory that computing took."""
+        self._session = None
+
     def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._compute("probability", part)
 
@@ -86,8 +95,11 @@ class OnnxBackend:
         return self._compute("cell_margins", part)
 
     def _compute(self, output: str, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        session = self._session
+        if session is None:
+            session = self._session = self._begin()
         try:
-            (found,) = self._session.run([output], {"patches": part})
+            (found,) = session.run([output], {"patches": part})
         except _ERRORS as error:
             raise DetectionError(
                 f"ONNX Runtime failed on {len(part)} patches ({one_line(error)}); give it "

@@ -70,6 +70,12 @@ class OpenVinoBackend:
         """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""
         return margins_of(self._run_cells, picture, self._model)
 
+    def release(self) -> None:
+        """Give back the memory that computing took."""
+        with self._lock:
+            for request in self._requests.values():
+                request.get_compiled_model().release_memory()
+
     def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._compute("probability", part)
 

@@ -50,7 +50,7 @@ OVERVIEW = "overview.png"
 REGIONS_GEOJSON = "regions.geojson"
 REGIONS_CSV = "regions.csv"
 RECORD = "run.json"
-THUMBNAIL_PX = 1600
+THUMBNAIL_PX = 1000  # about as large as overview.png shows it
 
 
 @dataclass(frozen=True, slots=True)

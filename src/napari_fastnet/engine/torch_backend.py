@@ -68,6 +68,13 @@ class TorchBackend:
         """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""
         return margins_of(self._run_cells, picture, self._model)
 
+    def release(self) -> None:
+        """Give back the memory that computing took."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif self._device.type == "mps":
+            torch.mps.empty_cache()
+
     def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._compute(self._classifier, part)
 
