@@ -234,3 +234,14 @@ def test_detection_on_the_cpu_loads_neither_torch_nor_napari(
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_damage_that_was_set_aside_is_said(
+    slide_file, dark_bundle, tmp_path, capsys
+) -> None:
+    options = (slide_file, "-o", tmp_path, "--model", dark_bundle)
+    detect(capsys, *options)
+    (tmp_path / "block" / "run.zarr" / "c" / "0" / "0").write_bytes(b"")
+    code, captured = detect(capsys, *options)
+    assert code == 0
+    assert "set aside in run.zarr.damaged-1" in captured.err

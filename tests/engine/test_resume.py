@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from napari_fastnet.errors import StoreError
 from napari_fastnet.io.bundle import load_bundle
 from napari_fastnet.io.slide import open_slide
 from napari_fastnet.io.store import read_store
+from napari_fastnet.io.store_lock import is_held
 
 KILLER = Path(__file__).parents[2] / "benchmarks" / "resume_kills.py"
 OPTIONS = RunOptions(stride=8)
@@ -138,3 +140,41 @@ def test_a_run_that_is_killed_again_and_again_ends_as_any_other(
     assert outcome["blocks"] > 20
     assert outcome["damage_reported"] == 0
     assert outcome["most_blocks_repeated_after_a_kill"] <= 1
+
+
+def test_a_second_process_says_who_computes_the_run(
+    prepared, slide_path, dark_bundle, tmp_path, capsys
+) -> None:
+    slide, bundle, backend, tissue = prepared
+    run = SlideRun(slide, bundle, tmp_path / "square", OPTIONS, tissue=tissue)
+    steps = run.steps(backend)
+    next(steps)
+    words = ["detect", slide_path, "-o", tmp_path, "--model", dark_bundle]
+    other = subprocess.run(
+        [sys.executable, "-m", "napari_fastnet", *words, "--stride", "8"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert other.returncode == 1
+    (line,) = other.stderr.splitlines()
+    assert f"process {os.getpid()} on " in line
+    list(steps)
+    whole = run.store.read()
+    # And after it, the second finds all of it there.
+    again = SlideRun(slide, bundle, tmp_path / "square", OPTIONS, tissue=tissue)
+    assert list(again.steps(backend)) == []
+    assert again.store.read().tobytes() == whole.tobytes()
+
+
+def test_a_detection_that_is_left_lets_the_run_go(prepared, tmp_path) -> None:
+    slide, bundle, backend, tissue = prepared
+    older = SlideRun(slide, bundle, tmp_path, OPTIONS, tissue=tissue)
+    steps = older.steps(backend)
+    next(steps)
+    assert is_held(older.store.folder)
+    steps.close()
+    assert not is_held(older.store.folder)
+    newer = SlideRun(slide, bundle, tmp_path, OPTIONS, tissue=tissue)
+    assert len(list(newer.steps(backend))) == 5
+    assert not is_held(newer.store.folder)

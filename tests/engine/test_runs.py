@@ -104,7 +104,7 @@ def test_record_says_what_was_done(finished, slide_path, dark_bundle) -> None:
     assert record["options"]["stride_px"] == 16
     assert record["options"]["dense"] is True
     assert record["options"]["stain"] == {"method": "none"}
-    assert record["options"]["backend"].endswith(" on cpu")
+    assert " on cpu" in record["options"]["backend"]
 
 
 def test_a_second_run_computes_nothing_and_says_the_same(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -151,6 +152,8 @@ def detect_one(
             backend=network,
             on_progress=lambda progress: update(progress.done, progress.total),
         )
+    for note in result.notes:
+        print(note, file=sys.stderr)
     if as_json:
         print_json({**result.record.to_dict(), "files": result.files})
     else:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_fastnet.engine.blocks import BlockPixels, BlockWork
+from napari_fastnet.engine.memory import give_back
 from napari_fastnet.engine.order import coarse_to_fine
 from napari_fastnet.engine.presence import require_present
 from napari_fastnet.io.store import UNREADABLE, Block, RunStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from numpy.typing import NDArray
 
@@ -98,52 +100,81 @@ def detect(
         The network failed.
     SlideNotFoundError
         The slide's file vanished or changed.
+    BusyError
+        Another process is computing this run.
     OutputError
         The store cannot be written.
     """
     work = BlockWork(slide, plan, backend, should_stop)
-    values = store.read()
-    wanted = plan.patches.kept
+    try:
+        with (
+            store.writing(),
+            ThreadPoolExecutor(readers, thread_name_prefix="fastnet-read") as pool,
+        ):
+            yield from _scan(work, store, pool, readers + 1, priority)
+    finally:
+        backend.release()
+        give_back()
+
+
+def _scan(
+    work: BlockWork,
+    store: RunStore,
+    pool: ThreadPoolExecutor,
+    most: int,
+    priority: Callable[[Block], float] | None,
+) -> Iterator[Progress]:
+    """Compute and store what is lacking; at most so many blocks are in memory."""
+    wanted, values = work.plan.patches.kept, store.read()
     known = wanted & ~np.isnan(values)
     done, failed = int(known.sum()), int((known & (values == UNREADABLE)).sum())
-    total = int(wanted.sum())
-    lacking = [b for b in store.blocks() if (wanted & ~known)[b.slices].any()]
+    missing = wanted & ~known
+    lacking = [block for block in store.blocks() if missing[block.slices].any()]
     pending = coarse_to_fine(lacking, store.block_cells)
-    with ThreadPoolExecutor(readers, thread_name_prefix="fastnet-read") as pool:
-        ahead: deque[tuple[Block, Future[BlockPixels]]] = deque()
-        try:
-            while True:
-                while pending and len(ahead) <= readers:
-                    block = _take(pending, priority)
-                    missing = (wanted & ~known)[block.slices]
-                    ahead.append((block, pool.submit(work.read, block, missing)))
-                if not ahead:
-                    return
-                block, future = ahead.popleft()
-                found = work.infer(future.result())
-                if found is None:
-                    return
-                if (found == UNREADABLE).any():
-                    require_present(slide)
-                before = values[block.slices]
-                merged = np.where(np.isnan(found), before, found)
-                store.write(block, merged)
-                done += int((~np.isnan(found)).sum())
-                failed += int((found == UNREADABLE).sum())
-                shown = np.where(merged == UNREADABLE, np.float32(np.nan), merged)
-                yield Progress(
-                    done,
-                    total,
-                    failed,
-                    block,
-                    shown,
-                    work.read_seconds,
-                    work.infer_seconds,
-                )
-        finally:
-            for _, future in ahead:
-                future.cancel()
-            backend.release()
+    blocks = _read_ahead(work, pending, missing, pool, most, priority)
+    with closing(blocks):
+        for block, pixels in blocks:
+            found = work.infer(pixels)
+            if found is None:
+                return
+            if (found == UNREADABLE).any():
+                require_present(work.slide)
+            merged = np.where(np.isnan(found), values[block.slices], found)
+            store.write(block, merged)
+            done += int((~np.isnan(found)).sum())
+            failed += int((found == UNREADABLE).sum())
+            yield Progress(
+                done,
+                int(wanted.sum()),
+                failed,
+                block,
+                np.where(merged == UNREADABLE, np.float32(np.nan), merged),
+                work.read_seconds,
+                work.infer_seconds,
+            )
+
+
+def _read_ahead(
+    work: BlockWork,
+    pending: list[Block],
+    missing: NDArray[np.bool_],
+    pool: ThreadPoolExecutor,
+    most: int,
+    priority: Callable[[Block], float] | None,
+) -> Generator[tuple[Block, BlockPixels]]:
+    """Yield blocks that were read, while others are being read."""
+    ahead: deque[tuple[Block, Future[BlockPixels]]] = deque()
+    try:
+        while pending or ahead:
+            while pending and len(ahead) < most:
+                block = _take(pending, priority)
+                future = pool.submit(work.read, block, missing[block.slices])
+                ahead.append((block, future))
+            block, future = ahead.popleft()
+            yield block, future.result()
+    finally:
+        for _, future in ahead:
+            future.cancel()
 
 
 def _take(pending: list[Block], priority: Callable[[Block], float] | None) -> Block:

@@ -113,12 +113,15 @@ class RunResult:
         At the threshold, largest first.
     files : tuple of Path
         Everything written, the store included.
+    notes : tuple of str
+        What the user should be told: damage in an earlier run that was set aside.
     """
 
     record: RunRecord
     heatmap: Heatmap
     regions: list[Region]
     files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 class SlideRun:
@@ -261,7 +264,8 @@ class SlideRun:
         # Last: where there is a record, everything else is there too.
         write_record(paths[RECORD], record)
         files = (self.store.folder, *paths.values(), *masks)
-        return RunResult(record, heatmap, regions, tuple(sorted(files)))
+        notes = self.store.notes
+        return RunResult(record, heatmap, regions, tuple(sorted(files)), notes)
 
     def _match_stain(self) -> StainMatch | None:
         """Measure the slide's stain on its tissue at low resolution."""
