@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from shapely import Polygon
 
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import AnnotationError
@@ -46,6 +47,7 @@ class OutlineCollector:
         self._path = path
         self._rings: dict[bool, list[NDArray[np.float64]]] = {True: [], False: []}
         self._skipped: list[str] = []
+        self._crossing: list[str] = []
         self._points = self._outlines = 0
 
     def is_tumour(self, group: str, name: str) -> bool:
@@ -72,10 +74,12 @@ class OutlineCollector:
                 )
         plain = [_without_repeats(ring[:, ::-1]) for ring in rings]
         enclosing = [_encloses(ring) for ring in plain]
-        if not all(enclosing):
+        if not enclosing or not all(enclosing):
             self.skip(f"outline {name!r}: a ring of fewer than three different points")
         if plain and enclosing[0]:
             kept = [ring for ring, has in zip(plain, enclosing, strict=True) if has]
+            if not Polygon(kept[0], kept[1:]).is_valid:
+                self._crossing.append(name)
             self._rings[tumour].append(_joined(kept))
 
     def count(self, points: int) -> None:
@@ -99,7 +103,8 @@ class OutlineCollector:
     def finish(self) -> Annotations:
         """Return what was taken."""
         positive, negative = tuple(self._rings[True]), tuple(self._rings[False])
-        return Annotations(positive, negative, tuple(self._skipped))
+        skipped, crossing = tuple(self._skipped), tuple(self._crossing)
+        return Annotations(positive, negative, skipped, crossing)
 
 
 def _without_repeats(ring: NDArray[np.float64]) -> NDArray[np.float64]:
