@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import tarfile
 from math import nextafter, sqrt
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.measure import label, regionprops
 
-from napari_fastnet.core.lesions import find_lesions, major_axes
+from napari_fastnet.core.lesions import Moments, find_lesions
 from napari_fastnet.core.truth import PIXEL_UM, TruthMask
 
 
@@ -111,20 +113,27 @@ def test_at_level_5_lesions_join_over_8_px_and_not_over_9(gap, count):
 
 def test_a_row_s_major_axis_is_known():
     # n px in a row have the variance (n² - 1) / 12
-    n = 31
-    rows, columns = np.zeros(n, int), np.arange(n)
-    axis = major_axes(np.ones(n, int), rows, columns, 1)[0]
-    assert axis == pytest.approx(4 * sqrt((n**2 - 1) / 12), rel=1e-15)
-    assert major_axes(np.array([1]), np.array([7]), np.array([9]), 1) == [0]
+    for n in (1, 2, 31, 1000):
+        axis = Moments.of(np.ones((1, n), bool)).major_axis
+        assert axis == pytest.approx(4 * sqrt((n**2 - 1) / 12), rel=1e-15)
 
 
-def test_the_major_axis_is_that_of_any_direction_and_place():
+def test_the_major_axis_is_that_of_any_direction():
     # four px on a diagonal: variance along it 2 * 1.25
-    for far in (0, 10**6):
-        index = np.arange(4) + far
-        assert major_axes(np.ones(4, int), index, index, 1) == [
-            pytest.approx(4 * sqrt(2.5), rel=1e-15)
-        ]
+    for mask in (np.eye(4, dtype=bool), np.eye(4, dtype=bool)[::-1]):
+        axis = Moments.of(mask).major_axis
+        assert axis == pytest.approx(4 * sqrt(2.5), rel=1e-15)
+
+
+def test_nothing_is_lost_far_out():
+    small = np.random.default_rng(0).random((9, 7)) < 0.5
+    large = np.zeros((7000, 3000), bool)
+    large[-9:, -7:] = small
+    assert Moments.of(large).major_axis == Moments.of(small).major_axis
+    y, x = Moments.of(large).mean
+    assert (y, x) == pytest.approx(
+        np.add(Moments.of(small).mean, (7000 - 9, 3000 - 7)), rel=1e-15
+    )
 
 
 def test_a_lesion_of_exactly_275_um_counts():
@@ -194,3 +203,26 @@ def test_lesions_are_those_of_the_protocol_done_plainly(seed):
         assert lesion.centre == pytest.approx(
             [32 * (value + 0.5) for value in region.centroid]
         )
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_lesions_of_camelyon16_are_those_of_the_protocol_done_plainly(tmp_path):
+    from napari_fastnet.core.truth import draw_truth
+    from napari_fastnet.io.annotation_files import read_annotations
+
+    archive = os.environ.get("NAPARI_FASTNET_OUTLINES")
+    if archive is None:
+        pytest.skip("no $NAPARI_FASTNET_OUTLINES: tumor_polygons.tar.xz")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    for path in sorted(tmp_path.rglob("*.json"))[::10]:
+        found = find_lesions(draw_truth(read_annotations(path), step=(32, 32)))
+        inside = found.window.inside
+        grown = ndimage.distance_transform_edt(~inside) < 37.5 / PIXEL_UM
+        expected = label(ndimage.binary_fill_holes(grown), connectivity=2)
+        assert np.array_equal(found.labels, expected), path.name
+        for lesion, region in zip(found.lesions, regionprops(expected), strict=True):
+            axis = region.axis_major_length
+            assert lesion.major_axis_um == pytest.approx(axis * PIXEL_UM, rel=1e-9)
+            assert lesion.is_itc == (axis < 275 / PIXEL_UM)

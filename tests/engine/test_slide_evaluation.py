@@ -84,11 +84,13 @@ def test_the_numbers_done_by_hand(slides):
 def test_what_has_no_partner_is_named(slides):
     skipped = SkippedSlide("tumor_003", "no truth")
     unknown = judged("tumor_004", is_tumour=True, assumed=False, hits=None)
+    slides[0] = replace(slides[0], notes=("outline '_3': a Dot encloses nothing",))
     found = summarise_slides([*slides, skipped, unknown], TRUTHS, FAST).to_dict()
     assert found["without_slide"] == ["tumor_009"]
     assert found["assumed_normal"] == ["normal_001"]
     assert found["without_outlines"] == ["tumor_004"]
     assert found["skipped"] == [{"slide": "tumor_003", "reason": "no truth"}]
+    assert [note["slide"] for note in found["left_out"]] == ["tumor_001"]
     # it counts for the slide AUC and leaves the curve as it was
     assert (found["slides"], found["froc"]) == (4, 0.5)
     row = {row["slide"]: row for row in found["per_slide"]}["tumor_004"]

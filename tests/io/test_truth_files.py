@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -90,8 +92,8 @@ def test_outlines_and_masks_tell_the_same(tmp_path):
     mask[320:960, 640:1280] = 255
     tifffile.imwrite(tmp_path / "a.tif", mask, tile=(256, 256), compression="zlib")
     options = {"mpp": (0.243, 0.243), "shape": (1600, 1920)}
-    outlined = read_truth(tmp_path / "a.xml", **options)
-    masked = read_truth(tmp_path / "a.tif", **options)
+    outlined, _ = read_truth(tmp_path / "a.xml", **options)
+    masked, _ = read_truth(tmp_path / "a.tif", **options)
     assert outlined.extent == masked.extent == (50, 60)
     for truth in (outlined.around(3), masked.around(3)):
         assert truth.first == (7, 17)
@@ -100,9 +102,29 @@ def test_outlines_and_masks_tell_the_same(tmp_path):
 
 def test_a_slide_of_other_um_per_px_has_other_px(tmp_path):
     write_asap_xml(tmp_path / "a.xml", Annotations((SQUARE,), ()))
-    truth = read_truth(tmp_path / "a.xml", mpp=(0.486, 0.486))
+    truth, _ = read_truth(tmp_path / "a.xml", mpp=(0.486, 0.486))
     assert truth.step == (16, 16)
     assert truth.inside.sum() == 1600
+
+
+def test_outlines_of_another_slide_are_refused(tmp_path):
+    write_asap_xml(tmp_path / "a.xml", Annotations((SQUARE,), ()))
+    with pytest.raises(AnnotationError, match="none of its 1 outlines"):
+        read_truth(tmp_path / "a.xml", mpp=(0.243, 0.243), shape=(300, 300))
+
+
+def test_outlines_that_enclose_nothing_are_named(tmp_path):
+    path = tmp_path / "a.json"
+    vertices = SQUARE[:, ::-1].tolist()
+    outlines = [
+        {"name": "line", "vertices": vertices[:2]},
+        {"name": "square", "vertices": vertices},
+    ]
+    path.write_text(json.dumps({"positive": outlines, "negative": []}))
+    truth, left_out = read_truth(path, mpp=(0.243, 0.243))
+    assert truth.inside.sum() == 400
+    assert len(left_out) == 1
+    assert "line" in left_out[0]
 
 
 def test_outlines_that_cannot_be_understood_are_named(tmp_path):

@@ -35,8 +35,8 @@ def slides(
         list[Path],
         typer.Option(
             metavar="PATH",
-            help="A folder of ASAP's XML files, or of mask TIFFs, or CAMELYON16's "
-            "reference.csv. May be given again.",
+            help="A folder of outlines (ASAP's XML, JSON, GeoJSON) or of mask TIFFs, or "
+            "CAMELYON16's reference.csv. May be given again.",
         ),
     ],
     output: Annotated[
@@ -147,9 +147,10 @@ def _print_evaluation(found: SlideEvaluation, files: list[Path]) -> None:
                 "cells that do not count",
             ),
             ("FROC", _number(values["froc"], values["froc_ci95"])),
+            ("sensitivity", "at so many false positives"),
         ]
         rows += [
-            (f"  at {rate}", f"{_number(value)} at {rate} false positives a slide")
+            (f"  {rate} a slide", _number(value))
             for rate, value in values["sensitivity"].items()
         ]
     rows.append(("slide AUC", _number(values["slide_auc"], values["slide_auc_ci95"])))
@@ -166,6 +167,9 @@ def _print_evaluation(found: SlideEvaluation, files: list[Path]) -> None:
         if names:
             rows.append((title, _named(names)))
     rows += [("", f"{slide.name}: {slide.reason}") for slide in found.skipped[:_NAMED]]
+    if values["left_out"]:
+        notes = [f"{note['slide']}, {note['reason']}" for note in values["left_out"]]
+        rows.append(("outlines left out", _named(notes)))
     rows += [("wrote" if path is files[0] else "", str(path)) for path in files]
     print_columns(rows)
     print("Research use only. Not for diagnosis.")

@@ -199,10 +199,11 @@ def froc_interval(
     Returns
     -------
     tuple of float or None
-        2.5 and 97.5 % points; None without lesions or resamples.
+        2.5 and 97.5 % points; None without resamples, or with lesions on fewer than two
+        slides, of which nothing can be told.
     """
     lesions = np.array([len(slide.lesion_scores) for slide in slides])
-    if not lesions.any() or not resamples:
+    if (lesions > 0).sum() < 2 or not resamples:
         return None
     events = _Events(slides)
     scores = [

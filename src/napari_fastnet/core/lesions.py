@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_fastnet.core.morphology import fill_small_holes
 from napari_fastnet.core.regions import EIGHT_NEIGHBOURS
 from napari_fastnet.core.truth import PIXEL_UM, TruthMask, nearer_than
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 GROWTH_UM = 75 / 2
 #: Lesions of a shorter major axis are isolated tumour cells.
 ITC_UM = 275.0
+
+_STRIP_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,76 +106,97 @@ def find_lesions(truth: TruthMask, *, pixel_um: float = PIXEL_UM) -> LesionMap:
     """
     reach = GROWTH_UM / pixel_um
     window = truth.around(ceil(reach))
+    if not window.inside.size:
+        return LesionMap(window, np.zeros((0, 0), np.int32), ())
     grown = nearer_than(window.inside, reach)
-    filled = fill_small_holes(grown, np.inf)
-    labels, count = ndimage.label(filled, EIGHT_NEIGHBOURS, output=np.int32)
-    lesions = tuple(_measure(window, labels, count, pixel_um))
-    return LesionMap(window, labels, lesions)
+    labels, _ = ndimage.label(_without_holes(grown), EIGHT_NEIGHBOURS, output=np.int32)
+    return LesionMap(window, labels, tuple(_measure(window, labels, pixel_um)))
+
+
+def _without_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the mask and what of the background does not reach the edge."""
+    # The frame joins everything that does.
+    background = np.pad(~mask, 1, constant_values=True)
+    labels, _ = ndimage.label(background, output=np.int32)
+    filled: NDArray[np.bool_] = labels[1:-1, 1:-1] != labels[0, 0]
+    return filled
 
 
 def _measure(
-    window: TruthMask, labels: NDArray[np.int32], count: int, pixel_um: float
-) -> list[Lesion]:
-    """Return what is known of each label."""
-    rows, columns = np.nonzero(labels)
-    owner = labels[rows, columns]
-    sizes = np.maximum(np.bincount(owner, minlength=count + 1), 1)
-    middles = [
-        step * (first + 0.5 + np.bincount(owner, index, count + 1) / sizes)
-        for step, first, index in zip(
-            window.step, window.first, (rows, columns), strict=True
+    window: TruthMask, labels: NDArray[np.int32], pixel_um: float
+) -> Iterator[Lesion]:
+    """Yield what is known of each label."""
+    for label, box in enumerate(ndimage.find_objects(labels), 1):
+        own = labels[box] == label
+        moments = Moments.of(own)
+        y, x = (
+            step * (first + part.start + 0.5 + mean)
+            for step, first, part, mean in zip(
+                window.step, window.first, box, moments.mean, strict=True
+            )
         )
-    ]
-    truth = np.bincount(labels[window.inside], minlength=count + 1)
-    axes = major_axes(owner, rows, columns, count)
-    return [
-        Lesion(
+        truth_px = np.count_nonzero(own & window.inside[box])
+        yield Lesion(
             label=label,
-            centre=(float(middles[0][label]), float(middles[1][label])),
-            area_mm2=float(truth[label]) * pixel_um**2 / 1e6,
-            major_axis_um=axes[label - 1] * pixel_um,
-            is_itc=axes[label - 1] < ITC_UM / pixel_um,
+            centre=(y, x),
+            area_mm2=truth_px * pixel_um**2 / 1e6,
+            major_axis_um=moments.major_axis * pixel_um,
+            is_itc=moments.major_axis < ITC_UM / pixel_um,
         )
-        for label in range(1, count + 1)
-    ]
 
 
-def major_axes(
-    owner: NDArray[np.integer],
-    rows: NDArray[np.integer],
-    columns: NDArray[np.integer],
-    count: int,
-) -> list[float]:
-    """Return the major axes of the ellipses with the same second moments as regions.
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Sums over the px of a region, as whole numbers.
 
     Parameters
     ----------
-    owner : (n,) ndarray of int
-        Region of each px, 1 to ``count``, each at least once.
-    rows, columns : (n,) ndarray of int
-        Where the px lie.
-    count : int
-        Regions.
-
-    Returns
-    -------
-    list of float
-        px, of region 1, 2, and so on; 0 for a region of one px.
+    n : int
+        px, at least one.
+    y, x, yy, xx, xy : int
+        Sums of their rows and columns, and of the products.
     """
-    columns = columns.astype(np.float64)
-    rows = rows.astype(np.float64)
-    sums = [
-        np.bincount(owner, weights, count + 1)[1:].tolist()
-        for weights in (None, rows, columns, rows**2, columns**2, rows * columns)
-    ]
-    return [_major_axis(*map(int, moments)) for moments in zip(*sums, strict=True)]
 
+    n: int
+    y: int
+    x: int
+    yy: int
+    xx: int
+    xy: int
 
-def _major_axis(n: int, y: int, x: int, yy: int, xx: int, xy: int) -> float:
-    """Return four times the root of the greater variance, from sums over n px.
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> Moments:
+        """Return those of the px of a (rows, columns) bool ndarray."""
+        rows, columns = (np.arange(side, dtype=np.float64) for side in mask.shape)
+        by_row, by_column = (mask.sum(axis=axis) for axis in (1, 0))
+        # In strips: the product wants real numbers, eight times as large as the mask.
+        # Up to 2**53 they are exact.
+        strips = range(0, len(rows), _STRIP_ROWS)
+        in_row = [mask[first : first + _STRIP_ROWS] @ columns for first in strips]
+        sums = (
+            by_row.sum(),
+            rows @ by_row,
+            columns @ by_column,
+            rows**2 @ by_row,
+            columns**2 @ by_column,
+            rows @ np.concatenate(in_row),
+        )
+        return cls(*map(int, sums))
 
-    Whole numbers of any size: nothing is lost where a small lesion lies far out.
-    """
-    along_y, along_x, mixed = n * yy - y * y, n * xx - x * x, n * xy - x * y
-    spread = sqrt((along_y - along_x) ** 2 + 4 * mixed**2)
-    return 4 * sqrt((along_y + along_x + spread) / 2) / n
+    @property
+    def mean(self) -> Pair:
+        """The (y, x) of the middle, from the first px' centre."""
+        return self.y / self.n, self.x / self.n
+
+    @property
+    def major_axis(self) -> float:
+        """Of the ellipse with the same second moments, px; 0 for a single px.
+
+        Four times the root of the greater variance. Whole numbers grow as they must:
+        nothing is lost where they nearly cancel.
+        """
+        n = self.n
+        along_y, along_x = n * self.yy - self.y**2, n * self.xx - self.x**2
+        mixed = n * self.xy - self.y * self.x
+        spread = sqrt((along_y - along_x) ** 2 + 4 * mixed**2)
+        return 4 * sqrt((along_y + along_x + spread) / 2) / n

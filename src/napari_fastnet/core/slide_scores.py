@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import minimize
 
-from napari_fastnet.core.lesions import major_axes
+from napari_fastnet.core.lesions import Moments
 from napari_fastnet.core.regions import EIGHT_NEIGHBOURS
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def _longest_um(mask: NDArray[np.bool_], heatmap: Heatmap) -> float:
         return 0.0
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    rows, columns = np.nonzero(labels == np.argmax(sizes))
-    axis = major_axes(np.ones(len(rows), np.intp), rows, columns, 1)[0]
+    axis = Moments.of(labels == np.argmax(sizes)).major_axis
     height_um, width_um = heatmap.cell_um
     return axis * float(np.sqrt(height_um * width_um))
 

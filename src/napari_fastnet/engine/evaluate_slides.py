@@ -99,6 +99,8 @@ class JudgedSlide:
         Of its heatmap.
     pixels : PixelCounts or None
         Its heatmap against its outlines.
+    notes : tuple of str
+        Outlines that were left out.
     """
 
     name: str
@@ -109,6 +111,7 @@ class JudgedSlide:
     hits: SlideHits | None
     features: SlideFeatures | None = None
     pixels: PixelCounts | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ def _judge(
         known = SlideTruth(source.name, is_tumour=False)
     mpp = None if options.mpp is None else (options.mpp, options.mpp)
     scanned = load_source(source, mpp=mpp)
-    truth = _truth(known, scanned, options)
+    truth, notes = _truth(known, scanned, options)
     is_tumour = _is_tumour(known, truth)
     candidates = scanned.candidates
     if candidates is None:
@@ -200,6 +203,7 @@ def _judge(
         score=float(candidates.scores.max(initial=0)),
         candidates=candidates,
         hits=hits,
+        notes=notes,
     )
     return _with_heatmap(judged, scanned, truth, options)
 
@@ -216,8 +220,8 @@ def _require_normal(name: str, truths: Truths, options: SlideEvaluationOptions) 
 
 def _truth(
     known: SlideTruth, scanned: Scanned, options: SlideEvaluationOptions
-) -> TruthMask | None:
-    """Return a slide's truth: outlines, nothing for a normal slide, None if unknown."""
+) -> tuple[TruthMask | None, tuple[str, ...]]:
+    """Return a slide's truth, None if unknown, and what was left out of it."""
     if known.outlines is not None:
         return read_truth(
             known.outlines,
@@ -226,10 +230,10 @@ def _truth(
             mask_value=options.mask_value,
         )
     if known.is_tumour:
-        return None
+        return None, ()
     step = truth_step(scanned.mpp)
     extent = truth_extent(scanned.shape or (0, 0), step)
-    return TruthMask(np.zeros((0, 0), bool), step, extent)
+    return TruthMask(np.zeros((0, 0), bool), step, extent), ()
 
 
 def _is_tumour(known: SlideTruth, truth: TruthMask | None) -> bool:

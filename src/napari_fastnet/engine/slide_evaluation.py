@@ -126,6 +126,11 @@ class SlideEvaluation:
             "skipped": [
                 {"slide": slide.name, "reason": slide.reason} for slide in self.skipped
             ],
+            "left_out": [
+                {"slide": slide.name, "reason": note}
+                for slide in self.slides
+                for note in slide.notes
+            ],
             "per_slide": self.rows,
             "protocol": {
                 "pixel_um": PIXEL_UM,

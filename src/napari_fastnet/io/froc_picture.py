@@ -109,7 +109,7 @@ def _draw(axes: Axes, curve: FrocCurve) -> None:
         axes.annotate(
             f"{value:.3f}",
             (rate, value),
-            (0, 8 if value < 0.9 else -15),
+            (0, -15 if value > 0.1 else 8),
             textcoords="offset points",
             ha="center",
             color=INK,

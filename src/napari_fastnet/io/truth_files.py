@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.truth import TruthMask, draw_truth, truth_step
-from napari_fastnet.errors import DataError
-from napari_fastnet.io.annotations import read_asap_xml
+from napari_fastnet.errors import AnnotationError, DataError
+from napari_fastnet.io.annotation_files import SUFFIXES as OUTLINES
+from napari_fastnet.io.annotation_files import read_annotations
 from napari_fastnet.io.truth_mask import read_truth_mask
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
 
-OUTLINES = (".xml",)
 MASKS = (".tif", ".tiff")
 REFERENCE = "reference.csv"
 
@@ -38,7 +38,7 @@ class SlideTruth:
     name : str
         As its file or its line has it.
     outlines : Path or None
-        ASAP's XML, or a mask.
+        ASAP's XML, CAMELYON's JSON, GeoJSON, or a mask.
     is_tumour : bool or None
         What the reference says; None where there is none.
     """
@@ -80,9 +80,10 @@ def find_truths(places: Iterable[Path]) -> Truths:
     Parameters
     ----------
     places : iterable of Path
-        Folders of ASAP's XML files, of mask TIFFs, of both, perhaps with a
-        ``reference.csv``; or such files. A slide's file is named as the slide, a mask
-        also with ``_mask`` behind. Other files of a folder are passed over.
+        Folders of outlines (ASAP's XML, CAMELYON's JSON, GeoJSON), of mask TIFFs, of
+        both, perhaps with a ``reference.csv``; or such files. A slide's file is named
+        as the slide, a mask also with ``_mask`` behind. Other files of a folder are
+        passed over.
 
     Returns
     -------
@@ -172,13 +173,13 @@ def read_truth(
     mpp: Pair,
     shape: tuple[int, int] | None = None,
     mask_value: int | None = None,
-) -> TruthMask:
+) -> tuple[TruthMask, tuple[str, ...]]:
     """Return where a slide's tumour is, in px of some 7.776 µm.
 
     Parameters
     ----------
     path : Path
-        ASAP's XML, or a mask TIFF.
+        Outlines, or a mask TIFF.
     mpp : tuple of float
         (y, x) µm per level-0 px of the slide.
     shape : tuple of int, optional
@@ -189,8 +190,9 @@ def read_truth(
 
     Returns
     -------
-    TruthMask
-        Of the whole slide, or a window around the tumour.
+    tuple of TruthMask and tuple of str
+        The whole slide or a window around the tumour, and a line for each outline that
+        is left out.
 
     Raises
     ------
@@ -199,5 +201,13 @@ def read_truth(
     """
     step = truth_step(mpp)
     if path.suffix.lower() in MASKS:
-        return read_truth_mask(path, step=step, shape=shape, value=mask_value)
-    return draw_truth(read_asap_xml(path), step=step, shape=shape)
+        return read_truth_mask(path, step=step, shape=shape, value=mask_value), ()
+    annotations = read_annotations(path)
+    truth = draw_truth(annotations, step=step, shape=shape)
+    outlines = len(annotations.positive)
+    if outlines and not truth.inside.any():
+        raise AnnotationError(
+            f"{path}: none of its {outlines} outlines of tumour holds the centre of a px "
+            "of the slide; give those of this slide, in level-0 px"
+        )
+    return truth, annotations.skipped
