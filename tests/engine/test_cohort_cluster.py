@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 
 import numpy as np
@@ -52,7 +52,7 @@ def listening(answer):
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve():
-            with server.accept()[0] as connection:
+            with suppress(ConnectionError), server.accept()[0] as connection:
                 if answer:
                     connection.sendall(answer)
                 while connection.recv(1024):

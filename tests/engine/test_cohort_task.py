@@ -124,6 +124,19 @@ def test_a_damaged_result_is_made_again(task, name) -> None:
     )
 
 
+def test_a_damaged_store_is_told_and_made_again(task) -> None:
+    straight = run_task(task)
+    (task.folder / "run.json").unlink()
+    chunk = next(p for p in (task.folder / "run.zarr/c").rglob("*") if p.is_file())
+    chunk.write_bytes(b"")
+    outcome = run_task(task)
+    assert not outcome.earlier
+    (note,) = outcome.notes
+    assert "run.zarr" in note
+    seconds = outcome.row.found.seconds
+    assert outcome.row.found == replace(straight.row.found, seconds=seconds)
+
+
 def test_a_slide_that_is_none_fails_in_a_line_and_leaves_no_folder(
     task, tmp_path
 ) -> None:

@@ -212,5 +212,7 @@ def _messages(progress: CohortProgress) -> Iterator[str]:
     """Return what must be said of a step, on a terminal as well as in a log."""
     if progress.row is None and progress.workers == 0:
         yield "the scheduler has no worker yet; waiting for one"
+    for note in progress.notes:
+        yield f"note: {note}"
     if progress.row is not None and progress.row.status == "failed":
         yield f"error: {progress.row.error}"

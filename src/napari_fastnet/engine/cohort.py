@@ -39,6 +39,8 @@ class CohortProgress:
         Slides that are done at once. 0 on a cluster that has no worker yet.
     row : SlideRow or None
         The slide that ended; None in the first value, before any has.
+    notes : tuple of str
+        What the user should be told of that slide besides.
     """
 
     total: int
@@ -47,6 +49,7 @@ class CohortProgress:
     failed: int = 0
     workers: int = 0
     row: SlideRow | None = None
+    notes: tuple[str, ...] = ()
 
     def after(self, outcome: Outcome) -> CohortProgress:
         """Return where the cohort stands with one more slide ended."""
@@ -56,6 +59,7 @@ class CohortProgress:
             earlier=self.earlier + outcome.earlier,
             failed=self.failed + (outcome.row.status == "failed"),
             row=outcome.row,
+            notes=outcome.notes,
         )
 
 

@@ -95,7 +95,7 @@ class Cluster:
             for task in tasks
         }
         try:
-            for future in as_completed(list(futures)):
+            for future in as_completed(list(futures), loop=self._client.loop):
                 yield self._outcome(future, futures.pop(future))
         finally:
             self._client.cancel(list(futures))

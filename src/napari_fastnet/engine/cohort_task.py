@@ -106,10 +106,13 @@ class Outcome:
         For the report; waiting where the work was stopped.
     earlier : bool
         An earlier run had done it all.
+    notes : tuple of str
+        What the user should be told besides: damage of an earlier run, set aside.
     """
 
     row: SlideRow
     earlier: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def failed(task: SlideTask, error: str) -> Outcome:
@@ -160,7 +163,8 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
             return Outcome(SlideRow(task.folder.name, task.slide))
         require_present(slide)
         result = run.finish(network.name)
-        return Outcome(_done(task, slide, result.record.to_dict(), result.heatmap))
+        row = _done(task, slide, result.record.to_dict(), result.heatmap)
+        return Outcome(row, notes=run.store.notes)
 
 
 def _earlier(
