@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, isfinite
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.errors import OptionError
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+#: True is tissue; or how much of each px is, 0 to 1.
+Mask = NDArray[np.bool_] | NDArray[np.float32]
 
 # Sums of real numbers are off by some 1e-12 of a patch; a patch that is tissue to
 # exactly its half must not be lost to that.
@@ -55,7 +55,7 @@ class PatchGrid:
 
 
 def patch_grid(
-    mask: NDArray[np.bool_],
+    mask: Mask,
     *,
     mask_step: Pair,
     patch: Pair,
@@ -66,8 +66,9 @@ def patch_grid(
 
     Parameters
     ----------
-    mask : (height, width) bool ndarray
-        True is tissue; nothing is tissue outside. Its corner lies at the slide's.
+    mask : (height, width) bool or float32 ndarray
+        True is tissue, or how much of a px is; nothing is tissue outside. Its corner
+        lies at the slide's.
     mask_step : tuple of float
         (y, x) level-0 px per mask px; real numbers.
     patch : tuple of float
@@ -93,13 +94,13 @@ def patch_grid(
     return weigh_patches(mask, mask_step=mask_step, patch=patch, grid=grid, keep=keep)
 
 
-def tissue_grid(mask: NDArray[np.bool_], *, mask_step: Pair, stride: Pair) -> Grid:
+def tissue_grid(mask: Mask, *, mask_step: Pair, stride: Pair) -> Grid:
     """Return the cells of one stride over the bounding box of a mask (Eqs. 1, 2).
 
     Parameters
     ----------
-    mask : (height, width) bool ndarray
-        True is tissue.
+    mask : (height, width) bool or float32 ndarray
+        True is tissue, or how much of a px is.
     mask_step, stride : tuple of float
         (y, x) level-0 px per mask px, and from cell to cell.
 
@@ -159,7 +160,7 @@ def _cells_from(length: float, stride: float, anchor: float) -> tuple[float, int
 
 
 def weigh_patches(
-    mask: NDArray[np.bool_],
+    mask: Mask,
     *,
     mask_step: Pair,
     patch: Pair,
@@ -215,7 +216,7 @@ def _cells_over(
 
 
 def _weights(
-    mask: NDArray[np.bool_], mask_step: Pair, patch: Pair, grid: Grid
+    mask: Mask, mask_step: Pair, patch: Pair, grid: Grid
 ) -> NDArray[np.float64]:
     """Return W of Eq. 3 for the patch centred on every cell, (rows, columns)."""
     sums: NDArray[np.float64] = mask.astype(np.float64)
