@@ -130,15 +130,23 @@ def move_the_threshold(viewer: napari.Viewer, panel: FastNetPanel) -> None:
 def export_and_open_again(
     viewer: napari.Viewer, panel: FastNetPanel, folder: Path
 ) -> None:
-    """Export everything; the heatmap that is opened again is the layer."""
-    heatmap = viewer.layers["tumor probability"]
+    """Export everything; what is opened again are the same layers."""
     panel.export.folder.value = folder
     panel.export.save.native.click()
     wait_until(lambda: (folder / "run.json").exists() and panel.export.save.enabled)
-    (again,) = viewer.open(folder / "heatmap.ome.tif", plugin="napari-fastnet")
-    np.testing.assert_array_equal(again.data, heatmap.data)
-    np.testing.assert_allclose(again.extent.world, heatmap.extent.world)
-    print(f"exported to {folder} and opened again: equal")
+    shown = [layer for layer in viewer.layers if layer.name != "synthetic"]
+    opened = viewer.open(folder, plugin="napari-fastnet")
+    for layer, again in zip(shown, opened, strict=True):
+        assert again.name.startswith(layer.name), "napari numbers a second of a name"
+        np.testing.assert_allclose(again.extent.world, layer.extent.world, atol=1e-3)
+        if layer.name == "tumor regions":
+            for ring, ring_again in zip(layer.data, again.data, strict=True):
+                np.testing.assert_allclose(ring_again, ring, atol=1e-3)
+            classes = [list(each.features["class"]) for each in (layer, again)]
+            assert classes[0] == classes[1]
+        else:
+            np.testing.assert_array_equal(again.data, layer.data)
+    print(f"exported to {folder} and opened again: {len(opened)} layers, equal")
 
 
 if __name__ == "__main__":

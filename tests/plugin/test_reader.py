@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from napari_fastnet.core.geometry import Grid
+from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.io.export import write_heatmap_ome_tiff, write_mask_tiff
@@ -126,6 +127,40 @@ def test_the_folder_of_a_run_brings_its_masks(run, add):
         "tumor probability",
     ]
     assert {info_of(layer).fingerprint for layer in layers} == {"f"}
+
+
+def test_the_store_of_a_finished_run_brings_all_that_is_in_its_folder(run, add):
+    folder, values = run(RECORD)
+    path = folder.parent / "tissue_roi.tif"
+    write_mask_tiff(path, np.eye(5, dtype=bool), (8.0, 8.0), record=RECORD)
+    values[3, 3] = np.nan  # taken out of the region of interest: the store keeps it
+    record = RECORD | {"grid": {"origin_px": [0, 64], "step_px": [64, 64]}}
+    record["grid"]["shape"] = [4, 4]
+    heatmap = Heatmap(values, GRID, MPP)
+    write_heatmap_ome_tiff(folder.parent / "heatmap.ome.tif", heatmap, record=record)
+
+    roi, heat = opened(folder, add)
+
+    assert (roi.name, heat.name) == ("tissue ROI", "tumor probability")
+    np.testing.assert_array_equal(heat.data, values)
+
+
+def test_the_store_of_an_unfinished_run_is_not_what_is_left_of_an_older_one(run, add):
+    folder, values = run({})
+    write_heatmap_ome_tiff(
+        folder.parent / "heatmap.ome.tif", Heatmap(1 - values, GRID, MPP)
+    )
+    (heat,) = opened(folder, add)
+    np.testing.assert_array_equal(heat.data, values)
+
+
+@pytest.mark.parametrize(("threshold", "is_red"), [(0.3, True), (0.6, False)])
+def test_the_colours_are_those_of_the_threshold_it_was_saved_with(
+    run, add, threshold, is_red
+):
+    folder, _ = run(RECORD | {"threshold": threshold})
+    red, green, *_ = opened(folder, add)[0].colormap.map([0.45])[0]
+    assert (red > green + 0.15) == is_red
 
 
 def test_a_folder_of_exports_comes_back(tmp_path, heatmap, add):

@@ -39,6 +39,8 @@ def detect_command(run: SlideRun, work: SlideWork) -> str:
     words += ["-o", str(run.folder.parent.absolute()), "--model", str(request.model)]
     if run.options.stride is not None:
         words += ["--stride", str(run.options.stride)]
+    if run.options.anchor is not None:
+        words += ["--anchor", *(repr(float(at)) for at in run.options.anchor)]
     if run.slide.mpp_source == "user":
         words += ["--mpp", f"{run.slide.require_mpp()[0]!r}"]
     words += ["--low", f"{tissue.parameters.low:g}"]

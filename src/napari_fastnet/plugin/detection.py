@@ -2,136 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from napari.utils.notifications import show_warning
+from superqt.utils import qdebounced
 
-from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.tissue import TissueParameters
-from napari_fastnet.engine.backends import BackendName, create_backend
 from napari_fastnet.engine.detect import Progress
-from napari_fastnet.engine.runs import RunOptions, RunResult, SlideRun
-from napari_fastnet.engine.tissue import find_tissue, slide_facts
+from napari_fastnet.engine.runs import RunResult, SlideRun
+from napari_fastnet.engine.tissue import slide_facts
 from napari_fastnet.engine.tissue_editor import TissueEditor
-from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.plugin.viewport import Viewport, nearest_to_view
-from napari_fastnet.plugin.worker import Job, Work
+from napari_fastnet.plugin.live_heatmap import LiveHeatmap
+from napari_fastnet.plugin.request import Request
+from napari_fastnet.plugin.scan import Begun, Scan
+from napari_fastnet.plugin.viewport import Viewport
+from napari_fastnet.plugin.worker import Job
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Box
-    from napari_fastnet.engine.plan import Stride
-    from napari_fastnet.engine.tissue import SlideTissue
-    from napari_fastnet.io.bundle import ModelBundle
-    from napari_fastnet.io.slide import Slide
     from napari_fastnet.plugin.slide_work import SlideWork
 
-#: Length of the model's and the slide's digests in the name of a run's folder.
-DIGITS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the panel asks for.
-
-    Parameters
-    ----------
-    model : str or Path
-        A shipped model's name or a bundle's folder.
-    backend : {"auto", "onnx", "torch"}
-        What runs the network.
-    threads : int or None
-        Of the network on a CPU.
-    strides_per_patch : int
-        1: patch beside patch; 2: every half patch, and so on.
-    threshold : float or None
-        From which a patch is tumour; None is the model's.
-    folder : Path
-        The run is kept in ``folder/<slide>/``, or in a folder of its own inside
-        ``cache`` if that is asked for.
-    in_cache : bool
-        Whether ``folder`` is the cache, shared by all slides and models.
-    view_first : bool
-        Whether what is on screen is looked at first.
-    """
-
-    model: str | Path
-    backend: BackendName
-    threads: int | None
-    strides_per_patch: int
-    threshold: float | None
-    folder: Path
-    in_cache: bool
-    view_first: bool
-
-    def stride_px(self, bundle: ModelBundle) -> Stride:
-        """Return the stride in px of the model."""
-        parts = self.strides_per_patch
-        return "patch" if parts == 1 else max(1, bundle.patch_size_pixels // parts)
-
-    def output_folder(self, slide: Slide, bundle: ModelBundle) -> Path:
-        """Return what the command line would be given as ``-o``."""
-        if not self.in_cache:
-            return self.folder
-        parts = (slide.fingerprint[:DIGITS], bundle.sha256[:DIGITS])
-        return self.folder / "runs" / "-".join((*parts, str(self.strides_per_patch)))
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """The run is laid out; what an earlier one computed is already there."""
-
-    run: SlideRun
-    heatmap: Heatmap
-
-
-def work_of(
-    slide: Slide,
-    request: Request,
-    tissue: SlideTissue | None,
-    view: Callable[[], Box | None],
-) -> Work:
-    """Return a detection as `Job` takes it.
-
-    It yields a `TissueEditor` where no tissue was given, a `Begun`, many `Progress`
-    and, unless it was stopped, the `RunResult`.
-    """
-
-    def work(should_stop: Callable[[], bool]) -> Iterator[Any]:
-        bundle = load_bundle(request.model)
-        backend = create_backend(bundle, name=request.backend, threads=request.threads)
-        found = tissue
-        if found is None:
-            found = find_tissue(slide, TissueParameters())
-            yield TissueEditor(found)
-        options = RunOptions(
-            stride=request.stride_px(bundle),
-            tissue=found.parameters,
-            threshold=request.threshold,
-        )
-        folder = request.output_folder(slide, bundle) / slide.path.stem
-        run = SlideRun(slide, bundle, folder, options, tissue=found)
-        yield Begun(run, shown(run))
-        rank = nearest_to_view(run.plan.patches.grid, view)
-        yield from run.steps(backend, should_stop, rank)
-        if not should_stop():
-            yield run.finish(backend.name)
-
-    return work
-
-
-def shown(run: SlideRun) -> Heatmap:
-    """Return what a run knows of the patches it is to look at, the others NaN."""
-    known = run.store.heatmap()
-    values = np.where(run.plan.patches.kept, known.probabilities, np.float32(np.nan))
-    return Heatmap(values, known.grid, known.mpp)
+#: Masks have been still for so long, ms, before the heatmap follows them.
+STILL_MS = 300
 
 
 class Detection:
-    """A detection of one slide.
+    """A detection of one slide, which follows its masks until another takes its place.
 
     Parameters
     ----------
@@ -142,29 +39,39 @@ class Detection:
 
     Attributes
     ----------
+    job : Job
+        What runs, or ran last.
     run : SlideRun or None
         Once it is laid out.
+    done, total : int
+        Patches that were looked at, and that the masks keep; 0 before that is known.
     progress : Progress or None
-        The last step.
+        The last step since the masks were taken.
     result : RunResult or None
-        Once it has ended by itself.
+        Once it has ended by itself, until the masks change.
     """
 
     def __init__(self, work: SlideWork, request: Request) -> None:
         self.work, self.request = work, request
         self.run: SlideRun | None = None
-        self.progress: Progress | None = None
         self.result: RunResult | None = None
+        self.done = self.total = 0
+        self.progress: Progress | None = None
         self._began, self._done_before = perf_counter(), 0
-        self._viewport = Viewport(work.viewer, work.layer)
-        self.job = Job(
-            work_of(work.slide, request, work.tissue(), self._view),
-            on_value=self._take,
-            on_end=self._ended,
-        )
+        self._viewport: Viewport | None = None
+        self._live: LiveHeatmap | None = None
+        tissue = work.tissue()
+        self._roi = None if tissue is None else tissue.masks.roi
+        shown = None if work.heatmap is None else work.heatmap.grid
+        self._scan = Scan(work.slide, request, tissue, shown, self._view)
+        self.job = self._make_job()
+        self._follow_later = qdebounced(self.follow_masks, timeout=STILL_MS)
+        work.events.tissue.connect(self._masks_changed)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, or go on with other masks when the work had ended."""
+        if self._viewport is None:
+            self._viewport = Viewport(self.work.viewer, self.work.layer)
         self.job.start()
 
     @property
@@ -175,48 +82,98 @@ class Detection:
     @property
     def patches_per_second(self) -> float:
         """Of this run, not counting what an earlier one left."""
-        done = 0 if self.progress is None else self.progress.done - self._done_before
-        return done / max(self.seconds, 1e-3)
+        return (self.done - self._done_before) / max(self.seconds, 1e-3)
 
     def abandon(self) -> None:
-        """Stop without another word."""
-        self._viewport.close()
+        """Stop without another word, and follow the masks no more."""
+        self.work.events.tissue.disconnect(self._masks_changed, missing_ok=True)
+        self._follow_later.cancel()
+        self._close_viewport()
         self.job.abandon()
 
+    def follow_masks(self) -> None:
+        """Hide the patches that the masks leave out by now, and compute the new ones.
+
+        A detection that was stopped, or failed, computes nothing before the next start.
+        """
+        tissue = self.work.tissue()
+        if tissue is None or tissue.masks.roi is self._roi:
+            return
+        self._roi = tissue.masks.roi
+        if self._live is not None:
+            if not self._live.follow(tissue.masks.roi):
+                return
+            self.work.refresh_heatmap()
+        self._scan.follow(tissue)
+        if self.result is not None and not self.job.running:
+            self._go_on()
+        self.work.events.run.emit(self.work)
+
+    def _go_on(self) -> None:
+        """Work on the masks that came after the end, with the same network."""
+        self.result = None
+        self.job = self._make_job()
+        self.start()
+
+    def _make_job(self) -> Job:
+        return Job(self._scan.work, on_value=self._take, on_end=self._ended)
+
     def _view(self) -> Box | None:
-        return self._viewport.box if self.request.view_first else None
+        looked = self._viewport if self.request.view_first else None
+        return None if looked is None else looked.box
+
+    def _masks_changed(self, work: SlideWork) -> None:
+        if work is self.work:
+            self._follow_later()
 
     def _take(self, value: Any) -> None:
         if isinstance(value, TissueEditor):
+            self._roi = value.mask("roi")
             self.work.set_editor(value)
         elif isinstance(value, Begun):
             self._lay_out(value)
         elif isinstance(value, Progress):
             self._fill(value)
         elif isinstance(value, RunResult):
-            self.result = value
-            self.work.set_record(value.record.to_dict())
+            self._finish(value)
         self.work.events.run.emit(self.work)
 
     def _lay_out(self, begun: Begun) -> None:
-        self.run = begun.run
-        self._done_before = int(begun.heatmap.computed.sum())
+        self.run, self.progress = begun.run, None
+        for note in begun.run.store.notes:  # damage that was set aside
+            show_warning(note)
+        if self._live is None:
+            self._live = LiveHeatmap(begun.run, begun.known)
+            self.work.suggest_threshold(begun.run.bundle.threshold)
+            slide = asdict(slide_facts(begun.run.slide))
+            self.work.set_heatmap(self._live.heatmap, {"slide": slide})
+        kept = begun.run.plan.patches.kept
+        self.total = int(kept.sum())
+        self.done = self._done_before = int((begun.known.computed & kept).sum())
         self._began = perf_counter()
-        self.work.suggest_threshold(begun.run.bundle.threshold)
-        slide = asdict(slide_facts(begun.run.slide))
-        self.work.set_heatmap(begun.heatmap, {"slide": slide})
 
     def _fill(self, progress: Progress) -> None:
-        assert self.run is not None
-        assert self.work.heatmap is not None
+        assert self._live is not None
         self.progress = progress
-        place = progress.block.slices
-        kept = self.run.plan.patches.kept[place]
-        values = np.where(kept, progress.values, np.float32(np.nan))
-        self.work.heatmap.probabilities[place] = values
+        self.done, self.total = progress.done, progress.total
+        self._live.fill(progress.block, progress.values)
         self.work.refresh_heatmap_soon()
 
+    def _finish(self, result: RunResult) -> None:
+        self.result = result
+        self.work.set_record(result.record.to_dict())
+        counts = result.record.counts
+        if counts is not None and counts.failed:
+            self.work.tell_damage(f"{counts.failed:,} patches cannot be read")
+
     def _ended(self, complete: bool) -> None:
-        self._viewport.close()
+        self._close_viewport()
         self.work.refresh_heatmap()
+        if complete and self._scan.behind:  # masks came as the thread was ending
+            self._go_on()
         self.work.events.run.emit(self.work)
+
+    def _close_viewport(self) -> None:
+        if self._viewport is not None:
+            self._viewport.close()
+            self._viewport = None

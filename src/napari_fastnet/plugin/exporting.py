@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import find_regions, summarise
+from napari_fastnet.core.regions import SizeClass, find_regions, summarise
 from napari_fastnet.engine.runs import (
     HEATMAP,
     OVERVIEW,
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 #: What can be exported.
 WHAT = ("masks", "heatmap", "regions", "overview")
+#: Which regions: their size classes, the smallest of them first.
+WHICH: dict[str, tuple[SizeClass, ...]] = {
+    "all regions": ("ITC", "micro", "macro"),
+    "micro and macro": ("micro", "macro"),
+    "macro only": ("macro",),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +60,8 @@ class Results:
         Name and version, for the overview.
     record : dict
         Of the run, brought up to date.
+    sizes : tuple of str
+        Size classes of the regions that are wanted.
     """
 
     slide: Slide
@@ -62,10 +70,11 @@ class Results:
     threshold: float
     model: str
     record: dict[str, Any]
+    sizes: tuple[SizeClass, ...] = WHICH["all regions"]
 
 
-def results_of(work: SlideWork) -> Results:
-    """Return a slide's results as they are now."""
+def results_of(work: SlideWork, which: str = "all regions") -> Results:
+    """Return a slide's results as they are now, with the regions named in `WHICH`."""
     heatmap = work.heatmap
     if heatmap is not None:
         values = np.array(heatmap.probabilities)
@@ -77,7 +86,9 @@ def results_of(work: SlideWork) -> Results:
         record["tissue"] = tissue.to_dict()
     model = record.get("model") or {}
     label = f"{model.get('name', '')} {model.get('version', '')}".strip()
-    return Results(work.slide, tissue, heatmap, work.threshold, label, record)
+    return Results(
+        work.slide, tissue, heatmap, work.threshold, label, record, WHICH[which]
+    )
 
 
 def write_results(results: Results, folder: Path, what: Collection[str]) -> list[Path]:
@@ -103,10 +114,12 @@ def write_results(results: Results, folder: Path, what: Collection[str]) -> list
         A file cannot be written, or there is nothing of what is asked for.
     """
     record, heatmap, written = results.record, results.heatmap, list[Path]()
-    regions = [] if heatmap is None else find_regions(heatmap, results.threshold)
+    found = [] if heatmap is None else find_regions(heatmap, results.threshold)
+    regions = [region for region in found if region.size_class in results.sizes]
     area = None if results.tissue is None else results.tissue.area_mm2
     if heatmap is not None:
-        record = {**record, "regions": dict(summarise(regions, area))}
+        totals = {**summarise(regions, area), "size_classes": results.sizes}
+        record = {**record, "regions": totals}
     if "masks" in what and results.tissue is not None:
         written += write_masks(folder, results.tissue, record=record)
     if "heatmap" in what and heatmap is not None:

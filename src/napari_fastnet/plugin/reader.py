@@ -92,9 +92,16 @@ def _folder_layers(folder: Path) -> list[LayerData]:
 
 
 def _run_layers(path: Path) -> list[LayerData]:
-    """Return the heatmap of a run and, where it is finished, its regions."""
+    """Return the layers of a finished run's folder, of another run its heatmap so far.
+
+    Not from the store where there are files: it keeps values of patches that were taken
+    out of the region of interest and are no longer part of the result.
+    """
     store, record = read_store(path)
-    heatmap, about = store.heatmap(), _about(record, path.absolute().parent.name)
+    folder = path.absolute().parent
+    if record and (folder / HEATMAP).is_file():
+        return _folder_layers(folder)
+    heatmap, about = store.heatmap(), _about(record, folder.name)
     layers = [heatmap_layer_data(heatmap, **about)]
     if record.get("threshold") is not None:
         regions = find_regions(heatmap, float(record["threshold"]))

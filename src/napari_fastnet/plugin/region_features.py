@@ -57,7 +57,7 @@ def regions_of(
     Parameters
     ----------
     rings_px : sequence of (n, 2) ndarray
-        The layer's shapes, (y, x) in level-0 px.
+        The layer's shapes, (y, x) in level-0 px, closed or not.
     features : DataFrame
         As `region_features` made them, a row a ring.
     mpp : tuple of float
@@ -77,7 +77,7 @@ def regions_of(
     for label, rows in features.groupby("region", sort=True):
         first = rows.iloc[0]
         polygons = tuple(
-            tuple(np.asarray(rings_px[row], np.float64) for row in part.index)
+            tuple(_opened(rings_px[row]) for row in part.index)
             for _, part in rows.groupby("part", sort=True)
         )
         region = Region(
@@ -92,6 +92,12 @@ def regions_of(
         _check_untouched(region, mpp)
         found.append(region)
     return found
+
+
+def _opened(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a ring whose last point joins the first and does not repeat it."""
+    ring = np.asarray(ring, np.float64)
+    return ring[:-1] if len(ring) > 1 and (ring[0] == ring[-1]).all() else ring
 
 
 def _check_untouched(region: Region, mpp: Pair) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
@@ -13,6 +14,7 @@ from napari_fastnet.io.slide import open_slide
 from napari_fastnet.io.synthetic import write_slide
 from napari_fastnet.plugin.layers import LayerData, slide_layer_data
 from napari_fastnet.plugin.settings import read_settings
+from napari_fastnet.plugin.waiting import call_in_background
 
 SYNTHETIC = "synthetic-slide.svs"
 SMALL_REGION = "CMU-1-Small-Region.svs"
@@ -31,8 +33,8 @@ def samples_folder() -> Path:
 def synthetic_slide() -> list[LayerData]:
     """Return a drawn slide with metastases whose place is known.
 
-    Drawn the first time, which takes some seconds, and kept in the cache folder; a new
-    version of this package draws its own.
+    Drawn the first time, which takes some seconds in which the window stays responsive,
+    and kept in the cache folder; a new version of this package draws its own.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def synthetic_slide() -> list[LayerData]:
     """
     path = samples_folder() / napari_fastnet.__version__ / SYNTHETIC
     if not path.is_file():
-        write_slide(path)
+        call_in_background(partial(write_slide, path), "Drawing a slide")
     return [slide_layer_data(open_slide(path))]
 
 
@@ -69,7 +71,8 @@ def small_region() -> list[LayerData]:
     """
     path = samples_folder() / SMALL_REGION
     if not (path.is_file() and _is_small_region(path.read_bytes())):
-        write_bytes(path, _download(path))
+        content = call_in_background(partial(_download, path), "Downloading a slide")
+        write_bytes(path, content)
     return [slide_layer_data(open_slide(path))]
 
 

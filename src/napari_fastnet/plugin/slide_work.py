@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.notifications import show_warning
 from superqt.utils import qthrottled
 
-from napari_fastnet.core.regions import Region, find_regions
+from napari_fastnet.core.regions import Region
 from napari_fastnet.engine.tissue_editor import KINDS, MaskKind, TissueEditor
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, SlideInfo
 from napari_fastnet.plugin.layers import (
@@ -16,10 +17,11 @@ from napari_fastnet.plugin.layers import (
     mask_layer_data,
     place_slide_layer,
     red_green_colormap,
-    regions_layer_data,
 )
 from napari_fastnet.plugin.mask_display import MaskDisplay
+from napari_fastnet.plugin.region_finder import RegionFinder
 from napari_fastnet.plugin.work_events import WorkEvents
+from napari_fastnet.plugin.work_layers import WorkLayers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -38,9 +40,6 @@ REFRESH_MS = 100
 class SlideWork:
     """What is known of one open slide, and the layers that show it.
 
-    Layers are kept and given new data, never replaced: a Labels layer that is painted
-    after another was removed crashes napari 0.9 in its OpenGL code.
-
     Parameters
     ----------
     viewer : ViewerModel
@@ -52,12 +51,12 @@ class SlideWork:
 
     Attributes
     ----------
+    layers : WorkLayers
+        What shows masks, heatmap and regions.
     editor : TissueEditor or None
         The masks, once computed.
     heatmap : Heatmap or None
         As it is shown; fills in during a run.
-    regions : list of Region
-        At the threshold.
     tissue_job, detection : Job or None, Detection or None
         What computes the masks; the run in progress, or the last one.
     threshold, opacity : float
@@ -70,14 +69,14 @@ class SlideWork:
         self.viewer, self.layer, self.events = viewer, layer, events
         self.editor: TissueEditor | None = None
         self.heatmap: Heatmap | None = None
-        self.regions: list[Region] = []
         self.tissue_job: Job | None = None
         self.detection: Detection | None = None
         self.record: dict[str, Any] = {}
         self.threshold, self.opacity = 0.5, 0.5
         self.chosen_threshold: float | None = None
-        self._layers: dict[Kind, Layer] = {}
-        self._touched = False
+        self.layers = WorkLayers(viewer)
+        self._finder = RegionFinder(self)
+        self._touched = self._told_damage = False
         self._masks = MaskDisplay(self.layer_of, self._painted)
         self.refresh_heatmap_soon = qthrottled(self.refresh_heatmap, timeout=REFRESH_MS)
         self._follow_painting = qthrottled(self.take_painting, timeout=REFRESH_MS)
@@ -99,6 +98,11 @@ class SlideWork:
         return self.info.fingerprint
 
     @property
+    def regions(self) -> list[Region]:
+        """The regions at the threshold, as of when they were found last."""
+        return self._finder.found
+
+    @property
     def name(self) -> str:
         """Of the slide's layer."""
         return str(self.layer.name)
@@ -110,8 +114,7 @@ class SlideWork:
 
     def layer_of(self, kind: Kind) -> Layer | None:
         """Return the layer that shows a result, None if there is none in the viewer."""
-        layer = self._layers.get(kind)
-        return layer if layer is not None and layer in self.viewer.layers else None
+        return self.layers.get(kind)
 
     def set_mpp(self, mpp: float) -> None:
         """Give the slide another µm/px; what was computed with the old one goes.
@@ -123,12 +126,10 @@ class SlideWork:
         """
         slide = self.slide.with_mpp(mpp)
         self.abandon()
-        for kind in tuple(self._layers):
-            if (layer := self.layer_of(kind)) is not None:
-                self.viewer.layers.remove(layer)
-        self.editor, self.heatmap, self.regions, self.record = None, None, [], {}
+        self.layers.remove_all()
+        self.editor, self.heatmap, self.record = None, None, {}
+        self._finder.forget()
         self.detection = self.tissue_job = None
-        self._layers.clear()
         place_slide_layer(self.layer, slide)
         self.viewer.reset_view()
         self.events.spacing.emit(self)
@@ -137,8 +138,10 @@ class SlideWork:
         """Take new masks and show them."""
         self.editor = editor
         for kind in KINDS:
-            self._masks.watch(self._put(kind, self._mask_data(kind)))
+            self._masks.watch(self.layers.put(kind, self._mask_data(kind)))
         self.viewer.layers.selection.active = self.layer
+        if damaged := editor.tissue().damaged:
+            self.tell_damage(f"{damaged} tiles cannot be decoded and count as glass")
         self.events.tissue.emit(self)
 
     def take_painting(self) -> None:
@@ -166,9 +169,20 @@ class SlideWork:
     def set_heatmap(self, heatmap: Heatmap, record: dict[str, Any]) -> None:
         """Take a heatmap and show it; its array may be written to."""
         self.heatmap, self.record = heatmap, record
-        self._put("heatmap", self._heatmap_data())
+        self.layers.put("heatmap", self._heatmap_data())
         self._show_threshold()
         self.events.heatmap.emit(self)
+
+    def take_heatmap(
+        self, heatmap: Heatmap, record: dict[str, Any], *, opacity: float
+    ) -> None:
+        """Go on from a heatmap that a layer shows already."""
+        self.heatmap, self.record, self.opacity = heatmap, dict(record), opacity
+        if isinstance(record.get("threshold"), int | float):
+            self.suggest_threshold(float(record["threshold"]))
+        self._show_threshold()
+        self.events.heatmap.emit(self)
+        self.events.run.emit(self)
 
     def refresh_heatmap(self) -> None:
         """Bring what was written into the heatmap's array to the screen."""
@@ -180,9 +194,7 @@ class SlideWork:
     def set_record(self, record: dict[str, Any]) -> None:
         """Take the record of a run that has ended; saved layers carry it."""
         self.record = record
-        layer = self.layer_of("heatmap")
-        if layer is not None:
-            layer.metadata = self._heatmap_data()[1]["metadata"]
+        self.layers.note("heatmap", self.told_record())
 
     def tissue(self) -> SlideTissue | None:
         """Return the masks as they look now, frozen; None before they are computed."""
@@ -219,26 +231,29 @@ class SlideWork:
         layer: Any = self.layer_of("heatmap")
         if layer is not None:
             layer.colormap = red_green_colormap(self.threshold)
+            self.layers.note("heatmap", self.told_record())
+
+    def told_record(self) -> dict[str, Any]:
+        """Return what saved layers say of themselves: with the threshold of now."""
+        return {**self.record, "threshold": self.threshold}
 
     def find_regions(self) -> None:
-        """Find the regions at the threshold, and show them."""
-        if self.heatmap is None:
-            return
-        self.regions = find_regions(self.heatmap, self.threshold)
-        data = regions_layer_data(
-            self.regions,
-            self.heatmap.mpp,
-            self.slide.path.stem,
-            fingerprint=self.fingerprint,
-            record=self.record,
-        )
-        if self.regions or self.layer_of("regions") is not None:
-            self._put("regions", data)
-        self.events.regions.emit(self)
+        """Find the regions at the threshold in the background, and show them."""
+        self._finder.find()
+
+    def tell_damage(self, what: str) -> None:
+        """Tell that parts of the slide cannot be read, once."""
+        if not self._told_damage:
+            self._told_damage = True
+            show_warning(
+                f"{self.slide.path.name}: {what}; the rest is worked on as ever. Copy the "
+                "file again if its original is whole"
+            )
 
     def stop(self) -> None:
         """Stop what is running without another word; what is shown stays."""
         self.refresh_heatmap_soon.cancel()
+        self._finder.drop()
         for job in (self.detection, self.tissue_job):
             if job is not None:
                 job.abandon()
@@ -266,33 +281,8 @@ class SlideWork:
             self.slide.path.stem,
             self.opacity,
             fingerprint=self.fingerprint,
-            record=self.record,
+            record=self.told_record(),
         )
-
-    def _put(self, kind: Kind, layer_data: LayerData) -> Layer:
-        """Show data in the layer that there is, or in a new one."""
-        from napari.layers import Layer
-
-        data, keywords, layer_type = layer_data
-        layer = self.layer_of(kind)
-        if layer is None:
-            layer = Layer.create(data, keywords, layer_type)
-            self._layers[kind] = layer
-            active = self.viewer.layers.selection.active
-            self.viewer.add_layer(layer)
-            self.viewer.layers.selection.active = active
-            return layer
-        if layer_type == "shapes":
-            layer.selected_data = set()
-            layer.data = [(ring, "polygon") for ring in data]
-            # shapes that are more than before come with napari's own looks
-            for name in ("edge_width", "edge_color", "face_color", "features"):
-                setattr(layer, name, keywords[name])
-        else:
-            layer.data = data
-            layer.scale, layer.translate = keywords["scale"], keywords["translate"]
-        layer.metadata = keywords["metadata"]
-        return layer
 
     def _painted(self) -> None:
         self._touched = True

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from napari_fastnet.plugin.adopting import adopt
 from napari_fastnet.plugin.layer_info import SlideInfo, info_of
 from napari_fastnet.plugin.slide_work import SlideWork
 from napari_fastnet.plugin.work_events import WorkEvents
@@ -75,11 +76,15 @@ class Workspace:
 
     def _take(self, layer: Layer) -> None:
         info = info_of(layer)
-        if not isinstance(info, SlideInfo):
-            return
-        image: Image = layer
-        self._works[layer] = SlideWork(self.viewer, image, self.events)
-        self.choose(self._works[layer])
+        if isinstance(info, SlideInfo):
+            image: Image = layer
+            work = self._works[layer] = SlideWork(self.viewer, image, self.events)
+            self.choose(work)
+            for other in list(self.viewer.layers):
+                adopt(work, other)
+        elif info is not None:
+            for work in self.works:
+                adopt(work, layer)
 
     def _removed(self, event: Any) -> None:
         work = self._works.pop(event.value, None)

@@ -145,3 +145,41 @@ def detect(qtbot):
         return work
 
     return press
+
+
+@pytest.fixture
+def press():
+    """Return a function that presses a key of a viewer, as its canvas does."""
+    from napari.utils.key_bindings import KeymapHandler
+
+    def press(viewer, key):
+        handler = KeymapHandler()
+        handler.keymap_providers = [viewer]
+        return handler.press_key(key)
+
+    return press
+
+
+@pytest.fixture
+def before_inference(monkeypatch):
+    """Return a function that sets what happens before each use of a network.
+
+    It is given the pixels: patches (N, H, W, 3), or a picture (H, W, 3) when dense.
+    """
+    from napari_fastnet.plugin import scan
+
+    create = scan.create_backend
+
+    def install(act):
+        def watched(run):
+            return lambda pixels: (act(pixels), run(pixels))[-1]
+
+        def create_watched(*arguments, **options):
+            backend = create(*arguments, **options)
+            for name in ("predict", "cell_margins"):
+                monkeypatch.setattr(backend, name, watched(getattr(backend, name)))
+            return backend
+
+        monkeypatch.setattr(scan, "create_backend", create_watched)
+
+    return install

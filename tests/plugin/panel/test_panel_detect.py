@@ -18,23 +18,10 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def slow(monkeypatch):
-    """Make the network wait for a signal before each batch; note its blocks."""
+def slow(before_inference):
+    """Make the network wait for a signal before each batch."""
     gate = threading.Semaphore(0)
-    create = detection.create_backend
-
-    def create_slow(*arguments, **options):
-        backend = create(*arguments, **options)
-        predict = backend.predict
-
-        def wait(patches):
-            gate.acquire(timeout=10)
-            return predict(patches)
-
-        monkeypatch.setattr(backend, "predict", wait)
-        return backend
-
-    monkeypatch.setattr(detection, "create_backend", create_slow)
+    before_inference(lambda _: gate.acquire(timeout=10))
     yield gate
     gate.release(10_000)
 
@@ -70,8 +57,8 @@ def test_edited_masks_say_where_to_look(viewer, panel, compute, detect) -> None:
     roi.refresh()
     detect(panel)
     heatmap = work.heatmap
-    centre = [heatmap.grid.cell_centre(0, c)[1] for c in range(heatmap.grid.shape[1])]
-    assert max(centre) < 80 * 8 + 64
+    columns = np.flatnonzero(heatmap.computed.any(axis=0))
+    assert heatmap.grid.cell_centre(0, int(columns[-1]))[1] < 80 * 8 + 64
     assert work.record["tissue"]["edited_px"] > 0
 
 
@@ -121,6 +108,7 @@ def test_what_is_in_view_comes_first_and_panning_changes_the_order(
         lambda self, step: (order.append(step.block), fill(self, step))[-1],
     )
     monkeypatch.setattr("napari_fastnet.engine.plan.BLOCK_CELLS", 4)
+    panel.detect.stride.value = 1
     camera = viewer.scene.camera
     camera.zoom, camera.center = 4, (0, 950, 1150)  # 100 µm around the lower right
     panel.detect.start.native.click()
@@ -149,18 +137,13 @@ def test_threshold_and_opacity_compute_nothing(qtbot, viewer, panel, detect) -> 
     assert work.threshold == 0.2
 
 
-def test_a_second_run_computes_nothing_anew(panel, detect, monkeypatch) -> None:
+def test_a_second_run_computes_nothing_anew(panel, detect, before_inference) -> None:
     first = detect(panel).heatmap.probabilities.copy()
-    create = detection.create_backend
-
-    def create_idle(*arguments, **options):
-        backend = create(*arguments, **options)
-        monkeypatch.setattr(backend, "predict", None)
-        return backend
-
-    monkeypatch.setattr(detection, "create_backend", create_idle)
+    used = []
+    before_inference(used.append)
     work = detect(panel)
     assert work.heatmap.probabilities.tobytes() == first.tobytes()
+    assert used == []
 
 
 def test_a_model_that_is_missing_is_told_and_start_can_be_pressed_again(
@@ -178,20 +161,12 @@ def test_a_model_that_is_missing_is_told_and_start_can_be_pressed_again(
     "error", [RuntimeError("CUDA lost"), DetectionError("bad; use x")]
 )
 def test_a_network_that_fails_is_told_and_start_can_be_pressed_again(
-    panel, detect, errors, monkeypatch, error
+    panel, detect, errors, before_inference, error
 ) -> None:
-    create = detection.create_backend
+    def fail(_):
+        raise error
 
-    def create_failing(*arguments, **options):
-        backend = create(*arguments, **options)
-
-        def fail(patches):
-            raise error
-
-        monkeypatch.setattr(backend, "predict", fail)
-        return backend
-
-    monkeypatch.setattr(detection, "create_backend", create_failing)
+    before_inference(fail)
     detect(panel)
     assert len(errors) == 1
     assert str(error) in errors[0]

@@ -52,6 +52,22 @@ def test_everything_that_is_shown_is_written(
     assert len(geojson["features"]) == record["regions"]["regions"]
 
 
+@pytest.mark.parametrize(
+    ("which", "count"), [("all regions", 1), ("micro and macro", 1), ("macro only", 0)]
+)
+def test_regions_are_written_from_a_size_on(
+    panel, detect, export, tmp_path, which, count
+) -> None:
+    detect(panel)  # the dark square is 0.6 mm from corner to corner
+    panel.export.which.value = which
+    export(panel, tmp_path / "files")
+    geojson = json.loads((tmp_path / "files" / "regions.geojson").read_text())
+    assert len(geojson["features"]) == count
+    totals = geojson["napari_fastnet"]["regions"]
+    assert totals["regions"] == count
+    assert "macro" in totals["size_classes"]
+
+
 def test_only_what_is_ticked_is_written(panel, compute, export, tmp_path) -> None:
     compute(panel)
     panel.export.heatmap.value = False

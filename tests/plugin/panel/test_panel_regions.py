@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 
 from napari_fastnet.core.regions import find_regions
+from napari_fastnet.plugin.panel import regions
 
 pytestmark = pytest.mark.gui
 
@@ -51,7 +54,7 @@ def test_table_and_outlines_follow_the_threshold(qtbot, viewer, panel, work) -> 
     layer = viewer.layers["tumor regions"]
     rings = sum(len(part) for region in wanted for part in region.polygons)
     assert len(layer.data) == len(layer.features) == rings
-    assert set(layer.shape_type) == {"polygon"}
+    assert set(layer.shape_type) == {"path"}
     assert len(set(layer.edge_width)) == 1
 
 
@@ -62,6 +65,51 @@ def test_a_click_on_a_row_flies_to_the_region(viewer, panel, work) -> None:
     y, x = viewer.scene.camera.center[-2:]
     assert (y, x) == pytest.approx((600, 720), abs=64)
     assert viewer.scene.camera.zoom == pytest.approx(0.4 * 400 / 400, rel=0.3)
+
+
+def test_keys_go_from_region_to_region(viewer, panel, work, press) -> None:
+    panel.detect.threshold.value = 0.36  # the pink square too, as another region
+    work.find_regions()
+    assert rows(panel) == len(work.regions) > 0
+    viewer.scene.camera.center = (0, 0, 0)
+    press(viewer, ".")
+    first = viewer.scene.camera.center
+    assert panel.regions.table.native.currentRow() == 0
+    assert first != (0, 0, 0)
+    for _ in range(len(work.regions) + 2):
+        press(viewer, ".")
+    assert panel.regions.table.native.currentRow() == rows(panel) - 1
+    work.find_regions()  # a run goes on: the table is filled anew
+    for _ in range(len(work.regions) + 2):
+        press(viewer, ",")
+    assert viewer.scene.camera.center == first
+
+
+def test_the_table_is_saved_as_csv(panel, work, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "table.csv"
+    monkeypatch.setattr(regions, "ask_csv_path", lambda *_: path)
+    panel.regions.csv.native.click()
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["area_mm2"]) == pytest.approx(work.regions[0].area_mm2, abs=1e-5)
+    assert row["size_class"] == work.regions[0].size_class
+
+
+def test_thinking_better_of_it_saves_nothing(panel, work, monkeypatch, errors) -> None:
+    monkeypatch.setattr(regions, "ask_csv_path", lambda *_: None)
+    panel.regions.csv.native.click()
+    assert errors == []
+
+
+def test_a_table_that_cannot_be_saved_is_told(panel, work, tmp_path, errors) -> None:
+    (tmp_path / "file").write_text("no folder")
+    panel.regions.save_csv(tmp_path / "file" / "table.csv")
+    assert len(errors) == 1
+    assert "table.csv" in errors[0]
+
+
+def test_without_a_heatmap_there_is_no_table_to_save(panel) -> None:
+    assert not panel.regions.csv.enabled
 
 
 def test_another_slide_has_another_table(

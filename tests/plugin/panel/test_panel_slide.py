@@ -92,3 +92,18 @@ def test_sections_work_on_their_own_and_share_the_slide(viewer, panel, compute) 
     alone.low.value = 90
     assert panel.tissue.low.value == 90
     alone.leave()
+
+
+def test_asynchronous_loading_is_offered_and_not_forced(viewer, make_panel) -> None:
+    from napari.settings import get_settings
+
+    experimental = get_settings().experimental
+    before = experimental.async_
+    panel = make_panel(viewer)
+    assert experimental.async_ == panel.slide.background.value == before
+    try:
+        panel.slide.background.value = not before
+        assert experimental.async_ != before
+    finally:
+        panel.slide.background.value = before
+    assert experimental.async_ == before

@@ -6,8 +6,6 @@ import threading
 
 import pytest
 
-from napari_fastnet.plugin import detection
-
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 
@@ -23,24 +21,11 @@ def window(make_napari_viewer, add_slide, square_svs, dark_bundle, tmp_path, set
 
 
 @pytest.fixture
-def running(qtbot, window, monkeypatch):
+def running(qtbot, window, before_inference):
     """Return the window in the middle of a run, and what lets the network go on."""
     viewer, dock, panel = window
     gate = threading.Event()
-    create = detection.create_backend
-
-    def create_slow(*arguments, **options):
-        backend = create(*arguments, **options)
-        predict = backend.predict
-
-        def wait(patches):
-            gate.wait(0.1)
-            return predict(patches)
-
-        monkeypatch.setattr(backend, "predict", wait)
-        return backend
-
-    monkeypatch.setattr(detection, "create_backend", create_slow)
+    before_inference(lambda _: gate.wait(0.1))
     panel.detect.stride.value = 8
     panel.detect.start.native.click()
     work = panel.slide.work

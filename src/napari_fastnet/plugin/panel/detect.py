@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import get_args
 
 from magicgui.widgets import (
     CheckBox,
@@ -13,31 +12,36 @@ from magicgui.widgets import (
     ProgressBar,
     PushButton,
 )
-from napari.utils import progress as activity
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 
-from napari_fastnet.engine.whole_slide import DEFAULT_MODEL
+from napari_fastnet.engine.backends import BackendName
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.io.bundle import shipped
 from napari_fastnet.plugin.command_line import copy_to_clipboard, detect_command
-from napari_fastnet.plugin.detection import Detection, Request
-from napari_fastnet.plugin.panel.docking import UndockWatch
-from napari_fastnet.plugin.panel.progress import per_cent, status_of
+from napari_fastnet.plugin.detection import Detection
+from napari_fastnet.plugin.panel import keys
+from napari_fastnet.plugin.panel.model_choice import ModelChoice
+from napari_fastnet.plugin.panel.progress import ActivityBar, per_cent, status_of
 from napari_fastnet.plugin.panel.section import Section, chosen_path, folder_field, row
+from napari_fastnet.plugin.request import Density, Request
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.slide_work import SlideWork
 from napari_fastnet.plugin.worker import Job
 
 DETECT, PAUSE, RESUME = "Detect tumors", "Pause", "Resume"
-FROM_FOLDER = "from a folder"
 LEGEND = (
     '<span style="color:#0a9a5a">&#9632;</span> normal &nbsp; '
     '<span style="color:#e0c040">&#9632;</span> at the threshold &nbsp; '
     '<span style="color:#d02030">&#9632;</span> tumor<br>'
     "clear: glass, or not looked at yet"
 )
-STRIDES = [("patch", 1), ("half a patch", 2), ("a quarter", 4), ("an eighth", 8)]
+STRIDES: list[tuple[str, Density]] = [
+    ("16 px: dense", "dense"),
+    ("patch", 1),
+    ("half a patch", 2),
+    ("a quarter", 4),
+    ("an eighth", 8),
+]
 
 
 class DetectSection(Section):
@@ -50,8 +54,8 @@ class DetectSection(Section):
 
     Attributes
     ----------
-    model, model_folder : ComboBox, FileEdit
-        A shipped model, or the folder of a bundle.
+    model, model_folder, card : ComboBox, FileEdit, PushButton
+        A shipped model, or the folder of a bundle; ``card`` opens its model card.
     stride, backend, view_first : ComboBox, ComboBox, CheckBox
         How densely, with what, and in which order.
     results : FileEdit
@@ -68,12 +72,20 @@ class DetectSection(Section):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         settings = read_settings()
+        self._choice = ModelChoice(settings.model)
+        self.model, self.model_folder = self._choice.model, self._choice.folder
+        self.card = self._choice.card
         self._make_choices(settings.backend)
-        self.start = PushButton(text=DETECT, tooltip="Scan the tissue for tumours")
-        self.cancel = PushButton(
-            text="Cancel", tooltip="Stop; what was computed is kept"
+        self.start = PushButton(
+            text=DETECT,
+            tooltip=f"Scan the tissue for tumours; pause, go on [{keys.DETECT}]",
         )
-        self.progress = ProgressBar(min=0, max=100, value=0)
+        self.cancel = PushButton(
+            text="Cancel", tooltip=f"Stop; what was computed is kept [{keys.CANCEL}]"
+        )
+        self.progress = ProgressBar(
+            min=0, max=100, value=0, tooltip="Patches looked at, of those in the tissue"
+        )
         self.status = Label(value="")
         self.copy = PushButton(
             text="copy as command",
@@ -86,11 +98,13 @@ class DetectSection(Section):
             tooltip="From this probability on a patch is tumour; display only",
         )
         self.opacity = FloatSlider(
-            value=0.5, max=1, step=0.01, tooltip="Opacity of the heatmap"
+            value=0.5,
+            max=1,
+            step=0.01,
+            tooltip=f"Opacity of the heatmap; show or hide it [{keys.HEATMAP}]",
         )
         widgets = [
-            row(self.model, label="model"),
-            self._folder_row,
+            *self._choice.rows,
             row(self.stride, self.backend, label="every"),
             self.view_first,
             row(self.results, label="keep in"),
@@ -101,26 +115,23 @@ class DetectSection(Section):
             row(self.opacity, label="opacity"),
             Label(value=LEGEND),
         ]
-        self._bar: Any = None
+        self._activity = ActivityBar(DETECT)
         super().__init__(napari_viewer, "DETECT", widgets)
-        self._choose_model(settings.model)
+        self._choice.show()
         self._connect()
-        self._watch = UndockWatch(self.native, self.cancel_all)
         self._show()
 
     def _make_choices(self, backend: str) -> None:
-        self.model = ComboBox(
-            choices=[*shipped(), FROM_FOLDER], tooltip="The network that judges patches"
-        )
-        self.model_folder = folder_field("Folder with model.json")
-        self._folder_row = row(self.model_folder, label="folder")
         self.stride = ComboBox(
-            choices=STRIDES, tooltip="A value for every patch, or closer: finer, slower"
+            choices=STRIDES,
+            tooltip="How far a value is from the next. Dense looks at large pictures and "
+            "is the fastest; the others look at every patch, the closer the slower",
         )
         self.backend = ComboBox(
-            choices=["auto", "onnx", "torch"],
+            choices=get_args(BackendName),
             value=backend,
-            tooltip="onnx is fast on processors, torch runs on GPUs",
+            tooltip="What computes: onnx and openvino are fast on processors, torch runs "
+            "on GPUs; auto chooses",
         )
         self.view_first = CheckBox(
             value=True,
@@ -138,16 +149,26 @@ class DetectSection(Section):
         self.start.changed.connect(self._start)
         self.cancel.changed.connect(self._cancel)
         self.copy.changed.connect(self._copy)
-        self.model.changed.connect(self._show_folder)
-        self.model_folder.changed.connect(self._take_folder)
         self.threshold.changed.connect(self._set_threshold)
         self.opacity.changed.connect(self._set_opacity)
+        self.press_keys(
+            {
+                keys.DETECT: self._start,
+                keys.CANCEL: self._cancel,
+                keys.HEATMAP: self._toggle_heatmap,
+            }
+        )
 
     def leave(self) -> None:
         """Stop what is running: nobody could any more."""
         super().leave()
         self.workspace.stop()
-        self._close_bar()
+        self._activity.close()
+
+    def undocked(self) -> None:
+        """Stop what is running, and give the keys back."""
+        super().undocked()
+        self.cancel_all()
 
     def cancel_all(self) -> None:
         """Cancel every slide's run: the buttons are gone from the window."""
@@ -159,14 +180,11 @@ class DetectSection(Section):
         """Return what the widgets ask for."""
         settings = read_settings()
         chosen = chosen_path(self.results)
-        model = self.model.value
         return Request(
-            model=chosen_path(self.model_folder) or DEFAULT_MODEL
-            if model == FROM_FOLDER
-            else model,
+            model=self._choice.value,
             backend=self.backend.value,
             threads=settings.threads,
-            strides_per_patch=self.stride.value,
+            density=self.stride.value,
             threshold=self.work.chosen_threshold if self.work else None,
             folder=chosen or settings.cache_folder,
             in_cache=chosen is None,
@@ -179,6 +197,8 @@ class DetectSection(Section):
             return
         job = running_job(work)
         if job is None:
+            if work.detection is not None:
+                work.detection.abandon()
             work.detection = Detection(work, self.request())
             work.detection.start()
         elif job.paused:
@@ -205,22 +225,7 @@ class DetectSection(Section):
         if work is not None:
             with self.threshold.changed.blocked(), self.opacity.changed.blocked():
                 self.threshold.value, self.opacity.value = work.threshold, work.opacity
-        self._show_activity(detection if running else None)
-
-    def _show_activity(self, detection: Detection | None) -> None:
-        """Follow the run in napari's activity dock too."""
-        progress = None if detection is None else detection.progress
-        if progress is None:
-            self._close_bar()
-            return
-        if self._bar is None:
-            self._bar = activity(total=progress.total, desc=DETECT)
-        self._bar.update(progress.done - self._bar.n)
-
-    def _close_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self._activity.follow(detection if running else None)
 
     def _set_threshold(self, value: float) -> None:
         if self.work is not None:
@@ -230,21 +235,10 @@ class DetectSection(Section):
         if self.work is not None:
             self.work.set_opacity(value)
 
-    def _choose_model(self, named: str | None) -> None:
-        """Begin with the model of the settings."""
-        name = named or DEFAULT_MODEL
-        if name in self.model.choices:
-            self.model.value = name
-        elif named:
-            self.model_folder.value = Path(named)
-            self.model.value = FROM_FOLDER
-        self._show_folder()
-
-    def _show_folder(self) -> None:
-        self._folder_row.visible = self.model.value == FROM_FOLDER
-
-    def _take_folder(self) -> None:
-        self.model.value = FROM_FOLDER
+    def _toggle_heatmap(self) -> None:
+        layer = None if self.work is None else self.work.layer_of("heatmap")
+        if layer is not None:
+            layer.visible = not layer.visible
 
     def _copy(self) -> None:
         work = self.work

@@ -6,11 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import CheckBox, PushButton
+from magicgui.widgets import CheckBox, ComboBox, PushButton
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 
-from napari_fastnet.plugin.exporting import WHAT, Results, results_of, write_results
+from napari_fastnet.plugin.exporting import (
+    WHAT,
+    WHICH,
+    Results,
+    results_of,
+    write_results,
+)
 from napari_fastnet.plugin.panel.section import Section, chosen_path, folder_field, row
 from napari_fastnet.plugin.worker import Job, Work
 
@@ -34,6 +40,8 @@ class ExportSection(Section):
     ----------
     masks, heatmap, regions, overview : CheckBox
         What is written.
+    which : ComboBox
+        Which regions, by their size class.
     folder : FileEdit
         Where to.
     save : PushButton
@@ -48,11 +56,17 @@ class ExportSection(Section):
     def __init__(self, napari_viewer: Viewer) -> None:
         for name in WHAT:
             setattr(self, name, CheckBox(value=True, text=name, tooltip=TIPS[name]))
+        self.which = ComboBox(
+            choices=list(WHICH),
+            tooltip="Regions that are written and outlined, by size: macro is over 2 mm "
+            "long, micro over 0.2 mm",
+        )
         self.folder = folder_field("Files are put here")
         self.save = PushButton(text="Export", tooltip="Write the files")
         widgets = [
             row(self.masks, self.heatmap),
             row(self.regions, self.overview),
+            row(self.which, label="of them"),
             row(self.folder, label="to"),
             self.save,
         ]
@@ -85,7 +99,7 @@ class ExportSection(Section):
             return
         what = [name for name in WHAT if getattr(self, name).value]
         self._job = Job(
-            writing(results_of(work), folder, what),
+            writing(results_of(work, self.which.value), folder, what),
             on_value=self._written,
             on_end=self._show,
         )

@@ -49,7 +49,17 @@ class FastNetPanel(Container[Widget]):
             labels=False,
             scrollable=True,
         )
-        self._watch = UndockWatch(self.native, self.detect.cancel_all)
+        self._watch = UndockWatch(self.native, self._undocked)
+
+    def _undocked(self) -> None:
+        for section in (
+            self.slide,
+            self.tissue,
+            self.detect,
+            self.regions,
+            self.export,
+        ):
+            section.undocked()
 
     @property
     def native(self) -> Any:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from napari.utils import progress as activity
+
 from napari_fastnet.plugin.detection import Detection
 
 
@@ -11,15 +15,13 @@ def per_cent(detection: Detection | None) -> int:
         return 0
     if detection.result is not None:
         return 100
-    progress = detection.progress
-    return int(100 * progress.done / progress.total) if progress else 0
+    return int(100 * detection.done / detection.total) if detection.total else 0
 
 
 def status_of(detection: Detection | None) -> str:
     """Return how far a run is: per cent, speed, time left; or how it ended."""
     if detection is None:
         return ""
-    progress, running = detection.progress, detection.job.running
     if detection.result is not None:
         counts = detection.result.record.counts
         assert counts is not None
@@ -27,13 +29,49 @@ def status_of(detection: Detection | None) -> str:
         if not counts.kept:
             return "no tissue, nothing to look at"
         return f"done: {counts.computed:,} patches{failed}"
-    if progress is None:
+    running, left = detection.job.running, detection.total - detection.done
+    if not detection.total:
         return "getting ready …" if running else "stopped"
-    share = f"{progress.done / progress.total:.0%}"
+    share = f"{detection.done / detection.total:.0%}"
     if not running:
         return f"stopped at {share}; start goes on"
-    if progress.done == progress.total:
+    if not left:
         return f"{share}  writing the results …"
+    if detection.progress is None:
+        return f"{share}  getting ready …"
     speed = detection.patches_per_second
-    left = int((progress.total - progress.done) / max(speed, 1e-3))
-    return f"{share}  {speed:.0f} patches/s  {left // 60}:{left % 60:02d} left"
+    seconds = int(left / max(speed, 1e-3))
+    return f"{share}  {speed:.0f} patches/s  {seconds // 60}:{seconds % 60:02d} left"
+
+
+class ActivityBar:
+    """A bar in napari's activity dock that follows the run of the current slide.
+
+    Parameters
+    ----------
+    description : str
+        In front of the bar.
+    """
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+        self._bar: Any = None
+        self._of: tuple[Detection, int] | None = None
+
+    def follow(self, detection: Detection | None) -> None:
+        """Show how far a run is; None shows nothing."""
+        if detection is None or not detection.total:
+            self.close()
+            return
+        # another slide's run, or one of which more is asked, has another length
+        if self._of != (detection, detection.total):
+            self.close()
+            self._bar = activity(total=detection.total, desc=self._description)
+            self._of = (detection, detection.total)
+        self._bar.update(detection.done - self._bar.n)
+
+    def close(self) -> None:
+        """Show nothing."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._of = None, None

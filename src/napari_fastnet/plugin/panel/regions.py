@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import Label, Table
+from magicgui.widgets import Label, PushButton, Table
+from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QStyledItemDelegate
 from superqt.utils import qthrottled
 
 from napari_fastnet.core.regions import Region, summarise
+from napari_fastnet.errors import FastNetError
+from napari_fastnet.io.region_files import write_regions_csv
 from napari_fastnet.plugin.layers import to_um
-from napari_fastnet.plugin.panel.section import Section
+from napari_fastnet.plugin.panel.dialogs import ask_csv_path
+from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
+from napari_fastnet.plugin.panel.section import Section, row
 from napari_fastnet.plugin.slide_work import SlideWork
 
 COLUMNS = ("class", "area mm²", "longest mm", "max p", "mean p")
@@ -38,33 +45,96 @@ class RegionsSection(Section):
         Of the slide.
     table : Table
         A row a region.
+    csv : PushButton
+        Saves the table, with all regions and all their measures.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self.totals = Label(value="")
+        self.csv = PushButton(
+            text="CSV", tooltip="Save the table for a spreadsheet: every region"
+        )
+        self.csv.max_width = 48
         self.table = Table(
-            value={name: [] for name in COLUMNS}, tooltip="Click a row to fly there"
+            value={name: [] for name in COLUMNS},
+            tooltip="Click a row to fly there; the next and the one before: "
+            f"[{NEXT_REGION}] and [{PREVIOUS_REGION}]",
         )
         self.table.read_only = True
         self.table.min_height = 120
         self.table.native.verticalHeader().hide()
         # magicgui's own would write 0.074 as 7.400e-02
         self.table.native.setItemDelegate(QStyledItemDelegate(self.table.native))
-        super().__init__(napari_viewer, "REGIONS", [self.totals, self.table])
+        # A click leaves the keys to the canvas: a table would search for the letters.
+        self.table.native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        head = row(self.totals, self.csv)
+        super().__init__(napari_viewer, "REGIONS", [head, self.table])
+        self._row: int | None = None
         self._find_later = qthrottled(self._find, timeout=FOLLOW_MS)
         events = self.workspace.events
         self.listen(events.heatmap, self._heatmap_changed)
         self.listen(events.regions, self._show)
         self.listen(events.spacing, self._show)
-        self.listen(events.slides, self._show)
+        self.listen(events.slides, self._other_slide)
         self.table.native.currentCellChanged.connect(self._fly)
         self.table.native.cellClicked.connect(self._fly)
+        self.csv.changed.connect(self._ask_and_save)
+        self.press_keys({NEXT_REGION: self.next, PREVIOUS_REGION: self.previous})
         self._show()
 
     def leave(self) -> None:
         """Listen no more."""
         super().leave()
         self._find_later.cancel()
+
+    def next(self) -> None:
+        """Fly to the next region; from none, to the largest."""
+        self._step(1)
+
+    def previous(self) -> None:
+        """Fly to the region before."""
+        self._step(-1)
+
+    def _step(self, by: int) -> None:
+        table = self.table.native
+        if not table.rowCount():
+            return
+        # not the table's own row, which is lost whenever the table follows a run
+        at = 0 if self._row is None else self._row + by
+        at = min(max(at, 0), table.rowCount() - 1)
+        with QSignalBlocker(table):
+            table.setCurrentCell(at, 0)
+        self._fly(at)
+
+    def save_csv(self, path: Path) -> None:
+        """Save all regions of the slide as a table; a failure is told.
+
+        Parameters
+        ----------
+        path : Path
+            Usually ``regions.csv``; replaced where it exists.
+        """
+        work = self.work
+        if work is None or work.heatmap is None:
+            return
+        try:
+            write_regions_csv(path, work.regions, mpp=work.heatmap.mpp)
+        except FastNetError as error:
+            show_error(str(error))
+            return
+        show_info(f"{len(work.regions)} regions written to {path}")
+
+    def _ask_and_save(self) -> None:
+        if self.work is None:
+            return
+        suggestion = self.work.slide.path.with_name(f"{self.work.name}-regions.csv")
+        path = ask_csv_path(self.native, suggestion)
+        if path is not None:
+            self.save_csv(path)
+
+    def _other_slide(self) -> None:
+        self._row = None
+        self._show()
 
     def _heatmap_changed(self, work: SlideWork) -> None:
         if work is self.work:
@@ -79,16 +149,16 @@ class RegionsSection(Section):
             return
         work = self.work
         regions = [] if work is None else work.regions[:MOST_ROWS]
-        self.table.native.blockSignals(True)
         rows = [_row(region) for region in regions]
-        self.table.value = {
-            name: [values[index] for values in rows]
-            for index, name in enumerate(COLUMNS)
-        }
-        self.table.native.setCurrentItem(None)
-        self.table.native.resizeColumnsToContents()
-        self.table.native.blockSignals(False)
+        with QSignalBlocker(self.table.native):
+            self.table.value = {
+                name: [values[index] for values in rows]
+                for index, name in enumerate(COLUMNS)
+            }
+            self.table.native.setCurrentItem(None)
+            self.table.native.resizeColumnsToContents()
         self.totals.value = "" if work is None else totals_of(work)
+        self.csv.enabled = work is not None and work.heatmap is not None
 
     def _fly(self, row: int, *_: Any) -> None:
         work = self.work
@@ -97,6 +167,7 @@ class RegionsSection(Section):
         corners_px = np.concatenate([p[0] for p in work.regions[row].polygons])
         corners = to_um(corners_px, work.slide.require_mpp())
         low, high = corners.min(axis=0), corners.max(axis=0)
+        self._row = row
         viewer = self.workspace.viewer
         size = np.asarray(viewer.canvas.size)
         viewer.scene.camera.center = (0, *((low + high) / 2))

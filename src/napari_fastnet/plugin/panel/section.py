@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
 from psygnal import SignalInstance
 
+from napari_fastnet.plugin.panel.docking import UndockWatch
+from napari_fastnet.plugin.panel.keys import Keys
 from napari_fastnet.plugin.slide_work import SlideWork
 from napari_fastnet.plugin.workspace import workspace_of
 
@@ -34,10 +36,12 @@ class Section(Container[Widget]):
     def __init__(self, viewer: Viewer, title: str, widgets: Sequence[Widget]) -> None:
         self.workspace = workspace_of(viewer)
         self._listening: list[tuple[SignalInstance, Callable[..., Any]]] = []
+        self._keys: list[Keys] = []
         heading = Label(value=f"<b>{title}</b>")
         super().__init__(widgets=[heading, *widgets], labels=False)
         self.margins = (6, 2, 6, 2)
         self.native.destroyed.connect(self.leave)
+        self._watch = UndockWatch(self.native, self.undocked)
 
     @property
     def work(self) -> SlideWork | None:
@@ -49,8 +53,19 @@ class Section(Container[Widget]):
         signal.connect(then)
         self._listening.append((signal, then))
 
+    def press_keys(self, actions: Mapping[str, Callable[[], object]]) -> None:
+        """Let keys of the viewer do something until the section is deleted."""
+        self._keys.append(Keys(self.workspace.viewer, actions))
+
+    def undocked(self) -> None:
+        """Give the keys back: the section is no more in the window."""
+        for keys in self._keys:
+            keys.release()
+        self._keys.clear()
+
     def leave(self) -> None:
         """Listen no more: the section's widgets are gone."""
+        Section.undocked(self)
         for signal, then in self._listening:
             signal.disconnect(then, missing_ok=True)
         self._listening.clear()
@@ -63,6 +78,9 @@ def row(*widgets: Widget, label: str = "") -> Container[Widget]:
         widgets=[*shown, *widgets], layout="horizontal", labels=False
     )
     line.margins = (0, 0, 0, 0)
+    for widget in widgets:
+        # a slider's own tool tip leaves out the number beside it
+        widget.native.setToolTip(widget.tooltip or "")
     if label:
         line[0].min_width = line[0].max_width = LABEL_WIDTH
     return line

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import ComboBox, FloatSpinBox, Label, PushButton
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, Label, PushButton
+from napari.settings import get_settings
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 
@@ -31,6 +32,9 @@ class SlideSection(Section):
         Shows the field for the µm/px; it shows by itself where that is unknown.
     mpp, use : FloatSpinBox, PushButton
         The µm/px of level 0, and taking it over.
+    background : CheckBox
+        napari's setting that images are loaded asynchronously; untouched unless ticked
+        or unticked here.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -54,7 +58,18 @@ class SlideSection(Section):
             text="use", tooltip="Work with this µm/px; masks and heatmap begin anew"
         )
         self._field = row(self.mpp, self.use, label="µm/px")
-        widgets = [row(self.choice, self.edit), self.facts, self._field]
+        self.background = CheckBox(
+            value=get_settings().experimental.async_,
+            text="load tiles in the background",
+            tooltip="Smoother zooming; tiles come a moment later. This is napari's own "
+            "setting (Preferences > Experimental): it holds for all images and is kept",
+        )
+        widgets = [
+            row(self.choice, self.edit),
+            self.facts,
+            self._field,
+            self.background,
+        ]
         super().__init__(napari_viewer, "SLIDE", widgets)
         self._choosing = False
         self.listen(self.workspace.events.slides, self._show)
@@ -62,6 +77,7 @@ class SlideSection(Section):
         self.choice.changed.connect(self._chosen)
         self.edit.changed.connect(self._field.show)
         self.use.changed.connect(self._use)
+        self.background.changed.connect(load_in_background)
         self._show()
 
     def _show(self, _: object = None) -> None:
@@ -92,6 +108,11 @@ class SlideSection(Section):
             self.work.set_mpp(self.mpp.value)
         except FastNetError as error:
             show_error(str(error))
+
+
+def load_in_background(wanted: bool) -> None:
+    """Change napari's setting, as its preferences would."""
+    get_settings().experimental.async_ = wanted
 
 
 def facts_of(work: SlideWork) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,19 +11,18 @@ from napari.layers import Labels
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 
-from napari_fastnet.core.tissue import TissueParameters
-from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.engine.tissue_editor import (
+    AUTOMATIC,
     MASK_OF,
     MaskKind,
     ThresholdName,
     TissueEditor,
 )
 from napari_fastnet.errors import OptionError
-from napari_fastnet.io.slide import Slide
+from napari_fastnet.plugin.masks_job import compute_masks
+from napari_fastnet.plugin.panel.keys import MASKS
 from napari_fastnet.plugin.panel.section import Section, row
 from napari_fastnet.plugin.slide_work import SlideWork
-from napari_fastnet.plugin.worker import Job, Work
 
 TIPS: dict[ThresholdName, str] = {
     "red": "RGB mask: tissue is at most so red",
@@ -33,9 +32,25 @@ TIPS: dict[ThresholdName, str] = {
     "low": "Threshold mask: every channel is at least this; darker is ink or a fold",
     "high": "Threshold mask: every channel is at most this; brighter is glass",
 }
+AUTO_TIPS: dict[ThresholdName, str] = {
+    name: f"Put {name} back on the value of Otsu's method" for name in AUTOMATIC
+} | {name: f"Put {name} back on the paper's value" for name in ("low", "high")}
 EDITED = [("RGB", "rgb"), ("HSV", "hsv"), ("threshold", "threshold"), ("ROI", "roi")]
 #: Diameter of the brush, px of the mask (8 µm each).
 BRUSH_PX = 12
+
+
+class FixedButtons(RadioButtons):
+    """Radio buttons that are made once.
+
+    magicgui makes them anew in every new window, and the tab key would then reach them
+    after the widgets that follow.
+    """
+
+    def reset_choices(self, *_: Any) -> None:
+        """Make the buttons, unless they are there."""
+        if not len(self):
+            super().reset_choices()
 
 
 class TissueSection(Section):
@@ -71,12 +86,12 @@ class TissueSection(Section):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self.compute = PushButton(
-            text="Compute masks", tooltip="Find the tissue at 8 µm/px"
+            text="Compute masks", tooltip=f"Find the tissue at 8 µm/px [{MASKS}]"
         )
         self.percent = Label(value="")
         self.auto: dict[ThresholdName, PushButton] = {}
         rows = [self._threshold_row(name) for name in MASK_OF]
-        self.edited = RadioButtons(
+        self.edited = FixedButtons(
             choices=EDITED,
             orientation="horizontal",
             tooltip="The mask that brush, eraser and undo work on",
@@ -97,7 +112,7 @@ class TissueSection(Section):
     def _threshold_row(self, name: ThresholdName) -> Any:
         slider = FloatSlider(min=0, max=255, step=0.5, tooltip=TIPS[name])
         setattr(self, name, slider)
-        self.auto[name] = PushButton(text="auto", tooltip=f"Automatic {name}")
+        self.auto[name] = PushButton(text="auto", tooltip=AUTO_TIPS[name])
         self.auto[name].max_width = 48
         return row(slider, self.auto[name], label=name)
 
@@ -114,6 +129,7 @@ class TissueSection(Section):
         self.erase.changed.connect(partial(self._take_tool, "erase"))
         self.undo.changed.connect(self._undo)
         self.drop.changed.connect(self._drop)
+        self.press_keys({MASKS: self._compute})
 
     def _show(self, _: object = None) -> None:
         """Follow the slide: its thresholds, its percentage, what can be pressed."""
@@ -135,18 +151,7 @@ class TissueSection(Section):
         work = self.work
         if work is None or not work.ready or _computing(work):
             return
-        found: list[TissueEditor] = []
-
-        def show(complete: bool) -> None:
-            # Only now: superqt's workers change Python's warning filters while they
-            # run, and so do napari's layers while they are made.
-            if found:
-                work.set_editor(found[0])
-            work.events.tissue.emit(work)
-
-        work.tissue_job = Job(finding(work.slide), on_value=found.append, on_end=show)
-        work.tissue_job.start()
-        self._show()
+        compute_masks(work)
 
     def _move(self, name: ThresholdName, value: float) -> None:
         """Follow a slider; low and high push each other along."""
@@ -190,15 +195,6 @@ class TissueSection(Section):
     def _edited_layer(self) -> Labels | None:
         layer = None if self.work is None else self.work.layer_of(self.edited.value)
         return layer if isinstance(layer, Labels) else None
-
-
-def finding(slide: Slide) -> Work:
-    """Return finding the tissue of a slide as `Job` takes it."""
-
-    def work(should_stop: Callable[[], bool]) -> Iterator[TissueEditor]:
-        yield TissueEditor(find_tissue(slide, TissueParameters()))
-
-    return work
 
 
 def moved(

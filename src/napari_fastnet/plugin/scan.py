@@ -1,0 +1,153 @@
+"""What a detection does in its thread, and goes on with when the masks change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Any, cast
+
+from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.engine.backends import Backend, create_backend
+from napari_fastnet.engine.runs import RunOptions, SlideRun
+from napari_fastnet.engine.tissue import find_tissue
+from napari_fastnet.engine.tissue_editor import TissueEditor
+from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.io.cache import LIMIT_BYTES, clear_cache
+from napari_fastnet.plugin.viewport import nearest_to_view
+
+if TYPE_CHECKING:
+    from napari_fastnet.core.geometry import Box, Grid
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.engine.detect import Progress
+    from napari_fastnet.engine.tissue import SlideTissue
+    from napari_fastnet.io.bundle import ModelBundle
+    from napari_fastnet.io.slide import Slide
+    from napari_fastnet.plugin.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run is laid out.
+
+    Parameters
+    ----------
+    run : SlideRun
+        About to compute.
+    known : Heatmap
+        What its store holds, also of patches that are not looked at any more.
+    """
+
+    run: SlideRun
+    known: Heatmap
+
+
+class Scan:
+    """Computes what the masks keep, as often as they change, with one network.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open; stays open.
+    request : Request
+        What is asked for.
+    tissue : SlideTissue or None
+        The masks; None finds them first.
+    shown : Grid or None
+        Of the heatmap on screen, whose cells stay where they are if they can.
+    view : callable
+        Returns what is on screen, asked from the thread.
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        request: Request,
+        tissue: SlideTissue | None,
+        shown: Grid | None,
+        view: Callable[[], Box | None],
+    ) -> None:
+        self._slide, self._request, self._view = slide, request, view
+        self._tissue, self._grid = tissue, shown
+        self._new = Event()
+        self._network: tuple[ModelBundle, Backend] | None = None
+
+    def follow(self, tissue: SlideTissue) -> None:
+        """Take other masks; those of before are left after the block at hand.
+
+        Not in the middle of a block: what is computed of it would be computed again.
+        """
+        self._tissue = tissue
+        self._new.set()
+
+    @property
+    def behind(self) -> bool:
+        """Whether masks were given that the work has not taken yet."""
+        return self._new.is_set()
+
+    def work(self, should_stop: Callable[[], bool]) -> Iterator[Any]:
+        """Do the work, as `Job` takes it; can be called again when it has ended.
+
+        Yields
+        ------
+        TissueEditor, Begun, Progress or RunResult
+            The first where no tissue was given; then for each version of the masks the
+            others: one, many, and one, unless newer masks came or it was stopped.
+        """
+        if self._network is None:
+            self._network = self._load()
+        bundle, backend = self._network
+        behind = True
+        while behind:
+            self._new.clear()  # first: masks that come from now on are newer
+            tissue = self._tissue
+            if tissue is None:
+                tissue = find_tissue(self._slide, TissueParameters())
+                yield TissueEditor(tissue)
+            run = self._lay_out(bundle, tissue)
+            yield Begun(run, run.store.heatmap())
+            yield from self._compute(run, backend, should_stop)
+            if should_stop():
+                return
+            if not self.behind:
+                yield run.finish(backend.name)
+                self._make_room()
+            behind = self.behind
+
+    def _load(self) -> tuple[ModelBundle, Backend]:
+        request = self._request
+        bundle = load_bundle(request.model)
+        backend = create_backend(bundle, name=request.backend, threads=request.threads)
+        return bundle, backend
+
+    def _make_room(self) -> None:
+        """Let the oldest runs go from a cache that grew too large."""
+        if self._request.in_cache:
+            clear_cache(self._request.folder, down_to_bytes=LIMIT_BYTES)
+
+    def _lay_out(self, bundle: ModelBundle, tissue: SlideTissue) -> SlideRun:
+        """Return a run over the cells of before, where there are any."""
+        request = self._request
+        options = RunOptions(
+            stride=request.stride(bundle),
+            anchor=request.anchor(self._slide, bundle, self._grid),
+            tissue=tissue.parameters,
+            threshold=request.threshold,
+        )
+        folder = request.output_folder(self._slide, bundle) / self._slide.path.stem
+        run = SlideRun(self._slide, bundle, folder, options, tissue=tissue)
+        self._grid = run.plan.patches.grid
+        return run
+
+    def _compute(
+        self, run: SlideRun, backend: Backend, should_stop: Callable[[], bool]
+    ) -> Iterator[Progress]:
+        """Yield the run's steps until there are newer masks."""
+        rank = nearest_to_view(run.plan.patches.grid, self._view)
+        steps = cast("Generator[Progress]", run.steps(backend, should_stop, rank))
+        with closing(steps):
+            for progress in steps:
+                yield progress
+                if self.behind:
+                    return

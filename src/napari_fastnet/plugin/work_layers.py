@@ -1,0 +1,79 @@
+"""The layers that show what is known of one slide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, ResultInfo, info_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_fastnet.plugin.layers import LayerData
+
+
+class WorkLayers:
+    """One layer of each kind, kept and given new data, never replaced.
+
+    A Labels layer that is painted after another was removed crashes napari 0.9 in its
+    OpenGL code.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Gets the layers.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._layers: dict[Kind, Layer] = {}
+
+    def get(self, kind: Kind) -> Layer | None:
+        """Return the layer that shows a result, None if there is none in the viewer."""
+        layer = self._layers.get(kind)
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def adopt(self, kind: Kind, layer: Layer) -> None:
+        """Take a layer that somebody else put into the viewer."""
+        self._layers[kind] = layer
+
+    def remove_all(self) -> None:
+        """Take the layers out of the viewer."""
+        for kind in tuple(self._layers):
+            if (layer := self.get(kind)) is not None:
+                self._viewer.layers.remove(layer)
+        self._layers.clear()
+
+    def note(self, kind: Kind, record: dict[str, Any]) -> None:
+        """Put another record into a layer's metadata; saving the layer writes it."""
+        layer = self.get(kind)
+        info = None if layer is None else info_of(layer)
+        if layer is not None and isinstance(info, ResultInfo):
+            layer.metadata = {SLIDE_KEY: replace(info, record=record)}
+
+    def put(self, kind: Kind, layer_data: LayerData) -> Layer:
+        """Show data in the layer that there is, or in a new one."""
+        from napari.layers import Layer
+
+        data, keywords, layer_type = layer_data
+        layer = self.get(kind)
+        if layer is None:
+            layer = Layer.create(data, keywords, layer_type)
+            self._layers[kind] = layer
+            active = self._viewer.layers.selection.active
+            self._viewer.add_layer(layer)
+            self._viewer.layers.selection.active = active
+            return layer
+        if layer_type == "shapes":
+            layer.selected_data = set()
+            layer.data = [(ring, "path") for ring in data]
+            # shapes that are more than before come with napari's own looks
+            for name in ("edge_width", "edge_color", "face_color", "features"):
+                setattr(layer, name, keywords[name])
+        else:
+            layer.data = data
+            layer.scale, layer.translate = keywords["scale"], keywords["translate"]
+        layer.metadata = keywords["metadata"]
+        return layer

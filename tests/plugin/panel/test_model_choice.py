@@ -1,0 +1,59 @@
+"""The model, and its card in a window of its own."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.gui
+
+
+def test_the_card_shows_beside_the_work(panel) -> None:
+    panel.detect.card.native.click()
+    dialog = panel.detect._choice.dialog
+    assert dialog.isVisible()
+    assert not dialog.isModal()
+    assert dialog.windowTitle() == "dark 1.0"
+    assert dialog.text.isReadOnly()
+    assert "Darkness" in dialog.text.toPlainText()
+    assert "#" not in dialog.text.toPlainText()
+    panel.detect.model.value = "fastnet-pcam"
+    panel.detect.card.native.click()
+    assert panel.detect._choice.dialog is dialog
+    assert "Not for diagnosis" in dialog.text.toPlainText()
+
+
+@pytest.mark.parametrize("missing", ["MODEL_CARD.md", "model.json"])
+def test_a_card_that_cannot_be_read_is_told(
+    panel, dark_bundle, tmp_path, errors, missing
+) -> None:
+    folder = shutil.copytree(dark_bundle, tmp_path / "bundle")
+    (folder / missing).unlink()
+    panel.detect.model_folder.value = folder
+    panel.detect.card.native.click()
+    assert len(errors) == 1
+    assert missing in errors[0]
+    assert panel.detect._choice.dialog is None
+
+
+def test_the_folder_shows_where_it_is_asked_for(panel) -> None:
+    field = panel.detect.model_folder.native
+    assert panel.detect.model.value == "from a folder"
+    assert not field.isHidden()
+    panel.detect.model.value = "fastnet-pcam"
+    assert panel.detect._choice.value == "fastnet-pcam"
+
+
+def test_the_settings_choose_model_back_end_threads_and_cache(
+    viewer, make_panel, monkeypatch, dark_bundle, tmp_path
+) -> None:
+    from napari_fastnet.plugin.panel import detect
+    from napari_fastnet.plugin.settings import Settings
+
+    chosen = Settings(str(dark_bundle), "torch", 3, tmp_path / "mine")
+    monkeypatch.setattr(detect, "read_settings", lambda: chosen)
+    request = make_panel(viewer).detect.request()
+    assert request.model == dark_bundle
+    assert (request.backend, request.threads) == ("torch", 3)
+    assert (request.folder, request.in_cache) == (tmp_path / "mine", True)

@@ -1,0 +1,160 @@
+"""Saved results come back as the same layers, and the panel goes on from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fastnet.plugin.layers import info_of
+from napari_fastnet.plugin.reader import read_layers
+
+pytestmark = pytest.mark.gui
+
+NAMES = [
+    "tissue: RGB",
+    "tissue: HSV",
+    "tissue: threshold",
+    "tissue ROI",
+    "tumor probability",
+    "tumor regions",
+]
+
+
+def add_all(viewer, path):
+    return [
+        layer
+        for data in read_layers(path)
+        for layer in viewer._add_layer_from_data(*data)
+    ]
+
+
+@pytest.fixture
+def saved(qtbot, viewer, panel, detect, tmp_path):
+    """Return a viewer whose run was edited by hand, and the folder that it is in."""
+    panel.detect.stride.value = 2
+    work = detect(panel)
+    panel.tissue.green.value -= 10
+    roi = viewer.layers["tissue ROI"]
+    roi.brush_size = 15
+    roi.paint((75, 60), 0)
+    mask = work.tissue().masks.roi
+    qtbot.waitUntil(lambda: work.detection._roi is mask, timeout=20_000)
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
+    panel.detect.threshold.value = 0.45
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    return viewer, tmp_path / "out" / "square"
+
+
+@pytest.mark.parametrize("what", ["", "run.zarr", "export"])
+def test_they_are_the_same_layers(qtbot, saved, panel, what) -> None:
+    from napari.components import ViewerModel
+
+    viewer, folder = saved
+    panel.export.folder.value = folder.parent / "export"
+    if what != "export":  # as the run left it, whose threshold is the model's
+        panel.detect.threshold.value = 0.5
+        panel.slide.work.find_regions()
+    else:
+        panel.export.save.native.click()
+        qtbot.waitUntil(lambda: panel.export.save.enabled, timeout=30_000)
+        folder = folder.parent
+    again = add_all(ViewerModel(), folder / what)
+
+    assert [layer.name for layer in again] == NAMES
+    for new in again:
+        old = viewer.layers[new.name]
+        np.testing.assert_allclose(new.extent.world, old.extent.world, atol=1e-3)
+        assert info_of(new).fingerprint == info_of(old).fingerprint
+        if new.name != "tumor regions":
+            np.testing.assert_array_equal(new.data, old.data)
+            assert new.data.dtype == old.data.dtype
+    regions, old = again[-1], viewer.layers["tumor regions"]
+    assert regions.features["class"].tolist() == old.features["class"].tolist()
+    colours = [
+        layer.colormap.map([0.47])[0] for layer in (again[4], viewer.layers[NAMES[4]])
+    ]
+    np.testing.assert_allclose(*colours, atol=0.01)
+
+
+@pytest.fixture
+def reopened(qtbot, saved, add_slide, make_panel, square_svs, dark_bundle, qapp):
+    """Return a new viewer with slide and saved run, and its panel."""
+    from napari.components import ViewerModel
+
+    old, folder = saved
+    viewer = ViewerModel()
+    viewer.canvas.size = (400, 400)
+    add_slide(viewer, square_svs)
+    panel = make_panel(viewer)
+    panel.detect.model_folder.value = dark_bundle
+    panel.detect.results.value = folder.parent
+    panel.detect.stride.value = 2
+    add_all(viewer, folder)
+    work = panel.slide.work
+    qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
+    return old, viewer, panel
+
+
+def test_the_panel_goes_on_from_saved_results(qtbot, reopened) -> None:
+    old, viewer, panel = reopened
+    work = panel.slide.work
+    assert [layer.name for layer in viewer.layers] == ["square", *NAMES]
+    for name in NAMES[:4]:
+        np.testing.assert_array_equal(viewer.layers[name].data, old.layers[name].data)
+    assert panel.tissue.green.value == pytest.approx(
+        work.editor.automatic["green"] - 10, abs=0.5
+    )
+    assert 0 < work.editor.edited_px < 400
+
+    panel.detect.threshold.value = 0.45
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    assert len(viewer.layers["tumor regions"].data) > 0
+    assert panel.export.save.enabled
+    viewer.layers["tissue ROI"].brush_size = 15
+    viewer.layers["tissue ROI"].paint((75, 100), 0)
+    qtbot.waitUntil(lambda: work.editor.edited_px > 200, timeout=2000)
+
+
+def test_the_next_start_computes_nothing_anew(
+    reopened, detect, before_inference
+) -> None:
+    old, viewer, panel = reopened
+    used = []
+    before_inference(used.append)
+    work = detect(panel)
+    assert work.detection.result is not None
+    assert used == []
+    name = "tumor probability"
+    np.testing.assert_array_equal(viewer.layers[name].data, old.layers[name].data)
+
+
+def test_results_of_another_spacing_are_left_alone(
+    viewer, add_slide, make_panel, saved, square_svs
+) -> None:
+    from napari.components import ViewerModel
+
+    _, folder = saved
+    other = ViewerModel()
+    add_slide(other, square_svs)
+    panel = make_panel(other)
+    panel.slide.mpp.value = 0.5
+    panel.slide.use.native.click()
+    add_all(other, folder)
+    assert panel.slide.work.heatmap is None
+
+
+def test_a_slide_that_is_opened_later_takes_its_results(
+    qtbot, saved, add_slide, make_panel, square_svs
+) -> None:
+    from napari.components import ViewerModel
+
+    _, folder = saved
+    viewer = ViewerModel()
+    panel = make_panel(viewer)
+    add_all(viewer, folder)
+    assert panel.slide.work is None
+    add_slide(viewer, square_svs)
+    work = panel.slide.work
+    assert work.heatmap is not None
+    qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
+    assert work.layer_of("roi") is viewer.layers["tissue ROI"]

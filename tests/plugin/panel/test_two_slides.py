@@ -1,0 +1,66 @@
+"""Several slides at once: each has its own masks, its own run, its own buttons."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def gate(before_inference):
+    """Hold back the networks until the gate opens."""
+    gate = threading.Event()
+    before_inference(lambda _: gate.wait(0.2))
+    yield gate
+    gate.set()
+
+
+@pytest.fixture
+def two(viewer, panel, add_slide, tmp_path, write_svs, compute):
+    """Return the works of two slides with masks; the second is current."""
+    image = np.full((800, 800, 3), 244, np.uint8)
+    image[100:700, 100:700] = (120, 60, 120)
+    first = compute(panel)
+    add_slide(viewer, write_svs(tmp_path / "other.svs", image, mpp=1.0))
+    panel.detect.stride.value = 8
+    return first, compute(panel)
+
+
+def test_two_runs_go_on_side_by_side(qtbot, viewer, panel, two, gate) -> None:
+    first, second = two
+    for work in two:
+        panel.slide.workspace.choose(work)
+        panel.detect.start.native.click()
+        assert panel.detect.start.text == "Pause"
+        qtbot.waitUntil(lambda work=work: work.heatmap is not None, timeout=30_000)
+    assert first.detection.job.running
+    assert second.detection.job.running
+
+    panel.detect.cancel.native.click()
+    qtbot.waitUntil(lambda: not second.detection.job.running, timeout=30_000)
+    assert panel.detect.start.text == "Detect tumors"
+    viewer.layers.selection.active = first.layer
+    assert panel.detect.start.text == "Pause"
+    gate.set()
+    qtbot.waitUntil(lambda: not first.detection.job.running, timeout=60_000)
+    assert panel.detect.status.value.startswith("done")
+    assert first.detection.result is not None
+    assert second.detection.result is None
+    heatmaps = [layer for layer in viewer.layers if "tumor prob" in layer.name]
+    assert [layer.data.shape for layer in heatmaps] == [
+        work.heatmap.grid.shape for work in two
+    ]
+
+
+def test_a_brush_on_one_slide_leaves_the_other_alone(viewer, two) -> None:
+    first, second = two
+    before = first.editor.mask("roi").copy()
+    layer = second.layer_of("roi")
+    layer.paint((5, 5), 1)
+    assert second.tissue().masks.roi[5, 5]
+    first.take_painting()
+    np.testing.assert_array_equal(first.editor.mask("roi"), before)
