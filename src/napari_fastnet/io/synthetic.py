@@ -8,7 +8,7 @@ nothing about how well the network does on tissue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,9 +36,11 @@ MPP = TEXTURE_MPP / PICTURE_STEP
 #: (height, width) of level 0, px: 2.0 x 2.5 mm.
 SHAPE = (8192, 10240)
 
-_TILE = 256
+#: Side of a tile, px.
+TILE_PX = 256
+
 _QUALITY = 80
-_STRIP = 2 * _TILE // PICTURE_STEP  # rows of the picture drawn at once
+_STRIP = 2 * TILE_PX // PICTURE_STEP  # rows of the picture drawn at once
 _MARGIN = 4  # rows beside them that enlarging looks at
 
 
@@ -70,7 +72,13 @@ class Truth:
         return self.layout.labels(grid)
 
 
-def write_slide(path: Path, *, shape: tuple[int, int] = SHAPE, seed: int = 0) -> Truth:
+def write_slide(
+    path: Path,
+    *,
+    shape: tuple[int, int] = SHAPE,
+    seed: int = 0,
+    lesions: bool = True,
+) -> Truth:
     """Write a synthetic slide: Aperio's layout, JPEG tiles, levels 1, 4 and 16.
 
     Parameters
@@ -81,6 +89,8 @@ def write_slide(path: Path, *, shape: tuple[int, int] = SHAPE, seed: int = 0) ->
         (height, width) of level 0, px at 0.243 µm: multiples of 256, at least 1024.
     seed : int
         Equal seeds give equal slides.
+    lesions : bool
+        Draw lesions; without, all of the nodes is normal.
 
     Returns
     -------
@@ -100,8 +110,10 @@ def write_slide(path: Path, *, shape: tuple[int, int] = SHAPE, seed: int = 0) ->
         )
     rng = np.random.default_rng(seed)
     layout = Layout.drawn(shape, rng)
+    if not lesions:
+        layout = replace(layout, lesions=())
     with atomic_path(path) as aside:
-        _write(aside, Picture(layout, rng), _description(shape, seed))
+        _write(aside, Picture(layout, rng), aperio_description(shape, seed))
     return Truth(path, MPP, layout)
 
 
@@ -111,19 +123,19 @@ def _write(path: Path, picture: Picture, description: str) -> None:
     level1 = np.empty((height // 4, width // 4, 3), np.uint8)
     with tifffile.TiffWriter(path) as tif:
         tif.write(
-            _tiles(picture, level1),
+            fine_tiles(picture, level1),
             shape=(height, width, 3),
             dtype=np.uint8,
-            **_options(description, tile=True),
+            **page_options(description, tile=True),
         )
         small = np.asarray(Image.fromarray(level1).reduce(4))
         # Aperio's second page is always the thumbnail; readers count on it.
-        tif.write(small, **_options(description, tile=False))
+        tif.write(small, **page_options(description, tile=False))
         for level in (level1, small):
-            tif.write(level, **_options(description, tile=True))
+            tif.write(level, **page_options(description, tile=True))
 
 
-def _tiles(picture: Picture, level1: Pixels) -> Iterator[Pixels]:
+def fine_tiles(picture: Picture, level1: Pixels) -> Iterator[Pixels]:
     """Yield level 0's tiles row by row, and fill in level 1 on the way."""
     height, width = picture.shape
     for top in range(0, height, _STRIP):
@@ -134,23 +146,23 @@ def _tiles(picture: Picture, level1: Pixels) -> Iterator[Pixels]:
         level1[top // 2 : (top + rows) // 2] = np.asarray(halved)
         size = (width * PICTURE_STEP, rows * PICTURE_STEP)
         fine = np.asarray(strip.resize(size, Image.Resampling.BICUBIC, box=inner))
-        for y in range(0, size[1], _TILE):
-            for x in range(0, size[0], _TILE):
-                yield fine[y : y + _TILE, x : x + _TILE]
+        for y in range(0, size[1], TILE_PX):
+            for x in range(0, size[0], TILE_PX):
+                yield fine[y : y + TILE_PX, x : x + TILE_PX]
 
 
-def _description(shape: tuple[int, int], seed: int) -> str:
+def aperio_description(shape: tuple[int, int], seed: int) -> str:
     """Return the ImageDescription: Aperio's fields, and that this is none."""
     height, width = shape
     return (
         "Aperio Image Library imitated by napari-fastnet\r\n"
-        f"{width}x{height} [0,0 {width}x{height}] ({_TILE}x{_TILE}) JPEG/RGB "
+        f"{width}x{height} [0,0 {width}x{height}] ({TILE_PX}x{TILE_PX}) JPEG/RGB "
         f"Q={_QUALITY}|AppMag = 40|MPP = {MPP:g}|Title = Synthetic slide, drawn, no "
         f"tissue|Seed = {seed}"
     )
 
 
-def _options(description: str, *, tile: bool) -> dict[str, Any]:
+def page_options(description: str, *, tile: bool) -> dict[str, Any]:
     """Return what every page has in common."""
     return {
         "photometric": "rgb",
@@ -158,5 +170,5 @@ def _options(description: str, *, tile: bool) -> dict[str, Any]:
         "compressionargs": {"level": _QUALITY},
         "description": description,
         "metadata": None,
-        **({"tile": (_TILE, _TILE)} if tile else {"rowsperstrip": 16}),
+        **({"tile": (TILE_PX, TILE_PX)} if tile else {"rowsperstrip": 16}),
     }

@@ -7,7 +7,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QTimer
+from superqt.utils import ensure_main_thread
 
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import Region, find_regions
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 REST = 4
 
 
-class RegionFinder(QObject):
+class RegionFinder:
     """Finds and shows the regions of what was asked for last.
 
     Parameters
@@ -35,15 +36,11 @@ class RegionFinder(QObject):
         As of when they were found last.
     """
 
-    _done = Signal(object)  # Qt carries it to the GUI's thread
-
     def __init__(self, work: SlideWork) -> None:
-        super().__init__()
         self.found: list[Region] = []
         self._work = work
         self._busy = self._again = False
         self._wanted = object()  # of what is being found; another when it is not wanted
-        self._done.connect(self._take)
 
     def find(self) -> None:
         """Find the regions as of now; while it is busy, as of then."""
@@ -54,9 +51,9 @@ class RegionFinder(QObject):
         self._busy = True
         still = Heatmap(np.array(heatmap.probabilities), heatmap.grid, heatmap.mpp)
         threshold = self._work.threshold
-        wanted = self._wanted
+        wanted, take = self._wanted, ensure_main_thread(self._take)
         Thread(
-            target=lambda: self._done.emit((wanted, find_regions(still, threshold))),
+            target=lambda: take(wanted, find_regions(still, threshold)),
             name="fastnet-regions",
             daemon=True,  # nothing is lost with it
         ).start()
@@ -70,8 +67,7 @@ class RegionFinder(QObject):
         self.drop()
         self.found = []
 
-    def _take(self, result: tuple[object, list[Region]]) -> None:
-        wanted, regions = result
+    def _take(self, wanted: object, regions: list[Region]) -> None:
         began, heatmap = perf_counter(), self._work.heatmap
         if wanted is self._wanted and heatmap is not None:
             self.found = regions
