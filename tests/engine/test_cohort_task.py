@@ -81,9 +81,9 @@ def test_another_request_is_done_anew(task, changes) -> None:
     assert not run_task(asked(task, **changes)).earlier
 
 
-def test_more_readers_are_no_other_request(task) -> None:
+def test_how_it_is_computed_is_no_other_request(task) -> None:
     run_task(task)
-    assert run_task(asked(task, readers=1)).earlier
+    assert run_task(asked(task, readers=1, memory_mb=400)).earlier
 
 
 def test_another_spacing_is_another_request(task) -> None:

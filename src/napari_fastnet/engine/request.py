@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_fastnet.io.slide import Slide
 
 #: Options that change how a result is come by, and not the result.
-NEUTRAL = ("fresh", "readers")
+NEUTRAL = ("fresh", "readers", "memory_mb")
 
 
 def request_digest(slide: Slide, bundle: ModelBundle, options: RunOptions) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.geometry import Box, Pair
 from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
+from napari_fastnet.engine.presence import require_present
 from napari_fastnet.io.export import write_mask_tiff
 from napari_fastnet.io.record import RunRecord, Seconds, SlideFacts, write_record
 
@@ -104,6 +105,8 @@ def find_tissue(
     ------
     SpacingError
         The slide's µm/px is unknown or absurd.
+    SlideNotFoundError
+        The slide's file vanished or changed while it was read.
     """
     parameters = parameters or TissueParameters()
     own = slide.require_mpp()
@@ -114,6 +117,8 @@ def find_tissue(
         min(MASK_MPP, whole.width * own[1]),
     )
     image = slide.read(whole, wanted, damaged="white")
+    if slide.damaged:
+        require_present(slide)
     mpp = (
         whole.height * own[0] / image.shape[0],
         whole.width * own[1] / image.shape[1],

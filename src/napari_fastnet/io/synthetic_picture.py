@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.io import synthetic_texture as texture
-from napari_fastnet.io.synthetic_layout import covered
+from napari_fastnet.io.synthetic_layout import TUMOUR, covered
 from napari_fastnet.io.synthetic_texture import TEXTURE_MPP, TEXTURE_PX
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _masks(layout: Layout, rng: np.random.Generator) -> dict[str, Pixels]:
     shape = (layout.shape[0] // step, layout.shape[1] // step)
     grid = Grid((0, 0), (step, step), shape)
     node = np.any([covered(outline, grid) for outline in layout.nodes], axis=0)
-    tumour = np.any([covered(outline, grid) for outline in layout.lesions], axis=0)
+    tumour = layout.labels(grid) == TUMOUR
     depth = distance_transform_edt(node) * _MASK_UM
     away = distance_transform_edt(~node) * _MASK_UM
     uneven = _smooth_noise(shape, 150 / _MASK_UM, rng)
