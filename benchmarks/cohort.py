@@ -20,7 +20,6 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 from distributed import Client, LocalCluster
 
@@ -94,8 +93,10 @@ def main() -> None:
                 out = folder / f"{workers}-{repeat}"
                 timings[workers].append(measure(slides, out, workers))
 
-    seconds = {w: median(t.seconds for t in timings[w]) for w in WORKERS}
-    busy = {w: median(t.busy_seconds / t.seconds for t in timings[w]) for w in WORKERS}
+    # The fastest of each: what else the machine does only ever adds.
+    best = {w: min(timings[w], key=lambda timing: timing.seconds) for w in WORKERS}
+    seconds = {w: best[w].seconds for w in WORKERS}
+    busy = {w: best[w].busy_seconds / best[w].seconds for w in WORKERS}
     ratio = seconds[1] / seconds[2]
     if asked.json:
         print(json.dumps({"seconds": seconds, "processors": busy, "ratio": ratio}))
