@@ -53,7 +53,7 @@ class Cluster:
         self.address = address
         _greet(address)
         # What goes wrong is said once, by us.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             self._client: Client = distributed.Client(
                 address, timeout=TIMEOUT_S, set_as_default=False, name="napari-fastnet"
