@@ -171,10 +171,12 @@ def weigh_patches(
 
     Parameters
     ----------
-    mask, mask_step, patch, keep
+    mask, mask_step, patch
         As for `patch_grid`.
     grid : Grid
         A patch is centred on each cell.
+    keep : float
+        As for `patch_grid`.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.tissue import TissueParameters
@@ -51,6 +52,8 @@ def start_job(
     found: list[TissueEditor] = []
 
     def run(should_stop: Callable[[], bool]) -> Iterator[TissueEditor]:
+        # napari imports it with its first Labels layer: half a second for the window
+        import_module("pandas")
         editor = make()
         if editor is not None:
             yield editor

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_fastnet.core.tissue import TissueParameters
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from napari_fastnet.io.bundle import ModelBundle
     from napari_fastnet.io.slide import Slide
     from napari_fastnet.plugin.request import Request
+
+
+#: Of threads that compute; 0 is the window's, 19 would wait for everybody.
+NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Scan:
     ) -> None:
         self._slide, self._request, self._view = slide, request, view
         self._tissue, self._grid = tissue, shown
-        self._new = Event()
+        self._new = threading.Event()
         self._network: tuple[ModelBundle, Backend] | None = None
 
     def follow(self, tissue: SlideTissue) -> None:
@@ -95,6 +101,7 @@ class Scan:
             The first where no tissue was given; then for each version of the masks the
             others: one, many, and one, unless newer masks came or it was stopped.
         """
+        give_way()
         if self._network is None:
             self._network = self._load()
         bundle, backend = self._network
@@ -151,3 +158,12 @@ class Scan:
                 yield progress
                 if self.behind:
                     return
+
+
+def give_way() -> None:
+    """Let this thread, and those it will start, wait for the window's.
+
+    Only where a thread has a priority of its own: elsewhere all would be slowed down.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -68,10 +68,13 @@ class WorkLayers:
             return layer
         if layer_type == "shapes":
             layer.selected_data = set()
-            layer.data = [(ring, "path") for ring in data]
-            # shapes that are more than before come with napari's own looks
-            for name in ("edge_width", "edge_color", "face_color", "features"):
-                setattr(layer, name, keywords[name])
+            looks = ("edge_width", "edge_color", "face_color")
+            with layer.block_thumbnail_update():
+                layer.data = []
+                # with their looks: set afterwards, each draws all shapes anew
+                given = {name: keywords[name] for name in looks}
+                layer.add(data, shape_type="path", **given)
+            layer.features = keywords["features"]
         else:
             layer.data = data
             layer.scale, layer.translate = keywords["scale"], keywords["translate"]

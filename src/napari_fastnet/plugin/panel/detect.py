@@ -14,6 +14,7 @@ from magicgui.widgets import (
 )
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
+from superqt.utils import qthrottled
 
 from napari_fastnet.engine.backends import BackendName
 from napari_fastnet.errors import FastNetError
@@ -22,7 +23,13 @@ from napari_fastnet.plugin.detection import Detection
 from napari_fastnet.plugin.panel import keys
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
 from napari_fastnet.plugin.panel.progress import ActivityBar, per_cent, status_of
-from napari_fastnet.plugin.panel.section import Section, chosen_path, folder_field, row
+from napari_fastnet.plugin.panel.section import (
+    Section,
+    chosen_path,
+    folder_field,
+    row,
+    text_line,
+)
 from napari_fastnet.plugin.request import Density, Request
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.slide_work import SlideWork
@@ -35,6 +42,8 @@ LEGEND = (
     '<span style="color:#d02030">&#9632;</span> tumor<br>'
     "clear: glass, or not looked at yet"
 )
+#: The activity dock follows a run at most so often.
+ACTIVITY_MS = 250
 STRIDES: list[tuple[str, Density]] = [
     ("16 px: dense", "dense"),
     ("patch", 1),
@@ -86,7 +95,7 @@ class DetectSection(Section):
         self.progress = ProgressBar(
             min=0, max=100, value=0, tooltip="Patches looked at, of those in the tissue"
         )
-        self.status = Label(value="")
+        self.status = text_line()
         self.copy = PushButton(
             text="copy as command",
             tooltip="Copy the command line that does the same without the viewer",
@@ -108,14 +117,18 @@ class DetectSection(Section):
             row(self.stride, self.backend, label="every"),
             self.view_first,
             row(self.results, label="keep in"),
-            row(self.start, self.cancel),
+            row(self.start, self.cancel, self.copy),
             self.progress,
-            row(self.status, self.copy),
+            self.status,
             row(self.threshold, label="threshold"),
             row(self.opacity, label="opacity"),
             Label(value=LEGEND),
         ]
         self._activity = ActivityBar(DETECT)
+        # Never from within a signal: napari's bar lets other events happen meanwhile.
+        self._show_activity_soon = qthrottled(
+            self._show_activity, timeout=ACTIVITY_MS, leading=False
+        )
         super().__init__(napari_viewer, "DETECT", widgets)
         self._choice.show()
         self._connect()
@@ -163,6 +176,7 @@ class DetectSection(Section):
         """Stop what is running: nobody could any more."""
         super().leave()
         self.workspace.stop()
+        self._show_activity_soon.cancel()
         self._activity.close()
 
     def undocked(self) -> None:
@@ -225,6 +239,11 @@ class DetectSection(Section):
         if work is not None:
             with self.threshold.changed.blocked(), self.opacity.changed.blocked():
                 self.threshold.value, self.opacity.value = work.threshold, work.opacity
+        self._show_activity_soon()
+
+    def _show_activity(self) -> None:
+        running = self.work is not None and running_job(self.work) is not None
+        detection = self.work.detection if self.work is not None else None
         self._activity.follow(detection if running else None)
 
     def _set_threshold(self, value: float) -> None:

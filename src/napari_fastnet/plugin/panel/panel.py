@@ -9,7 +9,7 @@ from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
 
 from napari_fastnet.plugin.panel.detect import DetectSection
-from napari_fastnet.plugin.panel.docking import UndockWatch
+from napari_fastnet.plugin.panel.docking import UndockWatch, WidthKeeper
 from napari_fastnet.plugin.panel.export import ExportSection
 from napari_fastnet.plugin.panel.regions import RegionsSection
 from napari_fastnet.plugin.panel.section import RESEARCH_USE
@@ -50,6 +50,7 @@ class FastNetPanel(Container[Widget]):
             scrollable=True,
         )
         self._watch = UndockWatch(self.native, self._undocked)
+        self._width = WidthKeeper(self.native)
 
     def _undocked(self) -> None:
         for section in (

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import Label, PushButton, Table
+from magicgui.widgets import PushButton, Table
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 from qtpy.QtCore import QSignalBlocker, Qt
@@ -19,7 +19,7 @@ from napari_fastnet.io.region_files import write_regions_csv
 from napari_fastnet.plugin.layers import to_um
 from napari_fastnet.plugin.panel.dialogs import ask_csv_path
 from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
-from napari_fastnet.plugin.panel.section import Section, row
+from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
 
 COLUMNS = ("class", "area mm²", "longest mm", "max p", "mean p")
@@ -50,7 +50,7 @@ class RegionsSection(Section):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        self.totals = Label(value="")
+        self.totals = text_line()
         self.csv = PushButton(
             text="CSV", tooltip="Save the table for a spreadsheet: every region"
         )

@@ -11,6 +11,7 @@ from magicgui.widgets import Container, FileEdit, Label
 from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
 from psygnal import SignalInstance
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_fastnet.plugin.panel.docking import UndockWatch
 from napari_fastnet.plugin.panel.keys import Keys
@@ -83,6 +84,16 @@ def row(*widgets: Widget, label: str = "") -> Container[Widget]:
         widget.native.setToolTip(widget.tooltip or "")
     if label:
         line[0].min_width = line[0].max_width = LABEL_WIDTH
+    return line
+
+
+def text_line() -> Label:
+    """Return a text that takes the room there is, and wraps rather than ask for more."""
+    line = Label(value="")
+    line.native.setWordWrap(True)
+    line.native.setSizePolicy(
+        QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred
+    )
     return line
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from magicgui.widgets import FloatSlider, Label, PushButton, RadioButtons
+from magicgui.widgets import FloatSlider, PushButton, RadioButtons
 from napari.layers import Labels
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
@@ -21,7 +21,7 @@ from napari_fastnet.engine.tissue_editor import (
 from napari_fastnet.errors import OptionError
 from napari_fastnet.plugin.masks_job import compute_masks
 from napari_fastnet.plugin.panel.keys import MASKS
-from napari_fastnet.plugin.panel.section import Section, row
+from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
 
 TIPS: dict[ThresholdName, str] = {
@@ -88,7 +88,7 @@ class TissueSection(Section):
         self.compute = PushButton(
             text="Compute masks", tooltip=f"Find the tissue at 8 µm/px [{MASKS}]"
         )
-        self.percent = Label(value="")
+        self.percent = text_line()
         self.auto: dict[ThresholdName, PushButton] = {}
         rows = [self._threshold_row(name) for name in MASK_OF]
         self.edited = FixedButtons(
