@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.utils.notifications import show_warning
 from superqt.utils import qdebounced
 
@@ -13,7 +15,8 @@ from napari_fastnet.engine.detect import Progress
 from napari_fastnet.engine.runs import RunResult, SlideRun
 from napari_fastnet.engine.tissue import slide_facts
 from napari_fastnet.engine.tissue_editor import TissueEditor
-from napari_fastnet.plugin.live_heatmap import LiveHeatmap
+from napari_fastnet.plugin.latest import Latest
+from napari_fastnet.plugin.live_heatmap import Edit, LiveHeatmap
 from napari_fastnet.plugin.request import Request
 from napari_fastnet.plugin.scan import Begun, Scan
 from napari_fastnet.plugin.viewport import Viewport
@@ -65,6 +68,7 @@ class Detection:
         shown = None if work.heatmap is None else work.heatmap.grid
         self._scan = Scan(work.slide, request, tissue, shown, self._view)
         self.job = self._make_job()
+        self._edits: Latest[Edit] = Latest(self._edit, self._apply)
         self._follow_later = qdebounced(self.follow_masks, timeout=STILL_MS)
         work.events.tissue.connect(self._masks_changed)
 
@@ -88,6 +92,7 @@ class Detection:
         """Stop without another word, and follow the masks no more."""
         self.work.events.tissue.disconnect(self._masks_changed, missing_ok=True)
         self._follow_later.cancel()
+        self._edits.drop()
         self._close_viewport()
         self.job.abandon()
 
@@ -99,15 +104,25 @@ class Detection:
         tissue = self.work.tissue()
         if tissue is None or tissue.masks.roi is self._roi:
             return
-        self._roi = tissue.masks.roi
-        if self._live is not None:
-            if not self._live.follow(tissue.masks.roi):
-                return
-            self.work.refresh_heatmap()
+        before, self._roi = self._roi, tissue.masks.roi
+        if before is not None and np.array_equal(before, self._roi):
+            return
         self._scan.follow(tissue)
         if self.result is not None and not self.job.running:
             self._go_on()
+        self._edits.ask()
         self.work.events.run.emit(self.work)
+
+    def _edit(self) -> Callable[[], Edit] | None:
+        if self._live is None or self._roi is None:
+            return None
+        return self._live.finding(self._roi)
+
+    def _apply(self, edit: Edit) -> None:
+        if self._live is not None and self._live.apply(edit):
+            self.work.refresh_heatmap()
+        else:  # laid out anew meanwhile, perhaps for older masks
+            self._edits.ask()
 
     def _go_on(self) -> None:
         """Work on the masks that came after the end, with the same network."""
@@ -147,6 +162,9 @@ class Detection:
             self.work.suggest_threshold(begun.run.bundle.threshold)
             slide = asdict(slide_facts(begun.run.slide))
             self.work.set_heatmap(self._live.heatmap, {"slide": slide})
+        elif begun.run.tissue.masks.roi is self._roi:
+            self._live.lay_out(begun.run)
+            self.work.refresh_heatmap()
         kept = begun.run.plan.patches.kept
         self.total = int(kept.sum())
         self.done = self._done_before = int((begun.known.computed & kept).sum())

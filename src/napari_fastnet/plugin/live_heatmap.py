@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_fastnet.core.grid_edits import kept_after
+from napari_fastnet.core.grid_edits import Cells, kept_after
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.engine.runs import SlideRun
     from napari_fastnet.io.store import Block
 
 NAN = np.float32(np.nan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edit:
+    """A region of interest as it was and as it is, and what of the grid that changes."""
+
+    before: NDArray[np.bool_]
+    after: NDArray[np.bool_]
+    found: tuple[Cells, NDArray[np.bool_]] | None
 
 
 class LiveHeatmap:
@@ -45,45 +55,51 @@ class LiveHeatmap:
         self._kept = run.plan.patches.kept.copy()
         self.heatmap = known.only(self._kept)
 
-    @property
-    def computed(self) -> int:
-        """How many of the patches that are kept have a value."""
-        return int(self.heatmap.computed.sum())
-
     def fill(self, block: Block, values: NDArray[np.float32]) -> None:
         """Take the values of a block, which may hold patches that are kept no more."""
         self._known[block.slices] = values
         self._show(block.slices)
 
-    def follow(self, roi: NDArray[np.bool_]) -> bool:
-        """Hide what an edit of the region of interest took away, show what it put back.
+    def finding(self, roi: NDArray[np.bool_]) -> Callable[[], Edit]:
+        """Return what finds, in any thread, which patches another region keeps.
 
         Parameters
         ----------
         roi : (height, width) bool ndarray
-            As edited; not to be written to afterwards.
+            The region of interest as edited; not to be written to afterwards.
+        """
+        before, patches, keep = self._roi, self._patches, self._keep
+        (height, width), (rows, columns) = self._slide_shape, roi.shape
+        step = (height / rows, width / columns)
+
+        def find() -> Edit:
+            found = kept_after(patches, before, roi, mask_step=step, keep=keep)
+            return Edit(before, roi, found)
+
+        return find
+
+    def apply(self, edit: Edit) -> bool:
+        """Hide what an edit took away, show what is known of what it put back.
 
         Returns
         -------
         bool
-            Whether it is another region of interest than before.
+            Whether it was done: not where the region of interest is another by now
+            than the one that was edited.
         """
-        before, self._roi = self._roi, roi
-        if roi is before or np.array_equal(before, roi):
+        if edit.before is not self._roi:
             return False
-        (height, width), (rows, columns) = self._slide_shape, roi.shape
-        found = kept_after(
-            self._patches,
-            before,
-            roi,
-            mask_step=(height / rows, width / columns),
-            keep=self._keep,
-        )
-        if found is not None:
-            place, kept = found
+        self._roi = edit.after
+        if edit.found is not None:
+            place, kept = edit.found
             self._kept[place] = kept
             self._show(place)
         return True
+
+    def lay_out(self, run: SlideRun) -> None:
+        """Take the patches of a run over the same cells."""
+        self._roi, self._kept = run.tissue.masks.roi, run.plan.patches.kept.copy()
+        self._show((slice(None), slice(None)))
 
     def _show(self, place: tuple[slice, slice]) -> None:
         shown = np.where(self._kept[place], self._known[place], NAN)
