@@ -204,6 +204,18 @@ def test_threads_are_gone_after_a_run_and_after_half_of_one(
     assert not [name for name in names if name.startswith("fastnet-read")]
 
 
+def test_without_readers_the_calling_thread_reads_and_finds_the_same(
+    slide, tiny_bundle, tmp_path
+) -> None:
+    _, ahead, _ = run(slide, tiny_bundle, tmp_path / "ahead", stride=16)
+    plan = make_plan(slide, tiny_bundle, tissue(), stride=16)
+    store = store_for(tmp_path, plan, slide)
+    before = threading.active_count()
+    for _ in detect(slide, plan, MeanBackend(), store, readers=0):
+        assert threading.active_count() == before
+    np.testing.assert_array_equal(store.read(), ahead.read())
+
+
 def test_a_network_that_fails_keeps_what_was_computed(
     slide, tiny_bundle, tmp_path
 ) -> None:

@@ -268,7 +268,7 @@ def test_a_file_where_the_folder_should_be_is_an_output_error(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"threshold": -0.01}, {"threshold": 1.01}, {"readers": 0}], ids=str
+    "changes", [{"threshold": -0.01}, {"threshold": 1.01}, {"readers": -1}], ids=str
 )
 def test_options_outside_their_range_are_refused(changes) -> None:
     with pytest.raises(OptionError, match=next(iter(changes))):

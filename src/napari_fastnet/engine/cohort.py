@@ -148,7 +148,10 @@ def _shared_out(
 ) -> tuple[CohortOptions, int]:
     """Return the options with a worker's threads, and how many workers there are."""
     if cluster is not None:
-        return replace(options, threads=options.threads or 1), cluster.threads
+        threads = options.threads or 1
+        if threads == 1:  # what a worker was given, to the letter
+            options = replace(options, run=replace(options.run, readers=0))
+        return replace(options, threads=threads), cluster.threads
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; use at least 1")
     cores = physical_cores()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from napari_fastnet.engine.backends import Backend
     from napari_fastnet.engine.plan import Plan
     from napari_fastnet.io.slide import Slide
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def detect(
     store : RunStore
         Opened with the plan's grid. Each block is in it before it is yielded.
     readers : int, optional
-        Threads that read.
+        Threads that read; 0 reads in the caller's own, when a block's turn comes.
     should_stop : callable, optional
         Asked after every batch; true ends the generator, and the block at hand is
         left for the next run.
@@ -109,7 +111,7 @@ def detect(
     try:
         with (
             store.writing(),
-            ThreadPoolExecutor(readers, thread_name_prefix="fastnet-read") as pool,
+            _pool(readers) as pool,
         ):
             yield from _scan(work, store, pool, readers + 1, priority)
     finally:
@@ -117,10 +119,26 @@ def detect(
         give_back()
 
 
+class _SameThread(Executor):
+    """Does at once what is asked, in the thread that asks."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Return what the function gave; what it raises is raised here."""
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def _pool(readers: int) -> Executor:
+    if readers == 0:
+        return _SameThread()
+    return ThreadPoolExecutor(readers, thread_name_prefix="fastnet-read")
+
+
 def _scan(
     work: BlockWork,
     store: RunStore,
-    pool: ThreadPoolExecutor,
+    pool: Executor,
     most: int,
     priority: Callable[[Block], float] | None,
 ) -> Iterator[Progress]:
@@ -158,7 +176,7 @@ def _read_ahead(
     work: BlockWork,
     pending: list[Block],
     missing: NDArray[np.bool_],
-    pool: ThreadPoolExecutor,
+    pool: Executor,
     most: int,
     priority: Callable[[Block], float] | None,
 ) -> Generator[tuple[Block, BlockPixels]]:

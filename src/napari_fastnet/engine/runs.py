@@ -76,7 +76,7 @@ class RunOptions:
     fresh : bool
         Compute anew what an earlier run left.
     readers : int
-        Threads that read ahead.
+        Threads that read ahead; 0 reads in the thread that computes.
     memory_mb : int or None
         MB that the run may take; see `Plan.within`.
     """
@@ -95,8 +95,8 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise OptionError(f"threshold is {self.threshold}; use 0 to 1")
-        if self.readers < 1:
-            raise OptionError(f"readers is {self.readers}; use at least 1")
+        if self.readers < 0:
+            raise OptionError(f"readers is {self.readers}; use 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
