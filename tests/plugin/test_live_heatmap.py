@@ -31,7 +31,9 @@ def run(tmp_path, write_svs, dark_bundle):
 def live(run):
     live = LiveHeatmap(run, run.store.heatmap())
     for block in run.store.blocks():
-        shape = tuple(end - first for first, end in zip(block.first, block.end))
+        shape = tuple(
+            end - first for first, end in zip(block.first, block.end, strict=True)
+        )
         live.fill(block, np.full(shape, 0.25, np.float32))
     return live
 
