@@ -56,7 +56,7 @@ def test_it_finds_the_lesions_of_the_synthetic_slide(tmp_path) -> None:
     assert (labels[known] == 1).sum() > 30
     auc = roc_auc(labels[known] == 1, values)
     assert auc is not None
-    assert auc > 0.95
+    assert auc > 0.9
     # No tumour is outside of what was looked at.
     assert result.heatmap.computed[labels == 1].mean() > 0.99
 
