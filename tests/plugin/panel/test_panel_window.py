@@ -61,6 +61,22 @@ def test_tumour_is_red_and_glass_is_clear_on_the_canvas(qtbot, window, detect) -
     assert min(colour_at(viewer, 1100, 1450)) > 230
 
 
+def test_keys_work_on_the_canvas_and_on_the_panel(qtbot, window) -> None:
+    from qtpy.QtCore import Qt
+
+    viewer, _, panel = window
+    work, shift = panel.slide.work, Qt.KeyboardModifier.ShiftModifier
+    canvas = viewer.window._qt_viewer.canvas.native
+    qtbot.keyClick(canvas, Qt.Key.Key_M, shift)
+    qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
+    qtbot.keyClick(panel.detect.start.native, Qt.Key.Key_D, shift)
+    qtbot.waitUntil(lambda: work.detection is not None, timeout=1000)
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
+    viewer.layers.selection.active = viewer.layers["tissue ROI"]  # has keys of its own
+    qtbot.keyClick(canvas, Qt.Key.Key_H, shift)
+    assert not viewer.layers["tumor probability"].visible
+
+
 def test_closing_the_window_stops_the_run(qtbot, running) -> None:
     viewer, _, _, job = running
     viewer.close()
