@@ -23,11 +23,13 @@ from napari_fastnet.io.synthetic import write_slide
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WINDOW = (1480, 900)
+WINDOW = (1480, 1040)
 #: Width of the animated picture, px, and how long it shows a frame and the last, ms.
 ANIMATED_PX, FRAME_MS, LAST_MS = 960, 250, 2500
 #: Of the run, from frame to frame.
 STEP_PER_CENT = 4
+#: Of the animated picture's 256 colours, those kept as they are.
+PLAIN_COLOURS = 32
 
 
 def main(slide: Path, model: str | None, folder: Path) -> None:
@@ -48,21 +50,22 @@ def main(slide: Path, model: str | None, folder: Path) -> None:
     wait_until(lambda: panel.slide.work.editor is not None)
     live(1)
     save(section(panel.tissue), folder / "tissue.png")
+    for name in ("tissue: RGB", "tissue: HSV", "tissue: threshold"):
+        viewer.layers[name].visible = False
+    live(1)
     save(window(viewer), folder / "masks.png")
 
     fill_in(viewer, panel, folder)
     fly(viewer, panel)
     save(section(panel.regions), folder / "regions.png")
     save(window(viewer), folder / "lesion.png")
-    panel.export.folder.value = Path("results")
+    panel.export.folder.value = Path("/slides/results")
     save(section(panel.export), folder / "export.png")
     viewer.close()
 
 
 def fill_in(viewer: Any, panel: Any, folder: Path) -> None:
     """Detect, and take pictures of the heatmap while it fills in."""
-    for name in ("tissue: RGB", "tissue: HSV", "tissue: threshold"):
-        viewer.layers[name].visible = False
     panel.detect.stride.value = 4
     panel.detect.start.native.click()
     bar, job = panel.detect.progress, panel.slide.work.detection.job
@@ -82,8 +85,8 @@ def fill_in(viewer: Any, panel: Any, folder: Path) -> None:
 
 
 def fly(viewer: Any, panel: Any) -> None:
-    """Click on the first region of the table."""
-    panel.regions.table.native.setCurrentCell(0, 0)
+    """Click on the second region of the table: the largest spans the slide."""
+    panel.regions.table.native.setCurrentCell(1, 0)
     live(2)
 
 
@@ -114,8 +117,7 @@ def animate(frames: list[Image.Image], path: Path) -> None:
     width, height = frames[0].size
     size = (ANIMATED_PX, round(height * ANIMATED_PX / width))
     small = [frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
-    # this method leaves colours that are rare, those of a legend, as they are
-    colours = small[-1].quantize(method=Image.Quantize.MAXCOVERAGE)
+    colours = palette(small[len(small) // 2])
     first, *others = (
         f.quantize(palette=colours, dither=Image.Dither.NONE) for f in small
     )
@@ -123,6 +125,18 @@ def animate(frames: list[Image.Image], path: Path) -> None:
     first.save(
         path, save_all=True, append_images=others, duration=times, loop=0, optimize=True
     )
+
+
+def palette(frame: Image.Image) -> Image.Image:
+    """Return the colours of a frame; those of large plain areas exactly."""
+    counted: Any = frame.getcolors(frame.width * frame.height)
+    plain = [colour for _, colour in sorted(counted, reverse=True)[:PLAIN_COLOURS]]
+    # this method leaves rare colours alone, those of a legend
+    method = Image.Quantize.MAXCOVERAGE
+    mixed: Any = frame.quantize(256 - PLAIN_COLOURS, method).getpalette()
+    image = Image.new("P", (1, 1))
+    image.putpalette([channel for colour in plain for channel in colour] + mixed)
+    return image
 
 
 def live(seconds: float) -> None:
