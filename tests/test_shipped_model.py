@@ -12,7 +12,7 @@ from napari_fastnet.core.metrics import roc_auc
 from napari_fastnet.engine.backends import create_backend
 from napari_fastnet.engine.evaluate import evaluate_patches
 from napari_fastnet.engine.runs import RunOptions
-from napari_fastnet.engine.whole_slide import DEFAULT_MODEL, detect_slide
+from napari_fastnet.engine.whole_slide import DEFAULT_MODEL, detect
 from napari_fastnet.io.bundle import load_bundle, shipped
 from napari_fastnet.io.synthetic import write_slide
 
@@ -49,7 +49,7 @@ def test_both_back_ends_agree(bundle, patches) -> None:
 
 def test_it_finds_the_lesions_of_the_synthetic_slide(tmp_path) -> None:
     truth = write_slide(tmp_path / "slide.svs", shape=(4096, 4096), seed=1)
-    result = detect_slide(truth.path, tmp_path, options=RunOptions(stride=48))
+    result = detect(truth.path, tmp_path, options=RunOptions(stride=48))
     labels = truth.labels(result.heatmap.grid)
     known = (labels >= 0) & result.heatmap.computed
     values = result.heatmap.probabilities[known]

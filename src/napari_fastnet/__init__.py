@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from napari_fastnet.core.regions import Region, find_regions
     from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
     from napari_fastnet.engine.backends import create_backend
-    from napari_fastnet.engine.runs import RunOptions, RunResult, SlideRun
+    from napari_fastnet.engine.cohort import run_cohort
+    from napari_fastnet.engine.cohort_slides import find_slides
+    from napari_fastnet.engine.cohort_task import CohortOptions
+    from napari_fastnet.engine.run_result import RunResult
+    from napari_fastnet.engine.runs import RunOptions, SlideRun
     from napari_fastnet.engine.tissue import SlideTissue, find_tissue
-    from napari_fastnet.engine.whole_slide import detect_slide
+    from napari_fastnet.engine.whole_slide import detect
     from napari_fastnet.errors import FastNetError
     from napari_fastnet.io.bundle import ModelBundle, load_bundle
     from napari_fastnet.io.slide import Slide, open_slide
@@ -26,6 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Box",
+    "CohortOptions",
     "FastNetError",
     "Grid",
     "Heatmap",
@@ -42,15 +47,18 @@ __all__ = [
     "__version__",
     "compute_masks",
     "create_backend",
-    "detect_slide",
+    "detect",
     "find_regions",
+    "find_slides",
     "find_tissue",
     "load_bundle",
     "open_slide",
+    "run_cohort",
 ]
 
 _HOME = {
     "Box": "core.geometry",
+    "CohortOptions": "engine.cohort_task",
     "FastNetError": "errors",
     "Grid": "core.geometry",
     "Heatmap": "core.heatmap",
@@ -58,7 +66,7 @@ _HOME = {
     "ModelBundle": "io.bundle",
     "Region": "core.regions",
     "RunOptions": "engine.runs",
-    "RunResult": "engine.runs",
+    "RunResult": "engine.run_result",
     "Slide": "io.slide",
     "SlideRun": "engine.runs",
     "SlideTissue": "engine.tissue",
@@ -66,11 +74,13 @@ _HOME = {
     "TissueParameters": "core.tissue",
     "compute_masks": "core.tissue",
     "create_backend": "engine.backends",
-    "detect_slide": "engine.whole_slide",
+    "detect": "engine.whole_slide",
     "find_regions": "core.regions",
+    "find_slides": "engine.cohort_slides",
     "find_tissue": "engine.tissue",
     "load_bundle": "io.bundle",
     "open_slide": "io.slide",
+    "run_cohort": "engine.cohort",
 }
 
 

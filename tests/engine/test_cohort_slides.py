@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from napari_fastnet.engine.cohort_slides import find_slides, result_names
-from napari_fastnet.engine.whole_slide import detect_slide
+from napari_fastnet.engine.whole_slide import detect
 from napari_fastnet.errors import SlideNotFoundError
 
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory, write_svs, write_tiff, dark_bundle):
     (folder / ".hidden.svs").write_bytes(b"of a file system")
     (folder / "notes.txt").write_text("no slide")
     Image.new("RGB", (64, 64)).save(folder / "photograph.tif")
-    detect_slide(folder / "b.svs", folder, model=dark_bundle)
+    detect(folder / "b.svs", folder, model=dark_bundle)
     return folder
 
 

@@ -16,7 +16,7 @@ from napari_fastnet.engine.cohort_task import (
     run_task,
 )
 from napari_fastnet.engine.runs import RunOptions
-from napari_fastnet.engine.whole_slide import detect_slide
+from napari_fastnet.engine.whole_slide import detect
 from napari_fastnet.io.record import read_record
 
 
@@ -62,7 +62,7 @@ def test_it_is_not_done_again_and_says_the_same(task) -> None:
 
 
 def test_a_run_of_the_slide_alone_counts_as_done(task) -> None:
-    detect_slide(
+    detect(
         task.slide,
         task.folder.parent,
         model=task.options.model,

@@ -18,7 +18,7 @@ from napari_fastnet.core import stain_maps
 from napari_fastnet.engine.backends import create_backend
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.tissue import find_tissue
-from napari_fastnet.engine.whole_slide import detect_slide
+from napari_fastnet.engine.whole_slide import detect
 from napari_fastnet.errors import MaskError, OptionError, OutputError, SpacingError
 from napari_fastnet.io.bundle import load_bundle
 from napari_fastnet.io.record import read_record
@@ -56,7 +56,7 @@ def slide_path(tmp_path_factory, write_svs):
 @pytest.fixture(scope="module")
 def finished(slide_path, dark_bundle, tmp_path_factory):
     folder = tmp_path_factory.mktemp("out")
-    return detect_slide(slide_path, folder, model=dark_bundle), folder / "square"
+    return detect(slide_path, folder, model=dark_bundle), folder / "square"
 
 
 def test_every_file_of_a_run_is_written_and_nothing_else(finished) -> None:
@@ -112,9 +112,7 @@ def test_a_second_run_computes_nothing_and_says_the_same(
 ) -> None:
     result, folder = finished
     steps = []
-    again = detect_slide(
-        slide_path, folder.parent, model=dark_bundle, on_progress=steps.append
-    )
+    again = detect(slide_path, folder.parent, model=dark_bundle, progress=steps.append)
     assert steps == []
     np.testing.assert_array_equal(
         again.heatmap.probabilities, result.heatmap.probabilities
@@ -125,12 +123,12 @@ def test_fresh_computes_anew(slide_path, dark_bundle, tmp_path) -> None:
     counts = []
     for fresh in (False, True):
         steps = []
-        detect_slide(
+        detect(
             slide_path,
             tmp_path,
             model=dark_bundle,
             options=RunOptions(fresh=fresh),
-            on_progress=steps.append,
+            progress=steps.append,
         )
         counts.append(steps[-1].done)
     assert counts[0] == counts[1] > 0
@@ -141,7 +139,7 @@ def test_threshold_of_the_user_moves_the_regions_only(
 ) -> None:
     result, folder = finished
     options = RunOptions(threshold=0.2)
-    lower = detect_slide(slide_path, folder.parent, model=dark_bundle, options=options)
+    lower = detect(slide_path, folder.parent, model=dark_bundle, options=options)
     assert lower.record.threshold == 0.2
     assert sum(r.area_mm2 for r in lower.regions) > result.regions[0].area_mm2
     np.testing.assert_array_equal(
@@ -155,7 +153,7 @@ def test_a_users_mask_replaces_the_region_of_interest(
     mask = np.zeros((120, 160), np.uint8)
     mask[40:72, 52:84] = 255  # just the dark square
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    result = detect_slide(
+    result = detect(
         slide_path,
         tmp_path,
         model=dark_bundle,
@@ -172,7 +170,7 @@ def test_no_tissue_is_a_result(write_svs, dark_bundle, tmp_path) -> None:
     rng = np.random.default_rng(0)
     glass = rng.integers(240, 248, (600, 800, 3)).astype(np.uint8)
     path = write_svs(tmp_path / "glass.svs", glass, mpp=1.0)
-    result = detect_slide(path, tmp_path, model=dark_bundle)
+    result = detect(path, tmp_path, model=dark_bundle)
     assert result.regions == []
     assert result.record.counts is not None
     assert result.record.counts.kept == 0
@@ -187,7 +185,7 @@ def test_a_slide_smaller_than_a_patch_has_a_value(
     image[8:] = (150, 80, 140)
     path = write_svs(tmp_path / "tiny.svs", image, mpp=1.0)
     options = RunOptions(stride=stride)
-    result = detect_slide(path, tmp_path, model=dark_bundle, options=options)
+    result = detect(path, tmp_path, model=dark_bundle, options=options)
     assert result.heatmap.probabilities.shape == shape
     assert result.record.counts is not None
     assert result.record.counts.computed == result.record.counts.kept >= 1
@@ -196,10 +194,10 @@ def test_a_slide_smaller_than_a_patch_has_a_value(
 def test_another_model_does_not_go_on_with_this_ones_run(
     slide_path, dark_bundle, make_bundle, tmp_path
 ) -> None:
-    detect_slide(slide_path, tmp_path, model=dark_bundle)
+    detect(slide_path, tmp_path, model=dark_bundle)
     other = make_bundle(patch_size_pixels=32, spacing_um_px=2.0)
     steps = []
-    detect_slide(slide_path, tmp_path, model=other.folder, on_progress=steps.append)
+    detect(slide_path, tmp_path, model=other.folder, progress=steps.append)
     assert steps[-1].done == steps[-1].total > 0
 
 
@@ -244,9 +242,10 @@ def test_unknown_spacing_stops_before_anything_is_written(
     image = np.full((300, 300, 3), 120, np.uint8)
     path = write_svs(tmp_path / "unknown.svs", image, mpp=None)
     with pytest.raises(SpacingError, match="--mpp"):
-        detect_slide(path, tmp_path / "out", model=dark_bundle)
+        detect(path, tmp_path / "out", model=dark_bundle)
     assert not (tmp_path / "out").exists()
-    assert detect_slide(path, tmp_path / "out", model=dark_bundle, mpp=1.0)
+    with open_slide(path, mpp=1.0) as slide:
+        assert detect(slide, tmp_path / "out", model=dark_bundle)
 
 
 def test_a_mask_of_another_slide_stops_before_anything_is_written(
@@ -255,7 +254,7 @@ def test_a_mask_of_another_slide_stops_before_anything_is_written(
     Image.new("L", (200, 120)).save(tmp_path / "mask.png")
     options = RunOptions(mask=tmp_path / "mask.png")
     with pytest.raises(MaskError, match="160 px wide"):
-        detect_slide(slide_path, tmp_path / "out", model=dark_bundle, options=options)
+        detect(slide_path, tmp_path / "out", model=dark_bundle, options=options)
     assert not (tmp_path / "out").exists()
 
 
@@ -264,7 +263,7 @@ def test_a_file_where_the_folder_should_be_is_an_output_error(
 ) -> None:
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(OutputError, match="out"):
-        detect_slide(slide_path, tmp_path / "out", model=dark_bundle)
+        detect(slide_path, tmp_path / "out", model=dark_bundle)
 
 
 @pytest.mark.parametrize(
@@ -281,12 +280,12 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(
 ) -> None:
     script = (
         "import sys\n"
-        "from napari_fastnet import RunOptions, detect_slide\n"
+        "from napari_fastnet import RunOptions, detect\n"
         "def told(progress):\n"
         "    print(progress.done, flush=True)\n"
         "    sys.stdin.readline()\n"
-        "detect_slide(*sys.argv[1:3], model=sys.argv[3],\n"
-        "             options=RunOptions(stride=2), on_progress=told)\n"
+        "detect(*sys.argv[1:3], model=sys.argv[3],\n"
+        "             options=RunOptions(stride=2), progress=told)\n"
     )
     arguments = [str(slide_path), str(tmp_path / "killed"), str(dark_bundle)]
     process = subprocess.Popen(
@@ -303,20 +302,20 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(
     process.stdout.close()
     steps = []
     options = RunOptions(stride=2)
-    resumed = detect_slide(
+    resumed = detect(
         slide_path,
         tmp_path / "killed",
         model=dark_bundle,
         options=options,
-        on_progress=steps.append,
+        progress=steps.append,
     )
     whole_steps = []
-    whole = detect_slide(
+    whole = detect(
         slide_path,
         tmp_path / "whole",
         model=dark_bundle,
         options=options,
-        on_progress=whole_steps.append,
+        progress=whole_steps.append,
     )
     assert 0 < len(steps) < len(whole_steps)
     np.testing.assert_array_equal(

@@ -22,18 +22,18 @@ def demo(
 ) -> None:
     """Make a synthetic slide, find its lesions, and say what was found."""
     from napari_fastnet.engine.runs import RunOptions
-    from napari_fastnet.engine.whole_slide import detect_slide
+    from napari_fastnet.engine.whole_slide import detect
     from napari_fastnet.io.synthetic import write_slide
 
     path = output / "synthetic.svs"
     print(f"Drawing a slide that looks like tissue and is none: {path}", flush=True)
     truth = write_slide(path)
     with progress_bar(path.name) as update:
-        result = detect_slide(
+        result = detect(
             path,
             output,
             options=RunOptions(stride=STRIDE_PX),
-            on_progress=lambda progress: update(progress.done, progress.total),
+            progress=lambda step: update(step.done, step.total),
         )
     print_result(result)
     print(f"Drawn were {len(truth.lesions)} lesions; look at overview.png.")

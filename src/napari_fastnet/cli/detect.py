@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,7 +33,7 @@ from napari_fastnet.cli.progress import progress_bar
 if TYPE_CHECKING:
     from napari_fastnet.engine.cohort_task import CohortOptions
     from napari_fastnet.engine.plan import Stride
-    from napari_fastnet.engine.runs import RunResult
+    from napari_fastnet.engine.run_result import RunResult
 
 
 def detect(
@@ -133,24 +133,25 @@ def detect_one(
 ) -> None:
     """Do one slide and print what it came to."""
     from napari_fastnet.engine.backends import create_backend
-    from napari_fastnet.engine.whole_slide import detect_slide
+    from napari_fastnet.engine.whole_slide import detect as detect_slide
     from napari_fastnet.io.bundle import load_bundle
+    from napari_fastnet.io.slide import open_slide
 
+    bundle = load_bundle(options.model)
     network = create_backend(
-        load_bundle(options.model),
-        name=options.backend,
-        device=options.device,
-        threads=options.threads,
+        bundle, name=options.backend, device=options.device, threads=options.threads
     )
-    with progress_bar(slide.name) as update:
+    with (
+        open_slide(slide, mpp=options.mpp) as opened,
+        progress_bar(slide.name) as update,
+    ):
         result = detect_slide(
-            slide,
+            opened,
             output,
-            model=options.model,
+            model=bundle,
             options=options.run,
-            mpp=options.mpp,
             backend=network,
-            on_progress=lambda progress: update(progress.done, progress.total),
+            progress=lambda step: update(step.done, step.total),
         )
     for note in result.notes:
         print(note, file=sys.stderr)
@@ -175,31 +176,7 @@ def stride_of(text: str) -> Stride:
 
 def print_result(result: RunResult) -> None:
     """Print what a run found and where it wrote it."""
-    record = result.record
-    totals: Any = record.regions
-    counts, seconds = record.counts, record.seconds
-    assert counts is not None
-    tissue_mm2 = totals["tissue_mm2"]
-    rows = [
-        ("slide", record.slide.path),
-        ("tissue", f"{tissue_mm2:.1f} mm²" if tissue_mm2 else "none found"),
-        ("patches", f"{counts.computed:,} computed"),
-    ]
-    if counts.failed:
-        rows.append(("", f"{counts.failed:,} not readable, left out of the heatmap"))
-    found = (
-        f"{totals['regions']}: {totals['macro']} macro, {totals['micro']} micro, "
-        f"{totals['itc']} isolated"
-    )
-    share = totals["tissue_fraction"]
-    area = f"{totals['area_mm2']:.2f} mm²" + (
-        f" ({share:.1%} of the tissue)" if share is not None else ""
-    )
-    rows += [
-        ("regions", f"{found}, at threshold {record.threshold:g}"),
-        ("tumour", area),
-        ("time", f"{seconds.total:.1f} s"),
-    ]
+    rows = result.rows()
     rows += [
         ("wrote" if index == 0 else "", str(path))
         for index, path in enumerate(result.files)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fastnet.core.picture import enlarged, png_bytes
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ RED_GREEN: tuple[tuple[float, int, int, int], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Heatmap:
     """Tumour probabilities on a grid over a slide.
 
@@ -71,6 +72,20 @@ class Heatmap:
                 f"heatmap values reach from {low:g} to {high:g}; probabilities lie "
                 "in 0..1, NaN where not computed"
             )
+
+    def __repr__(self) -> str:
+        rows, columns = self.probabilities.shape
+        text = f"<Heatmap {rows} x {columns} cells of {self.cell_um[0]:.3g} µm"
+        if not self.computed.any():
+            return f"{text}, none computed>"
+        highest = np.nanmax(self.probabilities)
+        return f"{text}, {self.coverage:.0%} computed, highest {highest:.2f}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """Return what a notebook shows; None where there are no cells."""
+        if self.probabilities.size == 0:
+            return None
+        return png_bytes(enlarged(self.colours(), self.cell_um))
 
     @property
     def computed(self) -> NDArray[np.bool_]:

@@ -32,7 +32,7 @@ MICRO_LIMIT_MM = 2.0
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Region:
     """One connected region of a heatmap.
 
@@ -62,6 +62,12 @@ class Region:
     mean_probability: float
     centroid: Pair
     polygons: tuple[Polygon, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Region {self.label}: {self.size_class}, {self.area_mm2:.3g} mm², longest "
+            f"{self.longest_axis_mm:.3g} mm, highest {self.max_probability:.2f}>"
+        )
 
     @property
     def size_class(self) -> SizeClass:

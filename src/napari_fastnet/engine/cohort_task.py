@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from napari_fastnet.engine.backends import BackendName, create_backend
 from napari_fastnet.engine.presence import require_present
 from napari_fastnet.engine.request import request_digest
+from napari_fastnet.engine.run_result import OVERVIEW
 from napari_fastnet.engine.runs import (
     HEATMAP,
-    OVERVIEW,
     RECORD,
     REGIONS_CSV,
     REGIONS_GEOJSON,

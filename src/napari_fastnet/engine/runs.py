@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.core.regions import Region, find_regions, summarise
+from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.core.stain import StainMatch, StainMethod, estimate
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.detect import Progress, detect
 from napari_fastnet.engine.plan import Plan, Stride, make_plan
 from napari_fastnet.engine.request import request_digest
+from napari_fastnet.engine.run_result import OVERVIEW, RunResult
 from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.engine.tissue import (
     SlideTissue,
@@ -40,13 +41,13 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.regions import Region
     from napari_fastnet.engine.backends import Backend
     from napari_fastnet.io.bundle import ModelBundle
     from napari_fastnet.io.slide import Slide
 
 STORE = "run.zarr"
 HEATMAP = "heatmap.ome.tif"
-OVERVIEW = "overview.png"
 REGIONS_GEOJSON = "regions.geojson"
 REGIONS_CSV = "regions.csv"
 RECORD = "run.json"
@@ -97,31 +98,6 @@ class RunOptions:
             raise OptionError(f"threshold is {self.threshold}; use 0 to 1")
         if self.readers < 0:
             raise OptionError(f"readers is {self.readers}; use 0 or more")
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a run found and wrote.
-
-    Parameters
-    ----------
-    record : RunRecord
-        As in ``run.json``.
-    heatmap : Heatmap
-        Probabilities.
-    regions : list of Region
-        At the threshold, largest first.
-    files : tuple of Path
-        Everything written, the store included.
-    notes : tuple of str
-        What the user should be told: damage in an earlier run that was set aside.
-    """
-
-    record: RunRecord
-    heatmap: Heatmap
-    regions: list[Region]
-    files: tuple[Path, ...]
-    notes: tuple[str, ...] = ()
 
 
 class SlideRun:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from scipy.ndimage import binary_dilation
+
 from napari_fastnet.core.geometry import Box, Pair
+from napari_fastnet.core.picture import enlarged, png_bytes
 from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
 from napari_fastnet.engine.presence import require_present
+from napari_fastnet.errors import MaskError
 from napari_fastnet.io.export import write_mask_tiff
 from napari_fastnet.io.record import RunRecord, Seconds, SlideFacts, write_record
 
@@ -24,11 +28,14 @@ if TYPE_CHECKING:
 #: Size of a mask pixel, µm: what the parameters' defaults were measured at.
 MASK_MPP = 8.0
 
+#: Colour of the tissue's outline in a notebook: teal, which no stain is.
+OUTLINE = (0, 128, 128)
+
 #: The masks, in the order of the paper.
 MASKS = ("rgb", "hsv", "threshold", "roi")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SlideTissue:
     """The masks of a whole slide and what they were made of.
 
@@ -59,6 +66,41 @@ class SlideTissue:
     def area_mm2(self) -> float:
         """Area of the region of interest, mm²; 0 where there is no tissue."""
         return float(self.masks.roi.sum()) * self.mpp[0] * self.mpp[1] / 1e6
+
+    def with_roi(self, roi: NDArray[np.bool_]) -> SlideTissue:
+        """Return the same with another region of interest, as after painting.
+
+        Parameters
+        ----------
+        roi : (height, width) bool ndarray
+            True where the detection is to look, a px as large as those of the masks.
+
+        Raises
+        ------
+        MaskError
+            It has another shape or dtype.
+        """
+        old = self.masks.roi
+        if roi.shape != old.shape or roi.dtype != bool:
+            raise MaskError(
+                f"region of interest is {roi.dtype} {roi.shape}; give bool {old.shape}"
+            )
+        edited = self.edited_px + int((roi != old).sum())
+        return replace(self, masks=replace(self.masks, roi=roi), edited_px=edited)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.masks.roi.shape))
+        return (
+            f"<SlideTissue {shape} px of {self.mpp[0]:.3g} µm, {self.area_mm2:.3g} mm²>"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """Return the slide with all that is no tissue faded, for a notebook."""
+        shown = self.image.copy()
+        outside = ~self.masks.roi
+        shown[outside] = 255 - (255 - shown[outside]) // 4
+        shown[self.masks.roi & binary_dilation(outside)] = OUTLINE
+        return png_bytes(enlarged(shown))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the ``tissue`` section of a run record."""

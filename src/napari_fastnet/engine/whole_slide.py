@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.engine.backends import create_backend
-from napari_fastnet.engine.runs import RunOptions, RunResult, SlideRun
-from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.slide import open_slide
+from napari_fastnet.engine.progress_bar import progress_bar
+from napari_fastnet.engine.runs import RunOptions, SlideRun
+from napari_fastnet.io.bundle import ModelBundle, load_bundle
+from napari_fastnet.io.slide import Slide, open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.engine.backends import Backend
     from napari_fastnet.engine.detect import Progress
+    from napari_fastnet.engine.run_result import RunResult
+    from napari_fastnet.engine.tissue import SlideTissue
 
 #: The model that is used where none is named.
 DEFAULT_MODEL = "fastnet-pcam"
 
 
-def detect_slide(
-    slide: str | Path,
+def detect(
+    slide: str | Path | Slide,
     output: str | Path,
     *,
-    model: str | Path = DEFAULT_MODEL,
+    model: str | Path | ModelBundle = DEFAULT_MODEL,
     options: RunOptions | None = None,
-    mpp: float | Pair | None = None,
+    tissue: SlideTissue | None = None,
     backend: Backend | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    progress: bool | Callable[[Progress], None] = False,
 ) -> RunResult:
     """Find the tumours of a slide, as ``napari-fastnet detect`` does.
 
@@ -37,22 +40,22 @@ def detect_slide(
 
     Parameters
     ----------
-    slide : str or Path
-        The slide's file.
+    slide : str, Path or Slide
+        The slide's file, or what `open_slide` made of it, which stays open.
     output : str or Path
         Results go to ``output/<name of the slide without its suffix>/``.
-    model : str or Path, optional
-        Name of a shipped model, or the folder of a bundle.
+    model : str, Path or ModelBundle, optional
+        A model's name, its folder, or what `load_bundle` gave.
     options : RunOptions, optional
         Stride, tissue, mask, stain, threshold.
-    mpp : float or (float, float), optional
-        µm per level-0 px where the file does not say or is wrong, one number or
-        (y, x).
+    tissue : SlideTissue, optional
+        Masks that are ready, from `find_tissue`, perhaps changed since; found anew by
+        default.
     backend : Backend, optional
-        What runs the network, from `create_backend` for this model; ONNX Runtime on
+        What runs the network, from `create_backend` for this model; the fastest on
         the CPU by default.
-    on_progress : callable, optional
-        Called after each block of patches.
+    progress : bool or callable, optional
+        True shows a bar; a function is called after each block of patches.
 
     Returns
     -------
@@ -66,11 +69,17 @@ def detect_slide(
         The slide, the model or the output folder is at fault; one line says what,
         why and the mend.
     """
-    slide, output = Path(slide), Path(output)
-    bundle = load_bundle(model)
-    with open_slide(slide, mpp=mpp) as opened:
-        run = SlideRun(opened, bundle, output / slide.stem, options or RunOptions())
+    bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
+    with ExitStack() as stack:
+        if not isinstance(slide, Slide):
+            slide = stack.enter_context(open_slide(slide))
+        folder = Path(output) / slide.path.stem
+        run = SlideRun(slide, bundle, folder, options or RunOptions(), tissue=tissue)
         network = backend or create_backend(bundle)
-        for progress in run.steps(network):
-            on_progress(progress)
+        show = progress if callable(progress) else None
+        if progress is True:
+            show = stack.enter_context(progress_bar(slide.path.name))
+        for step in run.steps(network):
+            if show is not None:
+                show(step)
         return run.finish(network.name)

@@ -34,7 +34,7 @@ PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 _MEND = "copy the bundle again from its origin"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ModelBundle(ModelDescription):
     """A model's description and where its files are, as `load_bundle` checked them.
 
@@ -48,6 +48,30 @@ class ModelBundle(ModelDescription):
 
     folder: Path
     files: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"<ModelBundle {self.name} {self.version}, {self.spacing_um_px:g} µm/px>"
+
+    def _repr_markdown_(self) -> str:
+        """Return the model card, which a notebook shows."""
+        return self.card()
+
+    def card(self) -> str:
+        """Return the text of the model card, Markdown.
+
+        Raises
+        ------
+        BundleError
+            It cannot be read.
+        """
+        path = self.folder / CARD_FILE
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(
+                f"{path}: the model has no card to read ({error}); ask where it came "
+                "from"
+            ) from error
 
     @property
     def weights_path(self) -> Path:

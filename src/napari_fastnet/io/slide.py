@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from napari_fastnet.io.levels import DamageLog, coarsest_within, made_levels, ow
 from napari_fastnet.io.pyramid import STEP, coarser_levels, lazy_levels
 from napari_fastnet.io.readers import fingerprint, open_source
 from napari_fastnet.io.resample import resample
+from napari_fastnet.io.slide_facts import slide_card
 from napari_fastnet.io.spacing import Spacing, pair_of
 
 if TYPE_CHECKING:
@@ -77,11 +78,14 @@ class Slide:
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = self.mpp if self.mpp_source == "user" else None
-        return _reopen, (self.path.absolute(), given)
+        return partial(open_slide, self.path.absolute(), mpp=given), ()
 
     def __repr__(self) -> str:
         height, width = self.shape
         return f"<Slide {self.path.name}, {width} x {height} px>"
+
+    def _repr_html_(self) -> str:
+        return slide_card(self)
 
     def close(self) -> None:
         """Close the file; reading afterwards is a FastNetError."""
@@ -293,8 +297,3 @@ def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
         spacing.require(path.name)
     source = open_source(path)
     return Slide(path, source, spacing or source.spacing)
-
-
-def _reopen(path: Path, mpp: Pair | None) -> Slide:
-    """Open a pickled slide."""
-    return open_slide(path, mpp=mpp)

@@ -12,7 +12,8 @@ from napari.utils.notifications import show_warning
 from superqt.utils import qdebounced
 
 from napari_fastnet.engine.detect import Progress
-from napari_fastnet.engine.runs import RunResult, SlideRun
+from napari_fastnet.engine.run_result import RunResult
+from napari_fastnet.engine.runs import SlideRun
 from napari_fastnet.engine.tissue import slide_facts
 from napari_fastnet.engine.tissue_editor import TissueEditor
 from napari_fastnet.plugin.latest import Latest

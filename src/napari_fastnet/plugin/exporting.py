@@ -11,9 +11,9 @@ import numpy as np
 
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import SizeClass, find_regions, summarise
+from napari_fastnet.engine.run_result import OVERVIEW
 from napari_fastnet.engine.runs import (
     HEATMAP,
-    OVERVIEW,
     RECORD,
     REGIONS_CSV,
     REGIONS_GEOJSON,

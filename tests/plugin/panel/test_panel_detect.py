@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.engine.whole_slide import detect_slide
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.io.store import read_store
 from napari_fastnet.plugin import detection
@@ -34,7 +33,7 @@ def test_the_panel_finds_what_the_command_line_finds_bit_for_bit(
     viewer, panel, detect, square_svs, dark_bundle, tmp_path
 ) -> None:
     detect(panel)
-    wanted = detect_slide(square_svs, tmp_path / "cli", model=dark_bundle)
+    wanted = detect(square_svs, tmp_path / "cli", model=dark_bundle)
     found = shown(viewer)
     assert found.tobytes() == wanted.heatmap.probabilities.tobytes()
     assert np.nanmax(found) > 0.55 > 0.5 > np.nanmin(found)

@@ -9,8 +9,8 @@ from magicgui.widgets.bases import Widget
 from napari.utils.notifications import show_error
 
 from napari_fastnet.engine.whole_slide import DEFAULT_MODEL
-from napari_fastnet.errors import BundleError, FastNetError
-from napari_fastnet.io.bundle import CARD_FILE, load_bundle, shipped
+from napari_fastnet.errors import FastNetError
+from napari_fastnet.io.bundle import load_bundle, shipped
 from napari_fastnet.plugin.panel.dialogs import CardDialog
 from napari_fastnet.plugin.panel.section import chosen_path, folder_field, row
 
@@ -105,11 +105,4 @@ def read_card(model: str | Path) -> tuple[str, str]:
         The model is damaged, or has no card.
     """
     bundle = load_bundle(model)
-    path = bundle.folder / CARD_FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(
-            f"{path}: the model has no card to read ({error}); ask where it came from"
-        ) from error
-    return f"{bundle.name} {bundle.version}", text
+    return f"{bundle.name} {bundle.version}", bundle.card()

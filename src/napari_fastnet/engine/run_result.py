@@ -1,0 +1,98 @@
+"""What a run found and wrote, and how that reads: in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.io.notebook import notebook_card
+from napari_fastnet.io.record import RESEARCH_USE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.regions import Region
+    from napari_fastnet.io.record import RunRecord
+
+OVERVIEW = "overview.png"
+OVERVIEW_WIDTH_PX = 900
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RunResult:
+    """What a run found and wrote.
+
+    Parameters
+    ----------
+    record : RunRecord
+        As in ``run.json``.
+    heatmap : Heatmap
+        Probabilities.
+    regions : list of Region
+        At the threshold, largest first.
+    files : tuple of Path
+        Everything written, the store included.
+    notes : tuple of str
+        What the user should be told: damage in an earlier run that was set aside.
+    """
+
+    record: RunRecord
+    heatmap: Heatmap
+    regions: list[Region]
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self.files[0].parent
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what was found as rows of (what, text)."""
+        record = self.record
+        totals: Any = record.regions
+        counts, tissue_mm2 = record.counts, totals["tissue_mm2"]
+        assert counts is not None
+        rows = [
+            ("slide", record.slide.path),
+            ("tissue", f"{tissue_mm2:.1f} mm²" if tissue_mm2 else "none found"),
+            ("patches", f"{counts.computed:,} computed"),
+        ]
+        if counts.failed:
+            rows.append(
+                ("", f"{counts.failed:,} not readable, left out of the heatmap")
+            )
+        found = (
+            f"{totals['regions']}: {totals['macro']} macro, {totals['micro']} micro, "
+            f"{totals['itc']} isolated"
+        )
+        share = totals["tissue_fraction"]
+        area = f"{totals['area_mm2']:.2f} mm²" + (
+            f" ({share:.1%} of the tissue)" if share is not None else ""
+        )
+        return [
+            *rows,
+            ("regions", f"{found}, at threshold {record.threshold:g}"),
+            ("tumour", area),
+            ("time", f"{record.seconds.total:.1f} s"),
+        ]
+
+    def __repr__(self) -> str:
+        return f"<RunResult {len(self.regions)} regions, {self.heatmap!r}>"
+
+    def _repr_html_(self) -> str:
+        """Return the overview and what was found, as a notebook shows them."""
+        rows = [*self.rows(), ("files", str(self.folder)), ("", RESEARCH_USE)]
+        return notebook_card(rows, png=self._overview(), width_px=OVERVIEW_WIDTH_PX)
+
+    def _repr_png_(self) -> bytes | None:
+        """Return the overview alone, where a notebook shows no HTML."""
+        return self._overview()
+
+    def _overview(self) -> bytes | None:
+        """Return ``overview.png`` as it was written; None where it is gone."""
+        try:
+            return (self.folder / OVERVIEW).read_bytes()
+        except OSError:
+            return None

@@ -1,0 +1,84 @@
+"""What there is to say of a slide: as data, and as rows of text for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.picture import NOTEBOOK_PX, png_bytes
+from napari_fastnet.io.notebook import notebook_card
+
+if TYPE_CHECKING:
+    from napari_fastnet.io.slide import Slide
+
+
+def slide_description(slide: Slide) -> dict[str, Any]:
+    """Return what ``info --json`` prints: plain data, None where unknown.
+
+    Parameters
+    ----------
+    slide : Slide
+        An open slide.
+
+    Returns
+    -------
+    dict
+        path, vendor, fingerprint, width and height (level-0 px), mpp ((y, x), µm/px),
+        mpp_source, width_mm, height_mm, and levels: index, width, height (level px)
+        and downsample ((y, x), level-0 px per level px).
+    """
+    height, width = slide.shape
+    y_mm, x_mm = (
+        (None, None)
+        if slide.mpp is None
+        else (height * slide.mpp[0] / 1000, width * slide.mpp[1] / 1000)
+    )
+    return {
+        "path": str(slide.path),
+        "vendor": slide.vendor,
+        "fingerprint": slide.fingerprint,
+        "width": width,
+        "height": height,
+        "mpp": None if slide.mpp is None else list(slide.mpp),
+        "mpp_source": slide.mpp_source,
+        "width_mm": x_mm,
+        "height_mm": y_mm,
+        "levels": [
+            {
+                "index": level.index,
+                "width": level.shape[1],
+                "height": level.shape[0],
+                "downsample": list(level.downsample),
+            }
+            for level in slide.levels
+        ],
+    }
+
+
+def slide_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what `slide_description` says as rows of (what, text)."""
+    size = f"{facts['width']:,} x {facts['height']:,} px"
+    spacing = f"{facts['mpp_source']}: give it with --mpp"
+    if facts["mpp"] is not None:
+        size += f" = {facts['width_mm']:.1f} x {facts['height_mm']:.1f} mm"
+        y, x = facts["mpp"]
+        number = f"{x:.4g}" if x == y else f"{x:.4g} x {y:.4g}"
+        spacing = f"{number} ({facts['mpp_source']})"
+    rows = [
+        ("slide", Path(facts["path"]).name),
+        ("size", size),
+        ("µm/px", spacing),
+        ("vendor", facts["vendor"]),
+        ("fingerprint", facts["fingerprint"]),
+    ]
+    for level in facts["levels"]:
+        ratio = max(level["downsample"])
+        pixels = f"{level['width']:,} x {level['height']:,} px"
+        rows.append((f"level {level['index']}", f"{pixels}, 1:{ratio:.6g}"))
+    return rows
+
+
+def slide_card(slide: Slide) -> str:
+    """Return thumbnail and facts as a notebook shows them, HTML."""
+    rows = slide_rows(slide_description(slide))
+    return notebook_card(rows, png=png_bytes(slide.thumbnail(NOTEBOOK_PX)))
