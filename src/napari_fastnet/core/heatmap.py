@@ -103,6 +103,12 @@ class Heatmap:
         return self.grid.step[0] * self.mpp[0], self.grid.step[1] * self.mpp[1]
 
     @property
+    def corner_um(self) -> Pair:
+        """(y, x) of the grid's top left corner in µm from the slide's."""
+        (top, left), (y, x) = self.grid.origin, self.mpp
+        return float(top * y), float(left * x)
+
+    @property
     def cell_area_mm2(self) -> float:
         """Area of one cell in mm²."""
         height_um, width_um = self.cell_um

@@ -1,4 +1,4 @@
-"""Heatmap and masks as TIFF files that QuPath, ASAP, Fiji and tifffile read.
+"""Heatmap and masks as OME-TIFF, which QuPath, Fiji, OpenSlide and bioio read.
 
 What each file's numbers mean is in ``docs/explain/coordinates.md``. Every file is
 written aside and renamed; an OutputError says what to do when it cannot be written.
@@ -6,6 +6,7 @@ written aside and renamed; an OutputError says what to do when it cannot be writ
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
@@ -13,6 +14,7 @@ from uuid import UUID, uuid5
 import numpy as np
 import tifffile
 
+from napari_fastnet.core.halving import halvings
 from napari_fastnet.errors import MaskError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.record import RESEARCH_USE, to_json
@@ -28,13 +30,20 @@ if TYPE_CHECKING:
 
 TILE_PX = 256
 UM_PER_CM = 10_000
-#: First line of a mask's description. Without it a record, which has a grid's shape,
-#: would pass for the JSON that tifffile writes for itself, and not open there.
-MASK_TITLE = "napari-fastnet mask"
 #: Under which namespace the run record stands among an OME-TIFF's annotations.
 RECORD_NAMESPACE = "napari-fastnet/run-record"
 #: Under this, identifiers are made from what they identify: the same again next time.
 ID_NAMESPACE = UUID("2f1f3a3e-6f0e-5a55-9f6c-0d5f6c1f7a10")
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What OME-XML says of an image: words, and (y, x) of px and corner in µm."""
+
+    name: str
+    description: str
+    px_um: Pair
+    corner_um: Pair
 
 
 def write_heatmap_ome_tiff(
@@ -51,45 +60,21 @@ def write_heatmap_ome_tiff(
     path : Path
         Usually ``heatmap.ome.tif``.
     heatmap : Heatmap
-        What to write.
+        What to write. Where it is large, smaller levels follow as SubIFDs, each half
+        as fine as the one before, as `core.halving` makes them.
     record : Mapping, optional
         The run record, kept as an annotation of the image.
     """
     values = heatmap.probabilities
     if values.size == 0:
         values = np.full((1, 1), np.nan, dtype=np.float32)
-    text = to_json(record or {})
-    height_um, width_um = heatmap.cell_um
-    top_um, left_um = (
-        float(o * m) for o, m in zip(heatmap.grid.origin, heatmap.mpp, strict=True)
+    about = _About(
+        "tumour probability",
+        "Tumour probability, 0..1; NaN: not computed.",
+        heatmap.cell_um,
+        heatmap.corner_um,
     )
-    metadata = {
-        "axes": "YX",
-        # by default tifffile makes one of the time and this computer's network address
-        "UUID": str(uuid5(ID_NAMESPACE, sha256(values.tobytes()).hexdigest() + text)),
-        "Name": "tumour probability",
-        "Description": f"Tumour probability, 0..1; NaN: not computed. {RESEARCH_USE}",
-        "PhysicalSizeX": width_um,
-        "PhysicalSizeXUnit": "µm",
-        "PhysicalSizeY": height_um,
-        "PhysicalSizeYUnit": "µm",
-        "Channel": {"Name": ["tumour probability"]},
-        "Plane": {
-            "PositionX": [left_um],
-            "PositionXUnit": ["µm"],
-            "PositionY": [top_um],
-            "PositionYUnit": ["µm"],
-        },
-        "CommentAnnotation": {"Namespace": RECORD_NAMESPACE, "Value": text},
-    }
-    with atomic_path(path) as aside:
-        tifffile.imwrite(
-            aside,
-            values,
-            ome=True,
-            metadata=metadata,
-            **_tiff_options((height_um, width_um)),
-        )
+    _write_ome_tiff(path, halvings(values, TILE_PX), about, record or {})
 
 
 def write_mask_tiff(
@@ -99,18 +84,19 @@ def write_mask_tiff(
     *,
     record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a mask as TIFF: uint8, 0 outside and 255 inside, with its µm/px.
+    """Write a mask as OME-TIFF: uint8, 0 outside and 255 inside, with its µm/px.
 
     Parameters
     ----------
     path : Path
         For example ``tissue_roi.tif``.
     mask : (height, width) ndarray of bool
-        Not empty; its top left corner is that of the slide.
+        Not empty; its top left corner is that of the slide. Where it is large, smaller
+        levels follow as for the heatmap.
     mpp : tuple of float
         (y, x) µm per px of the mask.
     record : Mapping, optional
-        The run record, kept as JSON in the image description's second line.
+        The run record, kept as an annotation of the image.
 
     Raises
     ------
@@ -122,23 +108,58 @@ def write_mask_tiff(
             f"mask for {path.name} is {mask.dtype} of shape {mask.shape}; give a "
             "two-dimensional array of bool with at least one px"
         )
-    with atomic_path(path) as aside:
-        tifffile.imwrite(
-            aside,
-            mask.view(np.uint8) * np.uint8(255),
-            photometric="minisblack",
-            metadata=None,
-            description=f"{MASK_TITLE}\n{to_json(record or {})}",
-            **_tiff_options(mpp),
-        )
+    levels = [level.view(np.uint8) * np.uint8(255) for level in halvings(mask, TILE_PX)]
+    name = path.name.split(".")[0]
+    about = _About(name, "Mask: 255 inside, 0 outside.", mpp, (0.0, 0.0))
+    _write_ome_tiff(path, levels, about, record or {})
 
 
-def _tiff_options(mpp: Pair) -> dict[str, Any]:
-    """Return what every TIFF here has: tiles, deflate, resolution in px per cm."""
+def _write_ome_tiff(
+    path: Path, levels: list[NDArray[Any]], about: _About, record: Mapping[str, Any]
+) -> None:
+    """Write a pyramid, finest level first, the others as its SubIFDs."""
+    metadata = _ome_metadata(levels[0], about, to_json(record))
+    with (
+        atomic_path(path) as aside,
+        tifffile.TiffWriter(aside, ome=True) as tif,
+    ):
+        for index, level in enumerate(levels):
+            scale = 2**index
+            tif.write(
+                level,
+                photometric="minisblack",
+                tile=(TILE_PX, TILE_PX),
+                compression="zlib",
+                resolution=[UM_PER_CM / (um * scale) for um in about.px_um[::-1]],
+                resolutionunit="CENTIMETER",
+                software="napari-fastnet",
+                metadata=None if index else metadata,
+                subfiletype=1 if index else 0,
+                subifds=0 if index else len(levels) - 1,
+            )
+
+
+def _ome_metadata(
+    values: NDArray[Any], about: _About, record_text: str
+) -> dict[str, Any]:
+    """Return what tifffile turns into OME-XML."""
+    content = sha256(values.tobytes()).hexdigest() + record_text
     return {
-        "tile": (TILE_PX, TILE_PX),
-        "compression": "zlib",
-        "resolution": (UM_PER_CM / mpp[1], UM_PER_CM / mpp[0]),
-        "resolutionunit": "CENTIMETER",
-        "software": "napari-fastnet",
+        "axes": "YX",
+        # by default tifffile makes one of the time and this computer's network address
+        "UUID": str(uuid5(ID_NAMESPACE, content)),
+        "Name": about.name,
+        "Description": f"{about.description} {RESEARCH_USE}",
+        "PhysicalSizeX": about.px_um[1],
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": about.px_um[0],
+        "PhysicalSizeYUnit": "µm",
+        "Channel": {"Name": [about.name]},
+        "Plane": {
+            "PositionX": [about.corner_um[1]],
+            "PositionXUnit": ["µm"],
+            "PositionY": [about.corner_um[0]],
+            "PositionYUnit": ["µm"],
+        },
+        "CommentAnnotation": {"Namespace": RECORD_NAMESPACE, "Value": record_text},
     }

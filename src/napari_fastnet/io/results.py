@@ -15,14 +15,14 @@ from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import Region
 from napari_fastnet.errors import StoreError
-from napari_fastnet.io.export import MASK_TITLE, RECORD_NAMESPACE, UM_PER_CM
+from napari_fastnet.io.export import RECORD_NAMESPACE
 from napari_fastnet.io.region_files import RECORD_MEMBER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from tifffile import TiffFile, TiffPage
+    from tifffile import TiffFile
 
 #: How every TIFF of `io.export` names its software.
 SOFTWARE = "napari-fastnet"
@@ -43,11 +43,10 @@ class Mask:
 def tiff_export(tif: TiffFile) -> Literal["heatmap", "mask"] | None:
     """Return which export an open TIFF file is, None for any other file."""
     page = tif.pages.first
-    if getattr(page, "software", None) != SOFTWARE:
+    ours = getattr(page, "software", None) == SOFTWARE
+    if not ours or RECORD_NAMESPACE not in (tif.ome_metadata or ""):
         return None
-    if page.dtype == np.float32:
-        return "heatmap" if RECORD_NAMESPACE in (tif.ome_metadata or "") else None
-    return "mask" if page.description.startswith(MASK_TITLE) else None
+    return "heatmap" if page.dtype == np.float32 else "mask"
 
 
 def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
@@ -71,21 +70,18 @@ def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
     """
     import tifffile
     from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
 
     try:
         with tifffile.TiffFile(path) as tif:
             values = np.asarray(tif.pages.first.asarray())
-            root = fromstring(tif.ome_metadata or "")
-        nodes = {node.tag.rpartition("}")[2]: node for node in root.iter()}
-        record = _record(nodes["CommentAnnotation"].findtext("{*}Value") or "{}")
-        pixels, plane = nodes["Pixels"].attrib, nodes["Plane"].attrib
+            nodes = _ome_nodes(tif)
+        record = _record(nodes)
+        plane = nodes["Plane"].attrib
         if "grid" in record and "slide" in record:
             grid, mpp = _recorded_grid(record)
         else:
-            step = float(pixels["PhysicalSizeY"]), float(pixels["PhysicalSizeX"])
             origin = float(plane["PositionY"]), float(plane["PositionX"])
-            grid, mpp = Grid(origin, step, values.shape), (1.0, 1.0)
+            grid, mpp = Grid(origin, _px_um(nodes), values.shape), (1.0, 1.0)
     except (*_DAMAGED, ParseError, DefusedXmlException) as error:
         raise _not_ours(path, error) from error
     if 0 in grid.shape:  # a heatmap without cells is written as a single NaN
@@ -106,7 +102,7 @@ def read_mask_export(path: Path) -> Mask:
     Returns
     -------
     Mask
-        With the record's µm/px where it states them and the file's tags agree.
+        With its record.
 
     Raises
     ------
@@ -114,18 +110,15 @@ def read_mask_export(path: Path) -> Mask:
         It is no such file, or damaged.
     """
     import tifffile
+    from defusedxml import DefusedXmlException
 
     try:
         with tifffile.TiffFile(path) as tif:
-            page = tif.pages.first
-            values = np.asarray(page.asarray())
-            record = _record(page.description.removeprefix(MASK_TITLE))
-            mpp = _tagged_mpp(page)
-    except _DAMAGED as error:
+            values = np.asarray(tif.pages.first.asarray())
+            nodes = _ome_nodes(tif)
+        record, mpp = _record(nodes), _px_um(nodes)
+    except (*_DAMAGED, ParseError, DefusedXmlException) as error:
         raise _not_ours(path, error) from error
-    recorded = (record.get("tissue") or {}).get("mpp")
-    if recorded is not None and np.allclose(recorded, mpp, rtol=1e-4):
-        mpp = (float(recorded[0]), float(recorded[1]))
     return Mask(values > 0, mpp, record)
 
 
@@ -209,8 +202,16 @@ def _region(label: int, feature: dict[str, Any]) -> Region:
     )
 
 
-def _record(text: str) -> dict[str, Any]:
-    record = json.loads(text)
+def _ome_nodes(tif: TiffFile) -> dict[str, Any]:
+    """Return the elements of a file's OME-XML, the last of each kind, by name."""
+    from defusedxml.ElementTree import fromstring
+
+    root = fromstring(tif.ome_metadata or "")
+    return {node.tag.rpartition("}")[2]: node for node in root.iter()}
+
+
+def _record(nodes: dict[str, Any]) -> dict[str, Any]:
+    record = json.loads(nodes["CommentAnnotation"].findtext("{*}Value") or "{}")
     if not isinstance(record, dict):
         raise ValueError("its record is no object")
     return record
@@ -225,15 +226,10 @@ def _recorded_grid(record: dict[str, Any]) -> tuple[Grid, Pair]:
     return Grid(origin, step, shape), (float(y), float(x))
 
 
-def _tagged_mpp(page: TiffPage) -> Pair:
-    """Return (y, x) µm per px of the resolution tags, px per cm."""
-    y, x = (
-        UM_PER_CM * below / above
-        for above, below in (
-            page.tags[name].value for name in ("YResolution", "XResolution")
-        )
-    )
-    return y, x
+def _px_um(nodes: dict[str, Any]) -> Pair:
+    """Return (y, x) µm per px of an image."""
+    pixels = nodes["Pixels"].attrib
+    return float(pixels["PhysicalSizeY"]), float(pixels["PhysicalSizeX"])
 
 
 def _not_ours(path: Path, error: Exception) -> StoreError:
