@@ -124,13 +124,13 @@ def _write_ome_tiff(
         tifffile.TiffWriter(aside, ome=True) as tif,
     ):
         for index, level in enumerate(levels):
-            scale = 2**index
+            y_um, x_um = (um * 2**index for um in about.px_um)
             tif.write(
                 level,
                 photometric="minisblack",
                 tile=(TILE_PX, TILE_PX),
                 compression="zlib",
-                resolution=[UM_PER_CM / (um * scale) for um in about.px_um[::-1]],
+                resolution=(UM_PER_CM / x_um, UM_PER_CM / y_um),
                 resolutionunit="CENTIMETER",
                 software="napari-fastnet",
                 metadata=None if index else metadata,
