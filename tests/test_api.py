@@ -79,7 +79,7 @@ def test_a_bar_is_shown_where_it_is_asked_for(
     nf.detect(slide_file, tmp_path, model=dark_bundle, options=fresh, progress=True)
     shown = capsys.readouterr().err
     assert "square.svs: 100%" in shown
-    assert "patches/s" in shown
+    assert " patches/s" in shown
 
 
 def test_a_slide_shows_its_thumbnail_and_where_its_um_px_come_from(slide_file):

@@ -61,3 +61,7 @@ class DependencyError(FastNetError, ImportError):
 
 class DetectionError(FastNetError):
     """Inference failed; deliberately no RuntimeError, which GUI workers swallow."""
+
+
+class ReplayError(FastNetError):
+    """A repeated run did not find what the first one found."""

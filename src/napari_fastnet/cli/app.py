@@ -16,6 +16,7 @@ from napari_fastnet.cli.doctor import doctor
 from napari_fastnet.cli.evaluate import evaluate
 from napari_fastnet.cli.info import info
 from napari_fastnet.cli.models import models
+from napari_fastnet.cli.replay import replay
 from napari_fastnet.cli.tissue import tissue
 from napari_fastnet.cli.train import train
 from napari_fastnet.errors import FastNetError
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (info, tissue, detect, train, models, demo, doctor):
+for command in (info, tissue, detect, replay, train, models, demo, doctor):
     app.command()(command)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(cache, name="cache")

@@ -27,7 +27,7 @@ def progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
     """
     from tqdm.auto import tqdm
 
-    with tqdm(desc=title, unit="patches", total=0) as bar:
+    with tqdm(desc=title, unit=" patches", total=0) as bar:
 
         def show(progress: Progress) -> None:
             if not bar.total:  # what an earlier run did is not this one's pace
