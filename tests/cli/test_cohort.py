@@ -62,6 +62,8 @@ def test_ctrl_c_ends_it_with_130_and_no_traceback(
     folder, dark_bundle, tmp_path
 ) -> None:
     out = tmp_path / "out"
+    for number in range(60):  # more than are done before the signal, however late it is
+        shutil.copy(folder / "first.tif", folder / f"more{number}.tif")
     command = [sys.executable, "-m", "napari_fastnet", "detect", folder, "-o", out]
     command += ["--model", dark_bundle, "--stride", "1", "--workers", "1"]
     with subprocess.Popen(

@@ -14,6 +14,7 @@ from napari_fastnet.core.metrics import (
     calibration,
     evaluate_probabilities,
 )
+from napari_fastnet.core.operating_points import operating_points
 from napari_fastnet.core.stain import STATISTICS_MPP, StainMatch, StainMethod, estimate
 from napari_fastnet.engine.flips import predict_with_flips
 from napari_fastnet.engine.stain_target import stain_target
@@ -91,8 +92,11 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return what ``evaluate patches --json`` prints; undefined is None."""
         table = calibration(self.labels, self.probabilities)
+        both = 0 < self.metrics.positives < self.metrics.n
+        points = operating_points(self.labels, self.probabilities) if both else []
         return {
             **self.metrics.to_dict(),
+            "operating_points": [asdict(point) for point in points],
             "brier": brier(self.labels, self.probabilities),
             "expected_calibration_error": table.expected_calibration_error,
             **self.context,

@@ -60,7 +60,7 @@ that other data may fare worse.
 | measure | value | 95 % interval |
 |---|---|---|
 {_table(metrics)}
-
+{_other_thresholds(metrics)}
 ## Calibration
 
 probability = sigmoid({calibration["scale"]:.4f} z {calibration["offset"]:+.4f}), z the
@@ -93,6 +93,25 @@ def _table(metrics: dict[str, Any]) -> str:
         low, high = interval
         lines.append(f"| {name} | {value:.4f} | {low:.4f} to {high:.4f} |")
     return "\n".join(lines)
+
+
+def _other_thresholds(metrics: dict[str, Any]) -> str:
+    """Return which threshold finds how much; nothing for a card of an older bundle."""
+    if not metrics.get("operating_points"):
+        return ""
+    rows = "\n".join(
+        f"| {point['threshold']:.3f} | {point['recall']:.3f} "
+        f"| {point['specificity']:.3f} | {point['precision']:.3f} |"
+        for point in metrics["operating_points"]
+    )
+    return f"""
+A lower threshold finds more tumour and calls more normal tissue tumour. On the same
+patches (`--threshold` on the command line, the slider in the viewer):
+
+| threshold | recall | specificity | precision |
+|---|---|---|---|
+{rows}
+"""
 
 
 def _start(training: dict[str, Any]) -> str:

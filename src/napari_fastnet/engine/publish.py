@@ -13,6 +13,7 @@ import torch
 
 from napari_fastnet.core.calibration import calibrate
 from napari_fastnet.core.metrics import evaluate_probabilities
+from napari_fastnet.core.operating_points import operating_points
 from napari_fastnet.core.stain import STATISTICS_MPP, StainMethod, estimate
 from napari_fastnet.engine.flips import predict_with_flips
 from napari_fastnet.engine.model_card import write_card
@@ -87,6 +88,9 @@ def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
             "parameters": parameter_count(network),
             "flops_256px": flop_count(network),
             **asdict(metrics),
+            "operating_points": [
+                asdict(point) for point in operating_points(labels, probabilities)
+            ],
         },
     )
     with TemporaryDirectory() as folder:
