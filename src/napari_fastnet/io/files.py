@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from napari_fastnet.errors import FastNetError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ANOTHER_FOLDER = "choose another output folder"
@@ -71,6 +72,50 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it was renamed, or never came to be
             aside.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` and rename it onto ``path`` at the end.
+
+    Parameters
+    ----------
+    path : Path
+        The folder to write or replace.
+    ours : callable
+        Whether what is at ``path`` may be replaced.
+
+    Yields
+    ------
+    Path
+        A path in the same folder where the body makes one. When the body raises it is
+        removed, and what was at ``path`` before is left as it was.
+
+    Raises
+    ------
+    OutputError
+        At ``path`` is something else, or it cannot be written.
+    """
+    if path.exists() and not ours(path):
+        raise OutputError(
+            f"{path} exists and was not written by this; move it or {ANOTHER_FOLDER}"
+        )
+    name = f".{path.stem[:100]}-{uuid.uuid4().hex[:12]}"
+    aside, old = path.with_name(f"{name}{path.suffix}"), path.with_name(f"{name}.old")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        if path.exists():  # a folder cannot be renamed onto one that has files
+            path.replace(old)
+        aside.replace(path)
+        _flush_names(path.parent)
+    except FastNetError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
