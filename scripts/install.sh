@@ -31,4 +31,4 @@ if ! pip_install "$torch"; then
     pip_install torch
 fi
 echo "  napari-fastnet and what it needs"
-pip_install --editable ".[openslide,train]" --group test --group lint
+pip_install --editable ".[openslide,train,experiments]" --group test --group lint

@@ -9,8 +9,9 @@ import torch
 
 from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.nn.augment import Augmentation
+from napari_fastnet.nn.averaging import running_mean
 from napari_fastnet.nn.fastnet import FastNetConfig
-from napari_fastnet.nn.fit import Trainer, channel_statistics, running_mean
+from napari_fastnet.nn.fit import Trainer, channel_statistics
 from napari_fastnet.nn.fit_options import FitOptions, Patches
 
 if TYPE_CHECKING:

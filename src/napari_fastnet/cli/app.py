@@ -14,6 +14,7 @@ from napari_fastnet.cli.demo import demo
 from napari_fastnet.cli.detect import detect
 from napari_fastnet.cli.doctor import doctor
 from napari_fastnet.cli.evaluate import evaluate
+from napari_fastnet.cli.experiment import experiment
 from napari_fastnet.cli.info import info
 from napari_fastnet.cli.models import models
 from napari_fastnet.cli.replay import replay
@@ -35,7 +36,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (info, tissue, detect, replay, train, models, demo, doctor):
+for command in (
+    info,
+    tissue,
+    detect,
+    replay,
+    train,
+    experiment,
+    models,
+    demo,
+    doctor,
+):
     app.command()(command)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(cache, name="cache")

@@ -33,11 +33,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.engine.train import TrainingJob
+    from napari_fastnet.nn.fastnet import FastNet
     from napari_fastnet.nn.fit import Trainer
     from napari_fastnet.nn.fit_options import Patches
 
 
-def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
+def publish(
+    job: TrainingJob, trainer: Trainer[FastNet], *, command: str
+) -> ModelBundle:
     """Write the bundle of a trained network.
 
     The calibration is fitted on the validation patches, and the metrics are those of
@@ -112,7 +115,7 @@ def publish(job: TrainingJob, trainer: Trainer, *, command: str) -> ModelBundle:
         )
 
 
-def _probabilities(trainer: Trainer, flips: bool) -> NDArray[np.float32]:
+def _probabilities(trainer: Trainer[FastNet], flips: bool) -> NDArray[np.float32]:
     """Return the validation probabilities in single precision."""
     network = trainer.averaged.cpu().float()
     classifier = PatchClassifier(network, normalisation=trainer.normalisation)
@@ -159,14 +162,16 @@ def stain_targets(patches: Patches, spacing_um_px: float) -> dict[str, Any]:
     return {name: item.to_dict() for name, item in found.items() if item is not None}
 
 
-def _transform(trainer: Trainer) -> list[dict[str, Any]]:
+def _transform(trainer: Trainer[FastNet]) -> list[dict[str, Any]]:
     """Return what is done to uint8 patches, in WSInfer's words."""
     mean, std = (list(part) for part in trainer.normalisation)
     arguments = {"mean": mean, "std": std}
     return [{"name": "ToTensor"}, {"name": "Normalize", "arguments": arguments}]
 
 
-def _training_facts(job: TrainingJob, trainer: Trainer, command: str) -> dict[str, Any]:
+def _training_facts(
+    job: TrainingJob, trainer: Trainer[FastNet], command: str
+) -> dict[str, Any]:
     labels = trainer.train.labels
     return {
         "command": command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.patches import read_patches
 from napari_fastnet.nn.checkpoint import load_weights
-from napari_fastnet.nn.fastnet import FastNetConfig
+from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
 from napari_fastnet.nn.fit import Trainer
 from napari_fastnet.nn.fit_options import EpochResult, FitOptions, Patches
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.engine.distil import Teachers
     from napari_fastnet.io.bundle import ModelBundle
+    from napari_fastnet.io.patches import PatchSet
 
 HISTORY = "history.csv"
 CURVES = "curves.png"
@@ -99,7 +100,7 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def build_trainer(job: TrainingJob) -> Trainer:
+def build_trainer(job: TrainingJob) -> Trainer[FastNet]:
     """Read the data and build the network.
 
     Raises
@@ -117,8 +118,8 @@ def build_trainer(job: TrainingJob) -> Trainer:
                 f"the model to start from is {start.config} and {job.network} is asked "
                 "for; give the same options of the network"
             )
-    train = _join([read_patches(path) for path in job.data])
-    valid = _join([read_patches(job.valid)])
+    train = join_patches([read_patches(path) for path in job.data])
+    valid = join_patches([read_patches(job.valid)])
     for bundle in job.average_with:
         load_weights(bundle.weights_path)  # a fault is said before hours of training
     normalisation = job.start_from.normalisation if job.start_from else None
@@ -136,8 +137,14 @@ def build_trainer(job: TrainingJob) -> Trainer:
     return trainer
 
 
-def _join(parts: list[Any]) -> Patches:
-    """Return all patches as one block in memory; they must be of one size."""
+def join_patches(parts: list[PatchSet]) -> Patches:
+    """Return all patches as one block in memory.
+
+    Raises
+    ------
+    DataError
+        They are of several sizes, or all of one class.
+    """
     shapes = {image.shape for part in parts for image in part.images}
     if len(shapes) != 1:
         sizes = ", ".join(f"{h} x {w}" for h, w, _ in sorted(shapes))
@@ -149,7 +156,7 @@ def _join(parts: list[Any]) -> Patches:
     return Patches(torch.from_numpy(images), torch.from_numpy(labels).float())
 
 
-def run_training(job: TrainingJob, trainer: Trainer) -> Iterator[EpochResult]:
+def run_training(job: TrainingJob, trainer: Trainer[FastNet]) -> Iterator[EpochResult]:
     """Train to the end, keeping state, history and curves after each epoch.
 
     A run that was killed goes on after its last whole epoch; its history then goes on

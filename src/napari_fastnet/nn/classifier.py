@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from napari_fastnet.nn.fastnet import TUMOUR, FastNet
+from napari_fastnet.nn.network import TUMOUR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from napari_fastnet.nn.fastnet import FastNet
 
 Triple = tuple[float, float, float]
 

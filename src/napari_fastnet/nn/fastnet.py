@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_fastnet.errors import OptionError
+from napari_fastnet.nn.network import CLASSES, PatchNetwork
 
 Convolution = Literal["separable", "standard"]
 
@@ -22,8 +23,6 @@ Convolution = Literal["separable", "standard"]
 STEM_WIDTH = 64
 # width, expansion N, scale branch width B, number of branches B
 STAGES = ((8, 1, 4, 2), (16, 2, 8, 4), (32, 4, 16, 8))
-CLASSES = 2
-TUMOUR = 1  # index of the tumour class in the logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,10 @@ class FastNetConfig:
                 f"pool_cells is {self.pool_cells}; use a whole number from 1, or None "
                 "for the whole map"
             )
+
+    def build(self) -> FastNet:
+        """Return the network with weights drawn anew."""
+        return FastNet(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as a plain dictionary for ``model.json``."""
@@ -152,16 +155,23 @@ class Block(nn.Module):
 
 
 def multi_scale_block(
-    width: int, expansion: int, branch_width: int, config: FastNetConfig
+    width: int,
+    expansion: int,
+    branch_width: int,
+    config: FastNetConfig,
+    scales: int = 3,
 ) -> Block:
     """Return the block that looks at 1 x 1, 3 x 3 and 5 x 5 (two 3 x 3) at once.
 
     Parameters
     ----------
     width, expansion, branch_width : int
-        M, N and B of Table IV; each of the three scales gives B channels.
+        M, N and B of Table IV; each of the scales gives B channels.
     config : FastNetConfig
         Kind of convolution and shortcut.
+    scales : int
+        How many of 1 x 1, 3 x 3, 5 x 5, 7 x 7 (three 3 x 3) and so on; Table V
+        compares 1 to 4.
 
     Returns
     -------
@@ -169,15 +179,15 @@ def multi_scale_block(
         Maps (N, M, H, W) to the same shape.
     """
     inner = width * expansion
-    branches: list[nn.Module] = [
-        _branch_convolution(inner, branch_width, 1, config),
-        _branch_convolution(inner, branch_width, 3, config),
-        nn.Sequential(
-            _branch_convolution(inner, branch_width, 3, config),
-            _branch_convolution(branch_width, branch_width, 3, config),
-        ),
-    ]
-    return Block(width, expansion, branches, 3 * branch_width, config.shortcut)
+    branches: list[nn.Module] = [_branch_convolution(inner, branch_width, 1, config)]
+    for depth in range(1, scales):
+        chain = [
+            _branch_convolution(before, branch_width, 3, config)
+            for before in (inner, *[branch_width] * (depth - 1))
+        ]
+        # Of one convolution there is no chain: the names of stored weights say so.
+        branches.append(nn.Sequential(*chain) if depth > 1 else chain[0])
+    return Block(width, expansion, branches, scales * branch_width, config.shortcut)
 
 
 def multi_branch_block(
@@ -204,7 +214,7 @@ def multi_branch_block(
     return Block(width, expansion, branches, branch_count * inner, config.shortcut)
 
 
-def _reduce(channels_in: int, channels_out: int) -> nn.Sequential:
+def reducing_convolution(channels_in: int, channels_out: int) -> nn.Sequential:
     """Return a valid, stride-2 convolution, ReLU and batch norm, in that order."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, stride=2, bias=False),
@@ -213,11 +223,12 @@ def _reduce(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
-class FastNet(nn.Module):
+class FastNet(PatchNetwork):
     """The lightweight network of Table IV.
 
     Input is (N, 3, H, W) float, RGB in 0..1; H and W at least 31 px. The output of
-    ``forward`` is (N, 2) logits, normal and tumour.
+    ``forward`` is (N, 2) logits, normal and tumour. The feature map, (N, 32, h, w),
+    has one cell every 16 px.
 
     Parameters
     ----------
@@ -225,31 +236,23 @@ class FastNet(nn.Module):
         Variant to build; the default is the paper's.
     """
 
+    features: nn.Sequential
+    classify: nn.Linear
+
     def __init__(self, config: FastNetConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or FastNetConfig()
-        layers: list[nn.Module] = [_reduce(3, STEM_WIDTH)]
+        config = config or FastNetConfig()
+        layers: list[nn.Module] = [reducing_convolution(3, STEM_WIDTH)]
         channels = STEM_WIDTH
         for width, expansion, scale_width, branch_count in STAGES:
             layers += [
-                _reduce(channels, width),
-                multi_scale_block(width, expansion, scale_width, self.config),
-                multi_branch_block(width, expansion, branch_count, self.config),
+                reducing_convolution(channels, width),
+                multi_scale_block(width, expansion, scale_width, config),
+                multi_branch_block(width, expansion, branch_count, config),
             ]
             channels = width
-        self.features = nn.Sequential(*layers)
-        self.classify = nn.Linear(channels, CLASSES)
-        self.apply(_initialise)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits, (N, 2), of images, (N, 3, H, W)."""
-        logits: Tensor = self.classify(self.pool(self.extract(images)))
-        return logits
-
-    def extract(self, images: Tensor) -> Tensor:
-        """Return the feature map, (N, 32, h, w), one cell every 16 px."""
-        features: Tensor = self.features(images)
-        return features
+        super().__init__(nn.Sequential(*layers), nn.Linear(channels, CLASSES))
+        self.config = config
+        self.apply(initialise)
 
     def pool(self, features: Tensor) -> Tensor:
         """Average (N, 32, h, w) over the pooling window to (N, 32)."""
@@ -258,10 +261,10 @@ class FastNet(nn.Module):
             height, width = features.shape[-2:]
             top, left = max(0, (height - cells) // 2), max(0, (width - cells) // 2)
             features = features[..., top : top + cells, left : left + cells]
-        return features.mean(dim=(2, 3))
+        return super().pool(features)
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """Draw convolution weights by He's rule, which suits rectified units."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

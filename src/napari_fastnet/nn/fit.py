@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from napari_fastnet.core.metrics import roc_auc
 from napari_fastnet.errors import OptionError
+from napari_fastnet.nn.averaging import running_mean
 from napari_fastnet.nn.batches import Batches, Teacher
-from napari_fastnet.nn.fastnet import TUMOUR, FastNet, FastNetConfig
 from napari_fastnet.nn.fit_options import EpochResult, FitOptions, Patches
 from napari_fastnet.nn.losses import PatchLoss
 from napari_fastnet.nn.mosaic import (
@@ -26,10 +26,11 @@ from napari_fastnet.nn.mosaic import (
     mosaic_side,
     patch_logits,
 )
+from napari_fastnet.nn.network import TUMOUR, NetworkConfig, PatchNetwork
 from napari_fastnet.nn.training_state import restore_training, save_training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from napari_fastnet.nn.classifier import Triple
 
 _EVALUATION_BATCH = 256
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def channel_statistics(images: Tensor) -> tuple[Triple, Triple]:
@@ -65,43 +64,16 @@ def channel_statistics(images: Tensor) -> tuple[Triple, Triple]:
     return (means[0], means[1], means[2]), (stds[0], stds[1], stds[2])
 
 
-def running_mean(
-    decay: float,
-) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Return the rule by which averaged tensors follow the current ones.
-
-    The decay rises to its value over the first steps, so that a short training is
-    not held back by the weights it began with.
-
-    Parameters
-    ----------
-    decay : float
-        Share of the mean that a step keeps, in the long run; 0 to 1.
-
-    Returns
-    -------
-    callable
-        As `torch.optim.swa_utils.AveragedModel` takes it.
-    """
-
-    def follow(mean: Tensors, current: Tensors, steps: Tensor | int) -> None:
-        kept = min(decay, (1 + float(steps)) / (10 + float(steps)))
-        for old, new in zip(mean, current, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, 1 - kept)
-            else:  # batch norm's counter of batches
-                old.copy_(new)
-
-    return follow
+NetworkT = TypeVar("NetworkT", bound=PatchNetwork)
 
 
-class Trainer:
+class Trainer(Generic[NetworkT]):
     """A network in training: weights, their running mean, optimiser and schedule.
 
     Parameters
     ----------
-    config : FastNetConfig
-        Variant of the network.
+    config : NetworkConfig
+        Which network, and which variant of it.
     train, valid : Patches
         Patches to learn from and to watch; all of one size.
     options : FitOptions
@@ -117,7 +89,7 @@ class Trainer:
 
     def __init__(
         self,
-        config: FastNetConfig,
+        config: NetworkConfig[NetworkT],
         train: Patches,
         valid: Patches,
         options: FitOptions,
@@ -134,12 +106,13 @@ class Trainer:
         if options.mosaic_share:
             mosaic_side(options.batch_size, train.images.shape[1])
         torch.manual_seed(options.seed)
+        self.config = config
         self.train, self.valid, self.options = train, valid, options
         self.teachers = teachers
         self.batches = Batches(train, options, teachers)
         self.normalisation = normalisation or channel_statistics(train.images)
         self.device = torch.device(device)
-        self.model = FastNet(config).to(self.device)
+        self.model = config.build().to(self.device)
         # The layout that convolutions like best; mypy does not know the option.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(
@@ -162,19 +135,19 @@ class Trainer:
             pct_start=options.warm_up,
         )
         self.epoch = 0
+        #: Probabilities of the validation patches after the last epoch.
+        self.judged: NDArray[np.float32] = np.empty(0, np.float32)
         if options.compiled:
             # The method and not the layers: those are compiled one by one.
             compiled = torch.compile(self.model.extract, dynamic=False)
             self.model.extract = compiled  # type: ignore[method-assign]
 
     @property
-    def averaged(self) -> FastNet:
+    def averaged(self) -> NetworkT:
         """The network with the running mean of the weights, in evaluation mode."""
-        module = self.average.module
-        assert isinstance(module, FastNet)
-        return module.eval()
+        return cast("NetworkT", self.average.module).eval()
 
-    def start_from(self, network: FastNet) -> None:
+    def start_from(self, network: NetworkT) -> None:
         """Begin with the weights of a network of the same variant."""
         weights = network.state_dict()
         self.model.load_state_dict(weights)
@@ -206,14 +179,14 @@ class Trainer:
 
     def _state(self) -> tuple[dict[str, nn.Module], AdamW, OneCycleLR, str]:
         """Return what makes up the state, and what it was made for."""
-        modules = {"model": self.model, "average": self.average}
+        modules: dict[str, nn.Module] = {"model": self.model, "average": self.average}
         return modules, self.optimizer, self.schedule, self._fingerprint
 
     @cached_property
     def _fingerprint(self) -> str:
         """Hash of recipe and data, which no epoch changes."""
         taught_by = self.teachers.digests if self.teachers else ()
-        recipe = (self.options, self.model.config, self.normalisation, taught_by)
+        recipe = (self.options, self.config, self.normalisation, taught_by)
         content = hashlib.sha256(repr(recipe).encode())
         for tensor in (self.train.images, self.train.labels):
             content.update(tensor.numpy().tobytes())
@@ -267,7 +240,7 @@ class Trainer:
 
     def _evaluate(self, loss: float, began: float) -> EpochResult:
         """Judge the averaged weights on the validation patches."""
-        alone = self.probabilities(self.valid.images).numpy()
+        self.judged = alone = self.probabilities(self.valid.images).numpy()
         labels = self.valid.labels.numpy() > 0.5
         mosaic_auc = None
         if self.options.mosaic_share:

@@ -21,7 +21,7 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fastnet.nn.fastnet import FastNet
+    from napari_fastnet.nn.network import PatchNetwork
 
 
 def mosaic_side(batch_size: int, patch_px: int) -> int:
@@ -104,13 +104,13 @@ def take_apart(features: Tensor, side: int) -> Tensor:
     return apart
 
 
-def mosaic_logits(model: FastNet, patches: Tensor) -> Tensor:
+def mosaic_logits(model: PatchNetwork, patches: Tensor) -> Tensor:
     """Return the (N, 2) logits of a batch that is seen as one mosaic.
 
     Parameters
     ----------
-    model : FastNet
-        The network.
+    model : PatchNetwork
+        A network with a cell every 16 px.
     patches : Tensor
         (N, H, W, 3) float as the network sees them; N a square number, H and W multiples of 16 px.
 
@@ -126,14 +126,14 @@ def mosaic_logits(model: FastNet, patches: Tensor) -> Tensor:
     return logits
 
 
-def patch_logits(model: FastNet, patches: Tensor) -> Tensor:
+def patch_logits(model: PatchNetwork, patches: Tensor) -> Tensor:
     """Return the (N, 2) logits of (N, H, W, 3) float patches, each seen alone."""
     logits: Tensor = model(patches.permute(0, 3, 1, 2))
     return logits
 
 
 def mosaic_probabilities(
-    model: FastNet,
+    model: PatchNetwork,
     patches: Tensor,
     side: int,
     prepare: Callable[[Tensor], Tensor],
@@ -145,7 +145,7 @@ def mosaic_probabilities(
 
     Parameters
     ----------
-    model : FastNet
+    model : PatchNetwork
         The network, in evaluation mode.
     patches : Tensor
         (N, H, W, 3) uint8.

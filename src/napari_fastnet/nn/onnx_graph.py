@@ -14,7 +14,8 @@ import numpy as np
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 from torch import nn
 
-from napari_fastnet.nn.fastnet import TUMOUR, Block, FastNet
+from napari_fastnet.nn.fastnet import Block, FastNet
+from napari_fastnet.nn.network import TUMOUR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

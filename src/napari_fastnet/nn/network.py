@@ -1,0 +1,51 @@
+"""What a network that judges patches has to have, to be trained and compared here."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from torch import Tensor, nn
+
+CLASSES = 2
+TUMOUR = 1  # index of the tumour class in the logits
+
+
+class PatchNetwork(nn.Module):
+    """Features of an image, their average over the map, and two logits.
+
+    Parameters
+    ----------
+    features : nn.Module
+        Maps images, (N, 3, H, W), to a feature map, (N, C, h, w).
+    classify : nn.Module
+        Maps (..., C) to (..., 2) logits, normal and tumour.
+    """
+
+    def __init__(self, features: nn.Module, classify: nn.Module) -> None:
+        super().__init__()
+        self.features = features
+        self.classify = classify
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits, (N, 2), of images, (N, 3, H, W)."""
+        logits: Tensor = self.classify(self.pool(self.extract(images)))
+        return logits
+
+    def extract(self, images: Tensor) -> Tensor:
+        """Return the feature map, (N, C, h, w), of images, (N, 3, H, W)."""
+        features: Tensor = self.features(images)
+        return features
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Average (N, C, h, w) over the map to (N, C)."""
+        return features.mean(dim=(2, 3))
+
+
+BuiltT = TypeVar("BuiltT", bound=PatchNetwork, covariant=True)
+
+
+class NetworkConfig(Protocol[BuiltT]):
+    """A variant of a network; its ``repr`` tells it from any other."""
+
+    def build(self) -> BuiltT:
+        """Return the network with weights drawn anew."""
