@@ -80,7 +80,7 @@ class OutlineCollector:
             kept = [ring for ring, has in zip(plain, enclosing, strict=True) if has]
             if not Polygon(kept[0], kept[1:]).is_valid:
                 self._crossing.append(name)
-            self._rings[tumour].append(_joined(kept))
+            self._rings[tumour].append(joined(kept))
 
     def count(self, points: int) -> None:
         """Count an outline and refuse more than any slide has."""
@@ -121,11 +121,21 @@ def _encloses(ring: NDArray[np.float64]) -> bool:
     return bool(new.any())
 
 
-def _joined(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def joined(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return an exterior and its holes as one ring.
 
     Each hole is walked on a detour from the exterior's first point, there and back
     along the same line, so that the even-odd rule leaves exactly the holes out.
+
+    Parameters
+    ----------
+    rings : sequence of (n, 2) ndarray
+        The exterior first; the last point of each joins its first.
+
+    Returns
+    -------
+    (n, 2) ndarray
+        The ring.
     """
     if len(rings) == 1:
         return rings[0]
