@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from napari_fastnet.plugin.panel.panel import FastNetPanel
 
-#: Blocks that were being read when the view moved, and while it still moved: they come
-#: in the order of before.
-QUEUED = 8
+#: Blocks that were computed before the view stood still and the window had told so:
+#: they come in the order of before.
+BEFORE = 8
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
@@ -113,7 +113,7 @@ def detect_while_panning(viewer: napari.Viewer, panel: FastNetPanel) -> None:
     rank = nearest_to_view(work.heatmap.grid, lambda: first_view)
     assert rank(blocks[0]) == min(map(rank, blocks)), "what is seen comes first"
     rank = nearest_to_view(work.heatmap.grid, lambda: second_view)
-    late = blocks[panned_at + QUEUED :]
+    late = blocks[panned_at + BEFORE :]
     assert late == sorted(late, key=rank), "the rest follows the view"
 
 

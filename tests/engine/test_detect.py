@@ -193,6 +193,27 @@ def test_lowest_priority_value_comes_first(slide, tiny_bundle, tmp_path) -> None
     assert order == sorted(order, key=from_the_end)
 
 
+@pytest.mark.parametrize("readers", [0, 2])
+def test_what_was_read_ahead_does_not_come_before_a_new_order(
+    slide, tiny_bundle, tmp_path, readers
+) -> None:
+    plan = make_plan(slide, tiny_bundle, tissue(), stride=8)
+    store = store_for(tmp_path, plan, slide)
+    backend, sign = MeanBackend(), 1
+
+    def from_an_end(block):
+        return sign * (block.first[0] * 1000 + block.first[1])
+
+    steps = detect(slide, plan, backend, store, readers=readers, priority=from_an_end)
+    first = next(steps).block
+    sign = -1
+    rest = [step.block for step in steps]
+    blocks = sorted(store.blocks(), key=from_an_end)
+    assert len(blocks) > 5
+    assert [*rest, first] == blocks
+    assert backend.seen == plan.patches.kept.sum()  # nothing twice
+
+
 def test_threads_are_gone_after_a_run_and_after_half_of_one(
     slide, tiny_bundle, tmp_path
 ) -> None:

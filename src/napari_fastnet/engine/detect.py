@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,10 +13,11 @@ from napari_fastnet.engine.blocks import BlockPixels, BlockWork
 from napari_fastnet.engine.memory import give_back
 from napari_fastnet.engine.order import coarse_to_fine
 from napari_fastnet.engine.presence import require_present
+from napari_fastnet.engine.read_ahead import read_ahead
 from napari_fastnet.io.store import UNREADABLE, Block, RunStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -88,8 +88,8 @@ def detect(
         Asked after every batch; true ends the generator, and the block at hand is
         left for the next run.
     priority : callable, optional
-        Asked anew whenever a block is chosen: the lowest comes next. From coarse to
-        fine by default, see `coarse_to_fine`.
+        Asked anew whenever a block is chosen: the lowest comes next, whatever was read
+        ahead. From coarse to fine by default, see `coarse_to_fine`.
 
     Yields
     ------
@@ -149,7 +149,11 @@ def _scan(
     missing = wanted & ~known
     lacking = [block for block in store.blocks() if missing[block.slices].any()]
     pending = coarse_to_fine(lacking, store.block_cells)
-    blocks = _read_ahead(work, pending, missing, pool, most, priority)
+
+    def read(block: Block) -> Future[BlockPixels]:
+        return pool.submit(work.read, block, missing[block.slices])
+
+    blocks = read_ahead(read, pending, most, priority)
     with closing(blocks):
         for block, pixels in blocks:
             found = work.infer(pixels)
@@ -170,34 +174,3 @@ def _scan(
                 work.read_seconds,
                 work.infer_seconds,
             )
-
-
-def _read_ahead(
-    work: BlockWork,
-    pending: list[Block],
-    missing: NDArray[np.bool_],
-    pool: Executor,
-    most: int,
-    priority: Callable[[Block], float] | None,
-) -> Generator[tuple[Block, BlockPixels]]:
-    """Yield blocks that were read, while others are being read."""
-    ahead: deque[tuple[Block, Future[BlockPixels]]] = deque()
-    try:
-        while pending or ahead:
-            while pending and len(ahead) < most:
-                block = _take(pending, priority)
-                future = pool.submit(work.read, block, missing[block.slices])
-                ahead.append((block, future))
-            block, future = ahead.popleft()
-            yield block, future.result()
-    finally:
-        for _, future in ahead:
-            future.cancel()
-
-
-def _take(pending: list[Block], priority: Callable[[Block], float] | None) -> Block:
-    """Take the next block out of those that are left."""
-    if priority is None:
-        return pending.pop(0)
-    ranks = [priority(block) for block in pending]
-    return pending.pop(ranks.index(min(ranks)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -11,26 +9,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_fastnet.core.tissue import TissueParameters
-from napari_fastnet.engine.backends import Backend, create_backend
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.engine.tissue_editor import TissueEditor
-from napari_fastnet.io.bundle import load_bundle
 from napari_fastnet.io.cache import LIMIT_BYTES, clear_cache
+from napari_fastnet.plugin.giving_way import in_own_thread
+from napari_fastnet.plugin.network import NETWORK
 from napari_fastnet.plugin.viewport import nearest_to_view
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Box, Grid
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.engine.backends import Backend
     from napari_fastnet.engine.detect import Progress
     from napari_fastnet.engine.tissue import SlideTissue
     from napari_fastnet.io.bundle import ModelBundle
     from napari_fastnet.io.slide import Slide
     from napari_fastnet.plugin.request import Request
-
-
-#: Of threads that compute; 0 is the window's, 19 would wait for everybody.
-NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,6 @@ class Scan:
         self._slide, self._request, self._view = slide, request, view
         self._tissue, self._grid = tissue, shown
         self._new = threading.Event()
-        self._network: tuple[ModelBundle, Backend] | None = None
 
     def follow(self, tissue: SlideTissue) -> None:
         """Take other masks; those of before are left after the block at hand.
@@ -101,32 +95,26 @@ class Scan:
             The first where no tissue was given; then for each version of the masks the
             others: one, many, and one, unless newer masks came or it was stopped.
         """
-        give_way()
-        if self._network is None:
-            self._network = self._load()
-        bundle, backend = self._network
-        behind = True
-        while behind:
-            self._new.clear()  # first: masks that come from now on are newer
-            tissue = self._tissue
-            if tissue is None:
-                tissue = find_tissue(self._slide, TissueParameters())
-                yield TissueEditor(tissue)
-            run = self._lay_out(bundle, tissue)
-            yield Begun(run, run.store.heatmap())
-            yield from self._compute(run, backend, should_stop)
-            if should_stop():
-                return
-            if not self.behind:
-                yield run.finish(backend.name)
-                self._make_room()
-            behind = self.behind
+        return in_own_thread(lambda: self._work(should_stop))
 
-    def _load(self) -> tuple[ModelBundle, Backend]:
-        request = self._request
-        bundle = load_bundle(request.model)
-        backend = create_backend(bundle, name=request.backend, threads=request.threads)
-        return bundle, backend
+    def _work(self, should_stop: Callable[[], bool]) -> Generator[Any]:
+        with NETWORK.used(self._request) as (bundle, backend):
+            behind = True
+            while behind:
+                self._new.clear()  # first: masks that come from now on are newer
+                tissue = self._tissue
+                if tissue is None:
+                    tissue = find_tissue(self._slide, TissueParameters())
+                    yield TissueEditor(tissue)
+                run = self._lay_out(bundle, tissue)
+                yield Begun(run, run.store.heatmap())
+                yield from self._compute(run, backend, should_stop)
+                if should_stop():
+                    return
+                if not self.behind:
+                    yield run.finish(backend.name)
+                    self._make_room()
+                behind = self.behind
 
     def _make_room(self) -> None:
         """Let the oldest runs go from a cache that grew too large."""
@@ -158,12 +146,3 @@ class Scan:
                 yield progress
                 if self.behind:
                     return
-
-
-def give_way() -> None:
-    """Let this thread, and those it will start, wait for the window's.
-
-    Only where a thread has a priority of its own: elsewhere all would be slowed down.
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

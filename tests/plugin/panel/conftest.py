@@ -34,6 +34,24 @@ def square_svs(tmp_path_factory, write_svs):
     return write_svs(folder / "square.svs", image, factors=(1, 4), mpp=1.0)
 
 
+@pytest.fixture(autouse=True)
+def network(monkeypatch):
+    """Keep the network of each test to itself, and return what keeps it ready.
+
+    The panel does not get it ready before the click: tests count what a network sees.
+    """
+    from napari_fastnet.plugin import scan
+    from napari_fastnet.plugin.network import ReadyNetwork
+    from napari_fastnet.plugin.panel import detect
+
+    ready = ReadyNetwork(idle_s=600)
+    monkeypatch.setattr(scan, "NETWORK", ready)
+    monkeypatch.setattr(detect, "NETWORK", ready)
+    monkeypatch.setattr(detect, "STILL_MS", 10**6)
+    yield ready
+    ready.drop()
+
+
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
     """Keep napari's settings and the cache to this test."""
@@ -166,9 +184,9 @@ def before_inference(monkeypatch):
 
     It is given the pixels: patches (N, H, W, 3), or a picture (H, W, 3) when dense.
     """
-    from napari_fastnet.plugin import scan
+    from napari_fastnet.plugin import network
 
-    create = scan.create_backend
+    create = network.create_backend
 
     def install(act):
         def watched(run):
@@ -180,6 +198,6 @@ def before_inference(monkeypatch):
                 monkeypatch.setattr(backend, name, watched(getattr(backend, name)))
             return backend
 
-        monkeypatch.setattr(scan, "create_backend", create_watched)
+        monkeypatch.setattr(network, "create_backend", create_watched)
 
     return install

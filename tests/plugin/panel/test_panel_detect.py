@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from napari_fastnet.cli.app import main
+from napari_fastnet.core.geometry import Box
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.io.store import read_store
 from napari_fastnet.plugin import detection
+from napari_fastnet.plugin.viewport import nearest_to_view
 
 pytestmark = pytest.mark.gui
 
@@ -116,11 +118,19 @@ def test_what_is_in_view_comes_first_and_panning_changes_the_order(
     qtbot.waitUntil(lambda: len(order) == 1, timeout=10_000)
     camera.center = (0, 250, 250)  # the upper left
     qtbot.wait(300)
-    slow.release(4)  # those that were being read, and the next
-    qtbot.waitUntil(lambda: len(order) == 5, timeout=10_000)
-    centres = [work.heatmap.grid.cells_box(b.first, b.end).centre for b in order]
-    assert min(centres[0]) > 700
-    assert max(centres[4]) < 450
+    slow.release(10_000)
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
+    grid = work.heatmap.grid
+    upper_left, lower_right = (
+        nearest_to_view(
+            grid, lambda at=at: Box(at[0] - 50, at[1] - 50, *np.add(at, 50))
+        )
+        for at in ((250, 250), (950, 1150))
+    )
+    assert order[0] == min(order, key=lower_right)
+    # the second was at hand
+    assert len(order) > 5
+    assert order[2:] == sorted(order[2:], key=upper_left)
 
 
 def test_threshold_and_opacity_compute_nothing(qtbot, viewer, panel, detect) -> None:

@@ -14,12 +14,13 @@ from magicgui.widgets import (
 )
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
-from superqt.utils import qthrottled
+from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.engine.backends import BackendName
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.command_line import copy_to_clipboard, detect_command
 from napari_fastnet.plugin.detection import Detection
+from napari_fastnet.plugin.network import NETWORK
 from napari_fastnet.plugin.panel import keys
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
 from napari_fastnet.plugin.panel.progress import ActivityBar, per_cent, status_of
@@ -42,6 +43,8 @@ LEGEND = (
     '<span style="color:#d02030">&#9632;</span> tumor<br>'
     "clear: glass, or not looked at yet"
 )
+#: The window has been left alone for so long, ms, before the network is got ready.
+STILL_MS = 700
 #: The activity dock follows a run at most so often.
 ACTIVITY_MS = 250
 STRIDES: list[tuple[str, Density]] = [
@@ -129,6 +132,7 @@ class DetectSection(Section):
         self._show_activity_soon = qthrottled(
             self._show_activity, timeout=ACTIVITY_MS, leading=False
         )
+        self._prepare_soon = qdebounced(self._prepare, timeout=STILL_MS)
         super().__init__(napari_viewer, "DETECT", widgets)
         self._choice.show()
         self._connect()
@@ -159,6 +163,10 @@ class DetectSection(Section):
         events = self.workspace.events
         for signal in (events.slides, events.spacing, events.tissue, events.run):
             self.listen(signal, self._show)
+        for signal in (events.slides, events.spacing, events.tissue):
+            self.listen(signal, self._prepare_soon)
+        for widget in (self.model, self.model_folder, self.backend, self.stride):
+            widget.changed.connect(self._prepare_soon)
         self.start.changed.connect(self._start)
         self.cancel.changed.connect(self._cancel)
         self.copy.changed.connect(self._copy)
@@ -177,6 +185,7 @@ class DetectSection(Section):
         super().leave()
         self.workspace.stop()
         self._show_activity_soon.cancel()
+        self._prepare_soon.cancel()
         self._activity.close()
 
     def undocked(self) -> None:
@@ -204,6 +213,11 @@ class DetectSection(Section):
             in_cache=chosen is None,
             view_first=self.view_first.value,
         )
+
+    def _prepare(self) -> None:
+        """Get the network ready: with a slide in the panel, a click is to be expected."""
+        if self.work is not None and self.work.ready and running_job(self.work) is None:
+            NETWORK.prepare(self.request())
 
     def _start(self) -> None:
         work = self.work
