@@ -77,7 +77,7 @@ def write_ome_zarr(
     values = heatmap.probabilities
     if not values.size:
         values = np.full((1, 1), np.nan, np.float32)
-    with atomic_folder(path, _is_ours) as aside:
+    with atomic_folder(path, is_ours) as aside:
         image = zarr.create_group(aside, zarr_format=2)
         levels = halvings(values, CHUNK_PX)
         scales = _write_levels(image, levels, heatmap.cell_um, heatmap.corner_um)
@@ -150,9 +150,12 @@ def _channel() -> dict[str, Any]:
     }
 
 
-def _is_ours(path: Path) -> bool:
-    """Return whether a folder is one that `write_ome_zarr` wrote."""
-    try:
-        return RECORD_ATTRIBUTE in json.loads((path / ".zattrs").read_bytes())
-    except (OSError, ValueError, TypeError):
-        return False
+def is_ours(path: Path) -> bool:
+    """Return whether a folder is a zarr group with our record, of format 2 or 3."""
+    for name in (".zattrs", "zarr.json"):
+        try:
+            content = json.loads((path / name).read_bytes())
+            return RECORD_ATTRIBUTE in content.get("attributes", content)
+        except (OSError, ValueError, TypeError, AttributeError):
+            continue
+    return False

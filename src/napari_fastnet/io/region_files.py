@@ -35,7 +35,7 @@ ID_NAMESPACE = UUID("8a4c1f0e-97a6-5b0c-8f86-3a3c6e0a5d21")
 QUPATH_CLASS = {"name": "Tumor", "color": list(RED_GREEN[-1][1:])}
 COORDINATE_DECIMALS = 3  # of a level-0 px, so under a nanometre
 
-# Column of regions.csv, and the decimals it is written with.
+# Decimals of regions.csv; what is not named has all its digits.
 CSV_DECIMALS = {
     "area_mm2": 6,
     "longest_axis_mm": 4,
@@ -128,6 +128,39 @@ def _coordinates(polygon: Polygon, offset: Pair) -> list[list[list[float]]]:
     ]
 
 
+def region_table(regions: Iterable[Region], *, mpp: Pair) -> dict[str, list[Any]]:
+    """Return regions as columns, a row a region.
+
+    Parameters
+    ----------
+    regions : iterable of Region
+        Without any, the columns are empty.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+
+    Returns
+    -------
+    dict of str to list
+        By name, with the unit in it. The last two are ``mpp``, the same in every row.
+    """
+    found = list(regions)
+    y, x = ([region.centroid[axis] for region in found] for axis in (0, 1))
+    return {
+        "label": [region.label for region in found],
+        "size_class": [str(region.size_class) for region in found],
+        "area_mm2": [region.area_mm2 for region in found],
+        "longest_axis_mm": [region.longest_axis_mm for region in found],
+        "max_probability": [region.max_probability for region in found],
+        "mean_probability": [region.mean_probability for region in found],
+        "centroid_x_px": x,
+        "centroid_y_px": y,
+        "centroid_x_um": [value * mpp[1] for value in x],
+        "centroid_y_um": [value * mpp[0] for value in y],
+        "um_per_px_x": [mpp[1]] * len(found),
+        "um_per_px_y": [mpp[0]] * len(found),
+    }
+
+
 def write_regions_csv(path: Path, regions: Iterable[Region], *, mpp: Pair) -> None:
     """Write regions as a table (RFC 4180, UTF-8), one row a region.
 
@@ -140,21 +173,11 @@ def write_regions_csv(path: Path, regions: Iterable[Region], *, mpp: Pair) -> No
     mpp : tuple of float
         (y, x) µm per level-0 px.
     """
+    columns = region_table(regions, mpp=mpp)
+    for name, decimals in CSV_DECIMALS.items():
+        columns[name] = [f"{value:.{decimals}f}" for value in columns[name]]
     text = io.StringIO(newline="")
     table = csv.writer(text)
-    table.writerow(["label", "size_class", *CSV_DECIMALS])
-    for region in regions:
-        y, x = region.centroid
-        values = {
-            "area_mm2": region.area_mm2,
-            "longest_axis_mm": region.longest_axis_mm,
-            "max_probability": region.max_probability,
-            "mean_probability": region.mean_probability,
-            "centroid_x_px": x,
-            "centroid_y_px": y,
-            "centroid_x_um": x * mpp[1],
-            "centroid_y_um": y * mpp[0],
-        }
-        numbers = [f"{values[name]:.{n}f}" for name, n in CSV_DECIMALS.items()]
-        table.writerow([region.label, region.size_class, *numbers])
+    table.writerow(columns)
+    table.writerows(zip(*columns.values(), strict=True))
     write_bytes(path, text.getvalue().encode())

@@ -1,0 +1,110 @@
+"""Patches and regions as tables: CSV for spreadsheets, Parquet for everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.errors import DependencyError
+from napari_fastnet.io.files import atomic_path, write_bytes
+from napari_fastnet.io.record import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.heatmap import Heatmap
+
+#: The metadata of a Parquet file that holds the run record.
+RECORD_KEY = "napari_fastnet"
+
+# How patches.csv is written; under a nanometre, and under a millionth.
+_CSV_FORMATS = {"probability": ".6f", "row": "d", "column": "d"}
+_CSV_DEFAULT = ".3f"
+
+
+def patch_table(heatmap: Heatmap) -> dict[str, NDArray[Any]]:
+    """Return the cells that were computed as columns, a row a cell.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        Row by row; cells that were not computed are left out.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``row`` and ``column`` in the heatmap, the centre ``x_px``, ``y_px`` in level-0
+        px and ``x_um``, ``y_um`` in µm from the slide's corner, and ``probability``.
+    """
+    rows, columns = np.nonzero(heatmap.computed)
+    (top, left), (height, width) = heatmap.grid.origin, heatmap.grid.step
+    y, x = top + (rows + 0.5) * height, left + (columns + 0.5) * width
+    return {
+        "row": rows.astype(np.int32),
+        "column": columns.astype(np.int32),
+        "x_px": x,
+        "y_px": y,
+        "x_um": x * heatmap.mpp[1],
+        "y_um": y * heatmap.mpp[0],
+        "probability": heatmap.probabilities[rows, columns],
+    }
+
+
+def write_patches_csv(path: Path, heatmap: Heatmap) -> None:
+    """Write the cells that were computed as CSV, as `patch_table` has them.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``patches.csv``.
+    heatmap : Heatmap
+        Without any such cell the table is its header.
+    """
+    table = patch_table(heatmap)
+    line = ",".join(
+        f"{{:{_CSV_FORMATS.get(name, _CSV_DEFAULT)}}}" for name in table
+    ).format
+    rows = zip(*(values.tolist() for values in table.values()), strict=True)
+    lines = (line(*row) for row in rows)
+    write_bytes(path, ("\r\n".join((",".join(table), *lines)) + "\r\n").encode())
+
+
+def write_parquet(
+    path: Path,
+    table: Mapping[str, Sequence[Any] | NDArray[Any]],
+    *,
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a table as Parquet.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``regions.parquet`` or ``patches.parquet``.
+    table : mapping of str to sequence
+        Columns by name.
+    record : Mapping, optional
+        The run record, kept as JSON in the file's metadata.
+
+    Raises
+    ------
+    DependencyError
+        pyarrow is not installed.
+    OutputError
+        It cannot be written.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DependencyError(
+            "Parquet needs pyarrow; install it: pip install 'napari-fastnet[parquet]'"
+        ) from error
+    columns = pyarrow.table(dict(table))
+    columns = columns.replace_schema_metadata({RECORD_KEY: to_json(record or {})})
+    with atomic_path(path) as aside:
+        parquet.write_table(columns, aside)
