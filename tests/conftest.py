@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def dark_bundle(tmp_path_factory):
     from onnx import TensorProto as Kind
     from onnx import helper
 
-    from napari_fastnet.io.bundle import write_bundle
+    from napari_fastnet.io.bundle_writing import write_bundle
     from napari_fastnet.io.model_description import ModelDescription
 
     shape = ("patches", "height", "width", 3)
@@ -205,6 +206,60 @@ def dark_bundle(tmp_path_factory):
         card="# Darkness\n",
     )
     return bundle.folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_models_of_the_user(tmp_path_factory):
+    """Look for added models in an empty folder, whatever this user has added."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_FASTNET_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
+
+
+@pytest.fixture
+def models_here(tmp_path, monkeypatch):
+    """Return an empty folder for models that the test adds."""
+    folder = tmp_path / "models"
+    monkeypatch.setenv("NAPARI_FASTNET_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wsinfer_model(tmp_path_factory):
+    """Return the folder of a model for WSInfer to whom darkness is tumour.
+
+    32 px at 2 µm/px, seen as 16 px; the logit of "tumor" is 8 (0.5 - mean), of
+    "normal" 0, so that at 0.5 grey the probability is a half.
+    """
+    import warnings
+
+    torch = pytest.importorskip("torch")
+
+    class Dark(torch.nn.Module):
+        def forward(self, images):
+            logit = 8 * (0.5 - images.mean(dim=(1, 2, 3)))
+            return torch.stack([torch.zeros_like(logit), logit], dim=1)
+
+    folder = tmp_path_factory.mktemp("wsinfer") / "dark-tumor"
+    folder.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(Dark()).save(str(folder / "torchscript_model.pt"))
+    config = {
+        "spec_version": "1.0",
+        "architecture": "dark",
+        "num_classes": 2,
+        "patch_size_pixels": 32,
+        "spacing_um_px": 2.0,
+        "class_names": ["normal", "tumor"],
+        "transform": [
+            {"name": "Resize", "arguments": {"size": 16}},
+            {"name": "ToTensor"},
+        ],
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# Dark\n")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -275,7 +330,7 @@ def random_network():
 @pytest.fixture(scope="session")
 def make_bundle(random_network, tmp_path_factory):
     """Return a function that writes a bundle of the random network."""
-    from napari_fastnet.io.bundle import write_bundle
+    from napari_fastnet.io.bundle_writing import write_bundle
     from napari_fastnet.io.model_description import ModelDescription
     from napari_fastnet.nn.checkpoint import export_onnx, save_weights
 

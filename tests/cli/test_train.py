@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.io.bundle import load_bundle
@@ -48,12 +49,24 @@ def test_training_starts_from_another_models_weights(data, capsys) -> None:
     first = load_bundle(data / "model")
     (data / "model").rename(data / "first")
     (data / "model-training").rename(data / "first-training")
-    assert (
-        train(data, "--start-from", str(data / "first"), "--learning-rate", "1e-9") == 0
-    )
+    assert train(data, "--from", str(data / "first"), "--learning-rate", "1e-9") == 0
     second = load_bundle(data / "model")
     assert second.training["started_from"] == first.sha256
     capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_the_shipped_model_is_tuned_to_a_users_folder(data, capsys) -> None:
+    options = ["--from", "fastnet-pcam", "--learning-rate", "1e-4"]
+    assert train(data, *options, "--name", "tuned") == 0
+    tuned, shipped = load_bundle(data / "model"), load_bundle("fastnet-pcam")
+    assert tuned.training["started_from"] == shipped.sha256
+    assert f"from the weights {shipped.sha256[:12]}" in tuned.card()
+    old, new = (load_file(model.weights_path) for model in (shipped, tuned))
+    assert old.keys() == new.keys()
+    # a few steps away from where it began, and no further
+    apart = [np.abs(old[key] - new[key]).max() for key in old if old[key].ndim == 4]
+    assert 0 < max(apart) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -62,6 +75,7 @@ def test_training_starts_from_another_models_weights(data, capsys) -> None:
         (["--batch-size", "5"], "square"),
         (["--loss", "focal"], "weight"),
         (["--epochs", "0"], "epochs"),
+        (["--from", "nowhere"], "nowhere"),
         (["--start-from", "nowhere"], "nowhere"),
     ],
 )

@@ -18,8 +18,8 @@ from napari_fastnet.io.bundle import (
     WEIGHTS_FILE,
     load_bundle,
     shipped,
-    write_bundle,
 )
+from napari_fastnet.io.bundle_writing import write_bundle
 from napari_fastnet.io.model_description import ModelDescription
 
 DESCRIPTION = ModelDescription(
@@ -145,10 +145,10 @@ def test_an_unknown_name_is_refused(name, tmp_path, monkeypatch):
     assert len(str(caught.value)) < 5000
 
 
-def test_an_unknown_name_lists_the_shipped_models(folder, tmp_path, monkeypatch):
+def test_an_unknown_name_lists_the_models_here(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(bundle_module, "_models_folder", lambda: tmp_path)
     assert shipped() == ["model"]
-    with pytest.raises(BundleError, match=r"no model 'nodel'.*shipped models: model"):
+    with pytest.raises(BundleError, match=r"no model 'nodel'.*models here: model"):
         load_bundle("nodel")
 
 

@@ -43,12 +43,12 @@ for command in (
     replay,
     train,
     experiment,
-    models,
     demo,
     doctor,
 ):
     app.command()(command)
 app.add_typer(evaluate, name="evaluate")
+app.add_typer(models, name="models")
 app.add_typer(cache, name="cache")
 
 

@@ -48,13 +48,13 @@ def detect(
         ),
     ] = None,
     stride: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="dense|patch|N",
             help="A value every 16 px from one look at a large picture, one value a "
-            "patch, or a patch every N px of the model.",
+            "patch, or a patch every N px of the model [dense where the model can].",
         ),
-    ] = "dense",
+    ] = None,
     anchor: Annotated[
         tuple[float, float] | None,
         typer.Option(
@@ -102,7 +102,7 @@ def detect(
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("give --workers or --scheduler, not both")
     run = RunOptions(
-        stride=stride_of(stride),
+        stride=None if stride is None else stride_of(stride),
         anchor=anchor,
         tissue=preset_with(
             preset, low=low, high=high, channels=channels, closing_um=closing_um

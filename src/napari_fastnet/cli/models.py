@@ -1,26 +1,150 @@
-"""``napari-fastnet models``: the models that come with the package."""
+"""``napari-fastnet models``: the models that are here, and models of one's own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from napari_fastnet.cli.options import AsJson
 from napari_fastnet.cli.output import print_columns, print_json
+from napari_fastnet.errors import BundleError
 
 if TYPE_CHECKING:
     from napari_fastnet.io.bundle import ModelBundle
 
+models = typer.Typer(
+    help="List, show, check, add and remove models.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+Name = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A model.")]
 
-def models(as_json: AsJson = False) -> None:
-    """List the models that come with the package."""
-    from napari_fastnet.io.bundle import load_bundle, shipped
 
-    facts = [describe(load_bundle(name)) for name in shipped()]
+@models.callback()
+def _list_by_default(context: typer.Context, as_json: AsJson = False) -> None:
+    """List, show, check, add and remove models."""
+    if context.invoked_subcommand is None:
+        list_models(as_json)
+
+
+@models.command(name="list")
+def list_models(as_json: AsJson = False) -> None:
+    """List the models that come with the package and those that were added."""
+    from napari_fastnet.io.bundle import available
+
+    facts = [_facts_or_fault(name) for name in available()]
     if as_json:
         print_json(facts)
         return
-    header = ("name", "version", "µm/px", "patch px", "threshold", "AUC", "folder")
+    header = (
+        "name",
+        "version",
+        "kind",
+        "µm/px",
+        "patch px",
+        "threshold",
+        "AUC",
+        "folder",
+    )
     print_columns([header, *(_row(model) for model in facts)])
+
+
+@models.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """Show a model's description and its card."""
+    from napari_fastnet.io.bundle import load_bundle
+
+    bundle = load_bundle(name)
+    if as_json:
+        print_json({**describe(bundle), "card": bundle.card()})
+        return
+    facts = describe(bundle)
+    facts.pop("metrics")
+    facts["class_names"] = ", ".join(facts["class_names"])
+    print_columns([(key, str(value)) for key, value in facts.items()])
+    print()
+    print(bundle.card().rstrip())
+
+
+@models.command()
+def add(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="A bundle, or a model for WSInfer: config.json, torchscript_model.pt.",
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it [as it calls itself].")
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS", help="The class to show, of a model for WSInfer."
+        ),
+    ] = None,
+    allow_torchscript: Annotated[
+        bool,
+        typer.Option(
+            "--allow-torchscript",
+            help="Take in a program that can do anything on this computer.",
+        ),
+    ] = False,
+) -> None:
+    """Copy a model to your own, so that its name is enough from then on."""
+    from napari_fastnet.io.added_models import add_model
+
+    bundle = add_model(
+        folder, name=name, positive=positive, allow_torchscript=allow_torchscript
+    )
+    shown = bundle.class_names[bundle.positive_class]
+    print_columns(
+        [
+            ("added", f"{bundle.name} {bundle.version}"),
+            ("shows", f"the probability of {shown!r}"),
+            ("folder", str(bundle.folder)),
+        ]
+    )
+
+
+@models.command()
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model you added.")],
+) -> None:
+    """Delete a model that was added."""
+    from napari_fastnet.io.added_models import remove_model
+
+    remove_model(name)
+    print(f"removed {name}")
+
+
+@models.command()
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME|DIR", help="Models to check [all]."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check each model's description and the SHA-256 of its files; 1 if one is damaged."""
+    from napari_fastnet.io.bundle import available
+
+    found = [_facts_or_fault(name) for name in names or available()]
+    faults = [model for model in found if "error" in model]
+    if as_json:
+        print_json(found)
+    else:
+        print_columns(
+            [(model["name"], model.get("error") or model["sha256"]) for model in found]
+        )
+    if faults:
+        raise BundleError(
+            f"{len(faults)} of {len(found)} models cannot be used: "
+            f"{'; '.join(model['error'] for model in faults)}"
+        )
 
 
 def describe(bundle: ModelBundle) -> dict[str, Any]:
@@ -28,6 +152,7 @@ def describe(bundle: ModelBundle) -> dict[str, Any]:
     return {
         "name": bundle.name,
         "version": bundle.version,
+        "kind": bundle.kind,
         "spacing_um_px": bundle.spacing_um_px,
         "patch_size_pixels": bundle.patch_size_pixels,
         "class_names": list(bundle.class_names),
@@ -38,11 +163,24 @@ def describe(bundle: ModelBundle) -> dict[str, Any]:
     }
 
 
+def _facts_or_fault(name: str) -> dict[str, Any]:
+    """Return what there is to say of a model, or what is wrong with it."""
+    from napari_fastnet.io.bundle import load_bundle
+
+    try:
+        return describe(load_bundle(name))
+    except BundleError as error:
+        return {"name": name, "error": str(error)}
+
+
 def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    if "error" in model:
+        return (model["name"], "damaged: see models verify")
     auc = model["metrics"].get("auc")
     return (
         model["name"],
         model["version"],
+        model["kind"],
         f"{model['spacing_um_px']:g}",
         f"{model['patch_size_pixels']}",
         f"{model['threshold']:.3g}",

@@ -81,7 +81,7 @@ MinimumHoleUm2 = Annotated[
 # What looks at the patches, and how.
 Model = Annotated[
     str,
-    typer.Option(metavar="NAME|DIR", help="A shipped model, or a bundle's folder."),
+    typer.Option(metavar="NAME|DIR", help="A model of `models list`, or its folder."),
 ]
 BackendName = Annotated[
     Literal["auto", "onnx", "openvino", "torch"],

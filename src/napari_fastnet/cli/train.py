@@ -76,7 +76,12 @@ def train(
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
     start_from: Annotated[
         str | None,
-        typer.Option(metavar="NAME|DIR", help="Model whose weights to begin with."),
+        typer.Option(
+            "--from",
+            "--start-from",
+            metavar="NAME|DIR",
+            help="Model whose weights to begin with, for example fastnet-pcam.",
+        ),
     ] = None,
     teacher: Annotated[
         list[str] | None,
@@ -116,6 +121,10 @@ def train(
 
     if threads is not None:
         use_threads(threads)
+    start = load_bundle(start_from) if start_from else None
+    network = FastNetConfig(convolution, shortcut, pool_cells=pool_cells)
+    if start is not None and network == FastNetConfig():  # nothing else is asked for
+        network = FastNetConfig(**start.architecture)
     job = TrainingJob(
         data=tuple(data),
         valid=valid,
@@ -123,7 +132,7 @@ def train(
         spacing_um_px=mpp,
         name=name,
         version=model_version,
-        network=FastNetConfig(convolution, shortcut, pool_cells=pool_cells),
+        network=network,
         fit=FitOptions(
             epochs=epochs,
             batch_size=batch_size,
@@ -141,7 +150,7 @@ def train(
             augmentation=Augmentation().scaled(augmentation),
         ),
         device=device or fastest_device(),
-        start_from=load_bundle(start_from) if start_from else None,
+        start_from=start,
         teachers=Teachers(teacher, threads) if teacher else None,
         average_with=tuple(load_bundle(name) for name in average_with or ()),
         threads=threads,

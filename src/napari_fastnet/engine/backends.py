@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from napari_fastnet.engine.inference import one_line
 from napari_fastnet.errors import DependencyError, OptionError
+from napari_fastnet.io.model_rules import TORCHSCRIPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +123,16 @@ def create_backend(
         )
     if threads is not None and threads < 1:
         raise OptionError(f"threads is {threads}; use at least 1")
+    if bundle.kind == TORCHSCRIPT:
+        if name not in ("auto", "torch"):
+            raise OptionError(
+                f"backend is {name!r} and the model {bundle.name} is TorchScript, which "
+                "torch runs; use backend torch"
+            )
+        with _needed("torch"):
+            from napari_fastnet.engine.torchscript_backend import TorchScriptBackend
+
+            return TorchScriptBackend(bundle, device, threads)
     if name == "auto":
         name = _fastest_on_cpu() if device == "cpu" else "torch"
     if name != "torch" and device != "cpu":

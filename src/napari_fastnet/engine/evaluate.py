@@ -20,7 +20,7 @@ from napari_fastnet.engine.flips import predict_with_flips
 from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.errors import DataError
 from napari_fastnet.io.files import atomic_path
-from napari_fastnet.io.model_description import MINIMUM_PATCH_PX
+from napari_fastnet.io.model_rules import MINIMUM_PATCH_PX
 from napari_fastnet.io.patches import Patch, iterate_patches
 from napari_fastnet.io.resample import resize
 from napari_fastnet.io.spacing import Spacing

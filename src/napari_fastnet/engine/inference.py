@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.errors import DataError, DetectionError
-from napari_fastnet.io.model_description import MINIMUM_PATCH_PX
+from napari_fastnet.io.model_rules import MINIMUM_PATCH_PX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

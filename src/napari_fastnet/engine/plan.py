@@ -175,7 +175,7 @@ def make_plan(
         bool (h, w): tissue, a mask of the whole slide at any scale.
     stride : int, "patch", "dense" or None
         px of the model between patches. "dense" is a value every 16 px from one look
-        at a large picture; by default that.
+        at a large picture; by default that, or "patch" for models that cannot.
     anchor : tuple of float, optional
         (y, x) of a corner of a cell, level-0 px, so that another region of interest has
         the same cells; by default the corner of the tissue's bounding box, and the
@@ -199,6 +199,11 @@ def make_plan(
     """
     patch_px = bundle.patch_size_pixels
     dense = bundle.dense_scan if stride in ("dense", None) else None
+    if stride == "dense" and dense is None:
+        raise OptionError(
+            f"stride is 'dense' and the model {bundle.name} judges whole patches only; "
+            "use patch or a number of px"
+        )
     stride_px = stride if isinstance(stride, int) else patch_px
     if dense is not None:
         stride_px = CELL_PX

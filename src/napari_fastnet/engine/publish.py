@@ -17,7 +17,7 @@ from napari_fastnet.core.operating_points import operating_points
 from napari_fastnet.core.stain import STATISTICS_MPP, StainMethod, estimate
 from napari_fastnet.engine.flips import predict_with_flips
 from napari_fastnet.engine.model_card import write_card
-from napari_fastnet.io.bundle import ModelBundle, write_bundle
+from napari_fastnet.io.bundle_writing import write_bundle
 from napari_fastnet.io.model_description import ModelDescription
 from napari_fastnet.io.resample import resize
 from napari_fastnet.nn.checkpoint import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.engine.train import TrainingJob
+    from napari_fastnet.io.bundle import ModelBundle
     from napari_fastnet.nn.fastnet import FastNet
     from napari_fastnet.nn.fit import Trainer
     from napari_fastnet.nn.fit_options import Patches

@@ -61,7 +61,8 @@ class RunOptions:
     Parameters
     ----------
     stride : int, "patch", "dense" or None
-        px of the model from patch to patch; None is dense. See `make_plan`.
+        px of the model from patch to patch; None is dense where the model can. See
+        `make_plan`.
     anchor : tuple of float or None
         (y, x) of a corner of a cell, level-0 px; see `make_plan`.
     tissue : TissueParameters

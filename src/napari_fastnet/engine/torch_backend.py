@@ -42,7 +42,7 @@ class TorchBackend:
     def __init__(
         self, bundle: ModelBundle, device: str = "cpu", threads: int | None = None
     ) -> None:
-        self._device = _device_of(device)
+        self._device = device_of(device)
         if threads is not None:
             torch.set_num_threads(threads)
         # TF32 keeps 10 bits of the mantissa, too few for 1e-4; also process-wide.
@@ -102,7 +102,7 @@ class TorchBackend:
         )
 
 
-def _device_of(device: str) -> torch.device:
+def device_of(device: str) -> torch.device:
     """Return torch's device of a name, if it is there."""
     try:
         found = torch.device(device)

@@ -1,33 +1,32 @@
 """A model on disk: model.json, weights.safetensors, model.onnx and MODEL_CARD.md.
 
 Reading one needs no torch and runs no code of the model's maker: safetensors and ONNX
-hold numbers, while a pickle (.pt, .pth, .pkl) may hold anything and is refused.
+hold numbers, while a pickle (.pt, .pth, .pkl) may hold anything and is refused. So is a
+TorchScript program, unless the user has taken it in: see `io.added_models`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import uuid
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from napari_fastnet.errors import BundleError, OutputError
+from napari_fastnet.errors import BundleError
 from napari_fastnet.io.model_description import ModelDescription, parse_description
-from napari_fastnet.io.record import plain
+from napari_fastnet.io.model_folders import added_names, models_folder
+from napari_fastnet.io.model_rules import FASTNET, TORCHSCRIPT
 
 MODEL_FILE = "model.json"
+CONFIG_FILE = "config.json"  # of a model for WSInfer
 WEIGHTS_FILE = "weights.safetensors"
 ONNX_FILE = "model.onnx"
 CARD_FILE = "MODEL_CARD.md"
-#: Every file that model.json vouches for.
-FILES = (WEIGHTS_FILE, ONNX_FILE, CARD_FILE)
-
-#: Where a training keeps its state and curves; it stays when a bundle is replaced.
-TRAINING_FOLDER = "training"
+TORCHSCRIPT_FILE = "torchscript_model.pt"  # WSInfer's name for it
+#: The files of each kind of model, besides its card; the first stands for it.
+FILES = {FASTNET: (WEIGHTS_FILE, ONNX_FILE), TORCHSCRIPT: (TORCHSCRIPT_FILE,)}
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 
@@ -75,23 +74,41 @@ class ModelBundle(ModelDescription):
 
     @property
     def weights_path(self) -> Path:
-        """The weights, safetensors."""
-        return self.folder / WEIGHTS_FILE
+        """FastNet's weights, safetensors."""
+        return self._file(WEIGHTS_FILE)
 
     @property
     def onnx_path(self) -> Path:
         """The network from uint8 patches to probabilities, ONNX."""
-        return self.folder / ONNX_FILE
+        return self._file(ONNX_FILE)
+
+    @property
+    def torchscript_path(self) -> Path:
+        """The TorchScript program from prepared patches to logits."""
+        return self._file(TORCHSCRIPT_FILE)
 
     @property
     def sha256(self) -> str:
-        """The digest that stands for the model: that of the weights."""
-        return self.files[WEIGHTS_FILE]
+        """The digest that stands for the model: that of its weights or program."""
+        return self.files[FILES[self.kind][0]]
+
+    def _file(self, name: str) -> Path:
+        if name not in FILES[self.kind]:
+            raise BundleError(
+                f"the model {self.name} is a {self.kind} model without {name}; give one "
+                "that has it"
+            )
+        return self.folder / name
 
 
 def shipped() -> list[str]:
     """Return the names of the models in the package, sorted."""
     return sorted(file.parent.name for file in _models_folder().glob(f"*/{MODEL_FILE}"))
+
+
+def available() -> list[str]:
+    """Return the names of the models in the package, then of those that were added."""
+    return [*shipped(), *(name for name in added_names() if name not in shipped())]
 
 
 def load_bundle(name_or_folder: str | Path) -> ModelBundle:
@@ -100,8 +117,9 @@ def load_bundle(name_or_folder: str | Path) -> ModelBundle:
     Parameters
     ----------
     name_or_folder : str or Path
-        Name of a shipped model, or a folder. A name goes before a folder of that
-        name in the working directory; write ``./name`` for the latter.
+        Name of a model that is shipped or was added, or a folder. A name goes before
+        a folder of that name in the working directory; write ``./name`` for the
+        latter.
 
     Returns
     -------
@@ -123,76 +141,20 @@ def load_bundle(name_or_folder: str | Path) -> ModelBundle:
             f"cannot look for the model {str(name_or_folder)[:80]!r}: {error}; give a "
             "folder that can be read"
         ) from error
+    return read_bundle(folder)
+
+
+def read_bundle(folder: Path) -> ModelBundle:
+    """Return the model in a folder, checked as by `load_bundle`, whatever its kind."""
     description, files = _read_model_file(folder / MODEL_FILE)
     for name, expected in files.items():
-        found = _sha256(folder / name)
+        found = sha256_of(folder / name)
         if found != expected:
             raise BundleError(
                 f"{folder / name}: its SHA-256 is {found[:12]}..., {MODEL_FILE} says "
                 f"{expected[:12]}...; the file was changed or damaged, {_MEND}"
             )
     return _bundle(description, folder, files)
-
-
-def write_bundle(
-    folder: Path, description: ModelDescription, *, weights: Path, onnx: Path, card: str
-) -> ModelBundle:
-    """Write a bundle aside, check it as `load_bundle` does, and rename it.
-
-    Parameters
-    ----------
-    folder : Path
-        Where it goes. The files of an earlier bundle there are replaced, each whole;
-        a folder that holds something else is left alone.
-    description : ModelDescription
-        Content of model.json.
-    weights, onnx : Path
-        Files to copy.
-    card : str
-        Text of MODEL_CARD.md, Markdown.
-
-    Returns
-    -------
-    ModelBundle
-        What `load_bundle` gives of it.
-
-    Raises
-    ------
-    OutputError
-        The folder holds something else, or cannot be written.
-    BundleError
-        The description is out of range.
-    """
-    folder = folder.absolute()
-    aside = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:12]}")
-    try:
-        if folder.exists() and not _may_replace(folder):
-            raise OutputError(
-                f"{folder} exists and is no model bundle; choose another output folder"
-            )
-        aside.mkdir(parents=True)
-        shutil.copyfile(weights, aside / WEIGHTS_FILE)
-        shutil.copyfile(onnx, aside / ONNX_FILE)
-        (aside / CARD_FILE).write_text(card, encoding="utf-8")
-        files = {name: _sha256(aside / name) for name in FILES}
-        content = json.dumps(
-            plain({**description.to_dict(), "files": files}),
-            indent=2,
-            ensure_ascii=False,
-        )
-        (aside / MODEL_FILE).write_text(content + "\n", encoding="utf-8")
-        load_bundle(aside)
-        _move(aside, folder)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(
-            f"cannot write {folder}: {error.strerror or error}; free some space or "
-            "choose another output folder"
-        ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return load_bundle(folder)
 
 
 def _bundle(
@@ -209,9 +171,11 @@ def _models_folder() -> Path:
 
 def _find(name_or_folder: str | Path) -> Path:
     """Return the folder of a model, which has a model.json."""
-    names = shipped()
-    if str(name_or_folder) in names and isinstance(name_or_folder, str):
-        return _models_folder() / name_or_folder
+    if isinstance(name_or_folder, str):
+        if name_or_folder in shipped():
+            return _models_folder() / name_or_folder
+        if name_or_folder in added_names():
+            return models_folder() / name_or_folder
     folder = Path(name_or_folder)
     if folder.is_file():
         if folder.suffix.lower() in PICKLES:
@@ -220,14 +184,28 @@ def _find(name_or_folder: str | Path) -> Path:
     if not folder.is_dir():
         raise BundleError(
             f"no model {str(name_or_folder)!r}: give a folder with {MODEL_FILE}, or "
-            f"one of the shipped models: {', '.join(names) or 'none in this package'}"
+            f"one of the models here: {', '.join(available()) or 'none'}"
         )
-    pickles = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICKLES)
-    if pickles:
-        raise _pickle_error(pickles[0])
+    if folder.absolute().parent != models_folder().absolute():
+        _refuse_programs(folder)
     if not (folder / MODEL_FILE).is_file():
         raise BundleError(f"{folder} has no {MODEL_FILE}; give a model bundle's folder")
     return folder.absolute()
+
+
+def _refuse_programs(folder: Path) -> None:
+    """Raise where a folder holds what can run code and nobody has taken it in."""
+    programs = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICKLES)
+    if not programs:
+        return
+    described = (folder / CONFIG_FILE).is_file() or (folder / MODEL_FILE).is_file()
+    if described and programs[0].name == TORCHSCRIPT_FILE:
+        raise BundleError(
+            f"{programs[0]} is a program, which can do anything on this computer; if "
+            "you trust who made it, take it in: napari-fastnet models add "
+            f"{folder} --allow-torchscript"
+        )
+    raise _pickle_error(programs[0])
 
 
 def _pickle_error(path: Path) -> BundleError:
@@ -239,52 +217,39 @@ def _pickle_error(path: Path) -> BundleError:
 
 def _read_model_file(path: Path) -> tuple[ModelDescription, dict[str, str]]:
     """Return the description and the SHA-256 of each file."""
-    try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is not valid JSON ({error}); {_MEND}") from error
+    content = read_json(path)
     try:
         description = parse_description(content)
     except BundleError as error:
         raise BundleError(f"{path}: {error}; {_MEND}") from error
     files = content.get("files")
-    if not (isinstance(files, dict) and set(files) == set(FILES)):
+    names = (*FILES[description.kind], CARD_FILE)
+    if not (isinstance(files, dict) and set(files) == set(names)):
         raise BundleError(
-            f"{path}: files must give the SHA-256 of {', '.join(FILES)} and of "
+            f"{path}: files must give the SHA-256 of {', '.join(names)} and of "
             f"nothing else; {_MEND}"
         )
-    return description, {name: str(files[name]) for name in FILES}
+    return description, {name: str(files[name]) for name in names}
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a model's JSON file; BundleError if it is none."""
+    try:
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is not valid JSON ({error}); {_MEND}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """Return a file's SHA-256, hexadecimal."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
-
-
-def _may_replace(folder: Path) -> bool:
-    """Return whether what is there is a bundle, or nothing but a training's log."""
-    if not folder.is_dir():
-        return False
-    names = {path.name for path in folder.iterdir()}
-    return MODEL_FILE in names or names <= {TRAINING_FOLDER}
-
-
-def _move(aside: Path, folder: Path) -> None:
-    """Rename ``aside`` onto ``folder``, or its files onto those that are there."""
-    if not folder.exists():
-        aside.rename(folder)
-        return
-    # model.json comes last: until then it vouches for other files, and a bundle left
-    # half-way is refused.
-    for name in (*FILES, MODEL_FILE):
-        (aside / name).replace(folder / name)

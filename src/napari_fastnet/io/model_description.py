@@ -8,21 +8,15 @@ that schema find what they need.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_fastnet.core.dense import DenseScan
 from napari_fastnet.errors import BundleError
-from napari_fastnet.io.spacing import HIGHEST_MPP, LOWEST_MPP
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_fastnet.io.model_rules import FASTNET, RULES, TORCHSCRIPT, Kind
 
 SPEC_VERSION = "1.0"  # of WSInfer's schema
-ARCHITECTURE = "fastnet"
-#: FastNet gives no feature map of smaller images.
-MINIMUM_PATCH_PX = 31
-MAXIMUM_PATCH_PX = 4096
+# Fields of model.json that ModelDescription calls otherwise, or works out.
+_NAMED_OTHERWISE = {"architecture", "architecture_options", "num_classes"}
 
 Triple = tuple[float, float, float]
 
@@ -35,6 +29,8 @@ class ModelDescription:
     ----------
     name, version : str
         As users call it.
+    kind : {"fastnet", "torchscript"}
+        What is in its files.
     patch_size_pixels : int
         Side of the patches it was trained on, px.
     spacing_um_px : float
@@ -46,8 +42,9 @@ class ModelDescription:
     positive_class : int
         Index of tumour among them.
     transform : list of dict
-        WSInfer's steps from uint8 to what the network sees: ``ToTensor`` (to 0..1),
-        then perhaps ``Normalize`` with ``mean`` and ``std`` a channel.
+        WSInfer's steps from uint8 to what the network sees: for TorchScript perhaps
+        ``Resize`` to ``size`` px, then ``ToTensor`` (to 0..1), then perhaps
+        ``Normalize`` with ``mean`` and ``std`` a channel.
     threshold : float
         Probability from which a patch is called tumour.
     flips : bool
@@ -66,6 +63,7 @@ class ModelDescription:
     version: str
     patch_size_pixels: int
     spacing_um_px: float
+    kind: Kind = FASTNET
     architecture: dict[str, Any] = field(default_factory=dict)
     class_names: tuple[str, ...] = ("normal", "tumour")
     positive_class: int = 1
@@ -91,8 +89,16 @@ class ModelDescription:
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
     @property
-    def dense_scan(self) -> DenseScan:
-        """How patches lie in the feature map of a large picture."""
+    def resized_px(self) -> int | None:
+        """Side to which patches are resized first; None leaves them as they are."""
+        first = self.transform[0]
+        return first["arguments"]["size"] if first["name"] == "Resize" else None
+
+    @property
+    def dense_scan(self) -> DenseScan | None:
+        """How patches lie in the feature map of a large picture; None: in none."""
+        if self.kind != FASTNET:
+            return None
         return DenseScan(self.patch_size_pixels, self.architecture.get("pool_cells"))
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,7 +107,7 @@ class ModelDescription:
             "spec_version": SPEC_VERSION,
             "name": self.name,
             "version": self.version,
-            "architecture": ARCHITECTURE,
+            "architecture": self.kind,
             "architecture_options": self.architecture,
             "num_classes": len(self.class_names),
             "patch_size_pixels": self.patch_size_pixels,
@@ -138,7 +144,9 @@ def parse_description(content: Any) -> ModelDescription:
     """
     if not isinstance(content, dict):
         raise BundleError("is not a JSON object")
-    for name, (holds, rule) in _RULES.items():
+    kind = content.get("architecture")
+    rules = RULES[TORCHSCRIPT if kind == TORCHSCRIPT else FASTNET]
+    for name, (holds, rule) in rules.items():
         if name not in content:
             raise BundleError(f"lacks {name!r}, {rule}")
         if not holds(content[name]):
@@ -148,96 +156,21 @@ def parse_description(content: Any) -> ModelDescription:
             f"num_classes is {content['num_classes']} and class_names has "
             f"{len(content['class_names'])}; they must agree"
         )
-    fields = {name: content[name] for name in _FIELDS}
+    if content["positive_class"] >= content["num_classes"]:
+        raise BundleError(
+            f"positive_class is {content['positive_class']} of "
+            f"{content['num_classes']} classes, counted from 0"
+        )
+    fields = {name: content[name] for name in rules.keys() - _NAMED_OTHERWISE}
     fields["class_names"] = tuple(fields["class_names"])
-    return ModelDescription(architecture=content["architecture_options"], **fields)
+    return ModelDescription(
+        kind=content["architecture"],
+        architecture=content["architecture_options"],
+        **fields,
+    )
 
 
 def _short(value: Any) -> str:
     """Return a value as text that fits an error's one line."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and value.strip() != "" and value.isprintable()
-
-
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and isfinite(value)
-
-
-def _is_dict(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_options(value: Any) -> bool:
-    cells = value.get("pool_cells") if _is_dict(value) else 0
-    return cells is None or (type(cells) is int and cells >= 1)
-
-
-def _is_triple(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
-
-
-def _is_calibration(value: Any) -> bool:
-    if not (_is_dict(value) and set(value) == {"scale", "offset"}):
-        return False
-    return all(map(_is_number, value.values())) and value["scale"] > 0
-
-
-def _is_patch_size(value: Any) -> bool:
-    return type(value) is int and MINIMUM_PATCH_PX <= value <= MAXIMUM_PATCH_PX
-
-
-def _is_class_names(value: Any) -> bool:
-    names = value if isinstance(value, list) else []
-    return len(names) == len(set(map(str, names))) == 2 and all(map(_is_text, names))
-
-
-def _is_transform(value: Any) -> bool:
-    """Return whether it is ToTensor, then perhaps Normalize of three channels."""
-    if not (isinstance(value, list) and value and all(map(_is_dict, value))):
-        return False
-    first, *rest = value
-    if first.get("name") != "ToTensor" or len(rest) > 1:
-        return False
-    for step in rest:
-        given = step.get("arguments")
-        if step.get("name") != "Normalize" or not _is_dict(given):
-            return False
-        if not (_is_triple(given.get("mean")) and _is_triple(given.get("std"))):
-            return False
-        if min(given["std"]) <= 0:
-            return False
-    return True
-
-
-# Name in model.json: what must hold, and that in words.
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "name": (_is_text, "a text"),
-    "version": (_is_text, "a text"),
-    "architecture": (lambda value: value == ARCHITECTURE, repr(ARCHITECTURE)),
-    "architecture_options": (_is_options, "an object of FastNet's options"),
-    "num_classes": (lambda value: type(value) is int and value == 2, "2"),
-    "patch_size_pixels": (
-        _is_patch_size,
-        f"a whole number from {MINIMUM_PATCH_PX} to {MAXIMUM_PATCH_PX}",
-    ),
-    "spacing_um_px": (
-        lambda value: _is_number(value) and LOWEST_MPP <= value <= HIGHEST_MPP,
-        f"a number from {LOWEST_MPP} to {HIGHEST_MPP}",
-    ),
-    "class_names": (_is_class_names, "two different names, normal first"),
-    "transform": (_is_transform, "ToTensor, then perhaps Normalize with mean and std"),
-    "positive_class": (lambda value: type(value) is int and value == 1, "1"),
-    "threshold": (lambda value: _is_number(value) and 0 <= value <= 1, "0 to 1"),
-    "flips": (lambda value: isinstance(value, bool), "true or false"),
-    "calibration": (_is_calibration, "numbers scale (above 0) and offset"),
-    "stain": (_is_dict, "an object"),
-    "training": (_is_dict, "an object"),
-    "metrics": (_is_dict, "an object"),
-}
-# Fields that model.json and ModelDescription call the same.
-_FIELDS = _RULES.keys() - {"architecture", "architecture_options", "num_classes"}

@@ -59,11 +59,11 @@ class Request:
 
     def stride(self, bundle: ModelBundle) -> Stride:
         """Return the stride as `RunOptions` takes it."""
-        if self.density == "dense":
+        if self.density == "dense" and bundle.dense_scan is not None:
             return "dense"
-        if self.density == 1:
+        if self.density in ("dense", 1):
             return "patch"
-        return max(1, bundle.patch_size_pixels // self.density)
+        return max(1, bundle.patch_size_pixels // int(self.density))
 
     def anchor(
         self, slide: Slide, bundle: ModelBundle, shown: Grid | None

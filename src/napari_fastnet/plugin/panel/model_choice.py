@@ -10,7 +10,7 @@ from napari.utils.notifications import show_error
 
 from napari_fastnet.engine.whole_slide import DEFAULT_MODEL
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.io.bundle import load_bundle, shipped
+from napari_fastnet.io.bundle import available, load_bundle
 from napari_fastnet.plugin.panel.dialogs import CardDialog
 from napari_fastnet.plugin.panel.section import chosen_path, folder_field, row
 
@@ -36,7 +36,8 @@ class ModelChoice:
 
     def __init__(self, named: str | None) -> None:
         self.model = ComboBox(
-            choices=[*shipped(), FROM_FOLDER], tooltip="The network that judges patches"
+            choices=[*available(), FROM_FOLDER],
+            tooltip="The network that judges patches",
         )
         self.card = PushButton(
             text="card",
@@ -62,7 +63,7 @@ class ModelChoice:
 
     @property
     def value(self) -> str | Path:
-        """A shipped model's name, or a folder."""
+        """A model's name, or a folder."""
         if self.model.value != FROM_FOLDER:
             return str(self.model.value)
         return chosen_path(self.folder) or DEFAULT_MODEL
