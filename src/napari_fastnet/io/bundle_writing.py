@@ -74,10 +74,22 @@ def write_model(
 
     Parameters
     ----------
-    folder, description, card
+    folder, description
         As for `write_bundle`.
     sources : Mapping of str to Path
         What to copy, by the names that `FILES` gives for the model's kind.
+    card : str
+        Text of MODEL_CARD.md, Markdown.
+
+    Returns
+    -------
+    ModelBundle
+        What `load_bundle` gives of it.
+
+    Raises
+    ------
+    OutputError
+        The folder holds something else, or cannot be written.
     """
     folder = folder.absolute()
     aside = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:12]}")

@@ -10,6 +10,7 @@ import pytest
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.engine import whole_slide
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.io.store import read_store
 from napari_fastnet.plugin import detection
@@ -35,7 +36,7 @@ def test_the_panel_finds_what_the_command_line_finds_bit_for_bit(
     viewer, panel, detect, square_svs, dark_bundle, tmp_path
 ) -> None:
     detect(panel)
-    wanted = detect(square_svs, tmp_path / "cli", model=dark_bundle)
+    wanted = whole_slide.detect(square_svs, tmp_path / "cli", model=dark_bundle)
     found = shown(viewer)
     assert found.tobytes() == wanted.heatmap.probabilities.tobytes()
     assert np.nanmax(found) > 0.55 > 0.5 > np.nanmin(found)
