@@ -24,9 +24,17 @@ def test_a_training_that_two_tables_need_is_done_once() -> None:
 
 def test_the_first_seed_of_every_table_comes_first() -> None:
     runs = planned("all", 3)
-    assert [run.seed for run in runs] == sorted(run.seed for run in runs)
-    assert len(runs) == 3 * len(planned("all", 1))
+    search = len(EXPERIMENTS["search"]) - 1  # FastNet with the defaults stands above
+    tables = runs[:-search]
+    assert [run.seed for run in tables] == sorted(run.seed for run in tables)
+    assert len(tables) == 3 * (len(planned("all", 1)) - search)
     assert runs[:12] == planned("losses", 1)
+
+
+def test_the_search_comes_last_and_once() -> None:
+    last = planned("all", 3)[-15:]
+    assert set(last) < set(EXPERIMENTS["search"])
+    assert {run.seed for run in last} == {0}
 
 
 def test_every_run_is_of_a_known_network() -> None:

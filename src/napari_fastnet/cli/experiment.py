@@ -50,7 +50,7 @@ def experiment(
     ] = None,
     budget: Annotated[
         int, typer.Option(help="Patches that each training sees.")
-    ] = 9600,
+    ] = 19_200,
     seeds: Annotated[int, typer.Option(help="Trainings of each kind.")] = 3,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or mps [the fastest here].")

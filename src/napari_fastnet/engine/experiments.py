@@ -86,6 +86,9 @@ ALL = "all"
 def planned(name: str, seeds: int) -> list[Run]:
     """Return the runs of an experiment, each once, the first seed of all first.
 
+    Of all experiments the search comes last, with one seed: it shows a surface, where
+    the tables ask for an interval.
+
     Parameters
     ----------
     name : str
@@ -110,11 +113,14 @@ def planned(name: str, seeds: int) -> list[Run]:
         )
     if seeds < 1:
         raise OptionError(f"seeds is {seeds}; use at least 1")
-    names = tuple(EXPERIMENTS) if name == ALL else (name,)
-    runs = (
+    tables = [each for each in EXPERIMENTS if each != "search"]
+    names = tables if name == ALL else [name]
+    runs = [
         Run(run.network, run.loss, run.weight, run.focusing, seed)
         for seed in range(seeds)
         for each in names
         for run in EXPERIMENTS[each]
-    )
+    ]
+    if name == ALL:
+        runs += EXPERIMENTS["search"]
     return list(dict.fromkeys(runs))
