@@ -15,9 +15,9 @@ import pytest
 import tifffile
 
 from napari_fastnet.engine.cohort import run_cohort
-from napari_fastnet.engine.cohort_local import run_locally
 from napari_fastnet.engine.cohort_slides import find_slides
-from napari_fastnet.engine.cohort_task import CohortOptions, SlideTask, run_task
+from napari_fastnet.engine.cohort_task import CohortOptions, SlideTask, failed, run_task
+from napari_fastnet.engine.processes import map_in_processes
 from napari_fastnet.engine.runs import RunOptions
 from napari_fastnet.errors import BundleError, OptionError, OutputError
 
@@ -133,9 +133,8 @@ def test_a_slide_that_kills_its_process_is_given_up_and_the_others_are_done(
 ) -> None:
     fatal = SlideTask(tmp_path / "fatal.svs", tmp_path / "fatal", bomb)
     good = SlideTask(cohort_folder / "a.svs", tmp_path / "a", options)
-    outcomes = {
-        outcome.row.name: outcome.row for outcome in run_locally([fatal, good], 1)
-    }
+    ended = map_in_processes(run_task, [fatal, good], 1, given_up=failed)
+    outcomes = {outcome.row.name: outcome.row for outcome in ended}
     assert outcomes["a"].status == "done"
     assert outcomes["fatal"].status == "failed"
     assert words in outcomes["fatal"].error

@@ -7,9 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_fastnet.engine.cohort_local import run_locally
 from napari_fastnet.engine.cohort_slides import result_names
-from napari_fastnet.engine.cohort_task import CohortOptions, Outcome, SlideTask
+from napari_fastnet.engine.cohort_task import (
+    CohortOptions,
+    Outcome,
+    SlideTask,
+    failed,
+    run_task,
+)
+from napari_fastnet.engine.processes import map_in_processes
 from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.bundle import load_bundle, shipped
@@ -129,7 +135,10 @@ def run_cohort(
     report.write()
     progress = CohortProgress(len(tasks), workers=workers)
     yield progress
-    outcomes = run_locally(tasks, workers) if cluster is None else cluster.run(tasks)
+    if cluster is None:
+        outcomes = map_in_processes(run_task, tasks, workers, given_up=failed)
+    else:
+        outcomes = cluster.run(tasks)
     try:
         with closing(outcomes):
             for outcome in outcomes:

@@ -1,0 +1,187 @@
+"""Work shared out to processes of this machine, one task a process at a time."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter, deque
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_fastnet.errors import FastNetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from multiprocessing.connection import Connection
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+#: A task whose process is killed so often is given up: it would kill the next, too.
+ATTEMPTS = 3
+#: Seconds that a worker has to end what it does when the work is stopped.
+PATIENCE_S = 20.0
+
+# The same everywhere, and safe beside threads; forks of a process with threads are not.
+_SPAWN = get_context("spawn")
+
+
+def map_in_processes(
+    function: Callable[[Task, Callable[[], bool]], Result],
+    tasks: Sequence[Task],
+    workers: int,
+    *,
+    given_up: Callable[[Task, str], Result],
+) -> Generator[Result]:
+    """Do tasks in processes of their own.
+
+    The processes are spawned, so a script that calls this needs the guard
+    ``if __name__ == "__main__":``. A process that is killed is replaced, and its task
+    begun again.
+
+    Parameters
+    ----------
+    function : callable
+        Does a task, given it and what says that it is to stop. Function, tasks and
+        results can be pickled.
+    tasks : sequence
+        Begun in this order.
+    workers : int
+        How many processes, at least 1.
+    given_up : callable
+        Returns the result of a task whose process died, given it and the reason.
+
+    Yields
+    ------
+    object
+        The result of each task, as they end. When the generator is closed, the workers
+        are told to stop.
+
+    Raises
+    ------
+    FastNetError
+        The function's own; it ends the work.
+    """
+    waiting = deque(tasks)
+    deaths: Counter[int] = Counter()
+    busy: list[_Worker] = []
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < workers:
+                busy.append(_Worker(function, waiting.popleft()))
+            ready = wait([worker.connection for worker in busy])
+            for worker in [w for w in busy if w.connection in ready]:
+                task, result = worker.task, worker.take()
+                if isinstance(result, FastNetError):
+                    raise result
+                if result is None:
+                    busy.remove(worker)
+                    deaths[id(task)] += 1
+                    reason = _why_given_up(worker.end(), deaths[id(task)])
+                    if not reason:
+                        waiting.appendleft(task)
+                        continue
+                    result = given_up(task, reason)
+                elif waiting:
+                    worker.give(waiting.popleft())
+                else:
+                    busy.remove(worker)
+                    worker.end()
+                yield result
+    finally:
+        for worker in busy:
+            worker.stop()
+        for worker in busy:
+            worker.end()
+
+
+class _Worker:
+    """A process that does one task after the other, and the one it has now."""
+
+    def __init__(self, function: Callable[..., Any], task: Any) -> None:
+        self.connection, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(
+            target=_serve, args=(function, theirs), daemon=True
+        )
+        _start_deaf(self._process)
+        # Now only the process holds the other end, and its end ends the connection.
+        theirs.close()
+        self.give(task)
+
+    def give(self, task: Any) -> None:
+        """Send it a task; a process that is dead is found out by `take`."""
+        self.task = task
+        with suppress(OSError):
+            self.connection.send(task)
+
+    def take(self) -> Any:
+        """Return the result or the error, None where the process died over the task."""
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            return None
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        with suppress(OSError):
+            self.connection.send(None)
+
+    def end(self) -> int:
+        """Wait until it has ended, not for ever, and return its exit code."""
+        self.stop()
+        self._process.join(PATIENCE_S)
+        if self._process.exitcode is None:
+            self._process.kill()  # its store bears it
+            self._process.join()
+        self.connection.close()
+        return self._process.exitcode or 0
+
+
+def _serve(function: Callable[..., Any], connection: Connection) -> None:
+    """Do the tasks that come, in a process of its own, until None does or all ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    while True:
+        try:
+            task = connection.recv()
+        except (EOFError, OSError):  # the parent is gone
+            return
+        if task is None:
+            return
+        # Whatever comes while a task is at work, or the parent's end, means: stop.
+        try:
+            result = function(task, connection.poll)
+        except FastNetError as error:
+            result = error
+        try:
+            connection.send(result)
+        except OSError:
+            return
+
+
+def _start_deaf(process: _SPAWN.Process) -> None:  # type: ignore[name-defined]
+    """Start a process to which Ctrl-C means nothing, from its first moment on."""
+    if threading.current_thread() is not threading.main_thread():
+        process.start()  # only the main thread may change what a signal does
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _why_given_up(code: int, deaths: int) -> str:
+    """Return why the task of a process that died is given up; "" where it is not."""
+    if code >= 0:  # not killed: a fault of the program's own, the same next time
+        return (
+            f"its process ended with code {code} (what happened stands above); please "
+            "report it"
+        )
+    if deaths < ATTEMPTS:
+        return ""
+    return (
+        f"its process was killed {deaths} times (signal {-code}); if memory is short, "
+        "use fewer --workers"
+    )
