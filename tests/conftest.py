@@ -378,3 +378,13 @@ def patches():
     noise = generator.integers(-20, 20, (5, 64, 64, 3))
     fine = coarse.repeat(8, axis=1).repeat(8, axis=2) + noise
     return fine.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def camelyon(tmp_path_factory):
+    """Return a folder in CAMELYON16's layout: 2 normal, 2 tumour, 2 test slides."""
+    from napari_fastnet.io.synthetic_camelyon import write_camelyon
+
+    folder = tmp_path_factory.mktemp("camelyon") / "CAMELYON16"
+    write_camelyon(folder, testing=2, shape=(1536, 2048))
+    return folder

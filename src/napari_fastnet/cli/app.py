@@ -17,6 +17,7 @@ from napari_fastnet.cli.evaluate import evaluate
 from napari_fastnet.cli.experiment import experiment
 from napari_fastnet.cli.info import info
 from napari_fastnet.cli.models import models
+from napari_fastnet.cli.patches import patches
 from napari_fastnet.cli.replay import replay
 from napari_fastnet.cli.tissue import tissue
 from napari_fastnet.cli.train import train
@@ -41,6 +42,7 @@ for command in (
     tissue,
     detect,
     replay,
+    patches,
     train,
     experiment,
     demo,

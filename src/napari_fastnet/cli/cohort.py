@@ -68,6 +68,29 @@ def detect_cohort(
     Exit
         With code 1, where a slide failed.
     """
+    progress, rows = detect_slides(
+        places, output, options, workers=workers, scheduler=scheduler
+    )
+    print_cohort(progress, rows, output, as_json)
+    if progress.failed:
+        raise typer.Exit(1)
+
+
+def detect_slides(
+    places: Sequence[Path],
+    output: Path,
+    options: CohortOptions,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> tuple[CohortProgress, list[SlideRow]]:
+    """Do many slides while the progress is shown; parameters as for `detect_cohort`.
+
+    Returns
+    -------
+    tuple of CohortProgress and list of SlideRow
+        The last value, and the slides by lesion burden.
+    """
     from napari_fastnet.engine.cohort import run_cohort
     from napari_fastnet.engine.cohort_slides import find_slides
 
@@ -84,9 +107,7 @@ def detect_cohort(
         for progress in stack.enter_context(closing(steps)):
             show(progress)
             rows += [progress.row] if progress.row else []
-    print_cohort(progress, sorted(rows, key=lambda row: row.rank), output, as_json)
-    if progress.failed:
-        raise typer.Exit(1)
+    return progress, sorted(rows, key=lambda row: row.rank)
 
 
 def print_cohort(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -36,7 +36,8 @@ def patches(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A tar or folder with images in 0/ (normal) and 1/ (tumour).",
+            help="A tar or folder with images in 0/ (normal) and 1/ (tumour), or what "
+            "`patches` wrote.",
         ),
     ],
     model: Model = "fastnet-pcam",
@@ -44,6 +45,10 @@ def patches(
         float | None,
         typer.Option(metavar="UM_PER_PX", help="µm/px of the patches [the model's]."),
     ] = None,
+    part: Annotated[
+        Literal["train", "valid", "test"],
+        typer.Option(help="Of what `patches` wrote: the part to judge."),
+    ] = "valid",
     stain: Stain = "none",
     threshold: Threshold = None,
     flips: Flips = None,
@@ -78,6 +83,7 @@ def patches(
         bootstrap=bootstrap,
         seed=seed,
         flips=flips,
+        part=part,
     )
     found = evaluate_patches(data, bundle=bundle, backend=network, options=options)
     if csv is not None:

@@ -28,7 +28,7 @@ def slides(
         typer.Argument(
             metavar="RUNS...",
             help="Folders that detect wrote, or CSV files of candidates (p,x,y), or "
-            "folders of either.",
+            "folders of either; with --model slides, or folders of slides.",
         ),
     ],
     truth: Annotated[
@@ -43,6 +43,13 @@ def slides(
         Path | None,
         typer.Option(
             "--output", "-o", metavar="DIR", help="Write tables and the curve there."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="RUNS are slides: let this model detect first, into runs/ of -o.",
         ),
     ] = None,
     radius_um: Annotated[
@@ -65,7 +72,8 @@ def slides(
         float | None,
         typer.Option(
             metavar="UM_PER_PX",
-            help="µm/px of level 0 where candidates come as CSV [0.243].",
+            help="µm/px of level 0 where candidates come as CSV [0.243], or where "
+            "slides do not say it.",
         ),
     ] = None,
     mask_value: Annotated[
@@ -109,7 +117,14 @@ def slides(
         bootstrap=bootstrap,
         seed=seed,
     )
-    sources, truths = find_sources(runs), find_truths(truth)
+    truths, failed = find_truths(truth), 0
+    if model is not None:
+        if output is None:
+            raise typer.BadParameter(
+                "with --model give -o DIR, where the runs are kept"
+            )
+        runs, failed = _detected(runs, output / "runs", model, mpp)
+    sources = find_sources(runs)
     outcomes = judge_slides(sources, truths, options)
     with progress_bar("evaluate", unit="slides") as update:
         found = summarise_slides(
@@ -120,6 +135,25 @@ def slides(
         print_json({**found.to_dict(), "files": files})
     else:
         _print_evaluation(found, files)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _detected(
+    slides: list[Path], folder: Path, model: str, mpp: float | None
+) -> tuple[list[Path], int]:
+    """Run the model on slides; return the runs, and how many slides failed."""
+    from napari_fastnet.cli.cohort import detect_slides
+    from napari_fastnet.engine.cohort_task import CohortOptions
+    from napari_fastnet.errors import DataError
+
+    options = CohortOptions(model=model, mpp=mpp)
+    progress, rows = detect_slides(slides, folder, options)
+    if progress.failed == len(rows):
+        raise DataError(
+            f"no slide of {len(rows)} could be done; mend what is said above"
+        )
+    return [folder / row.name for row in rows if row.status == "done"], progress.failed
 
 
 def _counted(outcomes: Iterator[T], update: Update, total: int) -> Iterator[T]:

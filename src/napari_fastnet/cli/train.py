@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +17,9 @@ def train(
     data: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DATA...", help="Tars or folders with images in 0/ and 1/."
+            metavar="DATA...",
+            help="Tars or folders with images in 0/ and 1/, or what `patches` wrote; or "
+            "a CAMELYON16 folder, which is cut into patches first.",
         ),
     ],
     output: Annotated[
@@ -24,10 +27,23 @@ def train(
         typer.Option("--output", "-o", metavar="BUNDLE", help="Folder to write."),
     ],
     valid: Annotated[
-        Path,
-        typer.Option(help="Patches of other slides, to watch and calibrate on."),
-    ],
-    mpp: Annotated[float, typer.Option(help="µm/px of the patches.")],
+        Path | None,
+        typer.Option(
+            help="Patches of other slides, to watch and calibrate on [of what `patches` "
+            "wrote, its own].",
+        ),
+    ] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(help="µm/px of the patches [as `patches` wrote]."),
+    ] = None,
+    patch: Annotated[
+        int, typer.Option(help="Side of the patches of a CAMELYON16 folder, px.")
+    ] = 256,
+    per_slide: Annotated[
+        int,
+        typer.Option(help="Most patches of a class from one slide of such a folder."),
+    ] = 300,
     name: Annotated[str, typer.Option(help="Name of the model.")] = "fastnet",
     model_version: Annotated[str, typer.Option(help="Its version.")] = "1.0",
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 40,
@@ -121,6 +137,8 @@ def train(
 
     if threads is not None:
         use_threads(threads)
+    data = [_cut_first(path, output, mpp, patch, per_slide) for path in data]
+    valid, mpp = _stated(data, valid, mpp)
     start = load_bundle(start_from) if start_from else None
     network = FastNetConfig(convolution, shortcut, pool_cells=pool_cells)
     if start is not None and network == FastNetConfig():  # nothing else is asked for
@@ -174,6 +192,54 @@ def train(
             ("wrote", str(bundle.folder)),
         ]
     )
+
+
+def _cut_first(
+    path: Path, output: Path, mpp: float | None, patch_px: int, per_slide: int
+) -> Path:
+    """Return data to train on: of a CAMELYON16 folder, patches cut beside the model."""
+    from napari_fastnet.io.camelyon import is_camelyon
+
+    if not is_camelyon(path):
+        return path
+    from napari_fastnet.cli.patches import cut, print_report
+    from napari_fastnet.core.patch_sampling import SamplingOptions
+    from napari_fastnet.engine.make_patches import MakeOptions
+    from napari_fastnet.engine.patch_plan import PAPER_MPP, PatchOptions
+
+    patches = PatchOptions(PAPER_MPP if mpp is None else mpp, patch_px)
+    store = output.with_name(f"{output.name}-training") / f"{path.resolve().name}.zarr"
+    options = MakeOptions(patches, SamplingOptions(per_slide=per_slide))
+    print_report(cut(path, store, options))
+    return store
+
+
+def _stated(
+    data: Sequence[Path], valid: Path | None, mpp: float | None
+) -> tuple[Path, float]:
+    """Return where to validate and the µm/px: as given, or as `patches` wrote."""
+    from napari_fastnet.io.patch_store import is_patch_store, open_patch_store
+
+    stores = [open_patch_store(path) for path in data if is_patch_store(path)]
+    if valid is None:
+        if not len(data) == len(stores) == 1:
+            raise typer.BadParameter("give --valid: patches of other slides")
+        valid = stores[0].folder
+        if stores[0].leaks:
+            print(
+                f"warning: {valid.name} was split by patches: training and validation "
+                "share slides, and the figures will be too good",
+                file=sys.stderr,
+            )
+    spacings = {store.spacing_um_px for store in stores}
+    if mpp is not None:
+        spacings.add(mpp)
+    elif not all(is_patch_store(path) for path in (*data, valid)):
+        raise typer.BadParameter("give --mpp: the µm/px of the patches")
+    if len(spacings) > 1:
+        found = " and ".join(f"{spacing:g}" for spacing in sorted(spacings))
+        raise typer.BadParameter(f"patches of {found} µm/px; give those of one")
+    return valid, spacings.pop()
 
 
 def _command(words: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.errors import DataError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.model_rules import MINIMUM_PATCH_PX
-from napari_fastnet.io.patches import Patch, iterate_patches
+from napari_fastnet.io.patches import Patch, iterate_patches, stored_spacing
 from napari_fastnet.io.resample import resize
 from napari_fastnet.io.spacing import Spacing
 
@@ -44,7 +44,10 @@ class EvaluationOptions:
     Parameters
     ----------
     mpp : float or None
-        µm/px of the patches; None says that they are at the model's.
+        µm/px of the patches; None is what a zarr states, and says of others that they
+        are at the model's.
+    part : {"train", "valid", "test"} or None
+        Of a zarr, the part to judge; None is all.
     stain : {"none", "reinhard", "macenko", "density"}
         Match of the patches' colours to the model's, one for all patches, from all of
         their tissue, as a slide is matched.
@@ -63,6 +66,7 @@ class EvaluationOptions:
     bootstrap: int = 1000
     seed: int = 0
     flips: bool | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,8 +125,8 @@ def evaluate_patches(
     Parameters
     ----------
     data : Path
-        Tar or folder with images in 0/ (normal) and 1/ (tumour); one class alone is
-        allowed, and sizes may differ.
+        Tar or folder with images in 0/ (normal) and 1/ (tumour), or a zarr of patches;
+        one class alone is allowed, and sizes may differ.
     bundle : ModelBundle
         The model.
     backend : Backend
@@ -150,13 +154,14 @@ def evaluate_patches(
     """
     options = options or EvaluationOptions()
     spacing = (bundle.spacing_um_px, bundle.spacing_um_px)
-    if options.mpp is not None:
-        spacing = Spacing.of_user(options.mpp).require(str(data))
-    match = _stain_match(data, spacing, bundle, options.stain)
+    own = stored_spacing(data) if options.mpp is None else options.mpp
+    if own is not None:
+        spacing = Spacing.of_user(own).require(str(data))
+    match = _stain_match(data, spacing, bundle, options)
     flips = bundle.flips if options.flips is None else options.flips
     judge = _Judge(backend, flips)
     names, labels = [], []
-    for patch in iterate_patches(data):
+    for patch in iterate_patches(data, options.part):
         image = _as_the_model_sees(data, patch, spacing, bundle)
         judge.add(match.apply(image))
         names.append(patch.name)
@@ -272,18 +277,19 @@ def _size_at(image: NDArray[np.uint8], spacing: Pair, wanted: float) -> tuple[in
 
 
 def _stain_match(
-    data: Path, spacing: Pair, bundle: ModelBundle, method: StainMethod
+    data: Path, spacing: Pair, bundle: ModelBundle, options: EvaluationOptions
 ) -> StainMatch:
     """Return one match for all patches, from the tissue of all of them.
 
     They are measured at the µm/px at which slides and training data are.
     """
+    method = options.stain
     if method == "none":
         return StainMatch(method)
     target = stain_target(bundle, method)
     small = [
         resize(patch.image, _size_at(patch.image, spacing, STATISTICS_MPP))
-        for patch in iterate_patches(data)
+        for patch in iterate_patches(data, options.part)
     ]
     pixels = np.concatenate([image.reshape(-1, 3) for image in small])
     return StainMatch(method, estimate(pixels, method), target)

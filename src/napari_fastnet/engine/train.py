@@ -37,9 +37,11 @@ class TrainingJob:
     Parameters
     ----------
     data : tuple of Path
-        Tars or folders of patches with 0/ and 1/; all are trained on.
+        Tars or folders of patches with 0/ and 1/, or zarrs of which the part for
+        training is taken; all are trained on.
     valid : Path
-        Patches of other slides, for watching, calibration and the model card.
+        Patches of other slides, for watching, calibration and the model card; of a
+        zarr, its part for validation.
     folder : Path
         The bundle that is written; ``<folder>-training`` beside it holds the history,
         the curves and the state.
@@ -118,8 +120,8 @@ def build_trainer(job: TrainingJob) -> Trainer[FastNet]:
                 f"the model to start from is {start.config} and {job.network} is asked "
                 "for; give the same options of the network"
             )
-    train = join_patches([read_patches(path) for path in job.data])
-    valid = join_patches([read_patches(job.valid)])
+    train = join_patches([read_patches(path, "train") for path in job.data])
+    valid = join_patches([read_patches(job.valid, "valid")])
     for bundle in job.average_with:
         load_weights(bundle.weights_path)  # a fault is said before hours of training
     normalisation = job.start_from.normalisation if job.start_from else None
@@ -149,7 +151,7 @@ def join_patches(parts: list[PatchSet]) -> Patches:
     if len(shapes) != 1:
         sizes = ", ".join(f"{h} x {w}" for h, w, _ in sorted(shapes))
         raise DataError(f"patches are {sizes} px; all must be of one size")
-    images = np.concatenate([np.stack(part.images) for part in parts])
+    images = np.stack([image for part in parts for image in part.images])
     labels = np.concatenate([part.labels for part in parts])
     if len(np.unique(labels)) < 2:
         raise DataError("patches are of one class only; give normal (0) and tumour (1)")

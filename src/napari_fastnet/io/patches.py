@@ -1,7 +1,8 @@
-"""Labelled patches: a tar or a folder with images in 0/ (normal) and 1/ (tumour).
+"""Labelled patches: images in 0/ (normal) and 1/ (tumour), or a zarr of them.
 
-The label is the name of the folder an image lies in, wherever that folder is, so that
-``1/a.png`` and ``valid/1/a.png`` both are tumour.
+In a tar or a folder, the label is the name of the folder an image lies in, wherever that
+folder is, so that ``1/a.png`` and ``valid/1/a.png`` both are tumour. A zarr is what
+``napari-fastnet patches`` writes; it has parts to train and to validate on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from napari_fastnet.errors import DataError
+from napari_fastnet.io.patch_store import is_patch_store, open_patch_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +39,10 @@ _LABELS = {"0": 0, "1": 1}
 _MODES = ("RGB", "RGBA", "P", "L")
 # What a damaged tar, compressed or not, makes Python raise.
 _ARCHIVE_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
-_LAYOUT = "give a tar or a folder with images in 0/ (normal) and 1/ (tumour)"
+_LAYOUT = (
+    "give a tar or a folder with images in 0/ (normal) and 1/ (tumour), or what "
+    "`napari-fastnet patches` wrote"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +83,9 @@ class PatchSet:
     labels: NDArray[np.int64]
 
 
-def read_patches(data: Path) -> PatchSet:
-    """Return all patches of a tar or folder; see `iterate_patches`."""
-    patches = list(iterate_patches(data))
+def read_patches(data: Path, part: str | None = None) -> PatchSet:
+    """Return all patches of a tar, folder or zarr's part; see `iterate_patches`."""
+    patches = list(iterate_patches(data, part))
     return PatchSet(
         [patch.name for patch in patches],
         [patch.image for patch in patches],
@@ -88,14 +93,23 @@ def read_patches(data: Path) -> PatchSet:
     )
 
 
-def iterate_patches(data: Path) -> Iterator[Patch]:
-    """Yield the patches of a tar or folder in the order of their names.
+def stored_spacing(data: Path) -> float | None:
+    """Return the µm/px that a zarr of patches states; None for other data."""
+    return open_patch_store(data).spacing_um_px if is_patch_store(data) else None
+
+
+def iterate_patches(data: Path, part: str | None = None) -> Iterator[Patch]:
+    """Yield the patches of a tar, folder or zarr, one after another.
 
     Parameters
     ----------
     data : Path
-        A tar, compressed or not, or a folder. One class alone is allowed. Hidden
-        files, and files that are no images by their suffix, are passed over.
+        A tar, compressed or not, or a folder: patches come in the order of their names;
+        hidden files, and files that are no images by their suffix, are passed over. Or
+        a zarr that ``napari-fastnet patches`` wrote. One class alone is allowed.
+    part : {"train", "valid", "test"} or None
+        Of a zarr, the patches of that part; None is all. Other data have no parts and
+        are taken whole.
 
     Yields
     ------
@@ -105,9 +119,13 @@ def iterate_patches(data: Path) -> Iterator[Patch]:
     Raises
     ------
     DataError
-        There are no images, an image lies in neither 0/ nor 1/, or cannot be read
+        The zarr is damaged, not finished, or has no such part. There are no images, an
+        image lies in neither 0/ nor 1/, or cannot be read
         as 8-bit colour of at most ``MAXIMUM_SIDE_PX`` a side.
     """
+    if is_patch_store(data):
+        yield from _stored(data, part)
+        return
     with _opened(data) as files:
         names = sorted(name for name in files if _is_image(name))
         if not names:
@@ -115,6 +133,19 @@ def iterate_patches(data: Path) -> Iterator[Patch]:
         labels = [_label(data, name) for name in names]
         for name, label in zip(names, labels, strict=True):
             yield Patch(name, _decode(f"{data}: {name}", files[name]), label)
+
+
+def _stored(data: Path, part: str | None) -> Iterator[Patch]:
+    """Yield the patches of a zarr; the names say slide, label and place."""
+    store = open_patch_store(data)
+    if not store.count(part):
+        raise DataError(
+            f"{data} has no patches{f' in its part {part}' if part else ''}"
+        )
+    for slide, drawn in store.patches(part):
+        y, x = drawn.position
+        name = f"{slide}/{drawn.label}/y{y:.0f}_x{x:.0f}"
+        yield Patch(name, drawn.image, drawn.label)
 
 
 @contextmanager

@@ -1,0 +1,235 @@
+"""Which patches of one slide are tumour and which are normal (Eqs. 1-4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.core.geometry import Box, Grid, Pair
+from napari_fastnet.core.grid import patch_grid, slide_grid
+from napari_fastnet.core.polygons import Annotations, bounds, tumour_share
+from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.engine.plan import KEEP
+from napari_fastnet.engine.tissue import MASK_MPP, find_tissue
+from napari_fastnet.errors import AnnotationError, OptionError
+from napari_fastnet.io.annotation_files import read_annotations
+from napari_fastnet.io.model_rules import MINIMUM_PATCH_PX
+from napari_fastnet.io.patches import MAXIMUM_SIDE_PX
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.engine.tissue import SlideTissue
+    from napari_fastnet.io.camelyon import CamelyonSlide
+    from napari_fastnet.io.slide import Slide
+
+#: µm/px of the paper's patches: CAMELYON16's finest.
+PAPER_MPP = 0.243
+#: A level whose µm/px is this near to what is asked for is taken as it is.
+SAME_SPACING = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class PatchOptions:
+    """What patches are cut out.
+
+    Parameters
+    ----------
+    spacing_um_px : float
+        µm/px of the patches.
+    patch_px : int
+        Side of a patch in these px; 256 is the paper's WIDTH.
+    tissue : TissueParameters
+        Of the masks that tell tissue from glass.
+    slide_mpp : float or None
+        µm/px of the slides where their files do not say or are wrong.
+    fully_annotated : bool
+        Take normal patches, too, from slides on which not all tumour is outlined.
+    """
+
+    spacing_um_px: float = PAPER_MPP
+    patch_px: int = 256
+    tissue: TissueParameters = field(default_factory=TissueParameters)
+    slide_mpp: float | None = None
+    fully_annotated: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.spacing_um_px <= 5:
+            raise OptionError(f"mpp is {self.spacing_um_px} µm/px; use 0.05 to 5")
+        if not MINIMUM_PATCH_PX <= self.patch_px <= MAXIMUM_SIDE_PX:
+            raise OptionError(
+                f"patch is {self.patch_px} px; use {MINIMUM_PATCH_PX} to "
+                f"{MAXIMUM_SIDE_PX}"
+            )
+
+    @property
+    def mask_cells(self) -> int:
+        """How many px of the masks a patch is wide: none is larger than 8 µm.
+
+        A number that divides the patch, if there is one near: a patch that begins
+        with a px of the mask then begins with one of the slide.
+        """
+        least = max(1, ceil(self.patch_px * self.spacing_um_px / MASK_MPP - 1e-9))
+        fitting = (n for n in range(least, 2 * least) if self.patch_px % n == 0)
+        return next(fitting, least)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlidePatches:
+    """The patches of a slide that hold enough of one class.
+
+    Parameters
+    ----------
+    positions : (n, 2) float64 ndarray
+        (y, x) of the top left corner, level-0 px.
+    weights : (n,) float32 ndarray
+        W of Eq. 3, px of the patch.
+    labels : (n,) uint8 ndarray
+        1 is tumour, 0 is normal.
+    facts : dict
+        JSON-able: the slide, its µm/px, its annotation, areas, ``spacing_um_px`` and
+        ``patch_level0_px`` as (y, x).
+    """
+
+    positions: NDArray[np.float64]
+    weights: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    facts: dict[str, Any]
+
+
+def find_candidates(
+    known: CamelyonSlide, slide: Slide, options: PatchOptions
+) -> SlidePatches:
+    """Lay patches over a slide's tumour and over its normal tissue.
+
+    Each has its own grid over its own bounding box, as in the paper, so that a patch
+    of normal tissue and one of tumour may overlap at a tumour's border.
+    """
+    spacing = slide_spacing(slide, options.spacing_um_px)
+    own = slide.require_mpp()
+    patch = _pair(options.patch_px * s / m for s, m in zip(spacing, own, strict=True))
+    step = _pair(side / options.mask_cells for side in patch)
+    grid = slide_grid(slide.shape, stride=step)
+    tissue = find_tissue(slide, options.tissue)
+    normal = tissue_on(tissue, slide.shape, grid).astype(np.float32)
+    notes: list[str] = []
+    facts = {
+        "slide": known.path.name,
+        "fingerprint": slide.fingerprint,
+        "mpp": own,
+        "spacing_um_px": spacing,
+        "patch_level0_px": patch,
+        "is_tumour": known.is_tumour,
+        "is_test": known.is_test,
+        "tissue_mm2": tissue.area_mm2,
+        "tumour_mm2": 0.0,
+        "notes": notes,
+    }
+    parts = []
+    if known.outlines is not None:
+        annotations = read_annotations(known.outlines)
+        notes += check_outlines(known.outlines, annotations, slide.shape)
+        tumour = tumour_share(annotations, grid)
+        normal *= 1 - tumour
+        facts["tumour_mm2"] = float(tumour.sum(dtype=float)) * _mm2(step, own)
+        parts.append(_patches(tumour, 1, grid, patch, options.patch_px))
+    if tissue.damaged:
+        notes.append(f"{tissue.damaged} tiles of the slide are damaged")
+    if known.is_partly and not options.fully_annotated:
+        notes.append("not all tumour is outlined: no normal patches")
+    else:
+        parts.append(_patches(normal, 0, grid, patch, options.patch_px))
+    positions, weights, labels = map(np.concatenate, zip(*parts, strict=True))
+    return SlidePatches(positions, weights, labels, facts)
+
+
+def slide_spacing(slide: Slide, wanted: float) -> Pair:
+    """Return the (y, x) µm/px to read at: a level's own where it is near enough.
+
+    Its px are then stored as they are, unfiltered.
+    """
+    level = slide.level_for(wanted)
+    own = _pair(
+        m * d for m, d in zip(slide.require_mpp(), level.downsample, strict=True)
+    )
+    near = all(abs(value / wanted - 1) <= SAME_SPACING for value in own)
+    return own if near else (wanted, wanted)
+
+
+def tissue_on(
+    tissue: SlideTissue, shape: tuple[int, int], grid: Grid
+) -> NDArray[np.bool_]:
+    """Return which cells of a grid over the slide have their centre in tissue."""
+    roi = tissue.masks.roi
+    indices, inside = [], []
+    for axis in (0, 1):
+        cells = np.arange(grid.shape[axis]) + 0.5
+        centres = grid.origin[axis] + grid.step[axis] * cells
+        inside.append(centres < shape[axis])
+        index = (centres * roi.shape[axis] / shape[axis]).astype(np.intp)
+        indices.append(np.minimum(index, roi.shape[axis] - 1))
+    found: NDArray[np.bool_] = roi[np.ix_(*indices)] & np.logical_and.outer(*inside)
+    return found
+
+
+def check_outlines(
+    path: Path, annotations: Annotations, shape: tuple[int, int]
+) -> list[str]:
+    """Return what is odd about the outlines of a slide, a line each.
+
+    Raises
+    ------
+    AnnotationError
+        None of them is tumour, or none of these lies on the slide.
+    """
+    whole = Box.of_shape(shape)
+    if not annotations.positive:
+        raise AnnotationError(
+            f"{path}: no outline of tumour in the annotation of a tumour slide; outline "
+            "it, or move the slide to the normal ones"
+        )
+    outside = beyond = 0
+    for ring in annotations.positive:
+        box = bounds([ring])
+        if box is None or box.intersect(whole).is_empty:
+            outside += 1
+        elif box.intersect(whole) != box:
+            beyond += 1
+    if outside == len(annotations.positive):
+        raise AnnotationError(
+            f"{path}: no outline lies on the slide of {shape[1]} x {shape[0]} px; give "
+            "the annotation of this slide, in level-0 px"
+        )
+    notes = list(annotations.skipped)
+    notes += [f"outline {name!r} crosses itself" for name in annotations.crossing]
+    if outside:
+        notes.append(f"{outside} outlines lie outside the slide")
+    if beyond:
+        notes.append(f"{beyond} outlines reach beyond the slide")
+    return notes
+
+
+def _patches(
+    mask: NDArray[np.float32], label: int, grid: Grid, patch: Pair, patch_px: int
+) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.uint8]]:
+    """Return positions, W and labels of the patches of a mask that are kept."""
+    laid = patch_grid(mask, mask_step=grid.step, patch=patch, stride=patch, keep=KEEP)
+    kept = np.argwhere(laid.kept)
+    positions = np.asarray(laid.grid.origin) + kept * np.asarray(patch)
+    weights = laid.weights[laid.kept] * (patch_px**2 / (patch[0] * patch[1]))
+    labels = np.full(len(kept), label, np.uint8)
+    return positions, weights.astype(np.float32), labels
+
+
+def _mm2(step: Pair, mpp: Pair) -> float:
+    return step[0] * mpp[0] * step[1] * mpp[1] / 1e6
+
+
+def _pair(values: Any) -> Pair:
+    y, x = values
+    return y, x

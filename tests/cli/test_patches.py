@@ -1,0 +1,152 @@
+"""`patches` as its users type it, and what `train` and `evaluate` make of its output."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from napari_fastnet.cli.app import main
+from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.io.synthetic_camelyon import write_camelyon
+
+SMALL = ["--mpp", "0.972", "--patch", "32"]
+#: Training that takes a second; what it learns does not matter.
+SHORT = ["--epochs", "1", "--batch-size", "16", "--device", "cpu"]
+
+
+def patches(folder, output, *more):
+    words = ["patches", folder, "-o", output, *SMALL, "--workers", "1", *more]
+    return main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def made(camelyon, tmp_path_factory):
+    """Return a zarr of patches."""
+    store = tmp_path_factory.mktemp("made") / "patches.zarr"
+    assert patches(camelyon, store, "--valid-share", "0.5", "--testing") == 0
+    return store
+
+
+def test_what_was_made_is_said(camelyon, tmp_path, capsys):
+    assert patches(camelyon, tmp_path / "p.zarr") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("train ")
+    for name in ("p.zarr", "contact_sheet.png", "slides.csv"):
+        (line,) = (line for line in printed.splitlines() if line.endswith(name))
+        assert (tmp_path / line.split()[-1]).exists()
+    assert patches(camelyon, tmp_path / "p.zarr", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["totals"]["train"]["tumour"] == said["totals"]["train"]["normal"] > 0
+    assert [row["slide"] for row in said["slides"]][:1] == ["normal_001"]
+    assert said["files"][0] == str(tmp_path / "p.zarr")
+
+
+def test_a_split_at_random_warns_that_it_leaks(camelyon, tmp_path, capsys):
+    store = tmp_path / "p.zarr"
+    assert patches(camelyon, store, "--split", "patches") == 0
+    assert "figures will be too good" in capsys.readouterr().err
+    train = ["train", str(store), "-o", str(tmp_path / "m"), "--epochs", "0"]
+    assert main(train) == 1
+    warning, error = capsys.readouterr().err.splitlines()
+    assert "p.zarr was split by patches" in warning
+    assert error.startswith("error: epochs")
+
+
+def test_faults_are_named_the_rest_is_made_and_the_exit_code_is_1(
+    camelyon, tmp_path, capsys
+):
+    folder = shutil.copytree(camelyon, tmp_path / "mine")
+    (folder / "training" / "tumor" / "tumor_002.tif").write_text("no slide")
+    annotations = folder / "training" / "lesion_annotations"
+    shutil.copy(annotations / "tumor_001.xml", annotations / "tumor_077.xml")
+    assert patches(folder, tmp_path / "p.zarr") == 1
+    printed = capsys.readouterr()
+    assert "slides  3, 1 failed" in printed.out
+    lines = [line for line in printed.err.splitlines() if line.startswith("warning")]
+    assert len(lines) == 2
+    assert lines[0].startswith("warning: left out: ")
+    assert "tumor_077.xml" in lines[0]
+    assert lines[1].startswith("warning: failed: tumor_002: ")
+
+
+@pytest.mark.parametrize(
+    ("folder", "more", "words"),
+    [
+        ("absent", (), "no such folder"),
+        (".", (), "no folder training"),
+        ("CAMELYON16", ("--mpp", "9"), "mpp is 9.0"),
+        ("CAMELYON16", ("--patch", "8"), "patch is 8 px"),
+        ("CAMELYON16", ("--valid-share", "1"), "valid_share is 1.0"),
+    ],
+)
+def test_what_is_wrong_is_one_line(camelyon, tmp_path, capsys, folder, more, words):
+    assert patches(camelyon.parent / folder, tmp_path / "p.zarr", *more) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+
+
+@pytest.mark.slow
+def test_train_takes_parts_and_spacing_from_the_zarr(made, tmp_path, capsys):
+    assert main(["train", str(made), "-o", str(tmp_path / "m"), *SHORT]) == 0
+    bundle = load_bundle(tmp_path / "m")
+    assert (bundle.patch_size_pixels, bundle.spacing_um_px) == (32, 0.972)
+    capsys.readouterr()
+    judge = ["evaluate", "patches", str(made), "--model", str(tmp_path / "m"), "--json"]
+    counts = {}
+    for part in ("train", "valid", "test"):
+        assert main([*judge, "--part", part, "--bootstrap", "0"]) == 0
+        counts[part] = json.loads(capsys.readouterr().out)
+    assert counts["valid"]["n"] == bundle.metrics["n"] > 10
+    assert counts["valid"]["auc"] == pytest.approx(bundle.metrics["auc"], abs=1e-3)
+    assert len({found["n"] for found in counts.values()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "words"),
+    [
+        ("{made}", ("--mpp", "0.5"), "0.5 and 0.972 µm/px"),
+        ("{made} {made}", (), "--valid"),
+        ("{made}", ("--valid", "other.tar"), "--mpp"),
+        ("other.tar", (), "--valid"),
+    ],
+)
+def test_what_training_does_not_know_is_asked_for(
+    made, tmp_path, capsys, data, more, words
+):
+    data = [word.format(made=made) for word in data.split()]
+    assert main(["train", *data, "-o", str(tmp_path / "m"), *more]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_from_a_camelyon_folder_to_a_bundle_to_froc(camelyon, tmp_path, capsys):
+    """The two commands of docs/paper/index.md, at small size."""
+    bundle, tests = tmp_path / "bundle", tmp_path / "larger"
+    # Slides on which lesions are more than isolated tumour cells.
+    write_camelyon(tests, normal=0, tumour=0, testing=2, shape=(3072, 4096))
+    train = ["train", str(camelyon), "-o", str(bundle), *SMALL, *SHORT]
+    assert main(train) == 0
+    assert "contact_sheet.png" in capsys.readouterr().out
+    assert (tmp_path / "bundle-training" / "CAMELYON16.zarr").is_dir()
+
+    judge = ["evaluate", "slides", str(tests / "testing" / "images")]
+    judge += ["--model", str(bundle), "-o", str(tmp_path / "froc"), "--json"]
+    judge += ["--truth", str(tests / "testing" / "lesion_annotations")]
+    judge += ["--truth", str(tests / "testing" / "reference.csv"), "--bootstrap", "0"]
+    assert main(judge) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["slides"], found["tumour"], found["skipped"]) == (2, 1, [])
+    assert found["lesions"]["counted"] > 0
+    assert 0 <= found["froc"] <= 1
+    assert (tmp_path / "froc" / "froc.png").exists()
+    assert (tmp_path / "froc" / "runs" / "test_001" / "run.json").exists()
+
+
+def test_slides_with_a_model_need_a_place_for_their_runs(camelyon, capsys):
+    images = camelyon / "testing" / "images"
+    words = ["--truth", str(camelyon / "testing"), "--model", "fastnet-pcam"]
+    assert main(["evaluate", "slides", str(images), *words]) == 2
+    assert "give -o" in capsys.readouterr().err
