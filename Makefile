@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need; see CONTRIBUTING.md.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint docs clean
+.PHONY: install demo test lint docs bench clean
 
 # The Python that makes the environment: `make test PYTHON=python3.12`.
 PYTHON ?= python3
@@ -33,6 +33,9 @@ lint: install
 docs: install
 	$(BIN)/python -m pip install --quiet --group docs
 	$(BIN)/mkdocs build --strict
+
+bench: install
+	@$(BIN)/napari-fastnet bench $(ARGS)
 
 clean:
 	rm -rf .venv build demo dist site .coverage .hypothesis .import_linter_cache \

@@ -16,6 +16,7 @@ from napari_fastnet.nn.peers import PeerConfig
         ("mobilenetv2-0.5", 687_296, 237_696_000),
         ("shufflenetv2-1.0", 1_255_654, 375_864_320),
         ("efficientnet-b0", 4_010_110, 1_004_120_064),
+        ("resnet34", 21_797_672 - 513 * 998, 9_569_306_624),
     ],
 )
 def test_a_peer_counts_as_in_the_paper_and_judges_small_patches(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_fastnet import __version__
+from napari_fastnet.cli.bench import bench
 from napari_fastnet.cli.cache import cache
 from napari_fastnet.cli.demo import demo
 from napari_fastnet.cli.detect import detect
@@ -45,6 +46,7 @@ for command in (
     patches,
     train,
     experiment,
+    bench,
     demo,
     doctor,
 ):

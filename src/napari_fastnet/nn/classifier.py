@@ -12,7 +12,7 @@ from napari_fastnet.nn.network import TUMOUR
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_fastnet.nn.fastnet import FastNet
+    from napari_fastnet.nn.network import PatchNetwork
 
 Triple = tuple[float, float, float]
 
@@ -28,7 +28,7 @@ class PatchClassifier(nn.Module):
 
     Parameters
     ----------
-    model : FastNet
+    model : PatchNetwork
         Trained network; put into evaluation mode.
     calibration : Mapping
         ``scale`` and ``offset`` of the difference of the logits.
@@ -41,7 +41,7 @@ class PatchClassifier(nn.Module):
 
     def __init__(
         self,
-        model: FastNet,
+        model: PatchNetwork,
         *,
         calibration: Mapping[str, float] = UNCALIBRATED,
         normalisation: tuple[Triple, Triple] = PLAIN,

@@ -1,8 +1,8 @@
-"""Parameters and floating-point operations, counted as the paper's tables count."""
+"""Parameters, operations and values of a network, counted as the paper's tables count."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -35,19 +35,51 @@ def flop_count(model: nn.Module, height: int = 256, width: int = 256) -> int:
     int
         Operations for a single RGB image.
     """
-    total = 0
+    return sum(
+        2 * layer.weight[0].numel() * shape_out.numel()
+        for layer, _, shape_out in _layers(model, height, width)
+    )
 
-    def count(module: nn.Module, _: Any, output: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            per_output = module.weight[0].numel()
-        elif isinstance(module, nn.Linear):
-            per_output = module.in_features
-        else:
-            return
-        total += 2 * per_output * output[0].numel()
 
-    hooks = [module.register_forward_hook(count) for module in model.modules()]
+def value_count(model: nn.Module, height: int = 256, width: int = 256) -> int:
+    """Return the numbers that the layers of one image's forward pass read and write.
+
+    Each convolution and dense layer reads its input and its weights and writes its
+    output; what a cache keeps between two layers counts all the same. With
+    `flop_count` this gives the arithmetic intensity.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network made of convolutions and dense layers.
+    height, width : int
+        Size of the image in px.
+
+    Returns
+    -------
+    int
+        Numbers for a single RGB image.
+    """
+    return sum(
+        shape_in.numel() + layer.weight.numel() + shape_out.numel()
+        for layer, shape_in, shape_out in _layers(model, height, width)
+    )
+
+
+_Layer = nn.Conv2d | nn.Linear
+
+
+def _layers(
+    model: nn.Module, height: int, width: int
+) -> list[tuple[_Layer, torch.Size, torch.Size]]:
+    """Return the convolutions and dense layers with the shapes of their in- and output."""
+    found: list[tuple[_Layer, torch.Size, torch.Size]] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, _Layer):
+            found.append((module, inputs[0].shape, output.shape))
+
+    hooks = [module.register_forward_hook(note) for module in model.modules()]
     was_training = model.training
     try:
         model.eval()
@@ -57,4 +89,4 @@ def flop_count(model: nn.Module, height: int = 256, width: int = 256) -> int:
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    return total
+    return found

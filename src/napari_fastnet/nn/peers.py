@@ -1,4 +1,4 @@
-"""The networks that the paper compares FastNet with (Tables VIII and IX).
+"""The networks that the paper compares FastNet with (Tables VIII and IX), and ResNet34.
 
 They come from ``pytorchcv``, with a head of two classes and no trained weights. Their
 average covers the whole map, so that they take patches of any size.
@@ -15,23 +15,24 @@ from torch import nn
 from napari_fastnet.errors import DependencyError, OptionError
 from napari_fastnet.nn.network import CLASSES, PatchNetwork
 
-PeerName = Literal["mobilenetv2-0.5", "shufflenetv2-1.0", "efficientnet-b0"]
+PeerName = Literal["mobilenetv2-0.5", "shufflenetv2-1.0", "efficientnet-b0", "resnet34"]
 
 # Module and function of pytorchcv.
 _SOURCES: dict[PeerName, tuple[str, str]] = {
     "mobilenetv2-0.5": ("mobilenetv2", "mobilenetv2_wd2"),
     "shufflenetv2-1.0": ("shufflenetv2", "shufflenetv2_w1"),
     "efficientnet-b0": ("efficientnet", "efficientnet_b0"),
+    "resnet34": ("resnet", "resnet34"),  # what other tools for slides run
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PeerConfig:
-    """Which of the paper's other networks to build.
+    """Which of the other networks to build.
 
     Parameters
     ----------
-    name : {"mobilenetv2-0.5", "shufflenetv2-1.0", "efficientnet-b0"}
+    name : {"mobilenetv2-0.5", "shufflenetv2-1.0", "efficientnet-b0", "resnet34"}
         Family and width, or size.
     """
 
