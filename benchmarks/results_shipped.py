@@ -1,0 +1,64 @@
+"""The shipped model beside the networks of Table IX, and why that is no fair match."""
+
+# ruff: noqa: INP001  a script on its own, no package
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from results_stats import Log, estimate
+
+from napari_fastnet.engine.experiments import EXPERIMENTS, Run
+from napari_fastnet.io.bundle import load_bundle
+
+if TYPE_CHECKING:
+    from results_stats import Estimate
+
+
+def shipped(log: Log, name: str) -> str:
+    """Return the table, and the sentence that says what it is worth."""
+    bundle = load_bundle(name)
+    training, metrics = bundle.training, bundle.metrics
+    patches = training["normal"] + training["tumour"]
+    epochs = training["options"]["epochs"]
+    lines = [
+        "| | F1 | AUC |",
+        "|---|---:|---:|",
+        f"| **{bundle.name} {bundle.version}, as shipped** | "
+        f"{_of_bundle(metrics, 'f1')} | {_of_bundle(metrics, 'auc')} |",
+    ]
+    networks = dict.fromkeys(run.network for run in EXPERIMENTS["losses"])
+    for network in networks:
+        best = _best(log, network)
+        rows = list(log.lines(best).values())
+        cells = [_of(estimate(rows, measure)) for measure in ("f1", "auc")]
+        lines.append(f"| {network}, {best.loss} | {' | '.join(cells)} |")
+    taught = " and learned from a larger network" if training["teachers"] else ""
+    return (
+        "\n".join(lines)
+        + f"\n\nThis is **not** a comparison at equal training: the shipped model saw "
+        f"{patches:,} patches {epochs} times in its last training alone{taught}; the "
+        f"others saw {log.budget:,} in all."
+    )
+
+
+def _best(log: Log, network: str) -> Run:
+    """Return a network's training with the loss that gave it the best AUC."""
+    runs = [run for run in EXPERIMENTS["losses"] if run.network == network]
+
+    def auc(run: Run) -> float:
+        found = estimate(list(log.lines(run).values()), "auc")
+        return found.mean if found else 0.0
+
+    return max(runs, key=auc)
+
+
+def _of(found: Estimate | None) -> str:
+    if found is None:
+        return "-"
+    return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def _of_bundle(metrics: dict[str, Any], name: str) -> str:
+    low, high = metrics["ci95"][name]
+    return f"**{metrics[name]:.3f}** ({low:.3f} to {high:.3f})"
