@@ -53,7 +53,9 @@ def main() -> None:
         f"judged on {bundle.metrics['n']:,} patches of other slides "
         f"({bundle.metrics['data']}):\n\n{figures(bundle.metrics)}\n\n"
         f"The last command, with torch {training['torch']} on Python "
-        f"{training['python']}:\n\n    {training['command']}\n\n"
+        f"{training['python']}:\n\n"
+        '```sh title="not run in tests: takes minutes, and needs data of yours"\n'
+        f"{training['command']}\n```\n\n"
         f"Its log: [history]({stem}-history.csv).\n\n"
         f"![Training loss and validation AUC]({stem}-curves.png)"
     )

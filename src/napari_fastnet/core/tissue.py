@@ -235,7 +235,10 @@ def combine(
 
 
 def compute_masks(
-    image: NDArray[np.uint8], *, mpp: Pair, parameters: TissueParameters
+    image: NDArray[np.uint8],
+    *,
+    mpp: Pair,
+    parameters: TissueParameters = PRESETS["default"],
 ) -> TissueMasks:
     """Return the three masks of a low-resolution image and their region of interest.
 

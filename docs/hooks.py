@@ -1,0 +1,87 @@
+"""Pages that are made from the code whenever the docs are built."""
+
+# ruff: noqa: INP001  a script on its own, no package
+
+from __future__ import annotations
+
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from mkdocs.structure.files import File
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+ENVIRONMENT = """
+## Environment variables
+
+| variable | does |
+|---|---|
+| `NAPARI_FASTNET_MODELS` | the folder of [added models](../howto/models.md#your-own), instead of the user's own |
+| `NAPARI_FASTNET_SLIDES` | for developers: the folder of real slides that some tests read |
+| `OMP_NUM_THREADS` | threads of torch and NumPy; `--threads` is the network's own |
+"""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages; mkdocs calls this."""
+    pages = {
+        "reference/cli.md": command_page(),
+        "reference/settings.md": settings_page(),
+    }
+    for place, content in pages.items():
+        files.append(File.generated(config, place, content=content))
+    return files
+
+
+def command_page() -> str:
+    """Return every command with the help that it prints."""
+    import typer.main
+
+    from napari_fastnet.cli.app import app
+
+    parts = [
+        "# The command line",
+        "What `--help` prints, command by command. "
+        "[What they are for](../howto/command-line.md) comes with examples.",
+    ]
+    _add_command(parts, typer.main.get_command(app), ["napari-fastnet"])
+    return "\n\n".join(parts) + "\n"
+
+
+def _add_command(parts: list[str], command: Any, words: list[str]) -> None:
+    name = " ".join(words)
+    context = command.make_context(name, [], resilient_parsing=True)
+    context.info_name = name
+    parts += [f"## `{name}`", f"```text\n{command.get_help(context).rstrip()}\n```"]
+    for key, part in getattr(command, "commands", {}).items():
+        if not part.hidden:
+            _add_command(parts, part, [*words, key])
+
+
+def settings_page() -> str:
+    """Return the plugin's settings as its manifest declares them."""
+    manifest = yaml.safe_load((ROOT / "napari.yaml").read_text("utf-8"))
+    page = StringIO()
+    page.write(
+        "# Settings\n\nOf the plugin: *File > Preferences > napari-fastnet* in napari.\n"
+    )
+    for section in manifest["contributions"]["configurations"].values():
+        page.write(f"\n## {section['title']}\n\n")
+        page.write("| setting | default | what |\n|---|---|---|\n")
+        for setting in section["properties"].values():
+            default = setting.get("default")
+            shown = f"`{default}`" if default not in ("", None) else "empty"
+            text = setting.get("description", "")
+            if "enum" in setting:
+                text += f". One of {', '.join(map(str, setting['enum']))}"
+            page.write(f"| {setting['title']} | {shown} | {text} |\n")
+    page.write(ENVIRONMENT)
+    return page.getvalue()

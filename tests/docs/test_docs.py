@@ -1,0 +1,141 @@
+"""Every code block of README and docs runs, one after the other, page by page.
+
+A block that cannot run here says so in its title, which readers see, too.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from napari_fastnet.cli.app import main
+
+ROOT = Path(__file__).parents[2]
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+#: What a block may not be run for.
+REASONS = ("GPU", "cluster", "window", "data of yours", "minutes", "screen")
+LANGUAGES = {"sh", "python", "json", "text", "toml", "yaml"}
+
+
+#: How a block that is not run begins to say why; its title is shown on the page.
+NOT_RUN = "not run in tests: "
+FENCE = re.compile(
+    r'^(?P<indent> *)```(?P<language>\w+)(?: title="(?P<title>[^"]*)")?\n'
+    r"(?P<code>.*?)^(?P=indent)```$",
+    re.M | re.S,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block: its language, the title on the page, and its code."""
+
+    language: str
+    title: str
+    code: str
+    line: int
+
+    @property
+    def is_run(self) -> bool:
+        return not self.title.startswith(NOT_RUN)
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The command lines, as words; a line may go on after a backslash."""
+        lines = self.code.replace("\\\n", " ").splitlines()
+        words = [shlex.split(line, comments=True) for line in lines]
+        return [line for line in words if line]
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return a page's blocks that have a language, in order."""
+    text = page.read_text("utf-8")
+    found = []
+    for match in FENCE.finditer(text):
+        indent = len(match["indent"])
+        code = "".join(line[indent:] for line in match["code"].splitlines(True))
+        line = text.count("\n", 0, match.start()) + 1
+        found.append(Block(match["language"], match["title"] or "", code, line))
+    return found
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def run_command(words):
+    """Run a command line, or see that what it names exists."""
+    program, *rest = words
+    if program == "napari-fastnet":
+        assert main(rest) == 0, " ".join(words)
+    elif program == "pip":
+        for extra in re.findall(r"napari-fastnet\[([\w,]+)\]", " ".join(rest)):
+            assert set(extra.split(",")) <= set(PROJECT["optional-dependencies"])
+    elif program == "make":
+        assert re.search(rf"^{rest[0]}:", MAKEFILE, re.M), " ".join(words)
+    else:
+        pytest.fail(f"do not know how to run {' '.join(words)!r}")
+
+
+def has_code(page):
+    return any(
+        block.is_run and block.language in ("sh", "python") for block in blocks(page)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Matplotlib is currently using agg")
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if has_code(page)], ids=name_of
+)
+def test_the_blocks_of_a_page_run_in_order(page, scene, capsys):
+    names = {"__name__": "__main__"}
+    for block in blocks(page):
+        if not block.is_run:
+            continue
+        if block.language == "python":
+            place = f"{name_of(page)}:{block.line}"
+            exec(compile(block.code, place, "exec"), names)
+        elif block.language == "sh":
+            for words in block.commands:
+                run_command(words)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_blocks_say_their_language_and_why_they_are_not_run(page):
+    for block in blocks(page):
+        assert block.language in LANGUAGES, block
+        if not block.is_run:
+            assert any(reason in block.title for reason in REASONS), block.title
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_stand_in_fences_where_they_are_run(page):
+    text = page.read_text("utf-8")
+    fenced = "".join(match.group() for match in FENCE.finditer(text))
+    for line in text.splitlines():
+        if re.match(r" {4,}(napari-fastnet|pip|make|python|napari) ", line):
+            assert line in fenced, line
+
+
+def test_blocks_are_told_from_text(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```sh\na 'b c' # d\ne \\\n  f\n```\ntext\n"
+        '1. item\n\n    ```python title="not run in tests: GPU"\n    x = 1\n    ```\n'
+    )
+    first, second = blocks(page)
+    assert first.commands == [["a", "b c"], ["e", "f"]]
+    assert first.is_run
+    assert (second.language, second.code, second.line) == ("python", "x = 1\n", 9)
+    assert not second.is_run
