@@ -16,6 +16,7 @@ from napari_fastnet.cli.detect import detect
 from napari_fastnet.cli.doctor import doctor
 from napari_fastnet.cli.evaluate import evaluate
 from napari_fastnet.cli.experiment import experiment
+from napari_fastnet.cli.export import export
 from napari_fastnet.cli.info import info
 from napari_fastnet.cli.models import models
 from napari_fastnet.cli.patches import patches
@@ -42,6 +43,7 @@ for command in (
     info,
     tissue,
     detect,
+    export,
     replay,
     patches,
     train,

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 from napari_fastnet.engine.backends import BackendName, create_backend
 from napari_fastnet.engine.presence import require_present
 from napari_fastnet.engine.request import request_digest
-from napari_fastnet.engine.run_result import OVERVIEW
-from napari_fastnet.engine.runs import (
-    HEATMAP,
-    RECORD,
-    REGIONS_CSV,
-    REGIONS_GEOJSON,
-    STORE,
-    RunOptions,
-    SlideRun,
-)
-from napari_fastnet.engine.tissue import MASKS
+from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.whole_slide import DEFAULT_MODEL
 from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.io.bundle import load_bundle
 from napari_fastnet.io.cohort_report import Findings, SlideRow
 from napari_fastnet.io.cohort_report_page import THUMBNAIL
 from napari_fastnet.io.cohort_report_picture import write_thumbnail
+from napari_fastnet.io.file_names import (
+    HEATMAP,
+    MASKS,
+    OVERVIEW,
+    RECORD,
+    REGIONS,
+    REGIONS_CSV,
+    STORE,
+    mask_file,
+)
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import read_heatmap_ome_tiff
 from napari_fastnet.io.slide import open_slide
@@ -44,8 +44,8 @@ OUTPUTS = (
     HEATMAP,
     OVERVIEW,
     REGIONS_CSV,
-    REGIONS_GEOJSON,
-    *(f"tissue_{name}.tif" for name in MASKS),
+    REGIONS,
+    *(mask_file(name) for name in MASKS),
 )
 
 

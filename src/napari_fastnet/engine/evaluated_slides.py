@@ -8,9 +8,9 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.truth import CAMELYON_MPP
-from napari_fastnet.engine.runs import HEATMAP, RECORD, STORE
 from napari_fastnet.errors import DataError, StoreError
 from napari_fastnet.io.candidates import read_candidates
+from napari_fastnet.io.file_names import HEATMAP, RECORD, STORE
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import read_heatmap_ome_tiff, recorded_mpp
 from napari_fastnet.io.store import read_store

@@ -14,7 +14,7 @@ from napari_fastnet.engine.run_differences import (
     record_differences,
     value_differences,
 )
-from napari_fastnet.engine.runs import HEATMAP, RECORD, RunOptions
+from napari_fastnet.engine.runs import RunOptions
 from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.engine.whole_slide import detect
 from napari_fastnet.errors import (
@@ -24,6 +24,7 @@ from napari_fastnet.errors import (
     StoreError,
 )
 from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.io.file_names import HEATMAP, RECORD
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import read_heatmap_ome_tiff, read_mask_export
 from napari_fastnet.io.slide import open_slide

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_fastnet.io.file_names import OVERVIEW
 from napari_fastnet.io.notebook import notebook_card
 from napari_fastnet.io.record import RESEARCH_USE
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from napari_fastnet.core.regions import Region
     from napari_fastnet.io.record import RunRecord
 
-OVERVIEW = "overview.png"
 OVERVIEW_WIDTH_PX = 900
 
 

@@ -12,18 +12,13 @@ from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.detect import Progress, detect
 from napari_fastnet.engine.plan import Plan, Stride, make_plan
 from napari_fastnet.engine.request import request_digest
-from napari_fastnet.engine.run_result import OVERVIEW, RunResult
+from napari_fastnet.engine.run_result import RunResult
 from napari_fastnet.engine.stain_target import stain_target
-from napari_fastnet.engine.tissue import (
-    SlideTissue,
-    find_tissue,
-    slide_facts,
-    write_masks,
-)
+from napari_fastnet.engine.tissue import SlideTissue, find_tissue, slide_facts
 from napari_fastnet.errors import OptionError
-from napari_fastnet.io.export import write_heatmap_ome_tiff
+from napari_fastnet.io.file_names import RECORD, STORE
+from napari_fastnet.io.formats import DETECT_FORMATS, Results, write_formats
 from napari_fastnet.io.masks import fit_mask, read_mask
-from napari_fastnet.io.overview import Caption, write_overview
 from napari_fastnet.io.record import (
     Counts,
     ModelFacts,
@@ -31,7 +26,6 @@ from napari_fastnet.io.record import (
     Seconds,
     write_record,
 )
-from napari_fastnet.io.region_files import write_regions_csv, write_regions_geojson
 from napari_fastnet.io.resample import RESAMPLING
 from napari_fastnet.io.store import Block, RunStore, open_store
 
@@ -46,11 +40,6 @@ if TYPE_CHECKING:
     from napari_fastnet.io.bundle import ModelBundle
     from napari_fastnet.io.slide import Slide
 
-STORE = "run.zarr"
-HEATMAP = "heatmap.ome.tif"
-REGIONS_GEOJSON = "regions.geojson"
-REGIONS_CSV = "regions.csv"
-RECORD = "run.json"
 THUMBNAIL_PX = 1000  # about as large as overview.png shows it
 
 
@@ -215,32 +204,21 @@ class SlideRun:
         regions = find_regions(heatmap, self.threshold)
         record = self._record(heatmap, regions, backend_name)
         carried = record.to_dict()
-        paths = {
-            name: self.folder / name
-            for name in (HEATMAP, REGIONS_GEOJSON, REGIONS_CSV, OVERVIEW, RECORD)
-        }
-        write_heatmap_ome_tiff(paths[HEATMAP], heatmap, record=carried)
-        masks = write_masks(self.folder, self.tissue, record=carried)
-        write_regions_geojson(paths[REGIONS_GEOJSON], regions, record=carried)
-        write_regions_csv(paths[REGIONS_CSV], regions, mpp=heatmap.mpp)
-        write_overview(
-            paths[OVERVIEW],
-            self.slide.thumbnail(THUMBNAIL_PX),
-            heatmap,
-            regions,
-            slide_shape=self.slide.shape,
-            caption=Caption(
-                title=self.slide.path.name,
-                model=f"{self.bundle.name} {self.bundle.version}",
-                threshold=self.threshold,
-                tissue_mm2=self.tissue.area_mm2,
-            ),
+        results = Results(
             record=carried,
+            mpp=heatmap.mpp,
+            slide_shape=self.slide.shape,
+            heatmap=heatmap,
+            regions=regions,
+            masks=self.tissue.by_name,
+            mask_mpp=self.tissue.mpp,
+            picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
         )
+        files = write_formats(results, self.folder, DETECT_FORMATS)
         self.store.set_record(carried)
         # Last: where there is a record, everything else is there too.
-        write_record(paths[RECORD], record)
-        files = (self.store.folder, *paths.values(), *masks)
+        write_record(self.folder / RECORD, record)
+        files = [*files, self.store.folder, self.folder / RECORD]
         notes = self.store.notes
         return RunResult(record, heatmap, regions, tuple(sorted(files)), notes)
 

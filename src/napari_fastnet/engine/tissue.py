@@ -13,11 +13,11 @@ from napari_fastnet.core.picture import enlarged, png_bytes
 from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
 from napari_fastnet.engine.presence import require_present
 from napari_fastnet.errors import MaskError
-from napari_fastnet.io.export import write_mask_tiff
+from napari_fastnet.io.file_names import MASKS
+from napari_fastnet.io.formats import Results, write_formats
 from napari_fastnet.io.record import RunRecord, Seconds, SlideFacts, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -30,9 +30,6 @@ MASK_MPP = 8.0
 
 #: Colour of the tissue's outline in a notebook: teal, which no stain is.
 OUTLINE = (0, 128, 128)
-
-#: The masks, in the order of the paper.
-MASKS = ("rgb", "hsv", "threshold", "roi")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -61,6 +58,11 @@ class SlideTissue:
     parameters: TissueParameters
     damaged: int
     edited_px: int = 0
+
+    @property
+    def by_name(self) -> dict[str, NDArray[np.bool_]]:
+        """The masks, in the order of the paper."""
+        return {name: getattr(self.masks, name) for name in MASKS}
 
     @property
     def area_mm2(self) -> float:
@@ -183,38 +185,6 @@ def slide_facts(slide: Slide) -> SlideFacts:
     )
 
 
-def write_masks(
-    folder: Path, tissue: SlideTissue, *, record: Mapping[str, Any]
-) -> list[Path]:
-    """Write ``tissue_{rgb,hsv,threshold,roi}.tif``.
-
-    Parameters
-    ----------
-    folder : Path
-        Made where it is missing.
-    tissue : SlideTissue
-        The masks.
-    record : Mapping
-        The run record, which every file carries.
-
-    Returns
-    -------
-    list of Path
-        The files.
-
-    Raises
-    ------
-    OutputError
-        A file cannot be written.
-    """
-    paths = []
-    for name in MASKS:
-        path = folder / f"tissue_{name}.tif"
-        write_mask_tiff(path, getattr(tissue.masks, name), tissue.mpp, record=record)
-        paths.append(path)
-    return paths
-
-
 def run_tissue(
     slide: Slide, folder: Path, parameters: TissueParameters | None = None
 ) -> TissueRun:
@@ -252,6 +222,13 @@ def run_tissue(
         tissue=tissue.to_dict(),
         seconds=Seconds(read=seconds, infer=0.0, total=seconds),
     )
-    files = write_masks(folder, tissue, record=record.to_dict())
+    results = Results(
+        record=record.to_dict(),
+        mpp=record.slide.mpp,
+        slide_shape=slide.shape,
+        masks=tissue.by_name,
+        mask_mpp=tissue.mpp,
+    )
+    files = write_formats(results, folder, ["ome-tiff"])
     write_record(folder / "tissue.json", record)
     return TissueRun(tissue, record, (*files, folder / "tissue.json"))

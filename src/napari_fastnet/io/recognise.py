@@ -7,6 +7,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.errors import FastNetError
+from napari_fastnet.io.file_names import HEATMAP, REGIONS, STORE
 from napari_fastnet.io.results import is_regions_export, tiff_export
 from napari_fastnet.io.slide import open_slide
 
@@ -23,8 +24,6 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 
 #: From here on an image is too large to be shown as one, tiled or not.
 LARGE_PX = 8192 * 8192
-
-RUN, HEATMAP, REGIONS = "run.zarr", "heatmap.ome.tif", "regions.geojson"
 
 
 def content_of(path: Path) -> Content | None:
@@ -60,7 +59,7 @@ def content_of(path: Path) -> Content | None:
 def _folder_content(path: Path) -> Content | None:
     if _is_run(path):
         return "run"
-    ours = _is_run(path / RUN) or (path / HEATMAP).is_file()
+    ours = _is_run(path / STORE) or (path / HEATMAP).is_file()
     return "results" if ours or is_regions_export(path / REGIONS) else None
 
 

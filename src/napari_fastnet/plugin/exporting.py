@@ -11,29 +11,18 @@ import numpy as np
 
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import SizeClass, find_regions, summarise
-from napari_fastnet.engine.run_result import OVERVIEW
-from napari_fastnet.engine.runs import (
-    HEATMAP,
-    RECORD,
-    REGIONS_CSV,
-    REGIONS_GEOJSON,
-    THUMBNAIL_PX,
-)
-from napari_fastnet.engine.tissue import slide_facts, write_masks
-from napari_fastnet.errors import OutputError
-from napari_fastnet.io.export import write_heatmap_ome_tiff
+from napari_fastnet.engine.runs import THUMBNAIL_PX
+from napari_fastnet.engine.tissue import slide_facts
+from napari_fastnet.io.file_names import RECORD
 from napari_fastnet.io.files import write_bytes
-from napari_fastnet.io.overview import Caption, write_overview
+from napari_fastnet.io.formats import Part, Results, write_formats
 from napari_fastnet.io.record import to_json
-from napari_fastnet.io.region_files import write_regions_csv, write_regions_geojson
 
 if TYPE_CHECKING:
     from napari_fastnet.engine.tissue import SlideTissue
     from napari_fastnet.io.slide import Slide
     from napari_fastnet.plugin.slide_work import SlideWork
 
-#: What can be exported.
-WHAT = ("masks", "heatmap", "regions", "overview")
 #: Which regions: their size classes, the smallest of them first.
 WHICH: dict[str, tuple[SizeClass, ...]] = {
     "all regions": ("ITC", "micro", "macro"),
@@ -43,7 +32,7 @@ WHICH: dict[str, tuple[SizeClass, ...]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Results:
+class Snapshot:
     """What is known of a slide at the moment of an export.
 
     Parameters
@@ -56,8 +45,6 @@ class Results:
         A copy: a run may go on meanwhile.
     threshold : float
         From which a patch is tumour.
-    model : str
-        Name and version, for the overview.
     record : dict
         Of the run, brought up to date.
     sizes : tuple of str
@@ -68,12 +55,32 @@ class Results:
     tissue: SlideTissue | None
     heatmap: Heatmap | None
     threshold: float
-    model: str
     record: dict[str, Any]
     sizes: tuple[SizeClass, ...] = WHICH["all regions"]
 
+    def results(self) -> Results:
+        """Return what there is to write; finds the regions."""
+        record, heatmap, tissue = self.record, self.heatmap, self.tissue
+        regions = None
+        if heatmap is not None:
+            found = find_regions(heatmap, self.threshold)
+            regions = [region for region in found if region.size_class in self.sizes]
+            area = None if tissue is None else tissue.area_mm2
+            totals = {**summarise(regions, area), "size_classes": self.sizes}
+            record = {**record, "regions": totals}
+        return Results(
+            record=record,
+            mpp=self.slide.require_mpp(),
+            slide_shape=self.slide.shape,
+            heatmap=heatmap,
+            regions=regions,
+            masks={} if tissue is None else tissue.by_name,
+            mask_mpp=(1.0, 1.0) if tissue is None else tissue.mpp,
+            picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
+        )
 
-def results_of(work: SlideWork, which: str = "all regions") -> Results:
+
+def snapshot_of(work: SlideWork, which: str = "all regions") -> Snapshot:
     """Return a slide's results as they are now, with the regions named in `WHICH`."""
     heatmap = work.heatmap
     if heatmap is not None:
@@ -84,24 +91,24 @@ def results_of(work: SlideWork, which: str = "all regions") -> Results:
     record = {**work.record, "slide": slide, "threshold": work.threshold}
     if tissue is not None:
         record["tissue"] = tissue.to_dict()
-    model = record.get("model") or {}
-    label = f"{model.get('name', '')} {model.get('version', '')}".strip()
-    return Results(
-        work.slide, tissue, heatmap, work.threshold, label, record, WHICH[which]
-    )
+    return Snapshot(work.slide, tissue, heatmap, work.threshold, record, WHICH[which])
 
 
-def write_results(results: Results, folder: Path, what: Collection[str]) -> list[Path]:
-    """Write what is asked for, under the names that ``napari-fastnet detect`` gives.
+def write_snapshot(
+    snapshot: Snapshot, folder: Path, parts: Collection[Part], formats: Collection[str]
+) -> list[Path]:
+    """Write what is asked for, as ``napari-fastnet export`` does, and the record.
 
     Parameters
     ----------
-    results : Results
+    snapshot : Snapshot
         What there is; what there is not is left out.
     folder : Path
         Made where it is missing.
-    what : collection of str
-        Out of `WHAT`.
+    parts : collection of str
+        Out of `io.formats.PARTS`.
+    formats : collection of str
+        Out of `io.formats.FORMATS`.
 
     Returns
     -------
@@ -112,42 +119,10 @@ def write_results(results: Results, folder: Path, what: Collection[str]) -> list
     ------
     OutputError
         A file cannot be written, or there is nothing of what is asked for.
+    DependencyError
+        A format needs a package that is not installed.
     """
-    record, heatmap, written = results.record, results.heatmap, list[Path]()
-    found = [] if heatmap is None else find_regions(heatmap, results.threshold)
-    regions = [region for region in found if region.size_class in results.sizes]
-    area = None if results.tissue is None else results.tissue.area_mm2
-    if heatmap is not None:
-        totals = {**summarise(regions, area), "size_classes": results.sizes}
-        record = {**record, "regions": totals}
-    if "masks" in what and results.tissue is not None:
-        written += write_masks(folder, results.tissue, record=record)
-    if "heatmap" in what and heatmap is not None:
-        write_heatmap_ome_tiff(folder / HEATMAP, heatmap, record=record)
-        written.append(folder / HEATMAP)
-    if "regions" in what and heatmap is not None:
-        write_regions_geojson(folder / REGIONS_GEOJSON, regions, record=record)
-        write_regions_csv(folder / REGIONS_CSV, regions, mpp=heatmap.mpp)
-        written += [folder / REGIONS_GEOJSON, folder / REGIONS_CSV]
-    if "overview" in what and heatmap is not None:
-        write_overview(
-            folder / OVERVIEW,
-            results.slide.thumbnail(THUMBNAIL_PX),
-            heatmap,
-            regions,
-            slide_shape=results.slide.shape,
-            caption=Caption(
-                title=results.slide.path.name,
-                model=results.model,
-                threshold=results.threshold,
-                tissue_mm2=area,
-            ),
-            record=record,
-        )
-        written.append(folder / OVERVIEW)
-    if not written:
-        raise OutputError(
-            "nothing to export of what is ticked; compute masks or detect tumors first"
-        )
-    write_bytes(folder / RECORD, to_json(record, indent=2).encode())
+    results = snapshot.results()
+    written = write_formats(results, folder, formats, parts)
+    write_bytes(folder / RECORD, to_json(results.record, indent=2).encode())
     return [*written, folder / RECORD]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from napari_fastnet.core.regions import find_regions
-from napari_fastnet.io.recognise import HEATMAP, REGIONS, RUN, content_of
+from napari_fastnet.io.file_names import HEATMAP, REGIONS, STORE, mask_file
+from napari_fastnet.io.recognise import content_of
 from napari_fastnet.io.results import (
     read_heatmap_ome_tiff,
     read_mask_export,
@@ -80,12 +81,12 @@ def read_layers(path: Paths) -> list[LayerData]:
 
 def _folder_layers(folder: Path) -> list[LayerData]:
     """Return masks, heatmap and regions of a results folder."""
-    masks = [folder / f"tissue_{kind}.tif" for kind in MASK_NAMES]
+    masks = [folder / mask_file(kind) for kind in MASK_NAMES]
     layers = [_mask_layer(path) for path in masks if path.is_file()]
     if (folder / HEATMAP).is_file():
         layers.append(_heatmap_layer(folder / HEATMAP))
-    elif (folder / RUN).is_dir():
-        layers.append(_run_layers(folder / RUN)[0])
+    elif (folder / STORE).is_dir():
+        layers.append(_run_layers(folder / STORE)[0])
     if (folder / REGIONS).is_file():
         layers.append(_regions_layer(folder / REGIONS))
     return layers

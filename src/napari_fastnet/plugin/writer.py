@@ -11,13 +11,12 @@ import numpy as np
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import OutputError
 from napari_fastnet.io.export import write_heatmap_ome_tiff, write_mask_tiff
-from napari_fastnet.io.recognise import HEATMAP, REGIONS
+from napari_fastnet.io.file_names import HEATMAP, REGIONS, REGIONS_CSV, mask_file
 from napari_fastnet.io.region_files import write_regions_csv, write_regions_geojson
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, ResultInfo, SlideInfo
 from napari_fastnet.plugin.layers import LayerData, to_px
 from napari_fastnet.plugin.region_features import regions_of
 
-REGIONS_CSV = "regions.csv"
 #: npe2 compares beginnings: without the dot it would find this plugin too.
 NAPARI = "napari."
 
@@ -115,7 +114,7 @@ class _Folder:
             names = (REGIONS, REGIONS_CSV)
             done = (self._write(n, write_regions, data, attributes) for n in names)
             return [path for paths in done for path in paths]
-        return self._write(f"tissue_{info.kind}.tif", write_mask, data, attributes)
+        return self._write(mask_file(info.kind), write_mask, data, attributes)
 
     def _write(
         self,

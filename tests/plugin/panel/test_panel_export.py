@@ -68,6 +68,18 @@ def test_regions_are_written_from_a_size_on(
     assert "macro" in totals["size_classes"]
 
 
+def test_formats_are_ticked_in_a_menu(panel, detect, export, tmp_path) -> None:
+    detect(panel)
+    section = panel.export
+    assert section.formats.text == "ome-tiff, geojson, csv"
+    section.formats.formats = ("asap", "patches-csv")
+    section.overview.value = False
+    names = export(panel, tmp_path / "files")
+    assert names == {"heatmap_asap.tif", "regions.xml", "patches.csv", "run.json"}
+    section.formats.formats = ()
+    assert section.formats.text == "no format"
+
+
 def test_only_what_is_ticked_is_written(panel, compute, export, tmp_path) -> None:
     compute(panel)
     panel.export.heatmap.value = False

@@ -1,4 +1,4 @@
-"""The section that writes files which QuPath, ASAP, Fiji and spreadsheets read."""
+"""The section that writes files which QuPath, ASAP, Fiji and scverse read."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from magicgui.widgets import CheckBox, ComboBox, PushButton
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 
+from napari_fastnet.io.formats import DETECT_FORMATS, FORMATS, PARTS, Part
 from napari_fastnet.plugin.exporting import (
-    WHAT,
     WHICH,
-    Results,
-    results_of,
-    write_results,
+    Snapshot,
+    snapshot_of,
+    write_snapshot,
 )
+from napari_fastnet.plugin.panel.format_menu import FormatMenu
 from napari_fastnet.plugin.panel.section import Section, chosen_path, folder_field, row
 from napari_fastnet.plugin.worker import Job, Work
 
 TIPS = {
-    "masks": "tissue_rgb.tif, _hsv, _threshold, _roi: 0 and 255, with µm/px",
-    "heatmap": "heatmap.ome.tif: one probability a patch, NaN where not computed",
-    "regions": "regions.geojson for QuPath and regions.csv for spreadsheets",
+    "masks": "The three tissue masks and the region of interest",
+    "heatmap": "One probability a patch, and where patches were not computed",
+    "regions": "Outlines and measures",
     "overview": "overview.png: the slide with heatmap, outlines and scale bar",
 }
+#: The overview has a box of its own.
+OVERVIEW = "png"
 
 
 class ExportSection(Section):
@@ -40,6 +43,8 @@ class ExportSection(Section):
     ----------
     masks, heatmap, regions, overview : CheckBox
         What is written.
+    formats : FormatMenu
+        In which formats, besides the overview.
     which : ComboBox
         Which regions, by their size class.
     folder : FileEdit
@@ -54,8 +59,10 @@ class ExportSection(Section):
     overview: CheckBox
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        for name in WHAT:
+        for name in TIPS:
             setattr(self, name, CheckBox(value=True, text=name, tooltip=TIPS[name]))
+        names = [name for name in FORMATS if name != OVERVIEW]
+        self.formats = FormatMenu(names, DETECT_FORMATS)
         self.which = ComboBox(
             choices=list(WHICH),
             tooltip="Regions that are written and outlined, by size: macro is over 2 mm "
@@ -67,6 +74,7 @@ class ExportSection(Section):
             row(self.masks, self.heatmap),
             row(self.regions, self.overview),
             row(self.which, label="of them"),
+            row(self.formats, label="as"),
             row(self.folder, label="to"),
             self.save,
         ]
@@ -97,9 +105,11 @@ class ExportSection(Section):
             return
         if work is None:
             return
-        what = [name for name in WHAT if getattr(self, name).value]
+        parts: list[Part] = [name for name in PARTS if getattr(self, name).value]
+        formats = list(self.formats.formats) + [OVERVIEW] * self.overview.value
+        snapshot = snapshot_of(work, self.which.value)
         self._job = Job(
-            writing(results_of(work, self.which.value), folder, what),
+            writing(snapshot, folder, parts, formats),
             on_value=self._written,
             on_end=self._show,
         )
@@ -110,10 +120,12 @@ class ExportSection(Section):
         show_info(f"{len(paths)} files written to {self.folder.value}")
 
 
-def writing(results: Results, folder: Path, what: list[str]) -> Work:
+def writing(
+    snapshot: Snapshot, folder: Path, parts: list[Part], formats: list[str]
+) -> Work:
     """Return writing files as `Job` takes it."""
 
     def work(should_stop: Callable[[], bool]) -> Iterator[Any]:
-        yield write_results(results, folder, what)
+        yield write_snapshot(snapshot, folder, parts, formats)
 
     return work

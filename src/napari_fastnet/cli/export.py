@@ -1,0 +1,59 @@
+"""``napari-fastnet export RUN -f FORMAT -o DIR``: results in the formats of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_fastnet.cli.options import AsJson, Threshold
+from napari_fastnet.cli.output import print_json
+
+
+def export(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A folder that detect left, or its run.zarr."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Files go here.")
+    ],
+    formats: Annotated[
+        list[str],
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="ome-tiff, ome-zarr, geojson, asap, csv, patches-csv, parquet, "
+            "spatialdata, png; several with commas, or -f again.",
+        ),
+    ],
+    threshold: Threshold = None,
+    slide: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the slide is now, for png."),
+    ] = None,
+    bounds_offset: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="Y X",
+            help="Level-0 px that GeoJSON takes off: OpenSlide's bounds-y and bounds-x.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the results of a run in the formats of others."""
+    from napari_fastnet.engine.saved_results import Saved, load_results
+    from napari_fastnet.io.formats import write_formats
+
+    names = [name for words in formats for name in words.split(",") if name]
+    saved = Saved(run, threshold, slide, bounds_offset or (0.0, 0.0))
+    files = write_formats(load_results(saved), output, list(dict.fromkeys(names)))
+    if as_json:
+        print_json({"files": files})
+        return
+    for path in files:
+        print(path)

@@ -1,0 +1,149 @@
+"""Results of a finished run, read back from its folder to be written in other formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.regions import find_regions, summarise
+from napari_fastnet.engine.runs import THUMBNAIL_PX
+from napari_fastnet.errors import FastNetError, OptionError, OutputError, StoreError
+from napari_fastnet.io.file_names import HEATMAP, MASKS, RECORD, STORE, mask_file
+from napari_fastnet.io.formats import Results
+from napari_fastnet.io.record import read_record
+from napari_fastnet.io.results import (
+    Mask,
+    read_heatmap_ome_tiff,
+    read_mask_export,
+    recorded_mpp,
+)
+from napari_fastnet.io.slide import open_slide
+from napari_fastnet.io.store import read_store
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.heatmap import Heatmap
+
+_WANTED = "give the folder that detect, or an export of the panel, left"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What is to be read: a run, and what is not as it was.
+
+    Parameters
+    ----------
+    run : Path
+        The folder of results, or the ``run.zarr`` in it.
+    threshold : float, optional
+        Of the regions; the run's own by default.
+    slide : Path, optional
+        Where the slide is now, for the overview; as recorded by default.
+    bounds_offset : tuple of float
+        (y, x) level-0 px; see `io.region_files.write_regions_geojson`.
+    """
+
+    run: Path
+    threshold: float | None = None
+    slide: Path | None = None
+    bounds_offset: Pair = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise OptionError(f"threshold is {self.threshold}; use 0 to 1")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of results."""
+        path = self.run.absolute()
+        return path.parent if path.name == STORE else path
+
+
+def load_results(saved: Saved) -> Results:
+    """Read the results of a run.
+
+    Parameters
+    ----------
+    saved : Saved
+        Which run, and what is to be otherwise.
+
+    Returns
+    -------
+    Results
+        The heatmap of ``heatmap.ome.tif``, or of ``run.zarr`` where that is missing; the
+        regions at the threshold; the masks that are there. The slide is opened when the
+        overview is drawn.
+
+    Raises
+    ------
+    StoreError
+        There is no finished run, or it is damaged.
+    """
+    folder = saved.folder
+    if not folder.is_dir():
+        raise StoreError(f"{saved.run}: no such folder; {_WANTED}")
+    if not (folder / RECORD).is_file():
+        raise StoreError(
+            f"{saved.run}: no finished run, there is no {RECORD}; {_WANTED}, or run "
+            "detect again: it goes on from where it stopped"
+        )
+    record = read_record(folder / RECORD)
+    slide, mpp = record["slide"], recorded_mpp(folder / RECORD, record)
+    heatmap = _heatmap(folder)
+    regions = None
+    if heatmap is not None:
+        threshold = record["threshold"] if saved.threshold is None else saved.threshold
+        regions = find_regions(heatmap, float(threshold))
+        area = record["tissue"].get("area_mm2")
+        totals = dict(summarise(regions, area))
+        record = {**record, "threshold": float(threshold), "regions": totals}
+    masks = _masks(folder)
+    return Results(
+        record=record,
+        mpp=mpp,
+        slide_shape=(int(slide["height"]), int(slide["width"])),
+        heatmap=heatmap,
+        regions=regions,
+        masks={name: mask.mask for name, mask in masks.items()},
+        mask_mpp=next((mask.mpp for mask in masks.values()), (1.0, 1.0)),
+        picture=lambda: _picture(saved.slide or Path(slide["path"]), slide),
+        bounds_offset=saved.bounds_offset,
+    )
+
+
+def _heatmap(folder: Path) -> Heatmap | None:
+    """Return a run's heatmap; None where only tissue was computed."""
+    if (folder / HEATMAP).is_file():
+        return read_heatmap_ome_tiff(folder / HEATMAP)[0]
+    if not (folder / STORE).is_dir():
+        return None
+    store, _ = read_store(folder / STORE)
+    if store.notes:
+        raise StoreError(" ".join(store.notes))
+    return store.heatmap()
+
+
+def _masks(folder: Path) -> dict[str, Mask]:
+    paths = {name: folder / mask_file(name) for name in MASKS}
+    return {name: read_mask_export(p) for name, p in paths.items() if p.is_file()}
+
+
+def _picture(path: Path, recorded: dict[str, Any]) -> NDArray[Any]:
+    """Return the slide's thumbnail, if it is still the slide of the run."""
+    try:
+        with open_slide(path) as slide:
+            if slide.fingerprint != recorded["fingerprint"]:
+                raise OutputError(
+                    f"{path}: not the slide of this run; give it with --slide"
+                )
+            return slide.thumbnail(THUMBNAIL_PX)
+    except OutputError:
+        raise
+    except FastNetError as error:
+        raise OutputError(
+            f"the overview shows the slide, which cannot be opened ({error}); give it "
+            "with --slide, or leave png out"
+        ) from error

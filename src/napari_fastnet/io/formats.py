@@ -1,0 +1,277 @@
+"""The formats of results: one table for the command line, the panel and the runs.
+
+What each file's numbers mean is in ``docs/explain/coordinates.md``, what opens it in
+``docs/howto/take-results-elsewhere.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_fastnet.errors import OptionError, OutputError
+from napari_fastnet.io.annotations import write_asap_xml
+from napari_fastnet.io.asap import asap_annotations, write_asap_heatmap
+from napari_fastnet.io.export import write_heatmap_ome_tiff, write_mask_tiff
+from napari_fastnet.io.file_names import (
+    HEATMAP,
+    OVERVIEW,
+    REGIONS,
+    REGIONS_CSV,
+    mask_file,
+)
+from napari_fastnet.io.ome_zarr import write_ome_zarr
+from napari_fastnet.io.overview import Caption, write_overview
+from napari_fastnet.io.region_files import (
+    region_table,
+    write_regions_csv,
+    write_regions_geojson,
+)
+from napari_fastnet.io.spatial_data import write_spatialdata
+from napari_fastnet.io.tables import patch_table, write_parquet, write_patches_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.regions import Region
+
+Part = Literal["masks", "heatmap", "regions"]
+PARTS: tuple[Part, ...] = ("masks", "heatmap", "regions")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Results:
+    """What there is of a slide to write.
+
+    Parameters
+    ----------
+    record : mapping
+        The run record; every file carries it where its format allows.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+    heatmap : Heatmap, optional
+        Probabilities.
+    regions : sequence of Region, optional
+        Perhaps none; None where they are not known.
+    masks : mapping of str to (height, width) ndarray of bool
+        By name, of the whole slide.
+    mask_mpp : tuple of float
+        (y, x) µm per px of the masks.
+    picture : callable, optional
+        Returns the slide, (height, width, 3) uint8, for the overview.
+    bounds_offset : tuple of float
+        (y, x) level-0 px that GeoJSON takes off; see `write_regions_geojson`.
+    """
+
+    record: Mapping[str, Any]
+    mpp: Pair
+    slide_shape: tuple[int, int]
+    heatmap: Heatmap | None = None
+    regions: Sequence[Region] | None = None
+    masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    mask_mpp: Pair = (1.0, 1.0)
+    picture: Callable[[], NDArray[np.uint8]] | None = None
+    bounds_offset: Pair = (0.0, 0.0)
+
+    def only(self, parts: Collection[Part]) -> Results:
+        """Return the results without the parts that are not named."""
+        return replace(
+            self,
+            heatmap=self.heatmap if "heatmap" in parts else None,
+            regions=self.regions if "regions" in parts else None,
+            masks=self.masks if "masks" in parts else {},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format: what is in its files, and the function that writes them.
+
+    Parameters
+    ----------
+    about : str
+        Its files and who reads them, in a line.
+    write : callable
+        Takes results and a folder, writes what there is, and yields the files.
+    """
+
+    about: str
+    write: Callable[[Results, Path], Iterator[Path]]
+
+
+def write_formats(
+    results: Results,
+    folder: Path,
+    formats: Collection[str],
+    parts: Collection[Part] = PARTS,
+) -> list[Path]:
+    """Write results in some formats.
+
+    Parameters
+    ----------
+    results : Results
+        What there is; what there is not is left out.
+    folder : Path
+        Made where it is missing; files of the same names are replaced, each whole.
+    formats : collection of str
+        Keys of `FORMATS`.
+    parts : collection of str
+        What is written of the results. The overview shows all of it, whatever is asked
+        for.
+
+    Returns
+    -------
+    list of Path
+        The files and zarr folders, in the order of the formats.
+
+    Raises
+    ------
+    OptionError
+        There is no such format.
+    OutputError
+        A file cannot be written, or nothing of the results has a place in the formats.
+    DependencyError
+        A format needs a package that is not installed.
+    """
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise OptionError(f"format is {unknown[0]!r}; use {', '.join(FORMATS)}")
+    chosen = results.only(parts)
+    written = [
+        path
+        for name in formats
+        for path in FORMATS[name].write(results if name == "png" else chosen, folder)
+    ]
+    if not written:
+        raise OutputError(
+            f"nothing to export as {', '.join(formats) or 'no format'}; ask for what is "
+            "there, or compute masks or detect tumors first"
+        )
+    return written
+
+
+def _ome_tiff(results: Results, folder: Path) -> Iterator[Path]:
+    for name, mask in results.masks.items():
+        path = folder / mask_file(name)
+        write_mask_tiff(path, mask, results.mask_mpp, record=results.record)
+        yield path
+    if results.heatmap is not None:
+        path = folder / HEATMAP
+        write_heatmap_ome_tiff(path, results.heatmap, record=results.record)
+        yield path
+
+
+def _ome_zarr(results: Results, folder: Path) -> Iterator[Path]:
+    if results.heatmap is not None:
+        path = folder / "heatmap.ome.zarr"
+        write_ome_zarr(
+            path,
+            results.heatmap,
+            results.masks,
+            mask_mpp=results.mask_mpp,
+            record=results.record,
+        )
+        yield path
+
+
+def _geojson(results: Results, folder: Path) -> Iterator[Path]:
+    if results.regions is not None:
+        path, offset = folder / REGIONS, results.bounds_offset
+        write_regions_geojson(
+            path, results.regions, bounds_offset=offset, record=results.record
+        )
+        yield path
+
+
+def _asap(results: Results, folder: Path) -> Iterator[Path]:
+    if results.heatmap is not None:
+        path, shape = folder / "heatmap_asap.tif", results.slide_shape
+        write_asap_heatmap(path, results.heatmap, shape, record=results.record)
+        yield path
+    if results.regions is not None:
+        write_asap_xml(folder / "regions.xml", asap_annotations(results.regions))
+        yield folder / "regions.xml"
+
+
+def _csv(results: Results, folder: Path) -> Iterator[Path]:
+    if results.regions is not None:
+        write_regions_csv(folder / REGIONS_CSV, results.regions, mpp=results.mpp)
+        yield folder / REGIONS_CSV
+
+
+def _patches_csv(results: Results, folder: Path) -> Iterator[Path]:
+    if results.heatmap is not None:
+        write_patches_csv(folder / "patches.csv", results.heatmap)
+        yield folder / "patches.csv"
+
+
+def _parquet(results: Results, folder: Path) -> Iterator[Path]:
+    if results.regions is not None:
+        table = region_table(results.regions, mpp=results.mpp)
+        write_parquet(folder / "regions.parquet", table, record=results.record)
+        yield folder / "regions.parquet"
+    if results.heatmap is not None:
+        cells = patch_table(results.heatmap)
+        write_parquet(folder / "patches.parquet", cells, record=results.record)
+        yield folder / "patches.parquet"
+
+
+def _spatialdata(results: Results, folder: Path) -> Iterator[Path]:
+    if results.heatmap is not None:
+        path = folder / "spatialdata.zarr"
+        write_spatialdata(
+            path,
+            results.heatmap,
+            results.regions or (),
+            results.masks,
+            mask_mpp=results.mask_mpp,
+            record=results.record,
+        )
+        yield path
+
+
+def _png(results: Results, folder: Path) -> Iterator[Path]:
+    if results.heatmap is None or results.picture is None:
+        return
+    record = results.record
+    model = record.get("model") or {}
+    caption = Caption(
+        # splits at both kinds of slash
+        title=PureWindowsPath(str((record.get("slide") or {}).get("path", ""))).name,
+        model=f"{model.get('name', '')} {model.get('version', '')}".strip(),
+        threshold=float(record.get("threshold") or 0),
+        tissue_mm2=(record.get("tissue") or {}).get("area_mm2"),
+    )
+    write_overview(
+        folder / OVERVIEW,
+        results.picture(),
+        results.heatmap,
+        results.regions or (),
+        slide_shape=results.slide_shape,
+        caption=caption,
+        record=record,
+    )
+    yield folder / OVERVIEW
+
+
+#: Every format, by the name that the command line and the panel know it by.
+FORMATS: dict[str, Format] = {
+    "ome-tiff": Format("masks and heatmap: QuPath, Fiji, napari, Python", _ome_tiff),
+    "ome-zarr": Format("heatmap with the masks as labels: napari, Python", _ome_zarr),
+    "geojson": Format("regions: QuPath, Python", _geojson),
+    "asap": Format("heatmap and regions: ASAP", _asap),
+    "csv": Format("regions as a table: spreadsheets", _csv),
+    "patches-csv": Format("patches as a table: spreadsheets", _patches_csv),
+    "parquet": Format("regions and patches as tables: pandas, R", _parquet),
+    "spatialdata": Format("heatmap, masks and regions: scverse", _spatialdata),
+    "png": Format("overview of slide, heatmap and regions", _png),
+}
+#: What ``detect`` leaves.
+DETECT_FORMATS = ("ome-tiff", "geojson", "csv", "png")

@@ -1,0 +1,177 @@
+"""`export` as its users type it: every format of a finished run, and each fault."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_fastnet.cli.app import main
+from napari_fastnet.io.formats import FORMATS, Results, write_formats
+
+pytest.importorskip("pyarrow")
+#: What each format leaves of a run with masks, heatmap and regions.
+FILES = {
+    "ome-tiff": {
+        *(f"tissue_{name}.tif" for name in ("rgb", "hsv", "threshold", "roi")),
+        "heatmap.ome.tif",
+    },
+    "ome-zarr": {"heatmap.ome.zarr"},
+    "geojson": {"regions.geojson"},
+    "asap": {"heatmap_asap.tif", "regions.xml"},
+    "csv": {"regions.csv"},
+    "patches-csv": {"patches.csv"},
+    "parquet": {"regions.parquet", "patches.parquet"},
+    "png": {"overview.png"},
+}
+
+
+@pytest.fixture(scope="module")
+def run(slide_file, dark_bundle, tmp_path_factory):
+    """Return the folder of a finished run."""
+    folder = tmp_path_factory.mktemp("run")
+    words = [slide_file, "-o", folder, "--model", dark_bundle, "--threshold", "0.3"]
+    assert main(["detect", *map(str, words), "--stride", "patch"]) == 0
+    return folder / "block"
+
+
+def export(capsys, *words):
+    code = main(["export", *map(str, words)])
+    return code, capsys.readouterr()
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_every_format_is_tested_here_or_needs_a_package():
+    assert set(FORMATS) == {*FILES, "spatialdata"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_format_leaves_its_files(run, tmp_path, capsys, name):
+    code, captured = export(capsys, run, "-f", name, "-o", tmp_path / "out")
+    assert (code, captured.err) == (0, "")
+    assert names_in(tmp_path / "out") == FILES[name]
+    assert {line.rpartition("/")[2] for line in captured.out.split()} == FILES[name]
+
+
+def test_several_formats_and_json(run, tmp_path, capsys):
+    words = ("-f", "csv,geojson", "-f", "asap", "--json")
+    code, captured = export(capsys, run / "run.zarr", "-o", tmp_path / "out", *words)
+    assert code == 0
+    wanted = FILES["csv"] | FILES["geojson"] | FILES["asap"]
+    assert names_in(tmp_path / "out") == wanted
+    assert len(json.loads(captured.out)["files"]) == len(wanted)
+
+
+def test_what_detect_left_comes_out_the_same(run, tmp_path, capsys):
+    export(capsys, run, "-f", "ome-tiff,geojson,csv", "-o", tmp_path)
+    for name in FILES["ome-tiff"]:
+        np.testing.assert_array_equal(
+            tifffile.imread(tmp_path / name), tifffile.imread(run / name)
+        )
+    written, left = (
+        json.loads((folder / "regions.geojson").read_text())
+        for folder in (tmp_path, run)
+    )
+    assert written == left
+    table = "regions.csv"
+    assert (tmp_path / table).read_bytes() == (run / table).read_bytes()
+
+
+def test_another_threshold_finds_other_regions_and_says_so(run, tmp_path, capsys):
+    export(capsys, run, "-f", "geojson", "-o", tmp_path, "--threshold", "0.99")
+    collection = json.loads((tmp_path / "regions.geojson").read_text())
+    assert collection["features"] == []
+    assert collection["napari_fastnet"]["threshold"] == 0.99
+    assert collection["napari_fastnet"]["regions"]["regions"] == 0
+
+
+def test_the_bounds_offset_is_taken_off(run, tmp_path, capsys):
+    words = ("-f", "geojson", "-o", tmp_path, "--bounds-offset", "7", "11")
+    export(capsys, run, *words)
+    corners = []
+    for folder in (run, tmp_path):
+        collection = json.loads((folder / "regions.geojson").read_text())
+        corners.append(collection["features"][0]["geometry"]["coordinates"][0][0])
+    assert np.subtract(*corners).tolist() == [11, 7]
+
+
+def test_the_heatmap_of_a_store_does_without_its_tiff(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (copy / "heatmap.ome.tif").unlink()
+    export(capsys, copy, "-f", "ome-tiff", "-o", tmp_path / "out")
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "out" / "heatmap.ome.tif"),
+        tifffile.imread(run / "heatmap.ome.tif"),
+    )
+
+
+def changed_record(run, tmp_path, change):
+    """Return a copy of a run whose record says something else."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    record = json.loads((copy / "run.json").read_text())
+    change(record)
+    (copy / "run.json").write_text(json.dumps(record))
+    return copy
+
+
+def no_run(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty", "no finished run"
+
+
+def no_folder(run, tmp_path):
+    return tmp_path / "gone", "no such folder"
+
+
+def slide_gone(run, tmp_path):
+    def change(record):
+        record["slide"]["path"] = "/gone/slide.svs"
+
+    return changed_record(run, tmp_path, change), "--slide"
+
+
+def another_slide(run, tmp_path):
+    def change(record):
+        record["slide"]["fingerprint"] = "another"
+
+    return changed_record(run, tmp_path, change), "not the slide of this run"
+
+
+@pytest.mark.parametrize("fault", [no_run, no_folder, slide_gone, another_slide])
+def test_a_fault_is_one_line(run, tmp_path, capsys, fault):
+    folder, words = fault(run, tmp_path)
+    code, captured = export(capsys, folder, "-f", "png", "-o", tmp_path / "out")
+    (line,) = captured.err.splitlines()
+    assert (code, line.startswith("error: ")) == (1, True)
+    assert words in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_format_that_is_none_names_those_there_are(run, tmp_path, capsys):
+    code, captured = export(capsys, run, "-f", "jpeg", "-o", tmp_path / "out")
+    assert code == 1
+    assert "'jpeg'" in captured.err
+    assert all(name in captured.err for name in FORMATS)
+
+
+def test_a_slide_that_was_moved_is_given(run, slide_file, tmp_path, capsys):
+    copy, _ = slide_gone(run, tmp_path)
+    words = ("-f", "png", "-o", tmp_path / "out", "--slide", slide_file)
+    assert export(capsys, copy, *words)[0] == 0
+
+
+def test_masks_alone_have_no_place_in_geojson(tmp_path):
+    from napari_fastnet.errors import OutputError
+
+    results = Results(
+        record={}, mpp=(1, 1), slide_shape=(8, 8), masks={"roi": np.ones((2, 2), bool)}
+    )
+    with pytest.raises(OutputError, match="nothing to export as geojson"):
+        write_formats(results, tmp_path, ["geojson"])
+    assert len(write_formats(results, tmp_path, ["ome-tiff"])) == 1
