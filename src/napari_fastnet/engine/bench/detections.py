@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.engine.runs import STORE
 from napari_fastnet.errors import DetectionError
+from napari_fastnet.io.file_names import STORE
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.store_format import CHUNKS, decode
 
