@@ -245,3 +245,24 @@ def test_damage_that_was_set_aside_is_said(
     code, captured = detect(capsys, *options)
     assert code == 0
     assert "set aside in run.zarr.damaged-1" in captured.err
+
+
+def test_outlines_say_where_to_look(slide_file, dark_bundle, tmp_path, capsys) -> None:
+    corners = [[-64, 128], [128, 128], [128, 320], [-64, 320], [-64, 128]]  # x, y
+    outline = {"type": "Polygon", "coordinates": [corners]}
+    (tmp_path / "roi.geojson").write_text(json.dumps(outline))
+    code, captured = detect(
+        capsys,
+        *(slide_file, "-o", tmp_path, "--model", dark_bundle, "--stride", "patch"),
+        *("--roi", tmp_path / "roi.geojson"),
+    )
+    assert code == 0
+    assert "1 of 1 outlines reach beyond the slide of 480 x 320 px" in captured.err
+    roi = tifffile.imread(tmp_path / "block" / "tissue_roi.tif") > 0
+    expected = np.zeros((80, 120), bool)  # 4 px of the slide each
+    expected[32:, :32] = True
+    np.testing.assert_array_equal(roi, expected)
+    heatmap = tifffile.imread(tmp_path / "block" / "heatmap.ome.tif")
+    assert not np.isnan(heatmap).all()
+    assert np.isnan(heatmap[:3]).all()
+    assert np.isnan(heatmap[:, 5:]).all()

@@ -43,8 +43,11 @@ def detect(
     mask: Annotated[
         Path | None,
         typer.Option(
+            "--mask",
+            "--roi",
             metavar="FILE",
-            help="Look only here: a TIFF or PNG of the whole slide, above 0 inside.",
+            help="Look only here: a TIFF or PNG of the whole slide, above 0 inside, or "
+            "outlines: GeoJSON or ASAP's XML.",
         ),
     ] = None,
     stride: Annotated[

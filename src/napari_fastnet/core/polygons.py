@@ -9,6 +9,7 @@ reach its holes over a cut of no width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import ne
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +56,31 @@ def ring_area(ring: NDArray[np.float64]) -> float:
     return float(polygon.area if polygon.is_valid else make_valid(polygon).area)
 
 
+def joined(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return an exterior and its holes as one ring.
+
+    Each hole is walked on a detour from the exterior's first point, there and back
+    along the same line, so that the even-odd rule leaves exactly the holes out.
+
+    Parameters
+    ----------
+    rings : sequence of (n, 2) ndarray
+        The exterior first; the last point of each joins its first.
+
+    Returns
+    -------
+    (n, 2) ndarray
+        The ring.
+    """
+    if len(rings) == 1:
+        return rings[0]
+    start = rings[0][:1]
+    parts = [rings[0], start]
+    for hole in rings[1:]:
+        parts += [hole, hole[:1], start]
+    return np.concatenate(parts[:-1])
+
+
 def bounds(rings: Sequence[NDArray[np.float64]]) -> Box | None:
     """Return the box that rings fill, level-0 px, None where there are none."""
     if not rings:
@@ -62,6 +88,28 @@ def bounds(rings: Sequence[NDArray[np.float64]]) -> Box | None:
     top, left = np.min([ring.min(axis=0) for ring in rings], axis=0)
     bottom, right = np.max([ring.max(axis=0) for ring in rings], axis=0)
     return Box(float(top), float(left), float(bottom), float(right))
+
+
+def rings_outside(rings: Sequence[NDArray[np.float64]], box: Box) -> tuple[int, int]:
+    """Return how many rings lie outside a box by their extent, and how many partly.
+
+    Parameters
+    ----------
+    rings : sequence of (n, 2) ndarray
+        (y, x), level-0 px.
+    box : Box
+        For example the slide's; a ring may run along its edges.
+
+    Returns
+    -------
+    tuple of int
+        Those of which nothing can lie inside, and those that reach beyond.
+    """
+    corners = (np.array([r.min(axis=0), r.max(axis=0)]) for r in rings)
+    boxes = [Box(*map(float, corner.ravel())) for corner in corners]
+    inside = [part.intersect(box) for part in boxes]
+    outside = sum(part.is_empty for part in inside)
+    return outside, sum(map(ne, inside, boxes)) - outside
 
 
 def tumour_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:

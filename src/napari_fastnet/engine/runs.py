@@ -18,7 +18,6 @@ from napari_fastnet.engine.tissue import SlideTissue, find_tissue, slide_facts
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.file_names import RECORD, STORE
 from napari_fastnet.io.formats import DETECT_FORMATS, Results, write_formats
-from napari_fastnet.io.masks import fit_mask, read_mask
 from napari_fastnet.io.record import (
     Counts,
     ModelFacts,
@@ -27,6 +26,7 @@ from napari_fastnet.io.record import (
     write_record,
 )
 from napari_fastnet.io.resample import RESAMPLING
+from napari_fastnet.io.roi import read_roi
 from napari_fastnet.io.store import Block, RunStore, open_store
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class RunOptions:
     tissue : TissueParameters
         How tissue is found.
     mask : Path or None
-        A user's mask that replaces the region of interest.
+        A user's mask or outlines that replace the region of interest; see
+        `io.roi.read_roi`.
     stain : {"none", "reinhard", "macenko", "density"}
         Match of the slide's colours to the model's.
     flips : bool or None
@@ -128,14 +129,15 @@ class SlideRun:
         )
         # First what costs nothing: a model's or a mask's fault is said at once.
         self._target = stain_target(bundle, options.stain)
-        mask = None if options.mask is None else read_mask(options.mask, slide.shape)
+        given = None if options.mask is None else read_roi(options.mask, slide.shape)
         # Of masks that were given nobody can tell whether another would be the same.
         self._request = None if tissue else request_digest(slide, bundle, options)
         self.tissue: SlideTissue = tissue or find_tissue(slide, options.tissue)
-        if mask is not None:
+        if given is not None:
             masks = self.tissue.masks
-            roi = fit_mask(mask, masks.roi.shape)
+            roi = given.mask(masks.roi.shape)
             self.tissue = replace(self.tissue, masks=replace(masks, roi=roi))
+        self._notes = () if given is None else given.notes
         self.stain = self._match_stain()
         self.plan: Plan = make_plan(
             slide,
@@ -219,7 +221,7 @@ class SlideRun:
         # Last: where there is a record, everything else is there too.
         write_record(self.folder / RECORD, record)
         files = [*files, self.store.folder, self.folder / RECORD]
-        notes = self.store.notes
+        notes = (*self._notes, *self.store.notes)
         return RunResult(record, heatmap, regions, tuple(sorted(files)), notes)
 
     def _match_stain(self) -> StainMatch | None:

@@ -7,12 +7,12 @@ skipped and named.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from shapely import Polygon
 
-from napari_fastnet.core.polygons import Annotations
+from napari_fastnet.core.polygons import Annotations, joined
 from napari_fastnet.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 #: and those whose outlines are taken out of it; compared without regard to case.
 POSITIVE_GROUPS = ("_0", "_1", "Tumor", "Tumour", "metastases")
 NEGATIVE_GROUPS = ("_2", "None", "Exclusion", "normal")
+
+#: Groups and classes that take out of a region of interest; any other is part of it.
+NOT_OF_INTEREST = ("_2", "Exclusion", "Ignore*")
+
+Meaning = Literal["tumour", "region of interest"]
 
 #: Limits of one file: CAMELYON16's largest has 71,315 points in 67 outlines.
 MAXIMUM_POINTS = 5_000_000
@@ -41,17 +46,21 @@ class OutlineCollector:
     ----------
     path : Path
         The file, for what errors say.
+    meaning : {"tumour", "region of interest"}
+        What the outlines enclose: tells what the names of groups and classes mean.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, meaning: Meaning = "tumour") -> None:
+        self._path, self._meaning = path, meaning
         self._rings: dict[bool, list[NDArray[np.float64]]] = {True: [], False: []}
         self._skipped: list[str] = []
         self._crossing: list[str] = []
         self._points = self._outlines = 0
 
-    def is_tumour(self, group: str, name: str) -> bool:
-        """Return whether a group's outlines are tumour; doubt is an error."""
+    def is_inside(self, group: str, name: str) -> bool:
+        """Return whether a group's outlines are what is meant; doubt is an error."""
+        if self._meaning == "region of interest":
+            return group.casefold() not in (n.casefold() for n in NOT_OF_INTEREST)
         for groups, answer in ((POSITIVE_GROUPS, True), (NEGATIVE_GROUPS, False)):
             if group.casefold() in (known.casefold() for known in groups):
                 return answer
@@ -119,31 +128,6 @@ def _encloses(ring: NDArray[np.float64]) -> bool:
         return False
     new = (ring != ring[0]).any(axis=1) & (ring != ring[1]).any(axis=1)
     return bool(new.any())
-
-
-def joined(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return an exterior and its holes as one ring.
-
-    Each hole is walked on a detour from the exterior's first point, there and back
-    along the same line, so that the even-odd rule leaves exactly the holes out.
-
-    Parameters
-    ----------
-    rings : sequence of (n, 2) ndarray
-        The exterior first; the last point of each joins its first.
-
-    Returns
-    -------
-    (n, 2) ndarray
-        The ring.
-    """
-    if len(rings) == 1:
-        return rings[0]
-    start = rings[0][:1]
-    parts = [rings[0], start]
-    for hole in rings[1:]:
-        parts += [hole, hole[:1], start]
-    return np.concatenate(parts[:-1])
 
 
 def check_size(path: Path, limit: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.errors import AnnotationError
-from napari_fastnet.io.annotation_checks import OutlineCollector, check_size
+from napari_fastnet.io.annotation_checks import Meaning, OutlineCollector, check_size
 from napari_fastnet.io.annotations import read_asap_xml
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _GEOJSON_TYPES = ("FeatureCollection", "Feature", "Polygon", "MultiPolygon")
 _MEND = "export it anew"
 
 
-def read_annotations(path: Path) -> Annotations:
+def read_annotations(path: Path, meaning: Meaning = "tumour") -> Annotations:
     """Read outlines, by the suffix: ASAP's XML, CAMELYON's JSON form or GeoJSON.
 
     The JSON form is NCRF's, ``{"positive": [{"name": ..., "vertices": [[x, y], ...]}],
@@ -44,6 +44,8 @@ def read_annotations(path: Path) -> Annotations:
     ----------
     path : Path
         At most 256 MiB of XML or 64 MiB of JSON.
+    meaning : {"tumour", "region of interest"}
+        Of a region of interest, every class is part but ``NOT_OF_INTEREST``.
 
     Returns
     -------
@@ -61,13 +63,15 @@ def read_annotations(path: Path) -> Annotations:
         raise AnnotationError(
             f"{path}: annotations are {', '.join(SUFFIXES)}; give one of these"
         )
-    return read_asap_xml(path) if suffix == ".xml" else _read_json(path)
+    if suffix == ".xml":
+        return read_asap_xml(path, meaning)
+    return _read_json(path, meaning)
 
 
-def _read_json(path: Path) -> Annotations:
+def _read_json(path: Path, meaning: Meaning) -> Annotations:
     """Read CAMELYON's JSON form or GeoJSON, whichever it is."""
     check_size(path, MAXIMUM_JSON_BYTES)
-    found = OutlineCollector(path)
+    found = OutlineCollector(path, meaning)
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError, OSError) as error:
@@ -139,7 +143,7 @@ def _is_tumour(classification: Any, name: str, found: OutlineCollector) -> bool:
     """Return whether a class is tumour; QuPath has {"name": ...}, others plain text."""
     if isinstance(classification, dict):
         classification = classification.get("name")
-    return classification is None or found.is_tumour(str(classification), name)
+    return classification is None or found.is_inside(str(classification), name)
 
 
 def _list(value: Any, name: str, found: OutlineCollector) -> list[Any]:

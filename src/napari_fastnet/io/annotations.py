@@ -18,6 +18,7 @@ from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import AnnotationError
 from napari_fastnet.io.annotation_checks import (
     MAXIMUM_POINTS,
+    Meaning,
     OutlineCollector,
     check_size,
 )
@@ -36,7 +37,7 @@ _DEEPEST = 32  # ASAP nests four deep
 _OUTLINE_TYPES = ("Polygon", "Spline", "Rectangle")
 
 
-def read_asap_xml(path: Path) -> Annotations:
+def read_asap_xml(path: Path, meaning: Meaning = "tumour") -> Annotations:
     """Read an annotation that ASAP wrote, CAMELYON16's and CAMELYON17's among them.
 
     Outlines of the groups ``POSITIVE_GROUPS`` are tumour, of ``NEGATIVE_GROUPS`` (in no
@@ -48,6 +49,8 @@ def read_asap_xml(path: Path) -> Annotations:
     path : Path
         XML without a document type; at most ``MAXIMUM_XML_BYTES``. It is read piece by
         piece, so that only coordinates stay in memory.
+    meaning : {"tumour", "region of interest"}
+        Of a region of interest, every group is part but ``NOT_OF_INTEREST``.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def read_asap_xml(path: Path) -> Annotations:
     from defusedxml.ElementTree import DefusedXMLParser
 
     check_size(path, MAXIMUM_XML_BYTES)
-    parser = DefusedXMLParser(target=_AsapTarget(path), forbid_dtd=True)
+    parser = DefusedXMLParser(target=_AsapTarget(path, meaning), forbid_dtd=True)
     try:
         for chunk in _chunks(path):
             parser.feed(chunk)
@@ -93,8 +96,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
 class _AsapTarget:
     """What the XML parser reports to: no tree is built, whatever the file's size."""
 
-    def __init__(self, path: Path) -> None:
-        self._found = OutlineCollector(path)
+    def __init__(self, path: Path, meaning: Meaning) -> None:
+        self._found = OutlineCollector(path, meaning)
         self._depth = 0
         self._outline: dict[str, str] | None = None
         self._coordinates = array("d")  # x, y, x, y ...
@@ -125,7 +128,7 @@ class _AsapTarget:
         kind = self._outline.get("Type", "Polygon")
         if kind in _OUTLINE_TYPES:
             group = self._outline.get("PartOfGroup", "None")
-            tumour = self._found.is_tumour(group, name)
+            tumour = self._found.is_inside(group, name)
             points = np.array(self._coordinates).reshape(-1, 2)
             self._found.add(name, tumour, [points])
         else:

@@ -16,8 +16,7 @@ import tifffile
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.halving import halvings
-from napari_fastnet.core.polygons import Annotations
-from napari_fastnet.io.annotation_checks import joined
+from napari_fastnet.core.polygons import Annotations, joined
 from napari_fastnet.io.export import UM_PER_CM
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.record import to_json

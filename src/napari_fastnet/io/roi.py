@@ -1,0 +1,143 @@
+"""Regions of interest that users bring: a picture of the slide, or outlines on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_fastnet.core.geometry import Box, Grid
+from napari_fastnet.core.polygons import Annotations, rings_outside, tumour_mask
+from napari_fastnet.errors import AnnotationError
+from napari_fastnet.io.annotation_files import SUFFIXES, read_annotations
+from napari_fastnet.io.masks import fit_mask, read_mask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionOfInterest:
+    """Where to look on a slide; made by `read_roi`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+    area : (height, width) ndarray of bool, or Annotations
+        A picture of the slide, in px of its own, or outlines on it.
+    notes : tuple of str
+        What the user should be told.
+    """
+
+    path: Path
+    slide_shape: tuple[int, int]
+    area: NDArray[np.bool_] | Annotations
+    notes: tuple[str, ...] = ()
+
+    def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return the mask of the whole slide at a (height, width).
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Height and width that are wanted.
+
+        Returns
+        -------
+        ndarray
+            bool; of outlines, px whose centre lies inside.
+
+        Raises
+        ------
+        AnnotationError
+            The outlines lie between the centres of px.
+        """
+        if not isinstance(self.area, Annotations):
+            return fit_mask(self.area, shape)
+        height, width = self.slide_shape
+        step = (height / shape[0], width / shape[1])
+        mask = tumour_mask(self.area, Grid((0.0, 0.0), step, shape))
+        if not mask.any():
+            raise AnnotationError(
+                f"{self.path}: its outlines enclose no px of the mask, {step[0]:.0f} px "
+                "of the slide each; draw larger ones"
+            )
+        return mask
+
+
+def read_roi(path: Path, slide_shape: tuple[int, int]) -> RegionOfInterest:
+    """Read where to look, from whatever file it comes in.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF or PNG of the whole slide, above 0 inside, see `masks.read_mask`; or
+        outlines in level-0 px, GeoJSON, ASAP's XML or CAMELYON's JSON, of any class but
+        those that take out, see `annotation_checks.NOT_OF_INTEREST`.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+
+    Returns
+    -------
+    RegionOfInterest
+        Its ``notes`` say what of the outlines is left out.
+
+    Raises
+    ------
+    MaskError
+        The picture cannot be read or is not one of the whole slide.
+    AnnotationError
+        The outlines cannot be read, or none lies on the slide.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        return RegionOfInterest(path, slide_shape, read_mask(path, slide_shape))
+    outlines = read_annotations(path, "region of interest")
+    notes = check_on_slide(path, outlines, slide_shape)
+    return RegionOfInterest(path, slide_shape, outlines, notes)
+
+
+def check_on_slide(
+    path: Path, outlines: Annotations, slide_shape: tuple[int, int]
+) -> tuple[str, ...]:
+    """Return what is to be told of outlines on a slide.
+
+    Parameters
+    ----------
+    path : Path
+        Their file, for what is told.
+    outlines : Annotations
+        As read.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+
+    Returns
+    -------
+    tuple of str
+        A line for what was skipped, and one for outlines that reach beyond the slide.
+
+    Raises
+    ------
+    AnnotationError
+        There is no outline, or none lies on the slide.
+    """
+    if not outlines.positive:
+        raise AnnotationError(f"{path}: no outline in it; draw one, or export it anew")
+    height, width = slide_shape
+    outside, beyond = rings_outside(outlines.positive, Box.of_shape(slide_shape))
+    if outside == len(outlines.positive):
+        raise AnnotationError(
+            f"{path}: all of it lies outside the slide of {width} x {height} px; check "
+            "that it belongs to this slide and is in level-0 px"
+        )
+    notes = [f"{path.name}: {line}" for line in outlines.skipped]
+    if outside or beyond:
+        notes.append(
+            f"{path.name}: {outside + beyond} of {len(outlines.positive)} outlines reach "
+            f"beyond the slide of {width} x {height} px; what lies outside is left out"
+        )
+    return tuple(notes)
