@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -13,10 +14,10 @@ from napari_fastnet.io.synthetic import write_slide
 #: A slide's file, as small as drawn slides go, with a lesion in it.
 SHAPE = (1024, 1536)
 
-ANNOTATION = """<?xml version="1.0"?>
-<ASAP_Annotations><Annotations>
-<Annotation Name="a" Type="Polygon" PartOfGroup="Tumor"><Coordinates>{points}</Coordinates>
-</Annotation></Annotations></ASAP_Annotations>
+ANNOTATION = """
+<Annotation Name="{name}" Type="Polygon" PartOfGroup="Tumor">
+<Coordinates>{points}</Coordinates>
+</Annotation>
 """
 
 
@@ -28,24 +29,54 @@ def drawn_slide(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="session")
+def normal_slide(tmp_path_factory):
+    """Return where a small slide without lesions lies."""
+    path = tmp_path_factory.mktemp("drawn") / "normal.svs"
+    return write_slide(path, shape=SHAPE, seed=1, lesions=False).path
+
+
+@pytest.fixture(scope="session")
+def my_slides(drawn_slide, normal_slide, tmp_path_factory):
+    """Return a folder of slides as CAMELYON16 arranges them."""
+    folder = tmp_path_factory.mktemp("camelyon")
+    for part, tumour, normal in (
+        ("training", "tumor", "normal"),
+        ("testing", "images", "images"),
+    ):
+        (folder / part / "lesion_annotations").mkdir(parents=True)
+        for number in ("001", "002"):
+            name = f"tumor_{number}" if part == "training" else f"test_{number}"
+            (folder / part / tumour).mkdir(exist_ok=True)
+            shutil.copy(drawn_slide.path, folder / part / tumour / f"{name}.svs")
+            truth = folder / part / "lesion_annotations" / f"{name}.xml"
+            truth.write_text(_annotations(drawn_slide.lesions))
+        for number in ("003", "004"):
+            name = f"normal_{number}" if part == "training" else f"test_{number}"
+            (folder / part / normal).mkdir(exist_ok=True)
+            shutil.copy(normal_slide, folder / part / normal / f"{name}.svs")
+    lines = ["test_001,Tumor", "test_002,Tumor", "test_003,Normal", "test_004,Normal"]
+    (folder / "testing/reference.csv").write_text("\n".join(lines))
+    return folder
+
+
 @pytest.fixture
-def scene(drawn_slide, dark_bundle, wsinfer_model, tmp_path, monkeypatch, models_here):
+def scene(
+    drawn_slide,
+    my_slides,
+    dark_bundle,
+    wsinfer_model,
+    tmp_path,
+    monkeypatch,
+    models_here,
+):
     """Work in a folder that has what the examples name; nothing of the user's is touched."""
     folder = tmp_path / "scene"
-    for name in (
-        "slide.svs",
-        "a.svs",
-        "b.svs",
-        "slides/c.svs",
-        "testing/images/tumor_1.svs",
-    ):
+    shutil.copytree(my_slides, folder / "my_slides", copy_function=os.link)
+    for name in ("slide.svs", "a.svs", "b.svs", "slides/c.svs"):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(drawn_slide.path, path)
-    truth = folder / "testing/lesion_annotations/tumor_1.xml"
-    truth.parent.mkdir()
-    truth.write_text(_annotation(drawn_slide.lesions[0]))
-    (folder / "testing/reference.csv").write_text("tumor_1,Tumor,None,None\n")
+        os.link(drawn_slide.path, path)
     for part in ("my_patches", "my_validation"):
         _write_patches(folder / part)
     shutil.copytree(dark_bundle, folder / "my_model")
@@ -57,12 +88,21 @@ def scene(drawn_slide, dark_bundle, wsinfer_model, tmp_path, monkeypatch, models
     return folder
 
 
-def _annotation(outline):
-    points = "".join(
-        f'<Coordinate Order="{order}" X="{x:.1f}" Y="{y:.1f}" />'
-        for order, (y, x) in enumerate(outline)
+def _annotations(outlines):
+    shapes = "".join(
+        ANNOTATION.format(
+            name=name,
+            points="".join(
+                f'<Coordinate Order="{order}" X="{x:.1f}" Y="{y:.1f}" />'
+                for order, (y, x) in enumerate(outline)
+            ),
+        )
+        for name, outline in enumerate(outlines)
     )
-    return ANNOTATION.format(points=points)
+    return (
+        '<?xml version="1.0"?>\n<ASAP_Annotations><Annotations>'
+        f"{shapes}</Annotations></ASAP_Annotations>"
+    )
 
 
 def _write_patches(folder):

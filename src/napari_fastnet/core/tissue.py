@@ -40,9 +40,7 @@ NOTHING_IS_DARKER = -1.0
 #: Threshold of a saturation in which nothing is tissue: no grey value is above.
 NOTHING_IS_MORE_SATURATED = 255.0
 
-
-# An image asked for at 8 µm/px may come at 8.003; a disk of 40 µm is to be 5 px all
-# the same, not 4.
+# An image asked for at 8 µm/px may come at 8.003; 40 µm are to be 5 px all the same.
 _SPACING_TOLERANCE = 0.01
 
 
