@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from napari_fastnet.engine.cohort import run_cohort
     from napari_fastnet.engine.cohort_slides import find_slides
     from napari_fastnet.engine.cohort_task import CohortOptions
+    from napari_fastnet.engine.run_options import RunOptions
     from napari_fastnet.engine.run_result import RunResult
-    from napari_fastnet.engine.runs import RunOptions, SlideRun
+    from napari_fastnet.engine.runs import SlideRun
     from napari_fastnet.engine.tissue import SlideTissue, find_tissue
     from napari_fastnet.engine.whole_slide import detect
     from napari_fastnet.errors import FastNetError
@@ -65,7 +66,7 @@ _HOME = {
     "Level": "core.geometry",
     "ModelBundle": "io.bundle",
     "Region": "core.regions",
-    "RunOptions": "engine.runs",
+    "RunOptions": "engine.run_options",
     "RunResult": "engine.run_result",
     "Slide": "io.slide",
     "SlideRun": "engine.runs",

@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image
 
 from napari_fastnet.cli.app import main
+from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.io.record import read_record
 
 
@@ -64,6 +65,23 @@ def test_stride_in_px_gives_a_finer_heatmap(
         )
         shapes.append(tifffile.imread(folder / "block" / "heatmap.ome.tif").shape)
     assert shapes == [(10, 15), (20, 30), (40, 60)]
+
+
+@pytest.mark.parametrize("colours", HEATMAP_COLOURS)
+def test_the_overview_has_the_colours_asked_for(
+    slide_file, dark_bundle, tmp_path, capsys, colours
+) -> None:
+    code, _ = detect(
+        capsys, slide_file, "-o", tmp_path, "--model", dark_bundle, "--colours", colours
+    )
+    assert code == 0
+    folder = tmp_path / "block"
+    with Image.open(folder / "overview.png") as picture:
+        px = np.asarray(picture.convert("RGB"), int)
+    for name, stops in HEATMAP_COLOURS.items():
+        of_legend = (abs(px - stops[-1][1:]).max(axis=-1) <= 2).sum()
+        assert (of_legend > 20) == (name == colours)
+    assert read_record(folder / "run.json")["options"]["colours"] == colours
 
 
 @pytest.mark.parametrize("stride", ["sparse", "0", "33", "-1", "1.5"])

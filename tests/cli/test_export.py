@@ -166,6 +166,16 @@ def test_a_slide_that_was_moved_is_given(run, slide_file, tmp_path, capsys):
     assert export(capsys, copy, *words)[0] == 0
 
 
+def test_the_overview_has_other_colours_where_asked(run, tmp_path, capsys):
+    pictures = []
+    for name, words in (("as it was", ()), ("other", ("--colours", "blue-orange"))):
+        out = tmp_path / name
+        assert export(capsys, run, "-f", "png", "-o", out, *words)[0] == 0
+        pictures.append((out / "overview.png").read_bytes())
+    assert pictures[0] != pictures[1]
+    assert pictures[0] == (run / "overview.png").read_bytes()
+
+
 def test_masks_alone_have_no_place_in_geojson(tmp_path):
     from napari_fastnet.errors import OutputError
 

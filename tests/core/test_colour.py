@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_fastnet.core.colour import (
+    HEATMAP_COLOURS,
     density_to_rgb,
     lab_to_rgb,
     rgb_to_density,
@@ -74,3 +75,61 @@ def test_density_brighter_than_white_is_clipped():
 )
 def test_saturation_of_known_colours(colour, saturation):
     assert saturation_of(np.array([[colour]], np.uint8)) == saturation
+
+
+# What is left of linear red, green and blue where one kind of cone is missing (Machado,
+# Oliveira and Fernandes 2009, severity 1).
+SEEN_BY = {
+    "protanope": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "deuteranope": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    "tritanope": (
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ),
+}
+PINK, PURPLE = (230, 170, 200), (120, 60, 140)  # eosin and haematoxylin
+
+
+def seen_by(who, rgb):
+    share = np.asarray(rgb) / 255
+    linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
+    left = np.clip(linear @ np.transpose(SEEN_BY[who]), 0, 1)
+    return 255 * np.where(
+        left > 0.0031308, 1.055 * left ** (1 / 2.4) - 0.055, 12.92 * left
+    )
+
+
+def least_difference(name, who):
+    """Return how far normal and tumour are apart, half clear over stained tissue."""
+    ends = np.array([HEATMAP_COLOURS[name][at][1:] for at in (0, -1)])
+    return min(
+        np.linalg.norm(np.diff(rgb_to_lab(seen_by(who, (ends + below) / 2)), axis=0))
+        for below in np.array([PINK, PURPLE])
+    )
+
+
+@pytest.mark.parametrize("who", SEEN_BY)
+def test_blue_and_orange_stand_apart_for_everybody(who):
+    assert least_difference("blue-orange", who) > 50
+
+
+def test_red_and_green_do_not_which_is_why_there_are_others():
+    assert least_difference("red-green", "protanope") < 15
+    assert least_difference("red-green", "deuteranope") < 15
+
+
+@pytest.mark.parametrize("name", HEATMAP_COLOURS)
+def test_colours_begin_at_0_end_at_1_and_are_lightest_between(name):
+    positions = [position for position, *_ in HEATMAP_COLOURS[name]]
+    assert positions == sorted({*positions, 0.0, 0.5, 1.0})
+    lightness = rgb_to_lab(np.array([stop[1:] for stop in HEATMAP_COLOURS[name]]))[:, 0]
+    assert np.argmax(lightness) == positions.index(0.5)

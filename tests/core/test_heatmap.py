@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Box, Grid
-from napari_fastnet.core.heatmap import RED_GREEN, Heatmap
+from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import OptionError
+
+RED_GREEN = HEATMAP_COLOURS["red-green"]
 
 MPP = (0.25, 0.5)
 
@@ -89,10 +92,16 @@ def test_normal_is_green_tumour_is_red_and_nan_is_clear():
     assert tumour[0] > 4 * max(tumour[1:3])
 
 
-def test_a_stop_has_its_own_colour():
-    for position, *colour in RED_GREEN:
-        shown = make([[position]]).colours(1.0)[0, 0]
+@pytest.mark.parametrize("name", HEATMAP_COLOURS)
+def test_a_stop_has_its_own_colour(name):
+    for position, *colour in HEATMAP_COLOURS[name]:
+        shown = make([[position]]).colours(1.0, name)[0, 0]
         assert np.abs(shown[:3].astype(int) - colour).max() <= 1
+
+
+def test_colours_that_there_are_not_are_refused():
+    with pytest.raises(OptionError, match="'rainbow'; use one of red-green, blue"):
+        make([[0.5]]).colours(1.0, "rainbow")
 
 
 @pytest.mark.parametrize("opacity", [-0.1, 1.1, math.nan])

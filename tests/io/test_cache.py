@@ -148,3 +148,9 @@ def test_a_link_in_a_run_is_deleted_and_not_followed(cache: Path) -> None:
 
 def test_the_cache_folder_is_the_users() -> None:
     assert default_cache_folder().name == "napari-fastnet"
+
+
+def test_a_run_that_is_to_stay_stays_however_old(cache: Path) -> None:
+    old = cache / "runs" / "old-model-1" / "old"
+    clear_cache(cache, down_to_bytes=0, keep=old)
+    assert names(cache) == ["old"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Grid
-from napari_fastnet.core.heatmap import RED_GREEN, Heatmap
+from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.io.slide import open_slide
 from napari_fastnet.plugin.layers import (
@@ -18,6 +19,8 @@ from napari_fastnet.plugin.layers import (
     slide_layer_data,
     to_um,
 )
+
+RED_GREEN = HEATMAP_COLOURS["red-green"]
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 

@@ -7,8 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
+from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Grid
-from napari_fastnet.core.heatmap import RED_GREEN, Heatmap
+from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import OutputError
 from napari_fastnet.io.slide import Slide, open_slide
@@ -17,11 +18,11 @@ from napari_fastnet.plugin.layers import (
     MASK_NAMES,
     REGIONS_NAME,
     SLIDE_KEY,
+    heatmap_colormap,
     heatmap_layer_data,
     info_of,
     mask_layer_data,
     place_slide_layer,
-    red_green_colormap,
     regions_layer_data,
     result_layers,
     slide_layer_data,
@@ -182,9 +183,11 @@ def test_heatmap_without_cells_is_one_clear_px(heatmap, add):
     assert np.isnan(layer.data).all()
 
 
-def test_colours_are_those_of_the_heatmap_and_nan_is_clear():
-    colours = red_green_colormap().map(np.array([0, 0.25, 0.5, 0.75, 1.0, np.nan]))
-    for colour, (_, *wanted) in zip(colours, RED_GREEN, strict=False):
+@pytest.mark.parametrize("name", HEATMAP_COLOURS)
+def test_colours_are_those_of_the_heatmap_and_nan_is_clear(name):
+    values = np.array([0, 0.25, 0.5, 0.75, 1.0, np.nan])
+    colours = heatmap_colormap(colours=name).map(values)
+    for colour, (_, *wanted) in zip(colours, HEATMAP_COLOURS[name], strict=False):
         np.testing.assert_allclose(colour[:3] * 255, wanted, atol=1)
         assert colour[3] == 1
     assert colours[5, 3] == 0

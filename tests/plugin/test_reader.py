@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from napari.utils.notifications import notification_manager
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
@@ -15,6 +16,7 @@ from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.io.export import write_heatmap_ome_tiff, write_mask_tiff
 from napari_fastnet.io.region_files import write_regions_geojson
 from napari_fastnet.io.store import open_store
+from napari_fastnet.io.store_format import chunk_path
 from napari_fastnet.plugin.layers import info_of, slide_of
 from napari_fastnet.plugin.reader import get_reader, read_layers
 
@@ -58,6 +60,18 @@ def test_a_slide_becomes_one_layer(tmp_path, texture, write_svs, add):
     assert layer.name == "a"
     np.testing.assert_array_equal(np.asarray(layer.data[0]), texture(200, 300))
     assert slide_of(layer).path == path
+
+
+def test_what_is_damaged_in_a_run_is_told_once(run, add):
+    folder, _ = run(None)
+    chunk_path(folder, 0, 0).write_bytes(b"\xff" * 10)
+    told = []
+    notification_manager.notification_ready.connect(told.append)
+    (layer,) = opened(folder, add)
+    notification_manager.notification_ready.disconnect(told.append)
+    assert np.isnan(layer.data).all()
+    assert len(told) == 1
+    assert "damaged" in told[0].message
 
 
 def test_a_path_or_a_list_of_one_will_do(tmp_path, texture, write_svs):

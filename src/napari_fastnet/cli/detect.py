@@ -14,6 +14,7 @@ from napari_fastnet.cli.options import (
     BackendName,
     Channels,
     ClosingUm,
+    Colours,
     Device,
     Flips,
     High,
@@ -75,6 +76,7 @@ def detect(
     high: High = None,
     channels: Channels = None,
     closing_um: ClosingUm = None,
+    colours: Colours = "red-green",
     backend: BackendName = "auto",
     device: Device = None,
     threads: Threads = None,
@@ -116,6 +118,7 @@ def detect(
         threshold=threshold,
         fresh=fresh,
         memory_mb=memory,
+        colours=colours,
     )
     options = CohortOptions(run, model, mpp, backend, device, threads)
     if scheduler is not None or are_many(slides):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_fastnet.cli.options import AsJson, Threshold
+from napari_fastnet.cli.options import AsJson, OtherColours, Threshold
 from napari_fastnet.cli.output import print_json
 
 
@@ -43,6 +43,7 @@ def export(
             help="Level-0 px that GeoJSON takes off: OpenSlide's bounds-y and bounds-x.",
         ),
     ] = None,
+    colours: OtherColours = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the results of a run in the formats of others."""
@@ -50,7 +51,7 @@ def export(
     from napari_fastnet.io.formats import write_formats
 
     names = [name for words in formats for name in words.split(",") if name]
-    saved = Saved(run, threshold, slide, bounds_offset or (0.0, 0.0))
+    saved = Saved(run, threshold, slide, bounds_offset or (0.0, 0.0), colours)
     files = write_formats(load_results(saved), output, list(dict.fromkeys(names)))
     if as_json:
         print_json({"files": files})

@@ -78,6 +78,16 @@ MinimumHoleUm2 = Annotated[
     float | None, typer.Option(help="Smaller holes are filled, µm² [100000].")
 ]
 
+Colours = Annotated[
+    Literal["red-green", "blue-orange"],
+    typer.Option(help="Of normal and tumour; the second for the colour-blind."),
+]
+
+OtherColours = Annotated[
+    Literal["red-green", "blue-orange"] | None,
+    typer.Option("--colours", help="Of normal and tumour in the png [as recorded]."),
+]
+
 # What looks at the patches, and how.
 Model = Annotated[
     str,

@@ -1,13 +1,40 @@
-"""Colours: saturation, which tells tissue, CIELAB and optical density, for stain."""
+"""Colours: saturation, which tells tissue; CIELAB and optical density; a heatmap's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from napari_fastnet.errors import OptionError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+ColoursName = Literal["red-green", "blue-orange"]
+#: A probability and its red, green and blue, 0..255.
+Stop = tuple[float, int, int, int]
+
+#: What shows a heatmap: normal tissue at 0, tumour at 1, and light between them, so that
+#: the two ends stand apart in any case. Red and green are the paper's. Who sees these
+#: two alike, as one man in twelve does, tells blue from orange as well as anybody.
+HEATMAP_COLOURS: dict[ColoursName, tuple[Stop, ...]] = {
+    "red-green": (
+        (0.0, 0, 128, 72),
+        (0.25, 112, 184, 72),
+        (0.5, 255, 226, 86),
+        (0.75, 240, 124, 44),
+        (1.0, 190, 10, 26),
+    ),
+    "blue-orange": (
+        (0.0, 20, 90, 190),
+        (0.25, 120, 180, 225),
+        (0.5, 255, 240, 170),
+        (0.75, 250, 150, 30),
+        (1.0, 205, 60, 0),
+    ),
+}
+DEFAULT_COLOURS: ColoursName = "red-green"
 
 # Linear sRGB to CIE XYZ divided by the D65 white, so that white is (1, 1, 1) and
 # every grey has a = b = 0 (IEC 61966-2-1; the rows of the matrix sum to the white).
@@ -91,3 +118,48 @@ def density_to_rgb(density: NDArray[np.generic]) -> NDArray[np.float64]:
     values = 256 * np.exp(-np.asarray(density, dtype=np.float64)) - 1
     rgb: NDArray[np.float64] = np.clip(values, 0, 255)
     return rgb
+
+
+def colours_of(
+    probabilities: NDArray[np.float32],
+    opacity: float,
+    colours: ColoursName = DEFAULT_COLOURS,
+) -> NDArray[np.uint8]:
+    """Return probabilities of any shape as red, green, blue and alpha; NaN is clear.
+
+    Parameters
+    ----------
+    probabilities : (...) ndarray of float32
+        0..1 or NaN.
+    opacity : float
+        0..1, of what is a number.
+    colours : {"red-green", "blue-orange"}
+        Of `HEATMAP_COLOURS`.
+
+    Returns
+    -------
+    (..., 4) ndarray of uint8
+        Not premultiplied.
+
+    Raises
+    ------
+    OptionError
+        If ``opacity`` lies outside 0..1, or there are no such colours.
+    """
+    if not 0 <= opacity <= 1:
+        raise OptionError(f"opacity is {opacity}; give a number in 0..1")
+    if colours not in HEATMAP_COLOURS:
+        raise OptionError(
+            f"colours are {colours!r}; use one of {', '.join(HEATMAP_COLOURS)}"
+        )
+    stops = np.asarray(HEATMAP_COLOURS[colours])
+    steps = np.linspace(0, 1, 256)
+    table = np.empty((257, 4), dtype=np.uint8)
+    for channel in range(3):
+        ramp = np.interp(steps, stops[:, 0], stops[:, 1 + channel])
+        table[:256, channel] = np.rint(ramp)
+    table[:256, 3] = round(255 * opacity)
+    table[256] = 0
+    missing = np.isnan(probabilities)
+    index = np.rint(np.where(missing, 0, probabilities) * 255).astype(np.intp)
+    return table[np.where(missing, 256, index)]

@@ -8,24 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fastnet.core.colour import DEFAULT_COLOURS, colours_of
 from napari_fastnet.core.picture import enlarged, png_bytes
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.colour import ColoursName
     from napari_fastnet.core.geometry import Box, Grid, Pair
-
-#: The red/green map of the paper as (position, red, green, blue), 0..1 and 0..255:
-#: green is normal tissue, red is tumour. Yellow between them keeps the two ends apart
-#: in brightness as well, for readers who see red and green alike.
-RED_GREEN: tuple[tuple[float, int, int, int], ...] = (
-    (0.0, 0, 128, 72),
-    (0.25, 112, 184, 72),
-    (0.5, 255, 226, 86),
-    (0.75, 240, 124, 44),
-    (1.0, 190, 10, 26),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -160,13 +151,17 @@ class Heatmap:
         inside = (index >= 0) & (index < self.grid.shape[axis])
         return index.astype(np.intp), inside
 
-    def colours(self, opacity: float = 1.0) -> NDArray[np.uint8]:
-        """Return the heatmap in the red/green colours.
+    def colours(
+        self, opacity: float = 1.0, colours: ColoursName = DEFAULT_COLOURS
+    ) -> NDArray[np.uint8]:
+        """Return the heatmap in the red/green colours, or in others.
 
         Parameters
         ----------
         opacity : float
             0..1, of the cells that were computed; the others are transparent.
+        colours : {"red-green", "blue-orange"}
+            See `HEATMAP_COLOURS`.
 
         Returns
         -------
@@ -176,23 +171,6 @@ class Heatmap:
         Raises
         ------
         OptionError
-            If ``opacity`` lies outside 0..1.
+            If ``opacity`` lies outside 0..1, or there are no such colours.
         """
-        return red_green(self.probabilities, opacity)
-
-
-def red_green(probabilities: NDArray[np.float32], opacity: float) -> NDArray[np.uint8]:
-    """Return RGBA of any array of probabilities, as :meth:`Heatmap.colours` does."""
-    if not 0 <= opacity <= 1:
-        raise OptionError(f"opacity is {opacity}; give a number in 0..1")
-    stops = np.asarray(RED_GREEN)
-    steps = np.linspace(0, 1, 256)
-    table = np.empty((257, 4), dtype=np.uint8)
-    for channel in range(3):
-        ramp = np.interp(steps, stops[:, 0], stops[:, 1 + channel])
-        table[:256, channel] = np.rint(ramp)
-    table[:256, 3] = round(255 * opacity)
-    table[256] = 0
-    missing = np.isnan(probabilities)
-    index = np.rint(np.where(missing, 0, probabilities) * 255).astype(np.intp)
-    return table[np.where(missing, 256, index)]
+        return colours_of(self.probabilities, opacity, colours)

@@ -189,6 +189,6 @@ def _done(
     task: SlideTask, slide: Slide, record: dict[str, Any], heatmap: Heatmap
 ) -> SlideRow:
     """Return the row of a slide that is done, its thumbnail written."""
-    write_thumbnail(task.folder / THUMBNAIL, slide, heatmap)
+    write_thumbnail(task.folder / THUMBNAIL, slide, heatmap, task.options.run.colours)
     found = Findings.of(record, heatmap)
     return SlideRow(task.folder.name, task.slide, "done", found=found)

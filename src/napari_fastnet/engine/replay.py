@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from napari_fastnet.core.colour import DEFAULT_COLOURS
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.backends import BackendName, create_backend
 from napari_fastnet.engine.run_differences import (
@@ -160,6 +161,7 @@ def options_of(record: dict[str, Any]) -> RunOptions:
             flips=bool(options["flips"]),
             threshold=record["threshold"],
             fresh=True,
+            colours=options.get("colours", DEFAULT_COLOURS),
         )
     except (KeyError, TypeError) as error:
         raise StoreError(

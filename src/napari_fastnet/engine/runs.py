@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.regions import find_regions, summarise
-from napari_fastnet.core.stain import StainMatch, StainMethod, estimate
-from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.core.stain import StainMatch, estimate
 from napari_fastnet.engine.detect import Progress, detect
-from napari_fastnet.engine.plan import Plan, Stride, make_plan
+from napari_fastnet.engine.plan import Plan, make_plan
 from napari_fastnet.engine.request import request_digest
+from napari_fastnet.engine.run_options import RunOptions as RunOptions  # noqa: TC001
 from napari_fastnet.engine.run_result import RunResult
 from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.engine.tissue import SlideTissue, find_tissue, slide_facts
-from napari_fastnet.errors import OptionError
 from napari_fastnet.io.file_names import RECORD, STORE
 from napari_fastnet.io.formats import DETECT_FORMATS, Results, write_formats
 from napari_fastnet.io.record import (
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
     from napari_fastnet.engine.backends import Backend
@@ -41,54 +39,6 @@ if TYPE_CHECKING:
     from napari_fastnet.io.slide import Slide
 
 THUMBNAIL_PX = 1000  # about as large as overview.png shows it
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What is asked of a run; the command line and the panel fill it in.
-
-    Parameters
-    ----------
-    stride : int, "patch", "dense" or None
-        px of the model from patch to patch; None is dense where the model can. See
-        `make_plan`.
-    anchor : tuple of float or None
-        (y, x) of a corner of a cell, level-0 px; see `make_plan`.
-    tissue : TissueParameters
-        How tissue is found.
-    mask : Path or None
-        A user's mask or outlines that replace the region of interest; see
-        `io.roi.read_roi`.
-    stain : {"none", "reinhard", "macenko", "density"}
-        Match of the slide's colours to the model's.
-    flips : bool or None
-        Look at the mirror images of patches too; None is as the model says.
-    threshold : float or None
-        From which a patch is tumour; None is the model's.
-    fresh : bool
-        Compute anew what an earlier run left.
-    readers : int
-        Threads that read ahead; 0 reads in the thread that computes.
-    memory_mb : int or None
-        MB that the run may take; see `Plan.within`.
-    """
-
-    stride: Stride = None
-    anchor: Pair | None = None
-    tissue: TissueParameters = field(default_factory=TissueParameters)
-    mask: Path | None = None
-    stain: StainMethod = "none"
-    flips: bool | None = None
-    threshold: float | None = None
-    fresh: bool = False
-    readers: int = 2
-    memory_mb: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise OptionError(f"threshold is {self.threshold}; use 0 to 1")
-        if self.readers < 0:
-            raise OptionError(f"readers is {self.readers}; use 0 or more")
 
 
 class SlideRun:
@@ -282,6 +232,7 @@ class SlideRun:
                 "request": self._request,
                 "mask": self.options.mask,
                 "tissue_seconds": self._tissue_seconds,
+                "colours": self.options.colours,
             },
             regions=dict(summarise(regions, self.tissue.area_mm2)),
         )

@@ -24,6 +24,7 @@ from napari_fastnet.io.store import read_store
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.colour import ColoursName
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
 
@@ -44,12 +45,15 @@ class Saved:
         Where the slide is now, for the overview; as recorded by default.
     bounds_offset : tuple of float
         (y, x) level-0 px; see `io.region_files.write_regions_geojson`.
+    colours : {"red-green", "blue-orange"}, optional
+        Of the heatmap in the overview; as recorded by default.
     """
 
     run: Path
     threshold: float | None = None
     slide: Path | None = None
     bounds_offset: Pair = (0.0, 0.0)
+    colours: ColoursName | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -100,6 +104,9 @@ def load_results(saved: Saved) -> Results:
         area = record["tissue"].get("area_mm2")
         totals = dict(summarise(regions, area))
         record = {**record, "threshold": float(threshold), "regions": totals}
+    if saved.colours is not None:
+        options = record.get("options") or {}
+        record = {**record, "options": {**options, "colours": saved.colours}}
     masks = _masks(folder)
     return Results(
         record=record,

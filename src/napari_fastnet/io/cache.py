@@ -84,6 +84,7 @@ def clear_cache(
     *,
     unused_since: datetime | None = None,
     down_to_bytes: int | None = None,
+    keep: Path | None = None,
 ) -> list[CachedRun]:
     """Delete runs, those not used for longest first, and never one in use.
 
@@ -95,6 +96,8 @@ def clear_cache(
         Keep what was used since, with a time zone.
     down_to_bytes : int, optional
         Stop when what is left is no more than this.
+    keep : Path, optional
+        Folder of a run that stays, however old.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def clear_cache(
             break
         if unused_since is not None and run.used >= unused_since:
             break
-        if _delete(run.folder):
+        if run.folder != keep and _delete(run.folder):
             deleted.append(run)
             left -= run.size_bytes
     return deleted

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName, colours_of
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.heatmap import red_green
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.overview import OPACITY, blend
 
@@ -22,7 +22,12 @@ SIDE_PX = 480
 FINER = 4  # samples a px, along y and along x
 
 
-def write_thumbnail(path: Path, slide: Slide, heatmap: Heatmap) -> None:
+def write_thumbnail(
+    path: Path,
+    slide: Slide,
+    heatmap: Heatmap,
+    colours: ColoursName = DEFAULT_COLOURS,
+) -> None:
     """Write the slide with its heatmap as a small JPEG.
 
     A px shows the highest probability in it: a lesion of a few cells would else fall
@@ -36,6 +41,8 @@ def write_thumbnail(path: Path, slide: Slide, heatmap: Heatmap) -> None:
         Open.
     heatmap : Heatmap
         Of the slide; may have no cells.
+    colours : {"red-green", "blue-orange"}
+        Of the heatmap.
 
     Raises
     ------
@@ -49,7 +56,7 @@ def write_thumbnail(path: Path, slide: Slide, heatmap: Heatmap) -> None:
     )
     parts = finer.reshape(height, FINER, width, FINER)
     highest = np.fmax.reduce(np.fmax.reduce(parts, axis=3), axis=1)
-    shown = blend(image, red_green(highest, OPACITY))
+    shown = blend(image, colours_of(highest, OPACITY, colours))
     with atomic_path(path) as aside:
         # colours at full resolution: a lesion may be one px
         Image.fromarray(shown).save(aside, quality=85, subsampling=0)

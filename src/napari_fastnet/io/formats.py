@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_fastnet.core.colour import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.io.annotations import write_asap_xml
 from napari_fastnet.io.asap import asap_annotations, write_asap_heatmap
@@ -248,6 +249,7 @@ def _png(results: Results, folder: Path) -> Iterator[Path]:
         model=f"{model.get('name', '')} {model.get('version', '')}".strip(),
         threshold=float(record.get("threshold") or 0),
         tissue_mm2=(record.get("tissue") or {}).get("area_mm2"),
+        colours=(record.get("options") or {}).get("colours", DEFAULT_COLOURS),
     )
     write_overview(
         folder / OVERVIEW,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName, colours_of
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.heatmap import red_green
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.files import atomic_path
@@ -36,7 +36,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What the page says in words.
+    """What the page says in words, and in which colours.
 
     Parameters
     ----------
@@ -48,12 +48,15 @@ class Caption:
         At which the regions were found, 0..1.
     tissue_mm2 : float or None
         Area of the tissue; None where it is not known.
+    colours : {"red-green", "blue-orange"}
+        Of the heatmap.
     """
 
     title: str
     model: str
     threshold: float
     tissue_mm2: float | None = None
+    colours: ColoursName = DEFAULT_COLOURS
 
 
 def write_overview(
@@ -104,7 +107,7 @@ def write_overview(
         )
     slide = Box.of_shape(slide_shape)
     values = heatmap.resampled_to(slide, thumbnail.shape[:2])
-    with_heatmap = blend(thumbnail, red_green(values, OPACITY))
+    with_heatmap = blend(thumbnail, colours_of(values, OPACITY, caption.colours))
 
     page = Page(slide, heatmap.mpp)
     page.header(caption.title, totals_words(heatmap, regions, caption))
@@ -112,7 +115,7 @@ def write_overview(
     page.picture(page.layout.right, with_heatmap, "Tumour probability")
     page.outlines(page.layout.right, regions)
     page.scale_bar()
-    page.legend(caption.threshold)
+    page.legend(caption.threshold, caption.colours)
     page.footer(f"{caption.model} · threshold {caption.threshold:.3g}", RESEARCH_USE)
     with atomic_path(path) as aside:
         page.save(aside, comment=to_json(record or {}))
@@ -121,8 +124,8 @@ def write_overview(
 def blend(image: NDArray[np.uint8], overlay: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return an image with an overlay under which its light and dark stay visible.
 
-    Under the overlay the image loses its own colours, which would muddy the green and
-    red, and the overlay takes over some of the image's light and dark.
+    Under the overlay the image loses its own colours, which would muddy those of the
+    heatmap, and the overlay takes over some of the image's light and dark.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 from matplotlib.path import Path as Outline
 
+from napari_fastnet.core.colour import colours_of
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.heatmap import red_green
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.colour import ColoursName
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.regions import Region
 
@@ -181,10 +182,10 @@ class Page:
         )
         self._label(end + 14, length_words(length_um))
 
-    def legend(self, threshold: float) -> None:
+    def legend(self, threshold: float, colours: ColoursName) -> None:
         """Draw the colours with the threshold, the outline, and what clear means."""
         y = self._legend_y
-        ramp = red_green(np.linspace(0, 1, 256, dtype=np.float32)[None], 1.0)
+        ramp = colours_of(np.linspace(0, 1, 256, dtype=np.float32)[None], 1.0, colours)
         extent = (RAMP[0], RAMP[1], y + RAMP_HEIGHT / 2, y - RAMP_HEIGHT / 2)
         self.axes.imshow(ramp, extent=extent, aspect="auto")
         self._label(RAMP[0] - 12, "normal", ha="right")

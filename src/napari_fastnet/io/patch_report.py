@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from napari_fastnet.core.heatmap import RED_GREEN
+from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS
 from napari_fastnet.core.patch_sampling import PARTS
 from napari_fastnet.io.files import atomic_path, write_bytes
 
@@ -219,9 +219,9 @@ def contact_sheet(report: PatchReport, seed: int = 0) -> Image.Image:
     sheet = Image.new("RGB", (width, sum(heights.values()) + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     title, small = ImageFont.load_default(14), ImageFont.load_default(9)
-    top = 0
+    top, stops = 0, HEATMAP_COLOURS[DEFAULT_COLOURS]
     for label, found in rows.items():
-        colour = RED_GREEN[-1 if label else 0][1:]
+        colour = stops[-1 if label else 0][1:]
         total = sum(part[CLASSES[label]] for part in report.totals.values())
         name = CLASSES[label]
         words = f"{name}: {len(found)} of {total:,} patches, and how much is {name}"

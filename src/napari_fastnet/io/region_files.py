@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
-from napari_fastnet.core.heatmap import RED_GREEN
+from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.files import write_bytes
 from napari_fastnet.io.record import plain
@@ -32,7 +32,10 @@ RECORD_MEMBER = "napari_fastnet"
 #: Under this, identifiers are made from what they identify: the same again next time.
 ID_NAMESPACE = UUID("8a4c1f0e-97a6-5b0c-8f86-3a3c6e0a5d21")
 #: QuPath's own name for the class, so that its scripts find the regions.
-QUPATH_CLASS = {"name": "Tumor", "color": list(RED_GREEN[-1][1:])}
+QUPATH_CLASS = {
+    "name": "Tumor",
+    "color": list(HEATMAP_COLOURS[DEFAULT_COLOURS][-1][1:]),
+}
 COORDINATE_DECIMALS = 3  # of a level-0 px, so under a nanometre
 
 # Decimals of regions.csv; what is not named has all its digits.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from napari_fastnet.core.colour import DEFAULT_COLOURS
 from napari_fastnet.engine.tissue_editor import AUTOMATIC
 from napari_fastnet.io.export import write_mask_tiff
 
@@ -51,6 +52,8 @@ def detect_command(run: SlideRun, work: SlideWork) -> str:
         write_mask_tiff(path, tissue.masks.roi, tissue.mpp, record={})
         words += ["--mask", str(path.absolute())]
     words += ["--threshold", f"{work.threshold:g}", "--backend", request.backend]
+    if request.colours != DEFAULT_COLOURS:
+        words += ["--colours", request.colours]
     return shlex.join(words)
 
 

@@ -156,8 +156,8 @@ class Detection:
 
     def _lay_out(self, begun: Begun) -> None:
         self.run, self.progress = begun.run, None
-        for note in begun.run.store.notes:  # damage that was set aside
-            show_warning(note)
+        if notes := begun.run.store.notes:  # damage that was set aside
+            show_warning("\n".join(notes))
         if self._live is None:
             self._live = LiveHeatmap(begun.run, begun.known)
             self.work.suggest_threshold(begun.run.bundle.threshold)

@@ -17,6 +17,7 @@ from napari_fastnet.io.file_names import RECORD
 from napari_fastnet.io.files import write_bytes
 from napari_fastnet.io.formats import Part, Results, write_formats
 from napari_fastnet.io.record import to_json
+from napari_fastnet.plugin.settings import read_settings
 
 if TYPE_CHECKING:
     from napari_fastnet.engine.tissue import SlideTissue
@@ -89,6 +90,8 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Snapshot:
     tissue = work.tissue()
     slide = asdict(slide_facts(work.slide))
     record = {**work.record, "slide": slide, "threshold": work.threshold}
+    colours = read_settings().colours
+    record["options"] = {**(record.get("options") or {}), "colours": colours}
     if tissue is not None:
         record["tissue"] = tissue.to_dict()
     return Snapshot(work.slide, tissue, heatmap, work.threshold, record, WHICH[which])

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS, ColoursName
 from napari_fastnet.core.geometry import Pair
-from napari_fastnet.core.heatmap import RED_GREEN, Heatmap
+from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import Region
 from napari_fastnet.io.slide import Slide
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, MaskKind, ResultInfo, SlideInfo
@@ -159,8 +160,9 @@ def heatmap_layer_data(
     *,
     fingerprint: str = "",
     record: dict[str, Any] | None = None,
+    colours: ColoursName = DEFAULT_COLOURS,
 ) -> LayerData:
-    """Return a heatmap as an image, green to red, clear where nothing was computed.
+    """Return a heatmap as a coloured image, clear where nothing was computed.
 
     Parameters
     ----------
@@ -175,6 +177,8 @@ def heatmap_layer_data(
         Of the slide's contents.
     record : dict, optional
         The run record; the middle of the colours is at its threshold.
+    colours : {"red-green", "blue-orange"}
+        From normal to tumour.
 
     Returns
     -------
@@ -191,7 +195,7 @@ def heatmap_layer_data(
     threshold = (record or {}).get("threshold")
     keywords = {
         "name": HEATMAP_NAME,
-        "colormap": red_green_colormap(0.5 if threshold is None else threshold),
+        "colormap": heatmap_colormap(0.5 if threshold is None else threshold, colours),
         "contrast_limits": (0.0, 1.0),
         "interpolation2d": "nearest",
         "opacity": opacity,
@@ -201,20 +205,26 @@ def heatmap_layer_data(
     return values, keywords, "image"
 
 
-def red_green_colormap(threshold: float = 0.5) -> Any:
-    """Return `RED_GREEN` as a napari Colormap; NaN is clear.
+def heatmap_colormap(
+    threshold: float = 0.5, colours: ColoursName = DEFAULT_COLOURS
+) -> Any:
+    """Return the colours of a heatmap as a napari Colormap; NaN is clear.
 
     Parameters
     ----------
     threshold : float
-        0..1; the middle of the colours lies there, so that what reaches it is red.
+        0..1; the middle of the colours lies there, so that what reaches it is on
+        the side of tumour.
+    colours : {"red-green", "blue-orange"}
+        From normal to tumour.
     """
     from napari.utils.colormaps import Colormap
 
     middle = min(max(threshold, 0.01), 0.99)
-    positions = [position for position, *_ in RED_GREEN]
+    stops = HEATMAP_COLOURS[colours]
+    positions = [position for position, *_ in stops]
     return Colormap(
-        colors=[(r / 255, g / 255, b / 255, 1.0) for _, r, g, b in RED_GREEN],
+        colors=[(r / 255, g / 255, b / 255, 1.0) for _, r, g, b in stops],
         controls=np.interp(positions, (0, 0.5, 1), (0, middle, 1)),
         nan_color=(0.0, 0.0, 0.0, 0.0),
         name="normal to tumor",

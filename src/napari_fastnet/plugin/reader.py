@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from napari.utils.notifications import show_warning
 
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.io.file_names import HEATMAP, REGIONS, STORE, mask_file
@@ -27,6 +29,10 @@ from napari_fastnet.plugin.layers import (
     regions_layer_data,
     slide_layer_data,
 )
+from napari_fastnet.plugin.settings import read_settings
+
+if TYPE_CHECKING:
+    from napari_fastnet.core.heatmap import Heatmap
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 ReaderFunction = Callable[[Paths], list[LayerData]]
@@ -99,11 +105,13 @@ def _run_layers(path: Path) -> list[LayerData]:
     out of the region of interest and are no longer part of the result.
     """
     store, record = read_store(path)
+    if store.notes:
+        show_warning("\n".join(store.notes))
     folder = path.absolute().parent
     if record and (folder / HEATMAP).is_file():
         return _folder_layers(folder)
     heatmap, about = store.heatmap(), _about(record, folder.name)
-    layers = [heatmap_layer_data(heatmap, **about)]
+    layers = [_coloured(heatmap, about)]
     if record.get("threshold") is not None:
         regions = find_regions(heatmap, float(record["threshold"]))
         layers.append(regions_layer_data(regions, heatmap.mpp, **about))
@@ -112,7 +120,11 @@ def _run_layers(path: Path) -> list[LayerData]:
 
 def _heatmap_layer(path: Path) -> LayerData:
     heatmap, record = read_heatmap_ome_tiff(path)
-    return heatmap_layer_data(heatmap, **_about(record, path.absolute().parent.name))
+    return _coloured(heatmap, _about(record, path.absolute().parent.name))
+
+
+def _coloured(heatmap: Heatmap, about: dict[str, Any]) -> LayerData:
+    return heatmap_layer_data(heatmap, **about, colours=read_settings().colours)
 
 
 def _mask_layer(path: Path) -> LayerData:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.engine.backends import BackendName
+from napari_fastnet.io.cache import LIMIT_BYTES
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Grid, Pair
@@ -31,7 +33,7 @@ class Request:
     ----------
     model : str or Path
         A shipped model's name or a bundle's folder.
-    backend : {"auto", "onnx", "torch"}
+    backend : {"auto", "onnx", "openvino", "torch"}
         What runs the network.
     threads : int or None
         Of the network on a CPU.
@@ -46,6 +48,10 @@ class Request:
         Whether ``folder`` is the cache, shared by all slides and models.
     view_first : bool
         Whether what is on screen is looked at first.
+    colours : {"red-green", "blue-orange"}
+        Of the heatmap in pictures.
+    cache_limit_bytes : int
+        What the runs in the cache may take together.
     """
 
     model: str | Path
@@ -56,6 +62,8 @@ class Request:
     folder: Path
     in_cache: bool
     view_first: bool
+    colours: ColoursName = DEFAULT_COLOURS
+    cache_limit_bytes: int = LIMIT_BYTES
 
     def stride(self, bundle: ModelBundle) -> Stride:
         """Return the stride as `RunOptions` takes it."""

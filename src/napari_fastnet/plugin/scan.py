@@ -12,7 +12,7 @@ from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.engine.tissue_editor import TissueEditor
-from napari_fastnet.io.cache import LIMIT_BYTES, clear_cache
+from napari_fastnet.io.cache import clear_cache
 from napari_fastnet.plugin.giving_way import in_own_thread
 from napari_fastnet.plugin.network import NETWORK
 from napari_fastnet.plugin.viewport import nearest_to_view
@@ -109,17 +109,18 @@ class Scan:
                 run = self._lay_out(bundle, tissue)
                 yield Begun(run, run.store.heatmap())
                 yield from self._compute(run, backend, should_stop)
-                if should_stop():
-                    return
-                if not self.behind:
+                stopped = should_stop()
+                if not stopped and not self.behind:
                     yield run.finish(backend.name)
-                    self._make_room()
-                behind = self.behind
+                behind = self.behind and not stopped
+            self._make_room(run)
 
-    def _make_room(self) -> None:
-        """Let the oldest runs go from a cache that grew too large."""
-        if self._request.in_cache:
-            clear_cache(self._request.folder, down_to_bytes=LIMIT_BYTES)
+    def _make_room(self, run: SlideRun) -> None:
+        """Let the oldest runs go from a cache that grew too large, never this one."""
+        request = self._request
+        if request.in_cache:
+            limit = request.cache_limit_bytes
+            clear_cache(request.folder, down_to_bytes=limit, keep=run.folder)
 
     def _lay_out(self, bundle: ModelBundle, tissue: SlideTissue) -> SlideRun:
         """Return a run over the cells of before, where there are any."""
@@ -129,6 +130,7 @@ class Scan:
             anchor=request.anchor(self._slide, bundle, self._grid),
             tissue=tissue.parameters,
             threshold=request.threshold,
+            colours=request.colours,
         )
         folder = request.output_folder(self._slide, bundle) / self._slide.path.stem
         run = SlideRun(self._slide, bundle, folder, options, tissue=tissue)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_fastnet.io.cache import default_cache_folder
+from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName
+from napari_fastnet.io.cache import LIMIT_BYTES, default_cache_folder
 
 PLUGIN = "napari-fastnet"
 
@@ -19,18 +21,24 @@ class Settings:
     ----------
     model : str or None
         Name of a shipped model or a bundle's folder; None is the shipped default.
-    backend : {"auto", "onnx", "torch"}
+    backend : {"auto", "onnx", "openvino", "torch"}
         What computes.
     threads : int or None
         For inference; None is one a core.
     cache_folder : Path
-        Where unfinished runs and sample slides are kept.
+        Where runs and sample slides are kept.
+    cache_limit_gb : float
+        How large the runs in the cache may grow together, GB.
+    colours : {"red-green", "blue-orange"}
+        Of the heatmap.
     """
 
     model: str | None = None
     backend: str = "auto"
     threads: int | None = None
     cache_folder: Path = field(default_factory=default_cache_folder)
+    cache_limit_gb: float = LIMIT_BYTES / 1e9
+    colours: ColoursName = DEFAULT_COLOURS
 
 
 def read_settings() -> Settings:
@@ -51,4 +59,29 @@ def read_settings() -> Settings:
         backend=chosen.detection.backend,
         threads=chosen.detection.threads or None,
         cache_folder=Path(folder).expanduser() if folder else default_cache_folder(),
+        cache_limit_gb=chosen.storage.cache_limit_gb,
+        colours=chosen.display.colours,
     )
+
+
+def listen_to_colours(then: Callable[..., None]) -> None:
+    """Call a method whenever the colours are changed; does not keep it alive."""
+    chosen = _display()
+    if chosen is not None:
+        chosen.events.colours.connect(then)
+
+
+def forget_colours(then: Callable[..., None]) -> None:
+    """Call a method no more."""
+    chosen = _display()
+    if chosen is not None:
+        chosen.events.colours.disconnect(then)
+
+
+def _display() -> Any:
+    from napari.settings import get_plugin_settings
+
+    try:
+        return get_plugin_settings(PLUGIN).display
+    except KeyError:  # as in `read_settings`
+        return None

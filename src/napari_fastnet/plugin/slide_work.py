@@ -13,13 +13,14 @@ from napari_fastnet.engine.tissue_editor import KINDS, MaskKind, TissueEditor
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, SlideInfo
 from napari_fastnet.plugin.layers import (
     LayerData,
+    heatmap_colormap,
     heatmap_layer_data,
     mask_layer_data,
     place_slide_layer,
-    red_green_colormap,
 )
 from napari_fastnet.plugin.mask_display import MaskDisplay
 from napari_fastnet.plugin.region_finder import RegionFinder
+from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work_events import WorkEvents
 from napari_fastnet.plugin.work_layers import WorkLayers
 
@@ -170,7 +171,7 @@ class SlideWork:
         """Take a heatmap and show it; its array may be written to."""
         self.heatmap, self.record = heatmap, record
         self.layers.put("heatmap", self._heatmap_data())
-        self._show_threshold()
+        self.show_threshold()
         self.events.heatmap.emit(self)
 
     def take_heatmap(
@@ -180,7 +181,7 @@ class SlideWork:
         self.heatmap, self.record, self.opacity = heatmap, dict(record), opacity
         if isinstance(record.get("threshold"), int | float):
             self.suggest_threshold(float(record["threshold"]))
-        self._show_threshold()
+        self.show_threshold()
         self.events.heatmap.emit(self)
         self.events.run.emit(self)
 
@@ -212,7 +213,7 @@ class SlideWork:
     def set_threshold(self, value: float) -> None:
         """Show another threshold as the middle of the colours; nothing is computed."""
         self.threshold = self.chosen_threshold = value
-        self._show_threshold()
+        self.show_threshold()
         self.events.heatmap.emit(self)
 
     def suggest_threshold(self, value: float) -> None:
@@ -227,10 +228,12 @@ class SlideWork:
         if layer is not None:
             layer.opacity = value
 
-    def _show_threshold(self) -> None:
+    def show_threshold(self) -> None:
+        """Colour the heatmap by the threshold and the settings of now."""
         layer: Any = self.layer_of("heatmap")
         if layer is not None:
-            layer.colormap = red_green_colormap(self.threshold)
+            colours = read_settings().colours
+            layer.colormap = heatmap_colormap(self.threshold, colours)
             self.layers.note("heatmap", self.told_record())
 
     def told_record(self) -> dict[str, Any]:
@@ -282,6 +285,7 @@ class SlideWork:
             self.opacity,
             fingerprint=self.fingerprint,
             record=self.told_record(),
+            colours=read_settings().colours,
         )
 
     def _painted(self) -> None:

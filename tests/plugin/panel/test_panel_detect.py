@@ -7,13 +7,20 @@ import threading
 
 import numpy as np
 import pytest
+from napari.settings import get_plugin_settings
+from napari.utils.notifications import notification_manager
 
 from napari_fastnet.cli.app import main
+from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.engine import whole_slide
 from napari_fastnet.errors import DetectionError
+from napari_fastnet.io.cache import cached_runs
 from napari_fastnet.io.store import read_store
+from napari_fastnet.io.store_format import chunk_path
 from napari_fastnet.plugin import detection
+from napari_fastnet.plugin.command_line import detect_command
+from napari_fastnet.plugin.settings import PLUGIN, Settings
 from napari_fastnet.plugin.viewport import nearest_to_view
 
 pytestmark = pytest.mark.gui
@@ -194,6 +201,64 @@ def test_a_slide_without_tissue_is_a_run_without_patches(
     panel.detect.results.value = tmp_path / "out"
     detect(panel)
     assert panel.detect.status.value == "no tissue, nothing to look at"
+
+
+@pytest.fixture
+def colours(settings):
+    """Return the setting, put back on its default afterwards."""
+    display = get_plugin_settings(PLUGIN).display
+    yield display
+    display.colours = "red-green"
+
+
+def test_other_colours_show_at_once_on_layer_and_legend_and_in_files(
+    viewer, panel, detect, colours, tmp_path
+) -> None:
+    work = detect(panel)
+    layer = viewer.layers["tumor probability"]
+    red = layer.colormap.map([1.0])[0]
+    overview = tmp_path / "out" / "square" / "overview.png"
+    before = overview.read_bytes()
+
+    colours.colours = "blue-orange"
+    orange = layer.colormap.map([1.0])[0]
+    for shown, name in ((red, "red-green"), (orange, "blue-orange")):
+        np.testing.assert_allclose(
+            shown[:3] * 255, HEATMAP_COLOURS[name][-1][1:], atol=1
+        )
+    assert "rgb(205,60,0)" in panel.detect._look.legend.value
+    assert "rgb(190,10,26)" not in panel.detect._look.legend.value
+
+    detect(panel)
+    assert overview.read_bytes() != before
+    assert "--colours blue-orange" in detect_command(work.detection.run, work)
+
+
+def test_a_cache_that_grew_too_large_loses_the_oldest_but_not_this_run(
+    panel, detect, tmp_path, monkeypatch
+) -> None:
+    from napari_fastnet.plugin.panel import detect as section
+
+    chosen = Settings(cache_folder=tmp_path / "cache", cache_limit_gb=1e-9)
+    monkeypatch.setattr(section, "read_settings", lambda: chosen)
+    panel.detect.results.value = None
+    detect(panel)
+    panel.detect.stride.value = 2
+    detect(panel)
+    (left,) = cached_runs(tmp_path / "cache")
+    assert left.folder.parent.name.endswith("-2")
+
+
+def test_damage_that_was_set_aside_is_told_once(panel, detect, tmp_path) -> None:
+    detect(panel)
+    store = tmp_path / "out" / "square" / "run.zarr"
+    chunk_path(store, 0, 0).write_bytes(b"\xff" * 10)
+    told = []
+    notification_manager.notification_ready.connect(told.append)
+    detect(panel)
+    notification_manager.notification_ready.disconnect(told.append)
+    assert len(told) == 1
+    assert "damaged" in told[0].message
 
 
 @pytest.mark.parametrize("edit", [False, True], ids=["as found", "edited"])

@@ -7,8 +7,6 @@ from typing import get_args
 from magicgui.widgets import (
     CheckBox,
     ComboBox,
-    FloatSlider,
-    Label,
     ProgressBar,
     PushButton,
 )
@@ -22,6 +20,7 @@ from napari_fastnet.plugin.command_line import copy_to_clipboard, detect_command
 from napari_fastnet.plugin.detection import Detection
 from napari_fastnet.plugin.network import NETWORK
 from napari_fastnet.plugin.panel import keys
+from napari_fastnet.plugin.panel.heatmap_look import HeatmapLook
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
 from napari_fastnet.plugin.panel.progress import ActivityBar, per_cent, status_of
 from napari_fastnet.plugin.panel.section import (
@@ -35,14 +34,9 @@ from napari_fastnet.plugin.request import Density, Request
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.slide_work import SlideWork
 from napari_fastnet.plugin.worker import Job
+from napari_fastnet.plugin.workspace import workspace_of
 
 DETECT, PAUSE, RESUME = "Detect tumors", "Pause", "Resume"
-LEGEND = (
-    '<span style="color:#0a9a5a">&#9632;</span> normal &nbsp; '
-    '<span style="color:#e0c040">&#9632;</span> at the threshold &nbsp; '
-    '<span style="color:#d02030">&#9632;</span> tumor<br>'
-    "clear: glass, or not looked at yet"
-)
 #: The window has been left alone for so long, ms, before the network is got ready.
 STILL_MS = 700
 #: The activity dock follows a run at most so often.
@@ -103,29 +97,18 @@ class DetectSection(Section):
             text="copy as command",
             tooltip="Copy the command line that does the same without the viewer",
         )
-        self.threshold = FloatSlider(
-            value=0.5,
-            max=1,
-            step=0.01,
-            tooltip="From this probability on a patch is tumour; display only",
-        )
-        self.opacity = FloatSlider(
-            value=0.5,
-            max=1,
-            step=0.01,
-            tooltip=f"Opacity of the heatmap; show or hide it [{keys.HEATMAP}]",
-        )
+        self._look = HeatmapLook(workspace_of(napari_viewer))
+        self.threshold, self.opacity = self._look.threshold, self._look.opacity
         widgets = [
             *self._choice.rows,
-            row(self.stride, self.backend, label="every"),
+            row(self.stride, label="a value every"),
+            row(self.backend, label="computed by"),
             self.view_first,
             row(self.results, label="keep in"),
             row(self.start, self.cancel, self.copy),
             self.progress,
             self.status,
-            row(self.threshold, label="threshold"),
-            row(self.opacity, label="opacity"),
-            Label(value=LEGEND),
+            *self._look.rows,
         ]
         self._activity = ActivityBar(DETECT)
         # Never from within a signal: napari's bar lets other events happen meanwhile.
@@ -156,7 +139,7 @@ class DetectSection(Section):
             tooltip="Look at what is on screen first, also after panning",
         )
         self.results = folder_field(
-            "Folder for the run and its files; empty: the cache"
+            "Folder for the run and its files; empty: the cache", when_empty="the cache"
         )
 
     def _connect(self) -> None:
@@ -170,13 +153,11 @@ class DetectSection(Section):
         self.start.changed.connect(self._start)
         self.cancel.changed.connect(self._cancel)
         self.copy.changed.connect(self._copy)
-        self.threshold.changed.connect(self._set_threshold)
-        self.opacity.changed.connect(self._set_opacity)
         self.press_keys(
             {
                 keys.DETECT: self._start,
                 keys.CANCEL: self._cancel,
-                keys.HEATMAP: self._toggle_heatmap,
+                keys.HEATMAP: self._look.toggle,
             }
         )
 
@@ -186,6 +167,7 @@ class DetectSection(Section):
         self.workspace.stop()
         self._show_activity_soon.cancel()
         self._prepare_soon.cancel()
+        self._look.leave()
         self._activity.close()
 
     def undocked(self) -> None:
@@ -212,6 +194,8 @@ class DetectSection(Section):
             folder=chosen or settings.cache_folder,
             in_cache=chosen is None,
             view_first=self.view_first.value,
+            colours=settings.colours,
+            cache_limit_bytes=round(settings.cache_limit_gb * 1e9),
         )
 
     def _prepare(self) -> None:
@@ -251,27 +235,13 @@ class DetectSection(Section):
         self.status.value = status_of(detection)
         self.progress.value = per_cent(detection)
         if work is not None:
-            with self.threshold.changed.blocked(), self.opacity.changed.blocked():
-                self.threshold.value, self.opacity.value = work.threshold, work.opacity
+            self._look.show(work)
         self._show_activity_soon()
 
     def _show_activity(self) -> None:
         running = self.work is not None and running_job(self.work) is not None
         detection = self.work.detection if self.work is not None else None
         self._activity.follow(detection if running else None)
-
-    def _set_threshold(self, value: float) -> None:
-        if self.work is not None:
-            self.work.set_threshold(value)
-
-    def _set_opacity(self, value: float) -> None:
-        if self.work is not None:
-            self.work.set_opacity(value)
-
-    def _toggle_heatmap(self) -> None:
-        layer = None if self.work is None else self.work.layer_of("heatmap")
-        if layer is not None:
-            layer.visible = not layer.visible
 
     def _copy(self) -> None:
         work = self.work

@@ -73,7 +73,7 @@ class ExportSection(Section):
         widgets = [
             row(self.masks, self.heatmap),
             row(self.regions, self.overview),
-            row(self.which, label="of them"),
+            row(self.which, label="which"),
             row(self.formats, label="as"),
             row(self.folder, label="to"),
             self.save,

@@ -97,12 +97,13 @@ def text_line() -> Label:
     return line
 
 
-def folder_field(tooltip: str) -> FileEdit:
-    """Return a field for a folder, empty at first."""
+def folder_field(tooltip: str, *, when_empty: str = "") -> FileEdit:
+    """Return a field for a folder, empty at first; says what it means to be so."""
     field = FileEdit(
         mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True, tooltip=tooltip
     )
     field.choose_btn.text = "choose"
+    field.line_edit.native.setPlaceholderText(when_empty)
     return field
 
 

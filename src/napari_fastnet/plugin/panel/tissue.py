@@ -10,6 +10,7 @@ from magicgui.widgets import FloatSlider, PushButton, RadioButtons
 from napari.layers import Labels
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
+from qtpy.QtWidgets import QDoubleSpinBox
 
 from napari_fastnet.engine.tissue_editor import (
     AUTOMATIC,
@@ -35,6 +36,8 @@ TIPS: dict[ThresholdName, str] = {
 AUTO_TIPS: dict[ThresholdName, str] = {
     name: f"Put {name} back on the value of Otsu's method" for name in AUTOMATIC
 } | {name: f"Put {name} back on the paper's value" for name in ("low", "high")}
+#: Where the name in the code is too short for the panel.
+LABELS: dict[ThresholdName, str] = {"low": "darkest", "high": "brightest"}
 EDITED = [("RGB", "rgb"), ("HSV", "hsv"), ("threshold", "threshold"), ("ROI", "roi")]
 #: Diameter of the brush, px of the mask (8 µm each).
 BRUSH_PX = 12
@@ -104,7 +107,7 @@ class TissueSection(Section):
             text="drop edits", tooltip="Forget what was painted, on every mask"
         )
         tools = row(self.brush, self.erase, self.undo, self.drop)
-        widgets = [row(self.compute, self.percent), *rows, self.edited, tools]
+        widgets = [row(self.compute, self.percent), *rows, self._edit_row(), tools]
         super().__init__(napari_viewer, "TISSUE", widgets)
         self._connect()
         self._show()
@@ -114,7 +117,13 @@ class TissueSection(Section):
         setattr(self, name, slider)
         self.auto[name] = PushButton(text="auto", tooltip=AUTO_TIPS[name])
         self.auto[name].max_width = 48
-        return row(slider, self.auto[name], label=name)
+        slider.native.findChild(QDoubleSpinBox).setDecimals(1)
+        return row(slider, self.auto[name], label=LABELS.get(name, name))
+
+    def _edit_row(self) -> Any:
+        edit = row(self.edited, label="edit")
+        edit[0].min_width = edit[0].max_width = 28  # the buttons need the room
+        return edit
 
     def _connect(self) -> None:
         events = self.workspace.events
