@@ -118,10 +118,21 @@ def test_no_rectangle_is_larger_than_allowed(wanted, largest) -> None:
     assert (times[wanted] == 1).all()
 
 
-def test_two_far_corners_are_two_rectangles_and_near_ones_are_one() -> None:
+def test_two_far_corners_are_two_rectangles() -> None:
     far = np.zeros((64, 64), bool)
     far[:4, :4] = far[-4:, -4:] = True
     assert len(cover(far, 14)) == 2
+
+
+def test_a_cut_has_to_save_as_much_as_a_picture_costs() -> None:
+    for gap, parts in ((52, 1), (53, 2)):
+        wanted = np.ones((12, 8 + gap), bool)
+        wanted[:, 4:-4] = False
+        # together (12 + 14) * (8 + gap + 14), apart twice (12 + 14) * (4 + 14) + 1000
+        assert len(cover(wanted, 14)) == parts, gap
+
+
+def test_two_near_corners_are_one_rectangle() -> None:
     near = np.zeros((9, 9), bool)
     near[:4, :4] = near[-4:, -4:] = True
     assert cover(near, 14) == [(slice(0, 9), slice(0, 9))]

@@ -18,10 +18,12 @@ def blocks_of(rows, columns, side=4):
     ]
 
 
-def test_order_of_four_by_four_by_hand() -> None:
-    order = [block.first for block in coarse_to_fine(blocks_of(4, 4, 1), 1)]
-    assert order[:4] == [(0, 0), (0, 2), (2, 0), (2, 2)]
-    assert order[4:8] == [(0, 1), (0, 3), (1, 0), (1, 1)]
+def test_order_of_five_by_five_by_hand() -> None:
+    order = [block.first for block in coarse_to_fine(blocks_of(5, 5, 1), 1)]
+    assert order[:4] == [(0, 0), (0, 4), (4, 0), (4, 4)]
+    # then one quarter after the other, and so within each
+    assert order[4:11] == [(0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
+    assert order[11:15] == [(2, 0), (2, 1), (3, 0), (3, 1)]
 
 
 @given(st.integers(1, 20), st.integers(1, 20))
