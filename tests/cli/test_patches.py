@@ -9,7 +9,6 @@ import pytest
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.synthetic_camelyon import write_camelyon
 
 SMALL = ["--mpp", "0.972", "--patch", "32"]
 #: Training that takes a second; what it learns does not matter.
@@ -119,30 +118,6 @@ def test_what_training_does_not_know_is_asked_for(
     data = [word.format(made=made) for word in data.split()]
     assert main(["train", *data, "-o", str(tmp_path / "m"), *more]) == 2
     assert words in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_from_a_camelyon_folder_to_a_bundle_to_froc(camelyon, tmp_path, capsys):
-    """The two commands of docs/paper/index.md, at small size."""
-    bundle, tests = tmp_path / "bundle", tmp_path / "larger"
-    # Slides on which lesions are more than isolated tumour cells.
-    write_camelyon(tests, normal=0, tumour=0, testing=2, shape=(3072, 4096))
-    train = ["train", str(camelyon), "-o", str(bundle), *SMALL, *SHORT]
-    assert main(train) == 0
-    assert "contact_sheet.png" in capsys.readouterr().out
-    assert (tmp_path / "bundle-training" / "CAMELYON16.zarr").is_dir()
-
-    judge = ["evaluate", "slides", str(tests / "testing" / "images")]
-    judge += ["--model", str(bundle), "-o", str(tmp_path / "froc"), "--json"]
-    judge += ["--truth", str(tests / "testing" / "lesion_annotations")]
-    judge += ["--truth", str(tests / "testing" / "reference.csv"), "--bootstrap", "0"]
-    assert main(judge) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["slides"], found["tumour"], found["skipped"]) == (2, 1, [])
-    assert found["lesions"]["counted"] > 0
-    assert 0 <= found["froc"] <= 1
-    assert (tmp_path / "froc" / "froc.png").exists()
-    assert (tmp_path / "froc" / "runs" / "test_001" / "run.json").exists()
 
 
 def test_slides_with_a_model_need_a_place_for_their_runs(camelyon, capsys):

@@ -278,6 +278,43 @@ def test_points_count_what_reaches_their_threshold(slides):
             assert y == sum(s >= t for s in lesions) / len(lesions)
 
 
+def steps_above_the_lowest(slides):
+    """Return the curve as CAMELYON16's published steps have it, as (x, y).
+
+    They begin at the second lowest score. Lesions that were missed, and isolated tumour
+    cells always, are among the scores, with 0.
+    """
+    wrong = [s for hits in slides for s in hits.false_positives]
+    right = [f.score * (not f.lesion.is_itc) for hits in slides for f in hits.found]
+    lesions = sum(len(hits.lesion_scores) for hits in slides)
+    steps = sorted({*wrong, *right})[:0:-1]
+    return [(0.0, 0.0)] + [
+        (
+            sum(s >= step for s in wrong) / len(slides),
+            sum(s >= step for s in right) / lesions,
+        )
+        for step in steps
+    ]
+
+
+@settings(deadline=None)
+@given(hits_of_slides(), st.booleans())
+def test_the_published_steps_differ_only_where_nothing_is_missed_or_isolated(
+    slides, with_isolated
+):
+    if with_isolated:
+        slides.append(slide("#.##", "9.9."))
+    curve = froc_curve(slides)
+    if not curve.lesions:
+        return
+    points = list(zip(curve.false_positives, curve.sensitivity, strict=True))
+    scores = [f.score for hits in slides for f in hits.found]
+    if with_isolated or 0 in scores:
+        assert points == steps_above_the_lowest(slides)
+    else:
+        assert points[:-1] == steps_above_the_lowest(slides)
+
+
 @settings(deadline=None)
 @given(hits_of_slides(), st.integers(0, 100))
 def test_draws_of_equal_slides_are_the_curve_itself(slides, seed):
