@@ -139,6 +139,17 @@ def test_other_back_ends_than_torch_run_on_the_cpu_only(name, tiny_bundle):
         create_backend(tiny_bundle, name=name, device="cuda")
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_openvino_keeps_parts_in_order(threads, tiny_bundle, patches):
+    """Four parts, more than are computed at once, the last one smaller; twice over."""
+    backend = create_backend(tiny_bundle, name="openvino", threads=threads)
+    expected = backend.predict(patches)
+    for _ in range(2):
+        found = backend.predict(np.concatenate([patches] * 40))
+        assert found == pytest.approx(np.tile(expected, 40), abs=1e-3)
+        backend.release()
+
+
 def test_openvino_refuses_a_damaged_file(tiny_bundle, tmp_path):
     damaged = tmp_path / "model.onnx"
     damaged.write_bytes(tiny_bundle.onnx_path.read_bytes()[:1000])

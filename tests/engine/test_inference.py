@@ -19,10 +19,10 @@ from napari_fastnet.errors import DetectionError
 def test_parts_are_bounded_in_px(part_px, expected):
     sizes = []
 
-    def run(part):
-        assert part.flags.c_contiguous
-        sizes.append(len(part))
-        return part[:, 0, 0, 0].astype(np.float32) / 10
+    def run(parts):
+        assert all(part.flags.c_contiguous for part in parts)
+        sizes.extend(map(len, parts))
+        return [part[:, 0, 0, 0].astype(np.float32) / 10 for part in parts]
 
     patches = np.zeros((5, 40, 50, 3), np.uint8)
     patches[:, 0, 0, 0] = [1, 2, 3, 4, 5]
@@ -33,8 +33,8 @@ def test_parts_are_bounded_in_px(part_px, expected):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_is_counted(value):
-    def run(part):
-        return np.array([0.5, value, 0.5], np.float32)
+    def run(parts):
+        return [np.array([0.5, value, 0.5], np.float32) for _ in parts]
 
     with pytest.raises(DetectionError, match="m 1 gave 1 of 3 patches no number"):
         predict_in_parts(run, np.zeros((3, 31, 31, 3), np.uint8), 10**6, "m 1")
@@ -43,3 +43,9 @@ def test_what_is_no_number_is_counted(value):
 def test_an_error_becomes_one_bounded_line():
     assert one_line(ValueError("a\n  b\tc")) == "a b c"
     assert len(one_line(ValueError("x" * 1000))) == 200
+
+
+def test_nothing_is_asked_of_no_patches():
+    found = predict_in_parts(list, np.zeros((0, 31, 31, 3), np.uint8), 1000, "m 1")
+    assert found.shape == (0,)
+    assert found.dtype == np.float32

@@ -10,7 +10,7 @@ from napari_fastnet.errors import DataError, DetectionError
 from napari_fastnet.io.model_rules import MINIMUM_PATCH_PX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -23,7 +23,7 @@ GPU_PART_PX = 2**23
 
 
 def predict_in_parts(
-    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    run: Callable[[list[NDArray[np.uint8]]], Iterable[NDArray[np.float32]]],
     patches: NDArray[np.uint8],
     part_px: int,
     model: str,
@@ -33,7 +33,7 @@ def predict_in_parts(
     Parameters
     ----------
     run : callable
-        Maps contiguous uint8 (n, H, W, 3) to float32 (n,).
+        Maps parts, contiguous uint8 (n, H, W, 3), to float32 (n,) of each, in order.
     patches : (N, H, W, 3) uint8 ndarray
         Any N, 0 included.
     part_px : int
@@ -56,10 +56,11 @@ def predict_in_parts(
     shape = patches.shape
     _check_pictures(patches)
     step = max(1, part_px // (shape[1] * shape[2]))
-    found = np.empty(shape[0], np.float32)
-    for first in range(0, shape[0], step):
-        part = np.ascontiguousarray(patches[first : first + step])
-        found[first : first + step] = run(part)
+    parts = [
+        np.ascontiguousarray(patches[first : first + step])
+        for first in range(0, shape[0], step)
+    ]
+    found = np.concatenate([np.empty(0, np.float32), *run(parts)])
     _check_numbers(found, model)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,7 +79,7 @@ class OnnxBackend:
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
-        return predict_in_parts(self._run, patches, PART_PX, self._model)
+        return predict_in_parts(partial(map, self._run), patches, PART_PX, self._model)
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""

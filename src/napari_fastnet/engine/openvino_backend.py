@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino
@@ -20,6 +21,7 @@ from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.errors import DetectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -47,20 +49,21 @@ class OpenVinoBackend:
         self._path, self._model = path, model
         precision = openvino.Type.bf16 if has_bfloat16() else openvino.Type.f32
         self.name = f"openvino on cpu, {precision.to_string()}"
+        self._threads = threads or physical_cores()
         self._options = {
             hints.inference_precision: precision,
-            hints.performance_mode: hints.PerformanceMode.LATENCY,
             hints.enable_cpu_pinning: False,  # threads that read want the cores too
-            settings.inference_num_threads: threads or physical_cores(),
+            settings.inference_num_threads: self._threads,
         }
         self._core = openvino.Core()
         try:
             self._network = self._core.read_model(path)
         except RuntimeError as error:
             raise self._cannot_load(error) from error
-        # One for each output, made when it is first asked for.
-        self._requests: dict[str, openvino.InferRequest] = {}
-        self._lock = Lock()
+        # Made when they are first asked for.
+        self._pictures: openvino.InferRequest | None = None
+        self._parts: openvino.AsyncInferQueue | None = None
+        self._lock = Lock()  # a request serves one caller at a time
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
@@ -73,29 +76,49 @@ class OpenVinoBackend:
     def release(self) -> None:
         """Give back the memory that computing took."""
         with self._lock:
-            for request in self._requests.values():
-                request.get_compiled_model().release_memory()
+            if self._pictures is not None:
+                self._pictures.get_compiled_model().release_memory()
+            if self._parts is not None:
+                self._parts[0].get_compiled_model().release_memory()
 
-    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._compute("probability", part)
+    def _run(self, parts: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Judge each part by one thread: a fifth faster than all threads on each."""
+        found = [np.empty(0, np.float32)] * len(parts)
 
-    def _run_cells(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._compute("cell_margins", part)
+        def keep(request: openvino.InferRequest, index: int) -> None:
+            found[index] = _copied(request)
 
-    def _compute(self, output: str, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with self._lock:  # a request serves one caller at a time
-            if output not in self._requests:
-                self._requests[output] = self._request(output)
-            try:
-                found = self._requests[output].infer([part])
-            except RuntimeError as error:
-                raise DetectionError(
-                    f"OpenVINO failed on {len(part)} patches ({one_line(error)}); give "
-                    "it more memory or use --backend onnx"
-                ) from error
-            return np.array(found[0], np.float32)
+        with self._lock, self._faults(f"{sum(map(len, parts))} patches"):
+            if self._parts is None:
+                streams = {settings.streams.num: self._threads}
+                network = self._compiled("probability", streams)
+                self._parts = openvino.AsyncInferQueue(network, self._threads)
+            self._parts.set_callback(keep)
+            for index, part in enumerate(parts):
+                self._parts.start_async([part], index)
+            self._parts.wait_all()
+        return found
 
-    def _request(self, output: str) -> openvino.InferRequest:
+    def _run_cells(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with self._lock, self._faults("a picture"):
+            if self._pictures is None:
+                latency = {hints.performance_mode: hints.PerformanceMode.LATENCY}
+                network = self._compiled("cell_margins", latency)
+                self._pictures = network.create_infer_request()
+            self._pictures.infer([picture])
+            return _copied(self._pictures)
+
+    @contextmanager
+    def _faults(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise DetectionError(
+                f"OpenVINO failed on {what} ({one_line(error)}); give it more memory "
+                "or use --backend onnx"
+            ) from error
+
+    def _compiled(self, output: str, options: dict[Any, Any]) -> openvino.CompiledModel:
         """Compile the network, cut down to what one of its outputs needs."""
         network = self._network
         # A teacher's network has no cells.
@@ -103,16 +126,22 @@ class OpenVinoBackend:
             ports, parameters = [network.output(output)], network.get_parameters()
             network = openvino.Model(ports, parameters, f"fastnet {output}")
         try:
-            compiled = self._core.compile_model(network, _DEVICE, self._options)
+            return self._core.compile_model(
+                network, _DEVICE, {**self._options, **options}
+            )
         except RuntimeError as error:
             raise self._cannot_load(error) from error
-        return compiled.create_infer_request()
 
     def _cannot_load(self, error: RuntimeError) -> DetectionError:
         return DetectionError(
             f"OpenVINO cannot load {self._path} ({one_line(error)}); update openvino or "
             "use --backend onnx"
         )
+
+
+def _copied(request: openvino.InferRequest) -> NDArray[np.float32]:
+    """Return a request's output, which the next call overwrites."""
+    return np.array(request.get_output_tensor().data, np.float32)
 
 
 def has_bfloat16() -> bool:

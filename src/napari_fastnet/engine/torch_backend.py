@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,7 +63,7 @@ class TorchBackend:
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
         part_px = PART_PX if self._device.type == "cpu" else GPU_PART_PX
-        return predict_in_parts(self._run, patches, part_px, self._model)
+        return predict_in_parts(partial(map, self._run), patches, part_px, self._model)
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""

@@ -7,6 +7,7 @@ Loading one lets it do anything, so only programs that a user has taken in get h
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -78,7 +79,7 @@ class TorchScriptBackend:
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
         part_px = PART_PX if self._device.type == "cpu" else GPU_PART_PX
-        return predict_in_parts(self._run, patches, part_px, self._model)
+        return predict_in_parts(partial(map, self._run), patches, part_px, self._model)
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Refuse: such a network has no cells that are known."""
