@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need; see CONTRIBUTING.md.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint docs bench clean
+.PHONY: install demo test lint docs bench dist test-wheel clean
 
 # The Python that makes the environment: `make test PYTHON=python3.12`.
 PYTHON ?= python3
@@ -36,6 +36,19 @@ docs: install
 
 bench: install
 	@$(BIN)/napari-fastnet bench $(ARGS)
+
+# What is uploaded, checked.
+dist: install
+	$(BIN)/python -m pip install --quiet --group dist
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+# The wheel in an empty environment: `make test-wheel PYTHON=python3.12 TORCH=torch`.
+test-wheel: install
+	$(BIN)/python -m pip install --quiet --group dist
+	@bash scripts/test_wheel.sh "$(PYTHON)" "$(TORCH)" $(ARGS)
 
 clean:
 	rm -rf .venv build demo dist site .coverage .hypothesis .import_linter_cache \

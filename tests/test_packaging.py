@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
 
 import napari_fastnet
 
@@ -59,6 +60,43 @@ def test_requirements_have_no_upper_bounds():
     for requirement in PROJECT["dependencies"]:
         assert "<" not in requirement
         assert "==" not in requirement
+
+
+def test_all_is_made_of_extras_that_exist_and_none_that_only_trains():
+    extras = PROJECT["optional-dependencies"]
+    own = {
+        found.group(1)
+        for requirement in extras["all"]
+        if (found := re.match(r"napari-fastnet\[(\w+)\]", requirement))
+    }
+    assert own == {"openslide", "openvino"} <= set(extras)
+    assert extras["all"][0] == "napari[all]"
+
+
+def test_the_conda_recipe_asks_for_the_same():
+    recipe = yaml.safe_load((ROOT / "recipe/recipe.yaml").read_text("utf-8"))
+    assert recipe["context"]["version"] == napari_fastnet.__version__
+    names = {"pytorch": "torch", "dask-core": "dask", "matplotlib-base": "matplotlib"}
+    names["napari-base"] = "napari"
+    asked = {}
+    for line in recipe["requirements"]["run"]:
+        name, _, bound = line.partition(" ")
+        asked[names.get(name, name)] = bound
+    assert asked.pop("python") == PROJECT["requires-python"]
+    wanted = {
+        distribution(requirement): re.sub(r"^[\w.-]+(\[\w+\])?", "", requirement)
+        for requirement in PROJECT["dependencies"]
+    }
+    assert asked == wanted
+
+
+def test_napari_hub_finds_what_it_shows():
+    manifest = yaml.safe_load((ROOT / "napari.yaml").read_text("utf-8"))
+    assert 3 <= len(manifest["display_name"]) <= 90
+    assert manifest["categories"]
+    assert "Framework :: napari" in PROJECT["classifiers"]
+    assert PROJECT["license"] == "BSD-3-Clause"
+    assert PROJECT["readme"] == "README.md"
 
 
 def test_the_console_script_is_the_command_line():
