@@ -185,3 +185,54 @@ def test_masks_alone_have_no_place_in_geojson(tmp_path):
     with pytest.raises(OutputError, match="nothing to export as geojson"):
         write_formats(results, tmp_path, ["geojson"])
     assert len(write_formats(results, tmp_path, ["ome-tiff"])) == 1
+
+
+def edited(run, path, *, offset=(0, 0)):
+    """Write what QuPath leaves of a run's regions after one was drawn: no record."""
+    features = json.loads((run / "regions.geojson").read_text())["features"]
+    x, y = offset
+    corners = [[300 - x, 100 - y], [340 - x, 100 - y], [340 - x, 140 - y]]
+    outline = {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+    drawn = {"type": "Feature", "id": "a", "geometry": outline, "properties": {}}
+    features = (
+        [{**features[0], "properties": {}}, drawn] if not any(offset) else [drawn]
+    )
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def test_edited_regions_take_the_place_of_those_found(run, tmp_path, capsys):
+    path = edited(run, tmp_path / "edited.geojson")
+    out = tmp_path / "out"
+    assert (
+        export(capsys, run, "-f", "geojson,csv", "-o", out, "--regions", path)[0] == 0
+    )
+    old, new = (
+        json.loads((folder / "regions.geojson").read_text()) for folder in (run, out)
+    )
+    assert len(new["features"]) == 2
+    first, drawn = (
+        feature["properties"]["measurements"] for feature in new["features"]
+    )
+    assert first == pytest.approx(old["features"][0]["properties"]["measurements"])
+    assert drawn["area mm^2"] == pytest.approx(40 * 40 / 2 * 4 / 1e6)
+    assert "max probability" not in drawn  # on glass: not computed
+    assert (out / "regions.csv").read_text().splitlines()[2].split(",")[4:6] == ["", ""]
+    assert new["napari_fastnet"]["regions"]["outlines"] == str(path)
+
+
+def test_edited_regions_of_a_bounding_box_come_back_to_their_place(
+    run, tmp_path, capsys
+):
+    path = edited(run, tmp_path / "edited.geojson", offset=(11, 7))
+    words = ("--regions", path, "--bounds-offset", "7", "11")
+    export(capsys, run, "-f", "asap", "-o", tmp_path / "out", *words)
+    assert 'X="300.000" Y="100.000"' in (tmp_path / "out" / "regions.xml").read_text()
+
+
+def test_edited_regions_of_another_slide_are_refused(run, tmp_path, capsys):
+    path = edited(run, tmp_path / "edited.geojson", offset=(9000, 0))
+    words = ("-f", "csv", "-o", tmp_path / "out", "--regions", path)
+    code, captured = export(capsys, run, *words)
+    assert code == 1
+    assert "outside the slide of 480 x 320 px" in captured.err

@@ -19,14 +19,17 @@ from shapely import (
 )
 
 from napari_fastnet.core.geometry import Box, Grid
+from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.polygons import (
     Annotations,
     bounds,
+    joined,
     rasterise,
     ring_area,
     tumour_mask,
     tumour_share,
 )
+from napari_fastnet.core.regions import find_regions
 
 UNIT = Grid((0, 0), (1, 1), (12, 10))
 SQUARE = np.array([(2.0, 3), (2, 7), (6, 7), (6, 3)])
@@ -43,6 +46,16 @@ def test_areas():
     assert ring_area(SQUARE) == 16
     assert ring_area(SQUARE[::-1]) == 16
     assert ring_area(BOW) == 8
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_joined_rings_enclose_all_but_the_holes(seed):
+    values = np.random.default_rng(seed).random((9, 12), np.float32)
+    grid = Grid((0, 0), (64.0, 32.0), values.shape)
+    for region in find_regions(Heatmap(values, grid, (1, 1)), 0.3):
+        for polygon in region.polygons:
+            area = Polygon(polygon[0], polygon[1:]).area
+            assert ring_area(joined(polygon)) == pytest.approx(area)
 
 
 def test_the_middle_of_a_star_is_outside():

@@ -22,7 +22,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 #: What a block may not be run for.
-REASONS = ("GPU", "cluster", "window", "data of yours", "minutes", "screen")
+REASONS = (
+    *("GPU", "cluster", "window", "data of yours", "minutes", "screen"),
+    "an environment of its own",
+)
 LANGUAGES = {"sh", "python", "json", "text", "toml", "yaml"}
 
 

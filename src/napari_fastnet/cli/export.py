@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,14 @@ def export(
         ),
     ] = None,
     colours: OtherColours = None,
+    regions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Outlines that take the regions' place: GeoJSON edited in QuPath, or "
+            "ASAP's XML.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the results of a run in the formats of others."""
@@ -51,8 +60,11 @@ def export(
     from napari_fastnet.io.formats import write_formats
 
     names = [name for words in formats for name in words.split(",") if name]
-    saved = Saved(run, threshold, slide, bounds_offset or (0.0, 0.0), colours)
-    files = write_formats(load_results(saved), output, list(dict.fromkeys(names)))
+    saved = Saved(run, threshold, slide, bounds_offset or (0.0, 0.0), colours, regions)
+    results = load_results(saved)
+    for note in results.notes:
+        print(note, file=sys.stderr)
+    files = write_formats(results, output, list(dict.fromkeys(names)))
     if as_json:
         print_json({"files": files})
         return

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import ne
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
 
 from napari_fastnet.core.geometry import Box, Grid
 
@@ -50,10 +51,46 @@ class Annotations:
 
 def ring_area(ring: NDArray[np.float64]) -> float:
     """Return what a ring encloses, level-0 px², by the even-odd rule."""
-    from shapely import Polygon, make_valid
+    return float(enclosed(ring).area)
 
-    polygon = Polygon(ring)
-    return float(polygon.area if polygon.is_valid else make_valid(polygon).area)
+
+def enclosed(ring: NDArray[np.float64]) -> Any:
+    """Return what a ring encloses by the even-odd rule.
+
+    Parameters
+    ----------
+    ring : (n, 2) ndarray
+        (y, x), level-0 px, at least three points; as `joined` makes it, or crossing
+        itself.
+
+    Returns
+    -------
+    shapely geometry
+        Of areas, valid; shapely's x is y here, and its y is x.
+    """
+    # Not make_valid of the whole: it takes detours to holes for borders.
+    parts = [shapely.make_valid(shapely.Polygon(loop)) for loop in _loops(ring)]
+    while len(parts) > 1:  # a point is inside where it is inside an odd number of loops
+        if len(parts) % 2:
+            parts.append(shapely.Polygon())
+        parts = list(shapely.symmetric_difference(parts[::2], parts[1::2]))
+    return parts[0] if parts else shapely.Polygon()
+
+
+def _loops(ring: NDArray[np.float64]) -> Iterator[list[tuple[float, float]]]:
+    """Yield a ring cut where it comes back to a point; there and back again is none."""
+    walked: list[tuple[float, float]] = []
+    place: dict[tuple[float, float], int] = {}
+    for y, x in [*ring.tolist(), ring[0].tolist()]:
+        first = place.get((y, x), len(walked))
+        loop = walked[first:]
+        del walked[first:]
+        for point in loop:
+            del place[point]
+        if len(loop) > 2:
+            yield loop
+        place[y, x] = first
+        walked.append((y, x))
 
 
 def joined(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ the size of a region of a heatmap; they are not a diagnosis.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
@@ -46,7 +47,8 @@ class Region:
         Greatest distance between two points of the outline (maximum Feret diameter);
         for a region of one cell, the cell's diagonal.
     max_probability, mean_probability : float
-        Over the region's cells, 0..1.
+        Over the region's cells, 0..1; NaN for a region that a person drew where nothing
+        was computed.
     centroid : tuple of float
         (y, x) mean of the cells' centres, level-0 px; may lie in a hole.
     polygons : tuple of tuple of (n, 2) ndarray
@@ -127,7 +129,7 @@ def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
     ]
 
     outlines = _outlines(labels, tumour, heatmap.grid)
-    longest_mm = _longest_axes_mm(outlines, heatmap.mpp)
+    longest_mm = longest_axes_mm(outlines, heatmap.mpp)
     return [
         Region(
             label=label,
@@ -157,8 +159,21 @@ def _outlines(
     return [tuple(polygons) for polygons in found]
 
 
-def _longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[float]:
-    """Return the greatest distance between two outline points of each region."""
+def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[float]:
+    """Return the greatest distance between two outline points of each region.
+
+    Parameters
+    ----------
+    outlines : list of tuple of Polygon
+        The polygons of each region, (y, x) in level-0 px; at least one region.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+
+    Returns
+    -------
+    list of float
+        mm, one a region.
+    """
     exteriors = [
         np.concatenate([polygon[0] for polygon in polygons]) for polygons in outlines
     ]
@@ -221,5 +236,8 @@ def summarise(regions: Iterable[Region], tissue_mm2: float | None = None) -> Tot
         "tissue_mm2": tissue_mm2,
         "tissue_fraction": area_mm2 / tissue_mm2 if tissue_mm2 else None,
         "longest_axis_mm": max((r.longest_axis_mm for r in found), default=None),
-        "max_probability": max((r.max_probability for r in found), default=None),
+        "max_probability": max(
+            (r.max_probability for r in found if not isnan(r.max_probability)),
+            default=None,
+        ),
     }

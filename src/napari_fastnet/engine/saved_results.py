@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.core.regions import find_regions, summarise
+from napari_fastnet.core.drawn_regions import regions_of_outlines
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.regions import Region, find_regions, summarise
 from napari_fastnet.engine.runs import THUMBNAIL_PX
 from napari_fastnet.errors import FastNetError, OptionError, OutputError, StoreError
 from napari_fastnet.io.file_names import HEATMAP, MASKS, RECORD, STORE, mask_file
@@ -18,6 +20,7 @@ from napari_fastnet.io.results import (
     read_mask_export,
     recorded_mpp,
 )
+from napari_fastnet.io.roi import read_outlines
 from napari_fastnet.io.slide import open_slide
 from napari_fastnet.io.store import read_store
 
@@ -47,6 +50,9 @@ class Saved:
         (y, x) level-0 px; see `io.region_files.write_regions_geojson`.
     colours : {"red-green", "blue-orange"}, optional
         Of the heatmap in the overview; as recorded by default.
+    regions : Path, optional
+        Outlines that take the regions' place, as `io.annotation_files` reads them, with
+        ``bounds_offset`` taken off.
     """
 
     run: Path
@@ -54,6 +60,7 @@ class Saved:
     slide: Path | None = None
     bounds_offset: Pair = (0.0, 0.0)
     colours: ColoursName | None = None
+    regions: Path | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -97,28 +104,48 @@ def load_results(saved: Saved) -> Results:
     record = read_record(folder / RECORD)
     slide, mpp = record["slide"], recorded_mpp(folder / RECORD, record)
     heatmap = _heatmap(folder)
-    regions = None
+    shape = (int(slide["height"]), int(slide["width"]))
+    regions: list[Region] | None = None
+    notes: tuple[str, ...] = ()
     if heatmap is not None:
-        threshold = record["threshold"] if saved.threshold is None else saved.threshold
-        regions = find_regions(heatmap, float(threshold))
-        area = record["tissue"].get("area_mm2")
-        totals = dict(summarise(regions, area))
-        record = {**record, "threshold": float(threshold), "regions": totals}
+        if saved.threshold is not None:
+            record["threshold"] = saved.threshold
+        regions, notes = _regions(saved, heatmap, record, shape)
     if saved.colours is not None:
         options = record.get("options") or {}
-        record = {**record, "options": {**options, "colours": saved.colours}}
+        record["options"] = {**options, "colours": saved.colours}
     masks = _masks(folder)
     return Results(
         record=record,
         mpp=mpp,
-        slide_shape=(int(slide["height"]), int(slide["width"])),
+        slide_shape=shape,
         heatmap=heatmap,
         regions=regions,
         masks={name: mask.mask for name, mask in masks.items()},
         mask_mpp=next((mask.mpp for mask in masks.values()), (1.0, 1.0)),
         picture=lambda: _picture(saved.slide or Path(slide["path"]), slide),
         bounds_offset=saved.bounds_offset,
+        notes=notes,
     )
+
+
+def _regions(
+    saved: Saved, heatmap: Heatmap, record: dict[str, Any], shape: tuple[int, int]
+) -> tuple[list[Region], tuple[str, ...]]:
+    """Return the regions, and what is to be told of them; the record counts them."""
+    notes: tuple[str, ...] = ()
+    if saved.regions is None:
+        regions = find_regions(heatmap, float(record["threshold"]))
+    else:
+        outlines, notes = read_outlines(
+            saved.regions, shape, bounds_offset=saved.bounds_offset
+        )
+        regions = regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
+    totals = dict(summarise(regions, record["tissue"].get("area_mm2")))
+    if saved.regions is not None:
+        totals["outlines"] = str(saved.regions)
+    record["regions"] = totals
+    return regions, notes
 
 
 def _heatmap(folder: Path) -> Heatmap | None:

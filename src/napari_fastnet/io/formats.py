@@ -70,6 +70,8 @@ class Results:
         Returns the slide, (height, width, 3) uint8, for the overview.
     bounds_offset : tuple of float
         (y, x) level-0 px that GeoJSON takes off; see `write_regions_geojson`.
+    notes : tuple of str
+        What the user should be told of where the results come from.
     """
 
     record: Mapping[str, Any]
@@ -81,6 +83,7 @@ class Results:
     mask_mpp: Pair = (1.0, 1.0)
     picture: Callable[[], NDArray[np.uint8]] | None = None
     bounds_offset: Pair = (0.0, 0.0)
+    notes: tuple[str, ...] = ()
 
     def only(self, parts: Collection[Part]) -> Results:
         """Return the results without the parts that are not named."""

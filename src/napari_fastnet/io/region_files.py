@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
@@ -99,16 +100,18 @@ def _feature(region: Region, offset: Pair, source: str) -> str:
         else {"type": "MultiPolygon", "coordinates": parts}
     )
     outline = json.dumps(geometry, allow_nan=False)
+    measurements = {
+        "area mm^2": region.area_mm2,
+        "longest axis mm": region.longest_axis_mm,
+        "max probability": region.max_probability,
+        "mean probability": region.mean_probability,
+    }
     properties = {
         "objectType": "annotation",
         "name": f"Region {region.label} ({region.size_class})",
         "classification": QUPATH_CLASS,
-        "measurements": {
-            "area mm^2": region.area_mm2,
-            "longest axis mm": region.longest_axis_mm,
-            "max probability": region.max_probability,
-            "mean probability": region.mean_probability,
-        },
+        # JSON has no NaN, and QuPath takes what is not there for not known
+        "measurements": {n: v for n, v in measurements.items() if isfinite(v)},
     }
     return (
         f'{{"type": "Feature", "id": "{uuid5(ID_NAMESPACE, source + outline)}", '
@@ -178,7 +181,10 @@ def write_regions_csv(path: Path, regions: Iterable[Region], *, mpp: Pair) -> No
     """
     columns = region_table(regions, mpp=mpp)
     for name, decimals in CSV_DECIMALS.items():
-        columns[name] = [f"{value:.{decimals}f}" for value in columns[name]]
+        columns[name] = [
+            f"{value:.{decimals}f}" if isfinite(value) else ""
+            for value in columns[name]
+        ]
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(columns)

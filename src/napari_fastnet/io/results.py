@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass, field
+from math import nan
 from typing import TYPE_CHECKING, Any, Literal
 from xml.etree.ElementTree import ParseError
 
@@ -195,8 +196,8 @@ def _region(label: int, feature: dict[str, Any]) -> Region:
         label=label,
         area_mm2=float(measured["area mm^2"]),
         longest_axis_mm=float(measured["longest axis mm"]),
-        max_probability=float(measured["max probability"]),
-        mean_probability=float(measured["mean probability"]),
+        max_probability=float(measured.get("max probability", nan)),
+        mean_probability=float(measured.get("mean probability", nan)),
         centroid=(middle.x, middle.y),
         polygons=polygons,
     )

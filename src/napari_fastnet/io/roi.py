@@ -1,9 +1,11 @@
-"""Regions of interest that users bring: a picture of the slide, or outlines on it."""
+"""What users bring for a slide: where to look, and outlines of any meaning."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.polygons import Annotations, rings_outside, tumour_mask
@@ -14,8 +16,10 @@ from napari_fastnet.io.masks import fit_mask, read_mask
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.io.annotation_checks import Meaning
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,48 +100,60 @@ def read_roi(path: Path, slide_shape: tuple[int, int]) -> RegionOfInterest:
     """
     if path.suffix.lower() not in SUFFIXES:
         return RegionOfInterest(path, slide_shape, read_mask(path, slide_shape))
-    outlines = read_annotations(path, "region of interest")
-    notes = check_on_slide(path, outlines, slide_shape)
+    outlines, notes = read_outlines(path, slide_shape, meaning="region of interest")
+    if not outlines.positive:
+        raise AnnotationError(f"{path}: no outline in it; draw one, or export it anew")
     return RegionOfInterest(path, slide_shape, outlines, notes)
 
 
-def check_on_slide(
-    path: Path, outlines: Annotations, slide_shape: tuple[int, int]
-) -> tuple[str, ...]:
-    """Return what is to be told of outlines on a slide.
+def read_outlines(
+    path: Path,
+    slide_shape: tuple[int, int],
+    *,
+    meaning: Meaning = "tumour",
+    bounds_offset: Pair = (0.0, 0.0),
+) -> tuple[Annotations, tuple[str, ...]]:
+    """Read outlines that belong to a slide.
 
     Parameters
     ----------
     path : Path
-        Their file, for what is told.
-    outlines : Annotations
-        As read.
+        As `annotation_files.read_annotations` has it.
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
+    meaning : {"tumour", "region of interest"}
+        What they enclose.
+    bounds_offset : tuple of float
+        (y, x) level-0 px that are added to every point: OpenSlide's bounds, where the
+        file counts from their corner, as QuPath does.
 
     Returns
     -------
-    tuple of str
-        A line for what was skipped, and one for outlines that reach beyond the slide.
+    tuple of Annotations and tuple of str
+        Perhaps no outline; and a line for what was skipped, and for outlines that reach
+        beyond the slide.
 
     Raises
     ------
     AnnotationError
-        There is no outline, or none lies on the slide.
+        They cannot be read, or all lie outside the slide.
     """
-    if not outlines.positive:
-        raise AnnotationError(f"{path}: no outline in it; draw one, or export it anew")
+    found = read_annotations(path, meaning)
+    positive, negative = (
+        tuple(ring + np.asarray(bounds_offset) for ring in rings)
+        for rings in (found.positive, found.negative)
+    )
     height, width = slide_shape
-    outside, beyond = rings_outside(outlines.positive, Box.of_shape(slide_shape))
-    if outside == len(outlines.positive):
+    outside, beyond = rings_outside(positive, Box.of_shape(slide_shape))
+    if positive and outside == len(positive):
         raise AnnotationError(
             f"{path}: all of it lies outside the slide of {width} x {height} px; check "
             "that it belongs to this slide and is in level-0 px"
         )
-    notes = [f"{path.name}: {line}" for line in outlines.skipped]
+    notes = [f"{path.name}: {line}" for line in found.skipped]
     if outside or beyond:
         notes.append(
-            f"{path.name}: {outside + beyond} of {len(outlines.positive)} outlines reach "
-            f"beyond the slide of {width} x {height} px; what lies outside is left out"
+            f"{path.name}: {outside + beyond} of {len(positive)} outlines reach beyond "
+            f"the slide of {width} x {height} px; what lies outside is left out"
         )
-    return tuple(notes)
+    return replace(found, positive=positive, negative=negative), tuple(notes)

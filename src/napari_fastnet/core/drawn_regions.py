@@ -1,0 +1,144 @@
+"""Regions that a person drew or corrected, measured on a heatmap."""
+
+from __future__ import annotations
+
+from math import floor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from napari_fastnet.core.geometry import Box, Grid
+from napari_fastnet.core.polygons import enclosed, joined, rasterise
+from napari_fastnet.core.regions import Region, longest_axes_mm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.outlines import Polygon
+    from napari_fastnet.core.polygons import Annotations
+
+
+def regions_of_outlines(
+    outlines: Annotations, heatmap: Heatmap, slide: Box
+) -> list[Region]:
+    """Return outlines as regions.
+
+    Outlines that overlap or touch are one region, as cells that touch are. What lies
+    outside the slide is cut off.
+
+    Parameters
+    ----------
+    outlines : Annotations
+        Positive rings less the negative ones.
+    heatmap : Heatmap
+        Its cells whose centre lies in a region tell its probabilities; where there is
+        none, the cell under a point of the region does.
+    slide : Box
+        Level-0 px.
+
+    Returns
+    -------
+    list of Region
+        By area, largest first. Area, centroid and longest axis are those of the
+        outlines; a probability is NaN where no cell of the region was computed.
+    """
+    parts = _parts(outlines, slide)
+    if not len(parts):
+        return []
+    groups = _touching(parts)
+    polygons = [tuple(_polygon(parts[index]) for index in group) for group in groups]
+    shapes = [shapely.MultiPolygon(list(parts[group])) for group in groups]
+    longest_mm = longest_axes_mm(polygons, heatmap.mpp)
+    mm2 = heatmap.mpp[0] * heatmap.mpp[1] / 1e6
+    order = np.argsort([-shape.area for shape in shapes], kind="stable").tolist()
+    regions = []
+    for label, index in enumerate(order, 1):
+        shape = shapes[index]
+        highest, mean = _probabilities(polygons[index], shape, heatmap)
+        regions.append(
+            Region(
+                label=label,
+                area_mm2=float(shape.area * mm2),
+                longest_axis_mm=longest_mm[index],
+                max_probability=highest,
+                mean_probability=mean,
+                centroid=(float(shape.centroid.x), float(shape.centroid.y)),
+                polygons=polygons[index],
+            )
+        )
+    return regions
+
+
+def _parts(outlines: Annotations, slide: Box) -> NDArray[np.object_]:
+    """Return what the outlines enclose as polygons that touch in points at most.
+
+    shapely's x is y here, and its y is x.
+    """
+    inside, outside = (
+        shapely.union_all([enclosed(ring) for ring in rings])
+        for rings in (outlines.positive, outlines.negative)
+    )
+    kept = shapely.intersection(
+        shapely.difference(inside, outside),
+        shapely.box(slide.top, slide.left, slide.bottom, slide.right),
+    )
+    parts = shapely.get_parts(shapely.get_parts(kept))
+    found: NDArray[np.object_] = parts[shapely.area(parts) > 0]
+    return found
+
+
+def _touching(parts: NDArray[np.object_]) -> list[NDArray[np.intp]]:
+    """Return the indices of parts that touch, group by group."""
+    first, second = shapely.STRtree(parts).query(parts, predicate="intersects")
+    links = coo_array((np.ones(len(first)), (first, second)), shape=(len(parts),) * 2)
+    count, group = connected_components(links, directed=False)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=count))[:-1]
+    return np.split(order, ends)
+
+
+def _polygon(shape: shapely.Polygon) -> Polygon:
+    """Return exterior and holes, wound as `core.outlines` has them."""
+    # anticlockwise in (y, x), and so clockwise to the eye
+    upright = shapely.orient_polygons(shape)
+    rings = (upright.exterior, *upright.interiors)
+    return tuple(np.asarray(ring.coords, np.float64)[:-1] for ring in rings)
+
+
+def _probabilities(
+    polygons: Sequence[Polygon], shape: shapely.MultiPolygon, heatmap: Heatmap
+) -> Pair:
+    """Return the greatest and the mean probability of a region's cells."""
+    grid = heatmap.grid
+    first, end = _window(shape, grid)
+    corner = grid.cells_box(first, end)
+    cells = (end[0] - first[0], end[1] - first[1])
+    window = Grid((corner.top, corner.left), grid.step, cells)
+    inside = rasterise([joined(polygon) for polygon in polygons], window)
+    values = heatmap.probabilities[first[0] : end[0], first[1] : end[1]][inside]
+    values = values[~np.isnan(values)].astype(np.float64)
+    if not values.size:
+        point = shape.representative_point()
+        values = np.array([heatmap.value_at((point.x, point.y))])
+    return float(values.max()), float(min(values.mean(), values.max()))
+
+
+def _window(
+    shape: shapely.MultiPolygon, grid: Grid
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the first cell that a region may cover, and one past the last."""
+    top, left, bottom, right = shape.bounds
+    first, end = [], []
+    for axis, (low, high) in enumerate(((top, bottom), (left, right))):
+        origin, step, count = grid.origin[axis], grid.step[axis], grid.shape[axis]
+        begin = min(max(0, floor((low - origin) / step)), count)
+        first.append(begin)
+        end.append(min(max(begin, floor((high - origin) / step) + 1), count))
+    return (first[0], first[1]), (end[0], end[1])
