@@ -37,16 +37,18 @@ from napari_fastnet.plugin.worker import Job
 from napari_fastnet.plugin.workspace import workspace_of
 
 DETECT, PAUSE, RESUME = "Detect tumors", "Pause", "Resume"
+#: Of the button beside the status, px, which takes the rest of the line.
+COPY_WIDTH = 136
 #: The window has been left alone for so long, ms, before the network is got ready.
 STILL_MS = 700
 #: The activity dock follows a run at most so often.
 ACTIVITY_MS = 250
 STRIDES: list[tuple[str, Density]] = [
-    ("16 px: dense", "dense"),
-    ("patch", 1),
-    ("half a patch", 2),
-    ("a quarter", 4),
-    ("an eighth", 8),
+    ("dense: a value every 16 px", "dense"),
+    ("1 value a patch", 1),
+    ("2 x 2 values a patch", 2),
+    ("4 x 4 values a patch", 4),
+    ("8 x 8 values a patch", 8),
 ]
 
 
@@ -97,17 +99,17 @@ class DetectSection(Section):
             text="copy as command",
             tooltip="Copy the command line that does the same without the viewer",
         )
+        self.copy.max_width = COPY_WIDTH
         self._look = HeatmapLook(workspace_of(napari_viewer))
         self.threshold, self.opacity = self._look.threshold, self._look.opacity
         widgets = [
             *self._choice.rows,
-            row(self.stride, label="a value every"),
-            row(self.backend, label="computed by"),
-            self.view_first,
+            row(self.stride, label="density"),
+            row(self.backend, self.view_first, label="back end"),
             row(self.results, label="keep in"),
-            row(self.start, self.cancel, self.copy),
+            row(self.start, self.cancel),
             self.progress,
-            self.status,
+            row(self.status, self.copy),
             *self._look.rows,
         ]
         self._activity = ActivityBar(DETECT)

@@ -122,7 +122,7 @@ class TissueSection(Section):
 
     def _edit_row(self) -> Any:
         edit = row(self.edited, label="edit")
-        edit[0].min_width = edit[0].max_width = 28  # the buttons need the room
+        edit[0].min_width = edit[0].max_width = 34  # the buttons need the room
         return edit
 
     def _connect(self) -> None:
