@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from napari_fastnet.engine.cohort import run_cohort
     from napari_fastnet.engine.cohort_slides import find_slides
     from napari_fastnet.engine.cohort_task import CohortOptions
+    from napari_fastnet.engine.replay import Replay, replay
     from napari_fastnet.engine.run_options import RunOptions
     from napari_fastnet.engine.run_result import RunResult
     from napari_fastnet.engine.runs import SlideRun
+    from napari_fastnet.engine.saved_results import Saved, load_results
     from napari_fastnet.engine.tissue import SlideTissue, find_tissue
     from napari_fastnet.engine.whole_slide import detect
     from napari_fastnet.errors import FastNetError
     from napari_fastnet.io.bundle import ModelBundle, load_bundle
+    from napari_fastnet.io.formats import Results, write_formats
     from napari_fastnet.io.slide import Slide, open_slide
 
 __version__ = "0.1.0"
@@ -38,8 +41,11 @@ __all__ = [
     "Level",
     "ModelBundle",
     "Region",
+    "Replay",
+    "Results",
     "RunOptions",
     "RunResult",
+    "Saved",
     "Slide",
     "SlideRun",
     "SlideTissue",
@@ -53,8 +59,11 @@ __all__ = [
     "find_slides",
     "find_tissue",
     "load_bundle",
+    "load_results",
     "open_slide",
+    "replay",
     "run_cohort",
+    "write_formats",
 ]
 
 _HOME = {
@@ -66,8 +75,11 @@ _HOME = {
     "Level": "core.geometry",
     "ModelBundle": "io.bundle",
     "Region": "core.regions",
+    "Replay": "engine.replay",
+    "Results": "io.formats",
     "RunOptions": "engine.run_options",
     "RunResult": "engine.run_result",
+    "Saved": "engine.saved_results",
     "Slide": "io.slide",
     "SlideRun": "engine.runs",
     "SlideTissue": "engine.tissue",
@@ -80,8 +92,11 @@ _HOME = {
     "find_slides": "engine.cohort_slides",
     "find_tissue": "engine.tissue",
     "load_bundle": "io.bundle",
+    "load_results": "engine.saved_results",
     "open_slide": "io.slide",
+    "replay": "engine.replay",
     "run_cohort": "engine.cohort",
+    "write_formats": "io.formats",
 }
 
 

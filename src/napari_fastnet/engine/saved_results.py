@@ -73,13 +73,13 @@ class Saved:
         return path.parent if path.name == STORE else path
 
 
-def load_results(saved: Saved) -> Results:
+def load_results(run: str | Path | Saved) -> Results:
     """Read the results of a run.
 
     Parameters
     ----------
-    saved : Saved
-        Which run, and what is to be otherwise.
+    run : str, Path or Saved
+        The folder that ``detect`` left; a `Saved` says what is to be otherwise.
 
     Returns
     -------
@@ -93,6 +93,7 @@ def load_results(saved: Saved) -> Results:
     StoreError
         There is no finished run, or it is damaged.
     """
+    saved = run if isinstance(run, Saved) else Saved(Path(run))
     folder = saved.folder
     if not folder.is_dir():
         raise StoreError(f"{saved.run}: no such folder; {_WANTED}")
