@@ -83,3 +83,21 @@ def test_the_wrong_folder_is_one_line(folders, tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("error: ") and "empty" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_slide_that_fails_under_the_model_is_named_and_the_rest_judged(
+    slide_file, dark_bundle, tmp_path, capsys
+):
+    truth = tmp_path / "truth"
+    write_asap_xml(truth / "block.xml", Annotations((SQUARE / 16,), ()))
+    (tmp_path / "broken.tif").write_bytes(b"II*\0")
+    argv = ["evaluate", "slides", str(slide_file), str(tmp_path / "broken.tif")]
+    argv += ["--model", str(dark_bundle), "-o", str(tmp_path / "out")]
+    assert main([*argv, "--truth", str(truth), "--json"]) == 1
+    printed = capsys.readouterr()
+    assert "broken.tif" in printed.err
+    assert json.loads(printed.out)["slides"] == 1
+    del argv[2]
+    assert main([*argv, "--truth", str(truth)]) == 1
+    assert "no slide of 1 could be done" in capsys.readouterr().err

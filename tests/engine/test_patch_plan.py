@@ -196,7 +196,7 @@ def test_an_outline_that_crosses_itself_is_used_and_named(slides, tmp_path):
     assert found.facts["tumour_mm2"] == pytest.approx(
         180_000 * 0.243**2 / 1e6, rel=0.02
     )
-    assert found.facts["notes"] == ["outline 'Annotation 0' crosses itself"]
+    assert found.facts["notes"] == ["1 outlines cross themselves: Annotation 0"]
 
 
 def test_what_was_found_is_looked_up_until_something_changes(

@@ -208,7 +208,9 @@ def _cut_first(
     from napari_fastnet.engine.patch_plan import PAPER_MPP, PatchOptions
 
     patches = PatchOptions(PAPER_MPP if mpp is None else mpp, patch_px)
-    store = output.with_name(f"{output.name}-training") / f"{path.resolve().name}.zarr"
+    # Other options are other patches: a second training may ask for them.
+    name = f"{path.resolve().name}_{patches.spacing_um_px:g}um_{patch_px}px_{per_slide}"
+    store = output.with_name(f"{output.name}-training") / f"{name}.zarr"
     options = MakeOptions(patches, SamplingOptions(per_slide=per_slide))
     print_report(cut(path, store, options))
     return store

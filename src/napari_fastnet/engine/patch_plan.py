@@ -206,7 +206,9 @@ def check_outlines(
             "the annotation of this slide, in level-0 px"
         )
     notes = list(annotations.skipped)
-    notes += [f"outline {name!r} crosses itself" for name in annotations.crossing]
+    if annotations.crossing:
+        names = ", ".join(annotations.crossing)
+        notes.append(f"{len(annotations.crossing)} outlines cross themselves: {names}")
     if outside:
         notes.append(f"{outside} outlines lie outside the slide")
     if beyond:
