@@ -51,8 +51,8 @@ class Saved:
     colours : {"red-green", "blue-orange"}, optional
         Of the heatmap in the overview; as recorded by default.
     regions : Path, optional
-        Outlines that take the regions' place, as `io.annotation_files` reads them, with
-        ``bounds_offset`` taken off.
+        Outlines that take the regions' place, as `io.annotation_files` reads them, from
+        which ``bounds_offset`` was taken off.
     """
 
     run: Path

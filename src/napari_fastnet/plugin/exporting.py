@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import SizeClass, find_regions, summarise
+from napari_fastnet.core.regions import SizeClass, summarise
 from napari_fastnet.engine.runs import THUMBNAIL_PX
 from napari_fastnet.engine.tissue import slide_facts
 from napari_fastnet.io.file_names import RECORD
 from napari_fastnet.io.files import write_bytes
 from napari_fastnet.io.formats import Part, Results, write_formats
 from napari_fastnet.io.record import to_json
+from napari_fastnet.plugin.region_finder import regions_at
 from napari_fastnet.plugin.settings import read_settings
 
 if TYPE_CHECKING:
+    from napari_fastnet.core.polygons import Annotations
     from napari_fastnet.engine.tissue import SlideTissue
     from napari_fastnet.io.slide import Slide
     from napari_fastnet.plugin.slide_work import SlideWork
@@ -50,6 +53,8 @@ class Snapshot:
         Of the run, brought up to date.
     sizes : tuple of str
         Size classes of the regions that are wanted.
+    outlines : Annotations or None
+        Regions that take the place of those at the threshold.
     """
 
     slide: Slide
@@ -58,13 +63,15 @@ class Snapshot:
     threshold: float
     record: dict[str, Any]
     sizes: tuple[SizeClass, ...] = WHICH["all regions"]
+    outlines: Annotations | None = None
 
     def results(self) -> Results:
         """Return what there is to write; finds the regions."""
         record, heatmap, tissue = self.record, self.heatmap, self.tissue
         regions = None
         if heatmap is not None:
-            found = find_regions(heatmap, self.threshold)
+            slide = Box.of_shape(self.slide.shape)
+            found = regions_at(heatmap, self.threshold, self.outlines, slide)
             regions = [region for region in found if region.size_class in self.sizes]
             area = None if tissue is None else tissue.area_mm2
             totals = {**summarise(regions, area), "size_classes": self.sizes}
@@ -94,7 +101,15 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Snapshot:
     record["options"] = {**(record.get("options") or {}), "colours": colours}
     if tissue is not None:
         record["tissue"] = tissue.to_dict()
-    return Snapshot(work.slide, tissue, heatmap, work.threshold, record, WHICH[which])
+    return Snapshot(
+        work.slide,
+        tissue,
+        heatmap,
+        work.threshold,
+        record,
+        WHICH[which],
+        work.region_finder.outlines,
+    )
 
 
 def write_snapshot(

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fastnet.core.drawn_regions import regions_of_outlines
+from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.core.regions import Region, find_regions
 from napari_fastnet.plugin.latest import Latest
 from napari_fastnet.plugin.layers import regions_layer_data
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
 
 #: Between two showings the window has so many times as long for everything else.
 REST = 4
+
+
+def regions_at(
+    heatmap: Heatmap, threshold: float, outlines: Annotations | None, slide: Box
+) -> list[Region]:
+    """Return the regions at a threshold, or of outlines that take their place."""
+    if outlines is None:
+        return find_regions(heatmap, threshold)
+    return regions_of_outlines(outlines, heatmap, slide)
 
 
 class RegionFinder:
@@ -31,16 +43,24 @@ class RegionFinder:
     ----------
     found : list of Region
         As of when they were found last.
+    outlines : Annotations or None
+        Regions that were brought, and take the place of those at the threshold.
     """
 
     def __init__(self, work: SlideWork) -> None:
         self.found: list[Region] = []
+        self.outlines: Annotations | None = None
         self._work = work
         self._latest = Latest(self._prepare, self._take, rest=REST)
 
     def find(self) -> None:
         """Find the regions as of now; while it is busy, as of then."""
         self._latest.ask()
+
+    def take_outlines(self, outlines: Annotations) -> None:
+        """Measure outlines instead of finding regions, and show them."""
+        self.outlines = outlines
+        self.find()
 
     def drop(self) -> None:
         """Show nothing of what is being found; what was found stays."""
@@ -49,14 +69,15 @@ class RegionFinder:
     def forget(self) -> None:
         """Have none."""
         self.drop()
-        self.found = []
+        self.found, self.outlines = [], None
 
     def _prepare(self) -> Callable[[], list[Region]] | None:
         heatmap, threshold = self._work.heatmap, self._work.threshold
         if heatmap is None:
             return None
         still = Heatmap(np.array(heatmap.probabilities), heatmap.grid, heatmap.mpp)
-        return lambda: find_regions(still, threshold)
+        outlines, slide = self.outlines, Box.of_shape(self._work.slide.shape)
+        return lambda: regions_at(still, threshold, outlines, slide)
 
     def _take(self, regions: list[Region]) -> None:
         work, self.found = self._work, regions

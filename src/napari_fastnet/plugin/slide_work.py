@@ -52,6 +52,8 @@ class SlideWork:
 
     Attributes
     ----------
+    region_finder : RegionFinder
+        What finds the regions, or measures those that were brought.
     layers : WorkLayers
         What shows masks, heatmap and regions.
     editor : TissueEditor or None
@@ -76,7 +78,7 @@ class SlideWork:
         self.threshold, self.opacity = 0.5, 0.5
         self.chosen_threshold: float | None = None
         self.layers = WorkLayers(viewer)
-        self._finder = RegionFinder(self)
+        self.region_finder = RegionFinder(self)
         self._touched = self._told_damage = False
         self._masks = MaskDisplay(self.layer_of, self._painted)
         self.refresh_heatmap_soon = qthrottled(self.refresh_heatmap, timeout=REFRESH_MS)
@@ -101,7 +103,7 @@ class SlideWork:
     @property
     def regions(self) -> list[Region]:
         """The regions at the threshold, as of when they were found last."""
-        return self._finder.found
+        return self.region_finder.found
 
     @property
     def name(self) -> str:
@@ -129,7 +131,7 @@ class SlideWork:
         self.abandon()
         self.layers.remove_all()
         self.editor, self.heatmap, self.record = None, None, {}
-        self._finder.forget()
+        self.region_finder.forget()
         self.detection = self.tissue_job = None
         place_slide_layer(self.layer, slide)
         self.viewer.reset_view()
@@ -213,6 +215,7 @@ class SlideWork:
     def set_threshold(self, value: float) -> None:
         """Show another threshold as the middle of the colours; nothing is computed."""
         self.threshold = self.chosen_threshold = value
+        self.region_finder.outlines = None
         self.show_threshold()
         self.events.heatmap.emit(self)
 
@@ -242,7 +245,7 @@ class SlideWork:
 
     def find_regions(self) -> None:
         """Find the regions at the threshold in the background, and show them."""
-        self._finder.find()
+        self.region_finder.find()
 
     def tell_damage(self, what: str) -> None:
         """Tell that parts of the slide cannot be read, once."""
@@ -256,7 +259,7 @@ class SlideWork:
     def stop(self) -> None:
         """Stop what is running without another word; what is shown stays."""
         self.refresh_heatmap_soon.cancel()
-        self._finder.drop()
+        self.region_finder.drop()
         for job in (self.detection, self.tissue_job):
             if job is not None:
                 job.abandon()

@@ -1,4 +1,4 @@
-"""Windows beside the panel: a model's card, and where to save a table."""
+"""Windows beside the panel: a model's card, files to open and to save."""
 
 from __future__ import annotations
 
@@ -49,3 +49,11 @@ def ask_csv_path(parent: QWidget, suggestion: Path) -> Path | None:
         return None
     path = Path(chosen)
     return path if path.suffix else path.with_suffix(".csv")
+
+
+def ask_file(parent: QWidget, title: str, start: Path, suffixes: str) -> Path | None:
+    """Ask which file to open, of suffixes such as ``*.png *.tif``; None for none."""
+    chosen, _ = QFileDialog.getOpenFileName(
+        parent, title, str(start), f"{title} ({suffixes})"
+    )
+    return Path(chosen) if chosen else None

@@ -16,12 +16,15 @@ from superqt.utils import qthrottled
 from napari_fastnet.core.regions import Region, summarise
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.io.region_files import write_regions_csv
+from napari_fastnet.plugin.importing import load_regions
 from napari_fastnet.plugin.layers import to_um
-from napari_fastnet.plugin.panel.dialogs import ask_csv_path
+from napari_fastnet.plugin.panel.dialogs import ask_csv_path, ask_file
 from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
 from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
+from napari_fastnet.plugin.worker import Job
 
+OUTLINE_FILES = "*.geojson *.json *.xml"
 COLUMNS = ("class", "area mm²", "longest mm", "max p", "mean p")
 #: The table follows threshold and run at most so often, ms.
 FOLLOW_MS = 200
@@ -47,6 +50,8 @@ class RegionsSection(Section):
         A row a region.
     csv : PushButton
         Saves the table, with all regions and all their measures.
+    load : PushButton
+        Takes corrected regions from a file.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -54,7 +59,13 @@ class RegionsSection(Section):
         self.csv = PushButton(
             text="CSV", tooltip="Save the table for a spreadsheet: every region"
         )
-        self.csv.max_width = 48
+        self.load = PushButton(
+            text="load",
+            tooltip="Let outlines that were corrected in QuPath or ASAP, GeoJSON or XML, "
+            "take the regions' place until the threshold is moved",
+        )
+        self.csv.max_width = self.load.max_width = 48
+        self._loading: Job | None = None
         self.table = Table(
             value={name: [] for name in COLUMNS},
             tooltip="Click a row to fly there; the next and the one before: "
@@ -67,7 +78,7 @@ class RegionsSection(Section):
         self.table.native.setItemDelegate(QStyledItemDelegate(self.table.native))
         # A click leaves the keys to the canvas: a table would search for the letters.
         self.table.native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        head = row(self.totals, self.csv)
+        head = row(self.totals, self.load, self.csv)
         super().__init__(napari_viewer, "REGIONS", [head, self.table])
         self._row: int | None = None
         self._find_later = qthrottled(self._find, timeout=FOLLOW_MS)
@@ -79,6 +90,7 @@ class RegionsSection(Section):
         self.table.native.currentCellChanged.connect(self._fly)
         self.table.native.cellClicked.connect(self._fly)
         self.csv.changed.connect(self._ask_and_save)
+        self.load.changed.connect(self._ask_and_load)
         self.press_keys({NEXT_REGION: self.next, PREVIOUS_REGION: self.previous})
         self._show()
 
@@ -86,6 +98,8 @@ class RegionsSection(Section):
         """Listen no more."""
         super().leave()
         self._find_later.cancel()
+        if self._loading is not None:
+            self._loading.abandon()
 
     def next(self) -> None:
         """Fly to the next region; from none, to the largest."""
@@ -132,6 +146,25 @@ class RegionsSection(Section):
         if path is not None:
             self.save_csv(path)
 
+    def load_regions(self, path: Path) -> None:
+        """Let a file's outlines take the regions' place; faults are told.
+
+        Parameters
+        ----------
+        path : Path
+            GeoJSON, ASAP's XML or CAMELYON's JSON, in level-0 px.
+        """
+        work = self.work
+        if work is not None and work.heatmap is not None:
+            self._loading = load_regions(work, path, lambda _: None)
+
+    def _ask_and_load(self) -> None:
+        if self.work is not None:
+            start, title = self.work.slide.path.parent, "Corrected regions"
+            path = ask_file(self.native, title, start, OUTLINE_FILES)
+            if path is not None:
+                self.load_regions(path)
+
     def _other_slide(self) -> None:
         self._row = None
         self._show()
@@ -159,6 +192,7 @@ class RegionsSection(Section):
             self.table.native.resizeColumnsToContents()
         self.totals.value = "" if work is None else totals_of(work)
         self.csv.enabled = work is not None and work.heatmap is not None
+        self.load.enabled = self.csv.enabled
 
     def _fly(self, row: int, *_: Any) -> None:
         work = self.work

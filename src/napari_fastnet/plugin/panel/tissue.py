@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import FloatSlider, PushButton, RadioButtons
@@ -20,10 +21,13 @@ from napari_fastnet.engine.tissue_editor import (
     TissueEditor,
 )
 from napari_fastnet.errors import OptionError
+from napari_fastnet.plugin.importing import load_roi
 from napari_fastnet.plugin.masks_job import compute_masks
+from napari_fastnet.plugin.panel.dialogs import ask_file
 from napari_fastnet.plugin.panel.keys import MASKS
 from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
+from napari_fastnet.plugin.worker import Job
 
 TIPS: dict[ThresholdName, str] = {
     "red": "RGB mask: tissue is at most so red",
@@ -39,6 +43,7 @@ AUTO_TIPS: dict[ThresholdName, str] = {
 #: Where the name in the code is too short for the panel.
 LABELS: dict[ThresholdName, str] = {"low": "darkest", "high": "brightest"}
 EDITED = [("RGB", "rgb"), ("HSV", "hsv"), ("threshold", "threshold"), ("ROI", "roi")]
+ROI_FILES = "*.tif *.tiff *.png *.geojson *.json *.xml"
 #: Diameter of the brush, px of the mask (8 µm each).
 BRUSH_PX = 12
 
@@ -78,6 +83,8 @@ class TissueSection(Section):
         Which mask is painted.
     brush, erase, undo, drop : PushButton
         Tools; ``drop`` forgets what was painted on any mask.
+    load : PushButton
+        Takes the region of interest from a file.
     """
 
     red: FloatSlider
@@ -106,7 +113,13 @@ class TissueSection(Section):
         self.drop = PushButton(
             text="drop edits", tooltip="Forget what was painted, on every mask"
         )
-        tools = row(self.brush, self.erase, self.undo, self.drop)
+        self.load = PushButton(
+            text="load ROI",
+            tooltip="Look only where a file says: a TIFF or PNG of the slide, or outlines, "
+            "GeoJSON or ASAP's XML",
+        )
+        self._loading: Job | None = None
+        tools = row(self.brush, self.erase, self.undo, self.drop, self.load)
         widgets = [row(self.compute, self.percent), *rows, self._edit_row(), tools]
         super().__init__(napari_viewer, "TISSUE", widgets)
         self._connect()
@@ -138,6 +151,7 @@ class TissueSection(Section):
         self.erase.changed.connect(partial(self._take_tool, "erase"))
         self.undo.changed.connect(self._undo)
         self.drop.changed.connect(self._drop)
+        self.load.changed.connect(self._ask_and_load)
         self.press_keys({MASKS: self._compute})
 
     def _show(self, _: object = None) -> None:
@@ -152,7 +166,8 @@ class TissueSection(Section):
             if editor is not None:
                 with slider.changed.blocked():
                     slider.value = max(0.0, editor.threshold(name))
-        for widget in (self.edited, self.brush, self.erase, self.undo, self.drop):
+        edits = (self.edited, self.brush, self.erase, self.undo, self.drop, self.load)
+        for widget in edits:
             widget.enabled = editor is not None
         self.percent.value = "computing …" if computing else percentage(editor)
 
@@ -171,6 +186,25 @@ class TissueSection(Section):
 
     def _drop(self) -> None:
         self._change(lambda editor: editor.drop_edits())
+
+    def load_roi(self, path: Path) -> None:
+        """Look only where a file says, as `io.roi.read_roi` reads it; faults are told."""
+        work = self.work
+        if work is not None and work.editor is not None:
+            self._loading = load_roi(work, path, self._show)
+
+    def _ask_and_load(self) -> None:
+        if self.work is not None:
+            start, title = self.work.slide.path.parent, "Region of interest"
+            path = ask_file(self.native, title, start, ROI_FILES)
+            if path is not None:
+                self.load_roi(path)
+
+    def leave(self) -> None:
+        """Listen no more."""
+        super().leave()
+        if self._loading is not None:
+            self._loading.abandon()
 
     def _change(self, change: Callable[[TissueEditor], Any]) -> None:
         work = self.work

@@ -1,0 +1,96 @@
+"""What the panel takes in from files: where to look, and corrected regions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.notifications import show_warning
+
+from napari_fastnet.io.roi import read_outlines, read_roi
+from napari_fastnet.plugin.worker import Job, Work
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.polygons import Annotations
+    from napari_fastnet.plugin.slide_work import SlideWork
+
+
+def load_roi(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> Job:
+    """Let a file's area be the region of interest; it can be painted on, and dropped.
+
+    Parameters
+    ----------
+    work : SlideWork
+        With masks.
+    path : Path
+        As `io.roi.read_roi` has it.
+    on_end : callable
+        Gets whether it came to its end.
+
+    Returns
+    -------
+    Job
+        Running; faults and what is left out are told.
+    """
+    assert work.editor is not None
+    slide_shape, shape = work.slide.shape, work.editor.mask("roi").shape
+
+    def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
+        roi = read_roi(path, slide_shape)
+        yield roi.mask((shape[0], shape[1])), roi.notes
+
+    def take(value: tuple[NDArray[np.bool_], tuple[str, ...]]) -> None:
+        mask, notes = value
+        if work.editor is not None and work.editor.mask("roi").shape == mask.shape:
+            work.take_painting()
+            work.show_masks(work.editor.paint("roi", mask))
+            _tell(notes)
+
+    return _started(read, take, on_end)
+
+
+def load_regions(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> Job:
+    """Let a file's outlines take the regions' place until the threshold is moved.
+
+    Parameters
+    ----------
+    work : SlideWork
+        With a heatmap, on which the outlines are measured.
+    path : Path
+        As `io.roi.read_outlines` has it.
+    on_end : callable
+        Gets whether it came to its end.
+
+    Returns
+    -------
+    Job
+        Running; faults and what is left out are told.
+    """
+    slide_shape = work.slide.shape
+
+    def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
+        yield read_outlines(path, slide_shape)
+
+    def take(value: tuple[Annotations, tuple[str, ...]]) -> None:
+        outlines, notes = value
+        work.region_finder.take_outlines(outlines)
+        _tell(notes)
+
+    return _started(read, take, on_end)
+
+
+def _started(
+    work: Work, take: Callable[[Any], None], on_end: Callable[[bool], None]
+) -> Job:
+    job = Job(work, on_value=take, on_end=on_end)
+    job.start()
+    return job
+
+
+def _tell(notes: tuple[str, ...]) -> None:
+    if notes:
+        show_warning("\n".join(notes))

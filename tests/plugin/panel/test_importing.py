@@ -1,0 +1,114 @@
+"""Files that are brought to the panel: where to look, and corrected regions."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.gui
+
+#: The slide is 1200 x 1600 px of 1 µm, a px of its masks 8 µm.
+CORNERS = [[400, 240], [800, 240], [800, 640], [400, 640], [400, 240]]  # x, y
+
+
+@pytest.fixture
+def outlines(tmp_path):
+    def write(corners, kind="Tumor"):
+        path = tmp_path / "edited.geojson"
+        feature = {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [corners]},
+            "properties": {"classification": {"name": kind}},
+        }
+        content = {"type": "FeatureCollection", "features": [feature]}
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+def wait(qtbot, section):
+    qtbot.waitUntil(lambda: not section._loading.running, timeout=20_000)
+
+
+def test_outlines_become_the_region_of_interest(
+    panel, compute, outlines, qtbot
+) -> None:
+    work = compute(panel)
+    before = work.editor.mask("roi")
+    panel.tissue.load_roi(outlines(CORNERS, "my class"))
+    wait(qtbot, panel.tissue)
+    expected = np.zeros((150, 200), bool)
+    expected[30:80, 50:100] = True
+    np.testing.assert_array_equal(work.editor.mask("roi"), expected)
+    np.testing.assert_array_equal(work.layer_of("roi").data > 0, expected)
+    panel.tissue.drop.native.click()
+    np.testing.assert_array_equal(work.editor.mask("roi"), before)
+
+
+def test_so_does_a_picture_and_detection_keeps_to_it(
+    panel, compute, detect, tmp_path, qtbot
+) -> None:
+    compute(panel)
+    mask = np.zeros((150, 200), np.uint8)
+    mask[60:90, 70:110] = 1
+    Image.fromarray(mask).save(tmp_path / "roi.png")
+    panel.tissue.load_roi(tmp_path / "roi.png")
+    wait(qtbot, panel.tissue)
+    work = detect(panel)
+    rows, columns = np.nonzero(work.heatmap.computed)
+    y, x = np.array(
+        [work.heatmap.grid.cell_centre(*at) for at in zip(rows, columns, strict=True)]
+    ).T
+    assert (y.min() > 400, y.max() < 800) == (True, True)
+    assert (x.min() > 480, x.max() < 960) == (True, True)
+
+
+def test_a_mask_of_another_slide_is_told_and_nothing_changes(
+    panel, compute, errors, tmp_path, qtbot
+) -> None:
+    work = compute(panel)
+    before = work.editor.mask("roi")
+    Image.fromarray(np.ones((50, 50), np.uint8)).save(tmp_path / "roi.png")
+    panel.tissue.load_roi(tmp_path / "roi.png")
+    wait(qtbot, panel.tissue)
+    assert len(errors) == 1
+    assert "the mask is 50 x 50 px" in errors[0]
+    assert work.editor.mask("roi") is before
+
+
+def test_corrected_regions_are_shown_and_exported_until_the_threshold_moves(
+    panel, detect, outlines, tmp_path, qtbot
+) -> None:
+    work = detect(panel)
+    qtbot.waitUntil(lambda: len(work.regions) == 1)
+    found_mm2 = work.regions[0].area_mm2
+    panel.regions.load_regions(outlines(CORNERS))
+    wait(qtbot, panel.regions)
+    qtbot.waitUntil(lambda: work.regions[0].area_mm2 != found_mm2)
+    assert work.regions[0].area_mm2 == pytest.approx(0.16)
+    assert panel.regions.totals.value.startswith("1 region, 0.16 mm²")
+
+    panel.export.folder.value = tmp_path / "files"
+    panel.export.save.native.click()
+    qtbot.waitUntil(lambda: panel.export.save.enabled, timeout=30_000)
+    geojson = json.loads((tmp_path / "files" / "regions.geojson").read_text())
+    (feature,) = geojson["features"]
+    assert feature["properties"]["measurements"]["area mm^2"] == pytest.approx(0.16)
+
+    work.set_threshold(work.threshold)
+    qtbot.waitUntil(lambda: work.regions[0].area_mm2 == found_mm2)
+
+
+def test_outlines_outside_the_slide_are_told(
+    panel, detect, outlines, errors, qtbot
+) -> None:
+    work = detect(panel)
+    qtbot.waitUntil(lambda: len(work.regions) == 1)
+    panel.regions.load_regions(outlines([[x + 9000, y] for x, y in CORNERS]))
+    wait(qtbot, panel.regions)
+    assert "outside the slide of 1600 x 1200 px" in errors[0]
+    assert work.region_finder.outlines is None
