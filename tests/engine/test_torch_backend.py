@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from napari_fastnet.engine import torch_backend
+from napari_fastnet.engine.backends import create_backend
 from napari_fastnet.engine.torch_backend import TorchBackend
 from napari_fastnet.errors import BundleError, DetectionError
 
@@ -59,3 +61,23 @@ def test_a_gpu_gives_the_probabilities_of_the_cpu(tiny_bundle, patches):
     on_cpu = TorchBackend(tiny_bundle).predict(patches)
     on_gpu = TorchBackend(tiny_bundle, "cuda").predict(patches)
     assert on_gpu == pytest.approx(on_cpu, abs=1e-4)
+
+
+@pytest.mark.parametrize(("cuda", "mps", "device"), [(1, 0, "cuda"), (0, 1, "mps")])
+def test_a_gpu_is_taken_where_torch_sees_one(
+    monkeypatch, tiny_bundle, cuda, mps, device
+):
+    asked = []
+
+    def device_of(name):
+        asked.append(name)
+        return torch.device("cpu")  # there is no other here
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(cuda))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: bool(mps))
+    monkeypatch.setattr(torch_backend, "device_of", device_of)
+    assert create_backend(tiny_bundle, name="torch").name == f"torch on {device}"
+    assert asked == [device]
+    assert (
+        create_backend(tiny_bundle, name="torch", device="cpu").name == "torch on cpu"
+    )

@@ -98,7 +98,8 @@ BackendName = Annotated[
     typer.Option(help="What runs the network; auto is the fastest that is installed."),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda or mps; cuda and mps use torch.")
+    str | None,
+    typer.Option(help="cpu, cuda or mps, on torch [cpu; with torch the fastest]."),
 ]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of the network [all cores].")

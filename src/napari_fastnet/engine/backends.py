@@ -97,7 +97,8 @@ def create_backend(
         "auto" is torch where a device other than the CPU is asked for, else the fastest
         that is installed: OpenVINO where it finds bfloat16, or ONNX Runtime.
     device : str, optional
-        "cpu", "cuda", "cuda:1" or "mps"; the CPU by default.
+        "cpu", "cuda", "cuda:1" or "mps"; by default the CPU, and for torch the fastest
+        that it sees.
     threads : int, optional
         Threads that compute on a CPU; as many as it has physical cores by default.
 
@@ -116,7 +117,6 @@ def create_backend(
     DetectionError
         The library cannot load the model.
     """
-    device = device or "cpu"
     if name not in get_args(BackendName):
         raise OptionError(
             f"backend is {name!r}; use one of {', '.join(get_args(BackendName))}"
@@ -134,8 +134,8 @@ def create_backend(
 
             return TorchScriptBackend(bundle, device, threads)
     if name == "auto":
-        name = _fastest_on_cpu() if device == "cpu" else "torch"
-    if name != "torch" and device != "cpu":
+        name = _fastest_on_cpu() if device in (None, "cpu") else "torch"
+    if name != "torch" and device not in (None, "cpu"):
         raise OptionError(
             f"device is {device!r} and the backend {name} runs on the cpu only; use "
             "backend torch or leave the device out"

@@ -34,15 +34,19 @@ class TorchBackend:
     ----------
     bundle : ModelBundle
         The model.
-    device : str
-        As torch names it.
+    device : str, optional
+        As torch names it; by default the fastest that is there.
     threads : int, optional
         As for `create_backend`; torch has one setting for the whole process.
     """
 
     def __init__(
-        self, bundle: ModelBundle, device: str = "cpu", threads: int | None = None
+        self,
+        bundle: ModelBundle,
+        device: str | None = None,
+        threads: int | None = None,
     ) -> None:
+        device = device or fastest_device()
         self._device = device_of(device)
         if threads is not None:
             torch.set_num_threads(threads)
@@ -101,6 +105,13 @@ class TorchBackend:
         return DetectionError(
             f"{self.name} {what}; free some of its memory or use --backend onnx"
         )
+
+
+def fastest_device() -> str:
+    """Return the fastest device that torch sees here: "cuda", "mps" or "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def device_of(device: str) -> torch.device:

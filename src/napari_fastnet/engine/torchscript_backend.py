@@ -19,7 +19,7 @@ from napari_fastnet.engine.inference import (
     one_line,
     predict_in_parts,
 )
-from napari_fastnet.engine.torch_backend import device_of
+from napari_fastnet.engine.torch_backend import device_of, fastest_device
 from napari_fastnet.errors import DetectionError, OptionError
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class TorchScriptBackend:
     ----------
     bundle : ModelBundle
         Its kind is "torchscript".
-    device : str
-        As torch names it.
+    device : str, optional
+        As torch names it; by default the fastest that is there.
     threads : int, optional
         As for `create_backend`; torch has one setting for the whole process.
 
@@ -50,8 +50,12 @@ class TorchScriptBackend:
     """
 
     def __init__(
-        self, bundle: ModelBundle, device: str = "cpu", threads: int | None = None
+        self,
+        bundle: ModelBundle,
+        device: str | None = None,
+        threads: int | None = None,
     ) -> None:
+        device = device or fastest_device()
         self._device = device_of(device)
         if threads is not None:
             torch.set_num_threads(threads)

@@ -90,13 +90,6 @@ class TrainingJob:
         return self.folder.with_name(f"{self.folder.name}-training")
 
 
-def fastest_device() -> str:
-    """Return the fastest device that torch sees here: "cuda", "mps" or "cpu"."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def use_threads(count: int) -> None:
     """Let torch use so many threads on the CPU, for the whole process."""
     torch.set_num_threads(count)
