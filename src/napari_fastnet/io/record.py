@@ -7,7 +7,7 @@ found years later still says where it came from.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -160,13 +160,13 @@ class RunRecord:
         return {key: plain(value) for key, value in record.items()}
 
 
-def versions() -> dict[str, str | None]:
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:
     """Return the versions of Python and of what shapes results; None: not installed.
 
     Only metadata are read; nothing is imported.
     """
     found: dict[str, str | None] = {"python": python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -11,6 +11,14 @@ from napari_fastnet.io.record import versions
 
 # Of the processor, what matters here: wide vectors and numbers of 8 and 16 bits.
 _ABILITIES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+_PACKAGES = (
+    "napari-fastnet",
+    "numpy",
+    "imagecodecs",
+    "onnxruntime",
+    "openvino",
+    "torch",
+)
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -46,7 +54,7 @@ class Machine:
             system=f"{platform.system()} {platform.machine()}",
             cores=physical_cores(),
             abilities=tuple(flag for flag in _ABILITIES if flag in flags),
-            versions=versions(),
+            versions=versions(_PACKAGES),
         )
 
 

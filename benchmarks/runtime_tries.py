@@ -1,0 +1,141 @@
+"""Time other ways of running FastNet on the CPU, and other sizes of dense pictures.
+
+    python benchmarks/runtime_tries.py [--json benchmarks/results/tries.json]
+
+All take turns, so that ratios are fair where the machine is busy. torch.compile needs a
+C++ compiler.
+"""
+
+# ruff: noqa: INP001  a script on its own, no package
+
+from __future__ import annotations
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino
+import openvino.properties.hint as hints
+import torch
+from page import tell
+
+from napari_fastnet.engine.backends import create_backend
+from napari_fastnet.engine.bench.machine import Machine
+from napari_fastnet.engine.bench.rates import rates
+from napari_fastnet.engine.onnx_backend import OnnxBackend
+from napari_fastnet.engine.openvino_backend import OpenVinoBackend
+from napari_fastnet.engine.processors import physical_cores
+from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.nn.checkpoint import load_weights
+from napari_fastnet.nn.classifier import PatchClassifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.io.bundle import ModelBundle
+
+PATCHES, PATCH_PX = 16, 256
+PICTURES = (24, 48, 96, 120)  # sides of dense pictures, in values
+PARTS = (1, 4, 16)  # patches at once
+
+
+class InTurn:
+    """Several sessions of one thread each, which share the patches out."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._sessions = [OnnxBackend(path, "fastnet", 1) for _ in range(count)]
+        self._pool = ThreadPoolExecutor(count)
+
+    def __call__(self, patches: NDArray[np.uint8]) -> None:
+        """Judge them, each session some."""
+        parts = np.array_split(patches, len(self._sessions))
+        list(self._pool.map(lambda s, p: s.predict(p), self._sessions, parts))
+
+
+def openvino_in_float32(path: Path, threads: int) -> OpenVinoBackend:
+    """Return OpenVINO as it computes where a processor has no bfloat16."""
+    backend = OpenVinoBackend(path, "fastnet", threads)
+    backend._options[hints.inference_precision] = openvino.Type.f32  # noqa: SLF001
+    return backend
+
+
+def with_torch(
+    bundle: ModelBundle, *, half: bool = False, compiled: bool = False
+) -> Callable[[NDArray[np.uint8]], None]:
+    """Return torch in another way than `TorchBackend`'s."""
+    network = load_weights(bundle.weights_path).to(memory_format=torch.channels_last)
+    classifier: Any = PatchClassifier(network, normalisation=bundle.normalisation)
+    if compiled:
+        classifier = torch.compile(classifier)
+
+    def judge(patches: NDArray[np.uint8]) -> None:
+        with (
+            torch.inference_mode(),
+            torch.autocast("cpu", dtype=torch.bfloat16, enabled=half),
+        ):
+            classifier(torch.from_numpy(patches))
+
+    return judge
+
+
+def ways(bundle: ModelBundle, threads: int) -> dict[str, Callable[..., object]]:
+    """Return the ways of judging patches, what is used first."""
+    path = bundle.onnx_path
+    return {
+        "OpenVINO, bfloat16": OpenVinoBackend(path, "fastnet", threads).predict,
+        "OpenVINO, float32": openvino_in_float32(path, threads).predict,
+        "ONNX Runtime": OnnxBackend(path, "fastnet", threads).predict,
+        "ONNX Runtime, a session of one thread a core": InTurn(path, threads),
+        "torch eager": create_backend(bundle, name="torch", threads=threads).predict,
+        "torch, channels last": with_torch(bundle),
+        "torch, channels last, bfloat16": with_torch(bundle, half=True),
+        "torch.compile": with_torch(bundle, compiled=True),
+        "torch.compile, bfloat16": with_torch(bundle, half=True, compiled=True),
+    }
+
+
+def tries(threads: int, seconds: float) -> dict[str, Any]:
+    """Return patches/s of each way, and px of tissue/s of each size."""
+    torch.set_num_threads(threads)
+    bundle = load_bundle("fastnet-pcam")
+    rng = np.random.default_rng(0)
+    patches = rng.integers(0, 256, (PATCHES, PATCH_PX, PATCH_PX, 3), np.uint8)
+    calls = {name: partial(way, patches) for name, way in ways(bundle, threads).items()}
+    backend = create_backend(bundle, threads=threads)
+    sides = {}
+    for values in PICTURES:
+        side = bundle.dense_scan.picture_px(values)
+        picture = rng.integers(0, 256, (side, side, 3), np.uint8)
+        sides[values] = partial(backend.cell_margins, picture)
+    at_once = {n: partial(backend.predict, patches[:n]) for n in PARTS}
+    found = rates({("way", n): c for n, c in calls.items()}, seconds)
+    found |= rates({("side", n): c for n, c in sides.items()}, seconds)
+    found |= rates({("part", n): c for n, c in at_once.items()}, seconds)
+    return {
+        "threads": threads,
+        "patch_px": PATCH_PX,
+        "patches_per_s": {n: found["way", n] * PATCHES for n in calls},
+        "dense_mpx_per_s": {n: found["side", n] * (16 * n) ** 2 / 1e6 for n in sides},
+        "patches_per_s_at_once": {n: found["part", n] * n for n in at_once},
+        "machine": asdict(Machine.here()),
+    }
+
+
+def main() -> None:
+    """Measure, print, and write the figures where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=physical_cores())
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    tell(tries(arguments.threads, arguments.seconds), arguments.json)
+
+
+if __name__ == "__main__":
+    main()
