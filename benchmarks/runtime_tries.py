@@ -26,6 +26,7 @@ from page import tell
 from napari_fastnet.engine.backends import create_backend
 from napari_fastnet.engine.bench.machine import Machine
 from napari_fastnet.engine.bench.rates import rates
+from napari_fastnet.engine.inference import PART_PX
 from napari_fastnet.engine.onnx_backend import OnnxBackend
 from napari_fastnet.engine.openvino_backend import OpenVinoBackend
 from napari_fastnet.engine.processors import physical_cores
@@ -56,6 +57,23 @@ class InTurn:
         """Judge them, each session some."""
         parts = np.array_split(patches, len(self._sessions))
         list(self._pool.map(lambda s, p: s.predict(p), self._sessions, parts))
+
+
+def openvino_part_by_part(
+    path: Path, threads: int
+) -> Callable[[NDArray[np.uint8]], None]:
+    """Return OpenVINO with all threads on each part, one part after the other."""
+    backend = OpenVinoBackend(path, "fastnet", threads)
+    latency = {hints.performance_mode: hints.PerformanceMode.LATENCY}
+    compiled = backend._compiled("probability", latency)  # noqa: SLF001
+    request = compiled.create_infer_request()
+    step = PART_PX // PATCH_PX**2
+
+    def judge(patches: NDArray[np.uint8]) -> None:
+        for first in range(0, len(patches), step):
+            request.infer([patches[first : first + step]])
+
+    return judge
 
 
 def openvino_in_float32(path: Path, threads: int) -> OpenVinoBackend:
@@ -89,6 +107,9 @@ def ways(bundle: ModelBundle, threads: int) -> dict[str, Callable[..., object]]:
     path = bundle.onnx_path
     return {
         "OpenVINO, bfloat16": OpenVinoBackend(path, "fastnet", threads).predict,
+        "OpenVINO, bfloat16, all threads on each part": openvino_part_by_part(
+            path, threads
+        ),
         "OpenVINO, float32": openvino_in_float32(path, threads).predict,
         "ONNX Runtime": OnnxBackend(path, "fastnet", threads).predict,
         "ONNX Runtime, a session of one thread a core": InTurn(path, threads),

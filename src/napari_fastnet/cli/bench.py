@@ -13,6 +13,7 @@ from napari_fastnet.cli.options import (
     AsJson,
     BackendName,
     Flips,
+    Memory,
     Model,
     SlideMpp,
     Threads,
@@ -47,6 +48,7 @@ def bench(
     flips: Flips = None,
     backend: BackendName = "auto",
     threads: Threads = None,
+    memory: Memory = None,
     seconds: Annotated[
         float, typer.Option(help="For each measurement; there are about fifteen.")
     ] = 4.0,
@@ -66,6 +68,7 @@ def bench(
         flips=flips,
         backend=backend,
         threads=threads,
+        memory_mb=memory,
         seconds=seconds,
     )
     report = measure(options, lambda step: print(f"{step} ...", file=sys.stderr))

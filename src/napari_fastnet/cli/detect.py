@@ -19,6 +19,7 @@ from napari_fastnet.cli.options import (
     Flips,
     High,
     Low,
+    Memory,
     Model,
     OutputFolder,
     Preset,
@@ -80,10 +81,7 @@ def detect(
     backend: BackendName = "auto",
     device: Device = None,
     threads: Threads = None,
-    memory: Annotated[
-        int | None,
-        typer.Option(metavar="MB", help="Take no more; at least 310 [about 600]."),
-    ] = None,
+    memory: Memory = None,
     workers: Annotated[
         int | None,
         typer.Option(

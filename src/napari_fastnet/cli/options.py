@@ -104,6 +104,10 @@ Device = Annotated[
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads of the network [all cores].")
 ]
+Memory = Annotated[
+    int | None,
+    typer.Option(metavar="MB", help="Take no more; at least 310 [about 600]."),
+]
 Stain = Annotated[
     Literal["none", "reinhard", "macenko", "density"],
     typer.Option(help="Match the colours to those the model was trained on."),

@@ -39,7 +39,7 @@ def report():
         peers={"other": NetworkRate(100, 0.5, 1_000_000)},
     )
     return BenchReport(
-        subject=Subject(None, "fastnet 1.0", 100, "dense", False, 2, 4.0),
+        subject=Subject(None, "fastnet 1.0", 100, "dense", False, 2, None, 4.0),
         machine=Machine.here(),
         usual_tissue_mpx=150,
         scan=ScanRates(20, 5, 4.5, 10, 11),
@@ -103,12 +103,12 @@ def test_json_has_the_keys_that_others_read(report):
 
 def test_detection_is_asked_for_with_the_same_options():
     options = BenchOptions(
-        stride="patch", flips=False, threads=1, backend="onnx", mpp=0.25
+        stride="patch", flips=False, threads=1, backend="onnx", mpp=0.25, memory_mb=500
     )
 
     assert options.detect_words == [
         *("--model", "fastnet-pcam", "--stride", "patch", "--backend", "onnx"),
-        *("--threads", "1", "--mpp", "0.25", "--no-flips"),
+        *("--threads", "1", "--mpp", "0.25", "--memory", "500", "--no-flips"),
     ]
 
 

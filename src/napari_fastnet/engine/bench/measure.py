@@ -64,6 +64,8 @@ class BenchOptions:
         What runs the network, on the CPU.
     threads : int or None
         Threads that compute; as many as there are cores by default.
+    memory_mb : int or None
+        As for `RunOptions`.
     seconds : float
         For each measurement.
     """
@@ -77,6 +79,7 @@ class BenchOptions:
     flips: bool | None = None
     backend: BackendName = "auto"
     threads: int | None = None
+    memory_mb: int | None = None
     seconds: float = 4.0
 
     def __post_init__(self) -> None:
@@ -92,6 +95,7 @@ class BenchOptions:
             "--backend": self.backend,
             "--threads": self.threads,
             "--mpp": self.mpp,
+            "--memory": self.memory_mb,
         }
         given = [(name, str(value)) for name, value in options.items() if value]
         words = [word for pair in given for word in pair]
@@ -153,7 +157,7 @@ def _measure(
     backend = create_backend(bundle, name=options.backend, threads=threads)
 
     def scan_bench(stride: Stride) -> ScanBench:
-        run = RunOptions(stride=stride, flips=flips)
+        run = RunOptions(stride=stride, flips=flips, memory_mb=options.memory_mb)
         return ScanBench(slides[0], bundle, backend, run, mpp=options.mpp)
 
     on_step(f"reading, inferring, and both: {options.seconds:g} s each")
@@ -177,12 +181,13 @@ def _measure(
     pixels = USUAL_SHAPE[0] * USUAL_SHAPE[1] * (MPP / bundle.spacing_um_px) ** 2
     return BenchReport(
         subject=Subject(
-            slide=options.slide,
+            slide=options.slide.name if options.slide else None,
             model=f"{bundle.name} {bundle.version}",
             patch_px=bundle.patch_size_pixels,
             stride=options.stride or "dense",
             flips=flips,
             threads=threads,
+            memory_mb=options.memory_mb,
             seconds=options.seconds,
         ),
         machine=Machine.here(),

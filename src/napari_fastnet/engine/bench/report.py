@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_fastnet.engine.bench.detections import Detection
     from napari_fastnet.engine.bench.machine import Machine
     from napari_fastnet.engine.bench.networks import NetworkRate, NetworkRates
@@ -24,8 +22,8 @@ class Subject:
 
     Parameters
     ----------
-    slide : Path or None
-        None is a generated one.
+    slide : str or None
+        Name of its file; None is a generated one.
     model : str
         Name and version.
     patch_px : int
@@ -36,16 +34,19 @@ class Subject:
         Whether mirror images are looked at too.
     threads : int
         That compute.
+    memory_mb : int or None
+        That a detection may take.
     seconds : float
         For each measurement.
     """
 
-    slide: Path | None
+    slide: str | None
     model: str
     patch_px: int
     stride: str | int
     flips: bool
     threads: int
+    memory_mb: int | None
     seconds: float
 
 
