@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from html import unescape
 
 import numpy as np
 import pytest
@@ -236,3 +237,37 @@ def test_edited_regions_of_another_slide_are_refused(run, tmp_path, capsys):
     code, captured = export(capsys, run, *words)
     assert code == 1
     assert "outside the slide of 480 x 320 px" in captured.err
+
+
+@pytest.fixture(scope="module")
+def run_of_a_user(slide_file, dark_bundle, tmp_path_factory):
+    """Return the folder of a run for which the user gave 2.5 µm/px; the tag says 2."""
+    folder = tmp_path_factory.mktemp("user")
+    words = [slide_file, "-o", folder, "--model", dark_bundle, "--mpp", "2.5"]
+    assert main(["detect", *map(str, words), "--stride", "patch"]) == 0
+    return folder / "block"
+
+
+def test_every_format_says_the_um_per_px_that_the_user_gave(
+    run_of_a_user, tmp_path, capsys
+):
+    names = "ome-tiff,ome-zarr,geojson,asap,csv,patches-csv,parquet"
+    assert export(capsys, run_of_a_user, "-f", names, "-o", tmp_path)[0] == 0
+    heatmap = tmp_path / "heatmap.ome.tif"
+    step = json.loads((run_of_a_user / "run.json").read_text())["grid"]["step_px"][0]
+    with tifffile.TiffFile(heatmap) as tif:
+        assert f'PhysicalSizeX="{step * 2.5}"' in tif.ome_metadata
+        assert '"mpp_source": "user"' in unescape(tif.ome_metadata)
+    scales = json.loads((tmp_path / "heatmap.ome.zarr" / ".zattrs").read_text())
+    (dataset,) = scales["multiscales"][0]["datasets"]
+    assert dataset["coordinateTransformations"][0]["scale"] == [step * 2.5, step * 2.5]
+    about = json.loads((tmp_path / "regions.geojson").read_text())["napari_fastnet"]
+    assert (about["slide"]["mpp"], about["slide"]["mpp_source"]) == ([2.5, 2.5], "user")
+    with tifffile.TiffFile(tmp_path / "heatmap_asap.tif") as tif:
+        above, below = tif.pages[0].tags["XResolution"].value
+        px = 2 ** int(np.log2(step))
+        assert 1e4 * below / above == pytest.approx(2.5 * px)
+    header = (tmp_path / "regions.csv").read_text().splitlines()[0]
+    assert header.endswith("um_per_px_x,um_per_px_y")
+    header = (tmp_path / "patches.csv").read_text().splitlines()[0]
+    assert "x_px,y_px,x_um,y_um" in header

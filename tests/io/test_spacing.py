@@ -96,6 +96,105 @@ def test_philips_states_its_own():
     assert read.source == "vendor"
 
 
+def philips_image(kind, spacing):
+    return (
+        '<DataObject ObjectType="DPScannedImage">'
+        f'<Attribute Name="PIM_DP_IMAGE_TYPE" PMSVR="IString">{kind}</Attribute>'
+        f'<Attribute Name="DICOM_PIXEL_SPACING" PMSVR="IDoubleArray">{spacing}'
+        "</Attribute></DataObject>"
+    )
+
+
+def write_philips(path, *images):
+    """Write a TIFF that says of itself what a Philips scanner's does."""
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8" ?><DataObject ObjectType="DPUfsImport">'
+        '<Attribute Name="DICOM_MANUFACTURER" PMSVR="IString">PHILIPS</Attribute>'
+        '<Attribute Name="PIM_DP_SCANNED_IMAGES" PMSVR="IDataObjectArray"><Array>'
+        f"{''.join(images)}</Array></Attribute></DataObject>"
+    )
+    tifffile.imwrite(
+        path,
+        np.zeros((64, 96, 3), np.uint8),
+        photometric="rgb",
+        tile=(64, 64),
+        description=xml,
+        software="Philips DP v1.0",
+        resolution=(10000, 10000),
+        resolutionunit="centimeter",
+        metadata=None,
+    )
+    return path
+
+
+@pytest.mark.parametrize("others_first", [False, True])
+def test_philips_states_y_before_x_and_the_slides_own_counts(tmp_path, others_first):
+    slide = philips_image("WSI", '"0.000226907" "0.000227"')
+    others = (
+        philips_image("MACROIMAGE", '"0.0008" "0.0008"'),
+        philips_image("LABELIMAGE", '"0.0009" "0.0009"'),
+    )
+    images = (*others, slide) if others_first else (slide, *others)
+
+    with open_slide(write_philips(tmp_path / "a.tiff", *images)) as opened:
+        assert opened.mpp == pytest.approx((0.226907, 0.227))
+        assert opened.mpp_source == "vendor"
+        assert opened.vendor == "philips"
+
+
+def test_philips_sizes_that_are_no_pair_leave_what_tiffslide_read():
+    xml = philips_image("WSI", '"0.0002"')
+
+    read = tiff_spacing(TAGS, shape=(1, 1), ome_xml=None, philips_xml=xml)
+
+    assert read == Spacing((2.0, 2.0), "vendor")
+
+
+def test_an_ome_tiff_states_its_own_before_its_tags(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    sizes = {"PhysicalSizeX": 250, "PhysicalSizeY": 0.251, "PhysicalSizeXUnit": "nm"}
+    tifffile.imwrite(
+        path,
+        np.zeros((64, 96, 3), np.uint8),
+        photometric="rgb",
+        tile=(64, 64),
+        resolution=(72, 72),
+        resolutionunit="inch",
+        metadata={"axes": "YXS", **sizes},
+    )
+
+    with open_slide(path) as slide:
+        assert slide.require_mpp() == pytest.approx((0.251, 0.25))
+        assert slide.mpp_source == "OME"
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_px"), [("inch", 25400), ("centimeter", 10000), ("millimeter", 1000)]
+)
+def test_the_resolution_tag_has_units(tmp_path, unit, per_px):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        np.zeros((64, 96, 3), np.uint8),
+        photometric="rgb",
+        tile=(64, 64),
+        resolution=(per_px / 0.5, per_px / 0.505),
+        resolutionunit=unit,
+        metadata=None,
+    )
+
+    with open_slide(path) as slide:
+        assert slide.require_mpp() == pytest.approx((0.505, 0.5), rel=1e-5)
+        assert slide.mpp_source == "resolution tag"
+
+
+def test_what_the_user_gives_goes_before_all_and_is_said(tmp_path, texture, write_svs):
+    path = write_svs(tmp_path / "a.svs", texture(64, 64), mpp=0.25)
+
+    with open_slide(path, mpp=0.5) as slide:
+        assert (slide.mpp, slide.mpp_source) == ((0.5, 0.5), "user")
+
+
 @pytest.mark.parametrize("value", [None, "N/A", ""])
 def test_a_field_that_is_no_number_is_unknown(value):
     properties = {

@@ -123,7 +123,9 @@ def tiff_spacing(
 
     tiffslide falls back on the resolution tag without saying so, for Aperio files
     that lack their own field as well; here the two are told apart. What OME-XML
-    states goes before the tag, which OME writers often leave at a default.
+    states goes before the tag, which OME writers often leave at a default. Philips'
+    XML has a spacing for each picture, of which tiffslide takes the first, be it the
+    label's; here the slide's own goes before it.
 
     Parameters
     ----------
@@ -139,6 +141,9 @@ def tiff_spacing(
     Spacing
         As stated; not yet judged.
     """
+    philips = _philips_spacing(philips_xml) if philips_xml else None
+    if philips is not None:
+        return philips
     vendor_states_it = (
         "aperio.MPP" in properties
         or "tiffslide.series-composition" in properties  # Leica, read from its XML
@@ -151,16 +156,35 @@ def tiff_spacing(
     return read or Spacing()
 
 
-def _ome_spacing(ome_xml: str, shape: tuple[int, int]) -> Spacing | None:
-    """Return the pixel size of the image of that shape, else of the first."""
+def _philips_spacing(philips_xml: str) -> Spacing | None:
+    """Return the pixel spacing of the whole-slide image, (y, x) in mm as DICOM has it."""
+    for image in _elements(philips_xml, "DataObject"):
+        stated = {node.get("Name"): (node.text or "").strip() for node in image}
+        if stated.get("PIM_DP_IMAGE_TYPE") == "WSI":
+            sizes = stated.get("DICOM_PIXEL_SPACING", "").replace('"', "").split()
+            try:
+                y, x = (1e3 * float(size) for size in sizes)
+            except ValueError:
+                return None
+            return Spacing((y, x), "vendor")
+    return None
+
+
+def _elements(xml: str, name: str) -> list[Any]:
+    """Return the elements of a name, none where it is no XML to be trusted."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
     try:
-        root = fromstring(ome_xml)
-    except (ParseError, DefusedXmlException):
-        return None
-    images = [node for node in root.iter() if node.tag.rpartition("}")[2] == "Pixels"]
+        root = fromstring(xml)
+    except (ParseError, DefusedXmlException, ValueError):
+        return []
+    return [node for node in root.iter() if node.tag.rpartition("}")[2] == name]
+
+
+def _ome_spacing(ome_xml: str, shape: tuple[int, int]) -> Spacing | None:
+    """Return the pixel size of the image of that shape, else of the first."""
+    images = _elements(ome_xml, "Pixels")
     wanted = (str(shape[0]), str(shape[1]))
     images.sort(key=lambda node: (node.get("SizeY"), node.get("SizeX")) != wanted)
     for node in images[:1]:
