@@ -93,3 +93,10 @@ def test_fitting_keeps_what_fills_half_a_px() -> None:
 def test_fitting_to_its_own_size_changes_nothing() -> None:
     values = mask() > 0
     assert fit_mask(values, values.shape) is values
+
+
+def test_a_picture_too_large_for_its_reader_is_told(tmp_path, monkeypatch) -> None:
+    Image.fromarray(mask()).save(tmp_path / "mask.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(MaskError, match="tiled TIFF"):
+        read_mask(tmp_path / "mask.png", SLIDE)

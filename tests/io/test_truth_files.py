@@ -17,10 +17,11 @@ SQUARE = np.array([(320, 640), (320, 1280), (960, 1280), (960, 640)], float)
 def test_a_folder_of_outlines_and_masks(tmp_path):
     for name in ("tumor_001.xml", "Tumor_002_Mask.tif", "tumor_003.TIFF"):
         (tmp_path / name).touch()
-    for name in ("notes.txt", ".tumor_004.xml", "others.csv"):
+    (tmp_path / "tumor_005_Mask.png").touch()
+    for name in ("notes.txt", ".tumor_004.xml", "others.csv", "tumor_001.png"):
         (tmp_path / name).touch()
     truths = find_truths([tmp_path])
-    assert sorted(truths.slides) == ["tumor_001", "tumor_002", "tumor_003"]
+    assert sorted(truths.slides) == [f"tumor_00{n}" for n in (1, 2, 3, 5)]
     assert truths.has_outlines
     assert not truths.has_reference
     assert truths.of("TUMOR_002").outlines == tmp_path / "Tumor_002_Mask.tif"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from napari_fastnet.errors import MaskError
 from napari_fastnet.io import truth_mask
@@ -34,6 +35,25 @@ def test_px_are_taken_under_the_centres(tmp_path, options):
     found = read_truth_mask(tmp_path / "a.tif", step=STEP)
     assert found.inside.tolist() == expected.tolist()
     assert (found.extent, found.first) == ((10, 16), (0, 0))
+
+
+def test_a_png_says_the_same_as_a_tiff(tmp_path):
+    mask, expected = picture()
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    assert read_truth_mask(tmp_path / "a.png", step=STEP).inside.tolist() == (
+        expected.tolist()
+    )
+    half = read_truth_mask(tmp_path / "a.png", step=(64.0, 64.0), shape=(640, 1024))
+    assert half.inside.tolist() == expected.tolist()
+
+
+def test_a_png_of_another_slide_or_damaged_is_refused(tmp_path):
+    Image.fromarray(picture()[0]).save(tmp_path / "a.png")
+    with pytest.raises(MaskError, match="512 x 320 px and the slide 900 x 900"):
+        read_truth_mask(tmp_path / "a.png", step=STEP, shape=(900, 900))
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:200])
+    with pytest.raises(MaskError, match=r"b\.png: not a picture"):
+        read_truth_mask(tmp_path / "b.png", step=STEP)
 
 
 def test_the_coarsest_level_that_is_fine_enough_is_read(tmp_path):

@@ -38,7 +38,7 @@ def read_mask(path: Path, slide_shape: tuple[int, int]) -> NDArray[np.bool_]:
         The file is missing, no picture of one channel, or its shape is not the
         slide's: at the mask's height its width is more than a px off.
     """
-    values = _read(path)
+    values = read_picture(path)
     if values.ndim != 2 or not values.size:
         raise MaskError(
             f"{path}: a mask of shape {values.shape}; give a picture of one channel, "
@@ -102,8 +102,26 @@ def fit_mask(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool
     return np.asarray(fitted) >= 128
 
 
-def _read(path: Path) -> NDArray[Any]:
-    """Return the pixels of a picture file."""
+def read_picture(path: Path) -> NDArray[Any]:
+    """Return the pixels of a picture file.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF (its first page), or PNG and whatever else Pillow reads.
+
+    Returns
+    -------
+    ndarray
+        As stored; perhaps with channels.
+
+    Raises
+    ------
+    MaskError
+        It is missing, no picture, or too large for one that is read as a whole.
+    """
+    from PIL import Image
+
     if not path.is_file():
         raise MaskError(f"{path}: no such mask file; check the path")
     try:
@@ -112,10 +130,13 @@ def _read(path: Path) -> NDArray[Any]:
 
             values = tifffile.imread(path, key=0)
         else:
-            from PIL import Image
-
             with Image.open(path) as picture:
                 values = np.asarray(picture)
+    except Image.DecompressionBombError as error:
+        raise MaskError(
+            f"{path}: too large a picture to be read as a whole; give a smaller one of the "
+            "whole slide, or a tiled TIFF"
+        ) from error
     except (OSError, ValueError, SyntaxError) as error:
         raise MaskError(
             f"{path}: not a picture that can be read ({error}); give a TIFF or PNG"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
 
-MASKS = (".tif", ".tiff")
+MASKS = (".tif", ".tiff", ".png")
 REFERENCE = "reference.csv"
 
 _CLASSES = {"tumor": True, "tumour": True, "normal": False}
@@ -80,7 +80,7 @@ def find_truths(places: Iterable[Path]) -> Truths:
     Parameters
     ----------
     places : iterable of Path
-        Folders of outlines (ASAP's XML, CAMELYON's JSON, GeoJSON), of mask TIFFs, of
+        Folders of outlines (ASAP's XML, CAMELYON's JSON, GeoJSON), of masks (TIFF, or PNG named ``_mask``), of
         both, perhaps with a ``reference.csv``; or such files. A slide's file is named
         as the slide, a mask also with ``_mask`` behind. Other files of a folder are
         passed over.
@@ -125,8 +125,11 @@ def _files(place: Path) -> Iterator[Path]:
             yield place
         return
     for path in sorted(place.iterdir()):
-        hidden = path.name.startswith(".")
-        if not hidden and (path.suffix.lower() in kinds or path.name == REFERENCE):
+        named = path.suffix.lower() in kinds or path.name == REFERENCE
+        # beside outlines lie pictures of slides, too
+        stem, suffix = path.stem.casefold(), path.suffix.lower()
+        picture = suffix == ".png" and not stem.endswith("_mask")
+        if named and not picture and not path.name.startswith("."):
             yield path
 
 
@@ -179,7 +182,7 @@ def read_truth(
     Parameters
     ----------
     path : Path
-        Outlines, or a mask TIFF.
+        Outlines, or a mask: TIFF or PNG.
     mpp : tuple of float
         (y, x) µm per level-0 px of the slide.
     shape : tuple of int, optional

@@ -1,6 +1,6 @@
-"""Truth as a picture of the whole slide: a TIFF that is above 0 where tumour is.
+"""Truth as a picture of the whole slide: a TIFF or PNG, above 0 where tumour is.
 
-Such a picture may have 20 thousand million px. One is taken for each px of the truth, the
+Such a TIFF may have 20 thousand million px. One is taken for each px of the truth, the
 one under its centre, from the coarsest level that is fine enough, tile by tile.
 """
 
@@ -15,7 +15,7 @@ from napari_fastnet.core.geometry import Level
 from napari_fastnet.core.truth import TruthMask, truth_extent
 from napari_fastnet.errors import MaskError
 from napari_fastnet.io.levels import coarsest_within
-from napari_fastnet.io.masks import fits
+from napari_fastnet.io.masks import TIFF_SUFFIXES, fits, read_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +50,8 @@ def read_truth_mask(
     Parameters
     ----------
     path : Path
-        TIFF of one channel, or several of which the first is taken; with levels or
-        without, tiled or in strips.
+        TIFF or PNG of one channel, or several of which the first is taken; a TIFF with
+        levels or without, tiled or in strips.
     step : tuple of float
         (y, x) level-0 px of a px of the truth.
     shape : tuple of int, optional
@@ -72,6 +72,9 @@ def read_truth_mask(
     """
     import tifffile
 
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        values = _picture(path, step, shape)
+        return TruthMask(_tumour(path, values, value), step, values.shape)
     if not path.is_file():
         raise MaskError(f"{path}: no such mask file; check the path")
     try:
@@ -118,11 +121,7 @@ def _values(
     """Return the number under the centre of each px of the truth, 0 outside."""
     shapes = [(page.imagelength, page.imagewidth) for page in pages]
     slide = shape or shapes[0]
-    if not fits(shapes[0], slide):
-        raise MaskError(
-            f"{path}: the mask is {shapes[0][1]} x {shapes[0][0]} px and the slide "
-            f"{slide[1]} x {slide[0]}; give a mask of the whole slide"
-        )
+    _require_fit(path, shapes[0], slide)
     levels = [
         Level(index, own, (slide[0] / own[0], slide[1] / own[1]))
         for index, own in enumerate(shapes)
@@ -138,13 +137,39 @@ def _values(
             f"{path}: stored in pieces of {piece:,} px, too large to decode one by one; "
             "convert it, e.g. vips tiffsave IN OUT.tif --tile --pyramid"
         )
-    places = [
-        np.floor((np.arange(count) + 0.5) * size / down).astype(np.intp)
-        for count, size, down in zip(
-            truth_extent(slide, step), step, level.downsample, strict=True
+    return _sampled(page, _places(slide, step, level.downsample))
+
+
+def _picture(path: Path, step: Pair, shape: tuple[int, int] | None) -> NDArray[Any]:
+    """Return the same of a picture without levels, which is read as a whole."""
+    values = read_picture(path)
+    if values.ndim not in (2, 3) or not values.size:
+        raise MaskError(f"{path}: a picture of shape {values.shape}; give one of px")
+    own = (values.shape[0], values.shape[1])
+    slide = shape or own
+    _require_fit(path, own, slide)
+    rows, columns = _places(slide, step, (slide[0] / own[0], slide[1] / own[1]))
+    rows, columns = rows.clip(max=own[0] - 1), columns.clip(max=own[1] - 1)
+    plane = values if values.ndim == 2 else values[..., 0]
+    return plane[np.ix_(rows, columns)]
+
+
+def _require_fit(path: Path, own: tuple[int, int], slide: tuple[int, int]) -> None:
+    if not fits(own, slide):
+        raise MaskError(
+            f"{path}: the mask is {own[1]} x {own[0]} px and the slide "
+            f"{slide[1]} x {slide[0]}; give a mask of the whole slide"
+        )
+
+
+def _places(slide: tuple[int, int], step: Pair, down: Pair) -> list[NDArray[np.intp]]:
+    """Return the rows and columns of a mask under the centres of the truth's px."""
+    return [
+        np.floor((np.arange(count) + 0.5) * size / factor).astype(np.intp)
+        for count, size, factor in zip(
+            truth_extent(slide, step), step, down, strict=True
         )
     ]
-    return _sampled(page, places)
 
 
 def _sampled(page: TiffPage, places: list[NDArray[np.intp]]) -> NDArray[Any]:
