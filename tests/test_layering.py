@@ -52,6 +52,11 @@ def test_detection_on_the_cpu_loads_no_torch(dark_bundle, write_tiff, tmp_path):
     assert not loaded & {"napari", "qtpy", "torch"}
 
 
+def test_results_that_are_no_pictures_load_no_matplotlib():
+    code = "from napari_fastnet import detect, find_tissue, load_results, write_formats"
+    assert not loaded_by(code) & {"matplotlib", "napari", "torch"}
+
+
 def test_every_public_name_is_found_behind_the_door():
     import napari_fastnet
 

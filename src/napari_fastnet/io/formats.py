@@ -23,7 +23,6 @@ from napari_fastnet.io.file_names import (
     mask_file,
 )
 from napari_fastnet.io.ome_zarr import write_ome_zarr
-from napari_fastnet.io.overview import Caption, write_overview
 from napari_fastnet.io.region_files import (
     region_table,
     write_regions_csv,
@@ -244,6 +243,9 @@ def _spatialdata(results: Results, folder: Path) -> Iterator[Path]:
 def _png(results: Results, folder: Path) -> Iterator[Path]:
     if results.heatmap is None or results.picture is None:
         return
+    # With matplotlib, which takes as long to load as all the rest.
+    from napari_fastnet.io.overview import Caption, write_overview
+
     record = results.record
     model = record.get("model") or {}
     caption = Caption(
