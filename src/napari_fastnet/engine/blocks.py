@@ -81,7 +81,8 @@ class BlockWork:
                 start + part.start
                 for start, part in zip(block.first, slices, strict=True)
             )
-            shape = tuple(part.stop - part.start for part in slices)
+            rows, columns = (part.stop - part.start for part in slices)
+            shape = self.plan.picture_shape((rows, columns))
             box = self.plan.picture_box(first, shape)
             pixels, damaged = self._picture(box)
             parts.append(Part(slices, pixels))
@@ -167,4 +168,5 @@ class BlockWork:
         found = map_with_flips(
             self.backend.cell_margins, scan.pool, pixels, self.plan.flips
         )
-        return np.where(wanted, found, np.float32(np.nan))
+        rows, columns = wanted.shape
+        return np.where(wanted, found[:rows, :columns], np.float32(np.nan))

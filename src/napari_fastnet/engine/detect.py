@@ -108,6 +108,7 @@ def detect(
         The store cannot be written.
     """
     work = BlockWork(slide, plan, backend, should_stop)
+    give_back()  # what the masks of a large slide took
     try:
         with (
             store.writing(),

@@ -26,6 +26,8 @@ BLOCK_PX = 1024
 BLOCK_CELLS = 32
 #: Dense scanning pays for the edges of each block: 1.3 times what 96 cells cost alone.
 DENSE_BLOCK_CELLS = 96
+#: Sides of dense pictures are multiples of this: 4 % more cells, half as many sizes.
+SIZE_CELLS = 16
 SMALLEST_PICTURE_CELLS = 8
 #: What a run takes besides the network's pictures, MB: libraries, masks, overview.
 BASE_MB = 300
@@ -121,6 +123,25 @@ class Plan:
         while BASE_MB + _picture_mb(cells, self.dense) > memory_mb:
             cells -= 1
         return replace(self, picture_cells=cells)
+
+    def picture_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Return how many cells a picture shows, of which so many are asked for.
+
+        A dense scan's pictures have few sizes: a library that meets a new one gets
+        ready for it first, and keeps what it needs for that (OpenVINO 4 MB each).
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Rows and columns that are wanted, at most ``picture_cells``.
+        """
+        if self.dense is None:
+            return shape
+        rows, columns = (
+            min(-(-side // SIZE_CELLS) * SIZE_CELLS, max(side, self.picture_cells))
+            for side in shape
+        )
+        return rows, columns
 
     def picture_box(self, first: tuple[int, ...], shape: tuple[int, ...]) -> Box:
         """Return the part of the slide that shows some cells' patches.
