@@ -1,4 +1,4 @@
-"""What the panel takes in from files: where to look, and corrected regions."""
+"""What the panel takes in from files: where to look, corrected regions, the truth."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_info, show_warning
 
+from napari_fastnet.core.pixel_metrics import PixelCounts, count_pixels
 from napari_fastnet.io.roi import read_outlines, read_roi
+from napari_fastnet.io.truth_files import read_truth
+from napari_fastnet.plugin.truth_layer import truth_layer_data
 from napari_fastnet.plugin.worker import Job, Work
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.polygons import Annotations
+    from napari_fastnet.core.truth import TruthMask
     from napari_fastnet.plugin.slide_work import SlideWork
 
 
@@ -81,6 +85,55 @@ def load_regions(work: SlideWork, path: Path, on_end: Callable[[bool], None]) ->
         _tell(notes)
 
     return _started(read, take, on_end)
+
+
+def load_truth(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> Job:
+    """Show where a file says that tumour is, and tell how well the heatmap covers it.
+
+    Parameters
+    ----------
+    work : SlideWork
+        Its µm/px known; with a heatmap, that is compared at the threshold of now.
+    path : Path
+        As `io.truth_files.read_truth` has it.
+    on_end : callable
+        Gets whether it came to its end.
+
+    Returns
+    -------
+    Job
+        Running; faults and what is left out are told.
+    """
+    mpp, shape, threshold = work.slide.require_mpp(), work.slide.shape, work.threshold
+    heatmap = None if work.heatmap is None else work.heatmap.only(work.heatmap.computed)
+
+    def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
+        truth, notes = read_truth(path, mpp=mpp, shape=shape)
+        if heatmap is None:
+            yield truth, notes, None
+        else:
+            yield truth, notes, count_pixels(heatmap, truth, threshold=threshold)
+
+    def take(value: tuple[TruthMask, tuple[str, ...], PixelCounts | None]) -> None:
+        truth, notes, counts = value
+        work.layers.put("truth", truth_layer_data(truth, mpp))
+        _tell(notes)
+        if counts is not None:
+            show_info(agreement(counts, threshold))
+
+    return _started(read, take, on_end)
+
+
+def agreement(counts: PixelCounts, threshold: float) -> str:
+    """Return in words how well a heatmap covers the truth."""
+    dice, iou, auc = (
+        "undefined" if value is None else f"{value:.2f}"
+        for value in (counts.dice, counts.iou, counts.auc)
+    )
+    return (
+        f"heatmap and truth, px by px: Dice {dice} and IoU {iou} at the threshold "
+        f"{threshold:.2f}; area under the ROC curve {auc}"
+    )
 
 
 def _started(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, ResultInfo, info_of
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_fastnet.plugin.layers import LayerData
+
+
+#: What is shown of a slide: results, and what they are compared with.
+Shown = Kind | Literal["truth"]
 
 
 class WorkLayers:
@@ -28,14 +32,14 @@ class WorkLayers:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._layers: dict[Kind, Layer] = {}
+        self._layers: dict[Shown, Layer] = {}
 
-    def get(self, kind: Kind) -> Layer | None:
+    def get(self, kind: Shown) -> Layer | None:
         """Return the layer that shows a result, None if there is none in the viewer."""
         layer = self._layers.get(kind)
         return layer if layer is not None and layer in self._viewer.layers else None
 
-    def adopt(self, kind: Kind, layer: Layer) -> None:
+    def adopt(self, kind: Shown, layer: Layer) -> None:
         """Take a layer that somebody else put into the viewer."""
         self._layers[kind] = layer
 
@@ -53,7 +57,7 @@ class WorkLayers:
         if layer is not None and isinstance(info, ResultInfo):
             layer.metadata = {SLIDE_KEY: replace(info, record=record)}
 
-    def put(self, kind: Kind, layer_data: LayerData) -> Layer:
+    def put(self, kind: Shown, layer_data: LayerData) -> Layer:
         """Show data in the layer that there is, or in a new one."""
         from napari.layers import Layer
 

@@ -112,3 +112,45 @@ def test_outlines_outside_the_slide_are_told(
     wait(qtbot, panel.regions)
     assert "outside the slide of 1600 x 1200 px" in errors[0]
     assert work.region_finder.outlines is None
+
+
+@pytest.fixture
+def told():
+    """Return the messages that napari is asked to show."""
+    from napari.utils.notifications import notification_manager
+
+    shown = []
+
+    def note(notification):
+        shown.append(notification.message)
+
+    notification_manager.notification_ready.connect(note)
+    yield shown
+    notification_manager.notification_ready.disconnect(note)
+
+
+def test_the_truth_is_shown_where_it_lies_and_compared(
+    panel, viewer, detect, outlines, told, qtbot
+) -> None:
+    detect(panel)
+    corners = [[520, 400], [920, 400], [920, 800], [520, 800], [520, 400]]
+    for _ in range(2):  # the second in the place of the first
+        panel.regions.load_truth(outlines(corners))
+        wait(qtbot, panel.regions)
+    assert sum(layer.name == "truth" for layer in viewer.layers) == 1
+    layer = viewer.layers["truth"]
+    rows, columns = np.nonzero(layer.data)
+    middle = layer.data_to_world((rows.mean(), columns.mean()))
+    assert middle == pytest.approx((600, 720), abs=4)  # the slide is of 1 µm/px
+    assert viewer.layers.units == layer.units  # one unit for all, or none is used
+    panel.slide.work.set_mpp(2.0)
+    assert "truth" not in viewer.layers  # it was measured in other µm
+    words = [message for message in told if "Dice" in message]
+    assert len(words) == 2
+    assert float(words[0].split("Dice ")[1][:4]) > 0.9
+
+
+def test_the_truth_of_another_slide_is_told(panel, outlines, errors, qtbot) -> None:
+    panel.regions.load_truth(outlines([[x + 9000, y] for x, y in CORNERS]))
+    wait(qtbot, panel.regions)
+    assert "in level-0 px" in errors[0]

@@ -16,7 +16,7 @@ from superqt.utils import qthrottled
 from napari_fastnet.core.regions import Region, summarise
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.io.region_files import write_regions_csv
-from napari_fastnet.plugin.importing import load_regions
+from napari_fastnet.plugin.importing import load_regions, load_truth
 from napari_fastnet.plugin.layers import to_um
 from napari_fastnet.plugin.panel.dialogs import ask_csv_path, ask_file
 from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
@@ -25,6 +25,7 @@ from napari_fastnet.plugin.slide_work import SlideWork
 from napari_fastnet.plugin.worker import Job
 
 OUTLINE_FILES = "*.geojson *.json *.xml"
+TRUTH_FILES = f"{OUTLINE_FILES} *.tif *.tiff *.png"
 COLUMNS = ("class", "area mm²", "longest mm", "max p", "mean p")
 #: The table follows threshold and run at most so often, ms.
 FOLLOW_MS = 200
@@ -52,6 +53,8 @@ class RegionsSection(Section):
         Saves the table, with all regions and all their measures.
     load : PushButton
         Takes corrected regions from a file.
+    truth : PushButton
+        Shows the truth out of a file, and how well the heatmap covers it.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -64,7 +67,13 @@ class RegionsSection(Section):
             tooltip="Let outlines that were corrected in QuPath or ASAP, GeoJSON or XML, "
             "take the regions' place until the threshold is moved",
         )
-        self.csv.max_width = self.load.max_width = 48
+        self.truth = PushButton(
+            text="truth",
+            tooltip="Show where GeoJSON, ASAP's XML or a mask says that tumour is, and how "
+            "well the heatmap covers it at the threshold",
+        )
+        for button in (self.csv, self.load, self.truth):
+            button.max_width = 48
         self._loading: Job | None = None
         self.table = Table(
             value={name: [] for name in COLUMNS},
@@ -78,7 +87,7 @@ class RegionsSection(Section):
         self.table.native.setItemDelegate(QStyledItemDelegate(self.table.native))
         # A click leaves the keys to the canvas: a table would search for the letters.
         self.table.native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        head = row(self.totals, self.load, self.csv)
+        head = row(self.totals, self.truth, self.load, self.csv)
         super().__init__(napari_viewer, "REGIONS", [head, self.table])
         self._row: int | None = None
         self._find_later = qthrottled(self._find, timeout=FOLLOW_MS)
@@ -91,6 +100,7 @@ class RegionsSection(Section):
         self.table.native.cellClicked.connect(self._fly)
         self.csv.changed.connect(self._ask_and_save)
         self.load.changed.connect(self._ask_and_load)
+        self.truth.changed.connect(self._ask_and_show_truth)
         self.press_keys({NEXT_REGION: self.next, PREVIOUS_REGION: self.previous})
         self._show()
 
@@ -158,6 +168,25 @@ class RegionsSection(Section):
         if work is not None and work.heatmap is not None:
             self._loading = load_regions(work, path, lambda _: None)
 
+    def load_truth(self, path: Path) -> None:
+        """Show where a file says that tumour is; faults are told.
+
+        Parameters
+        ----------
+        path : Path
+            Outlines in level-0 px, or a mask of the whole slide.
+        """
+        work = self.work
+        if work is not None and work.ready:
+            self._loading = load_truth(work, path, lambda _: None)
+
+    def _ask_and_show_truth(self) -> None:
+        if self.work is not None:
+            start, title = self.work.slide.path.parent, "Truth"
+            path = ask_file(self.native, title, start, TRUTH_FILES)
+            if path is not None:
+                self.load_truth(path)
+
     def _ask_and_load(self) -> None:
         if self.work is not None:
             start, title = self.work.slide.path.parent, "Corrected regions"
@@ -193,6 +222,7 @@ class RegionsSection(Section):
         self.totals.value = "" if work is None else totals_of(work)
         self.csv.enabled = work is not None and work.heatmap is not None
         self.load.enabled = self.csv.enabled
+        self.truth.enabled = work is not None and work.ready
 
     def _fly(self, row: int, *_: Any) -> None:
         work = self.work
