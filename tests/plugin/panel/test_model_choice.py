@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
+
+from napari_fastnet.io.added_models import add_model
 
 pytestmark = pytest.mark.gui
 
@@ -57,3 +60,21 @@ def test_the_settings_choose_model_back_end_threads_and_cache(
     assert request.model == dark_bundle
     assert (request.backend, request.threads) == ("torch", 3)
     assert (request.folder, request.in_cache) == (tmp_path / "mine", True)
+
+
+@pytest.fixture
+def added(models_here, wsinfer_model):
+    """Return the name of a model that was added before the panel is made."""
+    return add_model(wsinfer_model, allow_torchscript=True).name
+
+
+def test_a_model_that_was_added_is_offered_and_runs(
+    added, panel, viewer, detect
+) -> None:
+    panel.detect.model.value = added
+    assert panel.detect.stride.value == "dense"  # which such a model cannot
+    detect(panel)
+    values = np.asarray(viewer.layers["tumor probability"].data)
+    assert np.nanmax(values) > 0.5 > np.nanmin(values)
+    step = panel.slide.work.heatmap.grid.step
+    assert step == pytest.approx((64.0, 64.0))  # patch beside patch
