@@ -12,6 +12,7 @@ from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import DependencyError
+from napari_fastnet.io import tables
 from napari_fastnet.io.region_files import region_table
 from napari_fastnet.io.tables import patch_table, write_parquet, write_patches_csv
 
@@ -36,8 +37,10 @@ def check(frame, heatmap):
     assert (row["y_um"], row["x_um"]) == pytest.approx((y * 0.25, x * 0.5), abs=1e-3)
 
 
-def test_pandas_finds_the_patches_in_csv(tmp_path, heatmap):
+@pytest.mark.parametrize("rows_at_once", [1, 100, 10_000])
+def test_pandas_finds_the_patches_in_csv(tmp_path, heatmap, monkeypatch, rows_at_once):
     pandas = pytest.importorskip("pandas")
+    monkeypatch.setattr(tables, "_ROWS_AT_ONCE", rows_at_once)
     write_patches_csv(tmp_path / "patches.csv", heatmap)
     check(pandas.read_csv(tmp_path / "patches.csv"), heatmap)
 
