@@ -244,7 +244,7 @@ def wsinfer_model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wsinfer") / "dark-tumor"
     folder.mkdir()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", r".*torch\.jit")
         torch.jit.script(Dark()).save(str(folder / "torchscript_model.pt"))
     config = {
         "spec_version": "1.0",

@@ -111,7 +111,7 @@ def test_one_logit_goes_through_a_sigmoid(models_here, tmp_path):
     folder = tmp_path / "one"
     folder.mkdir()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", r".*torch\.jit")
         torch.jit.script(One()).save(str(folder / "torchscript_model.pt"))
     config = {
         "num_classes": 1,

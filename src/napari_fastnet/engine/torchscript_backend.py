@@ -69,7 +69,7 @@ class TorchScriptBackend:
         self._std = std[:, None, None].to(self._device)
         try:
             with warnings.catch_warnings():  # torch would rather have torch.export
-                warnings.simplefilter("ignore", DeprecationWarning)
+                warnings.filterwarnings("ignore", r".*torch\.jit")
                 program = torch.jit.load(
                     str(bundle.torchscript_path), map_location=self._device
                 )
