@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +52,15 @@ def names_in(folder):
 
 def test_every_format_is_tested_here_or_needs_a_package():
     assert set(FORMATS) == {*FILES, "spatialdata"}
+
+
+def test_help_and_page_name_every_format(capsys):
+    main(["export", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ", ".join(FORMATS) in printed
+    page = Path(__file__).parents[2] / "docs/howto/take-results-elsewhere.md"
+    rows = re.findall(r"^\| `([\w-]+)` \|", page.read_text("utf-8"), re.M)
+    assert rows == list(FORMATS)
 
 
 @pytest.mark.parametrize("name", FILES)

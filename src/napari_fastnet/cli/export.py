@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_fastnet.cli.options import AsJson, OtherColours, Threshold
+from napari_fastnet.cli.options import AsJson, OtherColours
 from napari_fastnet.cli.output import print_json
 
 
@@ -32,7 +32,10 @@ def export(
             "spatialdata, png; several with commas, or -f again.",
         ),
     ],
-    threshold: Threshold = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Regions from this probability on [the run's]."),
+    ] = None,
     slide: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Where the slide is now, for png."),
