@@ -9,6 +9,7 @@ import tifffile
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.errors import SlideFormatError, TileReadError
 from napari_fastnet.io.slide import open_slide
+from napari_fastnet.io.slide_facts import slide_description, slide_rows
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +190,12 @@ def test_leica_areas_are_put_together(tmp_path, image):
         assert (slide.vendor, slide.shape) == ("leica", (160, 96))
         assert (slide.mpp, slide.mpp_source) == ((0.5, 0.5), "vendor")
         assert slide.levels[1].shape == (80, 48)
+        assert slide.bounds == Box(16, 8, 154, 88)  # around both areas
+        facts = slide_description(slide)
+        assert facts["bounds"] == {"y": 16, "x": 8, "height": 138, "width": 80}
+        assert ("scanned", "from 16 (y), 8 (x) px on: see --bounds-offset") in (
+            slide_rows(facts)
+        )
         np.testing.assert_array_equal(
             slide.read_level(1, 8, 4, 32, 32), image[:64:2, :64:2]
         )

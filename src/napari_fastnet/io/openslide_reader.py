@@ -14,7 +14,7 @@ from napari_fastnet.errors import (
     FastNetError,
     SlideFormatError,
 )
-from napari_fastnet.io.source import Source
+from napari_fastnet.io.source import Source, bounds_of
 from napari_fastnet.io.spacing import Spacing
 from napari_fastnet.io.tiles import (
     WHITE,
@@ -140,6 +140,7 @@ def open_with_openslide(path: Path) -> Source:
         _spacing(slide),
         lambda: hashlib.sha256(identity).digest(),
         handle.close,
+        bounds_of(slide.properties, "openslide"),
     )
 
 

@@ -46,19 +46,19 @@ class Slide:
     shape : tuple of int
         (height, width) of level 0.
     levels : tuple of Level
-        The file's own levels, finest first; downsamples are the real ratios of their
-        sizes, along y and x on their own.
+        The file's own, finest first; downsamples are real ratios, (y, x).
     mpp : tuple of float or None
         (y, x) µm/px as stated, even if absurd; `require_mpp` gives it checked.
     mpp_source : str
         "vendor", "OME", "resolution tag", "user" or "unknown".
     vendor : str
         Scanner maker, or "generic-tiff" and "ome-tiff".
+    bounds : Box or None
+        Of the scanned part, level-0 px, where the file says it.
     """
 
     def __init__(self, path: Path, source: Source, spacing: Spacing) -> None:
-        self.path = path
-        self.vendor = source.vendor
+        self.path, self.vendor, self.bounds = path, source.vendor, source.bounds
         self.mpp, self.mpp_source = spacing.mpp, spacing.source
         self.shape = source.levels[0].shape
         self._source, self._spacing = source, spacing

@@ -24,7 +24,8 @@ def slide_description(slide: Slide) -> dict[str, Any]:
     -------
     dict
         path, vendor, fingerprint, width and height (level-0 px), mpp ((y, x), µm/px),
-        mpp_source, width_mm, height_mm, and levels: index, width, height (level px)
+        mpp_source, width_mm, height_mm, bounds (y, x, height, width of the scanned
+        part, level-0 px), and levels: index, width, height (level px)
         and downsample ((y, x), level-0 px per level px).
     """
     height, width = slide.shape
@@ -43,6 +44,14 @@ def slide_description(slide: Slide) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "width_mm": x_mm,
         "height_mm": y_mm,
+        "bounds": None
+        if slide.bounds is None
+        else {
+            "y": slide.bounds.top,
+            "x": slide.bounds.left,
+            "height": slide.bounds.height,
+            "width": slide.bounds.width,
+        },
         "levels": [
             {
                 "index": level.index,
@@ -71,6 +80,11 @@ def slide_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("vendor", facts["vendor"]),
         ("fingerprint", facts["fingerprint"]),
     ]
+    if bounds := facts["bounds"]:
+        y, x = bounds["y"], bounds["x"]
+        rows.append(
+            ("scanned", f"from {y:g} (y), {x:g} (x) px on: see --bounds-offset")
+        )
     for level in facts["levels"]:
         ratio = max(level["downsample"])
         pixels = f"{level['width']:,} x {level['height']:,} px"

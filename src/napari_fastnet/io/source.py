@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.geometry import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from napari_fastnet.io.spacing import Spacing
     from napari_fastnet.io.tiles import TiledLevel
@@ -28,6 +30,8 @@ class Source:
         Returns bytes that change with the contents' layout (tile tables).
     close : callable
         Closes the file; may be called twice.
+    bounds : Box or None
+        Of the scanned part, level-0 px, where the file says it; from `bounds_of`.
     """
 
     levels: tuple[TiledLevel, ...]
@@ -35,3 +39,27 @@ class Source:
     spacing: Spacing
     digest: Callable[[], bytes]
     close: Callable[[], None]
+    bounds: Box | None = None
+
+
+def bounds_of(properties: Mapping[str, Any], reader: str) -> Box | None:
+    """Return the box of the scanned part, which QuPath takes for the whole slide.
+
+    Parameters
+    ----------
+    properties : mapping
+        As OpenSlide or tiffslide gives them.
+    reader : {"openslide", "tiffslide"}
+        What their names begin with.
+
+    Returns
+    -------
+    Box or None
+        Level-0 px; None where the properties do not state it.
+    """
+    names = ("bounds-y", "bounds-x", "bounds-height", "bounds-width")
+    stated = [properties.get(f"{reader}.{name}") for name in names]
+    if any(value is None for value in stated):
+        return None
+    top, left, height, width = map(float, stated)  # type: ignore[arg-type]
+    return Box.of_shape((height, width), (top, left))

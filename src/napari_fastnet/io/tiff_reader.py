@@ -19,7 +19,7 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 
 from napari_fastnet.errors import SlideFormatError, TileReadError
-from napari_fastnet.io.source import Source
+from napari_fastnet.io.source import Source, bounds_of
 from napari_fastnet.io.spacing import Spacing, tiff_spacing
 from napari_fastnet.io.tiff_tiles import FileBytes, TilePage
 from napari_fastnet.io.tiles import (
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tifffile import TiffFile, TiffPageSeries
+
+    from napari_fastnet.core.geometry import Box
 
 # What tifffile and tiffslide raise over metadata that contradict themselves.
 _METADATA_ERRORS = (
@@ -83,7 +85,7 @@ def open_tiff(path: Path) -> Source:
         The file is cut short, or its pixels are not 8-bit RGB or grey.
     """
     with _page_list_errors() as broken:
-        vendor, spacing, images = _describe(path)
+        vendor, spacing, bounds, images = _describe(path)
     pages = [page for image in images for page, _ in image.parts]
     size = path.stat().st_size
     if broken or max(page.end for page in pages) > size:
@@ -101,7 +103,7 @@ def open_tiff(path: Path) -> Source:
             state.update(page.offsets.tobytes() + page.byte_counts.tobytes())
         return state.digest()
 
-    return Source(tuple(levels), vendor, spacing, digest, file.close)
+    return Source(tuple(levels), vendor, spacing, digest, file.close, bounds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,8 +152,8 @@ def _tiled(
     return TiledLevel(name, index, page.shape, page.tile_shape, load, cache)
 
 
-def _describe(path: Path) -> tuple[str, Spacing, list[_Image]]:
-    """Return maker, µm/px and the levels that shrink, finest first."""
+def _describe(path: Path) -> tuple[str, Spacing, Box | None, list[_Image]]:
+    """Return maker, µm/px, scanned part and the levels that shrink, finest first."""
     from tiffslide import TiffSlide
 
     try:
@@ -164,6 +166,7 @@ def _describe(path: Path) -> tuple[str, Spacing, list[_Image]]:
                 ome_xml=tiff.ome_metadata,
                 philips_xml=tiff.philips_metadata,
             )
+            bounds = bounds_of(properties, "tiffslide")
             kind = "ome-tiff" if tiff.is_ome else "generic-tiff"
             vendor = str(properties.get("tiffslide.vendor") or kind)
     except SlideFormatError:
@@ -171,7 +174,7 @@ def _describe(path: Path) -> tuple[str, Spacing, list[_Image]]:
     except _METADATA_ERRORS as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise NotTiffSlideError(f"{path}: is not a TIFF slide ({reason})") from error
-    return vendor.lower(), spacing, images
+    return vendor.lower(), spacing, bounds, images
 
 
 def _images(tiff: TiffFile, properties: Mapping[str, Any], name: str) -> list[_Image]:
