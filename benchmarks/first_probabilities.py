@@ -137,7 +137,7 @@ def report(found: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"Medians of {len(runs)} processes. While the network gets ready the window "
+            f"Medians of {len(runs)} clicks, each in a process of its own. While the network gets ready the window "
             f"makes one wait for {chosen['gap'] * 1e3:.0f} ms at most, where nothing is "
             f"got ready for {click['gap'] * 1e3:.0f} ms. After a jump of the view the "
             f"first block of what is then seen is there in {chosen['pan']:.2f} s. "

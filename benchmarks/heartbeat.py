@@ -1,9 +1,9 @@
 """Measure how responsive the window stays while tumours are detected.
 
 A timer of 10 ms beats in Qt's event loop; the time from beat to beat is how long a user
-waits for the window. Measured at rest and while the view moves over the slide along a
-circle, each without and with a detection going on, over the same place and with the
-same layers. The time from the click on "Detect tumors" to the first change on the canvas
+waits for the window. Measured at rest, while the view moves over the slide along a
+circle, and while a mouse wheel zooms in and out, each without and with a detection going
+on, over the same place and with the same layers. The time from the click on "Detect tumors" to the first change on the canvas
 is measured too, and so is that of reading and inferring one block without a window.
 
     xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX"
@@ -50,6 +50,8 @@ FRAME_MS = 16
 ZOOM = 1.0
 #: How fast the view moves, canvas px a second.
 SPEED = 400
+#: Notches of the wheel a second, and in one direction before it turns.
+NOTCHES, TURN = 8, 12
 #: A user feels gaps of this length.
 FELT_MS = 100
 
@@ -110,6 +112,38 @@ def circle(panel: Any) -> Callable[[float], None]:
     return move
 
 
+def wheel(panel: Any) -> Callable[[float], None]:
+    """Return what turns a mouse wheel over the middle of the canvas, by the clock."""
+    from qtpy.QtCore import QPoint, QPointF, Qt
+    from qtpy.QtGui import QWheelEvent
+    from qtpy.QtWidgets import QApplication
+
+    # napari has no public way to its canvas
+    canvas = panel.slide.workspace.viewer.window._qt_viewer.canvas.native  # noqa: SLF001
+    middle = canvas.rect().center()
+    on_screen = QPointF(canvas.mapToGlobal(middle))
+    turned = 0
+
+    def turn(seconds: float) -> None:
+        nonlocal turned
+        while turned < int(seconds * NOTCHES):
+            degrees = 15 if turned // TURN % 2 == 0 else -15
+            event = QWheelEvent(
+                QPointF(middle),
+                on_screen,
+                QPoint(),
+                QPoint(0, degrees * 8),
+                Qt.MouseButton.NoButton,
+                Qt.KeyboardModifier.NoModifier,
+                Qt.ScrollPhase.NoScrollPhase,
+                False,
+            )
+            QApplication.sendEvent(canvas, event)
+            turned += 1
+
+    return turn
+
+
 def first_on_screen(panel: Any) -> float:
     """Click on "Detect tumors" and return the seconds until the canvas shows a value."""
     before, seen = picture(panel), list[float]()
@@ -160,10 +194,15 @@ def benchmark(panel: Any, stride: str, seconds: float, folder: Path) -> dict[str
     detect.stride.value = int(stride) if stride.isdigit() else stride
     move = circle(panel)
     measure("once around", seconds, move)  # what is read now is in the cache
+    measure("zooming for the first time", seconds, wheel(panel))
+    move(0)
     phases = [measure("at rest", seconds), measure("panning", seconds, move)]
+    phases.append(measure("zooming", seconds, wheel(panel)))
+    move(0)
     first = first_on_screen(panel)
     phases.append(measure("at rest, detecting", seconds))
     phases.append(measure("panning, detecting", seconds, move))
+    phases.append(measure("zooming, detecting", seconds, wheel(panel)))
     if not work.detection.job.running:
         raise RuntimeError("the detection ended before it was measured; finer --stride")
     speed = work.detection.patches_per_second

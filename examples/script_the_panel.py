@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Blocks that were computed before the view stood still and the window had told so:
 #: they come in the order of before.
-BEFORE = 8
+BEFORE = 32
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:

@@ -22,7 +22,7 @@ from napari_fastnet.io.store import read_store
 from napari_fastnet.io.store_lock import is_held
 
 KILLER = Path(__file__).parents[2] / "benchmarks" / "resume_kills.py"
-OPTIONS = RunOptions(stride=8)
+OPTIONS = RunOptions(stride=16)
 
 
 @pytest.fixture(scope="module")

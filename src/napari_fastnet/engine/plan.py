@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 #: A block is about so wide, in px of the model: big enough to decode most file tiles
 #: once, small enough that a few of them in memory do not matter.
 BLOCK_PX = 1024
-#: and no more cells than this a side, so that a block stays a second's work.
-BLOCK_CELLS = 32
+#: and no more cells than this a side, so that a block stays less than half a second's
+#: work: the order of what is left changes between blocks. 32 cost 4 % less.
+BLOCK_CELLS = 16
 #: Dense scanning pays for the edges of each block: 1.3 times what 96 cells cost alone.
 DENSE_BLOCK_CELLS = 96
 #: Sides of dense pictures are multiples of this: 4 % more cells, half as many sizes.
