@@ -84,6 +84,7 @@ def test_a_feature_says_in_um_what_the_heatmap_shows(path, heatmap):
     assert all(isinstance(v, int) and 0 <= v <= 255 for v in (red, green, blue))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_regions_take_seconds(path):
     square = np.array([[0.0, 0.0], [0.0, 64.0], [64.0, 64.0], [64.0, 0.0]])
     corners = 128.0 * np.indices((250, 400)).reshape(2, -1).T
