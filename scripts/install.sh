@@ -31,4 +31,7 @@ if ! pip_install "$torch"; then
     pip_install torch
 fi
 echo "  napari-fastnet and what it needs"
-pip_install --editable ".[openslide,train,experiments]" --group test --group lint
+pip_install --editable ".[openslide,train]" --group test --group lint
+# Of the extra "experiments" without what it asks for: torchvision, which nothing here
+# uses, would bring another build of torch.
+pip_install --no-deps "pytorchcv>=0.0.67"
