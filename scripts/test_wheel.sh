@@ -16,7 +16,7 @@ cd "$place"/napari_fastnet-*/
 "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 .venv/bin/python -m pip install --quiet "$torch"
-.venv/bin/python -m pip install --quiet "$(echo "$place"/dist/*.whl)[all,train]" --group test
+.venv/bin/python -m pip install --quiet "$(echo "$place"/dist/*.whl)[all,train,experiments]" --group test
 .venv/bin/python -m pip check
 .venv/bin/napari-fastnet --version
 bash scripts/test.sh "$@"
