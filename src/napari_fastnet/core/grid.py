@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ Mask = NDArray[np.bool_] | NDArray[np.float32]
 # Sums of real numbers are off by some 1e-12 of a patch; a patch that is tissue to
 # exactly its half must not be lost to that.
 _TOLERANCE = 1e-9
+
+# Width of the parts of a mask that are summed one by one, px.
+_STRIP_PX = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,18 +225,23 @@ def _weights(
     mask: Mask, mask_step: Pair, patch: Pair, grid: Grid
 ) -> NDArray[np.float64]:
     """Return W of Eq. 3 for the patch centred on every cell, (rows, columns)."""
-    sums: NDArray[np.float64] = mask.astype(np.float64)
+    sums: NDArray[Any] = mask
     for axis in (0, 1):
         indices = np.arange(grid.shape[axis], dtype=np.float64)
         centres = grid.origin[axis] + grid.step[axis] * (indices + 0.5)
         starts = (centres - patch[axis] / 2) / mask_step[axis]
         ends = (centres + patch[axis] / 2) / mask_step[axis]
-        sums = _sum_between(sums, axis, starts, ends)
-    return sums * (mask_step[0] * mask_step[1])
+        # Strip by strip, which gives the same and does not fill the memory.
+        across = 1 - axis
+        strips = np.array_split(sums, sums.shape[across] // _STRIP_PX + 1, across)
+        found = [_sum_between(strip, axis, starts, ends) for strip in strips]
+        sums = np.concatenate(found, across)
+    weights: NDArray[np.float64] = sums * (mask_step[0] * mask_step[1])
+    return weights
 
 
 def _sum_between(
-    values: NDArray[np.float64],
+    values: NDArray[Any],
     axis: int,
     starts: NDArray[np.float64],
     ends: NDArray[np.float64],
@@ -246,7 +255,7 @@ def _sum_between(
     length = values.shape[axis]
     padding = [(0, 0)] * values.ndim
     padding[axis] = (1, 0)
-    running = np.pad(np.cumsum(values, axis=axis), padding)
+    running = np.pad(np.cumsum(values, axis=axis, dtype=np.float64), padding)
 
     def running_at(positions: NDArray[np.float64]) -> NDArray[np.float64]:
         clipped = np.clip(positions, 0, length)

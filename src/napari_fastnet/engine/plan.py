@@ -30,8 +30,10 @@ DENSE_BLOCK_CELLS = 96
 #: Sides of dense pictures are multiples of this: 4 % more cells, half as many sizes.
 SIZE_CELLS = 16
 SMALLEST_PICTURE_CELLS = 8
-#: What a run takes besides the network's pictures, MB: libraries, masks, overview.
+#: What a run takes besides the network's pictures, MB: libraries, tiles, overview.
 BASE_MB = 300
+# And for each cell of the slide, bytes: its part of masks, weights and probabilities.
+_CELL_BYTES = 60
 # Of each px of a picture, in the network's first and largest maps, bytes.
 _PX_BYTES = 128
 #: A patch is looked at when at least this share of it is tissue (Eq. 4).
@@ -115,13 +117,15 @@ class Plan:
         """
         if self.dense is None or memory_mb is None:
             return self
-        smallest_mb = BASE_MB + _picture_mb(SMALLEST_PICTURE_CELLS, self.dense)
+        base_mb = BASE_MB + _CELL_BYTES * self.patches.kept.size / 1e6
+        smallest_mb = base_mb + _picture_mb(SMALLEST_PICTURE_CELLS, self.dense)
         if memory_mb < smallest_mb:
             raise OptionError(
-                f"memory is {memory_mb} MB; a run needs at least {smallest_mb:.0f} MB"
+                f"memory is {memory_mb} MB; this slide needs at least "
+                f"{smallest_mb:.0f} MB"
             )
         cells = DENSE_BLOCK_CELLS
-        while BASE_MB + _picture_mb(cells, self.dense) > memory_mb:
+        while base_mb + _picture_mb(cells, self.dense) > memory_mb:
             cells -= 1
         return replace(self, picture_cells=cells)
 
