@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BYTES = {"bf16": 2, "float32": 4}
 COLOURS = {"onnx": "#d95f02", "openvino": "#1b9e77", "torch": "#7570b3"}
 INK = "#333333"
-INTENSITY = (1, 300)  # operations a byte, from left to right
+INTENSITY = (1, 1000)  # operations a byte, from left to right
 
 
 def roofline(found: dict[str, Any], path: Path) -> None:
@@ -50,6 +50,9 @@ def roofline(found: dict[str, Any], path: Path) -> None:
             textcoords="offset points",
             va="center",
             color=COLOURS[library],
+            bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1},
+            fontsize=9,
+            zorder=3,
         )
     axes.set(
         xscale="log",
@@ -80,13 +83,16 @@ def _ceilings(axes: Axes, found: dict[str, Any]) -> None:
     top = max(roofs.values())
     axes.plot(intensity, np.minimum(slope * intensity, top), color=INK, lw=1.5)
     for name, roof in roofs.items():
+        over = roof == top
         axes.plot([roof / slope, INTENSITY[1]], [roof, roof], color=INK, lw=1.5)
         axes.annotate(
             f"{name} matrix product, {roof:.0f} GFLOP/s",
             (INTENSITY[1], roof),
-            xytext=(-4, 4),
+            xytext=(-4, 4 if over else -4),
             textcoords="offset points",
             ha="right",
+            va="bottom" if over else "top",
+            fontsize=9,
             color=INK,
         )
     at = (INTENSITY[0] * 1.15, slope * INTENSITY[0] * 1.15)
@@ -98,7 +104,8 @@ def _ceilings(axes: Axes, found: dict[str, Any]) -> None:
         va="center",
         color=INK,
     )
-    axes.set_ylim(slope * 0.6, top * 1.8)
+    lowest = min(rate["gflops"] for rate in found["backends"].values())
+    axes.set_ylim(min(slope, lowest) * 0.6, top * 1.8)
 
 
 def main() -> None:
