@@ -44,10 +44,10 @@ def test_values_errors_and_closing_pass_through_one_thread() -> None:
         next(found)
     assert len(seen) == 3
     assert len(set(seen)) == 1
-    assert seen[0] not in (threading.current_thread(), *threading.enumerate())
+    assert seen[0] is not threading.current_thread()
 
 
-def test_closed_half_way_it_ends_the_work_and_its_thread() -> None:
+def test_closed_half_way_it_ends_the_work() -> None:
     ended = []
 
     def values():
@@ -61,4 +61,19 @@ def test_closed_half_way_it_ends_the_work_and_its_thread() -> None:
     next(found)
     found.close()
     assert len(ended) == 1
-    assert ended[0] not in threading.enumerate()
+    assert ended[0] is not threading.current_thread()
+
+
+def test_threads_are_used_again_but_not_by_two_at_once() -> None:
+    def values():
+        while True:
+            yield threading.current_thread()
+
+    one, other = in_own_thread(values), in_own_thread(values)
+    both = {next(one), next(other)}
+    assert len(both) == 2
+    one.close()
+    other.close()
+    again = in_own_thread(values)
+    assert next(again) in both
+    again.close()

@@ -1,12 +1,13 @@
-"""A thread for work that lets the window go first."""
+"""Threads for work that lets the window go first."""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -25,7 +26,7 @@ def give_way() -> None:
 
 
 def in_own_thread(make: Callable[[], Generator[Value]]) -> Generator[Value]:
-    """Yield what a generator yields that runs in a thread of its own, which gives way.
+    """Yield what a generator yields that runs in a thread of ours, which gives way.
 
     The caller's thread only waits. It may be one of a pool that others use as well: a
     user may not take back what a thread has given way.
@@ -41,10 +42,28 @@ def in_own_thread(make: Callable[[], Generator[Value]]) -> Generator[Value]:
         The generator's values; what it raises is raised here.
     """
     end = object()
-    with ThreadPoolExecutor(1, "fastnet-work", initializer=give_way) as thread:
+    with _thread() as thread:
         values = thread.submit(make).result()
         try:
             while (value := thread.submit(next, values, end).result()) is not end:
                 yield value  # type: ignore[misc]
         finally:
             thread.submit(values.close).result()
+
+
+#: Threads that have given way and have nothing to do. Used again: the memory that
+#: libraries keep for each thread would else add up.
+_FREE: list[ThreadPoolExecutor] = []
+
+
+@contextmanager
+def _thread() -> Iterator[ThreadPoolExecutor]:
+    """Lend a thread to one caller."""
+    try:
+        thread = _FREE.pop()
+    except IndexError:
+        thread = ThreadPoolExecutor(1, "fastnet-work", initializer=give_way)
+    try:
+        yield thread
+    finally:
+        _FREE.append(thread)

@@ -149,9 +149,9 @@ class DetectSection(Section):
         for signal in (events.slides, events.spacing, events.tissue, events.run):
             self.listen(signal, self._show)
         for signal in (events.slides, events.spacing, events.tissue):
-            self.listen(signal, self._prepare_soon)
+            self.listen(signal, self._prepare_later)
         for widget in (self.model, self.model_folder, self.backend, self.stride):
-            widget.changed.connect(self._prepare_soon)
+            widget.changed.connect(self._prepare_later)
         self.start.changed.connect(self._start)
         self.cancel.changed.connect(self._cancel)
         self.copy.changed.connect(self._copy)
@@ -199,6 +199,10 @@ class DetectSection(Section):
             colours=settings.colours,
             cache_limit_bytes=round(settings.cache_limit_gb * 1e9),
         )
+
+    def _prepare_later(self, _: object = None) -> None:
+        # Not told what changed: it would keep a slide alive that is closed by then.
+        self._prepare_soon()
 
     def _prepare(self) -> None:
         """Get the network ready: with a slide in the panel, a click is to be expected."""
