@@ -78,3 +78,13 @@ def test_a_model_that_was_added_is_offered_and_runs(
     assert np.nanmax(values) > 0.5 > np.nanmin(values)
     step = panel.slide.work.heatmap.grid.step
     assert step == pytest.approx((64.0, 64.0))  # patch beside patch
+
+
+def test_the_network_goes_with_the_last_slide(panel, viewer, network) -> None:
+    with network.used(panel.detect.request()) as (_, first):
+        pass
+    with network.used(panel.detect.request()) as (_, second):
+        assert second is first
+    viewer.layers.clear()
+    with network.used(panel.detect.request()) as (_, third):
+        assert third is not first

@@ -201,6 +201,8 @@ class DetectSection(Section):
         )
 
     def _prepare_later(self, _: object = None) -> None:
+        if not self.workspace.works:
+            NETWORK.drop()  # it takes some more memory with every run
         # Not told what changed: it would keep a slide alive that is closed by then.
         self._prepare_soon()
 
