@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from napari_fastnet.cli.app import main
 from napari_fastnet.cli.cohort import TimeLeft, cohort_progress
 from napari_fastnet.engine.cohort import CohortProgress
 from napari_fastnet.io.cohort_report import SlideRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -56,10 +60,18 @@ def test_a_folder_is_done_and_reported(folder, dark_bundle, tmp_path, capsys) ->
     assert [slide["status"] for slide in said["slides"]] == ["done", "done", "failed"]
 
 
+@pytest.fixture
+def heeding_ctrl_c() -> Iterator[None]:
+    """Processes begun meanwhile heed Ctrl-C; a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
 def test_ctrl_c_ends_it_with_130_and_no_traceback(
-    folder, dark_bundle, tmp_path
+    folder, dark_bundle, tmp_path, heeding_ctrl_c
 ) -> None:
     out = tmp_path / "out"
     for number in range(60):  # more than are done before the signal, however late it is
