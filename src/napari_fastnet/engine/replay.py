@@ -163,7 +163,9 @@ def options_of(record: dict[str, Any]) -> RunOptions:
             fresh=True,
             colours=options.get("colours", DEFAULT_COLOURS),
         )
-    except (KeyError, TypeError) as error:
+    except OptionError as error:
+        raise StoreError(f"{RECORD} asks for what is not possible: {error}") from error
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise StoreError(
             f"{RECORD} does not say how the run was made ({error}); run detect again"
         ) from error

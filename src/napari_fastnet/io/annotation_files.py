@@ -5,7 +5,6 @@ What is accepted, skipped and refused is the same for all, see `annotations`.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from napari_fastnet.errors import AnnotationError
 from napari_fastnet.io.annotation_checks import Meaning, OutlineCollector, check_size
 from napari_fastnet.io.annotations import read_asap_xml
+from napari_fastnet.io.json_text import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,8 +73,8 @@ def _read_json(path: Path, meaning: Meaning) -> Annotations:
     check_size(path, MAXIMUM_JSON_BYTES)
     found = OutlineCollector(path, meaning)
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
+        content = parse_json(path.read_bytes())
+    except (ValueError, OSError) as error:
         raise found.fault(f"not JSON that can be read ({error}); {_MEND}") from error
     if isinstance(content, list):  # QuPath writes a bare list, too
         content = {"type": "FeatureCollection", "features": content}

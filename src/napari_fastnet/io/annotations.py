@@ -75,12 +75,14 @@ def read_asap_xml(path: Path, meaning: Meaning = "tumour") -> Annotations:
         for chunk in _chunks(path):
             parser.feed(chunk)
         annotations: Annotations = parser.close()
+    except AnnotationError:
+        raise
     except DefusedXmlException as error:
         raise AnnotationError(
             f"{path}: it declares a document type or entities, which no annotation "
             "needs; export it from ASAP anew"
         ) from error
-    except (ParseError, UnicodeError, LookupError, OSError) as error:
+    except (ParseError, ValueError, LookupError, OSError) as error:
         raise AnnotationError(
             f"{path}: not an XML file that can be read ({error}); export it anew"
         ) from error

@@ -8,13 +8,13 @@ TorchScript program, unless the user has taken it in: see `io.added_models`.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from napari_fastnet.errors import BundleError
+from napari_fastnet.io.json_text import parse_json
 from napari_fastnet.io.model_description import ModelDescription, parse_description
 from napari_fastnet.io.model_folders import added_names, models_folder
 from napari_fastnet.io.model_rules import FASTNET, TORCHSCRIPT
@@ -235,15 +235,11 @@ def _read_model_file(path: Path) -> tuple[ModelDescription, dict[str, str]]:
 def read_json(path: Path) -> Any:
     """Return the content of a model's JSON file; BundleError if it is none."""
     try:
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        return parse_json(path.read_bytes(), strict=True)
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BundleError(f"{path} is not valid JSON ({error}); {_MEND}") from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def sha256_of(path: Path) -> str:

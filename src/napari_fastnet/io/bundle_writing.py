@@ -7,7 +7,7 @@ import shutil
 import uuid
 from typing import TYPE_CHECKING
 
-from napari_fastnet.errors import OutputError
+from napari_fastnet.errors import BundleError, OutputError
 from napari_fastnet.io.bundle import (
     CARD_FILE,
     FILES,
@@ -112,6 +112,11 @@ def write_model(
         (aside / MODEL_FILE).write_text(content + "\n", encoding="utf-8")
         load_bundle(aside)
         _move(aside, folder, names)
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise BundleError(
+            f"{folder}: the model's description holds what cannot be written ({error}); "
+            "mend it"
+        ) from error
     except OSError as error:
         if isinstance(error, OutputError):
             raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.errors import MaskError
+from napari_fastnet.io.first_page import DAMAGED, first_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +129,8 @@ def read_picture(path: Path) -> NDArray[Any]:
         if path.suffix.lower() in TIFF_SUFFIXES:
             import tifffile
 
-            values = tifffile.imread(path, key=0)
+            with tifffile.TiffFile(path) as tif:
+                values = first_page(tif)
         else:
             with Image.open(path) as picture:
                 values = np.asarray(picture)
@@ -137,7 +139,7 @@ def read_picture(path: Path) -> NDArray[Any]:
             f"{path}: too large a picture to be read as a whole; give a smaller one of the "
             "whole slide, or a tiled TIFF"
         ) from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except (*DAMAGED, SyntaxError) as error:
         raise MaskError(
             f"{path}: not a picture that can be read ({error}); give a TIFF or PNG"
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
 from typing import Any, Final, Literal
 
 from napari_fastnet.io.spacing import HIGHEST_MPP, LOWEST_MPP
@@ -15,6 +14,8 @@ TORCHSCRIPT: Final = "torchscript"
 #: FastNet gives no feature map of smaller images.
 MINIMUM_PATCH_PX = 31
 MAXIMUM_PATCH_PX = 4096
+#: No number of a description is anywhere near it.
+LARGEST = 1e30
 
 Rules = dict[str, tuple[Callable[[Any], bool], str]]
 
@@ -25,7 +26,8 @@ def _is_text(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and isfinite(value)
+    # whole numbers of JSON have any length, and no float may hold them
+    return is_number and abs(value) <= LARGEST
 
 
 def _is_dict(value: Any) -> bool:

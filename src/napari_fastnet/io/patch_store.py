@@ -15,18 +15,18 @@ checksums.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fastnet.core.patch_sampling import PARTS
 from napari_fastnet.errors import DataError
+from napari_fastnet.io.json_text import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -238,13 +238,17 @@ def open_patch_store(path: Path) -> PatchStore:
             f"{path} is not finished; give the command that makes it once more, it goes "
             "on where it was"
         )
-    return PatchStore(path, found["options"], tuple(found["slides"]))
+    slides = found["slides"]
+    names = list(map(str, slides))
+    if not all(name == Path(name).name and name not in ("", "..") for name in names):
+        raise DataError(f"{path} names slides outside of itself; {_MEND}")
+    return PatchStore(path, found["options"], tuple(names))
 
 
 def read_attributes(group: Path) -> dict[str, Any]:
     """Return the attributes of a zarr group; DataError where it is none."""
     try:
-        attributes = json.loads((group / DESCRIPTION).read_bytes())["attributes"]
+        attributes = parse_json((group / DESCRIPTION).read_bytes())["attributes"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{group} holds no patches; check the path") from error
     if not isinstance(attributes, dict):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.io.file_names import HEATMAP, REGIONS, STORE
+from napari_fastnet.io.first_page import DAMAGED
+from napari_fastnet.io.json_text import parse_json
 from napari_fastnet.io.results import is_regions_export, tiff_export
 from napari_fastnet.io.slide import open_slide
 
@@ -66,7 +66,7 @@ def _folder_content(path: Path) -> Content | None:
 def _is_run(path: Path) -> bool:
     """Return whether a folder is the zarr array of a run."""
     try:
-        described: Any = json.loads((path / "zarr.json").read_bytes())
+        described: Any = parse_json((path / "zarr.json").read_bytes())
         return "napari_fastnet_run" in described["attributes"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -86,7 +86,7 @@ def _tiff_content(path: Path) -> Content | None:
             slide = colour and (
                 _has_levels(tif) or page.imagelength * page.imagewidth >= LARGE_PX
             )
-    except (ValueError, LookupError, TypeError, AttributeError, struct.error):
+    except DAMAGED:
         return None
     return "slide" if slide or (colour and _states_mpp(path)) else None
 

@@ -14,12 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.io.files import write_bytes
+from napari_fastnet.io.json_text import parse_json
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Grid, Pair
@@ -35,6 +36,15 @@ PACKAGES = (
     "onnxruntime",
     "scikit-image",
 )
+
+# What is used without a further look when a record is read back.
+KINDS: dict[tuple[str, str], type | tuple[type, ...]] = {
+    ("slide", "path"): str,
+    ("slide", "mpp"): list,
+    ("slide", "mpp_source"): str,
+    ("model", "name"): str,
+    ("tissue", "fraction"): (int, float),
+}
 
 # Sections of run.json, and what each must hold when it is not null.
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -220,7 +230,7 @@ def read_record(path: Path) -> dict[str, Any]:
         If the file is missing, is not JSON, or lacks a part of a run record.
     """
     try:
-        record = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        record = parse_json(path.read_bytes(), strict=True)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
@@ -242,6 +252,10 @@ def read_record(path: Path) -> dict[str, Any]:
         _require(path, section is None or isinstance(section, dict), name)
         for key in keys if section is not None else ():
             _require(path, key in section, f"{name}.{key}")
+    for (name, key), kind in KINDS.items():
+        value = (record[name] or {}).get(key)
+        is_kind = record[name] is None or isinstance(value, kind)
+        _require(path, is_kind and "\0" not in str(value), f"{name}.{key}")
     return record
 
 
@@ -252,8 +266,3 @@ def _require(path: Path, holds: bool, name: str) -> None:
             f"{path} is damaged: {name!r} is missing or of another kind; run detect "
             "again to replace it"
         )
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and Infinity, which JSON does not have."""
-    raise ValueError(f"{name} is not a JSON number")

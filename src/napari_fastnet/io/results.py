@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +15,8 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import Region
 from napari_fastnet.errors import StoreError
 from napari_fastnet.io.export import RECORD_NAMESPACE
+from napari_fastnet.io.first_page import DAMAGED, first_page
+from napari_fastnet.io.json_text import parse_json
 from napari_fastnet.io.region_files import RECORD_MEMBER
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 SOFTWARE = "napari-fastnet"
 _MEND = "export it again from its run"
 _TAIL_BYTES = 2**20  # a GeoJSON's record stands at its end
-_DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +73,7 @@ def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
 
     try:
         with tifffile.TiffFile(path) as tif:
-            values = np.asarray(tif.pages.first.asarray())
+            values = first_page(tif)
             nodes = _ome_nodes(tif)
         record = _record(nodes)
         plane = nodes["Plane"].attrib
@@ -83,7 +82,7 @@ def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
         else:
             origin = float(plane["PositionY"]), float(plane["PositionX"])
             grid, mpp = Grid(origin, _px_um(nodes), values.shape), (1.0, 1.0)
-    except (*_DAMAGED, ParseError, DefusedXmlException) as error:
+    except (*DAMAGED, ParseError, DefusedXmlException) as error:
         raise _not_ours(path, error) from error
     if 0 in grid.shape:  # a heatmap without cells is written as a single NaN
         values = np.empty(grid.shape, np.float32)
@@ -115,10 +114,10 @@ def read_mask_export(path: Path) -> Mask:
 
     try:
         with tifffile.TiffFile(path) as tif:
-            values = np.asarray(tif.pages.first.asarray())
+            values = first_page(tif)
             nodes = _ome_nodes(tif)
         record, mpp = _record(nodes), _px_um(nodes)
-    except (*_DAMAGED, ParseError, DefusedXmlException) as error:
+    except (*DAMAGED, ParseError, DefusedXmlException) as error:
         raise _not_ours(path, error) from error
     return Mask(values > 0, mpp, record)
 
@@ -152,13 +151,13 @@ def read_regions_geojson(path: Path) -> tuple[list[Region], dict[str, Any]]:
         It is no such file, or damaged.
     """
     try:
-        collection = json.loads(path.read_bytes())
+        collection = parse_json(path.read_bytes())
         regions = [
             _region(label, feature)
             for label, feature in enumerate(collection["features"], 1)
         ]
         record: dict[str, Any] = dict(collection[RECORD_MEMBER])
-    except _DAMAGED as error:
+    except (*DAMAGED, shapely.errors.ShapelyError) as error:
         raise _not_ours(path, error) from error
     return regions, record
 
@@ -190,6 +189,8 @@ def _region(label: int, feature: dict[str, Any]) -> Region:
         tuple(np.asarray(ring, np.float64)[:-1, ::-1] for ring in part)
         for part in parts
     )
+    if not all(np.isfinite(ring).all() for part in polygons for ring in part):
+        raise ValueError("a coordinate is no number")
     # cells are of one size, so that the middle of the area is the mean of their centres
     middle = shapely.MultiPolygon([(p[0], list(p[1:])) for p in polygons]).centroid
     return Region(
@@ -212,7 +213,7 @@ def _ome_nodes(tif: TiffFile) -> dict[str, Any]:
 
 
 def _record(nodes: dict[str, Any]) -> dict[str, Any]:
-    record = json.loads(nodes["CommentAnnotation"].findtext("{*}Value") or "{}")
+    record = parse_json(nodes["CommentAnnotation"].findtext("{*}Value") or "{}")
     if not isinstance(record, dict):
         raise ValueError("its record is no object")
     return record

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.core.geometry import Grid, Pair
+from napari_fastnet.errors import OptionError
+from napari_fastnet.io.json_text import parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 #: Bump when the meaning of what is stored changes: older runs then start anew.
 FORMAT = 2
 DESCRIPTION, RECORD, CHUNKS = "zarr.json", "record.json", "c"
+#: A slide of 200,000 px a side has 40,000,000 cells of 32 px: no run is larger, whatever
+#: its file claims.
+MAXIMUM_CELLS, MAXIMUM_BLOCKS = 2**27, 2**18
 
 _VERSION = "napari_fastnet_run"
 _CHECKSUM_BYTES = 4
@@ -51,6 +56,23 @@ class RunDescription:
     grid: Grid
     mpp: Pair
     block_cells: int
+
+    def __post_init__(self) -> None:
+        rows, columns = self.grid.shape
+        side = self.block_cells
+        whole = all(type(value) is int for value in (rows, columns, side))
+        if not whole or side < 1:
+            raise OptionError(
+                f"a run of {rows} x {columns} cells in blocks of {side}; these are whole "
+                "numbers"
+            )
+        blocks = -(-rows // side) * -(-columns // side)
+        if max(rows * columns, side * side) > MAXIMUM_CELLS or blocks > MAXIMUM_BLOCKS:
+            raise OptionError(
+                f"a run of {rows} x {columns} cells in blocks of {side}; at most "
+                f"{MAXIMUM_CELLS:,} cells in {MAXIMUM_BLOCKS:,} blocks can be kept: "
+                "choose a larger stride"
+            )
 
     @cached_property
     def content(self) -> bytes:
@@ -109,18 +131,23 @@ def read_description(content: bytes) -> RunDescription | None:
         It is damaged, or describes no run of this package.
     """
     try:
-        own = json.loads(content)["attributes"]
+        own = parse_json(content)["attributes"]
         if own[_VERSION] != FORMAT:
             return None
         origin, step, shape = (
             tuple(own["grid"][name]) for name in ("origin_px", "step_px", "shape")
         )
+        pairs = (origin, step, shape, own["mpp"])
+        numbers = [number for y, x in pairs for number in (y, x)]
+        if not all(type(number) in (int, float) for number in numbers):
+            raise ValueError("its grid is none")
         grid = Grid(origin, step, shape)
         found = RunDescription(own["key"], grid, tuple(own["mpp"]), own["block_cells"])
-    except (KeyError, TypeError) as error:
+        whole = found.content
+    except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("it describes no run") from error
     # Also the checksum, and what zarr readers go by.
-    if found.content != content:
+    if whole != content:
         raise ValueError("its description contradicts itself")
     return found
 
@@ -133,15 +160,22 @@ def record_bytes(record: dict[str, Any]) -> bytes:
 def read_record(folder: Path) -> dict[str, Any]:
     """Return the record of a run, empty while there is none; ValueError if damaged."""
     try:
-        sealed: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
-        record: dict[str, Any] = sealed["record"]
+        sealed: dict[str, Any] = parse_json((folder / RECORD).read_bytes())
+        record: Any = sealed["record"]
+        again = _sealed({"record": record})
     except FileNotFoundError:
         return {}
-    except (OSError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{RECORD} holds no record") from error
-    if _sealed({"record": record}) != sealed:
+    if again != sealed:
         raise ValueError(f"{RECORD} has another checksum")
-    return record
+    is_record = isinstance(record, dict) and all(
+        isinstance(record.get(name) or {}, dict) for name in ("model", "counts")
+    )
+    if not is_record:
+        raise ValueError(f"{RECORD} holds no record")
+    checked: dict[str, Any] = record
+    return checked
 
 
 def chunk_path(folder: Path, row: int, column: int) -> Path:

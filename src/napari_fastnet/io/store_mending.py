@@ -158,7 +158,8 @@ def look(folder: Path) -> tuple[RunDescription, dict[str, Any], tuple[str, ...]]
         record = read_record(folder)
     damaged = len(damaged_files(folder, description))
     known = int((read_chunks(folder, description)[0] >= 0).sum())
-    missing = record.get("counts", {}).get("computed", 0) - known
+    computed = (record.get("counts") or {}).get("computed")
+    missing = computed - known if isinstance(computed, int) else 0
     if damaged:
         lost = f"damaged files are left out ({damaged})"
     elif missing > 0:

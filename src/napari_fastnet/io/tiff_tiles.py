@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.errors import FastNetError, SlideFormatError
+from napari_fastnet.io.tile_claims import LARGEST_TILE_PX, check_claim
 from napari_fastnet.io.tiles import WHITE, DamagedTileError, Pixels
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from tifffile import TiffFrame, TiffPage
-
-#: Most px of one tile or strip: it is decoded as a whole, in several threads at once.
-LARGEST_TILE_PX = 2**25
 
 _CONVERT = (
     "convert it, e.g. vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg"
@@ -164,8 +162,10 @@ class TilePage:
 
     @property
     def end(self) -> int:
-        """First byte of the file behind all tiles."""
-        return int((self.offsets + self.byte_counts).max(initial=0))
+        """First byte of the file behind all tiles, or beyond every file."""
+        # As real numbers: a sum of whole ones may turn over and be negative.
+        ends = self.offsets.astype(np.float64) + self.byte_counts
+        return int(ends.max(initial=0))
 
     def load(self, file: FileBytes, row: int, column: int) -> Pixels | None:
         """Return a tile's RGB px, None for one that was never written.
@@ -185,6 +185,7 @@ class TilePage:
                 raise DamagedTileError("its JPEG data end too early")
             index = row * offsets.shape[1] + column
             try:
+                check_claim(data)
                 planes.append(self.decode(data, index))
             except _DECODE_ERRORS as error:
                 raise DamagedTileError(str(error) or type(error).__name__) from error
