@@ -137,10 +137,9 @@ def read_description(content: bytes) -> RunDescription | None:
         origin, step, shape = (
             tuple(own["grid"][name]) for name in ("origin_px", "step_px", "shape")
         )
-        pairs = (origin, step, shape, own["mpp"])
-        numbers = [number for y, x in pairs for number in (y, x)]
-        if not all(type(number) in (int, float) for number in numbers):
-            raise ValueError("its grid is none")
+        for pair in (origin, step, shape, own["mpp"]):
+            if [type(number) in (int, float) for number in pair] != [True, True]:
+                raise ValueError(f"its grid has {pair!r} where two numbers belong")
         grid = Grid(origin, step, shape)
         found = RunDescription(own["key"], grid, tuple(own["mpp"]), own["block_cells"])
         whole = found.content
