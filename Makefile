@@ -28,6 +28,7 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/bandit -q -c pyproject.toml -r src
 	find src -name '*.py' -print0 | xargs -0 $(BIN)/numpydoc lint
 
 docs: install

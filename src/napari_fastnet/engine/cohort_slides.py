@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import SlideNotFoundError
+from napari_fastnet.io.file_names import results_name
 from napari_fastnet.io.recognise import content_of
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def result_names(slides: Sequence[Path]) -> list[str]:
     paths = [slide.absolute() for slide in slides]
     beside = Counter((path.parent, path.stem.casefold()) for path in paths)
     own = [
-        path.stem
+        results_name(path)
         if beside[path.parent, path.stem.casefold()] == 1
         else path.name.replace(".", "_")
         for path in paths

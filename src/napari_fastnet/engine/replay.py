@@ -25,7 +25,7 @@ from napari_fastnet.errors import (
     StoreError,
 )
 from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.file_names import HEATMAP, RECORD
+from napari_fastnet.io.file_names import HEATMAP, RECORD, results_name
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import read_heatmap_ome_tiff, read_mask_export
 from napari_fastnet.io.slide import open_slide
@@ -118,9 +118,9 @@ def replay(
         )
     folder = record_file.parent
     path = _slide_path(then, slide)
-    if (output / path.stem).resolve() == folder.resolve():
+    if (output / results_name(path)).resolve() == folder.resolve():
         raise OptionError(
-            f"{output / path.stem} is the folder of the run itself; choose another output"
+            f"{output / results_name(path)} is the folder of the run itself; choose another output"
         )
     old = None
     if (folder / HEATMAP).is_file():

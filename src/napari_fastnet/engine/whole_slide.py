@@ -10,6 +10,7 @@ from napari_fastnet.engine.backends import create_backend
 from napari_fastnet.engine.progress_bar import progress_bar
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.io.bundle import ModelBundle, load_bundle
+from napari_fastnet.io.file_names import results_name
 from napari_fastnet.io.slide import Slide, open_slide
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def detect(
     with ExitStack() as stack:
         if not isinstance(slide, Slide):
             slide = stack.enter_context(open_slide(slide))
-        folder = Path(output) / slide.path.stem
+        folder = Path(output) / results_name(slide.path)
         run = SlideRun(slide, bundle, folder, options or RunOptions(), tissue=tissue)
         network = backend or create_backend(bundle)
         show = progress if callable(progress) else None

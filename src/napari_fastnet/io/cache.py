@@ -11,6 +11,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.errors import BusyError, OutputError
@@ -20,7 +21,6 @@ from napari_fastnet.io.store_lock import HOLDER, LOCK, hold, is_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RUNS, STORE = "runs", "run.zarr"
 #: Room for about a hundred whole slides with their masks and pictures.
@@ -62,6 +62,25 @@ def default_cache_folder() -> Path:
     return user_cache_path("napari-fastnet", appauthor=False)
 
 
+def private_folder(cache: Path) -> Path:
+    """Return a cache folder, made where it is missing, for nobody but this user.
+
+    Pictures of slides lie in it. A folder that is there keeps its permissions: a group
+    may share one.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {cache}: {reason(error)}") from error
+    return cache
+
+
 def cached_runs(cache: Path) -> list[CachedRun]:
     """Return the runs in a cache folder, those not used for longest first.
 
@@ -75,7 +94,9 @@ def cached_runs(cache: Path) -> list[CachedRun]:
     list of CachedRun
         Only folders that hold a run count; whatever else lies there is left alone.
     """
-    stores = cache.glob(f"{RUNS}/*/*/{STORE}")
+    found = cache.glob(f"{RUNS}/*/*/{STORE}")
+    # a link leads elsewhere, and what is elsewhere is not the cache's to delete
+    stores = [s for s in found if not any(map(Path.is_symlink, (s, *s.parents[:2])))]
     return sorted(map(_cached_run, stores), key=lambda run: run.used)
 
 

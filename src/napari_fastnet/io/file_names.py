@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 STORE = "run.zarr"
 RECORD = "run.json"
 HEATMAP = "heatmap.ome.tif"
@@ -11,6 +16,14 @@ REGIONS_CSV = "regions.csv"
 
 #: The masks, in the order of the paper; the region of interest comes last.
 MASKS = ("rgb", "hsv", "threshold", "roi")
+
+
+def results_name(slide: Path) -> str:
+    """Return how the folder of a slide's results is called: as the file without suffix.
+
+    Of ``...svs`` that would be the folder above; such a name is kept whole.
+    """
+    return slide.name if slide.stem in (".", "..") else slide.stem
 
 
 def mask_file(name: str) -> str:

@@ -58,9 +58,10 @@ def first_page(tif: TiffFile) -> NDArray[Any]:
             f"its first page claims {claimed:,} bytes of px, and the file has "
             f"{tif.filehandle.size:,}"
         )
-    if page.compression != 1:
-        pieces = zip(page.dataoffsets, page.databytecounts, strict=True)
-        for offset, count in pieces:
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if offset + count > tif.filehandle.size:
+            raise ValueError("its px go on behind the end of the file")
+        if page.compression != 1:
             tif.filehandle.seek(offset)
             check_claim(tif.filehandle.read(count))
     return np.asarray(page.asarray())

@@ -98,7 +98,10 @@ def _sign(folder: Path) -> None:
         "host": socket.gethostname(),
         "since": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    (folder / HOLDER).write_text(json.dumps(signature), encoding="utf-8")
+    # never through a link that somebody put there
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(folder / HOLDER, flags, 0o666), "w") as file:
+        file.write(json.dumps(signature))
 
 
 def _holder(folder: Path) -> str:

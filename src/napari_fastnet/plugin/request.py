@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.engine.backends import BackendName
-from napari_fastnet.io.cache import LIMIT_BYTES
+from napari_fastnet.io.cache import LIMIT_BYTES, private_folder
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Grid, Pair
@@ -107,4 +107,6 @@ class Request:
         if not self.in_cache:
             return self.folder
         parts = (slide.fingerprint[:DIGITS], bundle.sha256[:DIGITS])
-        return self.folder / "runs" / "-".join((*parts, str(self.density)))
+        return (
+            private_folder(self.folder) / "runs" / "-".join((*parts, str(self.density)))
+        )

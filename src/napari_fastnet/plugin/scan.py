@@ -13,6 +13,7 @@ from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.engine.tissue_editor import TissueEditor
 from napari_fastnet.io.cache import clear_cache
+from napari_fastnet.io.file_names import results_name
 from napari_fastnet.plugin.giving_way import in_own_thread
 from napari_fastnet.plugin.network import NETWORK
 from napari_fastnet.plugin.viewport import nearest_to_view
@@ -132,7 +133,9 @@ class Scan:
             threshold=request.threshold,
             colours=request.colours,
         )
-        folder = request.output_folder(self._slide, bundle) / self._slide.path.stem
+        folder = request.output_folder(self._slide, bundle) / results_name(
+            self._slide.path
+        )
         run = SlideRun(self._slide, bundle, folder, options, tissue=tissue)
         self._grid = run.plan.patches.grid
         return run
