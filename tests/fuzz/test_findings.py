@@ -200,6 +200,21 @@ def test_a_picture_that_claims_four_billion_px(tmp_path):
         read_heatmap_ome_tiff(path)
 
 
+def test_a_small_picture_in_a_tile_that_is_wide_beyond_measure(tmp_path):
+    path = tmp_path / "m.tif"
+    options = {"tile": (16, 16), "compression": "deflate", "metadata": None}
+    tifffile.imwrite(path, np.zeros((8, 8), np.float32), **options)
+    data = bytearray(path.read_bytes())
+    first = struct.unpack_from("<I", data, 4)[0]
+    for at in range(first + 2, len(data) - 12, 12):
+        if struct.unpack_from("<H", data, at)[0] == 322:  # the tile's width
+            struct.pack_into("<HII", data, at + 2, 4, 1, 2**26)
+    path.write_bytes(data)
+
+    with pytest.raises(MaskError, match=r"claims 4,294,967,296 bytes"):
+        read_picture(path)
+
+
 def test_a_mask_whose_compressed_bytes_are_damaged(tmp_path):
     path = tmp_path / "m.tif"
     tifffile.imwrite(path, np.ones((64, 64), np.uint8), compression="deflate")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +53,8 @@ def first_page(tif: TiffFile) -> NDArray[Any]:
         names.
     """
     page = tif.pages.first
-    claimed = page.nbytes
+    tile = prod(page.chunks) * page.nbytes // max(1, page.size) if page.is_tiled else 0
+    claimed = max(page.nbytes, tile)
     if claimed > max(ANY_FILE_BYTES, LARGEST_RATIO * tif.filehandle.size):
         raise ValueError(
             f"its first page claims {claimed:,} bytes of px, and the file has "
