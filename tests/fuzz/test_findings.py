@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 
 import numpy as np
@@ -19,6 +20,7 @@ from napari_fastnet.errors import (
     StoreError,
     TileReadError,
 )
+from napari_fastnet.io.added_models import add_model
 from napari_fastnet.io.annotations import read_asap_xml
 from napari_fastnet.io.json_text import parse_json
 from napari_fastnet.io.masks import read_picture
@@ -92,6 +94,17 @@ def test_a_whole_number_that_no_float_holds():
 
     with pytest.raises(BundleError, match="threshold"):
         parse_description(content | {"threshold": 10**400})
+
+
+def test_a_model_whose_texts_cannot_be_written(models_here, wsinfer_model, tmp_path):
+    folder = tmp_path / "stranger"
+    shutil.copytree(wsinfer_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architecture": "\ud800"}))
+
+    with pytest.raises(BundleError, match="holds what cannot be written"):
+        add_model(folder, allow_torchscript=True)
+    assert not any(models_here.glob("*"))
 
 
 def described(shape, side):
