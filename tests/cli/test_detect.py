@@ -51,7 +51,7 @@ def test_json_is_the_record(slide_file, dark_bundle, tmp_path, capsys) -> None:
     printed = json.loads(captured.out)
     files = printed.pop("files")
     assert printed == read_record(tmp_path / "block" / "run.json")
-    assert len(files) == 10
+    assert len(files) == 11
 
 
 def test_stride_in_px_gives_a_finer_heatmap(

@@ -159,6 +159,9 @@ def detect_one(
         )
     for note in result.notes:
         print(note, file=sys.stderr)
+    quality = result.record.quality
+    if quality.get("warn"):
+        print(f"warning: {slide}: {quality['verdict']}", file=sys.stderr)
     if as_json:
         print_json({**result.record.to_dict(), "files": result.files})
     else:

@@ -12,6 +12,9 @@ from napari_fastnet.io.record import RESEARCH_USE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
     from napari_fastnet.io.record import RunRecord
@@ -35,6 +38,8 @@ class RunResult:
         Everything written, the store included.
     notes : tuple of str
         What the user should be told: damage in an earlier run that was set aside.
+    flags : (rows, columns) uint8 ndarray or None
+        Bits of `core.quality.Flag` of each cell.
     """
 
     record: RunRecord
@@ -42,6 +47,7 @@ class RunResult:
     regions: list[Region]
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    flags: NDArray[np.uint8] | None = None
 
     @property
     def folder(self) -> Path:
@@ -75,6 +81,7 @@ class RunResult:
             *rows,
             ("regions", f"{found}, at threshold {record.threshold:g}"),
             ("tumour", area),
+            ("quality", str(record.quality.get("verdict", "not judged"))),
             ("time", f"{record.seconds.total:.1f} s"),
         ]
 

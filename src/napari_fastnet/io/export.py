@@ -114,6 +114,36 @@ def write_mask_tiff(
     _write_ome_tiff(path, levels, about, record or {})
 
 
+def write_flags_tiff(
+    path: Path,
+    flags: NDArray[np.uint8],
+    heatmap: Heatmap,
+    *,
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write flags as OME-TIFF: uint8, bits of `core.quality.Flag`, one value a cell.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``quality.tif``.
+    flags : (rows, columns) uint8 ndarray
+        Without cells it becomes a single 0.
+    heatmap : Heatmap
+        Of the same cells: says where they lie.
+    record : Mapping, optional
+        The run record, kept as an annotation of the image.
+    """
+    values = flags if flags.size else np.zeros((1, 1), np.uint8)
+    about = _About(
+        "quality flags",
+        "Bits: 1 colour unlike the training data, 2 pen, 4 blur; 0 none.",
+        heatmap.cell_um,
+        heatmap.corner_um,
+    )
+    _write_ome_tiff(path, [values], about, record or {})
+
+
 def _write_ome_tiff(
     path: Path, levels: list[NDArray[Any]], about: _About, record: Mapping[str, Any]
 ) -> None:

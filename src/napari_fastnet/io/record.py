@@ -127,6 +127,8 @@ class RunRecord:
         filter, back end.
     regions : Mapping
         Totals, as :func:`napari_fastnet.core.regions.summarise` gives them.
+    quality : Mapping
+        What is flagged, as `core.quality_summary.summarise_quality` gives it.
     created : str
         ISO 8601 in UTC; now, where not given.
     """
@@ -140,6 +142,7 @@ class RunRecord:
     counts: Counts | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     regions: Mapping[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
     created: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
@@ -165,6 +168,7 @@ class RunRecord:
             "seconds": asdict(self.seconds),
             "options": self.options,
             "regions": self.regions,
+            "quality": self.quality,
             "versions": versions(),
         }
         return {key: plain(value) for key, value in record.items()}
@@ -252,6 +256,8 @@ def read_record(path: Path) -> dict[str, Any]:
         _require(path, section is None or isinstance(section, dict), name)
         for key in keys if section is not None else ():
             _require(path, key in section, f"{name}.{key}")
+    record.setdefault("quality", {})  # records of before there was any
+    _require(path, isinstance(record["quality"], dict), "quality")
     for (name, key), kind in KINDS.items():
         value = (record[name] or {}).get(key)
         is_kind = record[name] is None or isinstance(value, kind)

@@ -122,6 +122,42 @@ def read_mask_export(path: Path) -> Mask:
     return Mask(values > 0, mpp, record)
 
 
+def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """Read what `write_flags_tiff` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``quality.tif``.
+
+    Returns
+    -------
+    tuple of ndarray and dict
+        uint8 (rows, columns), bits of `core.quality.Flag`, and the run record, which
+        states the grid.
+
+    Raises
+    ------
+    StoreError
+        It is no such file, or damaged.
+    """
+    import tifffile
+    from defusedxml import DefusedXmlException
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            values = first_page(tif)
+            record = _record(_ome_nodes(tif))
+        grid, _ = _recorded_grid(record)
+    except (*DAMAGED, ParseError, DefusedXmlException) as error:
+        raise _not_ours(path, error) from error
+    if 0 in grid.shape:  # written as a single 0
+        values = np.empty(grid.shape, np.uint8)
+    if values.shape != grid.shape or values.dtype != np.uint8:
+        raise StoreError(f"{path}: flags and grid do not agree; {_MEND}")
+    return values, record
+
+
 def is_regions_export(path: Path) -> bool:
     """Return whether a GeoJSON file is one that `write_regions_geojson` wrote."""
     try:
