@@ -98,7 +98,7 @@ def test_a_strip_of_patches_gives_what_the_whole_gives(gamut) -> None:
 )
 def test_ink_is_told_from_the_dyes(colour, ink) -> None:
     density = -np.log((np.array(colour, float) + 1) / 256)
-    assert bool(pen_pixels(density)) == ink
+    assert bool(pen_pixels(*density)) == ink
 
 
 def test_a_stroke_flags_the_patches_that_it_crosses_and_no_other(gamut) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from napari_fastnet.core.quality import Gamut, colour_features, judge, picture_sums
+from napari_fastnet.core.quality import Gamut, colour_features, colour_planes, judge
 from napari_fastnet.core.sharpness import patch_sharpness
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def measure_gamut(
     Gamut or None
         None where fewer than 200 of them are tissue, or all are of one colour.
     """
-    sums = np.array([picture_sums(p).sum((0, 1), dtype=float) for p in coarse])
+    sums = np.array([[float(q.sum()) for q in colour_planes(p)] for p in coarse])
     if len(sums) < FEWEST:
         return None
     stained, _ = judge(sums, np.full(len(sums), float(coarse[0].size // 3)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.core.colour import rgb_to_density
-from napari_fastnet.core.sharpness import between
+from napari_fastnet.core.sharpness import window_sums
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Gamut:
     def distances(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how far (n, 3) `colour_features` lie from the training data's mean."""
         away = features - np.array(self.mean)
-        squares = np.einsum("ni,ij,nj->n", away, np.array(self.precision), away)
+        squares = (away @ np.array(self.precision) * away).sum(axis=1)
         found: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0))
         return found
 
@@ -124,14 +124,15 @@ class Gamut:
         return found
 
 
-def pen_pixels(density: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return where (..., 3) optical densities, at about 8 µm/px, are those of ink.
+def pen_pixels(
+    red: NDArray[np.floating], green: NDArray[np.floating], blue: NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """Return where optical densities, at about 8 µm/px, are those of ink.
 
     Neither dye takes more red than green light, and at 8 µm/px no nuclei take more than
     four fifths of the red: blue, green and black ink do. Red ink takes all of the blue
     and hardly any red.
     """
-    red, green, blue = (density[..., channel] for channel in range(3))
     found: NDArray[np.bool_] = (
         (red > 1.1 * green + 0.15) | (red > 1.6) | ((blue > 1.0) & (red < 0.45 * blue))
     )
@@ -145,12 +146,17 @@ def colour_features(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def picture_sums(image: Image) -> NDArray[np.float32]:
-    """Return (height, width, 5) of RGB: density where stained, stained or not, ink."""
-    density = _DENSITIES[image]
-    stained = density.mean(axis=-1, keepdims=True) >= _GLASS_DENSITY
-    ink = pen_pixels(density)[..., None]
-    return np.concatenate([density * stained, stained, ink], axis=-1, dtype=np.float32)
+def colour_planes(image: Image) -> list[NDArray[np.float32]]:
+    """Return of RGB: density of R, G and B where stained; stained or not; ink or not.
+
+    Five planes, (height, width), whose sums over a patch say all that is asked of it.
+    """
+    density = [_DENSITIES[image[..., channel]] for channel in range(3)]
+    stained = (density[0] + density[1] + density[2] >= 3 * _GLASS_DENSITY).astype(
+        np.float32
+    )
+    ink = pen_pixels(*density).astype(np.float32)
+    return [*(plane * stained for plane in density), stained, ink]
 
 
 def judge(
@@ -158,7 +164,7 @@ def judge(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which patches have stain enough for their colour, and which have ink.
 
-    ``sums`` is (n, 5), `picture_sums` of each patch, and ``px`` (n,) its size.
+    ``sums`` is (n, 5), `colour_planes` of each patch, and ``px`` (n,) its size.
     """
     return sums[:, 3] >= _STAINED * px, sums[:, 4] >= np.maximum(_PEN_SHARE * px, 1)
 
@@ -238,9 +244,9 @@ def _px_ends(
 def _patch_sums(
     image: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Return (rows, columns, 5): `picture_sums` of each patch."""
-    across = between(picture_sums(image), rows)
-    return between(across.swapaxes(0, 1), columns).swapaxes(0, 1)
+    """Return (rows, columns, 5): `colour_planes` of each patch."""
+    planes = [window_sums(plane, rows, columns) for plane in colour_planes(image)]
+    return np.stack(planes, axis=-1)
 
 
 def blur_flags(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.io.file_names import OVERVIEW
 from napari_fastnet.io.notebook import notebook_card
-from napari_fastnet.io.record import RESEARCH_USE
+from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,8 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         """Return the overview and what was found, as a notebook shows them."""
-        rows = [*self.rows(), ("files", str(self.folder)), ("", RESEARCH_USE)]
+        notice = f"{CALIBRATED} {RESEARCH_USE}"
+        rows = [*self.rows(), ("files", str(self.folder)), ("", notice)]
         return notebook_card(rows, png=self._overview(), width_px=OVERVIEW_WIDTH_PX)
 
     def _repr_png_(self) -> bytes | None:

@@ -32,6 +32,8 @@ TILE_PX = 256
 UM_PER_CM = 10_000
 #: Under which namespace the run record stands among an OME-TIFF's annotations.
 RECORD_NAMESPACE = "napari-fastnet/run-record"
+#: How the image of flags is called, by which it is told from a mask.
+FLAGS_NAME = "quality flags"
 #: Under this, identifiers are made from what they identify: the same again next time.
 ID_NAMESPACE = UUID("2f1f3a3e-6f0e-5a55-9f6c-0d5f6c1f7a10")
 
@@ -136,7 +138,7 @@ def write_flags_tiff(
     """
     values = flags if flags.size else np.zeros((1, 1), np.uint8)
     about = _About(
-        "quality flags",
+        FLAGS_NAME,
         "Bits: 1 colour unlike the training data, 2 pen, 4 blur; 0 none.",
         heatmap.cell_um,
         heatmap.corner_um,

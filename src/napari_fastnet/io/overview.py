@@ -17,7 +17,7 @@ from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.overview_page import Page
-from napari_fastnet.io.record import RESEARCH_USE, to_json
+from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.regions import Region
 
 #: Of what a probability is, and is not for.
-NOTICE = f"Calibrated on validation patches, not on this slide. {RESEARCH_USE}"
+NOTICE = f"{CALIBRATED} {RESEARCH_USE}"
 OPACITY = 0.58
 SHADING = 0.4  # how far the heatmap's colours follow the tissue's light and dark
 # How bright red, green and blue look (Rec. 601).

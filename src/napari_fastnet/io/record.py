@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Grid, Pair
 
 RESEARCH_USE = "Research use only. Not for diagnosis."
+CALIBRATED = "Probabilities: calibrated on validation patches, not on this slide."
 FORMAT = "napari-fastnet run"
 FORMAT_VERSION = 1
 PACKAGES = (
@@ -155,6 +156,7 @@ class RunRecord:
             "format_version": FORMAT_VERSION,
             "created": self.created,
             "notice": RESEARCH_USE,
+            "calibration": CALIBRATED,
             "slide": asdict(self.slide),
             "model": None if self.model is None else asdict(self.model),
             "grid": None
