@@ -302,7 +302,7 @@ def test_a_slide_to_be_doubted_is_warned_of_on_one_line(
     assert "soft.svs" in lines[0]
     assert "blurred" in lines[0]
     quality = read_record(tmp_path / "out" / "soft" / "run.json")["quality"]
-    assert quality["blur"] > 0.9
+    assert quality["blur"] > 0.5
     assert quality["blur_known"] == 1
     flags = tifffile.imread(tmp_path / "out" / "soft" / "quality.tif")
     heatmap = tifffile.imread(tmp_path / "out" / "soft" / "heatmap.ome.tif")

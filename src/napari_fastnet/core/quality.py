@@ -204,13 +204,15 @@ def colour_flags(
     total, judged = np.zeros(3), 0
     for first in range(0, len(flags), _STRIP_ROWS):
         part = slice(first, first + _STRIP_ROWS)
-        kept = patches.kept[part]
-        if not kept.any():
+        there = np.flatnonzero(patches.kept[part].any(axis=0))
+        if not there.size:
             continue
-        ends = rows[:, part]
-        top, bottom = int(ends[0, 0]), int(ends[1, -1])
-        sums = _patch_sums(match(image[top:bottom]), ends - top, columns)[kept]
-        px = np.outer(ends[1] - ends[0], columns[1] - columns[0])[kept]
+        cells = part, slice(int(there[0]), int(there[-1]) + 1)
+        kept, down, across = patches.kept[cells], rows[:, part], columns[:, cells[1]]
+        top, left = int(down[0, 0]), int(across[0, 0])
+        seen = match(image[top : int(down[1, -1]), left : int(across[1, -1])])
+        sums = _patch_sums(seen, down - top, across - left)[kept]
+        px = np.outer(down[1] - down[0], across[1] - across[0])[kept]
         stained, ink = judge(sums, px)
         found = np.where(ink, np.uint8(Flag.PEN), np.uint8(0))
         if gamut is not None:
@@ -219,7 +221,7 @@ def colour_flags(
             found[foreign] |= np.uint8(Flag.COLOUR)
             total += features[stained].sum(axis=0)
             judged += int(stained.sum())
-        flags[part][kept] = found
+        flags[cells][kept] = found
     if gamut is None or not judged:
         return flags, None
     return flags, float(gamut.distances(total[None] / judged)[0])
