@@ -136,7 +136,8 @@ def export_and_open_again(
     wait_until(lambda: (folder / "run.json").exists() and panel.export.save.enabled)
     shown = [layer for layer in viewer.layers if layer.name != "synthetic"]
     opened = viewer.open(folder, plugin="napari-fastnet")
-    for layer, again in zip(shown, opened, strict=True):
+    by_name = (sorted(each, key=lambda layer: layer.name) for each in (shown, opened))
+    for layer, again in zip(*by_name, strict=True):
         assert again.name.startswith(layer.name), "napari numbers a second of a name"
         np.testing.assert_allclose(again.extent.world, layer.extent.world, atol=1e-3)
         if layer.name == "tumor regions":

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.colour import HEATMAP_COLOURS
@@ -51,7 +52,7 @@ def test_json_is_the_record(slide_file, dark_bundle, tmp_path, capsys) -> None:
     printed = json.loads(captured.out)
     files = printed.pop("files")
     assert printed == read_record(tmp_path / "block" / "run.json")
-    assert len(files) == 10
+    assert len(files) == 11
 
 
 def test_stride_in_px_gives_a_finer_heatmap(
@@ -284,3 +285,26 @@ def test_outlines_say_where_to_look(slide_file, dark_bundle, tmp_path, capsys) -
     assert not np.isnan(heatmap).all()
     assert np.isnan(heatmap[:3]).all()
     assert np.isnan(heatmap[:, 5:]).all()
+
+
+def test_a_slide_to_be_doubted_is_warned_of_on_one_line(
+    write_svs, tmp_path, capsys
+) -> None:
+    rng = np.random.default_rng(0)
+    image = np.full((800, 800, 3), 244, np.uint8)
+    tissue = np.clip(rng.normal((150, 90, 160), 30, (500, 500, 3)), 0, 255)
+    image[150:650, 150:650] = gaussian_filter(tissue, (2, 2, 0)).astype(np.uint8)
+    slide = write_svs(tmp_path / "soft.svs", image, mpp=0.972)
+    code, captured = detect(capsys, slide, "-o", tmp_path / "out")
+    assert code == 0
+    lines = [line for line in captured.err.splitlines() if "warning:" in line]
+    assert len(lines) == 1
+    assert "soft.svs" in lines[0]
+    assert "blurred" in lines[0]
+    quality = read_record(tmp_path / "out" / "soft" / "run.json")["quality"]
+    assert quality["blur"] > 0.5
+    assert quality["blur_known"] == 1
+    flags = tifffile.imread(tmp_path / "out" / "soft" / "quality.tif")
+    heatmap = tifffile.imread(tmp_path / "out" / "soft" / "heatmap.ome.tif")
+    assert flags.shape == heatmap.shape
+    assert not flags[np.isnan(heatmap)].any()

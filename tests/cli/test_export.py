@@ -21,6 +21,7 @@ FILES = {
     "ome-tiff": {
         *(f"tissue_{name}.tif" for name in ("rgb", "hsv", "threshold", "roi")),
         "heatmap.ome.tif",
+        "quality.tif",
     },
     "ome-zarr": {"heatmap.ome.zarr"},
     "geojson": {"regions.geojson"},

@@ -69,6 +69,29 @@ def remove(path):
     path.unlink()
 
 
+def files_of(store):
+    """Return the files of the probabilities; how sharp patches are has its own."""
+    files = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
+    return [path for path in files if path.parts[0] != "sharpness"]
+
+
+@pytest.mark.parametrize("damage", [truncate, remove])
+def test_lost_sharpness_is_said_and_changes_no_probability(
+    prepared, finished, tmp_path, damage
+) -> None:
+    slide, bundle, backend, tissue = prepared
+    folder, values = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "run.zarr", copy / "run.zarr")
+    damage(copy / "run.zarr" / "sharpness" / "c" / "0" / "0")
+    run = SlideRun(slide, bundle, copy, OPTIONS, tissue=tissue)
+    assert list(run.steps(backend)) == []
+    result = run.finish(backend.name)
+    assert run.store.read().tobytes() == values.tobytes()
+    assert 0 < result.record.quality["blur_known"] < 1
+    assert len(result.notes) == (1 if damage is truncate else 0)
+
+
 @pytest.mark.parametrize("damage", [truncate, empty, zero, remove])
 def test_whatever_file_is_damaged_the_heatmap_is_right_in_the_end(
     prepared, finished, tmp_path, damage
@@ -76,7 +99,7 @@ def test_whatever_file_is_damaged_the_heatmap_is_right_in_the_end(
     slide, bundle, backend, tissue = prepared
     folder, values = finished
     store = folder / "run.zarr"
-    files = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
+    files = files_of(store)
     assert len(files) == 3 + 6  # lock, description, record; blocks
     for number, name in enumerate(files):
         copy = tmp_path / str(number)
@@ -98,7 +121,7 @@ def test_whatever_file_is_damaged_a_reader_shows_nothing_wrong(
 ) -> None:
     folder, values = finished
     store = folder / "run.zarr"
-    files = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
+    files = files_of(store)
     for number, name in enumerate(files):
         copy = tmp_path / str(number)
         shutil.copytree(store, copy)

@@ -35,6 +35,7 @@ FILES = {
     "regions.geojson",
     "regions.csv",
     "overview.png",
+    "quality.tif",
     "run.json",
 }
 

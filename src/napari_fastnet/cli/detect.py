@@ -159,6 +159,9 @@ def detect_one(
         )
     for note in result.notes:
         print(note, file=sys.stderr)
+    quality = result.record.quality
+    if quality.get("warn"):
+        print(f"warning: {slide}: {quality['verdict']}", file=sys.stderr)
     if as_json:
         print_json({**result.record.to_dict(), "files": result.files})
     else:
@@ -180,10 +183,12 @@ def stride_of(text: str) -> Stride:
 
 def print_result(result: RunResult) -> None:
     """Print what a run found and where it wrote it."""
+    from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE
+
     rows = result.rows()
     rows += [
         ("wrote" if index == 0 else "", str(path))
         for index, path in enumerate(result.files)
     ]
     print_columns(rows)
-    print("Research use only. Not for diagnosis.")
+    print(f"{CALIBRATED} {RESEARCH_USE}")

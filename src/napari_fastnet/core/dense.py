@@ -70,6 +70,11 @@ class DenseScan:
         """Cells that a picture's feature map has more than values, along an axis."""
         return self.window - 1 + 2 * SPOILT_CELLS
 
+    @property
+    def corner_px(self) -> int:
+        """Where the first value's patch begins in its picture, along either axis."""
+        return CELL_PX * (SPOILT_CELLS - (self.patch_cells - self.window) // 2)
+
     def picture_px(self, values: int) -> int:
         """Return the side of the picture that gives so many values along an axis."""
         return CELL_PX * (values + self.overhead) + CELL_PX - 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.core.dense import cover
+from napari_fastnet.core.sharpness import patch_sharpness
 from napari_fastnet.engine.flips import map_with_flips, predict_with_flips
 from napari_fastnet.errors import TileReadError
 from napari_fastnet.io.store import UNREADABLE, Block
@@ -49,11 +50,14 @@ class BlockPixels:
         bool, the block's shape: which patches to judge, and which cannot be read.
     parts : tuple of Part
         Share no cell and hold every wanted one.
+    sharpness : ndarray
+        float32, the block's shape: see `core.sharpness`; NaN where nothing was read.
     """
 
     wanted: NDArray[np.bool_]
     unreadable: NDArray[np.bool_]
     parts: tuple[Part, ...]
+    sharpness: NDArray[np.float32]
 
 
 class BlockWork:
@@ -75,6 +79,7 @@ class BlockWork:
         """Read what the wanted patches of a block cover; runs in a thread."""
         began = perf_counter()
         unreadable = np.zeros_like(wanted)
+        sharpness = np.full(wanted.shape, np.nan, np.float32)
         parts = []
         for slices in cover(wanted, self.plan.overhead, self.plan.picture_cells):
             first = tuple(
@@ -87,8 +92,22 @@ class BlockWork:
             pixels, damaged = self._picture(box)
             parts.append(Part(slices, pixels))
             unreadable[slices] = self._touched(first, wanted[slices], damaged)
+            sharpness[slices] = self._sharpness(pixels, (rows, columns))
         self.read_seconds += perf_counter() - began
-        return BlockPixels(wanted, unreadable, tuple(parts))
+        return BlockPixels(wanted, unreadable, tuple(parts), sharpness)
+
+    def _sharpness(
+        self, pixels: NDArray[np.uint8], shape: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Return how sharp the patches of a picture's first cells are."""
+        plan = self.plan
+        return patch_sharpness(
+            pixels,
+            shape,
+            patch_px=plan.patch_px,
+            stride_px=plan.stride_px,
+            corner_px=0 if plan.dense is None else plan.dense.corner_px,
+        )
 
     def _picture(self, box: Box) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
         """Return a part of the slide as the model sees it, and where it is damaged."""

@@ -14,6 +14,7 @@ from napari_fastnet.engine.memory import give_back
 from napari_fastnet.engine.order import coarse_to_fine
 from napari_fastnet.engine.presence import require_present
 from napari_fastnet.engine.read_ahead import read_ahead
+from napari_fastnet.io.file_names import SHARPNESS
 from napari_fastnet.io.store import UNREADABLE, Block, RunStore
 
 if TYPE_CHECKING:
@@ -108,13 +109,15 @@ def detect(
         The store cannot be written.
     """
     work = BlockWork(slide, plan, backend, should_stop)
+    sharpness = store.companion(SHARPNESS)
     give_back()  # what the masks of a large slide took
     try:
         with (
             store.writing(),
+            sharpness.writing(),
             _pool(readers) as pool,
         ):
-            yield from _scan(work, store, pool, readers + 1, priority)
+            yield from _scan(work, (store, sharpness), pool, readers + 1, priority)
     finally:
         backend.release()
         give_back()
@@ -138,13 +141,14 @@ def _pool(readers: int) -> Executor:
 
 def _scan(
     work: BlockWork,
-    store: RunStore,
+    stores: tuple[RunStore, RunStore],
     pool: Executor,
     most: int,
     priority: Callable[[Block], float] | None,
 ) -> Iterator[Progress]:
     """Compute and store what is lacking; at most so many blocks are in memory."""
-    wanted, values = work.plan.patches.kept, store.read()
+    store, sharpness = stores
+    wanted, values, sharp = work.plan.patches.kept, store.read(), sharpness.read()
     known = wanted & ~np.isnan(values)
     done, failed = int(known.sum()), int((known & (values == UNREADABLE)).sum())
     missing = wanted & ~known
@@ -163,6 +167,11 @@ def _scan(
             if (found == UNREADABLE).any():
                 require_present(work.slide)
             merged = np.where(np.isnan(found), values[block.slices], found)
+            # first, so that of every cell with a probability it is known
+            measured = np.where(
+                np.isnan(pixels.sharpness), sharp[block.slices], pixels.sharpness
+            )
+            sharpness.write(block, measured)
             store.write(block, merged)
             done += int((~np.isnan(found)).sum())
             failed += int((found == UNREADABLE).sum())

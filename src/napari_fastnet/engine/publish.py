@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from napari_fastnet.core.calibration import calibrate
+from napari_fastnet.core.gamut import measure_gamut
 from napari_fastnet.core.metrics import evaluate_probabilities
 from napari_fastnet.core.operating_points import operating_points
 from napari_fastnet.core.stain import STATISTICS_MPP, StainMethod, estimate
@@ -86,6 +87,7 @@ def publish(
         flips=job.flips,
         calibration=asdict(calibration),
         stain=stain_targets(trainer.train, job.spacing_um_px),
+        quality=quality_target(trainer.train, job.spacing_um_px),
         training=_training_facts(job, trainer, command),
         metrics={
             "data": job.valid.name,
@@ -147,20 +149,41 @@ def stain_targets(patches: Patches, spacing_um_px: float) -> dict[str, Any]:
     dict
         Method to statistics; a method whose statistics cannot be told is left out.
     """
-    side = patches.images.shape[1]
-    small = max(1, round(side * spacing_um_px / STATISTICS_MPP))
-    pixels = np.concatenate(
-        [
-            resize(image.numpy(), (small, small)).reshape(-1, 3)
-            for image in patches.images
-        ]
-    )
+    coarse = _coarse(patches, spacing_um_px)
+    pixels = np.concatenate([image.reshape(-1, 3) for image in coarse])
     found = {
         method: estimate(pixels, method)
         for method in get_args(StainMethod)
         if method != "none"
     }
     return {name: item.to_dict() for name, item in found.items() if item is not None}
+
+
+def quality_target(patches: Patches, spacing_um_px: float) -> dict[str, Any]:
+    """Return how the training data look, for ``model.json``; empty where too few say.
+
+    Parameters
+    ----------
+    patches : Patches
+        Training patches.
+    spacing_um_px : float
+        Their µm/px.
+
+    Returns
+    -------
+    dict
+        Of `Gamut`.
+    """
+    images = [image.numpy() for image in patches.images]
+    gamut = measure_gamut(_coarse(patches, spacing_um_px), images)
+    return {} if gamut is None else gamut.to_dict()
+
+
+def _coarse(patches: Patches, spacing_um_px: float) -> list[NDArray[np.uint8]]:
+    """Return the patches at the resolution at which slides are measured."""
+    side = patches.images.shape[1]
+    small = max(1, round(side * spacing_um_px / STATISTICS_MPP))
+    return [resize(image.numpy(), (small, small)) for image in patches.images]
 
 
 def _transform(trainer: Trainer[FastNet]) -> list[dict[str, Any]]:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.io.file_names import OVERVIEW
 from napari_fastnet.io.notebook import notebook_card
-from napari_fastnet.io.record import RESEARCH_USE
+from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
@@ -35,6 +38,8 @@ class RunResult:
         Everything written, the store included.
     notes : tuple of str
         What the user should be told: damage in an earlier run that was set aside.
+    flags : (rows, columns) uint8 ndarray or None
+        Bits of `core.quality.Flag` of each cell.
     """
 
     record: RunRecord
@@ -42,6 +47,7 @@ class RunResult:
     regions: list[Region]
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    flags: NDArray[np.uint8] | None = None
 
     @property
     def folder(self) -> Path:
@@ -75,6 +81,7 @@ class RunResult:
             *rows,
             ("regions", f"{found}, at threshold {record.threshold:g}"),
             ("tumour", area),
+            ("quality", str(record.quality.get("verdict", "not judged"))),
             ("time", f"{record.seconds.total:.1f} s"),
         ]
 
@@ -83,7 +90,8 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         """Return the overview and what was found, as a notebook shows them."""
-        rows = [*self.rows(), ("files", str(self.folder)), ("", RESEARCH_USE)]
+        notice = f"{CALIBRATED} {RESEARCH_USE}"
+        rows = [*self.rows(), ("files", str(self.folder)), ("", notice)]
         return notebook_card(rows, png=self._overview(), width_px=OVERVIEW_WIDTH_PX)
 
     def _repr_png_(self) -> bytes | None:

@@ -10,12 +10,13 @@ from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.core.stain import StainMatch, estimate
 from napari_fastnet.engine.detect import Progress, detect
 from napari_fastnet.engine.plan import Plan, make_plan
+from napari_fastnet.engine.quality import find_quality
 from napari_fastnet.engine.request import request_digest
 from napari_fastnet.engine.run_options import RunOptions as RunOptions  # noqa: TC001
 from napari_fastnet.engine.run_result import RunResult
 from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.engine.tissue import SlideTissue, find_tissue, slide_facts
-from napari_fastnet.io.file_names import RECORD, STORE
+from napari_fastnet.io.file_names import RECORD, SHARPNESS, STORE
 from napari_fastnet.io.formats import DETECT_FORMATS, Results, write_formats
 from napari_fastnet.io.record import (
     Counts,
@@ -154,7 +155,15 @@ class SlideRun:
         """
         heatmap = self.store.heatmap().only(self.plan.patches.kept)
         regions = find_regions(heatmap, self.threshold)
-        record = self._record(heatmap, regions, backend_name)
+        sharpness = self.store.companion(SHARPNESS)
+        quality = find_quality(
+            self.tissue,
+            self.plan,
+            self.slide.shape,
+            sharpness.read(),
+            self.bundle.gamut,
+        )
+        record = self._record(heatmap, regions, backend_name, quality.section)
         carried = record.to_dict()
         results = Results(
             record=carried,
@@ -162,6 +171,7 @@ class SlideRun:
             slide_shape=self.slide.shape,
             heatmap=heatmap,
             regions=regions,
+            flags=quality.flags,
             masks=self.tissue.by_name,
             mask_mpp=self.tissue.mpp,
             picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
@@ -171,8 +181,10 @@ class SlideRun:
         # Last: where there is a record, everything else is there too.
         write_record(self.folder / RECORD, record)
         files = [*files, self.store.folder, self.folder / RECORD]
-        notes = (*self._notes, *self.store.notes)
-        return RunResult(record, heatmap, regions, tuple(sorted(files)), notes)
+        notes = (*self._notes, *self.store.notes, *sharpness.notes)
+        return RunResult(
+            record, heatmap, regions, tuple(sorted(files)), notes, quality.flags
+        )
 
     def _match_stain(self) -> StainMatch | None:
         """Measure the slide's stain on its tissue at low resolution."""
@@ -197,7 +209,11 @@ class SlideRun:
         }
 
     def _record(
-        self, heatmap: Heatmap, regions: list[Region], backend_name: str
+        self,
+        heatmap: Heatmap,
+        regions: list[Region],
+        backend_name: str,
+        quality: dict[str, Any],
     ) -> RunRecord:
         kept = int(self.plan.patches.kept.sum())
         last = self._progress
@@ -235,4 +251,5 @@ class SlideRun:
                 "colours": self.options.colours,
             },
             regions=dict(summarise(regions, self.tissue.area_mm2)),
+            quality=quality,
         )

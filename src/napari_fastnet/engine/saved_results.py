@@ -11,11 +11,19 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.regions import Region, find_regions, summarise
 from napari_fastnet.engine.runs import THUMBNAIL_PX
 from napari_fastnet.errors import FastNetError, OptionError, OutputError, StoreError
-from napari_fastnet.io.file_names import HEATMAP, MASKS, RECORD, STORE, mask_file
+from napari_fastnet.io.file_names import (
+    HEATMAP,
+    MASKS,
+    QUALITY,
+    RECORD,
+    STORE,
+    mask_file,
+)
 from napari_fastnet.io.formats import Results
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import (
     Mask,
+    read_flags_export,
     read_heatmap_ome_tiff,
     read_mask_export,
     recorded_mpp,
@@ -25,6 +33,7 @@ from napari_fastnet.io.slide import open_slide
 from napari_fastnet.io.store import read_store
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastnet.core.colour import ColoursName
@@ -126,6 +135,7 @@ def load_results(run: str | Path | Saved) -> Results:
         mask_mpp=next((mask.mpp for mask in masks.values()), (1.0, 1.0)),
         picture=lambda: _picture(saved.slide or Path(slide["path"]), slide),
         bounds_offset=saved.bounds_offset,
+        flags=_flags(folder, heatmap),
         notes=notes,
     )
 
@@ -159,6 +169,14 @@ def _heatmap(folder: Path) -> Heatmap | None:
     if store.notes:
         raise StoreError(" ".join(store.notes))
     return store.heatmap()
+
+
+def _flags(folder: Path, heatmap: Heatmap | None) -> NDArray[np.uint8] | None:
+    """Return a run's flags; None where it has none, or they are of other cells."""
+    if heatmap is None or not (folder / QUALITY).is_file():
+        return None
+    flags, _ = read_flags_export(folder / QUALITY)
+    return flags if flags.shape == heatmap.grid.shape else None
 
 
 def _masks(folder: Path) -> dict[str, Mask]:

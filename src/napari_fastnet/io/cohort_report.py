@@ -44,6 +44,9 @@ COLUMNS: dict[str, int | None] = {
     "size_class": None,
     "max_probability": 4,
     "unreadable_patches": None,
+    "flagged_share": 4,
+    "out_of_gamut": None,
+    "quality": None,
     "mpp_y": 6,
     "mpp_x": 6,
     "mpp_source": None,
@@ -86,6 +89,14 @@ class Findings:
         From which a cell is tumour.
     seconds : float
         Time the slide took.
+    flagged : float or None
+        Share of the patches with a quality flag; None where nothing was judged.
+    out_of_gamut : bool or None
+        Whether the stain lies far from the training data; None where not judged.
+    warn : bool
+        Whether the quality is to be doubted.
+    quality : str
+        That in a sentence.
     """
 
     tissue_mm2: float
@@ -102,6 +113,10 @@ class Findings:
     model: str
     threshold: float
     seconds: float
+    flagged: float | None = None
+    out_of_gamut: bool | None = None
+    warn: bool = False
+    quality: str = ""
 
     @classmethod
     def of(cls, record: Mapping[str, Any], heatmap: Heatmap) -> Findings:
@@ -124,6 +139,7 @@ class Findings:
             model=f"{model['name']} {model['version']}",
             threshold=record["threshold"],
             seconds=record["seconds"]["total"],
+            **_quality(record.get("quality") or {}),
         )
 
     @property
@@ -233,6 +249,18 @@ class CohortReport:
         self._written = monotonic()
 
 
+def _quality(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a record says of the quality; records of before there was any, nothing."""
+    if not section:
+        return {}
+    return {
+        "flagged": section.get("any"),
+        "out_of_gamut": section.get("out_of_gamut"),
+        "warn": bool(section.get("warn")),
+        "quality": str(section.get("verdict", "")),
+    }
+
+
 def _measures(found: Findings) -> dict[str, Any]:
     """Return the columns that only a slide that is done fills."""
     return {
@@ -247,6 +275,9 @@ def _measures(found: Findings) -> dict[str, Any]:
         "size_class": found.size_class,
         "max_probability": found.max_probability,
         "unreadable_patches": found.unreadable,
+        "flagged_share": found.flagged,
+        "out_of_gamut": found.out_of_gamut,
+        "quality": found.quality or None,
         "mpp_y": found.mpp[0],
         "mpp_x": found.mpp[1],
         "mpp_source": found.mpp_source,

@@ -27,7 +27,9 @@ NOTHING = "&ndash;"
 LEGEND = (
     "Thumbnails: green is normal, red is tumour, clear is glass or not computed. "
     f"Largest lesion: macro is longer than {MICRO_LIMIT_MM:g} mm, micro longer than "
-    f"{ITC_LIMIT_MM:g} mm, ITC shorter; sizes, no diagnoses."
+    f"{ITC_LIMIT_MM:g} mm, ITC shorter; sizes, no diagnoses. Probabilities are calibrated "
+    "on the model's validation patches, not on these slides; &#9888;: blurred, with pen, or "
+    "unlike the training data, see quality.tif."
 )
 CLASSES = ("macro", "micro", "ITC", "none")
 
@@ -58,6 +60,7 @@ tr { break-inside: avoid; }
 .name { overflow-wrap: anywhere; min-width: 160px; }
 .name a { font-weight: 600; }
 .small { font-size: 12px; }
+.doubt { color: #8a4b00; }
 .legend { margin: 10px 0 0; }
 .class { display: inline-block; min-width: 58px; padding: 1px 8px; border-radius: 9px;
   text-align: center; font-size: 12px; font-weight: 600; border: 1px solid; }
@@ -212,6 +215,9 @@ def _name(row: SlideRow, found: Findings, overview: str) -> str:
     if found.unreadable:
         words = f"{found.unreadable:,} patches could not be read"
         lines.append(f'<span class="small">{words}</span>')
+    if found.warn:
+        words = escape(found.quality)
+        lines.append(f'<span class="small doubt">&#9888; {words}</span>')
     return "<br>".join(lines)
 
 

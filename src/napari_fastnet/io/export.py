@@ -32,6 +32,8 @@ TILE_PX = 256
 UM_PER_CM = 10_000
 #: Under which namespace the run record stands among an OME-TIFF's annotations.
 RECORD_NAMESPACE = "napari-fastnet/run-record"
+#: How the image of flags is called, by which it is told from a mask.
+FLAGS_NAME = "quality flags"
 #: Under this, identifiers are made from what they identify: the same again next time.
 ID_NAMESPACE = UUID("2f1f3a3e-6f0e-5a55-9f6c-0d5f6c1f7a10")
 
@@ -112,6 +114,36 @@ def write_mask_tiff(
     name = path.name.split(".")[0]
     about = _About(name, "Mask: 255 inside, 0 outside.", mpp, (0.0, 0.0))
     _write_ome_tiff(path, levels, about, record or {})
+
+
+def write_flags_tiff(
+    path: Path,
+    flags: NDArray[np.uint8],
+    heatmap: Heatmap,
+    *,
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write flags as OME-TIFF: uint8, bits of `core.quality.Flag`, one value a cell.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``quality.tif``.
+    flags : (rows, columns) uint8 ndarray
+        Without cells it becomes a single 0.
+    heatmap : Heatmap
+        Of the same cells: says where they lie.
+    record : Mapping, optional
+        The run record, kept as an annotation of the image.
+    """
+    values = flags if flags.size else np.zeros((1, 1), np.uint8)
+    about = _About(
+        FLAGS_NAME,
+        "Bits: 1 colour unlike the training data, 2 pen, 4 blur; 0 none.",
+        heatmap.cell_um,
+        heatmap.corner_um,
+    )
+    _write_ome_tiff(path, [values], about, record or {})
 
 
 def _write_ome_tiff(

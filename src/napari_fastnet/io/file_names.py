@@ -8,9 +8,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STORE = "run.zarr"
+#: Inside of the store: how sharp the patches are.
+SHARPNESS = "sharpness"
 RECORD = "run.json"
 HEATMAP = "heatmap.ome.tif"
 OVERVIEW = "overview.png"
+QUALITY = "quality.tif"
 REGIONS = "regions.geojson"
 REGIONS_CSV = "regions.csv"
 

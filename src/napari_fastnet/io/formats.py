@@ -14,10 +14,15 @@ from napari_fastnet.core.colour import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.io.annotations import write_asap_xml
 from napari_fastnet.io.asap import asap_annotations, write_asap_heatmap
-from napari_fastnet.io.export import write_heatmap_ome_tiff, write_mask_tiff
+from napari_fastnet.io.export import (
+    write_flags_tiff,
+    write_heatmap_ome_tiff,
+    write_mask_tiff,
+)
 from napari_fastnet.io.file_names import (
     HEATMAP,
     OVERVIEW,
+    QUALITY,
     REGIONS,
     REGIONS_CSV,
     mask_file,
@@ -69,6 +74,8 @@ class Results:
         Returns the slide, (height, width, 3) uint8, for the overview.
     bounds_offset : tuple of float
         (y, x) level-0 px that GeoJSON takes off; see `write_regions_geojson`.
+    flags : (rows, columns) ndarray of uint8, optional
+        Bits of `core.quality.Flag` of the heatmap's cells; go with it.
     notes : tuple of str
         What the user should be told of where the results come from.
     """
@@ -82,6 +89,7 @@ class Results:
     mask_mpp: Pair = (1.0, 1.0)
     picture: Callable[[], NDArray[np.uint8]] | None = None
     bounds_offset: Pair = (0.0, 0.0)
+    flags: NDArray[np.uint8] | None = None
     notes: tuple[str, ...] = ()
 
     def only(self, parts: Collection[Part]) -> Results:
@@ -169,6 +177,12 @@ def _ome_tiff(results: Results, folder: Path) -> Iterator[Path]:
         path = folder / HEATMAP
         write_heatmap_ome_tiff(path, results.heatmap, record=results.record)
         yield path
+        if results.flags is not None:
+            path = folder / QUALITY
+            write_flags_tiff(
+                path, results.flags, results.heatmap, record=results.record
+            )
+            yield path
 
 
 def _ome_zarr(results: Results, folder: Path) -> Iterator[Path]:
@@ -255,6 +269,8 @@ def _png(results: Results, folder: Path) -> Iterator[Path]:
         threshold=float(record.get("threshold") or 0),
         tissue_mm2=(record.get("tissue") or {}).get("area_mm2"),
         colours=(record.get("options") or {}).get("colours", DEFAULT_COLOURS),
+        quality=(record.get("quality") or {}).get("verdict", "Quality not judged."),
+        flags=results.flags,
     )
     write_overview(
         folder / OVERVIEW,

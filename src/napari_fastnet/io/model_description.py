@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from napari_fastnet.core.dense import DenseScan
-from napari_fastnet.errors import BundleError
+from napari_fastnet.core.quality import Gamut
+from napari_fastnet.errors import BundleError, OptionError
 from napari_fastnet.io.model_rules import FASTNET, RULES, TORCHSCRIPT, Kind
 
 SPEC_VERSION = "1.0"  # of WSInfer's schema
@@ -55,6 +56,9 @@ class ModelDescription:
         1 / (1 + exp(-(scale * z + offset))).
     stain : dict
         Colour statistics of the training data by method, the target of a stain match.
+    quality : dict
+        Of `Gamut`: how the training data look, to tell what is unlike them. Empty where
+        the model does not say; ``model.json`` then lacks the field.
     training, metrics : dict
         Data, command and seed; what was measured on which patches.
     """
@@ -76,6 +80,7 @@ class ModelDescription:
         default_factory=lambda: {"scale": 1.0, "offset": 0.0}
     )
     stain: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
 
@@ -101,8 +106,14 @@ class ModelDescription:
             return None
         return DenseScan(self.patch_size_pixels, self.architecture.get("pool_cells"))
 
+    @property
+    def gamut(self) -> Gamut | None:
+        """How the training data look; None where the model does not say."""
+        return Gamut.from_dict(self.quality) if self.quality else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``model.json`` without ``files``."""
+        quality = {"quality": self.quality} if self.quality else {}
         return {
             "spec_version": SPEC_VERSION,
             "name": self.name,
@@ -119,6 +130,7 @@ class ModelDescription:
             "flips": self.flips,
             "calibration": self.calibration,
             "stain": self.stain,
+            **quality,
             "training": self.training,
             "metrics": self.metrics,
         }
@@ -166,8 +178,19 @@ def parse_description(content: Any) -> ModelDescription:
     return ModelDescription(
         kind=content["architecture"],
         architecture=content["architecture_options"],
+        quality=_quality(content.get("quality") or {}),
         **fields,
     )
+
+
+def _quality(value: Any) -> dict[str, Any]:
+    """Return the optional field as it is, once it is known to be a gamut."""
+    if not isinstance(value, dict):
+        raise BundleError(f"quality is {_short(value)}; it must be an object")
+    try:
+        return Gamut.from_dict(value).to_dict() if value else {}
+    except OptionError as error:
+        raise BundleError(str(error)) from error
 
 
 def _short(value: Any) -> str:

@@ -17,7 +17,7 @@ from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.overview_page import Page
-from napari_fastnet.io.record import RESEARCH_USE, to_json
+from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,15 +28,17 @@ if TYPE_CHECKING:
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
 
+#: Of what a probability is, and is not for.
+NOTICE = f"{CALIBRATED} {RESEARCH_USE}"
 OPACITY = 0.58
 SHADING = 0.4  # how far the heatmap's colours follow the tissue's light and dark
 # How bright red, green and blue look (Rec. 601).
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Caption:
-    """What the page says in words, and in which colours.
+    """What the page says in words, in which colours, and what it hatches.
 
     Parameters
     ----------
@@ -50,6 +52,10 @@ class Caption:
         Area of the tissue; None where it is not known.
     colours : {"red-green", "blue-orange"}
         Of the heatmap.
+    quality : str
+        What is to be known of the slide's quality, a sentence.
+    flags : (rows, columns) ndarray of uint8, optional
+        Of the heatmap's cells, which are hatched where it is not 0.
     """
 
     title: str
@@ -57,6 +63,8 @@ class Caption:
     threshold: float
     tissue_mm2: float | None = None
     colours: ColoursName = DEFAULT_COLOURS
+    quality: str = ""
+    flags: NDArray[np.uint8] | None = None
 
 
 def write_overview(
@@ -113,10 +121,13 @@ def write_overview(
     page.header(caption.title, totals_words(heatmap, regions, caption))
     page.picture(page.layout.left, thumbnail, "Slide")
     page.picture(page.layout.right, with_heatmap, "Tumour probability")
+    if caption.flags is not None and caption.flags.any():
+        page.hatch(page.layout.right, caption.flags != 0, heatmap.grid.box)
     page.outlines(page.layout.right, regions)
     page.scale_bar()
     page.legend(caption.threshold, caption.colours)
-    page.footer(f"{caption.model} · threshold {caption.threshold:.3g}", RESEARCH_USE)
+    page.note(caption.quality)
+    page.footer(f"{caption.model} · threshold {caption.threshold:.3g}", NOTICE)
     with atomic_path(path) as aside:
         page.save(aside, comment=to_json(record or {}))
 

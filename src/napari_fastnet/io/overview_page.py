@@ -36,7 +36,7 @@ WIDTH = 1800.0
 MARGIN = 60.0
 GAP = 40.0
 HEADER = 200.0  # title, totals, the words above the pictures
-FOOTER = 200.0  # scale bar and legend, model, notice
+FOOTER = 250.0  # scale bar and legend, quality, model, notice
 DPI = 100
 POINTS_PER_PX = 72 / DPI
 
@@ -49,6 +49,7 @@ INK = "#1b1b1f"
 GREY = "#5c5c66"
 LINE = "#c4c4cc"
 OUTLINE = "#14001a"
+HATCH = "#2b2b6b"
 FONT = "DejaVu Sans"  # comes with matplotlib
 SMALL_PX = 14.0  # rings under this get a hairline
 SCALE_BAR_PX = 300.0  # at most
@@ -104,6 +105,7 @@ class Page:
     layout: Layout = field(init=False)
     canvas: FigureCanvasAgg = field(init=False)
     axes: Axes = field(init=False)
+    _hatched: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         height_um = self.slide.height * self.mpp[0]
@@ -161,11 +163,34 @@ class Page:
         self.text(MARGIN, 74, title, size=40, weight="bold", room=room)
         self.text(MARGIN, 124, totals, size=26, color=GREY, room=room)
 
+    def note(self, words: str) -> None:
+        """Draw the line under the legend: what is to be known of the quality."""
+        sample = "Hatched: flagged. " if self._hatched else ""
+        y = self.layout.right.bottom + 118
+        self.text(MARGIN, y, sample + words, size=22, room=WIDTH - 2 * MARGIN)
+
+    def hatch(self, box: Box, cells: NDArray[np.bool_], over: Box) -> None:
+        """Hatch cells over the picture in a box; together they cover ``over``, px."""
+        self._hatched = True
+        # a rim of nothing, so that the hatch ends at the edge of the grid
+        values = np.pad(cells.astype(np.float32), 1)
+        rows, columns = (np.arange(-0.5, count + 1) / count for count in cells.shape)
+        y = (over.top + rows * over.height) * box.height / self.slide.height + box.top
+        x = (over.left + columns * over.width) * box.width / self.slide.width + box.left
+        drawn = self.axes.contourf(
+            x, y, values, levels=(0.5, 1.5), colors="none", hatches=("///",)
+        )
+        drawn.set_edgecolor(HATCH)
+        drawn.set_linewidth(0)
+        frame = Rectangle((box.left, box.top), box.width, box.height)
+        frame.set_transform(self.axes.transData)
+        drawn.set_clip_path(frame)
+
     def footer(self, about: str, notice: str) -> None:
         """Draw the last line: what made the page, and what it must not be used for."""
         y = self.layout.height - 44
         self.axes.plot((MARGIN, WIDTH - MARGIN), (y - 40, y - 40), color=LINE, lw=1)
-        self.text(MARGIN, y, about, size=22, color=GREY, room=WIDTH / 2)
+        self.text(MARGIN, y, about, size=22, color=GREY, room=WIDTH / 3)
         self.text(WIDTH - MARGIN, y, notice, size=22, weight="bold", ha="right")
 
     def scale_bar(self) -> None:

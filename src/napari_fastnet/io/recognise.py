@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tifffile import TiffFile
 
-Content = Literal["slide", "heatmap", "mask", "regions", "run", "results"]
+Content = Literal["slide", "heatmap", "mask", "quality", "regions", "run", "results"]
 
 #: Suffixes that only scanners use; those of TIFF belong to everybody.
 SCANNER_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif")

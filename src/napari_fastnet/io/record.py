@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Grid, Pair
 
 RESEARCH_USE = "Research use only. Not for diagnosis."
+CALIBRATED = "Probabilities: calibrated on validation patches, not on this slide."
 FORMAT = "napari-fastnet run"
 FORMAT_VERSION = 1
 PACKAGES = (
@@ -127,6 +128,8 @@ class RunRecord:
         filter, back end.
     regions : Mapping
         Totals, as :func:`napari_fastnet.core.regions.summarise` gives them.
+    quality : Mapping
+        What is flagged, as `core.quality_summary.summarise_quality` gives it.
     created : str
         ISO 8601 in UTC; now, where not given.
     """
@@ -140,6 +143,7 @@ class RunRecord:
     counts: Counts | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     regions: Mapping[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
     created: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
@@ -152,6 +156,7 @@ class RunRecord:
             "format_version": FORMAT_VERSION,
             "created": self.created,
             "notice": RESEARCH_USE,
+            "calibration": CALIBRATED,
             "slide": asdict(self.slide),
             "model": None if self.model is None else asdict(self.model),
             "grid": None
@@ -165,6 +170,7 @@ class RunRecord:
             "seconds": asdict(self.seconds),
             "options": self.options,
             "regions": self.regions,
+            "quality": self.quality,
             "versions": versions(),
         }
         return {key: plain(value) for key, value in record.items()}
@@ -252,6 +258,8 @@ def read_record(path: Path) -> dict[str, Any]:
         _require(path, section is None or isinstance(section, dict), name)
         for key in keys if section is not None else ():
             _require(path, key in section, f"{name}.{key}")
+    record.setdefault("quality", {})  # records of before there was any
+    _require(path, isinstance(record["quality"], dict), "quality")
     for (name, key), kind in KINDS.items():
         value = (record[name] or {}).get(key)
         is_kind = record[name] is None or isinstance(value, kind)

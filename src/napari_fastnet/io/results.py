@@ -14,7 +14,7 @@ from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import Region
 from napari_fastnet.errors import StoreError
-from napari_fastnet.io.export import RECORD_NAMESPACE
+from napari_fastnet.io.export import FLAGS_NAME, RECORD_NAMESPACE
 from napari_fastnet.io.first_page import DAMAGED, first_page
 from napari_fastnet.io.json_text import parse_json
 from napari_fastnet.io.region_files import RECORD_MEMBER
@@ -40,13 +40,15 @@ class Mask:
     record: dict[str, Any] = field(default_factory=dict)
 
 
-def tiff_export(tif: TiffFile) -> Literal["heatmap", "mask"] | None:
+def tiff_export(tif: TiffFile) -> Literal["heatmap", "mask", "quality"] | None:
     """Return which export an open TIFF file is, None for any other file."""
     page = tif.pages.first
     ours = getattr(page, "software", None) == SOFTWARE
     if not ours or RECORD_NAMESPACE not in (tif.ome_metadata or ""):
         return None
-    return "heatmap" if page.dtype == np.float32 else "mask"
+    if page.dtype == np.float32:
+        return "heatmap"
+    return "quality" if f'Name="{FLAGS_NAME}"' in (tif.ome_metadata or "") else "mask"
 
 
 def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
@@ -120,6 +122,42 @@ def read_mask_export(path: Path) -> Mask:
     except (*DAMAGED, ParseError, DefusedXmlException) as error:
         raise _not_ours(path, error) from error
     return Mask(values > 0, mpp, record)
+
+
+def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """Read what `write_flags_tiff` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``quality.tif``.
+
+    Returns
+    -------
+    tuple of ndarray and dict
+        uint8 (rows, columns), bits of `core.quality.Flag`, and the run record, which
+        states the grid.
+
+    Raises
+    ------
+    StoreError
+        It is no such file, or damaged.
+    """
+    import tifffile
+    from defusedxml import DefusedXmlException
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            values = first_page(tif)
+            record = _record(_ome_nodes(tif))
+        grid, _ = _recorded_grid(record)
+    except (*DAMAGED, ParseError, DefusedXmlException) as error:
+        raise _not_ours(path, error) from error
+    if 0 in grid.shape:  # written as a single 0
+        values = np.empty(grid.shape, np.uint8)
+    if values.shape != grid.shape or values.dtype != np.uint8:
+        raise StoreError(f"{path}: flags and grid do not agree; {_MEND}")
+    return values, record
 
 
 def is_regions_export(path: Path) -> bool:
@@ -219,13 +257,17 @@ def _record(nodes: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def recorded_grid(record: dict[str, Any]) -> Grid:
+    """Return the grid of a record that states one."""
+    parts = ("origin_px", "step_px", "shape")
+    origin, step, shape = (tuple(record["grid"][name]) for name in parts)
+    return Grid(origin, step, shape)
+
+
 def _recorded_grid(record: dict[str, Any]) -> tuple[Grid, Pair]:
     """Return the grid and the slide's µm/px of a record."""
-    grid, (y, x) = record["grid"], record["slide"]["mpp"]
-    origin, step, shape = (
-        tuple(grid[name]) for name in ("origin_px", "step_px", "shape")
-    )
-    return Grid(origin, step, shape), (float(y), float(x))
+    y, x = record["slide"]["mpp"]
+    return recorded_grid(record), (float(y), float(x))
 
 
 def _px_um(nodes: dict[str, Any]) -> Pair:

@@ -82,6 +82,7 @@ class RunStore:
         self.folder, self.notes = folder, notes
         self._description = description
         self._writing = False
+        self._companions: dict[str, RunStore] = {}
 
     @property
     def grid(self) -> Grid:
@@ -207,6 +208,32 @@ class RunStore:
         """Keep the run record with the probabilities."""
         self._require_unchanged()
         write_bytes(self.folder / RECORD, store_format.record_bytes(record))
+
+    def companion(self, name: str) -> RunStore:
+        """Return a store of other values of the same cells, inside this run's folder.
+
+        It is begun where there is none that belongs to this run, and it is as durable.
+
+        Parameters
+        ----------
+        name : str
+            Of the folder, and of what the values are.
+
+        Raises
+        ------
+        BusyError, OutputError
+            As for `open_store`.
+        """
+        own = self._description
+        if name not in self._companions:  # once: what it notes is not to be lost
+            self._companions[name] = open_store(
+                self.folder / name,
+                key={"values": name, "of": own.key},
+                grid=own.grid,
+                mpp=own.mpp,
+                block_cells=own.block_cells,
+            )
+        return self._companions[name]
 
     def _require_unchanged(self) -> None:
         """Raise unless the folder still holds this run."""

@@ -46,8 +46,8 @@ def adopt(work: SlideWork, layer: Layer) -> None:
         _adopt_masks(work, info)
     elif not np.allclose(info.mpp, work.slide.require_mpp()):
         return
-    elif info.kind == "regions":
-        work.layers.adopt("regions", layer)
+    elif info.kind in ("regions", "quality"):
+        work.layers.adopt(info.kind, layer)
     elif info.kind == "heatmap":
         _adopt_heatmap(work, layer, info)
 

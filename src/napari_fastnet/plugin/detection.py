@@ -180,7 +180,10 @@ class Detection:
 
     def _finish(self, result: RunResult) -> None:
         self.result = result
-        self.work.set_record(result.record.to_dict())
+        record = result.record.to_dict()
+        self.work.set_record(record)
+        if result.flags is not None:
+            self.work.set_quality(result.flags, record)
         counts = result.record.counts
         if counts is not None and counts.failed:
             self.work.tell_damage(f"{counts.failed:,} patches cannot be read")

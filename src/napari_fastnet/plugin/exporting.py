@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
@@ -18,6 +19,7 @@ from napari_fastnet.io.file_names import RECORD
 from napari_fastnet.io.files import write_bytes
 from napari_fastnet.io.formats import Part, Results, write_formats
 from napari_fastnet.io.record import to_json
+from napari_fastnet.plugin.layer_info import ResultInfo, info_of
 from napari_fastnet.plugin.region_finder import regions_at
 from napari_fastnet.plugin.settings import read_settings
 
@@ -55,6 +57,8 @@ class Snapshot:
         Size classes of the regions that are wanted.
     outlines : Annotations or None
         Regions that take the place of those at the threshold.
+    flags : ndarray or None
+        Quality flags of the heatmap's cells, once a run has ended.
     """
 
     slide: Slide
@@ -64,6 +68,7 @@ class Snapshot:
     record: dict[str, Any]
     sizes: tuple[SizeClass, ...] = WHICH["all regions"]
     outlines: Annotations | None = None
+    flags: NDArray[np.uint8] | None = None
 
     def results(self) -> Results:
         """Return what there is to write; finds the regions."""
@@ -82,6 +87,7 @@ class Snapshot:
             slide_shape=self.slide.shape,
             heatmap=heatmap,
             regions=regions,
+            flags=self.flags,
             masks={} if tissue is None else tissue.by_name,
             mask_mpp=(1.0, 1.0) if tissue is None else tissue.mpp,
             picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
@@ -109,7 +115,19 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Snapshot:
         record,
         WHICH[which],
         work.region_finder.outlines,
+        _flags(work),
     )
+
+
+def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
+    """Return the flags of the heatmap's cells; None where a run has not ended yet."""
+    layer: Any = work.layer_of("quality")
+    info = None if layer is None else info_of(layer)
+    if work.heatmap is None or not isinstance(info, ResultInfo):
+        return None
+    if info.grid != work.heatmap.grid or layer.data.shape != info.grid.shape:
+        return None
+    return np.array(layer.data, np.uint8)
 
 
 def write_snapshot(

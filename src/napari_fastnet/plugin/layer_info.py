@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SLIDE_KEY = "napari_fastnet"
 
 MaskKind = Literal["rgb", "hsv", "threshold", "roi"]
-Kind = Literal["rgb", "hsv", "threshold", "roi", "heatmap", "regions"]
+Kind = Literal["rgb", "hsv", "threshold", "roi", "heatmap", "regions", "quality"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ class ResultInfo:
 
     Parameters
     ----------
-    kind : {"rgb", "hsv", "threshold", "roi", "heatmap", "regions"}
+    kind : {"rgb", "hsv", "threshold", "roi", "heatmap", "regions", "quality"}
         Which result.
     slide_name : str
         Of the slide's file, without suffix.
@@ -68,7 +68,7 @@ class ResultInfo:
     mpp : tuple of float
         (y, x) µm per px: of the mask, else of the slide's level 0.
     grid : Grid or None
-        Of a heatmap.
+        Of a heatmap and of flags.
     record : dict or None
         The run record, written with every export.
     """

@@ -147,7 +147,7 @@ def mask_layer_data(
         "name": MASK_NAMES[kind],
         "colormap": DirectLabelColormap(color_dict=colours),
         "opacity": MASK_OPACITY[kind],
-        **_placement((0.0, 0.0), mpp, UM),
+        **placement((0.0, 0.0), mpp, UM),
         "metadata": {SLIDE_KEY: info},
     }
     return (np.asarray(mask) != 0).astype(np.uint8), keywords, "labels"
@@ -199,7 +199,7 @@ def heatmap_layer_data(
         "contrast_limits": (0.0, 1.0),
         "interpolation2d": "nearest",
         "opacity": opacity,
-        **_placement(corner_um, heatmap.cell_um, UM),
+        **placement(corner_um, heatmap.cell_um, UM),
         "metadata": {SLIDE_KEY: info},
     }
     return values, keywords, "image"
@@ -285,11 +285,11 @@ def _slide_placement(slide: Slide) -> dict[str, Any]:
     """Return units, scale, translate and metadata of a slide's layer."""
     info = SlideInfo.of(slide)
     units = PX if info.mpp is None else UM
-    placed = _placement((0.0, 0.0), info.mpp or (1.0, 1.0), units)
+    placed = placement((0.0, 0.0), info.mpp or (1.0, 1.0), units)
     return {**placed, "metadata": {SLIDE_KEY: info}}
 
 
-def _placement(corner: Any, size: Pair, units: tuple[str, str]) -> dict[str, Any]:
+def placement(corner: Any, size: Pair, units: tuple[str, str]) -> dict[str, Any]:
     """Return units, scale and translate of an image whose px have a size.
 
     ``corner`` is where the first px begins, in the units given, as the size is.

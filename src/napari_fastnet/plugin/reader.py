@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 from napari.utils.notifications import show_warning
 
 from napari_fastnet.core.regions import find_regions
-from napari_fastnet.io.file_names import HEATMAP, REGIONS, STORE, mask_file
+from napari_fastnet.io.file_names import HEATMAP, QUALITY, REGIONS, STORE, mask_file
 from napari_fastnet.io.recognise import content_of
 from napari_fastnet.io.results import (
+    read_flags_export,
     read_heatmap_ome_tiff,
     read_mask_export,
     read_regions_geojson,
+    recorded_grid,
     recorded_mpp,
 )
 from napari_fastnet.io.slide import open_slide
@@ -29,6 +31,7 @@ from napari_fastnet.plugin.layers import (
     regions_layer_data,
     slide_layer_data,
 )
+from napari_fastnet.plugin.quality_layer import quality_layer_data
 from napari_fastnet.plugin.settings import read_settings
 
 if TYPE_CHECKING:
@@ -75,6 +78,8 @@ def read_layers(path: Paths) -> list[LayerData]:
             return [_heatmap_layer(path)]
         case "mask":
             return [_mask_layer(path)]
+        case "quality":
+            return [_quality_layer(path)]
         case "regions":
             return [_regions_layer(path)]
         case "run":
@@ -93,6 +98,8 @@ def _folder_layers(folder: Path) -> list[LayerData]:
         layers.append(_heatmap_layer(folder / HEATMAP))
     elif (folder / STORE).is_dir():
         layers.append(_run_layers(folder / STORE)[0])
+    if (folder / QUALITY).is_file():
+        layers.append(_quality_layer(folder / QUALITY))
     if (folder / REGIONS).is_file():
         layers.append(_regions_layer(folder / REGIONS))
     return layers
@@ -134,6 +141,13 @@ def _mask_layer(path: Path) -> LayerData:
         kind = "roi"
     about = _about(exported.record, path.stem)
     return mask_layer_data(cast(MaskKind, kind), exported.mask, exported.mpp, **about)
+
+
+def _quality_layer(path: Path) -> LayerData:
+    flags, record = read_flags_export(path)
+    about = _about(record, path.absolute().parent.name)
+    grid = recorded_grid(record)
+    return quality_layer_data(flags, grid, recorded_mpp(path, record), **about)
 
 
 def _regions_layer(path: Path) -> LayerData:

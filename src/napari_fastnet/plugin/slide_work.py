@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_warning
+from numpy.typing import NDArray
 from superqt.utils import qthrottled
 
 from napari_fastnet.core.regions import Region
@@ -19,6 +20,7 @@ from napari_fastnet.plugin.layers import (
     place_slide_layer,
 )
 from napari_fastnet.plugin.mask_display import MaskDisplay
+from napari_fastnet.plugin.quality_layer import quality_layer_data
 from napari_fastnet.plugin.region_finder import RegionFinder
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work_events import WorkEvents
@@ -193,6 +195,23 @@ class SlideWork:
         if layer is not None:
             layer.refresh(extent=False, highlight=False, thumbnail=False)
         self.events.heatmap.emit(self)
+
+    def set_quality(self, flags: NDArray[np.uint8], record: dict[str, Any]) -> None:
+        """Show the flags of a run that has ended; the layer is kept, once it is there."""
+        assert self.heatmap is not None
+        before: Any = self.layer_of("quality")
+        had_flags = before is not None and bool(np.any(before.data))
+        data = quality_layer_data(
+            flags,
+            self.heatmap.grid,
+            self.heatmap.mpp,
+            self.slide.path.stem,
+            fingerprint=self.fingerprint,
+            record=record,
+        )
+        layer = self.layers.put("quality", data)
+        if not had_flags:  # who hid the flags has seen them
+            layer.visible = bool(flags.any())
 
     def set_record(self, record: dict[str, Any]) -> None:
         """Take the record of a run that has ended; saved layers carry it."""

@@ -10,8 +10,18 @@ import numpy as np
 
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import OutputError
-from napari_fastnet.io.export import write_heatmap_ome_tiff, write_mask_tiff
-from napari_fastnet.io.file_names import HEATMAP, REGIONS, REGIONS_CSV, mask_file
+from napari_fastnet.io.export import (
+    write_flags_tiff,
+    write_heatmap_ome_tiff,
+    write_mask_tiff,
+)
+from napari_fastnet.io.file_names import (
+    HEATMAP,
+    QUALITY,
+    REGIONS,
+    REGIONS_CSV,
+    mask_file,
+)
 from napari_fastnet.io.region_files import write_regions_csv, write_regions_geojson
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, ResultInfo, SlideInfo
 from napari_fastnet.plugin.layers import LayerData, to_px
@@ -71,10 +81,14 @@ def write_heatmap(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
 
 
 def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a tissue mask as TIFF, other labels as napari would."""
+    """Write a tissue mask or flags as TIFF, other labels as napari would."""
     info = _info(attributes)
     if not isinstance(info, ResultInfo):
         return _write_with_napari(path, (data, attributes, "labels"))
+    if info.kind == "quality":
+        flags = np.asarray(data, np.uint8)
+        write_flags_tiff(Path(path), flags, _flagged(info), record=_record(info))
+        return [path]
     write_mask_tiff(Path(path), np.asarray(data) > 0, info.mpp, record=_record(info))
     return [path]
 
@@ -114,6 +128,8 @@ class _Folder:
             names = (REGIONS, REGIONS_CSV)
             done = (self._write(n, write_regions, data, attributes) for n in names)
             return [path for paths in done for path in paths]
+        if info.kind == "quality":
+            return self._write(QUALITY, write_mask, data, attributes)
         return self._write(mask_file(info.kind), write_mask, data, attributes)
 
     def _write(
@@ -150,6 +166,12 @@ def _heatmap(data: Any, info: ResultInfo) -> Heatmap:
     return Heatmap(values, info.grid, info.mpp)
 
 
+def _flagged(info: ResultInfo) -> Heatmap:
+    """Return the cells that flags stand at, as a heatmap without values."""
+    assert info.grid is not None
+    return Heatmap(np.full(info.grid.shape, np.nan, np.float32), info.grid, info.mpp)
+
+
 def _regions(data: Any, attributes: dict[str, Any], info: ResultInfo) -> list[Any]:
     rings = [to_px(ring, info.mpp) for ring in data]
     return regions_of(rings, attributes["features"], info.mpp)
@@ -159,7 +181,7 @@ def _record(info: ResultInfo) -> dict[str, Any]:
     """Return the layer's record with what brings it back to its place."""
     record = dict(info.record or {})
     slide = {"path": info.slide_name, "fingerprint": info.fingerprint}
-    if info.kind not in ("heatmap", "regions"):
+    if info.kind not in ("heatmap", "regions", "quality"):
         return {"slide": slide, "tissue": {"mpp": list(info.mpp)}, **record}
     record["slide"] = {**slide, **record.get("slide", {}), "mpp": list(info.mpp)}
     if info.grid is not None:

@@ -25,4 +25,4 @@ def test_the_script_goes_through_the_whole_work(tmp_path, dark_bundle) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "opened again: 6 layers, equal" in done.stdout
+    assert "opened again: 7 layers, equal" in done.stdout

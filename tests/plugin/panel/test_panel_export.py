@@ -16,6 +16,7 @@ ALL = {
     "tissue_threshold.tif",
     "tissue_roi.tif",
     "heatmap.ome.tif",
+    "quality.tif",
     "regions.geojson",
     "regions.csv",
     "overview.png",

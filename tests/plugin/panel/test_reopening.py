@@ -16,6 +16,7 @@ NAMES = [
     "tissue: threshold",
     "tissue ROI",
     "tumor probability",
+    "quality flags",
     "tumor regions",
 ]
 

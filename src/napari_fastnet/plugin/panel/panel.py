@@ -8,6 +8,7 @@ from magicgui.widgets import Container, Label
 from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
 
+from napari_fastnet.io.record import CALIBRATED
 from napari_fastnet.plugin.panel.detect import DetectSection
 from napari_fastnet.plugin.panel.docking import UndockWatch, WidthKeeper
 from napari_fastnet.plugin.panel.export import ExportSection
@@ -44,7 +45,7 @@ class FastNetPanel(Container[Widget]):
                 self.detect,
                 self.regions,
                 self.export,
-                Label(value=RESEARCH_USE),
+                Label(value=f"{CALIBRATED}<br>{RESEARCH_USE}"),
             ],
             labels=False,
             scrollable=True,

@@ -9,6 +9,7 @@ from napari.viewer import Viewer
 
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.panel.section import Section, row
+from napari_fastnet.plugin.quality_layer import quality_words
 from napari_fastnet.plugin.slide_work import SlideWork
 
 NO_SLIDE = "Open a slide: drop it here, or use File > Open."
@@ -74,6 +75,7 @@ class SlideSection(Section):
         self._choosing = False
         self.listen(self.workspace.events.slides, self._show)
         self.listen(self.workspace.events.spacing, self._show)
+        self.listen(self.workspace.events.run, self._tell)
         self.choice.changed.connect(self._chosen)
         self.edit.changed.connect(self._field.show)
         self.use.changed.connect(self._use)
@@ -91,6 +93,11 @@ class SlideSection(Section):
         self._field.visible = work is not None and not work.ready
         if work is not None and work.slide.mpp is not None:
             self.mpp.value = min(max(work.slide.mpp[0], 0.05), 5)
+
+    def _tell(self, _: object = None) -> None:
+        """Say what a run found out about the slide."""
+        if self.work is not None and self.facts.value != facts_of(self.work):
+            self.facts.value = facts_of(self.work)
 
     def _open_slides(self, _: object = None) -> list[tuple[str, SlideWork]]:
         # magicgui asks while the section is still being built
@@ -116,7 +123,7 @@ def load_in_background(wanted: bool) -> None:
 
 
 def facts_of(work: SlideWork) -> str:
-    """Return what is to be known of a slide, in two lines of rich text."""
+    """Return what is to be known of a slide, in two or three lines of rich text."""
     slide = work.slide
     height, width = slide.shape
     first = f"{width:,} x {height:,} px, {len(slide.levels)} levels"
@@ -125,4 +132,6 @@ def facts_of(work: SlideWork) -> str:
         return f"{first}<br><b>µm/px unknown{stated}: give it below</b>"
     y, x = slide.require_mpp()
     size = f"{width * x / 1000:.1f} x {height * y / 1000:.1f} mm"
-    return f"{first}<br>{size}, {y:.4g} µm/px ({slide.mpp_source})"
+    words = quality_words(work.record.get("quality") or {})
+    last = f"<br>{words}" if words else ""
+    return f"{first}<br>{size}, {y:.4g} µm/px ({slide.mpp_source}){last}"

@@ -1,0 +1,113 @@
+"""What is said of a slide whose patches were flagged: shares, a distance, a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.quality import WORDS, Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: From this share of flagged patches on, the slide is warned of. About 2 % are flagged
+#: of slides like the training data.
+WARN_SHARE = 0.05
+#: A slide is out of gamut when more of its patches than this are unlike the training
+#: data, of which 1 % are, ...
+OUT_SHARE = 0.10
+#: ... or when its mean colour is so many standard deviations of a patch away.
+OUT_DISTANCE = 2.0
+
+
+def summarise_quality(
+    flags: NDArray[np.uint8],
+    kept: NDArray[np.bool_],
+    *,
+    distance: float | None,
+    judged: tuple[Flag, ...] = tuple(Flag),
+    blur_known: float = 1.0,
+) -> dict[str, Any]:
+    """Return the ``quality`` section of a run record.
+
+    Parameters
+    ----------
+    flags : (rows, columns) uint8 ndarray
+        Bits of `Flag`.
+    kept : (rows, columns) bool ndarray
+        The patches that count.
+    distance : float or None
+        From `colour_flags`.
+    judged : tuple of Flag, optional
+        What was looked for; the shares of the others are None.
+    blur_known : float, optional
+        Share of the kept patches whose sharpness is known.
+
+    Returns
+    -------
+    dict
+        ``patches``, the shares ``colour``, ``pen``, ``blur`` and ``any`` of them,
+        ``blur_known``, ``distance``, ``out_of_gamut`` (None: not judged), ``warn`` and
+        ``verdict``, one sentence.
+    """
+    values = flags[kept]
+    shares: dict[str, float | None] = {
+        _name(flag): _share((values & flag) != 0) if flag in judged else None
+        for flag in Flag
+    }
+    colour = shares[_name(Flag.COLOUR)]
+    out = None
+    if colour is not None and distance is not None:
+        out = colour > OUT_SHARE or distance > OUT_DISTANCE
+    flagged = _share(values != 0)
+    section: dict[str, Any] = {
+        "patches": len(values),
+        **shares,
+        "any": flagged,
+        "blur_known": blur_known,
+        "distance": distance,
+        "out_of_gamut": out,
+    }
+    section["warn"] = bool(out) or flagged > WARN_SHARE
+    section["verdict"] = _verdict(section)
+    return section
+
+
+def _verdict(section: Mapping[str, Any]) -> str:
+    """Return the section in one sentence."""
+    if not section["patches"]:
+        return "No patch was looked at."
+    parts = [
+        f"{_per_cent(section[_name(flag)])} {words}"
+        for flag, words in WORDS.items()
+        if section[_name(flag)]
+    ]
+    found = ", ".join(parts)
+    if section["out_of_gamut"]:
+        away = f"mean colour {section['distance']:.1f} SD away"
+        stain = f"The stain lies far from the training data ({away})"
+        said = f"{stain}; of the patches, {found}" if parts else stain
+    elif parts:
+        said = f"Of the patches, {found}"
+    else:
+        said = "No patch is flagged"
+    unknown = [_name(flag) for flag in Flag if section[_name(flag)] is None]
+    if unknown:
+        said += f"; not judged: {', '.join(unknown)}"
+    elif section["blur_known"] < 1:
+        said += f"; blur not known of {_per_cent(1 - section['blur_known'])}"
+    return f"{said}{': doubt the probabilities there.' if section['warn'] else '.'}"
+
+
+def _name(flag: Flag) -> str:
+    return str(flag.name).lower()
+
+
+def _share(flagged: NDArray[np.bool_]) -> float:
+    return float(flagged.mean()) if flagged.size else 0.0
+
+
+def _per_cent(share: float) -> str:
+    return "under 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
