@@ -14,6 +14,8 @@ from PIL import Image
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.colour import HEATMAP_COLOURS
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.io import tiff_reader
 from napari_fastnet.io.record import read_record
 
 
@@ -284,3 +286,20 @@ def test_outlines_say_where_to_look(slide_file, dark_bundle, tmp_path, capsys) -
     assert not np.isnan(heatmap).all()
     assert np.isnan(heatmap[:3]).all()
     assert np.isnan(heatmap[:, 5:]).all()
+
+
+def test_where_qupath_counts_from_another_corner_it_is_said(
+    slide_file, dark_bundle, tmp_path, capsys, monkeypatch
+) -> None:
+    scanned = Box.of_shape((100, 200), (16, 8))
+    described = tiff_reader._describe
+
+    def describe(path):
+        vendor, spacing, _, images = described(path)
+        return vendor, spacing, scanned, images
+
+    monkeypatch.setattr(tiff_reader, "_describe", describe)
+    words = (slide_file, "-o", tmp_path, "--model", dark_bundle, "--stride", "patch")
+    code, captured = detect(capsys, *words)
+    assert code == 0
+    assert "give `export --bounds-offset 16 8` for QuPath" in captured.err
