@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need; see CONTRIBUTING.md.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint docs bench dist test-wheel clean
+.PHONY: install demo test lint docs bench dist test-wheel test-readers clean
 
 # The Python that makes the environment: `make test PYTHON=python3.12`.
 PYTHON ?= python3
@@ -50,6 +50,10 @@ dist: install
 test-wheel: install
 	$(BIN)/python -m pip install --quiet --group dist
 	@bash scripts/test_wheel.sh "$(PYTHON)" "$(TORCH)" $(ARGS)
+
+# SpatialData and other readers that need an environment of their own.
+test-readers:
+	@bash scripts/test_readers.sh "$(PYTHON)" "$(TORCH)"
 
 clean:
 	rm -rf .venv build demo dist site .coverage .hypothesis .import_linter_cache \

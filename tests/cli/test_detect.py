@@ -15,6 +15,8 @@ from scipy.ndimage import gaussian_filter
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.colour import HEATMAP_COLOURS
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.io import tiff_reader
 from napari_fastnet.io.record import read_record
 
 
@@ -308,3 +310,20 @@ def test_a_slide_to_be_doubted_is_warned_of_on_one_line(
     heatmap = tifffile.imread(tmp_path / "out" / "soft" / "heatmap.ome.tif")
     assert flags.shape == heatmap.shape
     assert not flags[np.isnan(heatmap)].any()
+
+
+def test_where_qupath_counts_from_another_corner_it_is_said(
+    slide_file, dark_bundle, tmp_path, capsys, monkeypatch
+) -> None:
+    scanned = Box.of_shape((100, 200), (16, 8))
+    described = tiff_reader._describe
+
+    def describe(path):
+        vendor, spacing, _, images = described(path)
+        return vendor, spacing, scanned, images
+
+    monkeypatch.setattr(tiff_reader, "_describe", describe)
+    words = (slide_file, "-o", tmp_path, "--model", dark_bundle, "--stride", "patch")
+    code, captured = detect(capsys, *words)
+    assert code == 0
+    assert "give `export --bounds-offset 16 8` for QuPath" in captured.err

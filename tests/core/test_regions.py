@@ -14,7 +14,12 @@ from hypothesis.extra import numpy as hnp
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import find_regions, size_class, summarise
+from napari_fastnet.core.regions import (
+    find_regions,
+    longest_axes_mm,
+    size_class,
+    summarise,
+)
 from napari_fastnet.errors import OptionError
 
 PROBABILITIES = hnp.arrays(
@@ -195,3 +200,13 @@ def test_totals_without_tissue_or_regions_are_undefined(tissue_mm2):
     assert totals["area_mm2"] == 0
     assert totals["tissue_fraction"] is None
     assert totals["longest_axis_mm"] is None
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(300, 900), st.floats(0.02, 50))
+def test_the_longest_axis_of_many_corners_is_that_of_each_with_each(seed, count, flat):
+    angle = np.sort(np.random.default_rng(seed).uniform(0, 2 * np.pi, count))
+    ring = np.column_stack((flat * np.sin(angle), np.cos(angle)))
+    gaps = np.hypot(*(ring[:, None] - ring[None]).transpose(2, 0, 1))
+    (longest,) = longest_axes_mm([((ring,),)], (1000, 1000))
+    assert longest == pytest.approx(gaps.max(), rel=1e-9)

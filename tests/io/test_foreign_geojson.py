@@ -45,6 +45,34 @@ def test_the_geojson_package_finds_no_fault(path, heatmap):
         assert feature["geometry"].is_valid
 
 
+def test_the_schema_of_geojson_holds(path, heatmap):
+    models = pytest.importorskip("geojson_pydantic")
+    regions = find_regions(heatmap, 0.6)
+    write_regions_geojson(path, regions, record={"threshold": 0.6})
+    collection = models.FeatureCollection.model_validate_json(path.read_bytes())
+    assert len(collection.features) == len(regions)
+    assert {f.geometry.type for f in collection.features} <= {"Polygon", "MultiPolygon"}
+
+
+@pytest.mark.filterwarnings("ignore")  # its own, and those of what it needs
+def test_wsi_annotations_kit_finds_the_cells_in_their_class(path, heatmap):
+    kit = pytest.importorskip("wsi_annotations_kit.wsi_annotations_kit")
+    regions = find_regions(heatmap, 0.6)
+    write_regions_geojson(path, regions)
+    read = kit.Converter(str(path), {"Tumor": "classification"}, verbose=False)
+    found = read.annotation.objects["Tumor"]
+    assert [one.name for one in found] == [
+        f"Region {region.label} ({region.size_class})" for region in regions
+    ]
+    centres = np.array([GRID.cell_centre(*cell) for cell in np.ndindex(GRID.shape)])
+    inside = shapely.contains_xy(
+        shapely.union_all([one.poly for one in found]), centres[:, 1], centres[:, 0]
+    )
+    np.testing.assert_array_equal(
+        inside.reshape(GRID.shape), heatmap.probabilities >= np.float32(0.6)
+    )
+
+
 def test_shapely_finds_every_cell_and_none_besides(path, heatmap):
     write_regions_geojson(path, find_regions(heatmap, 0.6))
     features = json.loads(path.read_bytes())["features"]

@@ -64,6 +64,20 @@ def test_bioio_finds_values_and_sizes_of_the_heatmap(heatmap_file, heatmap, name
     np.testing.assert_allclose((sizes.Y, sizes.X), CELL_UM, rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_bioio_finds_the_cell_where_it_lies(heatmap_file):
+    image = bioio_image("ome_tiff", heatmap_file)
+    (plane,) = image.metadata.images[0].pixels.planes
+    values = image.get_image_data("YX")
+    row, column = np.unravel_index(np.nanargmax(values), values.shape)
+    sizes = image.physical_pixel_sizes
+    found_um = (
+        plane.position_y + (row + 0.5) * sizes.Y,
+        plane.position_x + (column + 0.5) * sizes.X,
+    )
+    assert found_um == pytest.approx(HOT_UM, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", ["ome_tiff", "tifffile"])
 @pytest.mark.filterwarnings("ignore")
 def test_bioio_finds_values_and_sizes_of_a_mask(mask_file, mask, name):
@@ -139,4 +153,8 @@ def test_tiffslide_reads_a_mask_and_its_levels(mask_file, mask):
     with tiffslide.TiffSlide(mask_file) as slide:
         assert slide.level_dimensions == ((301, 700), (151, 350), (76, 175))
         region = slide.read_region((0, 0), 0, (301, 700), as_array=True)
-    np.testing.assert_array_equal(region.reshape(700, 301) > 0, mask)
+        mpp = [slide.properties[f"tiffslide.mpp-{axis}"] for axis in "yx"]
+    inside = region.reshape(700, 301) > 0
+    np.testing.assert_array_equal(inside, mask)
+    middle_um = [(np.nonzero(inside)[axis].mean() + 0.5) * mpp[axis] for axis in (0, 1)]
+    assert middle_um == pytest.approx([400.5 * 8.002, 150.5 * 7.998], abs=4)

@@ -12,7 +12,7 @@ from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import AnnotationError, MaskError
 from napari_fastnet.io.annotations import write_asap_xml
 from napari_fastnet.io.export import write_mask_tiff
-from napari_fastnet.io.roi import read_roi
+from napari_fastnet.io.roi import read_outlines, read_roi
 
 SLIDE = (4000, 6000)
 SHAPE = (125, 188)  # 32 px of the slide, and a little less across
@@ -113,6 +113,18 @@ def text_for_a_number(tmp_path):
     return path
 
 
+def digits_in_quotes(tmp_path):
+    path = geojson(tmp_path / "r.geojson", feature(CORNERS))
+    path.write_text(path.read_text().replace("640.0", '"640.0"'))
+    return path
+
+
+def true_for_a_number(tmp_path):
+    path = geojson(tmp_path / "r.geojson", feature(CORNERS))
+    path.write_text(path.read_text().replace("640.0", "true"))
+    return path
+
+
 def no_json(tmp_path):
     path = tmp_path / "r.geojson"
     path.write_text("{")
@@ -132,6 +144,8 @@ def other_json(tmp_path):
         (nothing, "no outline in it"),
         (not_a_number, "not a number"),
         (text_for_a_number, "no pair of numbers"),
+        (digits_in_quotes, "no pair of numbers"),
+        (true_for_a_number, "no pair of numbers"),
         (no_json, "not JSON"),
         (other_json, "GeoJSON"),
     ],
@@ -167,3 +181,11 @@ def test_a_million_vertices_take_seconds(tmp_path):
     mask = read_roi(tmp_path / "a.xml", SLIDE).mask(SHAPE)
     share = np.pi * 1500**2 / (SLIDE[0] * SLIDE[1])
     assert mask.mean() == pytest.approx(share, rel=0.02)
+
+
+def test_a_scribble_says_where_to_look_and_is_no_region(tmp_path):
+    points = np.random.default_rng(0).uniform(0, SLIDE, (5000, 2))
+    path = geojson(tmp_path / "r.geojson", feature(points))
+    assert read_roi(path, SLIDE).mask(SHAPE).any()
+    with pytest.raises(AnnotationError, match="'feature 0' or others cross themselves"):
+        read_outlines(path, SLIDE)

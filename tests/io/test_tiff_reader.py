@@ -9,7 +9,7 @@ import tifffile
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.errors import SlideFormatError, TileReadError
 from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.slide_facts import slide_description, slide_rows
+from napari_fastnet.io.slide_facts import bounds_notes, slide_description, slide_rows
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +196,9 @@ def test_leica_areas_are_put_together(tmp_path, image):
         assert ("scanned", "from 16 (y), 8 (x) px on: see --bounds-offset") in (
             slide_rows(facts)
         )
+        (note,) = bounds_notes(slide)
+        assert "begins at 16 (y), 8 (x) px" in note
+        assert "export --bounds-offset 16 8" in note
         np.testing.assert_array_equal(
             slide.read_level(1, 8, 4, 32, 32), image[:64:2, :64:2]
         )

@@ -41,7 +41,8 @@ def test_the_entry_point_leads_to_the_manifest():
 
 
 def test_the_manifest_at_the_top_is_the_same():
-    assert (ROOT / "napari.yaml").samefile(MANIFEST)
+    # a link in a checkout; not the same file where the wheel is tested
+    assert (ROOT / "napari.yaml").read_bytes() == MANIFEST.read_bytes()
 
 
 def test_every_command_is_there_and_used(manifest):

@@ -140,6 +140,7 @@ def detect_one(
     from napari_fastnet.engine.whole_slide import detect as detect_slide
     from napari_fastnet.io.bundle import load_bundle
     from napari_fastnet.io.slide import open_slide
+    from napari_fastnet.io.slide_facts import bounds_notes
 
     bundle = load_bundle(options.model)
     network = create_backend(
@@ -157,7 +158,8 @@ def detect_one(
             backend=network,
             progress=lambda step: update(step.done, step.total),
         )
-    for note in result.notes:
+        notes = (*result.notes, *bounds_notes(opened))
+    for note in notes:
         print(note, file=sys.stderr)
     quality = result.record.quality
     if quality.get("warn"):

@@ -68,8 +68,11 @@ def enclosed(ring: NDArray[np.float64]) -> Any:
     shapely geometry
         Of areas, valid; shapely's x is y here, and its y is x.
     """
+    whole = shapely.Polygon(ring)
+    if whole.is_valid:
+        return whole
     # Not make_valid of the whole: it takes detours to holes for borders.
-    parts = [shapely.make_valid(shapely.Polygon(loop)) for loop in _loops(ring)]
+    parts = [shapely.make_valid(shapely.Polygon(loop)) for loop in loops(ring)]
     while len(parts) > 1:  # a point is inside where it is inside an odd number of loops
         if len(parts) % 2:
             parts.append(shapely.Polygon())
@@ -77,7 +80,7 @@ def enclosed(ring: NDArray[np.float64]) -> Any:
     return parts[0] if parts else shapely.Polygon()
 
 
-def _loops(ring: NDArray[np.float64]) -> Iterator[list[tuple[float, float]]]:
+def loops(ring: NDArray[np.float64]) -> Iterator[list[tuple[float, float]]]:
     """Yield a ring cut where it comes back to a point; there and back again is none."""
     walked: list[tuple[float, float]] = []
     place: dict[tuple[float, float], int] = {}

@@ -32,6 +32,9 @@ MICRO_LIMIT_MM = 2.0
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
+# Corners of a hull, each of which is compared with each.
+_FEW_CORNERS = 256
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Region:
@@ -186,10 +189,32 @@ def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[floa
     return [_greatest_distance(part) for part in np.split(corners, ends[:-1])]
 
 
-def _greatest_distance(points: NDArray[np.float64]) -> float:
-    """Return the greatest distance between any two of some (n, 2) points."""
-    difference = points[:, None, :] - points[None, :, :]
+def _greatest_distance(corners: NDArray[np.float64]) -> float:
+    """Return the greatest distance between two corners of a closed hull, (n, 2)."""
+    others = corners[None]
+    if len(corners) > _FEW_CORNERS:  # each with each: terabytes for a million
+        corners = corners[:-1]
+        others = _opposite(corners)
+    difference = corners[:, None, :] - others
     return float(np.sqrt(np.square(difference).sum(axis=2).max()))
+
+
+def _opposite(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (n, 6, 2) corners that can be farthest from each of a convex ring's.
+
+    Of the two corners that are farthest apart, one is also farthest from an edge that
+    ends at the other, and where that is, the edges turn back.
+    """
+    count = len(corners)
+    y, x = (np.roll(corners, -1, axis=0) - corners).T
+    angle = np.unwrap(np.arctan2(y, x))
+    angle = np.maximum.accumulate(angle if angle[-1] > angle[0] else -angle)
+    turned = np.concatenate((angle, angle + 2 * np.pi))
+    across = np.searchsorted(turned, angle + np.pi)
+    near = across[:, None] + (-1, 0, 1)
+    both = np.hstack((near, np.roll(near, 1, axis=0)))
+    found: NDArray[np.float64] = corners[both % count]
+    return found
 
 
 class Totals(TypedDict):

@@ -155,7 +155,11 @@ def _list(value: Any, name: str, found: OutlineCollector) -> list[Any]:
 def _ring(points: Any, name: str, found: OutlineCollector) -> NDArray[np.float64]:
     """Return (n, 2) of (x, y); GeoJSON may have heights behind them."""
     try:
-        ring = np.array([point[:2] for point in points], np.float64)
+        pairs = [point[:2] for point in points]
+        # numpy would take "1000" and true for numbers, too
+        if not {type(value) for pair in pairs for value in pair} <= {int, float}:
+            raise TypeError("not only numbers")
+        ring = np.array(pairs, np.float64)
     except (TypeError, ValueError, OverflowError, KeyError) as error:
         raise found.fault(
             f"outline {name!r} has a point that is no pair of numbers; {_MEND}"

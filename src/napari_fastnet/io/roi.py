@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fastnet.core.crossings import crossings
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.polygons import Annotations, rings_outside, tumour_mask
 from napari_fastnet.errors import AnnotationError
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.io.annotation_checks import Meaning
+
+
+#: Of a file's outlines with themselves: beyond it, mending them takes minutes.
+MAXIMUM_CROSSINGS = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,9 +141,12 @@ def read_outlines(
     Raises
     ------
     AnnotationError
-        They cannot be read, or all lie outside the slide.
+        They cannot be read, all lie outside the slide, or those of tumour, which become
+        areas, cross themselves more than ``MAXIMUM_CROSSINGS`` times.
     """
     found = read_annotations(path, meaning)
+    if meaning == "tumour" and found.crossing:
+        _require_few_crossings(path, found)
     positive, negative = (
         tuple(ring + np.asarray(bounds_offset) for ring in rings)
         for rings in (found.positive, found.negative)
@@ -157,3 +165,12 @@ def read_outlines(
             f"the slide of {width} x {height} px; what lies outside is left out"
         )
     return replace(found, positive=positive, negative=negative), tuple(notes)
+
+
+def _require_few_crossings(path: Path, found: Annotations) -> None:
+    rings = (*found.positive, *found.negative)
+    if crossings(rings, limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS:
+        raise AnnotationError(
+            f"{path}: outline {found.crossing[0]!r} or others cross themselves more than "
+            f"{MAXIMUM_CROSSINGS:,} times; simplify them"
+        )

@@ -92,6 +92,30 @@ def slide_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def bounds_notes(slide: Slide) -> tuple[str, ...]:
+    """Return what to tell of outlines where QuPath counts from another corner.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+
+    Returns
+    -------
+    tuple of str
+        A line where the scanned part does not begin at the slide's corner.
+    """
+    bounds = slide.bounds
+    if bounds is None or (bounds.top, bounds.left) == (0, 0):
+        return ()
+    y, x = bounds.top, bounds.left
+    return (
+        f"the scanned part begins at {y:g} (y), {x:g} (x) px: QuPath counts from there, "
+        "outlines read and written here from the slide's corner; give "
+        f"`export --bounds-offset {y:g} {x:g}` for QuPath",
+    )
+
+
 def slide_card(slide: Slide) -> str:
     """Return thumbnail and facts as a notebook shows them, HTML."""
     rows = slide_rows(slide_description(slide))

@@ -66,8 +66,8 @@ def write_spatialdata(
         from spatialdata.models import Image2DModel, Labels2DModel
     except ImportError as error:
         raise DependencyError(
-            "SpatialData needs a package of its own; install it: pip install "
-            "'napari-fastnet[spatialdata]'"
+            f"SpatialData needs a package that cannot be loaded ({error}); install it: "
+            "pip install 'napari-fastnet[spatialdata]'"
         ) from error
     values = heatmap.probabilities
     if not values.size:

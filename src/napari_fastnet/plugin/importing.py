@@ -11,6 +11,7 @@ from napari.utils.notifications import show_info, show_warning
 
 from napari_fastnet.core.pixel_metrics import PixelCounts, count_pixels
 from napari_fastnet.io.roi import read_outlines, read_roi
+from napari_fastnet.io.slide_facts import bounds_notes
 from napari_fastnet.io.truth_files import read_truth
 from napari_fastnet.plugin.truth_layer import truth_layer_data
 from napari_fastnet.plugin.worker import Job, Work
@@ -52,7 +53,7 @@ def load_roi(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> Job
         if work.editor is not None and work.editor.mask("roi").shape == mask.shape:
             work.take_painting()
             work.show_masks(work.editor.paint("roi", mask))
-            _tell(notes)
+            _tell((*notes, *bounds_notes(work.slide)))
 
     return _started(read, take, on_end)
 
@@ -82,7 +83,7 @@ def load_regions(work: SlideWork, path: Path, on_end: Callable[[bool], None]) ->
     def take(value: tuple[Annotations, tuple[str, ...]]) -> None:
         outlines, notes = value
         work.region_finder.take_outlines(outlines)
-        _tell(notes)
+        _tell((*notes, *bounds_notes(work.slide)))
 
     return _started(read, take, on_end)
 
