@@ -146,11 +146,11 @@ def device_full(world: World, rng: random.Random, folder: Path) -> Verdict:
         with patch.object(backend, "_classifier", Small()):
             found = _judged(backend, pixels)
     except Exception as error:  # noqa: BLE001  that is what is looked at
-        return Verdict(ERROR, clear(error))
+        return Verdict("not even one fits: one line says so", clear(error))
     finally:
         backend.release()
     same = found.shape == whole.shape and np.allclose(found, whole, atol=1e-4)
-    return Verdict(RIGHT, "" if same else "halves give something else")
+    return Verdict("judged as at once", "" if same else "halves give something else")
 
 
 def _judged(backend: TorchBackend, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -210,7 +210,8 @@ def clock_and_cache(world: World, rng: random.Random, folder: Path) -> Verdict:
             outcome = Verdict(RIGHT, "a run in use was not seen to be")
 
     world.detect(world.slide, run, on_step=on_step, finish=False)
-    return outcome if outcome.problem else Verdict(RIGHT, world.wrong(run))
+    problem = outcome.problem or world.incomplete(run, finish=False)
+    return Verdict(RIGHT, problem)
 
 
 def two_threads(world: World, rng: random.Random, folder: Path) -> Verdict:

@@ -41,7 +41,10 @@ MODEL, MPP, TILE_PX = "fastnet-pcam", 0.972, 64
 SHAPE = (960, 1280)
 #: 12 blocks of up to 256 patches.
 STRIDE_PX = 24
-RIGHT, ERROR = "right heatmap", "clear error"
+#: How a run that was disturbed ends, as the page tells it.
+RIGHT = "ended with the right heatmap"
+ERROR = "with one line, and with the right heatmap at the next start"
+BUG = "with the bug that was put in, and with the right heatmap at the next start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ class Verdict:
 
     Parameters
     ----------
-    outcome : {"right heatmap", "clear error"}
-        How the run that was disturbed ended.
+    outcome : str
+        How the run that was disturbed ended: `RIGHT`, `ERROR`, or what fits a kind.
     problem : str
         Which promise was broken; "" where all were kept.
     """
@@ -150,14 +153,15 @@ class World:
         """Return what a folder shows that is not so, "" where there is nothing."""
         try:
             store, _ = read_store(out / "run.zarr")
-        except StoreError:
-            return ""
-        values = store.read()
-        known = ~np.isnan(values)
-        if store.notes and "damaged" in store.notes[0]:
-            return store.notes[0]
-        if not np.array_equal(values[known], self.values[known]):
-            return "a wrong probability is stored"
+        except StoreError:  # nothing is shown of it
+            pass
+        else:
+            values = store.read()
+            known = ~np.isnan(values)
+            if store.notes and "damaged" in store.notes[0]:
+                return store.notes[0]
+            if not np.array_equal(values[known], self.values[known]):
+                return "a wrong probability is stored"
         if (out / "heatmap.ome.tif").exists():
             same = np.array_equal(self._heatmap(out), self.heatmap, equal_nan=True)
             return "" if same else "heatmap.ome.tif is wrong"
@@ -202,10 +206,8 @@ def left_behind(out: Path, temporary: Path) -> str:
 
 def clear(error: BaseException, also: tuple[type[BaseException], ...] = ()) -> str:
     """Return what is wrong with an error as a user meets it, "" where it is clear."""
-    if isinstance(error, also):
-        return ""
     if not isinstance(error, FastNetError):
-        return f"{type(error).__name__}: {error}"
+        return "" if isinstance(error, also) else f"{type(error).__name__}: {error}"
     text = str(error)
     if not text.strip() or "\n" in text or len(text) > 500:
         return f"an error of no single line: {text!r}"
@@ -256,7 +258,8 @@ def disturbed(
             with fault as on_step:
                 world.detect(slide, out, on_step=on_step, finish=finish)
         except Exception as error:  # noqa: BLE001  that is what is looked at
-            outcome, problem = ERROR, clear(error, also)
+            outcome = ERROR if isinstance(error, FastNetError) else BUG
+            problem = clear(error, also)
             del error
         if outcome == RIGHT:
             problem = world.incomplete(out, finish=finish)

@@ -1,12 +1,14 @@
 """Let things go wrong while slides are scanned, and count what came of it.
 
     python benchmarks/faults.py [--kinds killed,full,...] [--share 1] [--seed 0]
-        [--json benchmarks/results/faults.json]
+        [--more] [--seconds S] [--json benchmarks/results/faults.json]
 
 Each case must end with the right heatmap, or with an error of one line after which the
 next start gives the right heatmap and computes nothing twice; no thread, process, lock
 or temporary file stays. Each kind can be run alone: its row in the file is replaced and
-the others stay. The exit code is 1 where a promise was broken.
+the others stay. With --more a kind goes on with the case after the last one in the file,
+until all of its cases were tried; no case counts twice. No new case begins after so many
+seconds. The exit code is 1 where a promise was broken.
 """
 
 # ruff: noqa: INP001, T201  a script on its own, no package
@@ -32,7 +34,7 @@ import fault_disk
 import fault_process
 import fault_slide
 import fault_work
-from fault_world import RIGHT, Verdict, World
+from fault_world import Verdict, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +56,8 @@ class Kind:
         Cases of the long form, and of the tests.
     possible : callable
         Whether it can be done on this machine.
+    after : callable
+        Looks at what the last case left to do; returns which promise was broken.
     """
 
     about: str
@@ -61,6 +65,7 @@ class Kind:
     long: int
     short: int
     possible: Callable[[], bool] = lambda: True
+    after: Callable[[World], str] = lambda _: ""
 
 
 def _on_linux() -> bool:
@@ -73,6 +78,7 @@ KINDS: dict[str, Kind] = {
         fault_process.killed,
         200,
         3,
+        after=fault_process.killed_to_the_end,
     ),
     "full": Kind(
         "disk full (or failing) at a write: opening, renaming, making a folder",
@@ -146,46 +152,77 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def run(name: str, world: World, count: int, seed: int) -> dict[str, Any]:
-    """Return the row of a kind."""
-    kind, rng = KINDS[name], random.Random(f"{name} {seed}")
-    outcomes: Counter[str] = Counter()
-    problems: Counter[str] = Counter()
-    began = time.perf_counter()
-    for number in range(count):
-        folder = world.folder / "cases" / f"{name}-{number}"
+@dataclass(slots=True)
+class Tally:
+    """What came of a kind's cases so far, which are those of numbers 0 to ``tried``."""
+
+    tried: int
+    outcomes: Counter[str]
+    problems: Counter[str]
+    seconds: float
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Tally:
+        """Return what a row of the file tells, nothing where it is empty."""
+        found = (Counter(row.get(name, {})) for name in ("outcomes", "problems"))
+        return cls(row.get("tried", 0), *found, row.get("seconds", 0.0))
+
+    def row(self, name: str) -> dict[str, Any]:
+        """Return what the file keeps, and the page shows."""
+        problems = [f"{times} x {what}" for what, times in self.problems.items()]
+        outcomes = [f"{times} {what}" for what, times in self.outcomes.most_common()]
+        return {
+            "kind": name,
+            "fault": KINDS[name].about,
+            "tried": self.tried,
+            "held": self.tried - self.problems.total(),
+            "outcome": "; ".join(problems or outcomes),
+            "outcomes": dict(self.outcomes),
+            "problems": dict(self.problems),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def run(name: str, world: World, tally: Tally, count: int, given: Given) -> None:
+    """Try a kind's cases up to a number, each drawn from its number alone."""
+    kind, before, began = KINDS[name], tally.seconds, time.monotonic()
+    first = tally.tried
+    while tally.tried < count and time.monotonic() < given.until:
+        folder = world.folder / "cases" / f"{name}-{tally.tried}"
         folder.mkdir(parents=True)
+        rng = random.Random(f"{name} {given.seed} {tally.tried}")
         verdict = kind.case(world, rng, folder)
-        outcomes[verdict.outcome] += 1
+        tally.outcomes[verdict.outcome] += 1
         if verdict.problem:
-            problems[verdict.problem] += 1
-            print(f"{name} {number}: {verdict}")
+            tally.problems[verdict.problem] += 1
+            print(f"{name} {tally.tried}: {verdict}")
+        tally.tried += 1
+        tally.seconds = before + time.monotonic() - began
         shutil.rmtree(folder, ignore_errors=True)
-    seconds = time.perf_counter() - began
-    said = "; ".join(f"{times} x {what}" for what, times in problems.items())
-    right = outcomes[RIGHT]
-    row = {
-        "kind": name,
-        "fault": kind.about,
-        "tried": count,
-        "held": count - problems.total(),
-        "outcome": said or _outcome(right, count - right),
-        "seconds": round(seconds, 1),
-    }
+    if tally.tried > first and (problem := kind.after(world)):
+        tally.problems[problem] += 1
+        print(f"{name}, in the end: {problem}")
+    row = tally.row(name)
     print(
-        f"{name:14} {count:4} {problems.total():4} {seconds:6.1f} s  {row['outcome']}"
+        f"{name:14} {row['held']:4} of {row['tried']:4} {tally.seconds:6.1f} s", end=""
     )
-    sys.stdout.flush()
-    return row
+    print(f"  {row['outcome']}", flush=True)
 
 
-def _outcome(right: int, errors: int) -> str:
-    parts = [f"{right} ended with the right heatmap"] if right else []
-    if errors:
-        parts.append(
-            f"{errors} with one line, and with the right heatmap at the next start"
-        )
-    return ", ".join(parts)
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the user gave, as far as each case needs it.
+
+    Parameters
+    ----------
+    seed : int
+        Of all cases.
+    until : float
+        No case begins after that, s of the monotonic clock.
+    """
+
+    seed: int
+    until: float
 
 
 def main() -> int:
@@ -194,8 +231,11 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--share", type=float, default=1, help="of the cases")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--more", action="store_true", help="add to what the file has")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    each = Given(given.seed, time.monotonic() + given.seconds)
     warnings.simplefilter("ignore")
     rows: dict[str, dict[str, Any]] = {}
     if given.json and given.json.exists():
@@ -209,8 +249,11 @@ def main() -> int:
                 print(f"{name:14} cannot be done on this machine")
                 continue
             count = max(1, round(KINDS[name].long * given.share))
-            rows[name] = row = run(name, world, count, given.seed)
-            broken |= row["held"] < row["tried"]
+            tally = Tally.of(rows.get(name, {}) if given.more else {})
+            run(name, world, tally, count, each)
+            if tally.tried:
+                rows[name] = tally.row(name)
+            broken |= tally.problems.total() > 0
             if given.json:
                 _keep(given.json, [rows[kind] for kind in KINDS if kind in rows])
     return int(broken)
