@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,12 +60,15 @@ class Life:
         Batches that it began to compute.
     blocks : list of tuple
         (row, column, batches) of each block that it stored.
+    killed : bool
+        Whether the kill came before its own end.
     """
 
     began: float | None
     ended: float | None
     batches: int
     blocks: list[tuple[int, int, int]]
+    killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +160,8 @@ class Runs:
             time.sleep(0.005)
         time.sleep(kill_after)
         process.kill()
-        process.wait()
-        return read_life(log, started)
+        killed = process.wait() == -signal.SIGKILL
+        return replace(read_life(log, started), killed=killed)
 
     def stored(self, name: str) -> tuple[set[tuple[int, int]], int]:
         """Return the first cells of the blocks that a run holds, and its notes."""

@@ -23,6 +23,10 @@ class TileReadError(FastNetError, OSError):
     """A part of an otherwise readable slide cannot be decoded."""
 
 
+class DriveError(TileReadError):
+    """The drive or the network refuses to give a slide's bytes; nothing is damaged."""
+
+
 class SpacingError(FastNetError, ValueError):
     """The slide's µm/px is unknown or absurd, and is never guessed."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_fastnet.core.stain import StainMatch
+from napari_fastnet.engine.blocks import BlockWork
 from napari_fastnet.engine.detect import detect
 from napari_fastnet.engine.plan import Plan, make_plan
 from napari_fastnet.errors import DetectionError, OptionError, SpacingError
@@ -350,3 +351,21 @@ def test_flips_show_every_patch_from_four_sides_and_take_the_mean(
     np.testing.assert_allclose(
         store.heatmap().probabilities, whole.heatmap().probabilities, atol=1e-6
     )
+
+
+def test_memory_that_is_too_short_is_one_line_and_keeps_what_was_computed(
+    slide, tiny_bundle, tmp_path, monkeypatch
+) -> None:
+    plan = make_plan(slide, tiny_bundle, tissue(), stride=16)
+    store = store_for(tmp_path, plan, slide)
+    steps = detect(slide, plan, MeanBackend(), store, readers=0)
+    first = next(steps)
+
+    def no_room(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(BlockWork, "infer", no_room)
+    with pytest.raises(DetectionError, match=r"memory is too short.*--memory"):
+        list(steps)
+    kept = store.read()[first.block.slices]
+    assert np.array_equal(kept, first.values, equal_nan=True)

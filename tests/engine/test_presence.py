@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from napari_fastnet.engine.backends import create_backend
-from napari_fastnet.engine.presence import require_present
+from napari_fastnet.engine.presence import require_present, require_unchanged
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.errors import SlideNotFoundError
@@ -88,3 +92,50 @@ def test_tissue_is_not_looked_for_in_a_file_that_is_gone(slide_path) -> None:
         with pytest.raises(SlideNotFoundError):
             find_tissue(slide)
         assert slide.damaged
+
+
+def test_a_slide_that_another_is_written_over_in_a_run_is_noticed(
+    slide_path, dark_bundle, tmp_path
+) -> None:
+    """Every tile of the other can be read: only the file's time tells."""
+    bundle = load_bundle(dark_bundle)
+    network = create_backend(bundle)
+    content = slide_path.read_bytes()
+    with open_slide(slide_path) as slide:
+        run = SlideRun(slide, bundle, tmp_path / "out", RunOptions(stride=16))
+        steps = run.steps(network)
+        next(steps)
+        before = run.store.read()
+        slide_path.write_bytes(content[:-64] + bytes(64))
+        with pytest.raises(SlideNotFoundError, match="vanished or changed"):
+            list(steps)
+        np.testing.assert_array_equal(run.store.read(), before)
+        with pytest.raises(SlideNotFoundError):
+            run.finish(network.name)
+        slide_path.write_bytes(content)  # as it was, but for its time
+        list(run.steps(network))
+
+
+def test_a_file_that_was_only_touched_is_the_same(slide_path) -> None:
+    with open_slide(slide_path) as slide:
+        require_unchanged(slide)
+        before = slide.stamp
+        os.utime(slide_path, ns=(0, 10**18))
+        require_unchanged(slide)
+        assert slide.stamp != before  # and the next look costs nothing
+
+
+def test_a_copy_of_the_same_contents_may_take_its_place(slide_path, tmp_path) -> None:
+    with open_slide(slide_path) as slide:
+        copy = shutil.copy(slide_path, tmp_path / "copy.svs")
+        Path(copy).replace(slide_path)
+        require_unchanged(slide)
+
+
+def test_tissue_is_not_taken_from_two_slides(slide_path) -> None:
+    content = slide_path.read_bytes()
+    with open_slide(slide_path) as slide:
+        assert slide.fingerprint
+        slide_path.write_bytes(content[:-64] + bytes(64))
+        with pytest.raises(SlideNotFoundError, match="vanished or changed"):
+            find_tissue(slide)

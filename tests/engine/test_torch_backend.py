@@ -13,18 +13,21 @@ from napari_fastnet.errors import BundleError, DetectionError
 
 
 @pytest.mark.parametrize(
-    "error",
-    [RuntimeError("CUDA error:\nout of memory"), torch.OutOfMemoryError("CUDA")],
-    ids=lambda error: type(error).__name__,
+    ("error", "patches_given"),
+    [(RuntimeError("CUDA error:\nno device"), 5), (torch.OutOfMemoryError("CUDA"), 1)],
+    ids=["RuntimeError", "OutOfMemoryError"],
 )
-def test_a_runtime_error_does_not_escape(error, tiny_bundle, patches, monkeypatch):
+def test_a_runtime_error_does_not_escape(
+    error, patches_given, tiny_bundle, patches, monkeypatch
+):
     backend = TorchBackend(tiny_bundle)
 
     def fail(_):
         raise error
 
     monkeypatch.setattr(backend, "_classifier", fail)
-    with pytest.raises(DetectionError, match="torch on cpu failed on 5") as caught:
+    said = f"torch on cpu failed on {patches_given} patches"
+    with pytest.raises(DetectionError, match=said) as caught:
         backend.predict(patches)
     assert "\n" not in str(caught.value)
     assert not isinstance(caught.value, RuntimeError)

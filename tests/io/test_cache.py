@@ -154,3 +154,12 @@ def test_a_run_that_is_to_stay_stays_however_old(cache: Path) -> None:
     old = cache / "runs" / "old-model-1" / "old"
     clear_cache(cache, down_to_bytes=0, keep=old)
     assert names(cache) == ["old"]
+
+
+@pytest.mark.parametrize("seconds", [1e18, -1e18, float("nan")])
+def test_times_beyond_all_years_do_not_hide_a_run(
+    cache: Path, monkeypatch, seconds: float
+) -> None:
+    before = len(cached_runs(cache))
+    monkeypatch.setattr("napari_fastnet.io.cache._modified", lambda _: seconds)
+    assert len(cached_runs(cache)) == before > 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
+import time
+from pathlib import Path
 
 import pytest
 
 from napari_fastnet.errors import OutputError, TileReadError
-from napari_fastnet.io.files import atomic_path, write_bytes
+from napari_fastnet.io import files
+from napari_fastnet.io.files import atomic_path, clear_leftovers, write_bytes
 
 
 def names(folder):
@@ -116,3 +120,83 @@ def test_a_write_that_runs_out_of_room_leaves_the_old_file(tmp_path, kind):
     assert "another output folder" in done.stdout
     assert path.read_text() == "old"
     assert names(tmp_path) == [path.name]
+
+
+def leftover(folder, process, *, host=None, suffix=".tif"):
+    """Return a file as a process that was killed leaves it."""
+    stem = files._aside_stem(folder / f"heatmap.ome{suffix}")
+    name = stem.replace(f"-{os.getpid()}-", f"-{process}-")
+    if host is not None:
+        name = name.replace(files._host(), host)
+    path = folder / f"{name}{suffix}"
+    path.write_text("half")
+    return path
+
+
+def dead_process():
+    """Return the number of a process that is no more."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks for processes")
+def test_what_a_dead_process_left_is_cleared_and_what_a_live_one_writes_is_not(
+    tmp_path,
+):
+    leftover(tmp_path, dead_process())
+    half = leftover(tmp_path, os.getpid())
+    folder = leftover(tmp_path, dead_process(), suffix=".zarr")
+    folder.unlink()
+    (folder / "inner").mkdir(parents=True)
+    (tmp_path / ".hidden-of-the-user-12345678.tif").touch()
+
+    clear_leftovers(tmp_path)
+
+    assert names(tmp_path) == sorted([half.name, ".hidden-of-the-user-12345678.tif"])
+
+
+def test_what_another_computer_left_is_cleared_after_a_day(tmp_path):
+    old = leftover(tmp_path, 1, host="00000000")
+    new = leftover(tmp_path, 1, host="00000001")
+    before = time.time() - files.LEFT_AFTER_S - 60
+    os.utime(old, (before, before))
+
+    clear_leftovers(tmp_path)
+
+    assert names(tmp_path) == [new.name]
+
+
+def test_a_folder_that_is_not_there_has_no_leftovers(tmp_path):
+    clear_leftovers(tmp_path / "nowhere")
+
+
+class InUse:
+    """Windows while another program has the file open; that many times."""
+
+    def __init__(self, monkeypatch, times):
+        self.left, self.replace = times, Path.replace
+        monkeypatch.setattr(files, "RENAME_WAITS_S", (0.0, 0.0, 0.0))
+        monkeypatch.setattr(files, "WINDOWS", True)
+        monkeypatch.setattr(Path, "replace", lambda path, onto: self(path, onto))
+
+    def __call__(self, path, onto):
+        if self.left > 0:
+            self.left -= 1
+            raise PermissionError(13, "Permission denied")
+        return self.replace(path, onto)
+
+
+def test_a_file_that_is_open_for_a_moment_on_windows_is_replaced(tmp_path, monkeypatch):
+    InUse(monkeypatch, 3)
+    write_bytes(tmp_path / "a.csv", b"new")
+    assert (tmp_path / "a.csv").read_bytes() == b"new"
+
+
+def test_a_file_that_stays_open_on_windows_is_left_and_said(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_bytes(b"old")
+    InUse(monkeypatch, 10**6)
+    with pytest.raises(OutputError, match=r"a\.csv: Permission denied"):
+        write_bytes(tmp_path / "a.csv", b"new")
+    assert (tmp_path / "a.csv").read_bytes() == b"old"
+    assert names(tmp_path) == ["a.csv"]

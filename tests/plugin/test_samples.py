@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from email.message import Message
 from hashlib import sha256
 from urllib.error import URLError
+from urllib.response import addinfourl
 
 import pytest
 
@@ -28,13 +30,13 @@ def served(monkeypatch):
     asked = []
 
     def serve(answer):
-        def urlopen(url, timeout):
+        def open_url(_, url, timeout):
             asked.append(url)
             if isinstance(answer, Exception):
                 raise answer
             return io.BytesIO(answer)
 
-        monkeypatch.setattr("urllib.request.urlopen", urlopen)
+        monkeypatch.setattr("urllib.request.OpenerDirector.open", open_url)
         return asked
 
     return serve
@@ -93,6 +95,54 @@ def test_without_a_connection_it_is_said_what_to_do(served, cache, error):
     assert str(cache / "samples" / "CMU-1-Small-Region.svs") in said
     assert "\n" not in said
     assert not cache.exists()
+
+
+@pytest.fixture
+def redirected(monkeypatch):
+    """Return a function that lets the server send on to an address; returns who asked."""
+    asked = []
+
+    def answer(request, status, content=b"", **headers):
+        asked.append(request.full_url)
+        message = Message()
+        for name, value in headers.items():
+            message[name] = value
+        found = addinfourl(io.BytesIO(content), message, request.full_url, status)
+        found.msg = "said"
+        return found
+
+    def redirect(target, content):
+        def https(_, request):
+            if request.full_url == samples.SMALL_REGION_URL:
+                return answer(request, 302, Location=target)
+            return answer(request, 200, content)
+
+        monkeypatch.setattr("urllib.request.HTTPSHandler.https_open", https)
+        monkeypatch.setattr(
+            "urllib.request.HTTPHandler.http_open",
+            lambda _, request: answer(request, 200, content),
+        )
+        return asked
+
+    return redirect
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "ftp"])
+def test_a_download_that_is_sent_on_to_no_https_is_refused(
+    scheme, real, redirected, cache
+):
+    asked = redirected(f"{scheme}://elsewhere.example/slide.svs", real)
+    with pytest.raises(SlideNotFoundError, match=r"sent on to .*not https"):
+        samples.small_region()
+    assert asked == [samples.SMALL_REGION_URL]
+    assert not cache.exists()
+
+
+def test_a_download_that_is_sent_on_to_https_is_followed(real, redirected, cache):
+    asked = redirected("https://elsewhere.example/slide.svs", real)
+    samples.small_region()
+    assert asked == [samples.SMALL_REGION_URL, "https://elsewhere.example/slide.svs"]
+    assert (cache / "samples" / samples.SMALL_REGION).read_bytes() == real
 
 
 def test_another_file_is_not_taken_for_the_slide(served, cache):

@@ -12,8 +12,9 @@ import numpy as np
 from napari_fastnet.engine.blocks import BlockPixels, BlockWork
 from napari_fastnet.engine.memory import give_back
 from napari_fastnet.engine.order import coarse_to_fine
-from napari_fastnet.engine.presence import require_present
+from napari_fastnet.engine.presence import require_present, require_unchanged
 from napari_fastnet.engine.read_ahead import read_ahead
+from napari_fastnet.errors import DetectionError
 from napari_fastnet.io.file_names import SHARPNESS
 from napari_fastnet.io.store import UNREADABLE, Block, RunStore
 
@@ -100,9 +101,11 @@ def detect(
     Raises
     ------
     DetectionError
-        The network failed.
+        The network failed, or memory is too short.
     SlideNotFoundError
         The slide's file vanished or changed.
+    DriveError
+        The slide's drive fails; what was computed is kept.
     BusyError
         Another process is computing this run.
     OutputError
@@ -118,6 +121,11 @@ def detect(
             _pool(readers) as pool,
         ):
             yield from _scan(work, (store, sharpness), pool, readers + 1, priority)
+    except MemoryError as error:
+        raise DetectionError(
+            f"memory is too short to scan {slide.path}; close other programs or give "
+            "--memory, what was computed is kept"
+        ) from error
     finally:
         backend.release()
         give_back()
@@ -164,6 +172,7 @@ def _scan(
             found = work.infer(pixels)
             if found is None:
                 return
+            require_unchanged(work.slide)
             if (found == UNREADABLE).any():
                 require_present(work.slide)
             merged = np.where(np.isnan(found), values[block.slices], found)

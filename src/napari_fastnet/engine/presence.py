@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import SlideFormatError, SlideNotFoundError
+from napari_fastnet.io.readers import file_stamp
 from napari_fastnet.io.slide import open_slide
 
 if TYPE_CHECKING:
@@ -37,3 +38,26 @@ def require_present(slide: Slide) -> None:
             f"{slide.path}: vanished or changed while it was scanned; put it back and "
             "start again, what was computed is kept"
         )
+
+
+def require_unchanged(slide: Slide) -> None:
+    """Raise as `require_present` does where somebody wrote to a slide's file.
+
+    Costs one look at the file's size and time as long as nobody did, so it can be asked
+    for everything that was read: tiles of two slides never end in one heatmap.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+
+    Raises
+    ------
+    SlideNotFoundError
+        The file is gone, or no longer what it was.
+    """
+    stamp = file_stamp(slide.path)
+    if stamp is not None and stamp == slide.stamp:
+        return
+    require_present(slide)
+    slide.stamp = stamp  # touched, or put back as it was

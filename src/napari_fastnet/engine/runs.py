@@ -10,6 +10,7 @@ from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.core.stain import StainMatch, estimate
 from napari_fastnet.engine.detect import Progress, detect
 from napari_fastnet.engine.plan import Plan, make_plan
+from napari_fastnet.engine.presence import require_unchanged
 from napari_fastnet.engine.quality import find_quality
 from napari_fastnet.engine.request import request_digest
 from napari_fastnet.engine.run_options import RunOptions as RunOptions  # noqa: TC001
@@ -152,7 +153,10 @@ class SlideRun:
         ------
         OutputError
             A file cannot be written; the store keeps what was computed.
+        SlideNotFoundError
+            The slide's file vanished or changed.
         """
+        require_unchanged(self.slide)
         heatmap = self.store.heatmap().only(self.plan.patches.kept)
         regions = find_regions(heatmap, self.threshold)
         sharpness = self.store.companion(SHARPNESS)

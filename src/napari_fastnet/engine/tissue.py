@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation
 from napari_fastnet.core.geometry import Box, Pair
 from napari_fastnet.core.picture import enlarged, png_bytes
 from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
-from napari_fastnet.engine.presence import require_present
+from napari_fastnet.engine.presence import require_present, require_unchanged
 from napari_fastnet.errors import MaskError
 from napari_fastnet.io.file_names import MASKS
 from napari_fastnet.io.formats import Results, write_formats
@@ -161,6 +161,7 @@ def find_tissue(
         min(MASK_MPP, whole.width * own[1]),
     )
     image = slide.read(whole, wanted, damaged="white")
+    require_unchanged(slide)
     if slide.damaged:
         require_present(slide)
     mpp = (

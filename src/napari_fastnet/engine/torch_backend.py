@@ -14,6 +14,7 @@ from napari_fastnet.engine.inference import (
     one_line,
     predict_in_parts,
 )
+from napari_fastnet.engine.short_of_memory import DeviceFullError, InHalves, is_memory
 from napari_fastnet.errors import DetectionError, OptionError
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.classifier import PatchClassifier
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 class TorchBackend:
     """Torch on a GPU (CUDA, MPS) or the CPU, in single precision.
+
+    What is too large for the device's memory is judged in halves.
 
     Parameters
     ----------
@@ -54,6 +57,7 @@ class TorchBackend:
         torch.backends.cudnn.allow_tf32 = False
         self.name = f"torch on {device}"
         self._model = f"{bundle.name} {bundle.version}"
+        self._in_halves = InHalves(self._free)
         classifier = PatchClassifier(
             load_weights(bundle.weights_path),
             calibration=bundle.calibration,
@@ -75,16 +79,22 @@ class TorchBackend:
 
     def release(self) -> None:
         """Give back the memory that computing took."""
+        self._in_halves.forget()
+        self._free()
+
+    def _free(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         elif self._device.type == "mps":
             torch.mps.empty_cache()
 
     def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._compute(self._classifier, part)
+        run = partial(self._compute, self._classifier)
+        return self._in_halves.patches(run, part)
 
     def _run_cells(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._compute(self._classifier.cell_margins, part)
+        run = partial(self._compute, self._classifier.cell_margins)
+        return self._in_halves.picture(run, part)
 
     def _compute(
         self, network: Callable[[torch.Tensor], torch.Tensor], part: NDArray[np.uint8]
@@ -96,15 +106,24 @@ class TorchBackend:
                 pixels = torch.from_numpy(writable).to(self._device)
                 found: NDArray[np.float32] = network(pixels).cpu().numpy()
         except RuntimeError as error:  # GUI workers would swallow it
-            raise self._failure(
-                f"failed on {len(part)} patches ({one_line(error)})"
-            ) from error
+            kind = error_kind(error)
+            what = f"failed on {len(part)} patches ({one_line(error)})"
+            raise self._failure(what, kind) from error
         return found
 
-    def _failure(self, what: str) -> DetectionError:
-        return DetectionError(
+    def _failure(
+        self, what: str, kind: type[DetectionError] = DetectionError
+    ) -> DetectionError:
+        return kind(
             f"{self.name} {what}; free some of its memory or use --backend onnx"
         )
+
+
+def error_kind(error: RuntimeError) -> type[DetectionError]:
+    """Return what an error of torch is to the user: memory, or anything else."""
+    if isinstance(error, torch.OutOfMemoryError) or is_memory(error):
+        return DeviceFullError
+    return DetectionError
 
 
 def fastest_device() -> str:

@@ -19,7 +19,8 @@ from napari_fastnet.engine.inference import (
     one_line,
     predict_in_parts,
 )
-from napari_fastnet.engine.torch_backend import device_of, fastest_device
+from napari_fastnet.engine.short_of_memory import InHalves
+from napari_fastnet.engine.torch_backend import device_of, error_kind, fastest_device
 from napari_fastnet.errors import DetectionError, OptionError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class TorchScriptBackend:
             torch.set_num_threads(threads)
         self.name = f"torchscript on {device}"
         self._model = f"{bundle.name} {bundle.version}"
+        self._in_halves = InHalves(self._free)
         self._positive = bundle.positive_class
         self._classes = len(bundle.class_names)
         self._side = bundle.resized_px
@@ -94,10 +96,17 @@ class TorchScriptBackend:
 
     def release(self) -> None:
         """Give back the memory that computing took."""
+        self._in_halves.forget()
+        self._free()
+
+    def _free(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
     def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._in_halves.patches(self._compute, part)
+
+    def _compute(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
             with torch.inference_mode():
                 logits = self._program(self._prepared(torch.from_numpy(part.copy())))
@@ -105,7 +114,7 @@ class TorchScriptBackend:
                     self._probabilities(logits, len(part)).cpu().numpy()
                 )
         except RuntimeError as error:
-            raise DetectionError(
+            raise error_kind(error)(
                 f"the model {self._model} failed on {len(part)} patches "
                 f"({one_line(error)}); it is not for patches like these, or short of "
                 "memory"

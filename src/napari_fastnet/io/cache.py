@@ -156,9 +156,17 @@ def _cached_run(store: Path) -> CachedRun:
         slide=folder.name,
         model=(record.get("model") or {}).get("name"),
         size_bytes=sum(_sizes(folder)),
-        used=datetime.fromtimestamp(used, UTC),
+        used=_date(used),
         in_use=is_held(store),
     )
+
+
+def _date(seconds: float) -> datetime:
+    """Return a time of a file; what a clock gone wrong left beyond all years is now."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.now(UTC)
 
 
 def _sizes(folder: Path) -> Iterator[int]:

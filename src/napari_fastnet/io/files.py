@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
+import socket
+import time
 import uuid
+import zlib
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -15,9 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+WINDOWS = os.name == "nt"
+RENAME_WAITS_S = (0.01, 0.05, 0.1, 0.3, 0.5)
+#: What was not touched for so long is being written by nobody, s.
+LEFT_AFTER_S = 86_400.0
+# Host and process, as `_aside_stem` puts them into a name.
+_ASIDE = re.compile(
+    r"\..*-([0-9a-f]{8})-([0-9]{1,10})-[0-9a-f]{8}(?:\..*)?\Z", re.DOTALL
+)
+
 ANOTHER_FOLDER = "choose another output folder"
 FULL = "free some space or " + ANOTHER_FOLDER
-DENIED = "ask for the right to write there or " + ANOTHER_FOLDER
+_OPEN = "close the program that has it open, " if WINDOWS else ""
+DENIED = f"{_OPEN}ask for the right to write there or {ANOTHER_FOLDER}"
 NOT_A_FOLDER = "a file stands where a folder should be; move it or " + ANOTHER_FOLDER
 NOT_A_FILE = "a folder stands where the file should be; move it or " + ANOTHER_FOLDER
 MENDS = {
@@ -58,12 +72,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     OutputError
         If making the folder, writing or renaming fails with an OSError.
     """
-    aside = path.with_name(f".{path.stem[:100]}-{uuid.uuid4().hex[:12]}{path.suffix}")
+    aside = path.with_name(f"{_aside_stem(path)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
         _flush_to_disk(aside)
-        aside.replace(path)
+        _rename(aside, path)
         _flush_names(path.parent)
     except FastNetError:
         raise
@@ -100,14 +114,14 @@ def atomic_folder(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
         raise OutputError(
             f"{path} exists and was not written by this; move it or {ANOTHER_FOLDER}"
         )
-    name = f".{path.stem[:100]}-{uuid.uuid4().hex[:12]}"
+    name = _aside_stem(path)
     aside, old = path.with_name(f"{name}{path.suffix}"), path.with_name(f"{name}.old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
         if path.exists():  # a folder cannot be renamed onto one that has files
-            path.replace(old)
-        aside.replace(path)
+            _rename(path, old)
+        _rename(aside, path)
         _flush_names(path.parent)
     except FastNetError:
         raise
@@ -122,6 +136,61 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file as :func:`atomic_path` does."""
     with atomic_path(path) as aside:
         aside.write_bytes(content)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed left half-written in a folder.
+
+    What a process of this computer left goes as soon as it is no more; what others
+    left, when nobody touched it for a day. Nothing is raised: it costs space, no more.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not exist.
+    """
+    with suppress(OSError):
+        for path in list(folder.iterdir()):
+            if (found := _ASIDE.match(path.name)) and _is_left(path, *found.groups()):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+
+def _aside_stem(path: Path) -> str:
+    """Return a name that no other file has, and that tells who writes it."""
+    return f".{path.stem[:90]}-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+def _host() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def _is_left(path: Path, host: str, process: str) -> bool:
+    if host == _host() and not WINDOWS:  # which has no harmless way to ask
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, OverflowError):  # somebody else's, so it is there
+            return False
+    return time.time() - path.stat().st_mtime > LEFT_AFTER_S
+
+
+def _rename(path: Path, onto: Path) -> None:
+    """Rename a file; on Windows again and again while somebody has the other one open.
+
+    A virus scanner or a reader lets go within moments, a spreadsheet does not.
+    """
+    for wait_s in RENAME_WAITS_S if WINDOWS else ():
+        try:
+            path.replace(onto)
+        except PermissionError:
+            time.sleep(wait_s)
+        else:
+            return
+    path.replace(onto)
 
 
 def _flush_to_disk(path: Path) -> None:

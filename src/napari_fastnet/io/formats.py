@@ -27,6 +27,7 @@ from napari_fastnet.io.file_names import (
     REGIONS_CSV,
     mask_file,
 )
+from napari_fastnet.io.files import clear_leftovers
 from napari_fastnet.io.ome_zarr import write_ome_zarr
 from napari_fastnet.io.region_files import (
     region_table,
@@ -154,6 +155,7 @@ def write_formats(
     """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise OptionError(f"format is {unknown[0]!r}; use {', '.join(FORMATS)}")
+    clear_leftovers(folder)
     chosen = results.only(parts)
     written = [
         path

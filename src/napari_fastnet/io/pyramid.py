@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
+from napari_fastnet.errors import DriveError
 from napari_fastnet.io.tiles import (
+    WHITE,
     Damaged,
     OnDamage,
     Pixels,
@@ -130,9 +132,13 @@ class LevelArray:
         y, x, *channels = key + (slice(None),) * (3 - len(key))
         top, bottom, rows = _span(y, self.shape[0])
         left, right, columns = _span(x, self.shape[1])
-        pixels = self._slide.read_level(
-            self._index, top, left, bottom - top, right - left, damaged="white"
-        )
+        height, width = bottom - top, right - left
+        try:
+            pixels = self._slide.read_level(
+                self._index, top, left, height, width, damaged="white"
+            )
+        except DriveError:  # a viewer goes on, and asks again when it comes back here
+            pixels = np.full((height, width, 3), WHITE, np.uint8)
         return pixels[(rows, columns, *channels)]
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from napari_fastnet.errors import DependencyError, SlideFormatError, SlideNotFoundError
+from napari_fastnet.errors import (
+    DependencyError,
+    DriveError,
+    SlideFormatError,
+    SlideNotFoundError,
+)
 from napari_fastnet.io.openslide_reader import open_with_openslide
 from napari_fastnet.io.tiff_reader import NotTiffSlideError, open_tiff
 
@@ -13,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastnet.io.source import Source
+
+#: Size, time of change (ns) and number of a file.
+Stamp = tuple[int, int, int]
 
 # Both ends of the file enter the fingerprint: headers, first and last tiles.
 _FINGERPRINT_BYTES = 2**16
@@ -63,15 +71,44 @@ def fingerprint(path: Path, source: Source) -> str:
     -------
     str
         64 hexadecimal digits.
+
+    Raises
+    ------
+    SlideNotFoundError
+        The file is gone by now.
+    DriveError
+        The drive refuses to give it.
     """
-    size = path.stat().st_size
-    state = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        state.update(file.read(_FINGERPRINT_BYTES))
-        file.seek(max(0, size - _FINGERPRINT_BYTES))
-        state.update(file.read())
+    try:
+        size = path.stat().st_size
+        state = hashlib.sha256(str(size).encode())
+        with path.open("rb") as file:
+            state.update(file.read(_FINGERPRINT_BYTES))
+            file.seek(max(0, size - _FINGERPRINT_BYTES))
+            state.update(file.read())
+    except FileNotFoundError:
+        raise SlideNotFoundError(
+            f"{path}: vanished while it was open; put it back"
+        ) from None
+    except OSError as error:
+        raise DriveError(
+            f"{path}: cannot be read ({error.strerror or error}); check the drive or the "
+            "network and start again"
+        ) from error
     state.update(source.digest())
     return state.hexdigest()
+
+
+def file_stamp(path: Path) -> Stamp | None:
+    """Return a file's stamp, which is the same until somebody writes to it.
+
+    None where it is gone. It costs next to nothing to ask.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _check_file(path: Path) -> None:

@@ -12,7 +12,7 @@ from napari_fastnet.core.geometry import Box, Level, Pair
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.levels import DamageLog, coarsest_within, made_levels, own_levels
 from napari_fastnet.io.pyramid import STEP, coarser_levels, lazy_levels
-from napari_fastnet.io.readers import fingerprint, open_source
+from napari_fastnet.io.readers import file_stamp, fingerprint, open_source
 from napari_fastnet.io.resample import resample
 from napari_fastnet.io.slide_facts import slide_card
 from napari_fastnet.io.spacing import Spacing, pair_of
@@ -20,6 +20,7 @@ from napari_fastnet.io.spacing import Spacing, pair_of
 if TYPE_CHECKING:
     import dask.array
 
+    from napari_fastnet.io.readers import Stamp
     from napari_fastnet.io.source import Source
     from napari_fastnet.io.tiles import Damaged, Pixels
 
@@ -40,6 +41,8 @@ class Slide:
         The opened file; this object owns it.
     spacing : Spacing
         µm/px of level 0, which the user may have given instead of the file.
+    stamp : tuple of int, optional
+        `io.readers.file_stamp` when the file was found to be this slide.
 
     Attributes
     ----------
@@ -57,11 +60,13 @@ class Slide:
         Of the scanned part, level-0 px, where the file says it.
     """
 
-    def __init__(self, path: Path, source: Source, spacing: Spacing) -> None:
+    def __init__(
+        self, path: Path, source: Source, spacing: Spacing, stamp: Stamp | None = None
+    ) -> None:
         self.path, self.vendor, self.bounds = path, source.vendor, source.bounds
         self.mpp, self.mpp_source = spacing.mpp, spacing.source
         self.shape = source.levels[0].shape
-        self._source, self._spacing = source, spacing
+        self._source, self._spacing, self.stamp = source, spacing, stamp
         own, made = source.levels, coarser_levels(source.levels[-1])
         self.levels = tuple(own_levels(own))
         self._all_levels = (*self.levels, *made_levels(made, self.levels[-1], STEP))
@@ -81,8 +86,7 @@ class Slide:
         return partial(open_slide, self.path.absolute(), mpp=given), ()
 
     def __repr__(self) -> str:
-        height, width = self.shape
-        return f"<Slide {self.path.name}, {width} x {height} px>"
+        return f"<Slide {self.path.name}, {self.shape[1]} x {self.shape[0]} px>"
 
     def _repr_html_(self) -> str:
         return slide_card(self)
@@ -208,8 +212,8 @@ class Slide:
             raise OptionError(
                 f"level is {level}; {self.path.name} has 0 to {len(self._tiles) - 1}"
             )
-        on_damage = self._damage.note if damaged == "white" else None
-        return self._tiles[level].read(top, left, height, width, on_damage=on_damage)
+        note = self._damage.note if damaged == "white" else None
+        return self._tiles[level].read(top, left, height, width, on_damage=note)
 
     def thumbnail(self, max_side_px: int) -> Pixels:
         """Return the whole slide, its longer side ``max_side_px`` or its own size.
@@ -227,12 +231,9 @@ class Slide:
             ``uint8 (height, width, 3)``.
         """
         factor = max(1.0, max(self.shape) / max_side_px)
-        shape = (
-            max(1, round(self.shape[0] / factor)),
-            max(1, round(self.shape[1] / factor)),
-        )
+        height, width = (max(1, round(side / factor)) for side in self.shape)
         level = coarsest_within(self._all_levels, (factor, factor))
-        return self._read(Box.of_shape(self.shape), shape, level, "white")
+        return self._read(Box.of_shape(self.shape), (height, width), level, "white")
 
     def pyramid(self) -> list[dask.array.Array]:
         """Return lazy arrays, ``uint8 (height, width, 3)``, finest level first.
@@ -292,8 +293,8 @@ def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
         The ``mpp`` given is absurd.
     """
     path = Path(path)
-    spacing = None if mpp is None else Spacing.of_user(mpp)
-    if spacing is not None:
+    if (spacing := None if mpp is None else Spacing.of_user(mpp)) is not None:
         spacing.require(path.name)
+    stamp = file_stamp(path)  # first: a file that takes its place now is another one
     source = open_source(path)
-    return Slide(path, source, spacing or source.spacing)
+    return Slide(path, source, spacing or source.spacing, stamp)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.errors import OutputError, StoreError
-from napari_fastnet.io.files import reason, write_bytes
+from napari_fastnet.io.files import clear_leftovers, reason, write_bytes
 from napari_fastnet.io.store_format import (
     CHUNKS,
     DESCRIPTION,
@@ -172,6 +172,7 @@ def look(folder: Path) -> tuple[RunDescription, dict[str, Any], tuple[str, ...]]
 
 def clear_litter(folder: Path) -> None:
     """Remove what processes that were killed left half-written."""
+    clear_leftovers(folder)
     with suppress(OSError):  # it costs space, no more
         for path in (folder / CHUNKS).glob("*/.*"):
             path.unlink()

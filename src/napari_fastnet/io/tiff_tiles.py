@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastnet.errors import FastNetError, SlideFormatError
+from napari_fastnet.errors import DriveError, FastNetError, SlideFormatError
 from napari_fastnet.io.tile_claims import LARGEST_TILE_PX, check_claim
 from napari_fastnet.io.tiles import WHITE, DamagedTileError, Pixels
 
@@ -37,8 +39,14 @@ _JPEG_END, _JPEG_PADDING = b"\xff\xd9", 64
 _DECODE_ERRORS = (RuntimeError, ValueError, TypeError, OSError)
 
 
+#: A network drive that was lost for a moment is there again after one of these, s.
+RETRY_S = (0.1, 0.4)
+
+
 class FileBytes:
     """A file read at given places by several threads.
+
+    Where the drive fails it is tried again, a few times.
 
     Parameters
     ----------
@@ -47,7 +55,7 @@ class FileBytes:
     """
 
     def __init__(self, path: Path) -> None:
-        self._name = path.name
+        self._path, self._name = path, path.name
         self._file = path.open("rb")
         self._lock = threading.Lock()
 
@@ -57,21 +65,43 @@ class FileBytes:
         Raises
         ------
         DamagedTileError
-            The file ends before, or the disk fails.
+            The file ends before.
+        DriveError
+            The drive fails again and again.
         FastNetError
             The file was closed.
         """
         with self._lock:
             if self._file.closed:
                 raise FastNetError(f"{self._name}: was closed; open the slide again")
-            try:
-                self._file.seek(offset)
-                data = self._file.read(count)
-            except OSError as error:
-                raise DamagedTileError(error.strerror or str(error)) from error
+            data = self._tried(offset, count)
         if len(data) < count:
             raise DamagedTileError(f"the file ends {count - len(data)} bytes too early")
         return data
+
+    def _tried(self, offset: int, count: int) -> bytes:
+        for wait_s in RETRY_S:
+            try:
+                return self._read(offset, count)
+            except OSError:
+                time.sleep(wait_s)
+        try:
+            return self._read(offset, count)
+        except OSError as error:
+            raise DriveError(
+                f"{self._path}: cannot be read ({error.strerror or error}); check the "
+                "drive or the network and start again"
+            ) from error
+
+    def _read(self, offset: int, count: int) -> bytes:
+        data = self._fetch(offset, count)
+        if len(data) < count and self._path.stat().st_size >= offset + count:
+            raise OSError(errno.EIO, "fewer bytes came than the file has")
+        return data
+
+    def _fetch(self, offset: int, count: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(count)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""

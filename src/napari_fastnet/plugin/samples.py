@@ -86,15 +86,17 @@ def _is_small_region(content: bytes) -> bool:
 
 def _download(path: Path) -> bytes:
     """Return the slide's bytes, checked."""
-    from urllib.request import urlopen
+    from urllib.request import build_opener
+
+    from napari_fastnet.plugin.https_only import HttpsOnly
 
     mend = (
         f"try again with a connection, put the file at {path}, or open the synthetic "
         "slide, which needs none"
     )
     try:
-        # the address stands above; whatever comes, over whatever way, has to be that file
-        with urlopen(SMALL_REGION_URL, timeout=TIMEOUT_SECONDS) as response:  # nosec B310
+        opener = build_opener(HttpsOnly)
+        with opener.open(SMALL_REGION_URL, timeout=TIMEOUT_SECONDS) as response:
             content: bytes = response.read(LARGEST_BYTES)
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
