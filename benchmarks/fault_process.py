@@ -15,7 +15,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fault_world import ERROR, MODEL, RIGHT, STRIDE_PX, Verdict, World, draw_slide
+from fault_world import (
+    ERROR,
+    MODEL,
+    RIGHT,
+    STRIDE_PX,
+    Verdict,
+    World,
+    children_of,
+    draw_slide,
+)
 from resume_kills import Runs
 
 from napari_fastnet.errors import StoreError
@@ -144,11 +153,6 @@ def two_processes(world: World, rng: random.Random, folder: Path) -> Verdict:
     return Verdict(outcome, f"files: {hidden}" if hidden else "")
 
 
-def _children(process: int) -> list[int]:
-    tasks = Path(f"/proc/{process}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
-
-
 def _alive(processes: list[int]) -> list[int]:
     def state(process: int) -> str:
         try:
@@ -165,10 +169,10 @@ def cohort_killed(world: World, rng: random.Random, folder: Path) -> Verdict:
     """Kill a cohort's parent or one of its workers; nobody stays, nothing is lost."""
     slides = [world.slide, draw_slide(folder / "second.svs", seed=1)]
     process = _detect(slides, folder / "out", "--workers", "2")
-    while not (children := _children(process.pid)) and process.poll() is None:
+    while not (children := children_of(process.pid)) and process.poll() is None:
         time.sleep(0.02)
     time.sleep(rng.uniform(0, 3))
-    children = _children(process.pid) or children
+    children = children_of(process.pid) or children
     parent = rng.random() < 0.5
     victim = process.pid if parent else rng.choice(children)
     with contextlib.suppress(ProcessLookupError):

@@ -110,6 +110,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bundle = folder, load_bundle(MODEL)
+        self._processes = set(children_of("self"))  # somebody else's
         self.network: Backend = Dark()
         self.slide = draw_slide(folder / "slide.svs")
         self.options = RunOptions(stride=STRIDE_PX)
@@ -178,30 +179,33 @@ class World:
             return f"too many or too few files: {sorted(odd)}"
         return ""
 
+    def left_behind(self, out: Path, temporary: Path) -> str:
+        """Return what a run that is over left: threads, processes, locks, files."""
+        # Those of a pool end a moment after it.
+        names = [t.name for t in threading.enumerate() if t.name.startswith("fastnet")]
+        if names:
+            return f"threads: {names}"
+        if begun := set(children_of("self")) - self._processes:
+            return f"processes: {sorted(begun)}"
+        if out.exists():
+            if is_held(out / "run.zarr"):
+                return "a lock"
+            hidden = [p.name for p in out.rglob(".*") if p.name != LOCK]
+            if hidden:
+                return f"files: {hidden}"
+        if found := sorted(path.name for path in temporary.iterdir()):
+            return f"temporary files: {found}"
+        return ""
+
     @staticmethod
     def _heatmap(out: Path) -> NDArray[np.float32]:
         return read_heatmap_ome_tiff(out / "heatmap.ome.tif")[0].probabilities
 
 
-def left_behind(out: Path, temporary: Path) -> str:
-    """Return what a run that is over left: threads, processes, locks, files."""
-    # Those of a pool end a moment after it.
-    names = [t.name for t in threading.enumerate() if t.name.startswith("fastnet")]
-    if names:
-        return f"threads: {names}"
-    tasks = Path("/proc/self/task").glob("*/children")
-    children = " ".join(path.read_text() for path in tasks).split()
-    if children:
-        return f"processes: {children}"
-    if out.exists():
-        if is_held(out / "run.zarr"):
-            return "a lock"
-        hidden = [p.name for p in out.rglob(".*") if p.name != LOCK]
-        if hidden:
-            return f"files: {hidden}"
-    if found := sorted(path.name for path in temporary.iterdir()):
-        return f"temporary files: {found}"
-    return ""
+def children_of(process: int | str) -> list[int]:
+    """Return the processes that a process began and has not waited for; Linux."""
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(child) for path in tasks for child in path.read_text().split()]
 
 
 def clear(error: BaseException, also: tuple[type[BaseException], ...] = ()) -> str:
@@ -263,14 +267,15 @@ def disturbed(
             del error
         if outcome == RIGHT:
             problem = world.incomplete(out, finish=finish)
-        problem = problem or world.wrong(out) or left_behind(out, temporary)
+        problem = problem or world.wrong(out)
+        problem = problem or world.left_behind(out, temporary)
         known = world.known(out)
         mend()
         again = world.detect(slide, out, finish=finish)
         if not problem and any(known[block].any() for block in again):
             problem = "what was computed was computed again"
         problem = problem or world.incomplete(out, finish=finish)
-        problem = problem or left_behind(out, temporary)
+        problem = problem or world.left_behind(out, temporary)
     finally:
         tempfile.tempdir = before
     return Verdict(outcome, problem)

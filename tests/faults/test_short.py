@@ -60,8 +60,8 @@ def test_a_wrong_heatmap_would_be_found(judge, world, tmp_path):
     assert "wrong" in world.wrong(tmp_path / "out")
 
 
-def test_what_is_left_behind_would_be_found(judge, world, tmp_path):
-    left_behind = judge.left_behind
+def test_what_is_left_behind_would_be_found(world, tmp_path):
+    left_behind = world.left_behind
     out, temporary = tmp_path / "out", tmp_path / "tmp"
     temporary.mkdir()
     world.detect(world.slide, out)
