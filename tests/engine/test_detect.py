@@ -14,7 +14,7 @@ from napari_fastnet.engine.detect import detect
 from napari_fastnet.engine.plan import Plan, make_plan
 from napari_fastnet.errors import DetectionError, OptionError, SpacingError
 from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.store import open_store
+from napari_fastnet.io.store import open_store, read_store
 
 
 class MeanBackend:
@@ -63,6 +63,10 @@ def store_for(folder, plan: Plan, slide):
         mpp=slide.require_mpp(),
         block_cells=plan.block_cells,
     )
+
+
+def store_values(folder):
+    return read_store(folder / "run.zarr")[0].read()
 
 
 def run(slide, bundle, folder, *, roi=None, backend=None, **options):
@@ -120,6 +124,23 @@ def test_only_tissue_is_looked_at(slide, tiny_bundle, tmp_path) -> None:
     kept = plan.patches.kept
     assert backend.seen == kept.sum() == steps[-1].total
     np.testing.assert_array_equal(store.heatmap().computed, kept)
+
+
+def test_what_another_region_of_interest_found_stays(
+    slide, tiny_bundle, tmp_path
+) -> None:
+    """Also in blocks that both reach into without a patch in common."""
+    left, right = (tissue(empty=[part]) for part in (np.s_[:, 40:], np.s_[:, :60]))
+    _, whole, _ = run(slide, tiny_bundle, tmp_path / "whole", anchor=(0, 0))
+    run(slide, tiny_bundle, tmp_path, roi=left, anchor=(0, 0))
+    known = ~np.isnan(store_values(tmp_path))
+    plan, _, steps = run(slide, tiny_bundle, tmp_path, roi=right, anchor=(0, 0))
+    assert steps
+    assert known.any()
+    assert not (known & plan.patches.kept).any()
+    both = known | plan.patches.kept
+    expected = np.where(both, whole.read(), np.float32(np.nan))
+    np.testing.assert_array_equal(store_values(tmp_path), expected)
 
 
 def test_no_tissue_is_a_run_without_steps(slide, tiny_bundle, tmp_path) -> None:

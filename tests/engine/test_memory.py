@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import pytest
 
 from napari_fastnet.engine import memory
-from napari_fastnet.engine.memory import give_back
+from napari_fastnet.engine.memory import give_back, give_back_at_once
 
 
 def test_it_is_harmless_on_every_platform(monkeypatch) -> None:
     give_back()
     monkeypatch.setattr(memory.sys, "platform", "win32")
     give_back()
+    give_back_at_once()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's own")
@@ -27,3 +30,33 @@ def test_the_c_library_is_asked(monkeypatch) -> None:
     monkeypatch.setattr(memory.ctypes, "CDLL", Library)
     give_back()
     assert asked == [0]
+
+
+ARRAYS = """
+import os, sys
+import numpy as np
+from napari_fastnet.engine.memory import give_back_at_once
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+if sys.argv[1] == "at once":
+    give_back_at_once()
+np.ones(30_000_000, np.uint8)  # glibc takes larger blocks for passing from here on
+before = resident_mb()
+arrays = [np.ones(4_000_000, np.uint8) for _ in range(16)]
+last = np.ones(1000, np.uint8)
+del arrays[:-1]
+print(resident_mb() - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="glibc's own")
+def test_great_arrays_leave_the_process_when_they_are_freed() -> None:
+    def grown(word: str) -> float:
+        command = [sys.executable, "-c", ARRAYS, word]
+        return float(subprocess.run(command, capture_output=True, check=True).stdout)
+
+    assert grown("at once") < 10
+    assert grown("later") > 50

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -58,6 +59,33 @@ def slide_path(tmp_path_factory, write_svs):
 def finished(slide_path, dark_bundle, tmp_path_factory):
     folder = tmp_path_factory.mktemp("out")
     return detect(slide_path, folder, model=dark_bundle), folder / "square"
+
+
+def test_a_network_may_be_made_while_the_tissue_is_found(
+    slide_path, dark_bundle, finished, tmp_path
+):
+    threads = []
+
+    def make():
+        threads.append(threading.current_thread())
+        return create_backend(load_bundle(dark_bundle))
+
+    found = detect(slide_path, tmp_path, model=dark_bundle, backend=make)
+
+    assert threads != [threading.current_thread()]
+    assert len(threads) == 1
+    assert not threads[0].is_alive()
+    np.testing.assert_array_equal(
+        found.heatmap.probabilities, finished[0].heatmap.probabilities
+    )
+
+
+def test_what_making_the_network_raises_is_raised(slide_path, dark_bundle, tmp_path):
+    def make():
+        raise OptionError("backend is 'abacus'; use onnx")
+
+    with pytest.raises(OptionError, match="abacus"):
+        detect(slide_path, tmp_path, model=dark_bundle, backend=make)
 
 
 def test_every_file_of_a_run_is_written_and_nothing_else(finished) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.errors import TileReadError
 from napari_fastnet.io import resample as module
 from napari_fastnet.io.resample import RESAMPLING, resample, resize
 
@@ -105,6 +107,34 @@ def test_a_great_region_is_read_in_pieces(monkeypatch):
     assert (pixels[3:-3, 3:-3] == 77).all()
     assert max(calls) <= (block + 8 * 32) ** 2
     assert peak < 12e6  # the whole region takes 4.3e8 bytes
+
+
+def test_threads_share_a_great_region_and_change_nothing(monkeypatch, texture):
+    monkeypatch.setattr(module, "BLOCK_PX", 64)
+    image, names = texture(300, 400), set()
+
+    def read(*region):
+        names.add(threading.current_thread().name)
+        return reader(image)(*region)
+
+    box, shape = Box(-10, 3.5, 290, 403.5), (90, 120)
+    alone = resample(read, (300, 400), box, shape)
+    assert names == {threading.current_thread().name}
+    names.clear()
+    together = resample(read, (300, 400), box, shape, threads=3)
+
+    np.testing.assert_array_equal(together, alone)
+    assert threading.current_thread().name not in names
+
+
+def test_what_a_thread_raises_is_raised(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_PX", 64)
+
+    def read(top, *_):
+        raise TileReadError(f"row {top}")
+
+    with pytest.raises(TileReadError, match="row"):
+        resample(read, (300, 400), Box(0, 0, 300, 400), (90, 120), threads=2)
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])

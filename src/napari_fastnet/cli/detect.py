@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,14 +138,20 @@ def detect_one(
 ) -> None:
     """Do one slide and print what it came to."""
     from napari_fastnet.engine.backends import create_backend
+    from napari_fastnet.engine.memory import give_back_at_once
     from napari_fastnet.engine.whole_slide import detect as detect_slide
     from napari_fastnet.io.bundle import load_bundle
     from napari_fastnet.io.slide import open_slide
     from napari_fastnet.io.slide_facts import bounds_notes
 
+    give_back_at_once()
     bundle = load_bundle(options.model)
-    network = create_backend(
-        bundle, name=options.backend, device=options.device, threads=options.threads
+    network = partial(
+        create_backend,
+        bundle,
+        name=options.backend,
+        device=options.device,
+        threads=options.threads,
     )
     with (
         open_slide(slide, mpp=options.mpp) as opened,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from skimage.filters import threshold_otsu
 
-from napari_fastnet.core.colour import extremes, saturation_of
+from napari_fastnet.core.colour import extremes, in_planes, saturation_of
 from napari_fastnet.core.morphology import (
     close_disk,
     fill_small_holes,
@@ -42,6 +42,9 @@ NOTHING_IS_MORE_SATURATED = 255.0
 
 # An image asked for at 8 µm/px may come at 8.003; 40 µm are to be 5 px all the same.
 _SPACING_TOLERANCE = 0.01
+
+_GREY_VALUES = 256
+_PIECE_PX = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +177,34 @@ def otsu_threshold(values: NDArray[np.uint8]) -> float | None:
     float or None
         The highest grey value of the darker class.
     """
-    if values.size == 0 or values.min() == values.max():
+    return _otsu_of(_histogram(values))
+
+
+def _histogram(values: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Return how often each grey value occurs, 256 numbers."""
+    counts = np.zeros(_GREY_VALUES, np.intp)
+    flat = values.ravel()
+    # piece by piece: a count of all at once takes eight bytes a px besides
+    for start in range(0, flat.size, _PIECE_PX):
+        piece = flat[start : start + _PIECE_PX]
+        counts += np.bincount(piece, minlength=_GREY_VALUES)
+    return counts
+
+
+def _otsu_of(counts: NDArray[np.intp]) -> float | None:
+    """Return `otsu_threshold` of values of which it is known how often each occurs."""
+    occurring = np.flatnonzero(counts)
+    if occurring.size < 2:
         return None
-    return float(threshold_otsu(values))
+    seen = slice(occurring[0], occurring[-1] + 1)
+    return float(threshold_otsu(hist=(counts[seen], np.arange(_GREY_VALUES)[seen])))
+
+
+def _median(counts: NDArray[np.intp]) -> float:
+    """Return the median of values of which it is known how often each occurs."""
+    reached, total = np.cumsum(counts), counts.sum()
+    middle = [(total - 1) // 2, total // 2]
+    return float(np.searchsorted(reached, middle, side="right").mean())
 
 
 def rgb_mask(
@@ -255,6 +283,7 @@ def compute_masks(
         All False where the image is constant in a channel that has no given
         threshold, or has no pixels: no tissue is a result, not an error.
     """
+    image = in_planes(image)
     colours = tuple(
         _dark_threshold(image[..., index], getattr(parameters, name), parameters)
         for index, name in enumerate(COLOURS)
@@ -278,12 +307,14 @@ def _dark_threshold(
     """Return the threshold of a colour: given, or Otsu's kept away from the glass."""
     if given is not None:
         return float(given)
-    otsu = otsu_threshold(values)
+    counts = _histogram(values)
+    otsu = _otsu_of(counts)
     if otsu is None:
         return NOTHING_IS_DARKER
     if parameters.glass_margin == 0:
         return otsu
-    glass = float(np.median(values[values > otsu]))
+    counts[: int(otsu) + 1] = 0  # what is left is the glass
+    glass = _median(counts)
     return min(otsu, glass - parameters.glass_margin)
 
 
@@ -291,10 +322,12 @@ def _saturated_threshold(
     values: NDArray[np.uint8], parameters: TissueParameters
 ) -> float:
     """Return the automatic threshold of the saturation, kept away from the glass."""
-    otsu = otsu_threshold(values)
+    counts = _histogram(values)
+    otsu = _otsu_of(counts)
     if otsu is None:
         return NOTHING_IS_MORE_SATURATED
     if parameters.glass_margin == 0:
         return otsu
-    glass = float(np.median(values[values <= otsu]))
+    counts[int(otsu) + 1 :] = 0  # what is left is the glass
+    glass = _median(counts)
     return max(otsu, glass + parameters.glass_margin)

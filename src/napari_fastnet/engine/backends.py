@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
+import numpy as np
+
 from napari_fastnet.engine.inference import one_line
 from napari_fastnet.errors import DependencyError, OptionError
 from napari_fastnet.io.model_rules import TORCHSCRIPT
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastnet.io.bundle import ModelBundle
@@ -147,6 +148,31 @@ def create_backend(
             return TorchBackend(bundle, device, threads)
     model = f"{bundle.name} {bundle.version}"
     return network_on_cpu(bundle.onnx_path, model, name=name, threads=threads)
+
+
+def warm_up(backend: Backend, bundle: ModelBundle, *, dense: bool) -> None:
+    """Let a network judge a white patch: it is compiled when it is first asked.
+
+    Parameters
+    ----------
+    backend : Backend
+        From `create_backend` for this model.
+    bundle : ModelBundle
+        The model.
+    dense : bool
+        Whether it will be asked for the cells of pictures, not for patches.
+
+    Raises
+    ------
+    DetectionError
+        The library failed.
+    """
+    side = bundle.patch_size_pixels
+    white = np.full((1, side, side, 3), 255, np.uint8)
+    if dense:
+        backend.cell_margins(white[0])
+    else:
+        backend.predict(white)
 
 
 def network_on_cpu(

@@ -161,6 +161,13 @@ def _scan(
     done, failed = int(known.sum()), int((known & (values == UNREADABLE)).sum())
     missing = wanted & ~known
     lacking = [block for block in store.blocks() if missing[block.slices].any()]
+    # Of large slides all values take megabytes, and few blocks have some already.
+    begun = {
+        block: (values[block.slices].copy(), sharp[block.slices].copy())
+        for block in lacking
+        if not np.isnan([values[block.slices], sharp[block.slices]]).all()
+    }
+    del values, sharp
     pending = coarse_to_fine(lacking, store.block_cells)
 
     def read(block: Block) -> Future[BlockPixels]:
@@ -175,11 +182,12 @@ def _scan(
             require_unchanged(work.slide)
             if (found == UNREADABLE).any():
                 require_present(work.slide)
-            merged = np.where(np.isnan(found), values[block.slices], found)
+            merged, measured = found, pixels.sharpness
+            if block in begun:
+                values, sharp = begun.pop(block)
+                merged = np.where(np.isnan(merged), values, merged)
+                measured = np.where(np.isnan(measured), sharp, measured)
             # first, so that of every cell with a probability it is known
-            measured = np.where(
-                np.isnan(pixels.sharpness), sharp[block.slices], pixels.sharpness
-            )
             sharpness.write(block, measured)
             store.write(block, merged)
             done += int((~np.isnan(found)).sum())

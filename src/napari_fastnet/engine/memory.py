@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from typing import Any
+
+# malloc.h: from how many bytes on a block is mapped by itself, and freed to the system.
+_M_MMAP_THRESHOLD = -3
+_MAPPED_BYTES = 2**20
 
 
 def give_back() -> None:
@@ -12,8 +17,25 @@ def give_back() -> None:
     glibc keeps freed memory for each thread that ever asked for some: 60 MB after a scan.
     Elsewhere nothing is done.
     """
-    if sys.platform != "linux":
-        return
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+    trim = _glibc("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+def give_back_at_once() -> None:
+    """Let each array of a megabyte and more go back to the system when it is freed.
+
+    For a process that does nothing else: glibc, which otherwise learns to keep ever
+    larger ones, takes 50 to 70 MB less for a detection, and no longer. Elsewhere nothing
+    is done.
+    """
+    set_option = _glibc("mallopt")
+    if set_option is not None:
+        set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+
+
+def _glibc(name: str) -> Any:
+    """Return a function of the C library, None where it has none of this name."""
+    if sys.platform != "linux":
+        return None
+    return getattr(ctypes.CDLL(None), name, None)  # musl has neither

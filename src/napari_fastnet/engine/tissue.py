@@ -12,6 +12,7 @@ from napari_fastnet.core.geometry import Box, Pair
 from napari_fastnet.core.picture import enlarged, png_bytes
 from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
 from napari_fastnet.engine.presence import require_present, require_unchanged
+from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.errors import MaskError
 from napari_fastnet.io.file_names import MASKS
 from napari_fastnet.io.formats import Results, write_formats
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Size of a mask pixel, µm: what the parameters' defaults were measured at.
 MASK_MPP = 8.0
+
+#: Threads that read the slide for its masks: each holds a piece of 12 MB.
+MOST_READERS = 4
 
 #: Colour of the tissue's outline in a notebook: teal, which no stain is.
 OUTLINE = (0, 128, 128)
@@ -160,7 +164,8 @@ def find_tissue(
         min(MASK_MPP, whole.height * own[0]),
         min(MASK_MPP, whole.width * own[1]),
     )
-    image = slide.read(whole, wanted, damaged="white")
+    readers = min(physical_cores(), MOST_READERS)
+    image = slide.read(whole, wanted, damaged="white", threads=readers)
     require_unchanged(slide)
     if slide.damaged:
         require_present(slide)

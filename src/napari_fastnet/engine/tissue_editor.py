@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_fastnet.core.colour import saturation_of
+from napari_fastnet.core.colour import in_planes, saturation_of
 from napari_fastnet.core.mask_edits import MaskEdits
 from napari_fastnet.core.tissue import (
     TissueMasks,
@@ -78,10 +78,8 @@ class TissueEditor:
         self._first = tissue
         self._parameters = tissue.parameters
         self.automatic = dict(tissue.masks.thresholds)
-        # Each channel in one piece: three times as fast to compare.
-        planes = np.ascontiguousarray(np.moveaxis(tissue.image, -1, 0))
-        self._image: NDArray[np.uint8] = np.moveaxis(planes, 0, -1)
-        self._saturation = saturation_of(tissue.image)
+        self._image: NDArray[np.uint8] = in_planes(tissue.image)
+        self._saturation = saturation_of(self._image)
         self._computed: dict[MaskKind, NDArray[np.bool_]] = {
             kind: getattr(tissue.masks, kind) for kind in KINDS
         }

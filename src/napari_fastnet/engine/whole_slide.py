@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_fastnet.engine.backends import create_backend
+from napari_fastnet.engine.backends import create_backend, warm_up
 from napari_fastnet.engine.progress_bar import progress_bar
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.io.bundle import ModelBundle, load_bundle
@@ -32,7 +34,7 @@ def detect(
     model: str | Path | ModelBundle = DEFAULT_MODEL,
     options: RunOptions | None = None,
     tissue: SlideTissue | None = None,
-    backend: Backend | None = None,
+    backend: Backend | Callable[[], Backend] | None = None,
     progress: bool | Callable[[Progress], None] = False,
 ) -> RunResult:
     """Find the tumours of a slide, as ``napari-fastnet detect`` does.
@@ -52,9 +54,10 @@ def detect(
     tissue : SlideTissue, optional
         Masks that are ready, from `find_tissue`, perhaps changed since; found anew by
         default.
-    backend : Backend, optional
+    backend : Backend or callable, optional
         What runs the network, from `create_backend` for this model; the fastest on
-        the CPU by default.
+        the CPU by default. A function that makes it is called in a thread, while the
+        tissue is found.
     progress : bool or callable, optional
         True shows a bar; a function is called after each block of patches.
 
@@ -75,8 +78,21 @@ def detect(
         if not isinstance(slide, Slide):
             slide = stack.enter_context(open_slide(slide))
         folder = Path(output) / results_name(slide.path)
-        run = SlideRun(slide, bundle, folder, options or RunOptions(), tissue=tissue)
-        network = backend or create_backend(bundle)
+        options = options or RunOptions()
+        dense = options.stride in ("dense", None) and bundle.dense_scan is not None
+
+        def load() -> Backend:
+            made = backend or partial(create_backend, bundle)
+            if not callable(made):
+                return made
+            network = made()
+            warm_up(network, bundle, dense=dense)
+            return network
+
+        pool = stack.enter_context(ThreadPoolExecutor(1, "fastnet-load"))
+        loading = pool.submit(load)
+        run = SlideRun(slide, bundle, folder, options, tissue=tissue)
+        network = loading.result()
         show = progress if callable(progress) else None
         if progress is True:
             show = stack.enter_context(progress_bar(slide.path.name))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from napari_fastnet.core.regions import ITC_LIMIT_MM, MICRO_LIMIT_MM
-from napari_fastnet.io.overview import number_words
+from napari_fastnet.io.number_words import number_words
 from napari_fastnet.io.record import RESEARCH_USE
 
 if TYPE_CHECKING:

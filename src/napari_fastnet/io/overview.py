@@ -16,6 +16,7 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.files import atomic_path
+from napari_fastnet.io.number_words import number_words
 from napari_fastnet.io.overview_page import Page
 from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE, to_json
 
@@ -179,10 +180,3 @@ def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) 
         f"{number} ({classes})  ·  tumour {area_mm2} mm²{tissue}{share}"
         f"  ·  longest axis {longest_mm} mm"
     )
-
-
-def number_words(value: float) -> str:
-    """Return a number of at least 0 with three digits and without an exponent."""
-    if 0 < value < 0.001:
-        return "under 0.001"
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from math import ceil, floor
 
 import numpy as np
@@ -31,7 +34,12 @@ Read = Callable[[int, int, int, int], Pixels]
 
 
 def resample(
-    read: Read, extent: tuple[int, int], box: Box, shape: tuple[int, int]
+    read: Read,
+    extent: tuple[int, int],
+    box: Box,
+    shape: tuple[int, int],
+    *,
+    threads: int = 1,
 ) -> Pixels:
     """Return a box of a level at another size.
 
@@ -48,6 +56,9 @@ def resample(
         What to return, in *level* px; real-valued, may leave the level.
     shape : tuple of int
         (height, width) to return it in; the box is stretched to fill it.
+    threads : int, optional
+        That read and filter pieces of a large box at the same time; the result is the
+        same.
 
     Returns
     -------
@@ -61,16 +72,25 @@ def resample(
     if _is_aligned(box, shape):
         return read(round(box.top), round(box.left), *shape)
     pixels = np.empty((*shape, 3), np.uint8)
-    for rows in _blocks(shape[0], scale[0]):
-        for columns in _blocks(shape[1], scale[1]):
-            part = Box(
-                box.top + rows.start * scale[0],
-                box.left + columns.start * scale[1],
-                box.top + rows.stop * scale[0],
-                box.left + columns.stop * scale[1],
-            )
-            size = (rows.stop - rows.start, columns.stop - columns.start)
-            pixels[rows, columns] = _filtered(read, extent, part, size)
+
+    def fill(piece: tuple[slice, slice]) -> None:
+        rows, columns = piece
+        part = Box(
+            box.top + rows.start * scale[0],
+            box.left + columns.start * scale[1],
+            box.top + rows.stop * scale[0],
+            box.left + columns.stop * scale[1],
+        )
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        pixels[piece] = _filtered(read, extent, part, size)
+
+    pieces = list(product(_blocks(shape[0], scale[0]), _blocks(shape[1], scale[1])))
+    if threads == 1 or len(pieces) == 1:
+        for piece in pieces:
+            fill(piece)
+    else:
+        with ThreadPoolExecutor(threads, thread_name_prefix="fastnet-read") as pool:
+            deque(pool.map(fill, pieces), 0)
     return pixels
 
 

@@ -139,7 +139,12 @@ class Slide:
         return coarsest_within(self._all_levels, self._scale(mpp))
 
     def read(
-        self, box: Box, mpp: float | Pair, *, damaged: Damaged = "raise"
+        self,
+        box: Box,
+        mpp: float | Pair,
+        *,
+        damaged: Damaged = "raise",
+        threads: int = 1,
     ) -> Pixels:
         """Return a box of the slide at the µm/px asked for.
 
@@ -155,6 +160,8 @@ class Slide:
         damaged : {"raise", "white"}
             What a tile that cannot be decoded is: an error, or white and noted in
             `damaged`.
+        threads : int, optional
+            That read a large box together.
 
         Returns
         -------
@@ -173,7 +180,7 @@ class Slide:
         scale = self._scale(mpp)
         shape = (round(box.height / scale[0]), round(box.width / scale[1]))
         level = coarsest_within(self._all_levels, scale)
-        return self._read(box, shape, level, damaged)
+        return self._read(box, shape, level, damaged, threads)
 
     def read_level(
         self,
@@ -246,7 +253,12 @@ class Slide:
         return lazy_levels(self, self._tiles, self.fingerprint)
 
     def _read(
-        self, box: Box, shape: tuple[int, int], level: Level, damaged: Damaged
+        self,
+        box: Box,
+        shape: tuple[int, int],
+        level: Level,
+        damaged: Damaged,
+        threads: int = 1,
     ) -> Pixels:
         """Return a level-0 box out of one level, resampled to a shape."""
         y, x = level.downsample
@@ -257,7 +269,7 @@ class Slide:
                 level.index, top, left, height, width, damaged=damaged
             )
 
-        return resample(read, level.shape, inner, shape)
+        return resample(read, level.shape, inner, shape, threads=threads)
 
     def _scale(self, mpp: float | Pair) -> Pair:
         """Return level-0 px per px at the µm/px asked for, (y, x)."""

@@ -7,9 +7,7 @@ from contextlib import contextmanager, suppress
 from threading import Lock, Thread, Timer
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_fastnet.engine.backends import Backend, create_backend
+from napari_fastnet.engine.backends import Backend, create_backend, warm_up
 from napari_fastnet.engine.memory import give_back
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.io.bundle import ModelBundle, load_bundle
@@ -88,13 +86,7 @@ class ReadyNetwork:
     def _prepare(self, request: Request) -> None:
         give_way()
         with suppress(FastNetError), self.used(request) as (bundle, backend):
-            side = bundle.patch_size_pixels
-            white = np.full((1, side, side, 3), 255, np.uint8)
-            # It is compiled when it is first asked for something.
-            if request.stride(bundle) == "dense":
-                backend.cell_margins(white[0])
-            else:
-                backend.predict(white)
+            warm_up(backend, bundle, dense=request.stride(bundle) == "dense")
 
     def _get(self, request: Request) -> tuple[ModelBundle, Backend]:
         bundle = load_bundle(request.model)
