@@ -174,7 +174,8 @@ def cohort_killed(world: World, rng: random.Random, folder: Path) -> Verdict:
     time.sleep(rng.uniform(0, 3))
     children = children_of(process.pid) or children
     parent = rng.random() < 0.5
-    victim = process.pid if parent else rng.choice(children)
+    # none are left where it came to its end before
+    victim = process.pid if parent or not children else rng.choice(children)
     with contextlib.suppress(ProcessLookupError):
         os.kill(victim, signal.SIGKILL)
     process.communicate(timeout=120)
