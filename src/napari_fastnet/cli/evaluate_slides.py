@@ -202,8 +202,9 @@ def _print_evaluation(found: SlideEvaluation, files: list[Path]) -> None:
             rows.append((title, _named(names)))
     rows += [("", f"{slide.name}: {slide.reason}") for slide in found.skipped[:_NAMED]]
     if values["odd_outlines"]:
-        odd = [f"{note['slide']}, {note['reason']}" for note in values["odd_outlines"]]
-        rows.append(("odd outlines", _named(odd)))
+        odd = values["odd_outlines"]
+        rows.append(("odd outlines", _named(sorted({note["slide"] for note in odd}))))
+        rows += [("", f"{note['slide']}: {note['reason']}") for note in odd[:_NAMED]]
     rows += [("wrote" if path is files[0] else "", str(path)) for path in files]
     print_columns(rows)
     print("Research use only. Not for diagnosis.")

@@ -233,6 +233,6 @@ def write_curves(path: Path, results: list[EpochResult]) -> None:
     right.legend(frameon=False)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     with atomic_path(path) as aside:
         figure.savefig(aside, dpi=150)
