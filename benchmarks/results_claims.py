@@ -103,12 +103,14 @@ def verdicts(log: Log, paper: list[Line]) -> str:
         "| table | by | differences | same sign | agree | contradict | open | not yet |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
+    total: Counter[str] = Counter()
     for number in TABLES:
         compared = _compared(log, paper, number)
         for measure in compared[0][2]:
             found = [ours[measure] for _, _, ours in compared]
             expected = [theirs for _, theirs, _ in compared]
             said = Counter(map(verdict, found, expected))
+            total += said
             measured = [each for each in found if each is not None]
             # In each pair the paper's better one comes first.
             same = sum(each.mean > 0 for each in measured)
@@ -116,4 +118,9 @@ def verdicts(log: Log, paper: list[Line]) -> str:
             cells.append(f"{same} of {len(measured)}")
             cells += [str(said[word]) for word in words]
             lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    decided = total["agrees"] + total["contradicts"]
+    tried = decided + total["open"]
+    return "\n".join(lines) + (
+        f"\n\nOf {tried} differences {decided} are told from chance; were all of them "
+        f"chance, about {0.05 * tried:.0f} would seem to be."
+    )

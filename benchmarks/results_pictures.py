@@ -76,12 +76,17 @@ def draw_search(log: Log, path: Path) -> None:
 
 
 def _searched(log: Log, measure: str) -> np.ndarray:
-    """Return the means of a measure, a row for each a and a column for each g."""
+    """Return the means of a measure, a row for each a and a column for each g.
+
+    Over those seeds that all have.
+    """
+    runs = EXPERIMENTS["search"]
+    lines = dict(zip(runs, log.common(*runs), strict=True))
     values = np.full((len(SEARCHED_WEIGHTS), len(SEARCHED_FOCUSINGS)), np.nan)
     for row, weight in enumerate(SEARCHED_WEIGHTS):
         for column, focusing in enumerate(SEARCHED_FOCUSINGS):
             run = Run("fastnet", "attention", weight, focusing)
-            found = estimate(*log.common(run), measure)
+            found = estimate(lines[run], measure)
             values[row, column] = np.nan if found is None else found.mean
     return values
 

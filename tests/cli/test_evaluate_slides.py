@@ -9,6 +9,7 @@ import pytest
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.polygons import Annotations
+from napari_fastnet.io.annotation_files import read_annotations
 from napari_fastnet.io.annotations import write_asap_xml
 
 SQUARE = np.array([(4, 5), (4, 20), (12, 20), (12, 5)], float) * 64
@@ -57,6 +58,21 @@ def test_people_get_the_numbers_and_what_was_left_out(folders, capsys):
     assert "truth, no slide  1: tumor_007" in lines
     assert "skipped          1: tumor_001" in lines
     assert any("heatmap.ome.tif" in line for line in lines)
+
+
+def test_people_are_told_which_outlines_are_odd(folders, capsys):
+    _, truth = folders
+    (path,) = truth.glob("tumor_001.xml")
+    rings = read_annotations(path).positive
+    far = rings[0] + 1e5
+    write_asap_xml(path, Annotations((*rings, far), ()))
+    assert evaluate(*folders) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "odd outlines     1: tumor_001" in lines
+    assert lines[lines.index("odd outlines     1: tumor_001") + 1].split(": ") == [
+        " " * 17 + "tumor_001",
+        "1 outline outside the slide",
+    ]
 
 
 def test_tables_and_curve_go_to_a_folder(folders, tmp_path, capsys):

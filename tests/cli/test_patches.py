@@ -8,6 +8,9 @@ import shutil
 import pytest
 
 from napari_fastnet.cli.app import main
+from napari_fastnet.core.polygons import Annotations
+from napari_fastnet.io.annotation_files import read_annotations
+from napari_fastnet.io.annotations import write_asap_xml
 from napari_fastnet.io.bundle import load_bundle
 
 SMALL = ["--mpp", "0.972", "--patch", "32"]
@@ -70,6 +73,23 @@ def test_faults_are_named_the_rest_is_made_and_the_exit_code_is_1(
     assert lines[1].startswith("warning: failed: tumor_002: ")
 
 
+def test_odd_outlines_are_named_and_a_part_without_patches_is_seen(
+    camelyon, tmp_path, capsys
+):
+    folder = shutil.copytree(camelyon, tmp_path / "mine")
+    annotations = folder / "training" / "lesion_annotations"
+    (ring,) = read_annotations(annotations / "tumor_001.xml").positive[:1]
+    write_asap_xml(annotations / "tumor_001.xml", Annotations((ring, ring + 1e5), ()))
+    (folder / "training" / "tumor" / "tumor_002.tif").unlink()
+    (annotations / "tumor_002.xml").unlink()
+    assert patches(folder, tmp_path / "p.zarr") == 0
+    printed = capsys.readouterr()
+    assert "warning: odd: tumor_001: 1 outline outside the slide" in printed.err
+    assert "0 tumour, 0 normal" in printed.out
+    assert main(["train", str(tmp_path / "p.zarr"), "-o", str(tmp_path / "m")]) == 1
+    assert "no patches in its part valid; cut more slides" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("folder", "more", "words"),
     [
@@ -109,7 +129,6 @@ def test_train_takes_parts_and_spacing_from_the_zarr(made, tmp_path, capsys):
         ("{made}", ("--mpp", "0.5"), "0.5 and 0.972 µm/px"),
         ("{made} {made}", (), "--valid"),
         ("{made}", ("--valid", "other.tar"), "--mpp"),
-        ("other.tar", (), "--valid"),
     ],
 )
 def test_what_training_does_not_know_is_asked_for(
@@ -118,6 +137,13 @@ def test_what_training_does_not_know_is_asked_for(
     data = [word.format(made=made) for word in data.split()]
     assert main(["train", *data, "-o", str(tmp_path / "m"), *more]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_training_on_what_is_not_there_says_so(tmp_path, capsys):
+    missing = tmp_path / "CAMELYON61"
+    assert main(["train", str(missing), "-o", str(tmp_path / "m")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: {missing}: no such file or folder; check the path"
 
 
 def test_slides_with_a_model_need_a_place_for_their_runs(camelyon, capsys):

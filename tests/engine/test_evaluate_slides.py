@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from math import nan
 
 import numpy as np
@@ -184,6 +185,20 @@ def test_a_tumour_slide_by_its_name_is_not_taken_for_normal(runs, truth):
     found = judge(runs, truth)
     assert "a tumour slide by its name" in found["tumor_002"].reason
     assert found["normal_001"].assumed
+
+
+def test_broken_outlines_do_not_make_a_slide_normal(runs, truth, tmp_path):
+    line = {"name": "line", "vertices": [[10, 10], [20, 20]]}
+    content = json.dumps({"positive": [line], "negative": []})
+    (truth / "normal_001.json").write_text(content)
+    assert "outlines no tumour, and perhaps should" in (
+        judge(runs, truth)["normal_001"].reason
+    )
+    reference = tmp_path / "reference.csv"
+    reference.write_text("tumor_001,Tumor\ntumor_002,Tumor\nnormal_001,Normal\n")
+    known = judge(runs, truth, reference)["normal_001"]
+    assert not known.is_tumour
+    assert "line" in known.notes[0]
 
 
 def test_slides_without_truth_are_skipped_on_request(runs, truth):

@@ -184,8 +184,8 @@ def test_outlines_off_the_slide(slides, tmp_path):
     edge = ring - ring.mean(axis=0)  # its middle is the slide's corner
     notes = found_on(annotated(tmp_path, known, ring, far, edge)).facts["notes"]
     assert notes == [
-        "1 outlines lie outside the slide",
-        "1 outlines reach beyond the slide",
+        "1 outline outside the slide",
+        "1 outline reaching beyond the slide",
     ]
 
 
@@ -196,7 +196,9 @@ def test_an_outline_that_crosses_itself_is_used_and_named(slides, tmp_path):
     assert found.facts["tumour_mm2"] == pytest.approx(
         180_000 * 0.243**2 / 1e6, rel=0.02
     )
-    assert found.facts["notes"] == ["1 outlines cross themselves: Annotation 0"]
+    assert found.facts["notes"] == [
+        "1 outline crossing or touching itself: Annotation 0"
+    ]
 
 
 def test_what_was_found_is_looked_up_until_something_changes(

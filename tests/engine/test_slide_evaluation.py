@@ -90,11 +90,18 @@ def test_what_has_no_partner_is_named(slides):
     assert found["assumed_normal"] == ["normal_001"]
     assert found["without_outlines"] == ["tumor_004"]
     assert found["skipped"] == [{"slide": "tumor_003", "reason": "no truth"}]
-    assert [note["slide"] for note in found["left_out"]] == ["tumor_001"]
+    assert [note["slide"] for note in found["odd_outlines"]] == ["tumor_001"]
     # it counts for the slide AUC and leaves the curve as it was
     assert (found["slides"], found["froc"]) == (4, 0.5)
     row = {row["slide"]: row for row in found["per_slide"]}["tumor_004"]
     assert (row["lesions"], row["false_positives"]) == (None, None)
+
+
+def test_a_single_slide_of_a_kind_gives_no_interval(slides):
+    found = summarise_slides(slides, TRUTHS, FAST)
+    assert (found.auc.auc, found.auc.ci95) == (1, None)
+    two = [*slides, judged("normal_002", [], [0.5])]
+    assert summarise_slides(two, TRUTHS, FAST).auc.ci95 == (1, 1)
 
 
 def test_without_outlines_there_is_an_auc_and_no_curve(slides):

@@ -17,6 +17,7 @@ from napari_fastnet.engine.train import (
     build_trainer,
     read_history,
     run_training,
+    write_curves,
     write_history,
 )
 from napari_fastnet.errors import DataError
@@ -51,6 +52,13 @@ def job(folder: Path, **changes: object) -> TrainingJob:
         "fit": FitOptions(epochs=2, batch_size=4),
     }
     return TrainingJob(**{**options, **changes})
+
+
+def test_curves_of_a_single_epoch_show_something(tmp_path: Path) -> None:
+    write_curves(tmp_path / CURVES, [EpochResult(1, 1.0, 0.001, 0.5, 0.7, 0.6, 0.5)])
+    with Image.open(tmp_path / CURVES) as curves:
+        seen = {colour for _, colour in curves.convert("RGB").getcolors(100_000)}
+    assert (0x44, 0x44, 0x44) in seen  # the loss
 
 
 def test_training_ends_in_a_bundle_that_judges_patches(tmp_path: Path) -> None:

@@ -122,10 +122,24 @@ def test_outlines_that_enclose_nothing_are_named(tmp_path):
         {"name": "square", "vertices": vertices},
     ]
     path.write_text(json.dumps({"positive": outlines, "negative": []}))
-    truth, left_out = read_truth(path, mpp=(0.243, 0.243))
+    truth, odd = read_truth(path, mpp=(0.243, 0.243))
     assert truth.inside.sum() == 400
-    assert len(left_out) == 1
-    assert "line" in left_out[0]
+    assert len(odd) == 1
+    assert "line" in odd[0]
+
+
+def test_outlines_across_themselves_or_the_edge_are_used_and_named(tmp_path):
+    bow = SQUARE[[0, 2, 1, 3]]
+    write_asap_xml(tmp_path / "a.xml", Annotations((bow, SQUARE, SQUARE + 1e4), ()))
+    (bottom, right) = SQUARE.max(axis=0) - 32
+    shape = (int(bottom), int(right))
+    truth, odd = read_truth(tmp_path / "a.xml", mpp=(0.243, 0.243), shape=shape)
+    assert truth.inside.any()
+    assert odd == (
+        "1 outline crossing or touching itself: Annotation 0",
+        "1 outline outside the slide",
+        "2 outlines reaching beyond the slide",
+    )
 
 
 def test_outlines_that_cannot_be_understood_are_named(tmp_path):

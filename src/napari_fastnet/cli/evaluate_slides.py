@@ -201,9 +201,10 @@ def _print_evaluation(found: SlideEvaluation, files: list[Path]) -> None:
         if names:
             rows.append((title, _named(names)))
     rows += [("", f"{slide.name}: {slide.reason}") for slide in found.skipped[:_NAMED]]
-    if values["left_out"]:
-        notes = [f"{note['slide']}, {note['reason']}" for note in values["left_out"]]
-        rows.append(("outlines left out", _named(notes)))
+    if values["odd_outlines"]:
+        odd = values["odd_outlines"]
+        rows.append(("odd outlines", _named(sorted({note["slide"] for note in odd}))))
+        rows += [("", f"{note['slide']}: {note['reason']}") for note in odd[:_NAMED]]
     rows += [("wrote" if path is files[0] else "", str(path)) for path in files]
     print_columns(rows)
     print("Research use only. Not for diagnosis.")

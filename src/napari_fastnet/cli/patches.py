@@ -156,7 +156,11 @@ def cut(
                     update(value.done, value.total)
                     reports += [value.report] if value.report else []
     (report,) = reports
-    for kind, lines in (("left out", report.notes), ("failed", report.faults)):
+    for kind, lines in (
+        ("odd", report.odd),
+        ("left out", report.notes),
+        ("failed", report.faults),
+    ):
         for line in lines[:_NAMED]:
             _warn(f"{kind}: {line}")
         if len(lines) > _NAMED:
@@ -169,7 +173,7 @@ def print_report(report: PatchReport) -> None:
     rows = [
         (part, f"{counts['tumour']:,} tumour, {counts['normal']:,} normal")
         for part, counts in report.totals.items()
-        if sum(counts.values())
+        if part != "test" or any(counts.values())
     ]
     failed = len(report.faults)
     slides = f"{len(report.store.slides)}" + (f", {failed} failed" if failed else "")

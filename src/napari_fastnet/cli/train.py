@@ -220,8 +220,12 @@ def _stated(
     data: Sequence[Path], valid: Path | None, mpp: float | None
 ) -> tuple[Path, float]:
     """Return where to validate and the µm/px: as given, or as `patches` wrote."""
+    from napari_fastnet.errors import DataError
     from napari_fastnet.io.patch_store import is_patch_store, open_patch_store
 
+    for path in data:
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder; check the path")
     stores = [open_patch_store(path) for path in data if is_patch_store(path)]
     if valid is None:
         if not len(data) == len(stores) == 1:

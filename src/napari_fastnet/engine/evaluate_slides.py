@@ -100,7 +100,7 @@ class JudgedSlide:
     pixels : PixelCounts or None
         Its heatmap against its outlines.
     notes : tuple of str
-        Outlines that were left out.
+        What is odd about its outlines.
     """
 
     name: str
@@ -185,7 +185,7 @@ def _judge(
     mpp = None if options.mpp is None else (options.mpp, options.mpp)
     scanned = load_source(source, mpp=mpp)
     truth, notes = _truth(known, scanned, options)
-    is_tumour = _is_tumour(known, truth)
+    is_tumour = _is_tumour(known, truth, notes)
     candidates = scanned.candidates
     if candidates is None:
         assert scanned.heatmap is not None
@@ -221,7 +221,7 @@ def _require_normal(name: str, truths: Truths, options: SlideEvaluationOptions) 
 def _truth(
     known: SlideTruth, scanned: Scanned, options: SlideEvaluationOptions
 ) -> tuple[TruthMask | None, tuple[str, ...]]:
-    """Return a slide's truth, None if unknown, and what was left out of it."""
+    """Return a slide's truth, None if unknown, and what is odd about it."""
     if known.outlines is not None:
         return read_truth(
             known.outlines,
@@ -236,11 +236,19 @@ def _truth(
     return TruthMask(np.zeros((0, 0), bool), step, extent), ()
 
 
-def _is_tumour(known: SlideTruth, truth: TruthMask | None) -> bool:
+def _is_tumour(
+    known: SlideTruth, truth: TruthMask | None, notes: tuple[str, ...]
+) -> bool:
     """Return whether it is a tumour slide; the reference and outlines must agree."""
     if truth is None or known.outlines is None:
         return bool(known.is_tumour)
     outlined = bool(truth.inside.any())
+    if notes and not outlined and known.is_tumour is None:
+        # Broken outlines of tumour do not make a slide normal.
+        raise DataError(
+            f"{known.outlines} outlines no tumour, and perhaps should: {notes[0]}; mend "
+            "it, or list the slide in a reference.csv"
+        )
     if known.is_tumour not in (None, outlined):
         said = "Tumor" if known.is_tumour else "Normal"
         raise DataError(

@@ -63,7 +63,7 @@ that other data may fare worse.
 {_other_thresholds(metrics)}
 ## Calibration
 
-probability = sigmoid({calibration["scale"]:.4f} z {calibration["offset"]:+.4f}), z the
+probability = sigmoid({calibration["scale"]:.4f} z {calibration["offset"]:=+8.4f}), z the
 difference of the two logits. It holds for as many tumour as normal patches; on a slide
 nearly all patches are normal, and of those called tumour a smaller share is.
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.core.grid import patch_grid, slide_grid
-from napari_fastnet.core.polygons import Annotations, bounds, tumour_share
+from napari_fastnet.core.polygons import Annotations, rings_outside, tumour_share
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.plan import KEEP
 from napari_fastnet.engine.tissue import MASK_MPP, find_tissue
 from napari_fastnet.errors import AnnotationError, OptionError
+from napari_fastnet.io.annotation_checks import odd_outlines
 from napari_fastnet.io.annotation_files import read_annotations
 from napari_fastnet.io.model_rules import MINIMUM_PATCH_PX
 from napari_fastnet.io.patches import MAXIMUM_SIDE_PX
@@ -179,7 +180,7 @@ def tissue_on(
 
 def check_outlines(
     path: Path, annotations: Annotations, shape: tuple[int, int]
-) -> list[str]:
+) -> tuple[str, ...]:
     """Return what is odd about the outlines of a slide, a line each.
 
     Raises
@@ -187,33 +188,18 @@ def check_outlines(
     AnnotationError
         None of them is tumour, or none of these lies on the slide.
     """
-    whole = Box.of_shape(shape)
     if not annotations.positive:
         raise AnnotationError(
             f"{path}: no outline of tumour in the annotation of a tumour slide; outline "
             "it, or move the slide to the normal ones"
         )
-    outside = beyond = 0
-    for ring in annotations.positive:
-        box = bounds([ring])
-        if box is None or box.intersect(whole).is_empty:
-            outside += 1
-        elif box.intersect(whole) != box:
-            beyond += 1
+    outside, _ = rings_outside(annotations.positive, Box.of_shape(shape))
     if outside == len(annotations.positive):
         raise AnnotationError(
             f"{path}: no outline lies on the slide of {shape[1]} x {shape[0]} px; give "
             "the annotation of this slide, in level-0 px"
         )
-    notes = list(annotations.skipped)
-    if annotations.crossing:
-        names = ", ".join(annotations.crossing)
-        notes.append(f"{len(annotations.crossing)} outlines cross themselves: {names}")
-    if outside:
-        notes.append(f"{outside} outlines lie outside the slide")
-    if beyond:
-        notes.append(f"{beyond} outlines reach beyond the slide")
-    return notes
+    return odd_outlines(annotations, shape)
 
 
 def _patches(

@@ -39,7 +39,8 @@ class SlideAuc:
     auc : float or None
         By the highest probability; None where all slides are of one kind.
     ci95 : tuple of float or None
-        Its 95 % interval.
+        Its 95 % interval; None with a single slide of a kind, of which nothing can
+        be told.
     by_feature : dict of str to float or None
         By each number of the heatmaps alone; empty where a slide has none.
     combined : float or None
@@ -126,7 +127,7 @@ class SlideEvaluation:
             "skipped": [
                 {"slide": slide.name, "reason": slide.reason} for slide in self.skipped
             ],
-            "left_out": [
+            "odd_outlines": [
                 {"slide": slide.name, "reason": note}
                 for slide in self.slides
                 for note in slide.notes
@@ -225,9 +226,10 @@ def _slide_auc(slides: list[JudgedSlide], options: SlideEvaluationOptions) -> Sl
         for name in FEATURES:
             by_feature[name] = roc_auc(labels, [getattr(f, name) for f in features])
         combined = combined_scores(features, labels, seed=options.seed)
+    fewest = min(labels.sum(), (~labels).sum())
     return SlideAuc(
         found.auc,
-        found.ci95["auc"],
+        found.ci95["auc"] if fewest > 1 else None,
         by_feature,
         None if combined is None else roc_auc(labels, combined),
     )

@@ -211,12 +211,16 @@ def write_curves(path: Path, results: list[EpochResult]) -> None:
     """Draw loss and validation AUC against the epoch."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     epochs = [result.epoch for result in results]
-    left.plot(epochs, [result.loss for result in results], color="#444444")
+    # Of a single epoch a line shows nothing.
+    marker = "o" if len(epochs) == 1 else None
+    losses = [result.loss for result in results]
+    left.plot(epochs, losses, color="#444444", marker=marker)
     left.set(xlabel="epoch", ylabel="training loss")
     for name, label, colour in (
         ("auc", "patches alone", "#be0a1a"),
@@ -224,10 +228,11 @@ def write_curves(path: Path, results: list[EpochResult]) -> None:
     ):
         values = [getattr(result, name) for result in results]
         if all(value is not None for value in values):
-            right.plot(epochs, values, label=label, color=colour)
+            right.plot(epochs, values, label=label, color=colour, marker=marker)
     right.set(xlabel="epoch", ylabel="validation AUC")
     right.legend(frameon=False)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     with atomic_path(path) as aside:
         figure.savefig(aside, dpi=150)

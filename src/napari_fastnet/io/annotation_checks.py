@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from shapely import Polygon
 
-from napari_fastnet.core.polygons import Annotations, joined
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.polygons import Annotations, joined, rings_outside
 from napari_fastnet.errors import AnnotationError
+from napari_fastnet.io.number_words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,3 +148,34 @@ def check_size(path: Path, limit: int) -> None:
             f"{path}: {size / 2**20:.0f} MiB; an annotation of this kind has at most "
             f"{limit / 2**20:.0f}: simplify the outlines"
         )
+
+
+def odd_outlines(
+    annotations: Annotations, shape: tuple[int, int] | None = None
+) -> tuple[str, ...]:
+    """Return what is odd about the outlines of a slide.
+
+    Parameters
+    ----------
+    annotations : Annotations
+        As read.
+    shape : tuple of int, optional
+        (height, width) of the slide, level-0 px; without, none is known to lie outside.
+
+    Returns
+    -------
+    tuple of str
+        A line for everything that encloses nothing, one for the outlines that cross
+        themselves, and one each for those of tumour outside and partly outside.
+    """
+    crossing = annotations.crossing
+    outside = beyond = 0
+    if shape is not None:
+        outside, beyond = rings_outside(annotations.positive, Box.of_shape(shape))
+    odd = (
+        (len(crossing), f"crossing or touching itself: {', '.join(crossing)}"),
+        (outside, "outside the slide"),
+        (beyond, "reaching beyond the slide"),
+    )
+    lines = [f"{counted(count, 'outline')} {words}" for count, words in odd if count]
+    return (*annotations.skipped, *lines)

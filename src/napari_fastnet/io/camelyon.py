@@ -152,12 +152,12 @@ def _training(folder: Path, training: Path) -> tuple[list[CamelyonSlide], list[s
     for path in paths:
         found = outlines.pop(slide_key(path.stem), None)
         if found is None:
-            notes.append(f"{path}: left out, a tumour slide without annotation")
+            notes.append(f"{path}: a tumour slide without annotation")
             continue
         partly = slide_key(path.stem) in PARTLY_ANNOTATED
         tumour.append(CamelyonSlide(path.stem, path, True, False, found, partly))
     notes += [
-        f"{path}: left out, no slide of that name in training/tumor"
+        f"{path}: no slide of that name in training/tumor"
         for key, path in outlines.items()
         if not key.startswith("test")
     ]
@@ -179,11 +179,11 @@ def _testing(folder: Path) -> tuple[list[CamelyonSlide], list[str]]:
         key = slide_key(path.stem)
         known, found = classes.get(key, SlideTruth(path.stem)), outlines.get(key)
         if key in DUPLICATES:
-            notes.append(f"{path}: left out, a copy of another slide")
+            notes.append(f"{path}: a copy of another slide")
         elif known.is_tumour is None:
-            notes.append(f"{path}: left out, not in {reference}")
+            notes.append(f"{path}: not in {reference}")
         elif known.is_tumour and found is None:
-            notes.append(f"{path}: left out, a tumour slide without annotation")
+            notes.append(f"{path}: a tumour slide without annotation")
         else:
             partly = key in PARTLY_ANNOTATED
             annotation = found if known.is_tumour else None

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from napari_fastnet.core.froc import RATES
 from napari_fastnet.io.files import atomic_path
+from napari_fastnet.io.number_words import counted
 from napari_fastnet.io.record import RESEARCH_USE
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def write_froc_picture(
         score += f"  (95 % {ci95[0]:.4f} to {ci95[1]:.4f})"
     axes.set_title(score, loc="left", color=INK, fontsize=_LARGE, weight="bold", pad=12)
     axes.set_title(
-        f"{curve.slides:,} slides, {curve.lesions:,} lesions",
+        f"{counted(curve.slides, 'slide')}, {counted(curve.lesions, 'lesion')}",
         loc="right",
         color=GREY,
         fontsize=_SMALL,

@@ -8,3 +8,8 @@ def number_words(value: float) -> str:
     if 0 < value < 0.001:
         return "under 0.001"
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, as in ``1 slide`` and ``2,000 slides``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -103,6 +103,12 @@ class PatchReport:
         return tuple(f"{row.slide}: {row.fault}" for row in self.rows if row.fault)
 
     @property
+    def odd(self) -> tuple[str, ...]:
+        """A line for each slide with something odd about it that is used."""
+        noted = ((row.slide, row.facts.get("notes", ())) for row in self.rows)
+        return tuple(f"{slide}: {'; '.join(notes)}" for slide, notes in noted if notes)
+
+    @property
     def totals(self) -> dict[str, dict[str, int]]:
         """How many patches there are, by part and class."""
         return {

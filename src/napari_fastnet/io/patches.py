@@ -139,8 +139,10 @@ def _stored(data: Path, part: str | None) -> Iterator[Patch]:
     """Yield the patches of a zarr; the names say slide, label and place."""
     store = open_patch_store(data)
     if not store.count(part):
+        where = f" in its part {part}" if part else ""
         raise DataError(
-            f"{data} has no patches{f' in its part {part}' if part else ''}"
+            f"{data} has no patches{where}; cut more slides: of each class one to train "
+            "on and one to validate on"
         )
     for slide, drawn in store.patches(part):
         y, x = drawn.position

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari_fastnet.core.truth import TruthMask, draw_truth, truth_step
 from napari_fastnet.errors import AnnotationError, DataError
+from napari_fastnet.io.annotation_checks import odd_outlines
 from napari_fastnet.io.annotation_files import SUFFIXES as OUTLINES
 from napari_fastnet.io.annotation_files import read_annotations
 from napari_fastnet.io.truth_mask import read_truth_mask
@@ -194,8 +195,8 @@ def read_truth(
     Returns
     -------
     tuple of TruthMask and tuple of str
-        The whole slide or a window around the tumour, and a line for each outline that
-        is left out.
+        The whole slide or a window around the tumour, and what is odd about its
+        outlines, a line each.
 
     Raises
     ------
@@ -213,4 +214,4 @@ def read_truth(
             f"{path}: none of its {outlines} outlines of tumour holds the centre of a px "
             "of the slide; give those of this slide, in level-0 px"
         )
-    return truth, annotations.skipped
+    return truth, odd_outlines(annotations, shape)
