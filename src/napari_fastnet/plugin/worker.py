@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from napari.qt.threading import GeneratorWorker, create_worker
+from napari.qt.threading import GeneratorWorker
 from napari.utils.notifications import show_error
 
 from napari_fastnet.errors import FastNetError
@@ -86,7 +86,8 @@ class Job:
         self._running = self._failed = self._abandoned = False
         # Held here so that it can be closed: a worker that quits leaves it half-way.
         self._values = self._guarded(work)
-        self._worker: GeneratorWorker = create_worker(_drain, self._values)
+        # Not by napari's create_worker: its window would keep each until it is closed.
+        self._worker = GeneratorWorker(_drain, self._values)
         self._worker.yielded.connect(self._received)
         self._worker.finished.connect(self._finished)
 
@@ -156,5 +157,5 @@ class Job:
 
 
 def _drain(values: Generator[Any, None, None]) -> Generator[Any, None, None]:
-    """Pass values on; napari wants a generator function of its own."""
+    """Pass values on; a worker wants a generator function of its own."""
     yield from values
