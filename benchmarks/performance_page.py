@@ -86,8 +86,8 @@ def scan(found: dict[str, Any]) -> str:
     ) + (f"{found['backend']}, {subject['threads']} threads. {machine(found)}")
 
 
-def network(found: dict[str, Any]) -> str:
-    """Return FastNet by each library, the machine, and the peers."""
+def libraries(found: dict[str, Any]) -> str:
+    """Return FastNet by each library, and what the machine can do."""
     rows = [
         [
             f"FastNet, {name}",
@@ -105,7 +105,12 @@ def network(found: dict[str, Any]) -> str:
         rows.append([name, "", f"{found[key]:,.0f}", f"{share:.0%}"])
     side = found["patch_px"]
     text = table(["", f"patches/s of {side} px", "GFLOP/s", "of the product"], rows)
-    text += f"\n\nMemory is copied at {found['copy_gb_per_s']:.1f} GB/s. "
+    return f"{text}\n\n{machine(found)}"
+
+
+def network(found: dict[str, Any]) -> str:
+    """Return FastNet by each library, the machine, and the peers."""
+    text = f"{libraries(found)} Memory is copied at {found['copy_gb_per_s']:.1f} GB/s. "
     text += f"FastNet ({found['backend']}) is as fast as torch eager times "
     text += f"**{found['ratios']['infer_to_torch_eager']:.1f}**.\n\n"
     text += "![Roofline](roofline.png)\n\n"
@@ -119,6 +124,7 @@ def network(found: dict[str, Any]) -> str:
         ]
         for name, rate in (found["peers"] or {}).items()
     ]
+    side = found["patch_px"]
     one = found["backends"][found["backend"]]
     own = [
         "FastNet",
@@ -219,6 +225,7 @@ def against_wsinfer(found: list[dict[str, Any]]) -> str:
 PARTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "scan": ("bench", scan),
     "network": ("bench", network),
+    "avx512": ("bench_avx512", libraries),
     "growth": ("bench", growth),
     "mosaic": ("mosaic", scan),
     "small": ("small", growth),

@@ -84,7 +84,7 @@ def soak(found: dict[str, Any]) -> str:
 
 def _commands(found: dict[str, Any]) -> list[str]:
     return [
-        '```sh title="not run in tests: takes long"',
+        '```sh title="not run in tests: takes minutes"',
         f"{found['command']}",
         f"{found['short']} # the short form",
         "```",
