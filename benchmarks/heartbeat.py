@@ -7,7 +7,7 @@ on, over the same place and with the same layers. The time from the click on "De
 is measured too, and so is that of reading and inferring one block without a window.
 
     xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX"
-        python benchmarks/heartbeat.py [SLIDE] [--model NAME|DIR] [--stride 4]
+        python benchmarks/heartbeat.py [SLIDE] [--model NAME|DIR] [--stride 8]
         [--seconds 15] [--json FILE] [--page docs/explain/responsiveness.md]
 
 Without a slide one of 5 x 5 mm is drawn.
@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("slide", nargs="?", type=Path)
     parser.add_argument("--model")
     parser.add_argument(
-        "--stride", default="4", help="as the panel's, default %(default)s"
+        "--stride", default="8", help="as the panel's, default %(default)s"
     )
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--json", type=Path)
