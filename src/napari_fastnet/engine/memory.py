@@ -25,9 +25,9 @@ def give_back() -> None:
 def give_back_at_once() -> None:
     """Let each array of a megabyte and more go back to the system when it is freed.
 
-    For the whole process, and for good: glibc, which otherwise learns to keep ever larger
-    ones, takes 50 to 70 MB less for a detection, and no longer; a window that opens slide
-    after slide grows by 2 % in 50 of them and not by 5 to 10 %. Elsewhere nothing is done.
+    For a process without a window: glibc, which otherwise learns to keep ever larger ones,
+    takes 50 to 70 MB less for a detection, and no longer. A window draws with such arrays,
+    and then at half the speed. Elsewhere nothing is done.
     """
     set_option = _glibc("mallopt")
     if set_option is not None:

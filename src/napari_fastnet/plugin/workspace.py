@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from napari_fastnet.engine.memory import give_back_at_once
 from napari_fastnet.plugin.adopting import adopt
 from napari_fastnet.plugin.layer_info import SlideInfo, info_of
 from napari_fastnet.plugin.slide_work import SlideWork
@@ -45,7 +44,6 @@ class Workspace:
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        give_back_at_once()  # else the heap grows from slide to slide
         self.viewer, self.events = viewer, WorkEvents()
         self.current: SlideWork | None = None
         self._works: dict[Layer, SlideWork] = {}
