@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class FastNetError(Exception):
     """Base of every error this package raises on purpose; one line of text."""
@@ -23,8 +28,16 @@ class TileReadError(FastNetError, OSError):
     """A part of an otherwise readable slide cannot be decoded."""
 
 
-class DriveError(TileReadError):
+class DriveError(FastNetError, OSError):
     """The drive or the network refuses to give a slide's bytes; nothing is damaged."""
+
+    @classmethod
+    def reading(cls, path: Path, error: OSError) -> DriveError:
+        """Return what is said of a slide's file that the system cannot read."""
+        return cls(
+            f"{path}: cannot be read ({error.strerror or error}); check the drive or the "
+            "network and start again"
+        )
 
 
 class SpacingError(FastNetError, ValueError):

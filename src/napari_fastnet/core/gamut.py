@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,7 @@ def measure_gamut(
         sharpness=float(np.quantile([blurred_sharpness(p) for p in patches], INSIDE)),
     )
     limit = float(np.quantile(gamut.distances(features), INSIDE))
-    return Gamut(gamut.patches, gamut.mean, gamut.precision, limit, gamut.sharpness)
+    return replace(gamut, distance=limit)
 
 
 def blurred_sharpness(patch: NDArray[np.uint8], sigma_px: float = BLUR_PX) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from napari_fastnet.core.dense import cover
 from napari_fastnet.core.sharpness import patch_sharpness
 from napari_fastnet.engine.flips import map_with_flips, predict_with_flips
-from napari_fastnet.errors import DriveError, TileReadError
+from napari_fastnet.errors import TileReadError
 from napari_fastnet.io.store import UNREADABLE, Block
 
 if TYPE_CHECKING:
@@ -115,8 +115,6 @@ class BlockWork:
         damaged: tuple[Box, ...] = ()
         try:
             pixels = self.slide.read(box, plan.spacing)
-        except DriveError:  # no fault of the slide's, and perhaps gone the next time
-            raise
         except TileReadError:
             pixels = self.slide.read(box, plan.spacing, damaged="white")
             damaged = self.slide.damaged

@@ -15,12 +15,7 @@ import numpy as np
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.engine.patch_cache import candidates_of
 from napari_fastnet.engine.presence import require_present
-from napari_fastnet.errors import (
-    DriveError,
-    FastNetError,
-    OutputError,
-    TileReadError,
-)
+from napari_fastnet.errors import FastNetError, OutputError, TileReadError
 from napari_fastnet.io.patch_store import DrawnPatch
 from napari_fastnet.io.patch_writing import stored_digest, write_slide_patches
 from napari_fastnet.io.slide import open_slide
@@ -203,8 +198,6 @@ def _read(
             y, x = found.positions[index].tolist()
             try:
                 image = slide.read(Box.of_shape(size, (y, x)), spacing)
-            except DriveError:
-                raise
             except TileReadError:
                 require_present(slide)
                 continue

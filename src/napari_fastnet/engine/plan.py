@@ -176,6 +176,11 @@ class Plan:
         return self.patches.patch_box(row, column)
 
 
+def dense_scan_of(bundle: ModelBundle, stride: Stride) -> DenseScan | None:
+    """Return how a model scans densely; None where it is not asked to, or cannot."""
+    return bundle.dense_scan if stride in ("dense", None) else None
+
+
 def make_plan(
     slide: Slide,
     bundle: ModelBundle,
@@ -224,7 +229,7 @@ def make_plan(
         The stride lies outside 1..patch.
     """
     patch_px = bundle.patch_size_pixels
-    dense = bundle.dense_scan if stride in ("dense", None) else None
+    dense = dense_scan_of(bundle, stride)
     if stride == "dense" and dense is None:
         raise OptionError(
             f"stride is 'dense' and the model {bundle.name} judges whole patches only; "

@@ -31,6 +31,8 @@ from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.counts import flop_count, parameter_count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_fastnet.engine.train import TrainingJob
@@ -77,6 +79,7 @@ def publish(
     probabilities = calibration.apply(raw)
     metrics = evaluate_probabilities(labels, probabilities, threshold=0.5)
     network = trainer.averaged.cpu().float()
+    coarse = _coarse(trainer.train, job.spacing_um_px)
     description = ModelDescription(
         name=job.name,
         version=job.version,
@@ -86,8 +89,8 @@ def publish(
         transform=_transform(trainer),
         flips=job.flips,
         calibration=asdict(calibration),
-        stain=stain_targets(trainer.train, job.spacing_um_px),
-        quality=quality_target(trainer.train, job.spacing_um_px),
+        stain=stain_targets(coarse),
+        quality=quality_target(coarse, list(trainer.train.images.numpy())),
         training=_training_facts(job, trainer, command),
         metrics={
             "data": job.valid.name,
@@ -132,24 +135,19 @@ def _probabilities(trainer: Trainer[FastNet], flips: bool) -> NDArray[np.float32
     return predict_with_flips(predict, trainer.valid.images.numpy(), flips)
 
 
-def stain_targets(patches: Patches, spacing_um_px: float) -> dict[str, Any]:
+def stain_targets(coarse: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
     """Return the training data's colours, one entry for each stain method.
-
-    They are taken at the resolution at which slides are measured.
 
     Parameters
     ----------
-    patches : Patches
-        Training patches.
-    spacing_um_px : float
-        Their µm/px.
+    coarse : sequence of (side, side, 3) uint8 ndarray
+        Training patches, at the resolution at which slides are measured.
 
     Returns
     -------
     dict
         Method to statistics; a method whose statistics cannot be told is left out.
     """
-    coarse = _coarse(patches, spacing_um_px)
     pixels = np.concatenate([image.reshape(-1, 3) for image in coarse])
     found = {
         method: estimate(pixels, method)
@@ -159,23 +157,22 @@ def stain_targets(patches: Patches, spacing_um_px: float) -> dict[str, Any]:
     return {name: item.to_dict() for name, item in found.items() if item is not None}
 
 
-def quality_target(patches: Patches, spacing_um_px: float) -> dict[str, Any]:
+def quality_target(
+    coarse: Sequence[NDArray[np.uint8]], patches: Sequence[NDArray[np.uint8]]
+) -> dict[str, Any]:
     """Return how the training data look, for ``model.json``; empty where too few say.
 
     Parameters
     ----------
-    patches : Patches
-        Training patches.
-    spacing_um_px : float
-        Their µm/px.
+    coarse, patches : sequence of (side, side, 3) uint8 ndarray
+        Training patches, as for `measure_gamut`.
 
     Returns
     -------
     dict
         Of `Gamut`.
     """
-    images = [image.numpy() for image in patches.images]
-    gamut = measure_gamut(_coarse(patches, spacing_um_px), images)
+    gamut = measure_gamut(coarse, patches)
     return {} if gamut is None else gamut.to_dict()
 
 

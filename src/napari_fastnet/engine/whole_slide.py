@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.engine.backends import create_backend, warm_up
+from napari_fastnet.engine.plan import dense_scan_of
 from napari_fastnet.engine.progress_bar import progress_bar
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.io.bundle import ModelBundle, load_bundle
@@ -79,10 +80,10 @@ def detect(
             slide = stack.enter_context(open_slide(slide))
         folder = Path(output) / results_name(slide.path)
         options = options or RunOptions()
-        dense = options.stride in ("dense", None) and bundle.dense_scan is not None
+        dense = dense_scan_of(bundle, options.stride) is not None
 
         def load() -> Backend:
-            made = backend or partial(create_backend, bundle)
+            made = partial(create_backend, bundle) if backend is None else backend
             if not callable(made):
                 return made
             network = made()

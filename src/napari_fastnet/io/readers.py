@@ -91,10 +91,7 @@ def fingerprint(path: Path, source: Source) -> str:
             f"{path}: vanished while it was open; put it back"
         ) from None
     except OSError as error:
-        raise DriveError(
-            f"{path}: cannot be read ({error.strerror or error}); check the drive or the "
-            "network and start again"
-        ) from error
+        raise DriveError.reading(path, error) from error
     state.update(source.digest())
     return state.hexdigest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ from napari_fastnet.io.json_text import parse_json
 from napari_fastnet.io.region_files import RECORD_MEMBER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -70,13 +72,7 @@ def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
     StoreError
         It is no such file, or damaged.
     """
-    import tifffile
-    from defusedxml import DefusedXmlException
-
-    try:
-        with tifffile.TiffFile(path) as tif:
-            values = first_page(tif)
-            nodes = _ome_nodes(tif)
+    with _opened(path) as (values, nodes):
         record = _record(nodes)
         plane = nodes["Plane"].attrib
         if "grid" in record and "slide" in record:
@@ -84,8 +80,6 @@ def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
         else:
             origin = float(plane["PositionY"]), float(plane["PositionX"])
             grid, mpp = Grid(origin, _px_um(nodes), values.shape), (1.0, 1.0)
-    except (*DAMAGED, ParseError, DefusedXmlException) as error:
-        raise _not_ours(path, error) from error
     if 0 in grid.shape:  # a heatmap without cells is written as a single NaN
         values = np.empty(grid.shape, np.float32)
     if values.shape != grid.shape or values.dtype != np.float32:
@@ -111,16 +105,8 @@ def read_mask_export(path: Path) -> Mask:
     StoreError
         It is no such file, or damaged.
     """
-    import tifffile
-    from defusedxml import DefusedXmlException
-
-    try:
-        with tifffile.TiffFile(path) as tif:
-            values = first_page(tif)
-            nodes = _ome_nodes(tif)
+    with _opened(path) as (values, nodes):
         record, mpp = _record(nodes), _px_um(nodes)
-    except (*DAMAGED, ParseError, DefusedXmlException) as error:
-        raise _not_ours(path, error) from error
     return Mask(values > 0, mpp, record)
 
 
@@ -143,21 +129,28 @@ def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
     StoreError
         It is no such file, or damaged.
     """
-    import tifffile
-    from defusedxml import DefusedXmlException
-
-    try:
-        with tifffile.TiffFile(path) as tif:
-            values = first_page(tif)
-            record = _record(_ome_nodes(tif))
+    with _opened(path) as (values, nodes):
+        record = _record(nodes)
         grid, _ = _recorded_grid(record)
-    except (*DAMAGED, ParseError, DefusedXmlException) as error:
-        raise _not_ours(path, error) from error
     if 0 in grid.shape:  # written as a single 0
         values = np.empty(grid.shape, np.uint8)
     if values.shape != grid.shape or values.dtype != np.uint8:
         raise StoreError(f"{path}: flags and grid do not agree; {_MEND}")
     return values, record
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[NDArray[Any], dict[str, Any]]]:
+    """Give an export's first page and its OME nodes; what fails on them is damage."""
+    import tifffile
+    from defusedxml import DefusedXmlException
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            values, nodes = first_page(tif), _ome_nodes(tif)
+        yield values, nodes
+    except (*DAMAGED, ParseError, DefusedXmlException) as error:
+        raise _not_ours(path, error) from error
 
 
 def is_regions_export(path: Path) -> bool:

@@ -174,6 +174,8 @@ class Slide:
         ------
         TileReadError
             A tile cannot be decoded.
+        DriveError
+            The drive fails.
         SpacingError
             The slide's own µm/px is unknown or absurd.
         """
@@ -214,6 +216,8 @@ class Slide:
             There is no such level.
         TileReadError
             A tile cannot be decoded.
+        DriveError
+            The drive fails.
         """
         if not 0 <= level < len(self._tiles):
             raise OptionError(

@@ -18,7 +18,7 @@ from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
-from napari_fastnet.errors import DriveError, SlideFormatError, TileReadError
+from napari_fastnet.errors import SlideFormatError, TileReadError
 from napari_fastnet.io.source import Source, bounds_of
 from napari_fastnet.io.spacing import Spacing, tiff_spacing
 from napari_fastnet.io.tiff_tiles import FileBytes, TilePage
@@ -133,8 +133,6 @@ class _Image:
                 corner = (row * side - top, column * side - left)
                 try:
                     part = area.read(*corner, side, side)
-                except DriveError:
-                    raise
                 except TileReadError as error:
                     raise DamagedTileError(str(error.__cause__)) from error
                 np.minimum(tile, part, out=tile)

@@ -55,7 +55,7 @@ class FileBytes:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._name = path, path.name
+        self._path = path
         self._file = path.open("rb")
         self._lock = threading.Lock()
 
@@ -73,7 +73,9 @@ class FileBytes:
         """
         with self._lock:
             if self._file.closed:
-                raise FastNetError(f"{self._name}: was closed; open the slide again")
+                raise FastNetError(
+                    f"{self._path.name}: was closed; open the slide again"
+                )
             data = self._tried(offset, count)
         if len(data) < count:
             raise DamagedTileError(f"the file ends {count - len(data)} bytes too early")
@@ -88,10 +90,7 @@ class FileBytes:
         try:
             return self._read(offset, count)
         except OSError as error:
-            raise DriveError(
-                f"{self._path}: cannot be read ({error.strerror or error}); check the "
-                "drive or the network and start again"
-            ) from error
+            raise DriveError.reading(self._path, error) from error
 
     def _read(self, offset: int, count: int) -> bytes:
         data = self._fetch(offset, count)
