@@ -7,8 +7,8 @@ on, over the same place and with the same layers. The time from the click on "De
 is measured too, and so is that of reading and inferring one block without a window.
 
     xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX"
-        python benchmarks/heartbeat.py [SLIDE] [--model NAME|DIR] [--stride 8]
-        [--seconds 15] [--json FILE] [--page docs/explain/responsiveness.md]
+        python benchmarks/heartbeat.py [SLIDE] [--model NAME|DIR] [--stride 4]
+        [--seconds 5] [--json FILE] [--page docs/explain/responsiveness.md]
 
 Without a slide one of 5 x 5 mm is drawn.
 """
@@ -101,9 +101,9 @@ def circle(panel: Any) -> Callable[[float], None]:
     low, high = np.asarray(panel.slide.work.layer.extent.world)
     middle, radius = (low + high) / 2, float((high - low).min()) / 4
     camera = panel.slide.workspace.viewer.scene.camera
-    camera.zoom = ZOOM
 
     def move(seconds: float) -> None:
+        camera.zoom = ZOOM  # a wheel turned before leaves another
         angle = seconds * SPEED / ZOOM / radius
         offset = radius * np.array([sin(angle), cos(angle)])
         camera.center = (0, *(middle + offset))
@@ -154,10 +154,10 @@ def first_on_screen(panel: Any) -> float:
             seen.append(perf_counter() - began)
 
     events = panel.slide.workspace.events
-    events.heatmap.connect(look)
+    events.filled.connect(look)
     panel.detect.start.native.click()
     wait_until(lambda: bool(seen))
-    events.heatmap.disconnect(look)
+    events.filled.disconnect(look)
     return seen[0]
 
 
@@ -197,11 +197,13 @@ def benchmark(panel: Any, stride: str, seconds: float, folder: Path) -> dict[str
     measure("zooming for the first time", seconds, wheel(panel))
     move(0)
     phases = [measure("at rest", seconds), measure("panning", seconds, move)]
+    move(0)
     phases.append(measure("zooming", seconds, wheel(panel)))
     move(0)
     first = first_on_screen(panel)
     phases.append(measure("at rest, detecting", seconds))
     phases.append(measure("panning, detecting", seconds, move))
+    move(0)
     phases.append(measure("zooming, detecting", seconds, wheel(panel)))
     if not work.detection.job.running:
         raise RuntimeError("the detection ended before it was measured; finer --stride")
@@ -209,6 +211,8 @@ def benchmark(panel: Any, stride: str, seconds: float, folder: Path) -> dict[str
     detect.start.native.click()  # pauses
     live(1)
     phases.append(measure("panning, paused", seconds, move))
+    move(0)
+    phases.append(measure("zooming, paused", seconds, wheel(panel)))
     detect.cancel.native.click()
     wait_until(lambda: not work.detection.job.running)
     return {
@@ -255,9 +259,9 @@ def main() -> None:
     parser.add_argument("slide", nargs="?", type=Path)
     parser.add_argument("--model")
     parser.add_argument(
-        "--stride", default="8", help="as the panel's, default %(default)s"
+        "--stride", default="4", help="as the panel's, default %(default)s"
     )
-    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--page", type=Path)
     arguments = parser.parse_args()

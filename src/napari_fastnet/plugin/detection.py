@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_warning
-from superqt.utils import qdebounced
+from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.engine.detect import Progress
 from napari_fastnet.engine.run_result import RunResult
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Masks have been still for so long, ms, before the heatmap follows them.
 STILL_MS = 300
+#: The screen follows the work at most so often, ms: without a graphics card drawing
+#: the window takes as long as the work.
+SHOW_MS = 400
 
 
 class Detection:
@@ -67,10 +70,11 @@ class Detection:
         tissue = work.tissue()
         self._roi = None if tissue is None else tissue.masks.roi
         shown = None if work.heatmap is None else work.heatmap.grid
-        self._scan = Scan(work.slide, request, tissue, shown, self._view)
+        self._scan = Scan(work.slide, request, tissue, shown, self._view, self._moving)
         self.job = self._make_job()
         self._edits: Latest[Edit] = Latest(self._edit, self._apply)
         self._follow_later = qdebounced(self.follow_masks, timeout=STILL_MS)
+        self._show_soon = qthrottled(self._show, timeout=SHOW_MS)
         work.events.tissue.connect(self._masks_changed)
 
     def start(self) -> None:
@@ -93,6 +97,7 @@ class Detection:
         """Stop without another word, and follow the masks no more."""
         self.work.events.tissue.disconnect(self._masks_changed, missing_ok=True)
         self._follow_later.cancel()
+        self._show_soon.cancel()
         self._edits.drop()
         self._close_viewport()
         self.job.abandon()
@@ -138,18 +143,23 @@ class Detection:
         looked = self._viewport if self.request.view_first else None
         return None if looked is None else looked.box
 
+    def _moving(self) -> bool:
+        return self._viewport is not None and self._viewport.moving
+
     def _masks_changed(self, work: SlideWork) -> None:
         if work is self.work:
             self._follow_later()
 
     def _take(self, value: Any) -> None:
+        if isinstance(value, Progress):
+            self._fill(value)
+            self._show_soon()
+            return
         if isinstance(value, TissueEditor):
             self._roi = value.mask("roi")
             self.work.set_editor(value)
         elif isinstance(value, Begun):
             self._lay_out(value)
-        elif isinstance(value, Progress):
-            self._fill(value)
         elif isinstance(value, RunResult):
             self._finish(value)
         self.work.events.run.emit(self.work)
@@ -176,7 +186,11 @@ class Detection:
         self.progress = progress
         self.done, self.total = progress.done, progress.total
         self._live.fill(progress.block, progress.values)
-        self.work.refresh_heatmap_soon()
+
+    def _show(self) -> None:
+        """Bring heatmap and progress to the screen together: it is drawn once for both."""
+        self.work.refresh_heatmap(more_to_come=True)
+        self.work.events.run.emit(self.work)
 
     def _finish(self, result: RunResult) -> None:
         self.result = result
@@ -190,6 +204,7 @@ class Detection:
 
     def _ended(self, complete: bool) -> None:
         self._close_viewport()
+        self._show_soon.cancel()
         self.work.refresh_heatmap()
         if complete and self._scan.behind:  # masks came as the thread was ending
             self._go_on()

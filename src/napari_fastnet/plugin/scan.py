@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_fastnet.core.tissue import TissueParameters
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from napari_fastnet.io.bundle import ModelBundle
     from napari_fastnet.io.slide import Slide
     from napari_fastnet.plugin.request import Request
+
+
+#: While the view moves the work rests, so many times as long as each block took.
+REST = 3
+#: How often a rest looks whether it is over, seconds.
+LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,8 @@ class Scan:
         Of the heatmap on screen, whose cells stay where they are if they can.
     view : callable
         Returns what is on screen, asked from the thread.
+    moving : callable
+        Returns whether the view moves, asked from the thread: drawing comes first then.
     """
 
     def __init__(
@@ -69,8 +78,10 @@ class Scan:
         tissue: SlideTissue | None,
         shown: Grid | None,
         view: Callable[[], Box | None],
+        moving: Callable[[], bool],
     ) -> None:
         self._slide, self._request, self._view = slide, request, view
+        self._moving = moving
         self._tissue, self._grid = tissue, shown
         self._new = threading.Event()
 
@@ -147,7 +158,16 @@ class Scan:
         rank = nearest_to_view(run.plan.patches.grid, self._view)
         steps = cast("Generator[Progress]", run.steps(backend, should_stop, rank))
         with closing(steps):
+            began = perf_counter()
             for progress in steps:
                 yield progress
                 if self.behind:
                     return
+                self._rest(REST * (perf_counter() - began), should_stop)
+                began = perf_counter()
+
+    def _rest(self, seconds: float, should_stop: Callable[[], bool]) -> None:
+        """Leave the processor to the window for so long, as long as the view moves."""
+        until = perf_counter() + seconds
+        while self._moving() and perf_counter() < until and not should_stop():
+            sleep(LOOK_S)

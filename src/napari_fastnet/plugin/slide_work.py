@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from napari_fastnet.plugin.detection import Detection
     from napari_fastnet.plugin.worker import Job
 
-#: The screen follows a run, and the region of interest a brush, at most so often, ms.
-REFRESH_MS = 100
+#: The region of interest follows a brush at most so often, ms.
+FOLLOW_MS = 100
 
 
 class SlideWork:
@@ -83,8 +83,7 @@ class SlideWork:
         self.region_finder = RegionFinder(self)
         self._touched = self._told_damage = False
         self._masks = MaskDisplay(self.layer_of, self._painted)
-        self.refresh_heatmap_soon = qthrottled(self.refresh_heatmap, timeout=REFRESH_MS)
-        self._follow_painting = qthrottled(self.take_painting, timeout=REFRESH_MS)
+        self._follow_painting = qthrottled(self.take_painting, timeout=FOLLOW_MS)
 
     @property
     def info(self) -> SlideInfo:
@@ -189,12 +188,13 @@ class SlideWork:
         self.events.heatmap.emit(self)
         self.events.run.emit(self)
 
-    def refresh_heatmap(self) -> None:
+    def refresh_heatmap(self, *, more_to_come: bool = False) -> None:
         """Bring what was written into the heatmap's array to the screen."""
         layer = self.layer_of("heatmap")
         if layer is not None:
             layer.refresh(extent=False, highlight=False, thumbnail=False)
-        self.events.heatmap.emit(self)
+        events = self.events
+        (events.filled if more_to_come else events.heatmap).emit(self)
 
     def set_quality(self, flags: NDArray[np.uint8], record: dict[str, Any]) -> None:
         """Show the flags of a run that has ended; the layer is kept, once it is there."""
@@ -277,7 +277,6 @@ class SlideWork:
 
     def stop(self) -> None:
         """Stop what is running without another word; what is shown stays."""
-        self.refresh_heatmap_soon.cancel()
         self.region_finder.drop()
         for job in (self.detection, self.tissue_job):
             if job is not None:

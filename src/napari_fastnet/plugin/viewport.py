@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import hypot
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from superqt.utils import qdebounced
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: The camera has been still for so long, ms, before the order of work changes.
 STILL_MS = 100
+#: A hand that moves the view pauses for less, ms.
+HAND_MS = 300
 
 
 def visible_box(viewer: ViewerModel, layer: Layer) -> Box:
@@ -105,10 +108,16 @@ class Viewport:
         self._viewer, self._layer = viewer, layer
         self.box = visible_box(viewer, layer)
         self._look_later = qdebounced(self.look, timeout=STILL_MS)
+        self._moving_until = 0.0
         self._camera = viewer.scene.camera
         self._camera.events.center.connect(self._moved)
         self._camera.events.zoom.connect(self._moved)
         viewer.canvas.events.size.connect(self._moved)
+
+    @property
+    def moving(self) -> bool:
+        """Whether the camera was moved just now; may be read from any thread."""
+        return perf_counter() < self._moving_until
 
     def look(self) -> None:
         """Look now."""
@@ -122,4 +131,5 @@ class Viewport:
         self._look_later.cancel()
 
     def _moved(self, event: object = None) -> None:
+        self._moving_until = perf_counter() + HAND_MS / 1e3
         self._look_later()

@@ -14,8 +14,10 @@ class WorkEvents:
     spacing = Signal(object)
     #: Masks are new.
     tissue = Signal(object)
-    #: The heatmap is new, or has new values.
+    #: The heatmap is new, or looks otherwise.
     heatmap = Signal(object)
+    #: A run that is going on has brought new values.
+    filled = Signal(object)
     #: The regions are those of another threshold or heatmap.
     regions = Signal(object)
     #: A run began, went on, stood still or ended.

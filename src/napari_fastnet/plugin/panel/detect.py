@@ -22,7 +22,12 @@ from napari_fastnet.plugin.network import NETWORK
 from napari_fastnet.plugin.panel import keys
 from napari_fastnet.plugin.panel.heatmap_look import HeatmapLook
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
-from napari_fastnet.plugin.panel.progress import ActivityBar, per_cent, status_of
+from napari_fastnet.plugin.panel.progress import (
+    ActivityBar,
+    drawn_later,
+    per_cent,
+    status_of,
+)
 from napari_fastnet.plugin.panel.section import (
     Section,
     chosen_path,
@@ -42,7 +47,7 @@ COPY_WIDTH = 136
 #: The window has been left alone for so long, ms, before the network is got ready.
 STILL_MS = 700
 #: The activity dock follows a run at most so often.
-ACTIVITY_MS = 250
+ACTIVITY_MS = 1000
 STRIDES: list[tuple[str, Density]] = [
     ("dense: a value every 16 px", "dense"),
     ("1 value a patch", 1),
@@ -112,13 +117,13 @@ class DetectSection(Section):
             row(self.status, self.copy),
             *self._look.rows,
         ]
-        self._activity = ActivityBar(DETECT)
         # Never from within a signal: napari's bar lets other events happen meanwhile.
         self._show_activity_soon = qthrottled(
             self._show_activity, timeout=ACTIVITY_MS, leading=False
         )
         self._prepare_soon = qdebounced(self._prepare, timeout=STILL_MS)
         super().__init__(napari_viewer, "DETECT", widgets)
+        self._activity = ActivityBar(DETECT, self.native)
         self._choice.show()
         self._connect()
         self._show()
@@ -241,7 +246,8 @@ class DetectSection(Section):
         detection = None if work is None else work.detection
         self.copy.enabled = detection is not None and detection.run is not None
         self.status.value = status_of(detection)
-        self.progress.value = per_cent(detection)
+        with drawn_later(self.progress.native):
+            self.progress.value = per_cent(detection)
         if work is not None:
             self._look.show(work)
         self._show_activity_soon()

@@ -27,8 +27,8 @@ from napari_fastnet.plugin.worker import Job
 OUTLINE_FILES = "*.geojson *.json *.xml"
 TRUTH_FILES = f"{OUTLINE_FILES} *.tif *.tiff *.png"
 COLUMNS = ("class", "area mm²", "longest mm", "max p", "mean p")
-#: The table follows threshold and run at most so often, ms.
-FOLLOW_MS = 200
+#: The table follows the threshold at most so often, ms, and a run that is going on.
+FOLLOW_MS, FOLLOW_RUN_MS = 200, 2000
 #: A region fills this share of the canvas after a click.
 SHARE = 0.4
 #: The table shows so many, the largest; all are in the layer and the export.
@@ -91,8 +91,10 @@ class RegionsSection(Section):
         super().__init__(napari_viewer, "REGIONS", [head, self.table])
         self._row: int | None = None
         self._find_later = qthrottled(self._find, timeout=FOLLOW_MS)
+        self._find_seldom = qthrottled(self._find, timeout=FOLLOW_RUN_MS)
         events = self.workspace.events
         self.listen(events.heatmap, self._heatmap_changed)
+        self.listen(events.filled, self._heatmap_filled)
         self.listen(events.regions, self._show)
         self.listen(events.spacing, self._show)
         self.listen(events.slides, self._other_slide)
@@ -108,6 +110,7 @@ class RegionsSection(Section):
         """Listen no more."""
         super().leave()
         self._find_later.cancel()
+        self._find_seldom.cancel()
         if self._loading is not None:
             self._loading.abandon()
 
@@ -201,6 +204,10 @@ class RegionsSection(Section):
     def _heatmap_changed(self, work: SlideWork) -> None:
         if work is self.work:
             self._find_later()
+
+    def _heatmap_filled(self, work: SlideWork) -> None:
+        if work is self.work:
+            self._find_seldom()
 
     def _find(self) -> None:
         if self.work is not None:
