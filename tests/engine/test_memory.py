@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from napari_fastnet.engine import memory
-from napari_fastnet.engine.memory import give_back, give_back_at_once
+from napari_fastnet.engine.memory import give_back, give_back_at_once, share_heaps
 
 
 def test_it_is_harmless_on_every_platform(monkeypatch) -> None:
@@ -17,6 +17,7 @@ def test_it_is_harmless_on_every_platform(monkeypatch) -> None:
     monkeypatch.setattr(memory.sys, "platform", "win32")
     give_back()
     give_back_at_once()
+    share_heaps()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's own")
@@ -57,3 +58,38 @@ def test_great_arrays_leave_the_process_when_they_are_freed() -> None:
     command = [sys.executable, "-c", ARRAYS]
     found = subprocess.run(command, capture_output=True, check=True)
     assert float(found.stdout) < 10
+
+
+HEAPS = """
+import ctypes
+import sys
+from threading import Barrier, Thread
+from napari_fastnet.engine.memory import share_heaps
+
+share_heaps()
+library = ctypes.CDLL(None)
+library.malloc.restype = library.fopen.restype = ctypes.c_void_p
+together = Barrier(16)
+
+def take():
+    together.wait()
+    library.malloc(ctypes.c_size_t(1000))
+    together.wait()
+
+threads = [Thread(target=take) for _ in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+file = library.fopen(sys.argv[1].encode(), b"w")
+library.malloc_info(0, ctypes.c_void_p(file))
+library.fclose(ctypes.c_void_p(file))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="glibc's own")
+def test_many_threads_share_two_heaps(tmp_path) -> None:
+    """Without, each of the 16 gets its own, as far as there are cores for."""
+    table = tmp_path / "heaps.xml"
+    subprocess.run([sys.executable, "-c", HEAPS, str(table)], check=True)
+    assert 1 <= table.read_text().count("<heap ") <= 2

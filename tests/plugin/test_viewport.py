@@ -67,6 +67,17 @@ def test_a_viewport_follows_within_half_a_second(qtbot, viewer, change) -> None:
     viewport.close()
 
 
+def test_a_hand_that_moves_the_view_is_noticed_until_it_rests(qtbot, viewer) -> None:
+    from napari_fastnet.plugin.viewport import Viewport
+
+    viewport = Viewport(viewer, viewer.layers[0])
+    assert not viewport.moving
+    viewer.scene.camera.zoom *= 1.1
+    assert viewport.moving
+    qtbot.waitUntil(lambda: not viewport.moving, timeout=1000)
+    viewport.close()
+
+
 def test_a_closed_viewport_listens_no_more(qtbot, viewer) -> None:
     from napari_fastnet.plugin.viewport import Viewport
 

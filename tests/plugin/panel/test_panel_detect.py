@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.settings import get_plugin_settings
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QTimer
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.colour import HEATMAP_COLOURS
@@ -306,3 +307,20 @@ def test_removing_the_heatmap_does_not_disturb_the_run(
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
     assert work.detection.result is not None
     assert errors == []
+
+
+def test_a_run_comes_to_its_end_while_the_view_moves_all_the_time(
+    qtbot, viewer, panel, detect, square_svs, dark_bundle, tmp_path
+) -> None:
+    hand = QTimer()
+    camera = viewer.scene.camera
+    hand.timeout.connect(lambda: setattr(camera, "center", (0, *move(camera.center))))
+    hand.start(20)
+    detect(panel)
+    hand.stop()
+    wanted = whole_slide.detect(square_svs, tmp_path / "cli", model=dark_bundle)
+    assert shown(viewer).tobytes() == wanted.heatmap.probabilities.tobytes()
+
+
+def move(centre):
+    return centre[-2] + 1, centre[-1] - 1

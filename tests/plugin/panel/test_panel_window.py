@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
+from qtpy.QtWidgets import QLabel
+
+from napari_fastnet.plugin.panel.progress import CALM_PER_CENT
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
@@ -44,6 +47,18 @@ def colour_at(viewer, y, x):
     viewer.scene.camera.center = (0, y, x)
     picture = viewer.screenshot(flash=False).astype(int)
     return picture[picture.shape[0] // 2, picture.shape[1] // 2, :3]
+
+
+def test_napari_turns_its_wheel_slowly_meanwhile(qtbot, running) -> None:
+    _, _, panel, _ = running
+
+    def wheels():
+        labels = panel.native.window().findChildren(QLabel)
+        movies = [label.movie() for label in labels]
+        return [movie for movie in movies if movie is not None and movie.state().value]
+
+    qtbot.waitUntil(lambda: bool(wheels()), timeout=5000)
+    assert [movie.speed() for movie in wheels()] == [CALM_PER_CENT]
 
 
 def test_tumour_is_red_and_glass_is_clear_on_the_canvas(qtbot, window, detect) -> None:
