@@ -125,8 +125,20 @@ def use(viewer: Any, panel: Any, slide: Path, folder: Path, seed: int) -> None:
     wait_until(lambda: panel.export.save.enabled)
     if not (folder / "files" / "run.json").is_file():
         raise RuntimeError(f"{layer.name}: nothing was exported")
+    dismiss_messages()
     viewer.layers.clear()
     live(0.2)
+
+
+def dismiss_messages() -> None:
+    """Close what napari told, as a user does.
+
+    In a window that is not in front of all others it stays until somebody does.
+    """
+    from napari._qt.dialogs.qt_notification import NapariQtNotification
+
+    for message in list(NapariQtNotification._instances):  # noqa: SLF001
+        message.close()
 
 
 def soak(given: argparse.Namespace, slide: Path, folder: Path) -> list[Hour]:

@@ -8,6 +8,11 @@ settings=$(mktemp -d)
 trap 'rm -rf "$settings"' EXIT
 export NAPARI_CONFIG="$settings/settings.yaml"
 
+# The whole suite on all cores. Windows share one screen, so their tests share a process.
+if [ $# -eq 0 ]; then
+    set -- --numprocesses auto --dist loadgroup
+fi
+
 # The networks of tests are tiny: threads that wait for each other cost more than they give.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
