@@ -22,6 +22,19 @@ settings.register_profile("same", derandomize=True, deadline=None, print_blob=Tr
 settings.load_profile("same")
 
 
+def pytest_collection_modifyitems(config, items):
+    """Keep windows to one process where there are several: they share a screen.
+
+    First, as they take the longest.
+    """
+    if config.getoption("numprocesses", None):
+        items.sort(key=lambda item: item.get_closest_marker("gui") is None)
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            if item.get_closest_marker("gui") is not None:
+                item.add_marker(pytest.mark.xdist_group("window"))
+
+
 @pytest.fixture
 def real_slides():
     """Return the folder of real slides, or skip the test."""

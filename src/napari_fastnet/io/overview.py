@@ -16,7 +16,7 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.files import atomic_path
-from napari_fastnet.io.number_words import number_words
+from napari_fastnet.io.number_words import counted, number_words
 from napari_fastnet.io.overview_page import Page
 from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE, to_json
 
@@ -173,7 +173,7 @@ def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) 
         return f"No region at or above the threshold: 0 mm²{tissue}."
     counts = {"macro": totals["macro"], "micro": totals["micro"], "ITC": totals["itc"]}
     classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    number = "1 region" if len(regions) == 1 else f"{len(regions)} regions"
+    number = counted(len(regions), "region")
     area_mm2 = number_words(totals["area_mm2"])
     longest_mm = number_words(max(region.longest_axis_mm for region in regions))
     return (

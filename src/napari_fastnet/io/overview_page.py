@@ -271,7 +271,9 @@ class Page:
         self.axes.set_axis_off()
         metadata = {"Software": "napari-fastnet", "Comment": comment}
         # unlike savefig it heeds no user's settings of resolution and margins
-        self.canvas.print_png(str(path), metadata=metadata)  # type: ignore[no-untyped-call]
+        self.canvas.print_png(  # type: ignore[no-untyped-call]
+            str(path), metadata=metadata, pil_kwargs={"compress_level": 3}
+        )
 
 
 def round_length(limit_um: float) -> float:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 STILL_MS = 300
 #: The screen follows the work at most so often, ms: without a graphics card drawing
 #: the window takes as long as the work.
-SHOW_MS = 400
+SHOW_MS = 500
 
 
 class Detection:

@@ -15,6 +15,7 @@ from superqt.utils import qthrottled
 
 from napari_fastnet.core.regions import Region, summarise
 from napari_fastnet.errors import FastNetError
+from napari_fastnet.io.number_words import counted
 from napari_fastnet.io.region_files import write_regions_csv
 from napari_fastnet.plugin.importing import load_regions, load_truth
 from napari_fastnet.plugin.layers import to_um
@@ -149,7 +150,7 @@ class RegionsSection(Section):
         except FastNetError as error:
             show_error(str(error))
             return
-        show_info(f"{len(work.regions)} regions written to {path}")
+        show_info(f"{counted(len(work.regions), 'region')} written to {path}")
 
     def _ask_and_save(self) -> None:
         if self.work is None:
@@ -261,7 +262,7 @@ def totals_of(work: SlideWork) -> str:
         return ""
     totals = summarise(work.regions, work.tissue_mm2)
     count, area = totals["regions"], totals["area_mm2"]
-    words = f"{count} region{'' if count == 1 else 's'}, {area:.2f} mm²"
+    words = f"{counted(count, 'region')}, {area:.2f} mm²"
     share, tissue = totals["tissue_fraction"], totals["tissue_mm2"]
     if share is None or tissue is None:
         return words
