@@ -160,10 +160,11 @@ class Scan:
         with closing(steps):
             began = perf_counter()
             for progress in steps:
+                took = perf_counter() - began
                 yield progress
                 if self.behind:
                     return
-                self._rest(REST * (perf_counter() - began), should_stop)
+                self._rest(REST * took, should_stop)
                 began = perf_counter()
 
     def _rest(self, seconds: float, should_stop: Callable[[], bool]) -> None:

@@ -51,14 +51,11 @@ def colour_at(viewer, y, x):
 
 def test_napari_turns_its_wheel_slowly_meanwhile(qtbot, running) -> None:
     _, _, panel, _ = running
-
-    def wheels():
-        labels = panel.native.window().findChildren(QLabel)
-        movies = [label.movie() for label in labels]
-        return [movie for movie in movies if movie is not None and movie.state().value]
-
-    qtbot.waitUntil(lambda: bool(wheels()), timeout=5000)
-    assert [movie.speed() for movie in wheels()] == [CALM_PER_CENT]
+    labels = panel.native.window().findChildren(QLabel)
+    (wheel,) = [label.movie() for label in labels if label.movie() is not None]
+    qtbot.waitUntil(lambda: wheel.speed() == CALM_PER_CENT, timeout=5000)
+    panel.detect.cancel.native.click()
+    qtbot.waitUntil(lambda: wheel.speed() == 100, timeout=30_000)
 
 
 def test_tumour_is_red_and_glass_is_clear_on_the_canvas(qtbot, window, detect) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from napari.utils import progress as activity
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_fastnet.plugin.detection import Detection
 
-#: Of an animation's own speed.
+#: Of an animation's own speed: a few pictures a second.
 CALM_PER_CENT = 12
 
 
@@ -63,8 +63,8 @@ def drawn_later(widget: QWidget) -> Iterator[None]:
         widget.setUpdatesEnabled(True)
 
 
-def calm_animations(window: QWidget | None) -> None:
-    """Let a window's animated pictures change a few times a second.
+def set_animations(window: QWidget | None, per_cent: int) -> None:
+    """Let a window's animated pictures change faster or slower.
 
     napari turns a wheel in its status bar while a bar is shown. Each of its pictures has
     the whole window drawn, 30 times a second, which without a graphics card took a third
@@ -73,7 +73,7 @@ def calm_animations(window: QWidget | None) -> None:
     labels = [] if window is None else window.findChildren(QLabel)
     for label in labels:
         if (movie := label.movie()) is not None:
-            movie.setSpeed(CALM_PER_CENT)
+            movie.setSpeed(per_cent)
 
 
 class ActivityBar:
@@ -102,11 +102,13 @@ class ActivityBar:
             self.close()
             self._bar = activity(total=detection.total, desc=self._description)
             self._of = (detection, detection.total)
-            calm_animations(self._inside.window())
+            set_animations(self._inside.window(), CALM_PER_CENT)
         self._bar.update(detection.done - self._bar.n)
 
     def close(self) -> None:
         """Show nothing."""
         if self._bar is not None:
             self._bar.close()
+            with suppress(RuntimeError):  # the window is gone
+                set_animations(self._inside.window(), 100)
         self._bar, self._of = None, None
