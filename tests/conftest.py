@@ -23,12 +23,7 @@ settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keep windows to one process where there are several: they share a screen.
-
-    First, as they take the longest.
-    """
-    if config.getoption("numprocesses", None):
-        items.sort(key=lambda item: item.get_closest_marker("gui") is None)
+    """Keep windows to one process where there are several: they share a screen."""
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:
             if item.get_closest_marker("gui") is not None:
