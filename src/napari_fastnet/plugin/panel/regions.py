@@ -204,6 +204,7 @@ class RegionsSection(Section):
 
     def _heatmap_changed(self, work: SlideWork) -> None:
         if work is self.work:
+            self._find_seldom.cancel()  # found anew soon
             self._find_later()
 
     def _heatmap_filled(self, work: SlideWork) -> None:
