@@ -139,6 +139,16 @@ def test_ratiopath_reads_the_same_outlines(tmp_path):
     assert areas_mm2 == pytest.approx([region.area_mm2 for region in regions], rel=1e-6)
 
 
+def test_a_comment_leaves_the_outlines_as_they_are(tmp_path):
+    annotations = asap_annotations(find_regions(heatmap_of(ring_with_an_island()), 0.5))
+    write_asap_xml(tmp_path / "plain.xml", annotations)
+    write_asap_xml(tmp_path / "said.xml", annotations, comment="Research use only.")
+    assert "<!-- Research use only. -->" in (tmp_path / "said.xml").read_text()
+    said, plain = (read_asap_xml(tmp_path / name) for name in ("said.xml", "plain.xml"))
+    for one, other in zip(said.positive, plain.positive, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_no_regions_are_an_empty_annotation(tmp_path):
     write_asap_xml(tmp_path / "a.xml", asap_annotations([]))
     assert read_asap_xml(tmp_path / "a.xml").positive == ()

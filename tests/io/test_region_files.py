@@ -146,6 +146,7 @@ def test_the_table_has_units_in_its_header_and_a_row_a_region(tmp_path):
         "centroid_y_um": "12.5",
         "um_per_px_x": "0.25",
         "um_per_px_y": "0.5",
+        "notice": "Research use only. Not for diagnosis.",
     }
     assert [row["label"] for row in rows] == ["1", "2"]
 
@@ -154,5 +155,5 @@ def test_no_regions_leave_the_header_with_its_line_ending(tmp_path):
     write_regions_csv(tmp_path / "regions.csv", [], mpp=(0.5, 0.5))
     text = (tmp_path / "regions.csv").read_bytes()
     assert text.startswith(b"label,size_class,area_mm2,longest_axis_mm,")
-    assert text.endswith(b"um_per_px_y\r\n")
+    assert text.endswith(b"um_per_px_y,notice\r\n")
     assert text.count(b"\n") == 1

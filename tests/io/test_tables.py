@@ -42,7 +42,10 @@ def test_pandas_finds_the_patches_in_csv(tmp_path, heatmap, monkeypatch, rows_at
     pandas = pytest.importorskip("pandas")
     monkeypatch.setattr(tables, "_ROWS_AT_ONCE", rows_at_once)
     write_patches_csv(tmp_path / "patches.csv", heatmap)
-    check(pandas.read_csv(tmp_path / "patches.csv"), heatmap)
+    frame = pandas.read_csv(tmp_path / "patches.csv")
+    check(frame, heatmap)
+    assert frame["notice"][0] == "Research use only. Not for diagnosis."
+    assert frame["notice"][1:].isna().all()
 
 
 def test_pandas_finds_patches_and_record_in_parquet(tmp_path, heatmap):
@@ -74,7 +77,7 @@ def test_nothing_computed_leaves_the_header(tmp_path, heatmap):
     empty = heatmap.only(np.zeros((30, 40), bool))
     write_patches_csv(tmp_path / "patches.csv", empty)
     assert (tmp_path / "patches.csv").read_text() == (
-        "row,column,x_px,y_px,x_um,y_um,probability\n"
+        "row,column,x_px,y_px,x_um,y_um,probability,notice\n"
     )
 
 

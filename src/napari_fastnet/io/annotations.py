@@ -160,7 +160,7 @@ class _AsapTarget:
         return value
 
 
-def write_asap_xml(path: Path, annotations: Annotations) -> None:
+def write_asap_xml(path: Path, annotations: Annotations, *, comment: str = "") -> None:
     """Write outlines as ASAP has them: groups ``Tumor`` and ``Exclusion``.
 
     Parameters
@@ -169,6 +169,8 @@ def write_asap_xml(path: Path, annotations: Annotations) -> None:
         Written aside and renamed.
     annotations : Annotations
         Coordinates are written with three decimals of a level-0 px.
+    comment : str, optional
+        A line for who opens the file as text; without ``--``, which XML forbids there.
 
     Raises
     ------
@@ -179,7 +181,10 @@ def write_asap_xml(path: Path, annotations: Annotations) -> None:
         ("Tumor", "#64FE2E", annotations.positive),
         ("Exclusion", "#F4FA58", annotations.negative),
     )
-    lines = ['<?xml version="1.0"?>', "<ASAP_Annotations>", "<Annotations>"]
+    lines = ['<?xml version="1.0"?>']
+    if comment:
+        lines.append(f"<!-- {comment} -->")
+    lines += ["<ASAP_Annotations>", "<Annotations>"]
     number = 0
     for group, colour, rings in groups:
         for ring in rings:

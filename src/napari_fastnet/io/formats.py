@@ -29,6 +29,7 @@ from napari_fastnet.io.file_names import (
 )
 from napari_fastnet.io.files import clear_leftovers
 from napari_fastnet.io.ome_zarr import write_ome_zarr
+from napari_fastnet.io.record import RESEARCH_USE
 from napari_fastnet.io.region_files import (
     region_table,
     write_regions_csv,
@@ -215,8 +216,9 @@ def _asap(results: Results, folder: Path) -> Iterator[Path]:
         write_asap_heatmap(path, results.heatmap, shape, record=results.record)
         yield path
     if results.regions is not None:
-        write_asap_xml(folder / "regions.xml", asap_annotations(results.regions))
-        yield folder / "regions.xml"
+        path, found = folder / "regions.xml", asap_annotations(results.regions)
+        write_asap_xml(path, found, comment=RESEARCH_USE)
+        yield path
 
 
 def _csv(results: Results, folder: Path) -> Iterator[Path]:

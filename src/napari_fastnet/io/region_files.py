@@ -18,7 +18,7 @@ import numpy as np
 from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS
 from napari_fastnet.errors import OptionError
 from napari_fastnet.io.files import write_bytes
-from napari_fastnet.io.record import plain
+from napari_fastnet.io.record import RESEARCH_USE, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -170,6 +170,8 @@ def region_table(regions: Iterable[Region], *, mpp: Pair) -> dict[str, list[Any]
 def write_regions_csv(path: Path, regions: Iterable[Region], *, mpp: Pair) -> None:
     """Write regions as a table (RFC 4180, UTF-8), one row a region.
 
+    The columns are those of `region_table`, and ``notice``: that they are for research.
+
     Parameters
     ----------
     path : Path
@@ -185,6 +187,7 @@ def write_regions_csv(path: Path, regions: Iterable[Region], *, mpp: Pair) -> No
             f"{value:.{decimals}f}" if isfinite(value) else ""
             for value in columns[name]
         ]
+    columns["notice"] = [RESEARCH_USE] * len(columns["label"])
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(columns)

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_fastnet.errors import DependencyError
 from napari_fastnet.io.files import atomic_path
-from napari_fastnet.io.record import to_json
+from napari_fastnet.io.record import RESEARCH_USE, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +59,9 @@ def patch_table(heatmap: Heatmap) -> dict[str, NDArray[Any]]:
 def write_patches_csv(path: Path, heatmap: Heatmap) -> None:
     """Write the cells that were computed as CSV, as `patch_table` has them.
 
+    A last column, ``notice``, says in the first row that they are for research; a million
+    rows need not repeat it.
+
     Parameters
     ----------
     path : Path
@@ -75,13 +78,16 @@ def write_patches_csv(path: Path, heatmap: Heatmap) -> None:
         atomic_path(path) as aside,
         aside.open("w", encoding="utf-8", newline="\r\n") as file,
     ):
-        file.write(",".join(table) + "\n")
+        file.write(",".join((*table, "notice")) + "\n")
         for first in range(0, count, _ROWS_AT_ONCE):
             part = (
                 values[first : first + _ROWS_AT_ONCE].tolist()
                 for values in table.values()
             )
-            file.writelines(line(*row) + "\n" for row in zip(*part, strict=True))
+            lines = (line(*row) for row in zip(*part, strict=True))
+            if first == 0:
+                file.write(f"{next(lines)},{RESEARCH_USE}\n")
+            file.writelines(f"{each},\n" for each in lines)
 
 
 def write_parquet(

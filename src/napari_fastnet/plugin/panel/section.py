@@ -18,8 +18,6 @@ from napari_fastnet.plugin.panel.keys import Keys
 from napari_fastnet.plugin.slide_work import SlideWork
 from napari_fastnet.plugin.workspace import workspace_of
 
-RESEARCH_USE = "Research use only. Not for diagnosis."
-
 
 class Section(Container[Widget]):
     """A part of the panel that is also a widget of its own.
