@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from napari_fastnet.engine import memory
-from napari_fastnet.engine.memory import give_back, give_back_at_once, share_heaps
+from napari_fastnet.engine.memory import give_back, give_back_at_once, stay_flat
 
 
 def test_it_is_harmless_on_every_platform(monkeypatch) -> None:
@@ -17,7 +17,7 @@ def test_it_is_harmless_on_every_platform(monkeypatch) -> None:
     monkeypatch.setattr(memory.sys, "platform", "win32")
     give_back()
     give_back_at_once()
-    share_heaps()
+    stay_flat()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's own")
@@ -64,9 +64,9 @@ HEAPS = """
 import ctypes
 import sys
 from threading import Barrier, Thread
-from napari_fastnet.engine.memory import share_heaps
+from napari_fastnet.engine.memory import stay_flat
 
-share_heaps()
+stay_flat()
 library = ctypes.CDLL(None)
 library.malloc.restype = library.fopen.restype = ctypes.c_void_p
 together = Barrier(16)

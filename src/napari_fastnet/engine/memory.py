@@ -9,6 +9,11 @@ from typing import Any
 # malloc.h: from how many bytes on a block is mapped by itself, and freed to the system.
 _M_MMAP_THRESHOLD = -3
 _MAPPED_BYTES = 2**20
+_MAPPED_BYTES_WINDOW = 2**22
+# malloc.h: how much may lie free at a heap's end. With the option before given, glibc no
+# longer learns this one: a window would take and give back its pictures all the time.
+_M_TRIM_THRESHOLD = -1
+_FREE_BYTES = 2**27
 # malloc.h: how many heaps the threads share; without a limit, eight a core.
 _M_ARENA_MAX = -8
 _HEAPS = 2
@@ -35,14 +40,16 @@ def give_back_at_once() -> None:
     _set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
 
 
-def share_heaps() -> None:
-    """Let all threads take memory from two heaps.
+def stay_flat() -> None:
+    """Let all threads take memory from two heaps, and arrays of 4 MB and more from none.
 
     For a process that lives for long, with threads that come and go: glibc, which
-    otherwise gives each a heap of its own, leaves holes in every one of them. Elsewhere
-    nothing is done.
+    otherwise gives each a heap of its own, leaves holes in every one of them, and more
+    of them where great arrays lie among the small. Elsewhere nothing is done.
     """
     _set_option(_M_ARENA_MAX, _HEAPS)
+    _set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES_WINDOW)
+    _set_option(_M_TRIM_THRESHOLD, _FREE_BYTES)
 
 
 def _set_option(option: int, value: int) -> None:

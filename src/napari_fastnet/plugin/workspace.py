@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from napari_fastnet.engine.memory import share_heaps
+from napari_fastnet.engine.memory import stay_flat
 from napari_fastnet.plugin.adopting import adopt
 from napari_fastnet.plugin.layer_info import SlideInfo, info_of
 from napari_fastnet.plugin.slide_work import SlideWork
@@ -24,7 +24,7 @@ def workspace_of(viewer: ViewerModel) -> Workspace:
     # napari hands plugins a proxy, a new one each time.
     real = getattr(viewer, "__wrapped__", viewer)
     if real not in _WORKSPACES:
-        share_heaps()
+        stay_flat()
         _WORKSPACES[real] = Workspace(real)
     return _WORKSPACES[real]
 
