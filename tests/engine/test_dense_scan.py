@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import logit
@@ -145,6 +147,15 @@ def test_little_memory_means_smaller_pictures_and_the_same_map(
     assert small.picture_cells < full.picture_cells == full.block_cells
     assert small.block_cells == full.block_cells  # and the same store
     np.testing.assert_allclose(cut, whole, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("rows", "side"), [(499, 96), (500, 80), (999, 80), (1000, 64), (9000, 64)]
+)
+def test_a_large_slide_has_smaller_blocks(slide, tiny_bundle, rows, side) -> None:
+    plan = make_plan(slide, tiny_bundle, np.ones((60, 80), bool))
+    kept = np.zeros((rows, 1000), bool)
+    assert replace(plan, patches=replace(plan.patches, kept=kept)).block_cells == side
 
 
 @pytest.mark.parametrize(("memory_mb", "fits"), [(310, False), (330, True)])

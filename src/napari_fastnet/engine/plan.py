@@ -27,6 +27,9 @@ BLOCK_PX = 1024
 BLOCK_CELLS = 16
 #: Dense scanning pays for the edges of each block: 1.3 times what 96 cells cost alone.
 DENSE_BLOCK_CELLS = 96
+#: What is laid over all cells takes more of a large slide; smaller blocks, from so many
+#: cells on, make up for it: 64 take 140 MB less than 96, and 7 % more time.
+SMALLER_BLOCKS = {500_000: 80, 1_000_000: 64}
 #: Sides of dense pictures are multiples of this: 4 % more cells, half as many sizes.
 SIZE_CELLS = 16
 SMALLEST_PICTURE_CELLS = 8
@@ -84,7 +87,9 @@ class Plan:
     def block_cells(self) -> int:
         """Side of a block in cells."""
         if self.dense is not None:
-            return DENSE_BLOCK_CELLS
+            cells = self.patches.kept.size
+            smaller = [side for least, side in SMALLER_BLOCKS.items() if cells >= least]
+            return min([DENSE_BLOCK_CELLS, *smaller])
         return max(1, min(BLOCK_CELLS, BLOCK_PX // self.stride_px))
 
     @property
