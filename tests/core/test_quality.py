@@ -15,7 +15,7 @@ from napari_fastnet.core.quality import (
     colour_flags,
     pen_pixels,
 )
-from napari_fastnet.core.quality_summary import summarise_quality
+from napari_fastnet.core.quality_summary import quality_words, summarise_quality
 from napari_fastnet.core.sharpness import patch_sharpness
 from napari_fastnet.errors import OptionError
 
@@ -225,3 +225,19 @@ def test_what_was_not_judged_is_said() -> None:
     assert section["colour"] is None
     assert section["out_of_gamut"] is None
     assert "not judged: colour, blur" in section["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({}, ""),
+        ({"patches": 0}, "quality: no patch was looked at"),
+        ({"patches": 9, "colour": None, "pen": 0.0}, "no patch is flagged"),
+        (
+            {"patches": 9, "colour": 0.2, "blur": 0.015, "out_of_gamut": True},
+            "stain far from the training data; flagged: 20.0 % colour, 1.5 % blur",
+        ),
+    ],
+)
+def test_a_record_is_told_in_a_short_line(section, words) -> None:
+    assert quality_words(section) == words

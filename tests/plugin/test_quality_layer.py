@@ -7,7 +7,7 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.quality import Flag
 from napari_fastnet.io.export import write_flags_tiff
 from napari_fastnet.plugin.layer_info import SLIDE_KEY
-from napari_fastnet.plugin.quality_layer import quality_layer_data, quality_words
+from napari_fastnet.plugin.quality_layer import quality_layer_data
 from napari_fastnet.plugin.reader import get_reader, read_layers
 from napari_fastnet.plugin.work_layers import WorkLayers
 from napari_fastnet.plugin.writer import write_mask
@@ -56,22 +56,6 @@ def test_saved_flags_open_and_are_written_as_they_were(tmp_path) -> None:
     write_mask(str(tmp_path / "again.tif"), data, keywords)
     ((again, _, _),) = read_layers(tmp_path / "again.tif")
     np.testing.assert_array_equal(again, FLAGS)
-
-
-@pytest.mark.parametrize(
-    ("section", "words"),
-    [
-        ({}, ""),
-        ({"patches": 0}, "quality: no patch was looked at"),
-        ({"patches": 9, "colour": None, "pen": 0.0}, "no patch is flagged"),
-        (
-            {"patches": 9, "colour": 0.2, "blur": 0.015, "out_of_gamut": True},
-            "stain far from the training data; flagged: 20.0% colour, 1.5% blur",
-        ),
-    ],
-)
-def test_a_record_is_told_in_a_short_line(section, words) -> None:
-    assert quality_words(section) == words
 
 
 def test_every_combination_of_flags_has_a_colour() -> None:

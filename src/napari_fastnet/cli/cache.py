@@ -13,6 +13,7 @@ import typer
 from napari_fastnet.cli.options import AsJson
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.errors import OptionError
+from napari_fastnet.io.number_words import counted
 
 if TYPE_CHECKING:
     from napari_fastnet.io.cache import CachedRun
@@ -115,7 +116,7 @@ def _folder(chosen: Path | None) -> Path:
 
 def _count(runs: list[CachedRun]) -> str:
     size = size_text(sum(run.size_bytes for run in runs))
-    return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {size}"
+    return f"{counted(len(runs), 'run')}, {size}"
 
 
 def _facts(run: CachedRun) -> dict[str, Any]:

@@ -75,6 +75,29 @@ def summarise_quality(
     return section
 
 
+def quality_words(section: Mapping[str, Any]) -> str:
+    """Return a record's ``quality`` section in a few words; none where there is none.
+
+    Parameters
+    ----------
+    section : Mapping
+        From `summarise_quality`, or read from a record: what lacks is left out.
+    """
+    if not section:
+        return ""
+    if not section.get("patches"):
+        return "quality: no patch was looked at"
+    parts = [
+        f"{_per_cent(share)} {_name(flag)}"
+        for flag in Flag
+        if isinstance(share := section.get(_name(flag)), int | float) and share
+    ]
+    words = f"flagged: {', '.join(parts)}" if parts else "no patch is flagged"
+    if section.get("out_of_gamut"):
+        return f"stain far from the training data; {words}"
+    return words
+
+
 def _verdict(section: Mapping[str, Any]) -> str:
     """Return the section in one sentence."""
     if not section["patches"]:

@@ -189,7 +189,7 @@ class Detection:
 
     def _show(self) -> None:
         """Bring heatmap and progress to the screen together: it is drawn once for both."""
-        self.work.refresh_heatmap(more_to_come=True)
+        self.work.refresh_filling_heatmap()
         self.work.events.run.emit(self.work)
 
     def _finish(self, result: RunResult) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,6 @@ from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.quality import Flag
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, ResultInfo
 from napari_fastnet.plugin.layers import UM, LayerData, placement, to_um
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 QUALITY_NAME = "quality flags"
 #: None of them a colour of stain, heatmap or masks; several flags at once are white.
@@ -67,20 +64,3 @@ def quality_layer_data(
     }
     shown = flags.copy() if flags.size else np.zeros((1, 1), np.uint8)
     return shown, keywords, "labels"
-
-
-def quality_words(section: Mapping[str, Any]) -> str:
-    """Return a record's ``quality`` section in a short line; empty where there is none."""
-    if not section:
-        return ""
-    if not section.get("patches"):
-        return "quality: no patch was looked at"
-    parts = [
-        f"{share:.1%} {name}"
-        for name in ("colour", "pen", "blur")
-        if isinstance(share := section.get(name), int | float) and share
-    ]
-    words = f"flagged: {', '.join(parts)}" if parts else "no patch is flagged"
-    if section.get("out_of_gamut"):
-        return f"stain far from the training data; {words}"
-    return words

@@ -188,13 +188,20 @@ class SlideWork:
         self.events.heatmap.emit(self)
         self.events.run.emit(self)
 
-    def refresh_heatmap(self, *, more_to_come: bool = False) -> None:
+    def refresh_heatmap(self) -> None:
         """Bring what was written into the heatmap's array to the screen."""
+        self._draw_heatmap()
+        self.events.heatmap.emit(self)
+
+    def refresh_filling_heatmap(self) -> None:
+        """Bring it to the screen while a detection goes on writing."""
+        self._draw_heatmap()
+        self.events.filled.emit(self)
+
+    def _draw_heatmap(self) -> None:
         layer = self.layer_of("heatmap")
         if layer is not None:
             layer.refresh(extent=False, highlight=False, thumbnail=False)
-        events = self.events
-        (events.filled if more_to_come else events.heatmap).emit(self)
 
     def set_quality(self, flags: NDArray[np.uint8], record: dict[str, Any]) -> None:
         """Show the flags of a run that has ended; the layer is kept, once it is there."""

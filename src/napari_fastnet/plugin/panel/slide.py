@@ -7,9 +7,9 @@ from napari.settings import get_settings
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 
+from napari_fastnet.core.quality_summary import quality_words
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.panel.section import Section, row
-from napari_fastnet.plugin.quality_layer import quality_words
 from napari_fastnet.plugin.slide_work import SlideWork
 
 NO_SLIDE = "Open a slide: drop it here, or use File > Open."
