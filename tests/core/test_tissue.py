@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_fastnet.core.colour import saturation_of
+from napari_fastnet.core.grey_levels import otsu_threshold
 from napari_fastnet.core.tissue import (
     PRESETS,
     TissueParameters,
     combine,
     compute_masks,
     hsv_mask,
-    otsu_threshold,
     preset_with,
     rgb_mask,
     threshold_mask,
@@ -96,7 +96,9 @@ def test_rgb_mask_of_any_channel_asks_one_to_be_dark():
 def test_hsv_mask_is_where_the_saturation_is_above_the_threshold():
     image = np.array([[(100, 80, 90), (100, 79, 90)]], np.uint8)  # 51 and 54
 
-    np.testing.assert_array_equal(hsv_mask(image, saturation=51), [[False, True]])
+    np.testing.assert_array_equal(
+        hsv_mask(saturation_of(image), saturation=51), [[False, True]]
+    )
 
 
 def test_threshold_mask_holds_both_its_bounds_in_every_channel():

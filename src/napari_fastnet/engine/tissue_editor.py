@@ -13,6 +13,7 @@ from napari_fastnet.core.tissue import (
     TissueMasks,
     TissueParameters,
     combine,
+    hsv_mask,
     rgb_mask,
     threshold_mask,
 )
@@ -79,7 +80,7 @@ class TissueEditor:
         self._parameters = tissue.parameters
         self.automatic = dict(tissue.masks.thresholds)
         self._image: NDArray[np.uint8] = in_planes(tissue.image)
-        self._saturation = saturation_of(self._image)
+        self._saturations = saturation_of(self._image)
         self._computed: dict[MaskKind, NDArray[np.bool_]] = {
             kind: getattr(tissue.masks, kind) for kind in KINDS
         }
@@ -183,8 +184,7 @@ class TissueEditor:
         """Compute one of the three masks from the image."""
         parameters = self._parameters
         if kind == "hsv":
-            # Whole numbers compare ten times as fast, and the image has no others.
-            return self._saturation > int(self.threshold("saturation"))
+            return hsv_mask(self._saturations, saturation=self.threshold("saturation"))
         if kind == "threshold":
             low, high = parameters.low, parameters.high
             return threshold_mask(self._image, low=low, high=high)
