@@ -9,7 +9,6 @@ from typing import Any
 # malloc.h: from how many bytes on a block is mapped by itself, and freed to the system.
 _M_MMAP_THRESHOLD = -3
 _MAPPED_BYTES = 2**20
-_MAPPED_BYTES_WINDOW = 2**22
 # malloc.h: how much may lie free at a heap's end. With the option before given, glibc no
 # longer learns this one: a window would take and give back its pictures all the time.
 _M_TRIM_THRESHOLD = -1
@@ -34,21 +33,21 @@ def give_back_at_once() -> None:
     """Let each array of a megabyte and more go back to the system when it is freed.
 
     For a process without a window: glibc, which otherwise learns to keep ever larger ones,
-    takes 50 to 70 MB less for a detection, and no longer. A window draws with such arrays,
-    and then at half the speed. Elsewhere nothing is done.
+    takes 50 to 70 MB less for a detection, and no longer. A window, which draws with such
+    arrays all the time, needs `stay_flat`. Elsewhere nothing is done.
     """
     _set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
 
 
 def stay_flat() -> None:
-    """Let all threads take memory from two heaps, and arrays of 4 MB and more from none.
+    """Let all threads take memory from two heaps, and arrays of a megabyte from none.
 
     For a process that lives for long, with threads that come and go: glibc, which
     otherwise gives each a heap of its own, leaves holes in every one of them, and more
     of them where great arrays lie among the small. Elsewhere nothing is done.
     """
     _set_option(_M_ARENA_MAX, _HEAPS)
-    _set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES_WINDOW)
+    _set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
     _set_option(_M_TRIM_THRESHOLD, _FREE_BYTES)
 
 
