@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from dataclasses import replace
 
@@ -84,6 +85,19 @@ def test_another_request_is_done_anew(task, changes) -> None:
 def test_how_it_is_computed_is_no_other_request(task) -> None:
     run_task(task)
     assert run_task(asked(task, readers=1, memory_mb=400)).earlier
+
+
+@pytest.mark.parametrize(
+    ("section", "name"), [("counts", "failed"), ("tissue", "damaged_tiles")]
+)
+def test_a_slide_that_was_damaged_is_looked_at_again(task, section, name) -> None:
+    run_task(task)
+    path = task.folder / "run.json"
+    record = json.loads(path.read_text())
+    record[section][name] = 1
+    path.write_text(json.dumps(record))
+    assert not run_task(task).earlier
+    assert run_task(task).earlier
 
 
 def test_another_spacing_is_another_request(task) -> None:

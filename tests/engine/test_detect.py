@@ -295,17 +295,27 @@ def test_a_corrupt_tile_costs_its_patches_and_no_others(
     )
 
 
-def test_a_corrupt_tile_is_not_tried_again(
+def test_a_corrupt_tile_is_tried_again_and_nothing_else(
     tmp_path, write_svs, image, tiny_bundle, tile_place, overwrite
 ) -> None:
     path = write_svs(tmp_path / "slide.svs", image, mpp=0.5)
+    sound = path.read_bytes()
+    with open_slide(path) as slide:
+        _, whole, _ = run(slide, tiny_bundle, tmp_path / "whole")
     offset, count = tile_place(path, 0)
     overwrite(path, offset, b"\x00" * count)
     with open_slide(path) as slide:
-        run(slide, tiny_bundle, tmp_path)
-        _, store, steps = run(slide, tiny_bundle, tmp_path)
+        run(slide, tiny_bundle, tmp_path / "mended")
+        _, store, (step,) = run(slide, tiny_bundle, tmp_path / "mended")
+        assert (step.failed, store.unreadable()) == (1, 1)
+        path.write_bytes(sound)
+    with open_slide(path) as slide:
+        _, store, (step,) = run(slide, tiny_bundle, tmp_path / "mended")
+        assert (step.failed, store.unreadable()) == (0, 0)
+        assert step.done == step.total
+        _, _, steps = run(slide, tiny_bundle, tmp_path / "mended")
     assert steps == []
-    assert store.unreadable() == 1
+    np.testing.assert_allclose(store.read(), whole.read(), atol=1e-3)
 
 
 def test_colours_are_matched_before_the_network_sees_them(

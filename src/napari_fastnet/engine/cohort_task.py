@@ -181,6 +181,10 @@ def _earlier(
             return None
         if not all((task.folder / name).exists() for name in OUTPUTS):
             return None
+        # Of a file that was damaged a mended copy may be there: to its fingerprint, and
+        # so to the request, that is the same slide.
+        if record["counts"].get("failed") or record["tissue"].get("damaged_tiles"):
+            return None
         heatmap, _ = read_heatmap_ome_tiff(task.folder / HEATMAP)
     except StoreError:  # none, or damaged: it is made again
         return None

@@ -72,7 +72,7 @@ def detect(
 
     Blocks are read ahead in threads while the network works; at most ``readers + 1``
     are in memory, whatever the slide's size. A patch whose pixels cannot be decoded
-    stays NaN and is counted; the run goes on.
+    stays NaN and is counted; the run goes on, and the next one tries it again.
 
     Parameters
     ----------
@@ -157,8 +157,9 @@ def _scan(
     """Compute and store what is lacking; at most so many blocks are in memory."""
     store, sharpness = stores
     wanted, values, sharp = work.plan.patches.kept, store.read(), sharpness.read()
-    known = wanted & ~np.isnan(values)
-    done, failed = int(known.sum()), int((known & (values == UNREADABLE)).sum())
+    # What could not be read is tried again: the file may have been mended since.
+    known = wanted & ~np.isnan(values) & (values != UNREADABLE)
+    done, failed = int(known.sum()), 0
     missing = wanted & ~known
     lacking = [block for block in store.blocks() if missing[block.slices].any()]
     # Of large slides all values take megabytes, and few blocks have some already.
