@@ -226,7 +226,8 @@ def test_a_corrupt_tile_is_reported_and_the_run_goes_on(
     overwrite(path, offset, b"\xff" * count)
     code, captured = detect(capsys, path, "-o", tmp_path, "--model", dark_bundle)
     assert code == 0
-    assert "not readable" in captured.out
+    assert "could not be read" in captured.out
+    assert "1 damaged tile, taken as glass" in captured.out
     assert read_record(tmp_path / "damaged" / "run.json")["counts"]["failed"] > 0
 
 

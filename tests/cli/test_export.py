@@ -232,6 +232,20 @@ def test_edited_regions_take_the_place_of_those_found(run, tmp_path, capsys):
     assert "max probability" not in drawn  # on glass: not computed
     assert (out / "regions.csv").read_text().splitlines()[2].split(",")[4:6] == ["", ""]
     assert new["napari_fastnet"]["regions"]["outlines"] == str(path)
+    # the triangle lies on glass, and is no part of the tissue
+    before, after = (
+        about["napari_fastnet"]["regions"]["tissue_fraction"] for about in (old, new)
+    )
+    assert after == pytest.approx(before, rel=0.05)
+
+
+def test_outlines_around_all_of_a_slide_are_all_of_its_tissue(run, tmp_path, capsys):
+    ring = [[0, 0], [480, 0], [480, 320], [0, 320], [0, 0]]
+    path, out = tmp_path / "all.geojson", tmp_path / "out"
+    path.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    assert export(capsys, run, "-f", "geojson", "-o", out, "--regions", path)[0] == 0
+    about = json.loads((out / "regions.geojson").read_text())["napari_fastnet"]
+    assert about["regions"]["tissue_fraction"] == 1.0
 
 
 def test_edited_regions_of_a_bounding_box_come_back_to_their_place(

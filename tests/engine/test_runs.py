@@ -146,6 +146,30 @@ def test_a_second_run_computes_nothing_and_says_the_same(
     np.testing.assert_array_equal(
         again.heatmap.probabilities, result.heatmap.probabilities
     )
+    told = [dict(one.rows())["patches"] for one in (result, again)]
+    assert told[0].endswith(" computed")
+    assert told[1] == f"{told[0]}, all by an earlier run"
+
+
+def test_another_slide_of_the_same_name_is_told_of(
+    slide_path, write_svs, dark_bundle, tmp_path
+) -> None:
+    first = detect(slide_path, tmp_path / "out", model=dark_bundle)
+    image = np.full((64, 64, 3), 245, np.uint8)
+    other = write_svs(tmp_path / "square.svs", image, mpp=1.0)
+    second = detect(other, tmp_path / "out", model=dark_bundle)
+    assert first.notes == ()
+    (note,) = second.notes
+    assert note.endswith(f"square: replaced the results of {slide_path}")
+    assert detect(other, tmp_path / "out", model=dark_bundle).notes == ()
+
+
+def test_a_slide_is_recorded_by_its_whole_path(
+    slide_path, dark_bundle, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(slide_path.parent)
+    result = detect(slide_path.name, tmp_path, model=dark_bundle)
+    assert result.record.slide.path == str(slide_path)
 
 
 def test_fresh_computes_anew(slide_path, dark_bundle, tmp_path) -> None:
@@ -195,6 +219,17 @@ def test_a_users_mask_replaces_the_region_of_interest(
     assert roi.mean() == pytest.approx((mask > 0).mean(), rel=0.02)
 
 
+def test_a_mask_that_selects_nothing_is_told_of(
+    slide_path, dark_bundle, tmp_path
+) -> None:
+    Image.fromarray(np.zeros((120, 160), np.uint8)).save(tmp_path / "black.png")
+    options = RunOptions(mask=tmp_path / "black.png")
+    result = detect(slide_path, tmp_path, model=dark_bundle, options=options)
+    assert result.notes == (
+        f"{tmp_path / 'black.png'}: selects nothing, so nothing was scanned",
+    )
+
+
 def test_no_tissue_is_a_result(write_svs, dark_bundle, tmp_path) -> None:
     rng = np.random.default_rng(0)
     glass = rng.integers(240, 248, (600, 800, 3)).astype(np.uint8)
@@ -203,6 +238,7 @@ def test_no_tissue_is_a_result(write_svs, dark_bundle, tmp_path) -> None:
     assert result.regions == []
     assert result.record.counts is not None
     assert result.record.counts.kept == 0
+    assert result.record.quality["any"] is None
     assert {p.name for p in (tmp_path / "glass").iterdir()} == FILES
 
 

@@ -131,7 +131,16 @@ def test_without_a_value_there_is_no_highest_probability() -> None:
     }
     found = Findings.of(record, heatmap)
     assert found.max_probability is None
-    assert found.size_class == "none"
+    assert found.size_class == "not scanned"
+
+
+def test_a_slide_that_was_not_scanned_is_not_without_a_lesion() -> None:
+    glass = replace(CLEAN, tissue_mm2=0.0, max_probability=None)
+    page = report_page("out", [row("glass", glass), row("clean", CLEAN)])
+    assert "<b>1</b>without a lesion" in page
+    assert "<b>1</b>not scanned" in page
+    assert '<span class="class not-scanned">not scanned</span>' in page
+    assert "not scanned</span>" not in report_page("out", [row("clean", CLEAN)])
 
 
 def test_rows_stand_by_burden_then_by_the_highest_probability(tmp_path) -> None:

@@ -130,6 +130,17 @@ def test_the_line_of_totals(values, tissue_mm2, words):
     assert totals_words(heatmap, find_regions(heatmap, 0.5), caption) == words
 
 
+def test_the_line_of_totals_of_outlines_from_a_file_has_no_share_of_the_tissue():
+    heatmap = make(np.eye(2))
+    regions = find_regions(heatmap, 0.5)
+    caption = Caption("slide", "model", 0.5, 0.25, outlines="drawn.geojson")
+    words = totals_words(heatmap, regions, caption)
+    assert "tumour 0.125 mm² of 0.25 mm² tissue  ·" in words
+    assert totals_words(heatmap, [], caption) == (
+        "No region in drawn.geojson: 0 mm² of 0.25 mm² tissue."
+    )
+
+
 @pytest.mark.parametrize(
     "title", ["$x_1$ \\frac{", "病例 42 🧫.svs", "long_name_" * 40, ""]
 )

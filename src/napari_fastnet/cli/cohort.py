@@ -115,6 +115,7 @@ def print_cohort(
 ) -> None:
     """Print what a cohort came to and where it is written."""
     from napari_fastnet.io.cohort_report import REPORT, SUMMARY
+    from napari_fastnet.io.cohort_report_page import CLASSES, NOT_SCANNED
 
     files = [output / REPORT, output / SUMMARY]
     if as_json:
@@ -126,7 +127,11 @@ def print_cohort(
     if progress.earlier:
         done += f" ({progress.earlier} of them before)"
     classes = Counter(row.found.size_class for row in rows if row.found)
-    words = [f"{classes[name]} {name}" for name in ("macro", "micro", "ITC", "none")]
+    words = [
+        f"{classes[name]} {name}"
+        for name in CLASSES
+        if classes[name] or name != NOT_SCANNED
+    ]
     print_columns(
         [
             ("slides", f"{progress.total}: {done}, {progress.failed} failed"),

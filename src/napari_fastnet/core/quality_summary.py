@@ -48,9 +48,9 @@ def summarise_quality(
     Returns
     -------
     dict
-        ``patches``, the shares ``colour``, ``pen``, ``blur`` and ``any`` of them,
-        ``blur_known``, ``distance``, ``out_of_gamut`` (None: not judged), ``warn`` and
-        ``verdict``, one sentence.
+        ``patches``, the shares ``colour``, ``pen``, ``blur`` and ``any`` of them (None:
+        not judged, or there is none), ``blur_known``, ``distance``, ``out_of_gamut``
+        (None: not judged), ``warn`` and ``verdict``, one sentence.
     """
     values = flags[kept]
     shares: dict[str, float | None] = {
@@ -70,7 +70,7 @@ def summarise_quality(
         "distance": distance,
         "out_of_gamut": out,
     }
-    section["warn"] = bool(out) or flagged > WARN_SHARE
+    section["warn"] = bool(out) or (flagged or 0.0) > WARN_SHARE
     section["verdict"] = _verdict(section)
     return section
 
@@ -128,8 +128,8 @@ def _name(flag: Flag) -> str:
     return str(flag.name).lower()
 
 
-def _share(flagged: NDArray[np.bool_]) -> float:
-    return float(flagged.mean()) if flagged.size else 0.0
+def _share(flagged: NDArray[np.bool_]) -> float | None:
+    return float(flagged.mean()) if flagged.size else None
 
 
 def _per_cent(share: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.io.file_names import OVERVIEW
 from napari_fastnet.io.notebook import notebook_card
+from napari_fastnet.io.number_words import counted, number_words, unreadable_words
 from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE
 
 if TYPE_CHECKING:
@@ -62,19 +63,21 @@ class RunResult:
         assert counts is not None
         rows = [
             ("slide", record.slide.path),
-            ("tissue", f"{tissue_mm2:.1f} mm²" if tissue_mm2 else "none found"),
-            ("patches", f"{counts.computed:,} computed"),
+            ("tissue", _area(tissue_mm2) if tissue_mm2 else "none found"),
+            ("patches", f"{counts.computed:,} computed{self._when()}"),
         ]
         if counts.failed:
-            rows.append(
-                ("", f"{counts.failed:,} not readable, left out of the heatmap")
-            )
+            words = unreadable_words(counts.failed, counts.kept)
+            rows.append(("", f"{words}, and are left out of the heatmap"))
+        if damaged := record.tissue.get("damaged_tiles"):
+            words = counted(damaged, "damaged tile")
+            rows.insert(2, ("", f"{words}, taken as glass"))
         found = (
             f"{totals['regions']}: {totals['macro']} macro, {totals['micro']} micro, "
-            f"{totals['itc']} isolated"
+            f"{totals['itc']} ITC"
         )
         share = totals["tissue_fraction"]
-        area = f"{totals['area_mm2']:.2f} mm²" + (
+        area = _area(totals["area_mm2"]) + (
             f" ({share:.1%} of the tissue)" if share is not None else ""
         )
         return [
@@ -84,6 +87,11 @@ class RunResult:
             ("quality", str(record.quality.get("verdict", "not judged"))),
             ("time", f"{record.seconds.total:.1f} s"),
         ]
+
+    def _when(self) -> str:
+        """Return that nothing was left to compute, where that is so."""
+        idle = self.record.seconds.infer == 0 and self.heatmap.computed.any()
+        return ", all by an earlier run" if idle else ""
 
     def __repr__(self) -> str:
         return f"<RunResult {len(self.regions)} regions, {self.heatmap!r}>"
@@ -104,3 +112,7 @@ class RunResult:
             return (self.folder / OVERVIEW).read_bytes()
         except OSError:
             return None
+
+
+def _area(area_mm2: float) -> str:
+    return f"{number_words(area_mm2)} mm²"

@@ -17,6 +17,7 @@ from napari_fastnet.engine.run_options import RunOptions as RunOptions  # noqa: 
 from napari_fastnet.engine.run_result import RunResult
 from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.engine.tissue import SlideTissue, find_tissue, slide_facts
+from napari_fastnet.errors import StoreError
 from napari_fastnet.io.file_names import RECORD, SHARPNESS, STORE
 from napari_fastnet.io.formats import DETECT_FORMATS, Results, write_formats
 from napari_fastnet.io.record import (
@@ -24,10 +25,11 @@ from napari_fastnet.io.record import (
     ModelFacts,
     RunRecord,
     Seconds,
+    read_record,
     write_record,
 )
 from napari_fastnet.io.resample import RESAMPLING
-from napari_fastnet.io.roi import read_roi
+from napari_fastnet.io.roi import RegionOfInterest, read_roi
 from napari_fastnet.io.store import Block, RunStore, open_store
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ class SlideRun:
             masks = self.tissue.masks
             roi = given.mask(masks.roi.shape)
             self.tissue = replace(self.tissue, masks=replace(masks, roi=roi))
-        self._notes = () if given is None else given.notes
+        self._notes = (*self._replaced(), *self._of_mask(given))
         self.stain = self._match_stain()
         self.plan: Plan = make_plan(
             slide,
@@ -190,6 +192,24 @@ class SlideRun:
             record, heatmap, regions, tuple(sorted(files)), notes, quality.flags
         )
 
+    def _replaced(self) -> tuple[str, ...]:
+        """Return that results of another slide of the same name go."""
+        try:
+            other = read_record(self.folder / RECORD)["slide"]
+        except StoreError:  # none, or damaged
+            return ()
+        if other["fingerprint"] == self.slide.fingerprint:
+            return ()
+        return (f"{self.folder}: replaced the results of {other['path']}",)
+
+    def _of_mask(self, given: RegionOfInterest | None) -> tuple[str, ...]:
+        """Return what is to be told of the region of interest that was given."""
+        if given is None:
+            return ()
+        if self.tissue.masks.roi.any():
+            return given.notes
+        return (*given.notes, f"{given.path}: selects nothing, so nothing was scanned")
+
     def _match_stain(self) -> StainMatch | None:
         """Measure the slide's stain on its tissue at low resolution."""
         method = self.options.stain
@@ -250,7 +270,7 @@ class SlideRun:
                 "resampling": RESAMPLING,
                 "backend": backend_name,
                 "request": self._request,
-                "mask": self.options.mask,
+                "mask": self.options.mask and self.options.mask.absolute(),
                 "tissue_seconds": self._tissue_seconds,
                 "colours": self.options.colours,
             },

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.drawn_regions import regions_of_outlines
-from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.geometry import Box, Grid
+from napari_fastnet.core.polygons import tumour_mask
 from napari_fastnet.core.regions import Region, find_regions, summarise
 from napari_fastnet.engine.runs import THUMBNAIL_PX
 from napari_fastnet.errors import FastNetError, OptionError, OutputError, StoreError
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.colour import ColoursName
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.polygons import Annotations
 
 _WANTED = "give the folder that detect, or an export of the panel, left"
 
@@ -117,14 +119,14 @@ def load_results(run: str | Path | Saved) -> Results:
     shape = (int(slide["height"]), int(slide["width"]))
     regions: list[Region] | None = None
     notes: tuple[str, ...] = ()
+    masks = _masks(folder)
     if heatmap is not None:
         if saved.threshold is not None:
             record["threshold"] = saved.threshold
-        regions, notes = _regions(saved, heatmap, record, shape)
+        regions, notes = _regions(saved, heatmap, record, shape, masks.get("roi"))
     if saved.colours is not None:
         options = record.get("options") or {}
         record["options"] = {**options, "colours": saved.colours}
-    masks = _masks(folder)
     return Results(
         record=record,
         mpp=mpp,
@@ -141,22 +143,39 @@ def load_results(run: str | Path | Saved) -> Results:
 
 
 def _regions(
-    saved: Saved, heatmap: Heatmap, record: dict[str, Any], shape: tuple[int, int]
+    saved: Saved,
+    heatmap: Heatmap,
+    record: dict[str, Any],
+    shape: tuple[int, int],
+    roi: Mask | None,
 ) -> tuple[list[Region], tuple[str, ...]]:
     """Return the regions, and what is to be told of them; the record counts them."""
-    notes: tuple[str, ...] = ()
+    tissue_mm2 = record["tissue"].get("area_mm2")
     if saved.regions is None:
         regions = find_regions(heatmap, float(record["threshold"]))
-    else:
-        outlines, notes = read_outlines(
-            saved.regions, shape, bounds_offset=saved.bounds_offset
-        )
-        regions = regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
-    totals = dict(summarise(regions, record["tissue"].get("area_mm2")))
-    if saved.regions is not None:
-        totals["outlines"] = str(saved.regions)
-    record["regions"] = totals
+        record["regions"] = dict(summarise(regions, tissue_mm2))
+        return regions, ()
+    outlines, notes = read_outlines(
+        saved.regions, shape, bounds_offset=saved.bounds_offset
+    )
+    regions = regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
+    record["regions"] = {
+        **summarise(regions, tissue_mm2),
+        "tissue_fraction": None if roi is None else _share(outlines, roi.mask, shape),
+        "outlines": str(saved.regions),
+    }
     return regions, notes
+
+
+def _share(
+    outlines: Annotations, roi: NDArray[np.bool_], shape: tuple[int, int]
+) -> float | None:
+    """Return the share of the tissue inside outlines, which may lie beside it too."""
+    if not roi.any():
+        return None
+    step = (shape[0] / roi.shape[0], shape[1] / roi.shape[1])
+    inside = tumour_mask(outlines, Grid((0.0, 0.0), step, roi.shape))
+    return float((inside & roi).sum() / roi.sum())
 
 
 def _heatmap(folder: Path) -> Heatmap | None:

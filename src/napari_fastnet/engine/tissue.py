@@ -181,7 +181,7 @@ def slide_facts(slide: Slide) -> SlideFacts:
     """Return what a run record says of a slide whose µm/px is known."""
     height, width = slide.shape
     return SlideFacts(
-        path=str(slide.path),
+        path=str(slide.path.absolute()),
         fingerprint=slide.fingerprint,
         width=width,
         height=height,

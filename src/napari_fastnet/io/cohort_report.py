@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_fastnet.core.regions import size_class
-from napari_fastnet.io.cohort_report_page import report_page
+from napari_fastnet.io.cohort_report_page import NOT_SCANNED, report_page
 from napari_fastnet.io.files import write_bytes
+from napari_fastnet.io.record import RESEARCH_USE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,6 +56,7 @@ COLUMNS: dict[str, int | None] = {
     "seconds": 2,
     "slide": None,
     "results": None,
+    "notice": None,
 }
 
 Status = Literal["waiting", "done", "failed"]
@@ -149,8 +151,10 @@ class Findings:
 
     @property
     def size_class(self) -> str:
-        """Class of the largest region: macro, micro, ITC, or none."""
-        return "none" if self.largest_mm is None else size_class(self.largest_mm)
+        """Class of the largest region: macro, micro, ITC, none, or not scanned."""
+        if self.largest_mm is not None:
+            return size_class(self.largest_mm)
+        return NOT_SCANNED if self.max_probability is None else "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,7 @@ class SlideRow:
             "error": self.error or None,
             "slide": str(self.slide),
             "results": self.name if self.status == "done" else None,
+            "notice": RESEARCH_USE,
         }
 
 

@@ -31,7 +31,15 @@ LEGEND = (
     "on the model's validation patches, not on these slides; &#9888;: blurred, with pen, or "
     "unlike the training data, see quality.tif."
 )
-CLASSES = ("macro", "micro", "ITC", "none")
+#: Of a slide without tissue, or of which nothing could be read: it is not free of tumour.
+NOT_SCANNED = "not scanned"
+CLASSES = {
+    "macro": "with a macro",
+    "micro": "with a micro",
+    "ITC": "with ITC only",
+    "none": "without a lesion",
+    NOT_SCANNED: NOT_SCANNED,
+}
 
 STYLE = """
 @page { size: A4 landscape; margin: 12mm; }
@@ -67,6 +75,7 @@ tr { break-inside: avoid; }
 .macro { background: #be0a1a; border-color: #be0a1a; color: #fff; }
 .micro { background: #f9c9a4; border-color: #d9803f; color: #5a2600; }
 .ITC { background: #fff3c2; border-color: #d3b53a; color: #4f4100; }
+.not-scanned { background: #f0f0f3; border-color: #b4b4be; color: #44444e; }
 .none { background: #e3f2ea; border-color: #84bf9f; color: #0d4a2b; }
 @media print { body { padding: 0; font-size: 11px; max-width: none; }
   th, .small, .class { font-size: 10px; } th, td { padding: 5px 14px 5px 0; }
@@ -143,14 +152,12 @@ def _totals(
 ) -> str:
     """Return the slides in figures: by size class, failed, left."""
     classes = Counter(row.found.size_class for row in done if row.found)
-    words = {
-        "macro": "with a macro",
-        "micro": "with a micro",
-        "ITC": "with ITC only",
-        "none": "without a lesion",
-    }
     figures = [(count, "slide" if count == 1 else "slides")]
-    figures += [(classes[name], words[name]) for name in CLASSES]
+    figures += [
+        (classes[name], words)
+        for name, words in CLASSES.items()
+        if classes[name] or name != NOT_SCANNED
+    ]
     figures += [(len(failed), "failed")] if failed else []
     figures += [(len(waiting), "not done yet")] if waiting else []
     return "".join(f"<span><b>{number}</b>{what}</span>" for number, what in figures)
@@ -183,6 +190,7 @@ def _row(row: SlideRow, found: Findings) -> str:
     tissue = number_words(found.tissue_mm2) if found.tissue_mm2 else "no tissue"
     counts = {"macro": found.macro, "micro": found.micro, "ITC": found.itc}
     regions = [f"{count}&nbsp;{name}" for name, count in counts.items() if count]
+    kind = found.size_class.replace(" ", "-")
     y, x = found.mpp
     mpp = f"{y:.3g}" if y == x else f"{y:.3g} &times; {x:.3g}"
     cells = [
@@ -190,7 +198,7 @@ def _row(row: SlideRow, found: Findings) -> str:
         ("name", _name(row, found, overview)),
         (
             "",
-            f'<span class="class {found.size_class}">{found.size_class}</span>{longest}',
+            f'<span class="class {kind}">{found.size_class}</span>{longest}',
         ),
         ("number", number_words(found.tumour_mm2)),
         ("number", _percentage(found.share)),

@@ -28,6 +28,7 @@ from napari_fastnet.io.file_names import (
     mask_file,
 )
 from napari_fastnet.io.files import clear_leftovers
+from napari_fastnet.io.number_words import unreadable_words
 from napari_fastnet.io.ome_zarr import write_ome_zarr
 from napari_fastnet.io.record import RESEARCH_USE
 from napari_fastnet.io.region_files import (
@@ -266,6 +267,7 @@ def _png(results: Results, folder: Path) -> Iterator[Path]:
 
     record = results.record
     model = record.get("model") or {}
+    regions = record.get("regions") or {}
     caption = Caption(
         # splits at both kinds of slash
         title=PureWindowsPath(str((record.get("slide") or {}).get("path", ""))).name,
@@ -273,8 +275,9 @@ def _png(results: Results, folder: Path) -> Iterator[Path]:
         threshold=float(record.get("threshold") or 0),
         tissue_mm2=(record.get("tissue") or {}).get("area_mm2"),
         colours=(record.get("options") or {}).get("colours", DEFAULT_COLOURS),
-        quality=(record.get("quality") or {}).get("verdict", "Quality not judged."),
+        quality=_quality_words(record),
         flags=results.flags,
+        outlines=PureWindowsPath(str(regions.get("outlines", ""))).name,
     )
     write_overview(
         folder / OVERVIEW,
@@ -286,6 +289,15 @@ def _png(results: Results, folder: Path) -> Iterator[Path]:
         record=record,
     )
     yield folder / OVERVIEW
+
+
+def _quality_words(record: Mapping[str, Any]) -> str:
+    """Return what is to be known of the slide's quality, and of what could not be read."""
+    verdict = (record.get("quality") or {}).get("verdict", "Quality not judged.")
+    counts = record.get("counts") or {}
+    if not counts.get("failed"):
+        return str(verdict)
+    return f"{unreadable_words(counts['failed'], counts['kept'])}. {verdict}"
 
 
 #: Every format, by the name that the command line and the panel know it by.

@@ -10,6 +10,12 @@ def number_words(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number of things, as in ``1 slide`` and ``2,000 slides``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def unreadable_words(failed: int, wanted: int) -> str:
+    """Return how many of the patches that were wanted could not be read."""
+    share = failed / max(wanted, 1)
+    return f"{failed:,} of {counted(wanted, 'patch', 'patches')} ({share:.0%}) could not be read"

@@ -57,6 +57,8 @@ class Caption:
         What is to be known of the slide's quality, a sentence.
     flags : (rows, columns) ndarray of uint8, optional
         Of the heatmap's cells, which are hatched where it is not 0.
+    outlines : str, optional
+        The file that the regions came from, where they are not those at the threshold.
     """
 
     title: str
@@ -66,6 +68,7 @@ class Caption:
     colours: ColoursName = DEFAULT_COLOURS
     quality: str = ""
     flags: NDArray[np.uint8] | None = None
+    outlines: str = ""
 
 
 def write_overview(
@@ -126,9 +129,14 @@ def write_overview(
         page.hatch(page.layout.right, caption.flags != 0, heatmap.grid.box)
     page.outlines(page.layout.right, regions)
     page.scale_bar()
-    page.legend(caption.threshold, caption.colours)
+    if caption.outlines:
+        page.legend(None, "region: from a file", caption.colours)
+        page.footer(f"{caption.model} · regions of {caption.outlines}", NOTICE)
+    else:
+        words = f"region: {caption.threshold:.3g} or more"
+        page.legend(caption.threshold, words, caption.colours)
+        page.footer(f"{caption.model} · threshold {caption.threshold:.3g}", NOTICE)
     page.note(caption.quality)
-    page.footer(f"{caption.model} · threshold {caption.threshold:.3g}", NOTICE)
     with atomic_path(path) as aside:
         page.save(aside, comment=to_json(record or {}))
 
@@ -167,8 +175,12 @@ def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) 
     if caption.tissue_mm2 is not None:
         tissue = f" of {number_words(caption.tissue_mm2)} mm² tissue"
         share = f" ({number_words(100 * (totals['tissue_fraction'] or 0))} %)"
+    if caption.outlines:  # they may lie beside the tissue
+        share = ""
     if not heatmap.computed.any():
         return f"Nothing was scanned{tissue}."
+    if not regions and caption.outlines:
+        return f"No region in {caption.outlines}: 0 mm²{tissue}."
     if not regions:
         return f"No region at or above the threshold: 0 mm²{tissue}."
     counts = {"macro": totals["macro"], "micro": totals["micro"], "ITC": totals["itc"]}

@@ -207,20 +207,24 @@ class Page:
         )
         self._label(end + 14, length_words(length_um))
 
-    def legend(self, threshold: float, colours: ColoursName) -> None:
-        """Draw the colours with the threshold, the outline, and what clear means."""
+    def legend(
+        self, threshold: float | None, regions: str, colours: ColoursName
+    ) -> None:
+        """Draw the colours with a threshold, what an outline is, and what clear means."""
         y = self._legend_y
         ramp = colours_of(np.linspace(0, 1, 256, dtype=np.float32)[None], 1.0, colours)
         extent = (RAMP[0], RAMP[1], y + RAMP_HEIGHT / 2, y - RAMP_HEIGHT / 2)
         self.axes.imshow(ramp, extent=extent, aspect="auto")
         self._label(RAMP[0] - 12, "normal", ha="right")
         self._label(RAMP[1] + 12, "tumour")
-        mark = RAMP[0] + threshold * (RAMP[1] - RAMP[0])
-        self.axes.plot((mark, mark), (y - 18, y + 18), color="white", lw=4)
-        self.axes.plot((mark, mark), (y - 18, y + 18), color=OUTLINE, lw=2)
+        if threshold is not None:
+            mark = RAMP[0] + threshold * (RAMP[1] - RAMP[0])
+            self.axes.plot((mark, mark), (y - 18, y + 18), color="white", lw=4)
+            self.axes.plot((mark, mark), (y - 18, y + 18), color=OUTLINE, lw=2)
 
         self._swatch(REGION_X, OUTLINE, 2.5)
-        self._label(REGION_X + SWATCH + 12, f"region: {threshold:.3g} or more")
+        words = REGION_X + SWATCH + 12
+        self._label(words, regions, room=CLEAR_X - words - 20)
         self._swatch(CLEAR_X, LINE, 1.5)
         self._label(CLEAR_X + SWATCH + 12, "clear: glass or not computed")
 
@@ -237,9 +241,12 @@ class Page:
             )
         )
 
-    def _label(self, x: float, words: str, *, ha: str = "left") -> None:
+    def _label(
+        self, x: float, words: str, *, ha: str = "left", room: float = WIDTH
+    ) -> None:
         """Draw words of the legend."""
-        self.text(x, self._legend_y, words, size=22, ha=ha, va="center_baseline")
+        style = {"ha": ha, "va": "center_baseline"}
+        self.text(x, self._legend_y, words, size=22, room=room, **style)
 
     @property
     def _legend_y(self) -> float:

@@ -35,6 +35,8 @@ PACKAGES = (
     "tiffslide",
     "tifffile",
     "onnxruntime",
+    "openvino",
+    "torch",
     "scikit-image",
 )
 
@@ -57,7 +59,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "seconds": ("read", "infer", "total"),
     "options": (),
     "regions": (),
-    "versions": ("python", *PACKAGES),
+    "versions": ("python", "napari-fastnet"),  # of others, whatever was known then
 }
 
 
