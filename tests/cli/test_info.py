@@ -47,6 +47,21 @@ def test_spacing_given_replaces_the_file_s(slide_file, capsys):
 
 
 @pytest.mark.parametrize(
+    ("given", "told"), [("2.1", False), ("2.3", True), ("1.7", True)]
+)
+def test_spacing_far_from_the_file_s_is_told(slide_file, capsys, given, told):
+    assert main(["info", str(slide_file), "--mpp", given]) == 0
+    said = capsys.readouterr().err
+    assert ("where the file says 2;" in said) is told
+
+
+def test_spacing_that_cannot_be_is_told(tmp_path, write_tiff, texture, capsys):
+    path = write_tiff(tmp_path / "a.tif", texture(64, 64), mpp=352.8)
+    assert main(["info", str(path)]) == 0
+    assert "must lie in 0.05 to 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [(None, "no such file"), (b"", "block.svs"), (b"II*\0 and no TIFF", "block.svs")],
 )

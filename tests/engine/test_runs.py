@@ -219,6 +219,26 @@ def test_a_users_mask_replaces_the_region_of_interest(
     assert roi.mean() == pytest.approx((mask > 0).mean(), rel=0.02)
 
 
+def test_what_cannot_be_read_counts_inside_the_mask_only(
+    write_svs, dark_bundle, tmp_path, tile_place, overwrite
+) -> None:
+    image = np.full((512, 512, 3), (150, 90, 140), np.uint8)
+    path = write_svs(tmp_path / "damaged.svs", image, mpp=1.0)
+    offset, count = tile_place(path, 0)
+    overwrite(path, offset, b"\xff" * count)
+    mask = np.full((64, 64), 255, np.uint8)
+    Image.fromarray(mask).save(tmp_path / "all.png")
+    mask[:56] = 0
+    Image.fromarray(mask).save(tmp_path / "below.png")
+    failed = []
+    for name in ("all.png", "below.png"):
+        options = RunOptions(mask=tmp_path / name)
+        result = detect(path, tmp_path / "out", model=dark_bundle, options=options)
+        failed.append(result.record.counts.failed)
+    assert failed[0] > 0
+    assert failed[1] == 0
+
+
 def test_a_mask_that_selects_nothing_is_told_of(
     slide_path, dark_bundle, tmp_path
 ) -> None:

@@ -286,3 +286,18 @@ def test_a_truncated_slide_is_never_silently_black(
     assert len(errors) >= 24
     assert not any("\n" in message for message in errors)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_copy_without_its_pages_is_cut_short(tmp_path, image, bigtiff, order):
+    path = tmp_path / "a.svs"
+    tifffile.imwrite(path, image, bigtiff=bigtiff, byteorder=order, tile=(64, 64))
+    content = bytearray(path.read_bytes())
+    # as scanners write it: the pages behind the pixels
+    place, size = (8, 8) if bigtiff else (4, 4)
+    behind = len(content).to_bytes(size, "little" if order == "<" else "big")
+    content[place : place + size] = behind
+    path.write_bytes(content)
+    with pytest.raises(SlideFormatError, match="is cut short"):
+        open_slide(path)

@@ -142,7 +142,7 @@ def detect_one(
     from napari_fastnet.engine.whole_slide import detect as detect_slide
     from napari_fastnet.io.bundle import load_bundle
     from napari_fastnet.io.slide import open_slide
-    from napari_fastnet.io.slide_facts import bounds_notes
+    from napari_fastnet.io.slide_facts import bounds_notes, spacing_notes
 
     give_back_at_once()
     bundle = load_bundle(options.model)
@@ -165,7 +165,7 @@ def detect_one(
             backend=network,
             progress=lambda step: update(step.done, step.total),
         )
-        notes = (*result.notes, *bounds_notes(opened))
+        notes = (*result.notes, *spacing_notes(opened), *bounds_notes(opened))
     for note in notes:
         print(note, file=sys.stderr)
     quality = result.record.quality

@@ -30,7 +30,7 @@ from napari_fastnet.io.record import (
 )
 from napari_fastnet.io.resample import RESAMPLING
 from napari_fastnet.io.roi import RegionOfInterest, read_roi
-from napari_fastnet.io.store import Block, RunStore, open_store
+from napari_fastnet.io.store import UNREADABLE, Block, RunStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -239,7 +239,10 @@ class SlideRun:
         backend_name: str,
         quality: dict[str, Any],
     ) -> RunRecord:
-        kept = int(self.plan.patches.kept.sum())
+        wanted = self.plan.patches.kept
+        kept = int(wanted.sum())
+        # Of other masks there may be more in the store.
+        failed = int(((self.store.read() == UNREADABLE) & wanted).sum())
         last = self._progress
         computed = int(heatmap.computed.sum())
         bundle = self.bundle
@@ -255,7 +258,7 @@ class SlideRun:
             grid=heatmap.grid,
             threshold=self.threshold,
             tissue=self.tissue.to_dict(),
-            counts=Counts(kept=kept, computed=computed, failed=self.store.unreadable()),
+            counts=Counts(kept=kept, computed=computed, failed=failed),
             seconds=Seconds(
                 read=last.read_seconds if last else 0.0,
                 infer=last.infer_seconds if last else 0.0,

@@ -52,6 +52,8 @@ class Slide:
         The file's own, finest first; downsamples are real ratios, (y, x).
     mpp : tuple of float or None
         (y, x) µm/px as stated, even if absurd; `require_mpp` gives it checked.
+    stated_mpp : tuple of float or None
+        (y, x) µm/px that the file states, also where the user gave another.
     mpp_source : str
         "vendor", "OME", "resolution tag", "user" or "unknown".
     vendor : str
@@ -65,6 +67,7 @@ class Slide:
     ) -> None:
         self.path, self.vendor, self.bounds = path, source.vendor, source.bounds
         self.mpp, self.mpp_source = spacing.mpp, spacing.source
+        self.stated_mpp = source.spacing.mpp
         self.shape = source.levels[0].shape
         self._source, self._spacing, self.stamp = source, spacing, stamp
         own, made = source.levels, coarser_levels(source.levels[-1])

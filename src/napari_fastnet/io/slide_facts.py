@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.picture import NOTEBOOK_PX, png_bytes
+from napari_fastnet.errors import SpacingError
 from napari_fastnet.io.notebook import notebook_card
 
 if TYPE_CHECKING:
     from napari_fastnet.io.slide import Slide
+
+#: From this share on, a µm/px that was given is told to be another than the file's.
+_FAR_OFF = 0.1
 
 
 def slide_description(slide: Slide) -> dict[str, Any]:
@@ -90,6 +94,40 @@ def slide_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         pixels = f"{level['width']:,} x {level['height']:,} px"
         rows.append((f"level {level['index']}", f"{pixels}, 1:{ratio:.6g}"))
     return rows
+
+
+def spacing_notes(slide: Slide) -> tuple[str, ...]:
+    """Return what to tell of a µm/px that cannot be, or is not the file's.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+
+    Returns
+    -------
+    tuple of str
+        A line where µm/px is absurd, or was given and is more than a tenth off what the
+        file states.
+    """
+    if slide.mpp is None:
+        return ()
+    try:
+        y, x = slide.require_mpp()
+    except SpacingError as error:
+        return (str(error),)
+    stated = slide.stated_mpp
+    if slide.mpp_source != "user" or stated is None:
+        return ()
+    if all(
+        abs(mine - theirs) <= _FAR_OFF * theirs
+        for mine, theirs in zip((y, x), stated, strict=True)
+    ):
+        return ()
+    return (
+        f"{slide.path.name}: taken as {x:.4g} µm/px, as given, where the file says "
+        f"{stated[1]:.4g}; sizes, and what the model sees, follow from that",
+    )
 
 
 def bounds_notes(slide: Slide) -> tuple[str, ...]:

@@ -87,12 +87,8 @@ def open_tiff(path: Path) -> Source:
     with _page_list_errors() as broken:
         vendor, spacing, bounds, images = _describe(path)
     pages = [page for image in images for page, _ in image.parts]
-    size = path.stat().st_size
-    if broken or max(page.end for page in pages) > size:
-        raise SlideFormatError(
-            f"{path}: is cut short, its pages or tiles go on behind the end of the file "
-            f"at {size:,} bytes; copy it again from its origin"
-        )
+    if broken or max(page.end for page in pages) > path.stat().st_size:
+        raise _cut_short(path)
     file, cache = FileBytes(path), TileCache()
     levels = [image.level(path.name, i, file, cache) for i, image in enumerate(images)]
 
@@ -172,9 +168,38 @@ def _describe(path: Path) -> tuple[str, Spacing, Box | None, list[_Image]]:
     except SlideFormatError:
         raise
     except _METADATA_ERRORS as error:
+        if _ends_before_its_pages(path):
+            raise _cut_short(path) from error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise NotTiffSlideError(f"{path}: is not a TIFF slide ({reason})") from error
     return vendor.lower(), spacing, bounds, images
+
+
+def _ends_before_its_pages(path: Path) -> bool:
+    """Return whether a file begins as a TIFF whose first page lies behind its end.
+
+    Writers put their pages behind the pixels, so that of a broken copy they lack.
+    """
+    with path.open("rb") as file:
+        head = file.read(16).ljust(16, b"\0")
+        size = file.seek(0, 2)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None:
+        return False
+    (kind,) = struct.unpack_from(f"{order}H", head, 2)
+    place = {42: ("I", 4), 43: ("Q", 8)}.get(kind)  # classic, and BigTIFF
+    if place is None:
+        return False
+    letter, at = place
+    (first,) = struct.unpack_from(f"{order}{letter}", head, at)
+    return int(first) >= size
+
+
+def _cut_short(path: Path) -> SlideFormatError:
+    return SlideFormatError(
+        f"{path}: is cut short, its pages or tiles go on behind the end of the file at "
+        f"{path.stat().st_size:,} bytes; copy it again from its origin"
+    )
 
 
 def _images(tiff: TiffFile, properties: Mapping[str, Any], name: str) -> list[_Image]:

@@ -165,7 +165,7 @@ class Detection:
         self.work.events.run.emit(self.work)
 
     def _lay_out(self, begun: Begun) -> None:
-        self.run, self.progress = begun.run, None
+        self.run, self.progress, self.result = begun.run, None, None
         if notes := begun.run.store.notes:  # damage that was set aside
             show_warning("\n".join(notes))
         if self._live is None:
@@ -206,6 +206,8 @@ class Detection:
         self._close_viewport()
         self._show_soon.cancel()
         self.work.refresh_heatmap()
+        if not complete:  # of masks that are no longer those of now
+            self.result = None
         if complete and self._scan.behind:  # masks came as the thread was ending
             self._go_on()
         self.work.events.run.emit(self.work)

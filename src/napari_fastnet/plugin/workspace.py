@@ -103,11 +103,14 @@ class Workspace:
         info = None if active is None else info_of(active)
         if info is None:
             return
+        if active in self._works:  # of two copies of a slide, this one
+            self.choose(self._works[active])
+            return
         with suppress(StopIteration):
             self.choose(
                 next(
                     work
-                    for layer, work in self._works.items()
-                    if layer is active or work.fingerprint == info.fingerprint
+                    for work in self._works.values()
+                    if work.fingerprint == info.fingerprint
                 )
             )

@@ -7,6 +7,8 @@ import threading
 import numpy as np
 import pytest
 
+from napari_fastnet.core.regions import find_regions
+
 pytestmark = pytest.mark.gui
 
 
@@ -64,3 +66,16 @@ def test_a_brush_on_one_slide_leaves_the_other_alone(viewer, two) -> None:
     assert second.tissue().masks.roi[5, 5]
     first.take_painting()
     np.testing.assert_array_equal(first.editor.mask("roi"), before)
+
+
+def test_regions_are_there_when_one_comes_back_to_a_slide(qtbot, panel, two) -> None:
+    first, second = two
+    panel.slide.workspace.choose(first)
+    panel.detect.start.native.click()
+    panel.slide.workspace.choose(second)
+    qtbot.waitUntil(lambda: not first.detection.job.running, timeout=60_000)
+    panel.slide.workspace.choose(first)
+    wanted = len(find_regions(first.heatmap, first.threshold))
+    assert wanted > 0
+    qtbot.waitUntil(lambda: len(first.regions) == wanted, timeout=10_000)
+    qtbot.waitUntil(lambda: panel.regions.table.native.rowCount() == wanted)

@@ -201,6 +201,8 @@ class RegionsSection(Section):
     def _other_slide(self) -> None:
         self._row = None
         self._show()
+        if self.work is not None and self.work.heatmap is not None:
+            self._find_later()  # it may have changed while another was looked at
 
     def _heatmap_changed(self, work: SlideWork) -> None:
         if work is self.work:
