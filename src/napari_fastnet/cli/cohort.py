@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from glob import has_magic
@@ -115,7 +114,7 @@ def print_cohort(
 ) -> None:
     """Print what a cohort came to and where it is written."""
     from napari_fastnet.io.cohort_report import REPORT, SUMMARY
-    from napari_fastnet.io.cohort_report_page import CLASSES, NOT_SCANNED
+    from napari_fastnet.io.cohort_report_page import count_classes
 
     files = [output / REPORT, output / SUMMARY]
     if as_json:
@@ -126,12 +125,7 @@ def print_cohort(
     done = f"{progress.done} done"
     if progress.earlier:
         done += f" ({progress.earlier} of them before)"
-    classes = Counter(row.found.size_class for row in rows if row.found)
-    words = [
-        f"{classes[name]} {name}"
-        for name in CLASSES
-        if classes[name] or name != NOT_SCANNED
-    ]
+    words = [f"{number} {name}" for name, number in count_classes(rows).items()]
     print_columns(
         [
             ("slides", f"{progress.total}: {done}, {progress.failed} failed"),

@@ -152,6 +152,24 @@ def rings_outside(rings: Sequence[NDArray[np.float64]], box: Box) -> tuple[int, 
     return outside, sum(map(ne, inside, boxes)) - outside
 
 
+def slide_mask(
+    annotations: Annotations, slide_shape: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Return `tumour_mask` of a whole slide, (height, width) px in all.
+
+    Parameters
+    ----------
+    annotations : Annotations
+        Outlines, level-0 px.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+    shape : tuple of int
+        (height, width) that is wanted.
+    """
+    step = (slide_shape[0] / shape[0], slide_shape[1] / shape[1])
+    return tumour_mask(annotations, Grid((0.0, 0.0), step, shape))
+
+
 def tumour_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:
     """Return the mask of a slide's tumour.
 

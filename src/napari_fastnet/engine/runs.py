@@ -30,7 +30,7 @@ from napari_fastnet.io.record import (
 )
 from napari_fastnet.io.resample import RESAMPLING
 from napari_fastnet.io.roi import RegionOfInterest, read_roi
-from napari_fastnet.io.store import UNREADABLE, Block, RunStore, open_store
+from napari_fastnet.io.store import Block, RunStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -241,8 +241,7 @@ class SlideRun:
     ) -> RunRecord:
         wanted = self.plan.patches.kept
         kept = int(wanted.sum())
-        # Of other masks there may be more in the store.
-        failed = int(((self.store.read() == UNREADABLE) & wanted).sum())
+        failed = self.store.unreadable(wanted)  # of other masks there may be more
         last = self._progress
         computed = int(heatmap.computed.sum())
         bundle = self.bundle

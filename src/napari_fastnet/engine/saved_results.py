@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.drawn_regions import regions_of_outlines
-from napari_fastnet.core.geometry import Box, Grid
-from napari_fastnet.core.polygons import tumour_mask
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.polygons import slide_mask
 from napari_fastnet.core.regions import Region, find_regions, summarise
 from napari_fastnet.engine.runs import THUMBNAIL_PX
 from napari_fastnet.errors import FastNetError, OptionError, OutputError, StoreError
@@ -173,8 +173,7 @@ def _share(
     """Return the share of the tissue inside outlines, which may lie beside it too."""
     if not roi.any():
         return None
-    step = (shape[0] / roi.shape[0], shape[1] / roi.shape[1])
-    inside = tumour_mask(outlines, Grid((0.0, 0.0), step, roi.shape))
+    inside = slide_mask(outlines, shape, (roi.shape[0], roi.shape[1]))
     return float((inside & roi).sum() / roi.sum())
 
 

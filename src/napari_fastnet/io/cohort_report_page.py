@@ -17,7 +17,7 @@ from napari_fastnet.io.number_words import number_words
 from napari_fastnet.io.record import RESEARCH_USE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari_fastnet.io.cohort_report import Findings, SlideRow
 
@@ -144,6 +144,12 @@ def _about(done: Sequence[SlideRow]) -> str:
     return escape(" · ".join(["FastNet cohort report", *sorted(used), when]))
 
 
+def count_classes(rows: Iterable[SlideRow]) -> dict[str, int]:
+    """Return how many slides are of each of `CLASSES`; not scanned only where some are."""
+    found = Counter(row.found.size_class for row in rows if row.found)
+    return {name: found[name] for name in CLASSES if found[name] or name != NOT_SCANNED}
+
+
 def _totals(
     count: int,
     done: Sequence[SlideRow],
@@ -151,13 +157,8 @@ def _totals(
     waiting: Sequence[SlideRow],
 ) -> str:
     """Return the slides in figures: by size class, failed, left."""
-    classes = Counter(row.found.size_class for row in done if row.found)
     figures = [(count, "slide" if count == 1 else "slides")]
-    figures += [
-        (classes[name], words)
-        for name, words in CLASSES.items()
-        if classes[name] or name != NOT_SCANNED
-    ]
+    figures += [(number, CLASSES[name]) for name, number in count_classes(done).items()]
     figures += [(len(failed), "failed")] if failed else []
     figures += [(len(waiting), "not done yet")] if waiting else []
     return "".join(f"<span><b>{number}</b>{what}</span>" for number, what in figures)

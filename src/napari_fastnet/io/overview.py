@@ -174,9 +174,8 @@ def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) 
     tissue, share = "", ""
     if caption.tissue_mm2 is not None:
         tissue = f" of {number_words(caption.tissue_mm2)} mm² tissue"
-        share = f" ({number_words(100 * (totals['tissue_fraction'] or 0))} %)"
-    if caption.outlines:  # they may lie beside the tissue
-        share = ""
+        if not caption.outlines:  # those may lie beside the tissue
+            share = f" ({number_words(100 * (totals['tissue_fraction'] or 0))} %)"
     if not heatmap.computed.any():
         return f"Nothing was scanned{tissue}."
     if not regions and caption.outlines:

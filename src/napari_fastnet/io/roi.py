@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.core.crossings import crossings
-from napari_fastnet.core.geometry import Box, Grid
-from napari_fastnet.core.polygons import Annotations, rings_outside, tumour_mask
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.polygons import Annotations, rings_outside, slide_mask
 from napari_fastnet.errors import AnnotationError
 from napari_fastnet.io.annotation_files import SUFFIXES, read_annotations
 from napari_fastnet.io.masks import fit_mask, read_mask
@@ -68,12 +68,11 @@ class RegionOfInterest:
         """
         if not isinstance(self.area, Annotations):
             return fit_mask(self.area, shape)
-        height, width = self.slide_shape
-        step = (height / shape[0], width / shape[1])
-        mask = tumour_mask(self.area, Grid((0.0, 0.0), step, shape))
+        mask = slide_mask(self.area, self.slide_shape, shape)
         if not mask.any():
+            side_px = self.slide_shape[0] / shape[0]
             raise AnnotationError(
-                f"{self.path}: its outlines enclose no px of the mask, {step[0]:.0f} px "
+                f"{self.path}: its outlines enclose no px of the mask, {side_px:.0f} px "
                 "of the slide each; draw larger ones"
             )
         return mask

@@ -200,9 +200,10 @@ class RunStore:
             self.mpp,
         )
 
-    def unreadable(self) -> int:
-        """Return how many patches were tried in vain."""
-        return int((self.read() == UNREADABLE).sum())
+    def unreadable(self, among: NDArray[np.bool_] | None = None) -> int:
+        """Return how many patches, of all or ``among`` some, were tried in vain."""
+        found = self.read() == UNREADABLE
+        return int((found if among is None else found & among).sum())
 
     def set_record(self, record: dict[str, Any]) -> None:
         """Keep the run record with the probabilities."""
