@@ -131,7 +131,7 @@ def write_overview(
     page.scale_bar()
     if caption.outlines:
         page.legend(None, "region: from a file", caption.colours)
-        page.footer(f"{caption.model} · regions of {caption.outlines}", NOTICE)
+        page.footer(caption.model, NOTICE)
     else:
         words = f"region: {caption.threshold:.3g} or more"
         page.legend(caption.threshold, words, caption.colours)
@@ -185,6 +185,8 @@ def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) 
     counts = {"macro": totals["macro"], "micro": totals["micro"], "ITC": totals["itc"]}
     classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     number = counted(len(regions), "region")
+    if caption.outlines:
+        number += f" of {caption.outlines}"
     area_mm2 = number_words(totals["area_mm2"])
     longest_mm = number_words(max(region.longest_axis_mm for region in regions))
     return (

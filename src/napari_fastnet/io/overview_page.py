@@ -59,6 +59,7 @@ RAMP_HEIGHT = 22.0
 REGION_X = 1070.0
 CLEAR_X = 1370.0
 SWATCH = 24.0
+ABOUT_ROOM = 370.0  # what the notice leaves of the last line
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ class Page:
         """Draw the last line: what made the page, and what it must not be used for."""
         y = self.layout.height - 44
         self.axes.plot((MARGIN, WIDTH - MARGIN), (y - 40, y - 40), color=LINE, lw=1)
-        self.text(MARGIN, y, about, size=22, color=GREY, room=WIDTH / 3)
+        self.text(MARGIN, y, about, size=22, color=GREY, room=ABOUT_ROOM)
         self.text(WIDTH - MARGIN, y, notice, size=22, weight="bold", ha="right")
 
     def scale_bar(self) -> None:
