@@ -72,7 +72,7 @@ def experiment(
     from napari_fastnet.engine.experiment_log import LOG
     from napari_fastnet.engine.experiment_runs import ExperimentJob, run_experiments
     from napari_fastnet.engine.experiments import planned
-    from napari_fastnet.engine.torch_backend import fastest_device
+    from napari_fastnet.engine.torch_device import fastest_device
     from napari_fastnet.engine.train import use_threads
 
     if threads is not None:

@@ -123,7 +123,7 @@ def train(
     """Train FastNet on labelled patches and write a model bundle."""
     from napari_fastnet.engine.distil import Teachers
     from napari_fastnet.engine.publish import publish
-    from napari_fastnet.engine.torch_backend import fastest_device
+    from napari_fastnet.engine.torch_device import fastest_device
     from napari_fastnet.engine.train import (
         TrainingJob,
         build_trainer,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 import numpy as np
 
 from napari_fastnet.engine.inference import one_line
+from napari_fastnet.engine.plan import DENSE_BLOCK_CELLS
 from napari_fastnet.errors import DependencyError, OptionError
 from napari_fastnet.io.model_rules import TORCHSCRIPT
 
@@ -32,6 +33,10 @@ class Backend(Protocol):
     @property
     def name(self) -> str:
         """What computes and on what, for the run's record."""
+
+    @property
+    def one_shape(self) -> bool:
+        """Whether pictures should all have one shape: each new one costs seconds."""
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities of tumour.
@@ -150,8 +155,26 @@ def create_backend(
     return network_on_cpu(bundle.onnx_path, model, name=name, threads=threads)
 
 
+def uses_gpu(bundle: ModelBundle, name: BackendName, device: str | None) -> bool:
+    """Return whether `create_backend` would let a GPU do the work.
+
+    Parameters
+    ----------
+    bundle, name, device
+        As for `create_backend`.
+    """
+    if device is not None:
+        return device != "cpu"
+    if name != "torch" and bundle.kind != TORCHSCRIPT:
+        return False
+    with _needed("torch"):
+        from napari_fastnet.engine.torch_device import fastest_device
+
+        return fastest_device() != "cpu"
+
+
 def warm_up(backend: Backend, bundle: ModelBundle, *, dense: bool) -> None:
-    """Let a network judge a white patch: it is compiled when it is first asked.
+    """Let a network judge what is white: it is compiled when it is first asked.
 
     Parameters
     ----------
@@ -168,6 +191,9 @@ def warm_up(backend: Backend, bundle: ModelBundle, *, dense: bool) -> None:
         The library failed.
     """
     side = bundle.patch_size_pixels
+    scan = bundle.dense_scan
+    if backend.one_shape and dense and scan is not None:
+        side = scan.picture_px(DENSE_BLOCK_CELLS)
     white = np.full((1, side, side, 3), 255, np.uint8)
     if dense:
         backend.cell_margins(white[0])

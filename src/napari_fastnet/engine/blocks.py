@@ -11,6 +11,7 @@ import numpy as np
 from napari_fastnet.core.dense import cover
 from napari_fastnet.core.sharpness import patch_sharpness
 from napari_fastnet.engine.flips import map_with_flips, predict_with_flips
+from napari_fastnet.engine.inference import filled
 from napari_fastnet.errors import TileReadError
 from napari_fastnet.io.store import UNREADABLE, Block
 
@@ -184,6 +185,9 @@ class BlockWork:
             return None
         scan = self.plan.dense
         assert scan is not None
+        if self.backend.one_shape:  # what is beyond the last wanted cells is not used
+            side = self.plan.largest_picture_px
+            pixels = filled(pixels, (side, side))
         found = map_with_flips(
             self.backend.cell_margins, scan.pool, pixels, self.plan.flips
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_fastnet.engine.backends import uses_gpu
 from napari_fastnet.engine.cohort_slides import result_names
 from napari_fastnet.engine.cohort_task import (
     CohortOptions,
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from napari_fastnet.engine.cohort_cluster import Cluster
+    from napari_fastnet.io.bundle import ModelBundle
+
+#: Slides at once on one GPU.
+GPU_WORKERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,8 @@ def run_cohort(
     options : CohortOptions, optional
         What is asked for every slide.
     workers : int, optional
-        Processes of this machine; by default as many as it has cores, and one where a
-        GPU does the work. Unless the options say, they share the cores.
+        Processes of this machine; by default as many as it has cores, and `GPU_WORKERS`
+        where a GPU does the work. Unless the options say, they share the cores.
     cluster : Cluster, optional
         What does the work instead; stays open.
 
@@ -127,7 +132,7 @@ def run_cohort(
     bundle = load_bundle(options.model)  # its fault is said once, not for every slide
     if options.model not in shipped():
         options = replace(options, model=bundle.folder)
-    options, workers = _shared_out(options, workers, len(slides), cluster)
+    options, workers = _shared_out(options, bundle, workers, len(slides), cluster)
     tasks = _tasks([Path(slide) for slide in slides], Path(output), options)
     report = CohortReport(
         Path(output), [SlideRow(task.folder.name, task.slide) for task in tasks]
@@ -151,6 +156,7 @@ def run_cohort(
 
 def _shared_out(
     options: CohortOptions,
+    bundle: ModelBundle,
     workers: int | None,
     slides: int,
     cluster: Cluster | None,
@@ -165,7 +171,8 @@ def _shared_out(
         raise OptionError(f"workers is {workers}; use at least 1")
     cores = physical_cores()
     if workers is None:
-        workers = cores if options.device in (None, "cpu") else 1
+        on_gpu = uses_gpu(bundle, options.backend, options.device)
+        workers = GPU_WORKERS if on_gpu else cores
     workers = min(workers, slides)
     threads = options.threads or max(1, cores // workers)
     return replace(options, threads=threads), workers

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 # 256 px): the first feature map of a part is then 70 MB, and on two cores smaller
 # parts were up to a tenth faster than 64 patches at once.
 PART_PX = 2**18
-# A GPU wants more at once.
-GPU_PART_PX = 2**23
+# A GPU wants more at once: 227 patches of 96 px, 32 of 256 px. What is launched, not
+# what is computed, takes the time on a large one, up to about four times as many.
+GPU_PART_PX = 2**21
 
 
 def predict_in_parts(
@@ -27,6 +28,8 @@ def predict_in_parts(
     patches: NDArray[np.uint8],
     part_px: int,
     model: str,
+    *,
+    filled_up: bool = False,
 ) -> NDArray[np.float32]:
     """Check the patches, judge them part by part, and check the probabilities.
 
@@ -40,6 +43,9 @@ def predict_in_parts(
         About how many px a part has; it has one patch at least.
     model : str
         Name and version, for error messages.
+    filled_up : bool, optional
+        Give the last part as many patches as the others, black ones, so that all parts
+        have one shape.
 
     Returns
     -------
@@ -60,9 +66,34 @@ def predict_in_parts(
         np.ascontiguousarray(patches[first : first + step])
         for first in range(0, shape[0], step)
     ]
-    found = np.concatenate([np.empty(0, np.float32), *run(parts)])
+    if filled_up and parts:
+        parts[-1] = filled(parts[-1], (step, *shape[1:3]))
+    found = np.concatenate([np.empty(0, np.float32), *run(parts)])[: shape[0]]
     _check_numbers(found, model)
     return found
+
+
+def filled(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return pixels with black behind them along the first axes, up to a shape.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        uint8; of at least as many axes as the shape, and along none of them longer.
+    shape : tuple of int
+        The first axes' lengths.
+
+    Returns
+    -------
+    ndarray
+        uint8; the same array where it has the shape already.
+    """
+    have = pixels.shape[: len(shape)]
+    if have == shape:
+        return pixels
+    whole = np.zeros((*shape, *pixels.shape[len(shape) :]), np.uint8)
+    whole[tuple(slice(side) for side in have)] = pixels
+    return whole
 
 
 def margins_of(

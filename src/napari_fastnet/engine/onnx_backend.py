@@ -49,6 +49,7 @@ class OnnxBackend:
     """
 
     name = "onnx on cpu"
+    one_shape = False
 
     def __init__(self, path: Path, model: str, threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()

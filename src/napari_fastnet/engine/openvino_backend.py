@@ -50,6 +50,8 @@ class OpenVinoBackend:
         As for `create_backend`.
     """
 
+    one_shape = False
+
     def __init__(self, path: Path, model: str, threads: int | None = None) -> None:
         self._path, self._model = path, model
         precision = openvino.Type.bf16 if has_bfloat16() else openvino.Type.f32

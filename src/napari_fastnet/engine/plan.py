@@ -153,6 +153,13 @@ class Plan:
         )
         return rows, columns
 
+    @property
+    def largest_picture_px(self) -> int:
+        """Side that no picture of a dense scan passes, px of the model."""
+        assert self.dense is not None
+        cells = min(self.block_cells, self.picture_cells)
+        return self.dense.picture_px(max(self.picture_shape((cells, cells))))
+
     def picture_box(self, first: tuple[int, ...], shape: tuple[int, ...]) -> Box:
         """Return the part of the slide that shows some cells' patches.
 

@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_fastnet.engine.inference import (
-    GPU_PART_PX,
-    PART_PX,
-    margins_of,
-    one_line,
-    predict_in_parts,
-)
+from napari_fastnet.engine.inference import margins_of, one_line, predict_in_parts
 from napari_fastnet.engine.short_of_memory import DeviceFullError, InHalves, is_memory
-from napari_fastnet.errors import DetectionError, OptionError
+from napari_fastnet.engine.torch_device import Device
+from napari_fastnet.errors import DetectionError
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.classifier import PatchClassifier
 
@@ -49,29 +44,36 @@ class TorchBackend:
         device: str | None = None,
         threads: int | None = None,
     ) -> None:
-        device = device or fastest_device()
-        self._device = device_of(device)
+        self._device = Device(device)
+        self.one_shape = self._device.is_gpu
         if threads is not None:
             torch.set_num_threads(threads)
         # TF32 keeps 10 bits of the mantissa, too few for 1e-4; also process-wide.
         torch.backends.cudnn.allow_tf32 = False
-        self.name = f"torch on {device}"
+        self.name = f"torch on {self._device.name}"
         self._model = f"{bundle.name} {bundle.version}"
-        self._in_halves = InHalves(self._free)
+        self._in_halves = InHalves(self._device.give_back)
         classifier = PatchClassifier(
             load_weights(bundle.weights_path),
             calibration=bundle.calibration,
             normalisation=bundle.normalisation,
         )
         try:
-            self._classifier = classifier.to(self._device)
+            self._classifier = classifier.to(self._device.torch)
+            if self._device.is_gpu:  # a tenth faster, with the same result
+                self._classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         except RuntimeError as error:
             raise self._failure("cannot load the model") from error
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
-        part_px = PART_PX if self._device.type == "cpu" else GPU_PART_PX
-        return predict_in_parts(partial(map, self._run), patches, part_px, self._model)
+        return predict_in_parts(
+            partial(map, self._run),
+            patches,
+            self._device.part_px,
+            self._model,
+            filled_up=self.one_shape,
+        )
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""
@@ -80,13 +82,7 @@ class TorchBackend:
     def release(self) -> None:
         """Give back the memory that computing took."""
         self._in_halves.forget()
-        self._free()
-
-    def _free(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-        elif self._device.type == "mps":
-            torch.mps.empty_cache()
+        self._device.give_back()
 
     def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
         run = partial(self._compute, self._classifier)
@@ -99,17 +95,20 @@ class TorchBackend:
     def _compute(
         self, network: Callable[[torch.Tensor], torch.Tensor], part: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
-        try:
+        def compute() -> NDArray[np.float32]:
             with torch.inference_mode():
                 # Torch warns of arrays that must not be written to.
                 writable = part if part.flags.writeable else part.copy()
-                pixels = torch.from_numpy(writable).to(self._device)
+                pixels = torch.from_numpy(writable).to(self._device.torch)
                 found: NDArray[np.float32] = network(pixels).cpu().numpy()
+                return found
+
+        try:
+            return self._device.run(compute)
         except RuntimeError as error:  # GUI workers would swallow it
             kind = error_kind(error)
             what = f"failed on {len(part)} patches ({one_line(error)})"
             raise self._failure(what, kind) from error
-        return found
 
     def _failure(
         self, what: str, kind: type[DetectionError] = DetectionError
@@ -124,39 +123,3 @@ def error_kind(error: RuntimeError) -> type[DetectionError]:
     if isinstance(error, torch.OutOfMemoryError) or is_memory(error):
         return DeviceFullError
     return DetectionError
-
-
-def fastest_device() -> str:
-    """Return the fastest device that torch sees here: "cuda", "mps" or "cpu"."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def device_of(device: str) -> torch.device:
-    """Return torch's device of a name, if it is there."""
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        raise OptionError(
-            f"device is {device!r}; use cpu, cuda, cuda:1 or mps"
-        ) from error
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available()
-        and (found.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(found.type, False):
-        raise OptionError(
-            f"device {device!r} is not there: torch {torch.__version__} sees "
-            f"{', '.join(_devices())}; use one of those or install the torch "
-            "build for your GPU"
-        )
-    return found
-
-
-def _devices() -> list[str]:
-    """Return the names of the devices that torch sees."""
-    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]

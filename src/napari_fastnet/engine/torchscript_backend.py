@@ -13,14 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import interpolate
 
-from napari_fastnet.engine.inference import (
-    GPU_PART_PX,
-    PART_PX,
-    one_line,
-    predict_in_parts,
-)
+from napari_fastnet.engine.inference import one_line, predict_in_parts
 from napari_fastnet.engine.short_of_memory import InHalves
-from napari_fastnet.engine.torch_backend import device_of, error_kind, fastest_device
+from napari_fastnet.engine.torch_backend import error_kind
+from napari_fastnet.engine.torch_device import Device
 from napari_fastnet.errors import DetectionError, OptionError
 
 if TYPE_CHECKING:
@@ -56,24 +52,24 @@ class TorchScriptBackend:
         device: str | None = None,
         threads: int | None = None,
     ) -> None:
-        device = device or fastest_device()
-        self._device = device_of(device)
+        self._device = Device(device)
+        self.one_shape = self._device.is_gpu
         if threads is not None:
             torch.set_num_threads(threads)
-        self.name = f"torchscript on {device}"
+        self.name = f"torchscript on {self._device.name}"
         self._model = f"{bundle.name} {bundle.version}"
-        self._in_halves = InHalves(self._free)
+        self._in_halves = InHalves(self._device.give_back)
         self._positive = bundle.positive_class
         self._classes = len(bundle.class_names)
         self._side = bundle.resized_px
         mean, std = (torch.tensor(part) for part in bundle.normalisation)
-        self._mean = mean[:, None, None].to(self._device)
-        self._std = std[:, None, None].to(self._device)
+        self._mean = mean[:, None, None].to(self._device.torch)
+        self._std = std[:, None, None].to(self._device.torch)
         try:
             with warnings.catch_warnings():  # torch would rather have torch.export
                 warnings.filterwarnings("ignore", r".*torch\.jit")
                 program = torch.jit.load(
-                    str(bundle.torchscript_path), map_location=self._device
+                    str(bundle.torchscript_path), map_location=self._device.torch
                 )
         except (RuntimeError, ValueError) as error:
             raise DetectionError(
@@ -84,8 +80,13 @@ class TorchScriptBackend:
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
-        part_px = PART_PX if self._device.type == "cpu" else GPU_PART_PX
-        return predict_in_parts(partial(map, self._run), patches, part_px, self._model)
+        return predict_in_parts(
+            partial(map, self._run),
+            patches,
+            self._device.part_px,
+            self._model,
+            filled_up=self.one_shape,
+        )
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Refuse: such a network has no cells that are known."""
@@ -97,33 +98,32 @@ class TorchScriptBackend:
     def release(self) -> None:
         """Give back the memory that computing took."""
         self._in_halves.forget()
-        self._free()
-
-    def _free(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._device.give_back()
 
     def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._in_halves.patches(self._compute, part)
 
     def _compute(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        try:
+        def compute() -> NDArray[np.float32]:
             with torch.inference_mode():
                 logits = self._program(self._prepared(torch.from_numpy(part.copy())))
                 found: NDArray[np.float32] = (
                     self._probabilities(logits, len(part)).cpu().numpy()
                 )
+                return found
+
+        try:
+            return self._device.run(compute)
         except RuntimeError as error:
             raise error_kind(error)(
                 f"the model {self._model} failed on {len(part)} patches "
                 f"({one_line(error)}); it is not for patches like these, or short of "
                 "memory"
             ) from error
-        return found
 
     def _prepared(self, patches: torch.Tensor) -> torch.Tensor:
         """Return what the program sees: resized, 0..1, normalised."""
-        images = patches.to(self._device).permute(0, 3, 1, 2).float()
+        images = patches.to(self._device.torch).permute(0, 3, 1, 2).float()
         if self._side is not None and images.shape[-2:] != (self._side, self._side):
             # as Pillow, on which WSInfer relies, and rounded to whole grey values as there
             images = interpolate(

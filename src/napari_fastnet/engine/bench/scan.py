@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.engine.backends import warm_up
 from napari_fastnet.engine.blocks import BlockWork
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.tissue import SlideTissue, find_tissue
@@ -204,12 +205,7 @@ class ScanBench:
 
     def _warm_up(self, plan: Plan) -> None:
         """Let the network be compiled, which it has to be again after each detection."""
-        side = plan.patch_px
-        patches = np.zeros((1, side, side, 3), np.uint8)
-        if plan.dense is None:
-            self._backend.predict(patches)
-        else:
-            self._backend.cell_margins(patches[0])
+        warm_up(self._backend, self._bundle, dense=plan.dense is not None)
 
     def _detect(self, seconds: float, wanted: list[Block]) -> tuple[list[Block], float]:
         """Detect for a while, or as many blocks as wanted; return them and the time."""
