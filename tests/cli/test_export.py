@@ -13,7 +13,10 @@ import pytest
 import tifffile
 
 from napari_fastnet.cli.app import main
+from napari_fastnet.engine.evaluated_slides import Source, load_source
+from napari_fastnet.errors import StoreError
 from napari_fastnet.io.formats import FORMATS, Results, write_formats
+from napari_fastnet.plugin.reader import read_layers
 
 pytest.importorskip("pyarrow")
 #: What each format leaves of a run with masks, heatmap and regions.
@@ -122,6 +125,40 @@ def test_the_heatmap_of_a_store_does_without_its_tiff(run, tmp_path, capsys):
         tifffile.imread(tmp_path / "out" / "heatmap.ome.tif"),
         tifffile.imread(run / "heatmap.ome.tif"),
     )
+
+
+def test_a_store_that_keeps_patches_of_other_masks_is_no_result_of_its_own(
+    slide_file, dark_bundle, tmp_path, capsys
+):
+    """Half of the tissue is left out in a second run, whose patches the store keeps."""
+    folder = tmp_path / "block"
+    words = [slide_file, "-o", tmp_path, "--model", dark_bundle]
+    assert main(["detect", *map(str, words)]) == 0
+    all_patches = json.loads((folder / "run.json").read_text())["counts"]["computed"]
+    half = np.zeros((160, 240), np.uint8)
+    half[:80, :120] = 1
+    tifffile.imwrite(tmp_path / "half.tif", half)
+    words += ["--mask", tmp_path / "half.tif"]
+    assert main(["detect", *map(str, words)]) == 0
+    fewer = json.loads((folder / "run.json").read_text())["counts"]["computed"]
+    assert 0 < fewer < all_patches
+    export(capsys, folder, "-f", "patches-csv", "-o", tmp_path / "out")
+    rows = (tmp_path / "out" / "patches.csv").read_text().splitlines()
+    assert sum(row[:1].isdigit() for row in rows) == fewer
+
+    (folder / "heatmap.ome.tif").unlink()
+    said = f"holds {all_patches:,} patches where the run has {fewer:,}"
+    code, printed = export(capsys, folder, "-f", "csv", "-o", tmp_path / "out")
+    assert code != 0
+    assert said in " ".join(printed.err.split())
+    with pytest.raises(StoreError, match=said):
+        load_source(Source("block", folder))
+    with pytest.raises(StoreError, match=said):
+        read_layers(folder / "run.zarr")
+
+    assert main(["detect", *map(str, words)]) == 0  # the mend that is given
+    code, _ = export(capsys, folder, "-f", "csv", "-o", tmp_path / "out")
+    assert code == 0
 
 
 def changed_record(run, tmp_path, change):

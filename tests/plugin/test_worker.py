@@ -120,9 +120,13 @@ def test_a_pause_holds_and_a_resume_goes_on(qtbot, run) -> None:
     held = len(values)
     qtbot.wait(150)
     assert len(values) == held < 1000
+    paused_s = job.paused_seconds
+    assert paused_s > 0.2
     job.resume()
     qtbot.waitUntil(lambda: len(values) > held)
     assert not ends
+    qtbot.wait(100)
+    assert job.paused_seconds == pytest.approx(paused_s, abs=0.05)
 
 
 def test_a_resume_right_after_a_pause_is_not_lost(qtbot, run) -> None:

@@ -11,8 +11,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from napari_fastnet.core.geometry import Box, Grid
-from napari_fastnet.core.polygons import enclosed, joined, rasterise
-from napari_fastnet.core.regions import Region, longest_axes_mm
+from napari_fastnet.core.polygons import (
+    Annotations,
+    enclosed,
+    joined,
+    rasterise,
+    slide_mask,
+)
+from napari_fastnet.core.regions import Region, Totals, longest_axes_mm, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.outlines import Polygon
-    from napari_fastnet.core.polygons import Annotations
 
 
 def regions_of_outlines(
@@ -74,6 +79,40 @@ def regions_of_outlines(
             )
         )
     return regions
+
+
+def drawn_totals(
+    regions: Sequence[Region],
+    tissue_mm2: float | None,
+    roi: NDArray[np.bool_] | None,
+    slide_shape: tuple[int, int],
+) -> Totals:
+    """Return the totals of regions that were drawn, which may lie beside the tissue too.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+        From `regions_of_outlines`.
+    tissue_mm2 : float or None
+        Area of the tissue in mm²; None where it is not known.
+    roi : ndarray or None
+        bool (h, w), the tissue, a mask of the whole slide; None where there is none.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+
+    Returns
+    -------
+    Totals
+        Of `summarise`; ``tissue_fraction`` is the share of the tissue that lies inside
+        them, None without tissue.
+    """
+    inside: float | None = None
+    if roi is not None and roi.any():
+        rings = [joined(polygon) for region in regions for polygon in region.polygons]
+        shape = roi.shape[0], roi.shape[1]
+        mask = slide_mask(Annotations(tuple(rings), ()), slide_shape, shape)
+        inside = float((mask & roi).sum() / roi.sum())
+    return {**summarise(regions, tissue_mm2), "tissue_fraction": inside}
 
 
 def _parts(outlines: Annotations, slide: Box) -> NDArray[np.object_]:

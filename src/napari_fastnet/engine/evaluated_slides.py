@@ -12,8 +12,7 @@ from napari_fastnet.errors import DataError, StoreError
 from napari_fastnet.io.candidates import read_candidates
 from napari_fastnet.io.file_names import HEATMAP, RECORD, STORE
 from napari_fastnet.io.record import read_record
-from napari_fastnet.io.results import read_heatmap_ome_tiff, recorded_mpp
-from napari_fastnet.io.store import read_store
+from napari_fastnet.io.results import read_run_heatmap, recorded_mpp
 from napari_fastnet.io.truth_files import slide_key
 
 if TYPE_CHECKING:
@@ -155,14 +154,9 @@ def load_source(source: Source, *, mpp: Pair | None = None) -> Scanned:
         return Scanned(None, read_candidates(source.path), mpp or DEFAULT_MPP)
     record = read_record(source.path / RECORD)
     _require_finished(source.path, record.get("counts") or {})
-    picture = source.path / HEATMAP
-    if picture.exists():
-        heatmap, _ = read_heatmap_ome_tiff(picture)
-    else:
-        store, _ = read_store(source.path / STORE)
-        if store.notes:
-            raise StoreError(" ".join(store.notes))
-        heatmap = store.heatmap()
+    heatmap = read_run_heatmap(source.path, record)
+    if heatmap is None:
+        raise StoreError(f"{source.path}: neither {HEATMAP} nor {STORE}; {_WANTED}")
     slide = record["slide"]
     return Scanned(
         heatmap,

@@ -33,7 +33,7 @@ from napari_fastnet.io.roi import RegionOfInterest, read_roi
 from napari_fastnet.io.store import Block, RunStore, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_fastnet.core.heatmap import Heatmap
@@ -169,7 +169,9 @@ class SlideRun:
             sharpness.read(),
             self.bundle.gamut,
         )
-        record = self._record(heatmap, regions, backend_name, quality.section)
+        record = self.record(
+            heatmap, regions, backend=backend_name, quality=quality.section
+        )
         carried = record.to_dict()
         results = Results(
             record=carried,
@@ -232,19 +234,41 @@ class SlideRun:
             "dense": self.plan.dense is not None,
         }
 
-    def _record(
+    def record(
         self,
         heatmap: Heatmap,
-        regions: list[Region],
-        backend_name: str,
-        quality: dict[str, Any],
+        regions: Sequence[Region] | None = None,
+        *,
+        backend: str | None = None,
+        quality: Mapping[str, Any] | None = None,
     ) -> RunRecord:
+        """Return the record of the run as it stands.
+
+        Parameters
+        ----------
+        heatmap : Heatmap
+            What is known of the patches that are kept.
+        regions : sequence of Region, optional
+            Found in it; None says nothing of regions.
+        backend : str, optional
+            What computes, as it calls itself.
+        quality : Mapping, optional
+            What is flagged; see `RunRecord`.
+
+        Returns
+        -------
+        RunRecord
+            Of a run that has not ended, ``counts.stopped`` patches are to be done yet.
+        """
         wanted = self.plan.patches.kept
         kept = int(wanted.sum())
         failed = self.store.unreadable(wanted)  # of other masks there may be more
         last = self._progress
         computed = int(heatmap.computed.sum())
         bundle = self.bundle
+        found: Mapping[str, Any] = {}
+        if regions is not None:
+            found = dict(summarise(regions, self.tissue.area_mm2))
         return RunRecord(
             slide=slide_facts(self.slide),
             model=ModelFacts(
@@ -270,12 +294,12 @@ class SlideRun:
                 "flips": self.plan.flips,
                 "stain": self.stain.to_dict() if self.stain else {"method": "none"},
                 "resampling": RESAMPLING,
-                "backend": backend_name,
+                "backend": backend,
                 "request": self._request,
                 "mask": self.options.mask and self.options.mask.absolute(),
                 "tissue_seconds": self._tissue_seconds,
                 "colours": self.options.colours,
             },
-            regions=dict(summarise(regions, self.tissue.area_mm2)),
-            quality=quality,
+            regions=found,
+            quality=quality or {},
         )

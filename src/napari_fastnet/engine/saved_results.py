@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.core.drawn_regions import regions_of_outlines
+from napari_fastnet.core.drawn_regions import drawn_totals, regions_of_outlines
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.polygons import slide_mask
 from napari_fastnet.core.regions import Region, find_regions, summarise
 from napari_fastnet.engine.runs import THUMBNAIL_PX
 from napari_fastnet.errors import FastNetError, OptionError, OutputError, StoreError
 from napari_fastnet.io.file_names import (
-    HEATMAP,
     MASKS,
     QUALITY,
     RECORD,
@@ -25,13 +23,12 @@ from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import (
     Mask,
     read_flags_export,
-    read_heatmap_ome_tiff,
     read_mask_export,
+    read_run_heatmap,
     recorded_mpp,
 )
 from napari_fastnet.io.roi import read_outlines
 from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.store import read_store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +37,6 @@ if TYPE_CHECKING:
     from napari_fastnet.core.colour import ColoursName
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.polygons import Annotations
 
 _WANTED = "give the folder that detect, or an export of the panel, left"
 
@@ -115,7 +111,7 @@ def load_results(run: str | Path | Saved) -> Results:
         )
     record = read_record(folder / RECORD)
     slide, mpp = record["slide"], recorded_mpp(folder / RECORD, record)
-    heatmap = _heatmap(folder)
+    heatmap = read_run_heatmap(folder, record)
     shape = (int(slide["height"]), int(slide["width"]))
     regions: list[Region] | None = None
     notes: tuple[str, ...] = ()
@@ -159,34 +155,12 @@ def _regions(
         saved.regions, shape, bounds_offset=saved.bounds_offset
     )
     regions = regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
+    tissue = None if roi is None else roi.mask
     record["regions"] = {
-        **summarise(regions, tissue_mm2),
-        "tissue_fraction": None if roi is None else _share(outlines, roi.mask, shape),
+        **drawn_totals(regions, tissue_mm2, tissue, shape),
         "outlines": str(saved.regions),
     }
     return regions, notes
-
-
-def _share(
-    outlines: Annotations, roi: NDArray[np.bool_], shape: tuple[int, int]
-) -> float | None:
-    """Return the share of the tissue inside outlines, which may lie beside it too."""
-    if not roi.any():
-        return None
-    inside = slide_mask(outlines, shape, (roi.shape[0], roi.shape[1]))
-    return float((inside & roi).sum() / roi.sum())
-
-
-def _heatmap(folder: Path) -> Heatmap | None:
-    """Return a run's heatmap; None where only tissue was computed."""
-    if (folder / HEATMAP).is_file():
-        return read_heatmap_ome_tiff(folder / HEATMAP)[0]
-    if not (folder / STORE).is_dir():
-        return None
-    store, _ = read_store(folder / STORE)
-    if store.notes:
-        raise StoreError(" ".join(store.notes))
-    return store.heatmap()
 
 
 def _flags(folder: Path, heatmap: Heatmap | None) -> NDArray[np.uint8] | None:

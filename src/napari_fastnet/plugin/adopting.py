@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.polygons import Annotations, joined
 from napari_fastnet.engine.tissue_editor import KINDS
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.layer_info import ResultInfo, info_of, result_layers
+from napari_fastnet.plugin.layers import to_px
 from napari_fastnet.plugin.masks_job import restored, start_job
+from napari_fastnet.plugin.region_features import regions_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -46,8 +49,11 @@ def adopt(work: SlideWork, layer: Layer) -> None:
         _adopt_masks(work, info)
     elif not np.allclose(info.mpp, work.slide.require_mpp()):
         return
-    elif info.kind in ("regions", "quality"):
-        work.layers.adopt(info.kind, layer)
+    elif info.kind == "regions":
+        work.layers.adopt("regions", layer)
+        _adopt_outlines(work, layer, info)
+    elif info.kind == "quality":
+        work.layers.adopt("quality", layer)
     elif info.kind == "heatmap":
         _adopt_heatmap(work, layer, info)
 
@@ -58,6 +64,18 @@ def _adopt_heatmap(work: SlideWork, layer: Layer, info: ResultInfo) -> None:
             heatmap = Heatmap(np.asarray(layer.data), info.grid, info.mpp)
             work.layers.adopt("heatmap", layer)
             work.take_heatmap(heatmap, info.record or {}, opacity=float(layer.opacity))
+
+
+def _adopt_outlines(work: SlideWork, layer: Any, info: ResultInfo) -> None:
+    """Keep regions that were brought from a file: no threshold gives them."""
+    path = ((info.record or {}).get("regions") or {}).get("outlines")
+    if not path:
+        return
+    rings = [to_px(ring, info.mpp) for ring in layer.data]
+    with suppress(FastNetError):  # changed by hand since
+        regions = regions_of(rings, layer.features, info.mpp)
+        parts = [joined(polygon) for region in regions for polygon in region.polygons]
+        work.region_finder.take_outlines(Annotations(tuple(parts), ()), str(path))
 
 
 def _adopt_masks(work: SlideWork, info: ResultInfo) -> None:

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.colour import DEFAULT_COLOURS
-from napari_fastnet.engine.tissue_editor import AUTOMATIC
+from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.io.export import write_mask_tiff
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ MASK = "tissue_roi_edited.tif"
 def detect_command(run: SlideRun, work: SlideWork) -> str:
     """Return the ``napari-fastnet detect`` line that reproduces a run.
 
-    Masks that no option describes, those edited by hand or with colour thresholds
-    moved, are written beside the run and named in the line.
+    Masks that the line's options do not describe, those edited by hand or computed in
+    another way, are written beside the run and named in the line.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def detect_command(run: SlideRun, work: SlideWork) -> str:
         words += ["--mpp", f"{run.slide.require_mpp()[0]!r}"]
     words += ["--low", f"{tissue.parameters.low:g}"]
     words += ["--high", f"{tissue.parameters.high:g}"]
-    moved = any(getattr(tissue.parameters, name) is not None for name in AUTOMATIC)
-    if tissue.edited_px or moved:
+    told = TissueParameters(low=tissue.parameters.low, high=tissue.parameters.high)
+    if tissue.edited_px or tissue.parameters != told:
         path = run.folder / MASK
         write_mask_tiff(path, tissue.masks.roi, tissue.mpp, record={})
         words += ["--mask", str(path.absolute())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ from superqt.utils import qdebounced, qthrottled
 from napari_fastnet.engine.detect import Progress
 from napari_fastnet.engine.run_result import RunResult
 from napari_fastnet.engine.runs import SlideRun
-from napari_fastnet.engine.tissue import slide_facts
 from napari_fastnet.engine.tissue_editor import TissueEditor
 from napari_fastnet.plugin.latest import Latest
 from napari_fastnet.plugin.live_heatmap import Edit, LiveHeatmap
@@ -85,8 +83,8 @@ class Detection:
 
     @property
     def seconds(self) -> float:
-        """Since the first patch could be looked at."""
-        return perf_counter() - self._began
+        """Since the first patch could be looked at, without pauses."""
+        return perf_counter() - self.job.paused_seconds - self._began
 
     @property
     def patches_per_second(self) -> float:
@@ -171,15 +169,16 @@ class Detection:
         if self._live is None:
             self._live = LiveHeatmap(begun.run, begun.known)
             self.work.suggest_threshold(begun.run.bundle.threshold)
-            slide = asdict(slide_facts(begun.run.slide))
-            self.work.set_heatmap(self._live.heatmap, {"slide": slide})
-        elif begun.run.tissue.masks.roi is self._roi:
-            self._live.lay_out(begun.run)
-            self.work.refresh_heatmap()
+            self.work.set_heatmap(self._live.heatmap, begun.record)
+        else:
+            self.work.set_record(begun.record)  # what the run before said holds no more
+            if begun.run.tissue.masks.roi is self._roi:
+                self._live.lay_out(begun.run)
+                self.work.refresh_heatmap()
         kept = begun.run.plan.patches.kept
         self.total = int(kept.sum())
         self.done = self._done_before = int((begun.known.computed & kept).sum())
-        self._began = perf_counter()
+        self._began = perf_counter() - self.job.paused_seconds
 
     def _fill(self, progress: Progress) -> None:
         assert self._live is not None

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_fastnet.core.drawn_regions import drawn_totals
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import SizeClass, summarise
+from napari_fastnet.core.regions import Region, SizeClass, summarise
 from napari_fastnet.engine.runs import THUMBNAIL_PX
 from napari_fastnet.engine.tissue import slide_facts
 from napari_fastnet.io.file_names import RECORD
 from napari_fastnet.io.files import write_bytes
 from napari_fastnet.io.formats import Part, Results, write_formats
-from napari_fastnet.io.record import to_json
+from napari_fastnet.io.record import Counts, RunRecord, Seconds, to_json
 from napari_fastnet.plugin.layer_info import ResultInfo, info_of
 from napari_fastnet.plugin.region_finder import regions_at
 from napari_fastnet.plugin.settings import read_settings
@@ -57,6 +58,8 @@ class Snapshot:
         Size classes of the regions that are wanted.
     outlines : Annotations or None
         Regions that take the place of those at the threshold.
+    outlines_path : str
+        The file that they are from.
     flags : ndarray or None
         Quality flags of the heatmap's cells, once a run has ended.
     """
@@ -68,6 +71,7 @@ class Snapshot:
     record: dict[str, Any]
     sizes: tuple[SizeClass, ...] = WHICH["all regions"]
     outlines: Annotations | None = None
+    outlines_path: str = ""
     flags: NDArray[np.uint8] | None = None
 
     def results(self) -> Results:
@@ -78,9 +82,7 @@ class Snapshot:
             slide = Box.of_shape(self.slide.shape)
             found = regions_at(heatmap, self.threshold, self.outlines, slide)
             regions = [region for region in found if region.size_class in self.sizes]
-            area = None if tissue is None else tissue.area_mm2
-            totals = {**summarise(regions, area), "size_classes": self.sizes}
-            record = {**record, "regions": totals}
+            record = {**record, "regions": self._totals(regions)}
         return Results(
             record=record,
             mpp=self.slide.require_mpp(),
@@ -93,6 +95,18 @@ class Snapshot:
             picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
         )
 
+    def _totals(self, regions: list[Region]) -> dict[str, Any]:
+        tissue, sizes = self.tissue, self.sizes
+        area = None if tissue is None else tissue.area_mm2
+        if self.outlines is None:
+            return {**summarise(regions, area), "size_classes": sizes}
+        roi = None if tissue is None else tissue.masks.roi
+        return {
+            **drawn_totals(regions, area, roi, self.slide.shape),
+            "size_classes": sizes,
+            "outlines": self.outlines_path,
+        }
+
 
 def snapshot_of(work: SlideWork, which: str = "all regions") -> Snapshot:
     """Return a slide's results as they are now, with the regions named in `WHICH`."""
@@ -101,12 +115,7 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Snapshot:
         values = np.array(heatmap.probabilities)
         heatmap = Heatmap(values, heatmap.grid, heatmap.mpp)
     tissue = work.tissue()
-    slide = asdict(slide_facts(work.slide))
-    record = {**work.record, "slide": slide, "threshold": work.threshold}
-    colours = read_settings().colours
-    record["options"] = {**(record.get("options") or {}), "colours": colours}
-    if tissue is not None:
-        record["tissue"] = tissue.to_dict()
+    record = _record(work, heatmap, tissue)
     return Snapshot(
         work.slide,
         tissue,
@@ -115,8 +124,38 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Snapshot:
         record,
         WHICH[which],
         work.region_finder.outlines,
+        work.region_finder.outlines_path,
         _flags(work),
     )
+
+
+def _record(
+    work: SlideWork, heatmap: Heatmap | None, tissue: SlideTissue | None
+) -> dict[str, Any]:
+    """Return the record of a slide's results as they are now, whole in any case."""
+    facts, masks = slide_facts(work.slide), {} if tissue is None else tissue.to_dict()
+    bare = RunRecord(slide=facts, tissue=masks, seconds=Seconds(0.0, 0.0, 0.0))
+    record = {**bare.to_dict(), **work.record}
+    record["slide"] = asdict(facts)
+    record["tissue"] = masks or record["tissue"]
+    colours = read_settings().colours
+    record["options"] = {**record["options"], "colours": colours}
+    if heatmap is not None:
+        record["threshold"] = work.threshold
+        record["counts"] = _counts(work, heatmap)
+    return record
+
+
+def _counts(work: SlideWork, heatmap: Heatmap) -> dict[str, int] | None:
+    """Return what of the patches is done by now; None where nobody knows."""
+    recorded: dict[str, int] | None = work.record.get("counts")
+    if recorded is None:
+        return None
+    detection = work.detection
+    progress = None if detection is None else detection.progress
+    failed = recorded["failed"] if progress is None else progress.failed
+    counts = Counts(recorded["kept"], int(heatmap.computed.sum()), failed)
+    return {**asdict(counts), "stopped": max(0, counts.stopped)}
 
 
 def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
@@ -124,6 +163,8 @@ def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
     layer: Any = work.layer_of("quality")
     info = None if layer is None else info_of(layer)
     if work.heatmap is None or not isinstance(info, ResultInfo):
+        return None
+    if not work.record.get("quality"):  # of a run before, and the masks of then
         return None
     if info.grid != work.heatmap.grid or layer.data.shape != info.grid.shape:
         return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_fastnet.plugin.slide_work import SlideWork
 
 
-def load_roi(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> Job:
+def load_roi(work: SlideWork, path: Path) -> Job:
     """Let a file's area be the region of interest; it can be painted on, and dropped.
 
     Parameters
@@ -33,13 +33,12 @@ def load_roi(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> Job
         With masks.
     path : Path
         As `io.roi.read_roi` has it.
-    on_end : callable
-        Gets whether it came to its end.
 
     Returns
     -------
     Job
-        Running; faults and what is left out are told.
+        Running; faults and what is left out are told. Another such file, another µm/px
+        or the end of the slide ends it without a word.
     """
     assert work.editor is not None
     slide_shape, shape = work.slide.shape, work.editor.mask("roi").shape
@@ -55,10 +54,10 @@ def load_roi(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> Job
             work.show_masks(work.editor.paint("roi", mask))
             _tell((*notes, *bounds_notes(work.slide)))
 
-    return _started(read, take, on_end)
+    return _started(work, "roi", read, take)
 
 
-def load_regions(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> Job:
+def load_regions(work: SlideWork, path: Path) -> Job:
     """Let a file's outlines take the regions' place until the threshold is moved.
 
     Parameters
@@ -67,13 +66,12 @@ def load_regions(work: SlideWork, path: Path, on_end: Callable[[bool], None]) ->
         With a heatmap, on which the outlines are measured.
     path : Path
         As `io.roi.read_outlines` has it.
-    on_end : callable
-        Gets whether it came to its end.
 
     Returns
     -------
     Job
-        Running; faults and what is left out are told.
+        Running; faults and what is left out are told. Another such file, another µm/px
+        or the end of the slide ends it without a word.
     """
     slide_shape = work.slide.shape
 
@@ -82,13 +80,13 @@ def load_regions(work: SlideWork, path: Path, on_end: Callable[[bool], None]) ->
 
     def take(value: tuple[Annotations, tuple[str, ...]]) -> None:
         outlines, notes = value
-        work.region_finder.take_outlines(outlines)
+        work.region_finder.take_outlines(outlines, str(path))
         _tell((*notes, *bounds_notes(work.slide)))
 
-    return _started(read, take, on_end)
+    return _started(work, "regions", read, take)
 
 
-def load_truth(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> Job:
+def load_truth(work: SlideWork, path: Path) -> Job:
     """Show where a file says that tumour is, and tell how well the heatmap covers it.
 
     Parameters
@@ -97,13 +95,12 @@ def load_truth(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> J
         Its µm/px known; with a heatmap, that is compared at the threshold of now.
     path : Path
         As `io.truth_files.read_truth` has it.
-    on_end : callable
-        Gets whether it came to its end.
 
     Returns
     -------
     Job
-        Running; faults and what is left out are told.
+        Running; faults and what is left out are told. Another such file, another µm/px
+        or the end of the slide ends it without a word.
     """
     mpp, shape, threshold = work.slide.require_mpp(), work.slide.shape, work.threshold
     heatmap = None if work.heatmap is None else work.heatmap.only(work.heatmap.computed)
@@ -122,7 +119,7 @@ def load_truth(work: SlideWork, path: Path, on_end: Callable[[bool], None]) -> J
         if counts is not None:
             show_info(agreement(counts, threshold))
 
-    return _started(read, take, on_end)
+    return _started(work, "truth", read, take)
 
 
 def agreement(counts: PixelCounts, threshold: float) -> str:
@@ -138,9 +135,10 @@ def agreement(counts: PixelCounts, threshold: float) -> str:
 
 
 def _started(
-    work: Work, take: Callable[[Any], None], on_end: Callable[[bool], None]
+    work: SlideWork, kind: str, read: Work, take: Callable[[Any], None]
 ) -> Job:
-    job = Job(work, on_value=take, on_end=on_end)
+    job = Job(read, on_value=take, on_end=lambda _: None)
+    work.take_import(kind, job)
     job.start()
     return job
 

@@ -13,6 +13,7 @@ from napari_fastnet.core.regions import find_regions
 from napari_fastnet.io.file_names import HEATMAP, QUALITY, REGIONS, STORE, mask_file
 from napari_fastnet.io.recognise import content_of
 from napari_fastnet.io.results import (
+    heatmap_of_store,
     read_flags_export,
     read_heatmap_ome_tiff,
     read_mask_export,
@@ -117,7 +118,7 @@ def _run_layers(path: Path) -> list[LayerData]:
     folder = path.absolute().parent
     if record and (folder / HEATMAP).is_file():
         return _folder_layers(folder)
-    heatmap, about = store.heatmap(), _about(record, folder.name)
+    heatmap, about = heatmap_of_store(store, record), _about(record, folder.name)
     layers = [_coloured(heatmap, about)]
     if record.get("threshold") is not None:
         regions = find_regions(heatmap, float(record["threshold"]))

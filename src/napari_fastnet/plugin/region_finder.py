@@ -45,11 +45,14 @@ class RegionFinder:
         As of when they were found last.
     outlines : Annotations or None
         Regions that were brought, and take the place of those at the threshold.
+    outlines_path : str
+        The file that they were brought from.
     """
 
     def __init__(self, work: SlideWork) -> None:
         self.found: list[Region] = []
         self.outlines: Annotations | None = None
+        self.outlines_path = ""
         self._work = work
         self._latest = Latest(self._prepare, self._take, rest=REST)
 
@@ -57,9 +60,9 @@ class RegionFinder:
         """Find the regions as of now; while it is busy, as of then."""
         self._latest.ask()
 
-    def take_outlines(self, outlines: Annotations) -> None:
-        """Measure outlines instead of finding regions, and show them."""
-        self.outlines = outlines
+    def take_outlines(self, outlines: Annotations, path: str) -> None:
+        """Measure a file's outlines instead of finding regions, and show them."""
+        self.outlines, self.outlines_path = outlines, path
         self.find()
 
     def drop(self) -> None:

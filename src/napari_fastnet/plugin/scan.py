@@ -46,10 +46,20 @@ class Begun:
         About to compute.
     known : Heatmap
         What its store holds, also of patches that are not looked at any more.
+    record : dict
+        Of the run, of which nothing is computed but what is known.
     """
 
     run: SlideRun
     known: Heatmap
+    record: dict[str, Any]
+
+    @classmethod
+    def of(cls, run: SlideRun) -> Begun:
+        """Return what is to be told of a run that was laid out."""
+        known = run.store.heatmap()
+        record = run.record(known.only(run.plan.patches.kept))
+        return cls(run, known, record.to_dict())
 
 
 class Scan:
@@ -119,7 +129,7 @@ class Scan:
                     tissue = find_tissue(self._slide, TissueParameters())
                     yield TissueEditor(tissue)
                 run = self._lay_out(bundle, tissue)
-                yield Begun(run, run.store.heatmap())
+                yield Begun.of(run)
                 yield from self._compute(run, backend, should_stop)
                 stopped = should_stop()
                 if not stopped and not self.behind:

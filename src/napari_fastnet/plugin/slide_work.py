@@ -82,6 +82,7 @@ class SlideWork:
         self.layers = WorkLayers(viewer)
         self.region_finder = RegionFinder(self)
         self._touched = self._told_damage = False
+        self._imports: dict[str, Job] = {}
         self._masks = MaskDisplay(self.layer_of, self._painted)
         self._follow_painting = qthrottled(self.take_painting, timeout=FOLLOW_MS)
 
@@ -282,10 +283,21 @@ class SlideWork:
                 "file again if its original is whole"
             )
 
+    @property
+    def importing(self) -> bool:
+        """Whether a file is being read that the user brought."""
+        return any(job.running for job in self._imports.values())
+
+    def take_import(self, kind: str, job: Job) -> None:
+        """Take note of what reads a file; of the same kind, there is one at a time."""
+        if (before := self._imports.get(kind)) is not None:
+            before.abandon()
+        self._imports[kind] = job
+
     def stop(self) -> None:
         """Stop what is running without another word; what is shown stays."""
         self.region_finder.drop()
-        for job in (self.detection, self.tissue_job):
+        for job in (self.detection, self.tissue_job, *self._imports.values()):
             if job is not None:
                 job.abandon()
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from threading import Event
+from time import perf_counter
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker
@@ -83,6 +84,8 @@ class Job:
         # Not the worker's own pause: a resume before that takes effect is lost.
         self._may_go_on = Event()
         self._may_go_on.set()
+        self._paused_at: float | None = None
+        self._paused_s = 0.0
         self._running = self._failed = self._abandoned = False
         # Held here so that it can be closed: a worker that quits leaves it half-way.
         self._values = self._guarded(work)
@@ -108,11 +111,22 @@ class Job:
 
     def pause(self) -> None:
         """Stand still after the value at hand."""
+        if self._paused_at is None:
+            self._paused_at = perf_counter()
         self._may_go_on.clear()
 
     def resume(self) -> None:
         """Go on after a pause."""
+        self._paused_s = self.paused_seconds
+        self._paused_at = None
         self._may_go_on.set()
+
+    @property
+    def paused_seconds(self) -> float:
+        """How long all pauses took, the one at hand included."""
+        if self._paused_at is None:
+            return self._paused_s
+        return self._paused_s + perf_counter() - self._paused_at
 
     def cancel(self) -> None:
         """Stop as soon as the work looks at its stop signal; `on_end` follows."""

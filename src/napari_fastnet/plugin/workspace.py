@@ -62,10 +62,25 @@ class Workspace:
         return list(self._works.values())
 
     def choose(self, work: SlideWork) -> None:
-        """Make a slide the current one."""
-        if work is not self.current:
-            self.current = work
-            self.events.slides.emit()
+        """Make a slide the current one; where a layer of another is selected, its layer.
+
+        Or the next result of it that is shown would bring the other back.
+        """
+        if work is self.current:
+            return
+        self.current = work
+        active = self.viewer.layers.selection.active
+        info = None if active is None else info_of(active)
+        if info is not None and not self._belongs(active, work):
+            self.viewer.layers.selection.active = work.layer
+        self.events.slides.emit()
+
+    def _belongs(self, layer: Layer | None, work: SlideWork) -> bool:
+        """Return whether a layer is a slide's, or shows a result of it."""
+        if layer in self._works:  # of two copies of a slide, this one
+            return self._works[layer] is work
+        info = None if layer is None else info_of(layer)
+        return info is not None and info.fingerprint == work.fingerprint
 
     def stop(self) -> None:
         """Stop whatever is running without another word."""
@@ -103,14 +118,5 @@ class Workspace:
         info = None if active is None else info_of(active)
         if info is None:
             return
-        if active in self._works:  # of two copies of a slide, this one
-            self.choose(self._works[active])
-            return
         with suppress(StopIteration):
-            self.choose(
-                next(
-                    work
-                    for work in self._works.values()
-                    if work.fingerprint == info.fingerprint
-                )
-            )
+            self.choose(next(w for w in self.works if self._belongs(active, w)))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from napari_fastnet.io.record import read_record
+from napari_fastnet.plugin import importing
 
 pytestmark = pytest.mark.gui
 
@@ -31,7 +35,7 @@ def outlines(tmp_path):
 
 
 def wait(qtbot, section):
-    qtbot.waitUntil(lambda: not section._loading.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not section.work.importing, timeout=20_000)
 
 
 def test_outlines_become_the_region_of_interest(
@@ -90,7 +94,7 @@ def test_corrected_regions_are_shown_and_exported_until_the_threshold_moves(
     wait(qtbot, panel.regions)
     qtbot.waitUntil(lambda: work.regions[0].area_mm2 != found_mm2)
     assert work.regions[0].area_mm2 == pytest.approx(0.16)
-    assert panel.regions.totals.value.startswith("1 region, 0.16 mm²")
+    assert panel.regions.totals.value == "1 region, 0.16 mm², from edited.geojson"
 
     panel.export.folder.value = tmp_path / "files"
     panel.export.save.native.click()
@@ -98,6 +102,10 @@ def test_corrected_regions_are_shown_and_exported_until_the_threshold_moves(
     geojson = json.loads((tmp_path / "files" / "regions.geojson").read_text())
     (feature,) = geojson["features"]
     assert feature["properties"]["measurements"]["area mm^2"] == pytest.approx(0.16)
+    totals = read_record(tmp_path / "files" / "run.json")["regions"]
+    assert totals["outlines"] == str(tmp_path / "edited.geojson")
+    assert totals["tissue_mm2"] == work.tissue_mm2
+    assert totals["tissue_fraction"] == pytest.approx(0.16 / work.tissue_mm2, rel=0.05)
 
     work.set_threshold(work.threshold)
     qtbot.waitUntil(lambda: work.regions[0].area_mm2 == found_mm2)
@@ -112,6 +120,66 @@ def test_outlines_outside_the_slide_are_told(
     wait(qtbot, panel.regions)
     assert "outside the slide of 1600 x 1200 px" in errors[0]
     assert work.region_finder.outlines is None
+
+
+def test_corrected_regions_beside_the_tissue_are_no_share_of_it(
+    panel, detect, outlines, tmp_path, qtbot
+) -> None:
+    """All of the slide is drawn round: 1.92 mm², all of the tissue and more."""
+    work = detect(panel)
+    panel.regions.load_regions(outlines([[0, 0], [1600, 0], [1600, 1200], [0, 1200]]))
+    wait(qtbot, panel.regions)
+    panel.export.folder.value = tmp_path / "files"
+    panel.export.save.native.click()
+    qtbot.waitUntil(lambda: panel.export.save.enabled, timeout=30_000)
+    totals = read_record(tmp_path / "files" / "run.json")["regions"]
+    assert totals["area_mm2"] == pytest.approx(1.92)
+    assert totals["tissue_fraction"] == 1.0
+    assert work.tissue_mm2 < 1.0
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Let what reads outlines wait until it is let go."""
+    go_on = threading.Event()
+    read = importing.read_outlines
+
+    def wait_and_read(*arguments):
+        assert go_on.wait(20)
+        return read(*arguments)
+
+    monkeypatch.setattr(importing, "read_outlines", wait_and_read)
+    yield go_on
+    go_on.set()
+
+
+@pytest.mark.parametrize("change", ["spacing", "closed"])
+def test_a_file_that_was_being_read_for_what_is_gone_is_dropped(
+    panel, viewer, detect, outlines, held, qtbot, change
+) -> None:
+    work = detect(panel)
+    panel.regions.load_regions(outlines(CORNERS))
+    if change == "spacing":
+        work.set_mpp(2.0)
+    else:
+        viewer.layers.remove(work.layer)
+    held.set()
+    qtbot.waitUntil(lambda: not work.importing, timeout=20_000)
+    qtbot.wait(200)
+    assert work.region_finder.outlines is None
+
+
+def test_of_two_files_the_later_holds(
+    panel, detect, outlines, held, tmp_path, qtbot
+) -> None:
+    work = detect(panel)
+    first = outlines(CORNERS).rename(tmp_path / "first.geojson")
+    panel.regions.load_regions(first)
+    panel.regions.load_regions(outlines(CORNERS))
+    held.set()
+    wait(qtbot, panel.regions)
+    qtbot.wait(200)
+    assert work.region_finder.outlines_path == str(tmp_path / "edited.geojson")
 
 
 @pytest.fixture

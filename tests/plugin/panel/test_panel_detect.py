@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from napari_fastnet.cli.app import main
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.engine import whole_slide
+from napari_fastnet.engine.tissue import find_tissue
+from napari_fastnet.engine.tissue_editor import TissueEditor
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.io.cache import cached_runs
+from napari_fastnet.io.roi import read_roi
 from napari_fastnet.io.store import read_store
 from napari_fastnet.io.store_format import chunk_path
 from napari_fastnet.plugin import detection
@@ -233,6 +238,20 @@ def test_other_colours_show_at_once_on_layer_and_legend_and_in_files(
     detect(panel)
     assert overview.read_bytes() != before
     assert "--colours blue-orange" in detect_command(work.detection.run, work)
+
+
+def test_masks_that_no_option_describes_go_with_the_command(
+    viewer, panel, compute, detect
+) -> None:
+    work = compute(panel)
+    automatic = detect_command(detect(panel).detection.run, work)
+    assert "--mask" not in automatic
+    parameters = replace(work.editor.tissue().parameters, channels="any")
+    work.set_editor(TissueEditor(find_tissue(work.slide, parameters)))
+    words = detect_command(detect(panel).detection.run, work).split()
+    mask = read_roi(Path(words[words.index("--mask") + 1]), work.slide.shape)
+    roi = work.tissue().masks.roi
+    np.testing.assert_array_equal(mask.mask(roi.shape), roi)
 
 
 def test_a_cache_that_grew_too_large_loses_the_oldest_but_not_this_run(

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
 import tifffile
+
+from napari_fastnet.engine.evaluated_slides import Source, load_source
+from napari_fastnet.engine.saved_results import load_results
+from napari_fastnet.errors import StoreError
+from napari_fastnet.io.record import read_record
+from napari_fastnet.io.results import read_heatmap_ome_tiff
 
 pytestmark = pytest.mark.gui
 
@@ -86,6 +93,84 @@ def test_only_what_is_ticked_is_written(panel, compute, export, tmp_path) -> Non
     panel.export.heatmap.value = False
     names = export(panel, tmp_path / "files")
     assert names == {name for name in ALL if name.startswith("tissue")} | {"run.json"}
+
+
+def test_masks_alone_have_a_whole_record(panel, compute, export, tmp_path) -> None:
+    work = compute(panel)
+    export(panel, tmp_path / "files")
+    record = read_record(tmp_path / "files" / "run.json")
+    assert record["tissue"]["area_mm2"] == work.tissue().area_mm2
+    assert record["counts"] is None
+    results = load_results(tmp_path / "files")
+    assert results.heatmap is None
+    np.testing.assert_array_equal(results.masks["roi"], work.tissue().masks.roi)
+
+
+def test_a_run_that_is_not_over_says_what_is_missing(
+    qtbot, viewer, panel, compute, export, before_inference, tmp_path
+) -> None:
+    may = threading.Semaphore(8)  # of fourteen batches, and one to warm up
+
+    def hold(pixels):
+        assert may.acquire(timeout=60)
+
+    before_inference(hold)
+    work = compute(panel)
+    panel.detect.stride.value = 2
+    panel.detect.start.native.click()
+    name = "tumor probability"
+    qtbot.waitUntil(
+        lambda: name in viewer.layers and np.isfinite(viewer.layers[name].data).any(),
+        timeout=20_000,
+    )
+    names = export(panel, tmp_path / "files")
+    panel.detect.cancel.native.click()
+    may.release(1000)
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
+
+    record = read_record(tmp_path / "files" / "run.json")
+    heatmap, _ = read_heatmap_ome_tiff(tmp_path / "files" / "heatmap.ome.tif")
+    counts = record["counts"]
+    assert counts["computed"] == heatmap.computed.sum() > 0
+    assert counts["stopped"] == counts["kept"] - counts["computed"] > 0
+    assert heatmap.mpp == (1.0, 1.0)
+    assert record["model"]["name"] == "dark"
+    assert record["quality"] == {}
+    assert "quality.tif" not in names
+    assert load_results(tmp_path / "files").heatmap.grid == heatmap.grid
+    with pytest.raises(StoreError, match="stopped with"):
+        load_source(Source("square", tmp_path / "files"))
+
+
+def test_a_later_run_takes_nothing_over_from_the_one_before(
+    qtbot, viewer, panel, detect, export, before_inference, tmp_path
+) -> None:
+    may = threading.Semaphore(1000)
+
+    def hold(pixels):
+        assert may.acquire(timeout=60)
+
+    before_inference(hold)
+    panel.detect.stride.value = 1
+    work = detect(panel)
+    before = work.record
+    while may.acquire(blocking=False):
+        pass
+    panel.detect.stride.value = 2
+    panel.detect.start.native.click()
+    qtbot.waitUntil(lambda: work.record is not before, timeout=20_000)
+    names = export(panel, tmp_path / "files")
+    panel.detect.cancel.native.click()
+    may.release(1000)
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
+
+    record = read_record(tmp_path / "files" / "run.json")
+    assert record["options"]["stride_px"] == before["options"]["stride_px"] // 2
+    assert record["counts"]["kept"] > before["counts"]["kept"]
+    assert record["counts"]["stopped"] > 0
+    assert before["quality"]
+    assert record["quality"] == {}
+    assert "quality.tif" not in names
 
 
 def test_nothing_of_what_is_ticked_is_told(

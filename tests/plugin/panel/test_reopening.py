@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -159,3 +161,35 @@ def test_a_slide_that_is_opened_later_takes_its_results(
     assert work.heatmap is not None
     qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
     assert work.layer_of("roi") is viewer.layers["tissue ROI"]
+
+
+def test_corrected_regions_stay_when_they_are_opened_again(
+    qtbot, panel, detect, add_slide, make_panel, square_svs, tmp_path
+) -> None:
+    from napari.components import ViewerModel
+
+    corners = [[400, 240], [800, 240], [800, 640], [400, 640], [400, 240]]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [corners]},
+        "properties": {"classification": {"name": "Tumor"}},
+    }
+    drawn = tmp_path / "drawn.geojson"
+    drawn.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    work = detect(panel)
+    panel.regions.load_regions(drawn)
+    qtbot.waitUntil(lambda: not work.importing, timeout=20_000)
+    panel.export.folder.value = tmp_path / "files"
+    panel.export.save.native.click()
+    qtbot.waitUntil(lambda: panel.export.save.enabled, timeout=30_000)
+
+    other = ViewerModel()
+    add_slide(other, square_svs)
+    again = make_panel(other)
+    add_all(other, tmp_path / "files")
+    work = again.slide.work
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
+    qtbot.wait(300)
+    assert [region.area_mm2 for region in work.regions] == [pytest.approx(0.16)]
+    assert again.regions.totals.value == "1 region, 0.16 mm², from drawn.geojson"
+    assert sum(layer.name == "tumor regions" for layer in other.layers) == 1

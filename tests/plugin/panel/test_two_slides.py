@@ -78,4 +78,5 @@ def test_regions_are_there_when_one_comes_back_to_a_slide(qtbot, panel, two) -> 
     wanted = len(find_regions(first.heatmap, first.threshold))
     assert wanted > 0
     qtbot.waitUntil(lambda: len(first.regions) == wanted, timeout=10_000)
+    assert panel.slide.work is first  # also now that a layer of it was added
     qtbot.waitUntil(lambda: panel.regions.table.native.rowCount() == wanted)

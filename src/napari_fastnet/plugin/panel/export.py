@@ -110,14 +110,15 @@ class ExportSection(Section):
         snapshot = snapshot_of(work, self.which.value)
         self._job = Job(
             writing(snapshot, folder, parts, formats),
-            on_value=self._written,
+            on_value=lambda paths: _tell(paths, folder),
             on_end=self._show,
         )
         self._job.start()
         self._show()
 
-    def _written(self, paths: list[Path]) -> None:
-        show_info(f"{len(paths)} files written to {self.folder.value}")
+
+def _tell(paths: list[Path], folder: Path) -> None:
+    show_info(f"{len(paths)} files written to {folder}")
 
 
 def writing(

@@ -23,7 +23,6 @@ from napari_fastnet.plugin.panel.dialogs import ask_csv_path, ask_file
 from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
 from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
-from napari_fastnet.plugin.worker import Job
 
 OUTLINE_FILES = "*.geojson *.json *.xml"
 TRUTH_FILES = f"{OUTLINE_FILES} *.tif *.tiff *.png"
@@ -75,7 +74,6 @@ class RegionsSection(Section):
         )
         for button in (self.csv, self.load, self.truth):
             button.max_width = 48
-        self._loading: Job | None = None
         self.table = Table(
             value={name: [] for name in COLUMNS},
             tooltip="Click a row to fly there; the next and the one before: "
@@ -112,8 +110,6 @@ class RegionsSection(Section):
         super().leave()
         self._find_later.cancel()
         self._find_seldom.cancel()
-        if self._loading is not None:
-            self._loading.abandon()
 
     def next(self) -> None:
         """Fly to the next region; from none, to the largest."""
@@ -170,7 +166,7 @@ class RegionsSection(Section):
         """
         work = self.work
         if work is not None and work.heatmap is not None:
-            self._loading = load_regions(work, path, lambda _: None)
+            load_regions(work, path)
 
     def load_truth(self, path: Path) -> None:
         """Show where a file says that tumour is; faults are told.
@@ -182,7 +178,7 @@ class RegionsSection(Section):
         """
         work = self.work
         if work is not None and work.ready:
-            self._loading = load_truth(work, path, lambda _: None)
+            load_truth(work, path)
 
     def _ask_and_show_truth(self) -> None:
         if self.work is not None:
@@ -266,6 +262,8 @@ def totals_of(work: SlideWork) -> str:
     totals = summarise(work.regions, work.tissue_mm2)
     count, area = totals["regions"], totals["area_mm2"]
     words = f"{counted(count, 'region')}, {area:.2f} mm²"
+    if work.region_finder.outlines is not None:  # they may lie beside the tissue
+        return f"{words}, from {Path(work.region_finder.outlines_path).name}"
     share, tissue = totals["tissue_fraction"], totals["tissue_mm2"]
     if share is None or tissue is None:
         return words

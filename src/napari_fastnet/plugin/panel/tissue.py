@@ -27,7 +27,6 @@ from napari_fastnet.plugin.panel.dialogs import ask_file
 from napari_fastnet.plugin.panel.keys import MASKS
 from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
-from napari_fastnet.plugin.worker import Job
 
 TIPS: dict[ThresholdName, str] = {
     "red": "RGB mask: tissue is at most so red",
@@ -118,7 +117,6 @@ class TissueSection(Section):
             tooltip="Look only where a file says: a TIFF or PNG of the slide, or outlines, "
             "GeoJSON or ASAP's XML",
         )
-        self._loading: Job | None = None
         tools = row(self.brush, self.erase, self.undo, self.drop, self.load)
         widgets = [row(self.compute, self.percent), *rows, self._edit_row(), tools]
         super().__init__(napari_viewer, "TISSUE", widgets)
@@ -191,7 +189,7 @@ class TissueSection(Section):
         """Look only where a file says, as `io.roi.read_roi` reads it; faults are told."""
         work = self.work
         if work is not None and work.editor is not None:
-            self._loading = load_roi(work, path, self._show)
+            load_roi(work, path)
 
     def _ask_and_load(self) -> None:
         if self.work is not None:
@@ -199,12 +197,6 @@ class TissueSection(Section):
             path = ask_file(self.native, title, start, ROI_FILES)
             if path is not None:
                 self.load_roi(path)
-
-    def leave(self) -> None:
-        """Listen no more."""
-        super().leave()
-        if self._loading is not None:
-            self._loading.abandon()
 
     def _change(self, change: Callable[[TissueEditor], Any]) -> None:
         work = self.work
