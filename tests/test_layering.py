@@ -57,6 +57,12 @@ def test_results_that_are_no_pictures_load_no_matplotlib():
     assert not loaded_by(code) & {"matplotlib", "napari", "torch"}
 
 
+def test_matplotlib_comes_when_there_is_something_to_draw():
+    """It takes a quarter of the time to the first result of a detection."""
+    code = "import napari_fastnet.engine.cohort_task, napari_fastnet.engine.whole_slide"
+    assert not loaded_by(code) & {"matplotlib", "napari", "torch"}
+
+
 def test_every_public_name_is_found_behind_the_door():
     import napari_fastnet
 

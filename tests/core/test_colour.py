@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from napari_fastnet.core.colour import (
     HEATMAP_COLOURS,
+    blend,
     density_to_rgb,
     lab_to_rgb,
     rgb_to_density,
@@ -133,3 +134,17 @@ def test_colours_begin_at_0_end_at_1_and_are_lightest_between(name):
     assert positions == sorted({*positions, 0.0, 0.5, 1.0})
     lightness = rgb_to_lab(np.array([stop[1:] for stop in HEATMAP_COLOURS[name]]))[:, 0]
     assert np.argmax(lightness) == positions.index(0.5)
+
+
+def test_a_clear_overlay_leaves_the_picture_as_it_is():
+    image = np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8)
+    overlay = np.zeros((5, 6, 4), np.uint8)
+    overlay[..., 0] = 255
+    np.testing.assert_array_equal(blend(image, overlay), image)
+
+
+def test_dark_tissue_stays_darker_than_pale_tissue_under_the_overlay():
+    image = np.array([[[60, 20, 80], [230, 200, 220]]], np.uint8)
+    overlay = np.full((1, 2, 4), 255, np.uint8)
+    dark, pale = blend(image, overlay)[0].astype(int).sum(axis=1)
+    assert dark < pale - 100

@@ -14,7 +14,6 @@ from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.io.overview import (
     Caption,
-    blend,
     number_words,
     totals_words,
     write_overview,
@@ -197,20 +196,6 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(OutputError, match=r"out/o\.png"):
         draw(tmp_path / "out" / "o.png", make([[0.5]]))
-
-
-def test_a_clear_overlay_leaves_the_picture_as_it_is():
-    image = np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8)
-    overlay = np.zeros((5, 6, 4), np.uint8)
-    overlay[..., 0] = 255
-    np.testing.assert_array_equal(blend(image, overlay), image)
-
-
-def test_dark_tissue_stays_darker_than_pale_tissue_under_the_overlay():
-    image = np.array([[[60, 20, 80], [230, 200, 220]]], np.uint8)
-    overlay = np.full((1, 2, 4), 255, np.uint8)
-    dark, pale = blend(image, overlay)[0].astype(int).sum(axis=1)
-    assert dark < pale - 100
 
 
 @pytest.mark.parametrize("size_um", [(1, 1), (1, 3), (3, 1), (1, 500), (500, 1)])

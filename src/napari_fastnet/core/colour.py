@@ -11,6 +11,12 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+#: Of a heatmap that lies over tissue in a picture.
+OPACITY = 0.58
+SHADING = 0.4  # how far the heatmap's colours follow the tissue's light and dark
+# How bright red, green and blue look (Rec. 601).
+LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
 ColoursName = Literal["red-green", "blue-orange"]
 #: A probability and its red, green and blue, 0..255.
 Stop = tuple[float, int, int, int]
@@ -173,3 +179,28 @@ def colours_of(
     missing = np.isnan(probabilities)
     index = np.rint(np.where(missing, 0, probabilities) * 255).astype(np.intp)
     return table[np.where(missing, 256, index)]
+
+
+def blend(image: NDArray[np.uint8], overlay: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image with an overlay under which its light and dark stay visible.
+
+    Under the overlay the image loses its own colours, which would muddy those of the
+    heatmap, and the overlay takes over some of the image's light and dark.
+
+    Parameters
+    ----------
+    image : (height, width, 3) ndarray of uint8
+        Red, green, blue.
+    overlay : (height, width, 4) ndarray of uint8
+        Red, green, blue, alpha; alpha 0 leaves the image as it is.
+
+    Returns
+    -------
+    (height, width, 3) ndarray of uint8
+        The mixture.
+    """
+    grey = (image @ LUMINANCE)[..., None]
+    light = 1 - SHADING * (1 - grey / 255)
+    alpha = overlay[..., 3:] / np.float32(255)
+    mixed = grey * (1 - alpha) + overlay[..., :3] * light * alpha
+    return np.where(alpha > 0, np.rint(mixed).astype(np.uint8), image)

@@ -26,8 +26,10 @@ Mask = NDArray[np.bool_] | NDArray[np.float32]
 # exactly its half must not be lost to that.
 _TOLERANCE = 1e-9
 
-# Width of the parts of a mask that are summed one by one, px.
-_STRIP_PX = 256
+# Width of the parts of a mask that are summed one by one, px: narrow enough that none of
+# the arrays in between has a megabyte, which would be fetched from the system each time
+# (2 million cells: 0.16 s instead of 0.38).
+_STRIP_PX = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)

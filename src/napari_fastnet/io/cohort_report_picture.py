@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName, colours_of
+from napari_fastnet.core.colour import (
+    DEFAULT_COLOURS,
+    OPACITY,
+    ColoursName,
+    blend,
+    colours_of,
+)
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.io.files import atomic_path
-from napari_fastnet.io.overview import OPACITY, blend
 
 if TYPE_CHECKING:
     from pathlib import Path

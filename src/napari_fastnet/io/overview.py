@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName, colours_of
+from napari_fastnet.core.colour import (
+    DEFAULT_COLOURS,
+    OPACITY,
+    ColoursName,
+    blend,
+    colours_of,
+)
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
@@ -31,10 +37,6 @@ if TYPE_CHECKING:
 
 #: Of what a probability is, and is not for.
 NOTICE = f"{CALIBRATED} {RESEARCH_USE}"
-OPACITY = 0.58
-SHADING = 0.4  # how far the heatmap's colours follow the tissue's light and dark
-# How bright red, green and blue look (Rec. 601).
-LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,31 +141,6 @@ def write_overview(
     page.note(caption.quality)
     with atomic_path(path) as aside:
         page.save(aside, comment=to_json(record or {}))
-
-
-def blend(image: NDArray[np.uint8], overlay: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image with an overlay under which its light and dark stay visible.
-
-    Under the overlay the image loses its own colours, which would muddy those of the
-    heatmap, and the overlay takes over some of the image's light and dark.
-
-    Parameters
-    ----------
-    image : (height, width, 3) ndarray of uint8
-        Red, green, blue.
-    overlay : (height, width, 4) ndarray of uint8
-        Red, green, blue, alpha; alpha 0 leaves the image as it is.
-
-    Returns
-    -------
-    (height, width, 3) ndarray of uint8
-        The mixture.
-    """
-    grey = (image @ LUMINANCE)[..., None]
-    light = 1 - SHADING * (1 - grey / 255)
-    alpha = overlay[..., 3:] / np.float32(255)
-    mixed = grey * (1 - alpha) + overlay[..., :3] * light * alpha
-    return np.where(alpha > 0, np.rint(mixed).astype(np.uint8), image)
 
 
 def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) -> str:
