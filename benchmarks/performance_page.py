@@ -221,17 +221,58 @@ def against_wsinfer(found: list[dict[str, Any]]) -> str:
     return table(["", "patches", "s", "peak MB", "faster than the last by"], rows)
 
 
+def resume(found: dict[str, Any]) -> str:
+    """Return what became of a run that was killed again and again."""
+    rows = [
+        ["processes killed", f"{found['kills']}"],
+        [
+            "of them before the first block",
+            f"{found['kills_before_the_first_batch']}",
+        ],
+        ["blocks of the slide", f"{found['blocks']}"],
+        [
+            "most blocks computed again after a kill",
+            f"{found['most_blocks_repeated_after_a_kill']}",
+        ],
+        [
+            "half-written blocks, damage told",
+            f"{found['blocks_half_written']}, {found['damage_reported']}",
+        ],
+        [
+            "equal to a run that nobody touched, bit for bit",
+            "yes" if found["equal"] else "**no**",
+        ],
+        [
+            "seconds, undisturbed and with all kills",
+            f"{found['seconds_undisturbed']:.1f}, {found['seconds_with_kills']:.1f}",
+        ],
+    ]
+    return table(["", ""], rows)
+
+
+def cohort(found: dict[str, Any]) -> str:
+    """Return what a second worker gives."""
+    rows = [
+        [workers, f"{seconds:.1f}", f"{found['processors'][workers]:.2f}"]
+        for workers, seconds in found["seconds"].items()
+    ]
+    head = ["workers of one thread", "s", "processors busy"]
+    return f"{table(head, rows)}\n\nTwice as many: **x {found['ratio']:.2f}**."
+
+
 #: Each part of the page, by its mark: from which file, and how.
 PARTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "scan": ("bench", scan),
     "network": ("bench", network),
-    "avx512": ("bench_avx512", libraries),
+    "amx": ("bench_amx", libraries),
     "growth": ("bench", growth),
     "mosaic": ("mosaic", scan),
     "small": ("small", growth),
     "tries": ("tries", tries),
     "int8": ("int8", int8),
     "wsinfer": ("wsinfer", against_wsinfer),
+    "resume": ("resume_kills", resume),
+    "cohort": ("cohort", cohort),
 }
 
 

@@ -1,7 +1,7 @@
 """Kill a detection again and again: it must end as if nobody had touched it.
 
     python benchmarks/resume_kills.py [--kills 50] [--slide SLIDE] [--model NAME|DIR]
-        [--stride patch|dense|N] [--seed 0] [--json] [--page docs/explain/performance.md]
+        [--stride patch|dense|N] [--seed 0] [--json]
 
 One process detects without a disturbance. Then one after the other works on a second
 run of the same, each killed (SIGKILL) at a random moment: while it starts, reads,
@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from page import write_between
 
 from napari_fastnet.engine.backends import create_backend
 from napari_fastnet.engine.runs import RunOptions, SlideRun
@@ -239,7 +238,7 @@ def measure(runs: Runs, kills: int, seed: int) -> Outcome:
 
 
 def main() -> int:
-    """Measure, print, and write the figures into the page where asked."""
+    """Measure and print."""
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2:])
         return 0
@@ -252,7 +251,6 @@ def main() -> int:
     parser.add_argument("--stride", default="16")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--page", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         slide = given.slide
@@ -263,8 +261,6 @@ def main() -> int:
         outcome = measure(runs, given.kills, given.seed)
     text = json.dumps(asdict(outcome)) if given.json else outcome.table()
     sys.stdout.write(text + "\n")
-    if given.page:
-        write_between(given.page, "resume_kills", outcome.table())
     sound = outcome.equal and outcome.damage_reported == 0
     return 0 if sound and outcome.most_blocks_repeated_after_a_kill <= 1 else 1
 

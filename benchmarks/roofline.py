@@ -46,9 +46,9 @@ def roofline(found: dict[str, Any], path: Path) -> None:
         axes.annotate(
             f"{name.replace(' on cpu', '')}\n{rate['gflops']:.0f} GFLOP/s, {share:.0%}",
             (intensity, rate["gflops"]),
-            xytext=(10, 0),
+            xytext=(10, 6),
             textcoords="offset points",
-            va="center",
+            va="top",  # below the roofs, which a point comes near
             color=COLOURS[library],
             bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1},
             fontsize=9,
@@ -83,15 +83,14 @@ def _ceilings(axes: Axes, found: dict[str, Any]) -> None:
     top = max(roofs.values())
     axes.plot(intensity, np.minimum(slope * intensity, top), color=INK, lw=1.5)
     for name, roof in roofs.items():
-        over = roof == top
         axes.plot([roof / slope, INTENSITY[1]], [roof, roof], color=INK, lw=1.5)
         axes.annotate(
             f"{name} matrix product, {roof:.0f} GFLOP/s",
             (INTENSITY[1], roof),
-            xytext=(-4, 4 if over else -4),
+            xytext=(-4, 4),
             textcoords="offset points",
             ha="right",
-            va="bottom" if over else "top",
+            va="bottom",
             fontsize=9,
             color=INK,
         )

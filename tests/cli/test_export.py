@@ -117,6 +117,20 @@ def test_the_bounds_offset_is_taken_off(run, tmp_path, capsys):
     assert np.subtract(*corners).tolist() == [11, 7]
 
 
+@pytest.mark.parametrize("part", ["", "run.zarr", "run.json"])
+def test_a_run_is_known_by_its_folder_or_what_lies_in_it(run, tmp_path, capsys, part):
+    code, _ = export(capsys, run / part, "-f", "CSV", "-o", tmp_path)
+    assert code == 0
+    assert names_in(tmp_path) == FILES["csv"]
+
+
+def test_of_the_folder_of_a_cohort_a_slide_is_asked_for(run, tmp_path, capsys):
+    code, printed = export(capsys, run.parent, "-f", "csv", "-o", tmp_path)
+    assert code != 0
+    assert "holds results of slides in folders of their own (1)" in printed.err
+    assert str(run) in printed.err.replace("\n", "")
+
+
 def test_the_heatmap_of_a_store_does_without_its_tiff(run, tmp_path, capsys):
     copy = shutil.copytree(run, tmp_path / "run")
     (copy / "heatmap.ome.tif").unlink()

@@ -16,7 +16,8 @@ def export(
     run: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN", help="A folder that detect left, or its run.zarr."
+            metavar="RUN",
+            help="A folder that detect left, or its run.zarr or run.json.",
         ),
     ],
     output: Annotated[
@@ -62,7 +63,7 @@ def export(
     from napari_fastnet.engine.saved_results import Saved, load_results
     from napari_fastnet.io.formats import write_formats
 
-    names = [name for words in formats for name in words.split(",") if name]
+    names = [name.lower() for words in formats for name in words.split(",") if name]
     saved = Saved(run, threshold, slide, bounds_offset or (0.0, 0.0), colours, regions)
     results = load_results(saved)
     for note in results.notes:

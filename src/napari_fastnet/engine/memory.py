@@ -8,11 +8,12 @@ from typing import Any
 
 # malloc.h: from how many bytes on a block is mapped by itself, and freed to the system.
 _M_MMAP_THRESHOLD = -3
-_MAPPED_BYTES = 2**20
 # malloc.h: how much may lie free at a heap's end. With the option before given, glibc no
-# longer learns this one: a window would take and give back its pictures all the time.
+# longer learns this one: pictures would be taken and given back all the time.
 _M_TRIM_THRESHOLD = -1
-_FREE_BYTES = 2**27
+#: Both, bytes: of a process that detects, and of one with a window.
+_DETECTION = 2**22, 2**26
+_WINDOW = 2**20, 2**27
 # malloc.h: how many heaps the threads share; without a limit, eight a core.
 _M_ARENA_MAX = -8
 _HEAPS = 2
@@ -30,13 +31,14 @@ def give_back() -> None:
 
 
 def give_back_at_once() -> None:
-    """Let each array of a megabyte and more go back to the system when it is freed.
+    """Let each array of 4 MB and more go back to the system when it is freed.
 
     For a process without a window: glibc, which otherwise learns to keep ever larger ones,
-    takes 50 to 70 MB less for a detection, and no longer. A window, which draws with such
-    arrays all the time, needs `stay_flat`. Elsewhere nothing is done.
+    takes some 50 MB less for a detection. Smaller ones, such as the pictures of blocks,
+    stay at hand: to fetch each from the system anew costs a tenth of the time. A window
+    needs `stay_flat`. Elsewhere nothing is done.
     """
-    _set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+    _keep(_DETECTION)
 
 
 def stay_flat() -> None:
@@ -47,8 +49,13 @@ def stay_flat() -> None:
     of them where great arrays lie among the small. Elsewhere nothing is done.
     """
     _set_option(_M_ARENA_MAX, _HEAPS)
-    _set_option(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
-    _set_option(_M_TRIM_THRESHOLD, _FREE_BYTES)
+    _keep(_WINDOW)
+
+
+def _keep(limits: tuple[int, int]) -> None:
+    mapped, free = limits
+    _set_option(_M_MMAP_THRESHOLD, mapped)
+    _set_option(_M_TRIM_THRESHOLD, free)
 
 
 def _set_option(option: int, value: int) -> None:

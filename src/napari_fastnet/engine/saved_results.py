@@ -48,7 +48,7 @@ class Saved:
     Parameters
     ----------
     run : Path
-        The folder of results, or the ``run.zarr`` in it.
+        The folder of results, or the ``run.zarr`` or ``run.json`` in it.
     threshold : float, optional
         Of the regions; the run's own by default.
     slide : Path, optional
@@ -77,7 +77,7 @@ class Saved:
     def folder(self) -> Path:
         """The folder of results."""
         path = self.run.absolute()
-        return path.parent if path.name == STORE else path
+        return path.parent if path.name in (STORE, RECORD) else path
 
 
 def load_results(run: str | Path | Saved) -> Results:
@@ -105,6 +105,12 @@ def load_results(run: str | Path | Saved) -> Results:
     if not folder.is_dir():
         raise StoreError(f"{saved.run}: no such folder; {_WANTED}")
     if not (folder / RECORD).is_file():
+        inside = sorted(path.parent.name for path in folder.glob(f"*/{RECORD}"))
+        if inside:
+            raise StoreError(
+                f"{saved.run}: holds results of slides in folders of their own "
+                f"({len(inside)}); give one, such as {saved.run / inside[0]}"
+            )
         raise StoreError(
             f"{saved.run}: no finished run, there is no {RECORD}; {_WANTED}, or run "
             "detect again: it goes on from where it stopped"

@@ -54,10 +54,8 @@ class Device:
         """Return what a call gives; what it raises is raised here."""
         if not self.is_gpu:
             return call()
-        threads = self._threads
-        if self.name not in threads:
-            threads[self.name] = ThreadPoolExecutor(1, f"fastnet-{self.name}")
-        return threads[self.name].submit(call).result()
+        thread = ThreadPoolExecutor(1, f"fastnet-{self.name}")  # begun when it is used
+        return self._threads.setdefault(self.name, thread).submit(call).result()
 
     def give_back(self) -> None:
         """Give back the memory that torch keeps for what comes next."""
