@@ -11,7 +11,6 @@ C++ compiler.
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -46,17 +45,16 @@ PICTURES = (24, 48, 96, 120)  # sides of dense pictures, in values
 PARTS = (1, 4, 16)  # patches at once
 
 
-class InTurn:
-    """Several sessions of one thread each, which share the patches out."""
+def onnx_part_by_part(path: Path, threads: int) -> Callable[[NDArray[np.uint8]], None]:
+    """Return ONNX Runtime with all threads on each part, one part after the other."""
+    session = OnnxBackend(path, "fastnet", threads)._begin(threads)  # noqa: SLF001
+    step = PART_PX // PATCH_PX**2
 
-    def __init__(self, path: Path, count: int) -> None:
-        self._sessions = [OnnxBackend(path, "fastnet", 1) for _ in range(count)]
-        self._pool = ThreadPoolExecutor(count)
+    def judge(patches: NDArray[np.uint8]) -> None:
+        for first in range(0, len(patches), step):
+            session.run(["probability"], {"patches": patches[first : first + step]})
 
-    def __call__(self, patches: NDArray[np.uint8]) -> None:
-        """Judge them, each session some."""
-        parts = np.array_split(patches, len(self._sessions))
-        list(self._pool.map(lambda s, p: s.predict(p), self._sessions, parts))
+    return judge
 
 
 def openvino_part_by_part(
@@ -112,7 +110,7 @@ def ways(bundle: ModelBundle, threads: int) -> dict[str, Callable[..., object]]:
         ),
         "OpenVINO, float32": openvino_in_float32(path, threads).predict,
         "ONNX Runtime": OnnxBackend(path, "fastnet", threads).predict,
-        "ONNX Runtime, a session of one thread a core": InTurn(path, threads),
+        "ONNX Runtime, all threads on each part": onnx_part_by_part(path, threads),
         "torch eager": create_backend(bundle, name="torch", threads=threads).predict,
         "torch, channels last": with_torch(bundle),
         "torch, channels last, bfloat16": with_torch(bundle, half=True),

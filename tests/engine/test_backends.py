@@ -140,9 +140,10 @@ def test_other_back_ends_than_torch_run_on_the_cpu_only(name, tiny_bundle):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_openvino_keeps_parts_in_order(threads, tiny_bundle, patches):
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_parts_keep_their_order(name, threads, tiny_bundle, patches):
     """Four parts, more than are computed at once, the last one smaller; twice over."""
-    backend = create_backend(tiny_bundle, name="openvino", threads=threads)
+    backend = create_backend(tiny_bundle, name=name, threads=threads)
     expected = backend.predict(patches)
     for _ in range(2):
         found = backend.predict(np.concatenate([patches] * 40))

@@ -31,6 +31,21 @@ def test_parts_are_bounded_in_px(part_px, expected):
     assert found == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
 
 
+@pytest.mark.parametrize(
+    ("threads", "expected"), [(1, [5]), (2, [3, 2]), (4, [2, 2, 1]), (9, [1] * 5)]
+)
+def test_no_thread_is_left_without_a_part(threads, expected):
+    sizes = []
+
+    def run(parts):
+        sizes.extend(map(len, parts))
+        return [np.zeros(len(part), np.float32) for part in parts]
+
+    patches = np.zeros((5, 40, 50, 3), np.uint8)
+    predict_in_parts(run, patches, 10**9, "m 1", threads=threads)
+    assert sizes == expected
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_is_counted(value):
     def run(parts):

@@ -29,6 +29,7 @@ def predict_in_parts(
     part_px: int,
     model: str,
     *,
+    threads: int = 1,
     filled_up: bool = False,
 ) -> NDArray[np.float32]:
     """Check the patches, judge them part by part, and check the probabilities.
@@ -43,6 +44,8 @@ def predict_in_parts(
         About how many px a part has; it has one patch at least.
     model : str
         Name and version, for error messages.
+    threads : int, optional
+        That judge a part each: parts are so small that none of them is idle.
     filled_up : bool, optional
         Give the last part as many patches as the others, black ones, so that all parts
         have one shape.
@@ -61,7 +64,7 @@ def predict_in_parts(
     """
     shape = patches.shape
     _check_pictures(patches)
-    step = max(1, part_px // (shape[1] * shape[2]))
+    step = max(1, min(part_px // (shape[1] * shape[2]), -(-shape[0] // threads)))
     parts = [
         np.ascontiguousarray(patches[first : first + step])
         for first in range(0, shape[0], step)

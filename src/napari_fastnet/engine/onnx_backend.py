@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnxruntime
+from onnxruntime import InferenceSession as Session
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from napari_fastnet.engine.inference import (
@@ -21,6 +22,7 @@ from napari_fastnet.errors import DetectionError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
 # What ONNX Runtime raises; its errors have no common base of their own.
@@ -52,8 +54,15 @@ class OnnxBackend:
     one_shape = False
 
     def __init__(self, path: Path, model: str, threads: int | None = None) -> None:
+        self._model, self._path = model, path
+        self._threads = threads or physical_cores()
+        # A session keeps the memory of its largest run for good.
+        self._pictures: Session | None = self._begin(self._threads)
+        self._parts: Session | None = None
+
+    def _begin(self, threads: int) -> Session:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or physical_cores()
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = (
@@ -64,16 +73,8 @@ class OnnxBackend:
         options.log_severity_level = 3  # errors, which come as exceptions anyway
         # Idle threads that spin would take the cores from those that read the slide.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._model = model
-        self._path, self._options = path, options
-        # A session keeps the memory of its largest run for good.
-        self._session: onnxruntime.InferenceSession | None = self._begin()
-
-    def _begin(self) -> onnxruntime.InferenceSession:
         try:
-            return onnxruntime.InferenceSession(
-                str(self._path), self._options, providers=["CPUExecutionProvider"]
-            )
+            return Session(str(self._path), options, providers=["CPUExecutionProvider"])
         except _ERRORS as error:
             raise DetectionError(
                 f"ONNX Runtime cannot load {self._path} ({one_line(error)}); update "
@@ -82,7 +83,9 @@ class OnnxBackend:
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
-        return predict_in_parts(partial(map, self._run), patches, PART_PX, self._model)
+        return predict_in_parts(
+            self._run, patches, PART_PX, self._model, threads=self._threads
+        )
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""
@@ -90,23 +93,36 @@ class OnnxBackend:
 
     def release(self) -> None:
         """Give back the memory that computing took."""
-        self._session = None
+        self._pictures = self._parts = None
 
-    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._compute("probability", part)
+    def _run(self, parts: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Judge each part by one thread: a third faster than all threads on each."""
+        session = self._parts
+        if session is None:
+            session = self._parts = self._begin(1)
+        judge = partial(self._compute, session, "probability")
+        if len(parts) == 1 or self._threads == 1:
+            return list(map(judge, parts))
+        with ThreadPoolExecutor(self._threads, "fastnet-infer") as pool:
+            return list(pool.map(judge, parts))
 
     def _run_cells(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._compute("cell_margins", part)
-
-    def _compute(self, output: str, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        session = self._session
+        session = self._pictures
         if session is None:
-            session = self._session = self._begin()
+            session = self._pictures = self._begin(self._threads)
+        return self._compute(session, "cell_margins", part)
+
+    def _compute(
+        self,
+        session: Session,
+        output: str,
+        part: NDArray[np.uint8],
+    ) -> NDArray[np.float32]:
         try:
-            (found,) = session.run([output], {"patches": part})
+            values: NDArray[np.float32] = session.run([output], {"patches": part})[0]
         except _ERRORS as error:
             raise DetectionError(
                 f"ONNX Runtime failed on {len(part)} patches ({one_line(error)}); give it "
                 "more memory or use --backend torch"
             ) from error
-        return np.asarray(found, np.float32)
+        return values

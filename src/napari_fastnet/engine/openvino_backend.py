@@ -75,7 +75,9 @@ class OpenVinoBackend:
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
-        return predict_in_parts(self._run, patches, PART_PX, self._model)
+        return predict_in_parts(
+            self._run, patches, PART_PX, self._model, threads=self._threads
+        )
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""
