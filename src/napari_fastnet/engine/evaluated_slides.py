@@ -12,7 +12,8 @@ from napari_fastnet.errors import DataError, StoreError
 from napari_fastnet.io.candidates import read_candidates
 from napari_fastnet.io.file_names import HEATMAP, RECORD, STORE
 from napari_fastnet.io.record import read_record
-from napari_fastnet.io.results import read_run_heatmap, recorded_mpp
+from napari_fastnet.io.results import recorded_mpp
+from napari_fastnet.io.run_heatmap import read_run_heatmap
 from napari_fastnet.io.truth_files import slide_key
 
 if TYPE_CHECKING:

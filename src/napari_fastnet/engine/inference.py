@@ -64,7 +64,9 @@ def predict_in_parts(
     """
     shape = patches.shape
     _check_pictures(patches)
-    step = max(1, min(part_px // (shape[1] * shape[2]), -(-shape[0] // threads)))
+    step = max(1, part_px // (shape[1] * shape[2]))
+    if threads > 1:
+        step = min(step, max(1, -(-shape[0] // threads)))
     parts = [
         np.ascontiguousarray(patches[first : first + step])
         for first in range(0, shape[0], step)

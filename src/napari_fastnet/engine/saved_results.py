@@ -24,10 +24,10 @@ from napari_fastnet.io.results import (
     Mask,
     read_flags_export,
     read_mask_export,
-    read_run_heatmap,
     recorded_mpp,
 )
 from napari_fastnet.io.roi import read_outlines
+from napari_fastnet.io.run_heatmap import read_run_heatmap
 from napari_fastnet.io.slide import open_slide
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_fastnet.engine.inference import margins_of, one_line, predict_in_parts
+from napari_fastnet.engine.inference import margins_of, one_line
 from napari_fastnet.engine.short_of_memory import DeviceFullError, InHalves, is_memory
 from napari_fastnet.engine.torch_device import Device
 from napari_fastnet.errors import DetectionError
@@ -67,13 +67,7 @@ class TorchBackend:
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
-        return predict_in_parts(
-            partial(map, self._run),
-            patches,
-            self._device.part_px,
-            self._model,
-            filled_up=self.one_shape,
-        )
+        return self._device.predict_in_parts(self._run, patches, self._model)
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import torch
 
-from napari_fastnet.engine.inference import GPU_PART_PX, PART_PX
+from napari_fastnet.engine.inference import GPU_PART_PX, PART_PX, predict_in_parts
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -56,6 +60,25 @@ class Device:
             return call()
         thread = ThreadPoolExecutor(1, f"fastnet-{self.name}")  # begun when it is used
         return self._threads.setdefault(self.name, thread).submit(call).result()
+
+    def predict_in_parts(
+        self,
+        run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+        patches: NDArray[np.uint8],
+        model: str,
+    ) -> NDArray[np.float32]:
+        """Return what `engine.inference.predict_in_parts` does, in parts for this device.
+
+        Parameters
+        ----------
+        run : callable
+            Maps a part, uint8 (n, H, W, 3), to float32 (n,).
+        patches, model
+            As there.
+        """
+        return predict_in_parts(
+            partial(map, run), patches, self.part_px, model, filled_up=self.is_gpu
+        )
 
     def give_back(self) -> None:
         """Give back the memory that torch keeps for what comes next."""

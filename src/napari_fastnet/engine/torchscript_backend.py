@@ -7,13 +7,12 @@ Loading one lets it do anything, so only programs that a user has taken in get h
 from __future__ import annotations
 
 import warnings
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import interpolate
 
-from napari_fastnet.engine.inference import one_line, predict_in_parts
+from napari_fastnet.engine.inference import one_line
 from napari_fastnet.engine.short_of_memory import InHalves
 from napari_fastnet.engine.torch_backend import error_kind
 from napari_fastnet.engine.torch_device import Device
@@ -80,13 +79,7 @@ class TorchScriptBackend:
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
-        return predict_in_parts(
-            partial(map, self._run),
-            patches,
-            self._device.part_px,
-            self._model,
-            filled_up=self.one_shape,
-        )
+        return self._device.predict_in_parts(self._run, patches, self._model)
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Refuse: such a network has no cells that are known."""

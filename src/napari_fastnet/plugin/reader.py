@@ -13,7 +13,6 @@ from napari_fastnet.core.regions import find_regions
 from napari_fastnet.io.file_names import HEATMAP, QUALITY, REGIONS, STORE, mask_file
 from napari_fastnet.io.recognise import content_of
 from napari_fastnet.io.results import (
-    heatmap_of_store,
     read_flags_export,
     read_heatmap_ome_tiff,
     read_mask_export,
@@ -21,6 +20,7 @@ from napari_fastnet.io.results import (
     recorded_grid,
     recorded_mpp,
 )
+from napari_fastnet.io.run_heatmap import heatmap_of_store
 from napari_fastnet.io.slide import open_slide
 from napari_fastnet.io.store import read_store
 from napari_fastnet.plugin.layer_info import MaskKind
