@@ -85,8 +85,13 @@ def test_a_gpu_gives_the_cells_of_the_cpu(tiny_bundle):
 
 @pytest.fixture
 def as_gpu(monkeypatch):
-    """Treat torch on the CPU as if it were a GPU."""
+    """Treat torch on the CPU as if it were a GPU; its thread ends with the test."""
+    threads = {}
     monkeypatch.setattr(torch_device.Device, "is_gpu", True)
+    monkeypatch.setattr(torch_device.Device, "_threads", threads)
+    yield
+    for thread in threads.values():
+        thread.shutdown()
 
 
 def noted(backend, monkeypatch):
