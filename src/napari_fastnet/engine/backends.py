@@ -173,7 +173,13 @@ def uses_gpu(bundle: ModelBundle, name: BackendName, device: str | None) -> bool
         return fastest_device() != "cpu"
 
 
-def warm_up(backend: Backend, bundle: ModelBundle, *, dense: bool) -> None:
+def warm_up(
+    backend: Backend,
+    bundle: ModelBundle,
+    *,
+    dense: bool,
+    block_cells: int = DENSE_BLOCK_CELLS,
+) -> None:
     """Let a network judge what is white: it is compiled when it is first asked.
 
     Parameters
@@ -184,6 +190,8 @@ def warm_up(backend: Backend, bundle: ModelBundle, *, dense: bool) -> None:
         The model.
     dense : bool
         Whether it will be asked for the cells of pictures, not for patches.
+    block_cells : int, optional
+        Of how many cells a side the pictures' blocks are; see `engine.plan`.
 
     Raises
     ------
@@ -193,7 +201,7 @@ def warm_up(backend: Backend, bundle: ModelBundle, *, dense: bool) -> None:
     side = bundle.patch_size_pixels
     scan = bundle.dense_scan
     if backend.one_shape and dense and scan is not None:
-        side = scan.picture_px(DENSE_BLOCK_CELLS)
+        side = scan.picture_px(block_cells)
     white = np.full((1, side, side, 3), 255, np.uint8)
     if dense:
         backend.cell_margins(white[0])

@@ -47,8 +47,8 @@ def predict_in_parts(
     threads : int, optional
         That judge a part each: parts are so small that none of them is idle.
     filled_up : bool, optional
-        Give the last part as many patches as the others, black ones, so that all parts
-        have one shape.
+        Give the last part black patches besides, up to a quarter, half or all of what
+        the others have, so that parts have few shapes.
 
     Returns
     -------
@@ -72,7 +72,9 @@ def predict_in_parts(
         for first in range(0, shape[0], step)
     ]
     if filled_up and parts:
-        parts[-1] = filled(parts[-1], (step, *shape[1:3]))
+        sizes = (max(1, step // 4), max(1, step // 2), step)
+        count = next(size for size in sizes if size >= len(parts[-1]))
+        parts[-1] = filled(parts[-1], (count, *shape[1:3]))
     found = np.concatenate([np.empty(0, np.float32), *run(parts)])[: shape[0]]
     _check_numbers(found, model)
     return found

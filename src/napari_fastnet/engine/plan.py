@@ -87,9 +87,7 @@ class Plan:
     def block_cells(self) -> int:
         """Side of a block in cells."""
         if self.dense is not None:
-            cells = self.patches.kept.size
-            smaller = [side for least, side in SMALLER_BLOCKS.items() if cells >= least]
-            return min([DENSE_BLOCK_CELLS, *smaller])
+            return dense_block_cells(self.patches.kept.size)
         return max(1, min(BLOCK_CELLS, BLOCK_PX // self.stride_px))
 
     @property
@@ -186,6 +184,12 @@ class Plan:
         if self.dense is not None:
             return self.picture_box((row, column), (1, 1))
         return self.patches.patch_box(row, column)
+
+
+def dense_block_cells(cells: int) -> int:
+    """Return the side in cells of a dense scan's blocks, on a slide of so many cells."""
+    smaller = [side for least, side in SMALLER_BLOCKS.items() if cells >= least]
+    return min([DENSE_BLOCK_CELLS, *smaller])
 
 
 def dense_scan_of(bundle: ModelBundle, stride: Stride) -> DenseScan | None:

@@ -25,7 +25,7 @@ class Device:
 
     cuDNN makes a plan for each convolution whenever a GPU meets a new shape, and keeps it
     for the thread at hand: 2 seconds for FastNet on an H100, of which a slide takes some
-    hundredths. So a GPU has one thread for good, and gets parts of one shape.
+    hundredths. So a GPU has one thread for good, and gets parts of few shapes.
 
     Parameters
     ----------

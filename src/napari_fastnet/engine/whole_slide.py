@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from math import ceil, prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_fastnet.core.dense import CELL_PX
 from napari_fastnet.engine.backends import create_backend, warm_up
-from napari_fastnet.engine.plan import dense_scan_of
+from napari_fastnet.engine.plan import dense_block_cells, dense_scan_of
 from napari_fastnet.engine.progress_bar import progress_bar
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.io.bundle import ModelBundle, load_bundle
@@ -81,13 +83,18 @@ def detect(
         folder = Path(output) / results_name(slide.path)
         options = options or RunOptions()
         dense = dense_scan_of(bundle, options.stride) is not None
+        cell = [CELL_PX * bundle.spacing_um_px / own for own in slide.require_mpp()]
+        cells = prod(
+            ceil(side / of) for side, of in zip(slide.shape, cell, strict=True)
+        )
+        block_cells = dense_block_cells(cells)
 
         def load() -> Backend:
             made = partial(create_backend, bundle) if backend is None else backend
             if not callable(made):
                 return made
             network = made()
-            warm_up(network, bundle, dense=dense)
+            warm_up(network, bundle, dense=dense, block_cells=block_cells)
             return network
 
         pool = stack.enter_context(ThreadPoolExecutor(1, "fastnet-load"))

@@ -75,6 +75,6 @@ def heatmap_of_store(store: RunStore, record: dict[str, Any]) -> Heatmap:
         raise StoreError(
             f"{store.folder}: holds {known:,} patches where the run has {told:,}, since it "
             f"keeps those of other masks too, and {HEATMAP} beside it is missing; run "
-            "detect again, which writes it and computes nothing anew"
+            "detect again, which writes it"
         )
     return heatmap

@@ -82,6 +82,11 @@ class Detection:
         self.job.start()
 
     @property
+    def kept(self) -> int | None:
+        """How many patches the masks keep by now; None before a run is laid out."""
+        return None if self._live is None else self._live.kept
+
+    @property
     def seconds(self) -> float:
         """Since the first patch could be looked at, without pauses."""
         return perf_counter() - self.job.paused_seconds - self._began

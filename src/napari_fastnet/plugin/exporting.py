@@ -143,19 +143,32 @@ def _record(
     if heatmap is not None:
         record["threshold"] = work.threshold
         record["counts"] = _counts(work, heatmap)
+    if not _has_quality(work):
+        record["quality"] = {}
     return record
 
 
 def _counts(work: SlideWork, heatmap: Heatmap) -> dict[str, int] | None:
     """Return what of the patches is done by now; None where nobody knows."""
-    recorded: dict[str, int] | None = work.record.get("counts")
-    if recorded is None:
+    recorded: dict[str, int] = work.record.get("counts") or {}
+    if not recorded.keys() >= {"kept", "failed"}:
         return None
     detection = work.detection
+    kept = None if detection is None else detection.kept
     progress = None if detection is None else detection.progress
-    failed = recorded["failed"] if progress is None else progress.failed
-    counts = Counts(recorded["kept"], int(heatmap.computed.sum()), failed)
+    counts = Counts(
+        kept=recorded["kept"] if kept is None else kept,
+        computed=int(heatmap.computed.sum()),
+        failed=recorded["failed"] if progress is None else progress.failed,
+    )
     return {**asdict(counts), "stopped": max(0, counts.stopped)}
+
+
+def _has_quality(work: SlideWork) -> bool:
+    """Return whether what is flagged is of the masks of now, not of a run before."""
+    detection = work.detection
+    ended = detection is None or detection.result is not None
+    return ended and bool(work.record.get("quality"))
 
 
 def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
@@ -164,7 +177,7 @@ def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
     info = None if layer is None else info_of(layer)
     if work.heatmap is None or not isinstance(info, ResultInfo):
         return None
-    if not work.record.get("quality"):  # of a run before, and the masks of then
+    if not _has_quality(work):
         return None
     if info.grid != work.heatmap.grid or layer.data.shape != info.grid.shape:
         return None

@@ -55,6 +55,11 @@ class LiveHeatmap:
         self._kept = run.plan.patches.kept.copy()
         self.heatmap = known.only(self._kept)
 
+    @property
+    def kept(self) -> int:
+        """How many patches the masks keep by now."""
+        return int(self._kept.sum())
+
     def fill(self, block: Block, values: NDArray[np.float32]) -> None:
         """Take the values of a block, which may hold patches that are kept no more."""
         self._known[block.slices] = values

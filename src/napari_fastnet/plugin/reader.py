@@ -107,7 +107,7 @@ def _folder_layers(folder: Path) -> list[LayerData]:
 
 
 def _run_layers(path: Path) -> list[LayerData]:
-    """Return the layers of a finished run's folder, of another run its heatmap so far.
+    """Return the layers of a finished run's folder, of a first run its heatmap so far.
 
     Not from the store where there are files: it keeps values of patches that were taken
     out of the region of interest and are no longer part of the result.

@@ -268,7 +268,11 @@ class SlideWork:
 
     def told_record(self) -> dict[str, Any]:
         """Return what saved layers say of themselves: with the threshold of now."""
-        return {**self.record, "threshold": self.threshold}
+        totals = dict(self.record.get("regions") or {})
+        totals.pop("outlines", None)
+        if self.region_finder.outlines is not None:
+            totals["outlines"] = self.region_finder.outlines_path
+        return {**self.record, "threshold": self.threshold, "regions": totals}
 
     def find_regions(self) -> None:
         """Find the regions at the threshold in the background, and show them."""

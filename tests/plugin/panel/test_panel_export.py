@@ -142,6 +142,43 @@ def test_a_run_that_is_not_over_says_what_is_missing(
         load_source(Source("square", tmp_path / "files"))
 
 
+def test_what_is_erased_after_a_cancel_is_not_missing(
+    qtbot, viewer, panel, compute, export, before_inference, tmp_path
+) -> None:
+    """All but the surroundings of one computed patch are erased."""
+    may = threading.Semaphore(8)
+
+    def hold(pixels):
+        assert may.acquire(timeout=60)
+
+    before_inference(hold)
+    work = compute(panel)
+    panel.detect.stride.value = 2
+    panel.detect.start.native.click()
+    name = "tumor probability"
+    qtbot.waitUntil(
+        lambda: name in viewer.layers and np.isfinite(viewer.layers[name].data).any(),
+        timeout=20_000,
+    )
+    panel.detect.cancel.native.click()
+    may.release(1000)
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
+    assert work.detection.kept > work.heatmap.computed.sum() > 0
+
+    row, column = np.argwhere(work.heatmap.computed)[0]
+    y, x = work.heatmap.grid.cell_centre(int(row), int(column))
+    roi = np.zeros_like(work.editor.mask("roi"))
+    roi[int(y / 8) - 4 : int(y / 8) + 5, int(x / 8) - 4 : int(x / 8) + 5] = True
+    work.show_masks(work.editor.paint("roi", roi))
+    before = work.detection.kept
+    qtbot.waitUntil(lambda: work.detection.kept < before, timeout=5000)
+    export(panel, tmp_path / "files")
+
+    counts = read_record(tmp_path / "files" / "run.json")["counts"]
+    assert counts["kept"] == work.detection.kept > 0
+    assert counts["stopped"] == counts["kept"] - counts["computed"] < 20
+
+
 def test_a_later_run_takes_nothing_over_from_the_one_before(
     qtbot, viewer, panel, detect, export, before_inference, tmp_path
 ) -> None:
