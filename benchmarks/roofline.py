@@ -46,7 +46,7 @@ def roofline(found: dict[str, Any], path: Path) -> None:
         axes.annotate(
             f"{name.replace(' on cpu', '')}\n{rate['gflops']:.0f} GFLOP/s, {share:.0%}",
             (intensity, rate["gflops"]),
-            xytext=(10, 6),
+            xytext=(10, 2),
             textcoords="offset points",
             va="top",  # below the roofs, which a point comes near
             color=COLOURS[library],

@@ -81,6 +81,12 @@ def regions_of_outlines(
     return regions
 
 
+def outlines_of(regions: Sequence[Region]) -> Annotations:
+    """Return regions as outlines, of which `regions_of_outlines` makes them again."""
+    polygons = [polygon for region in regions for polygon in region.polygons]
+    return Annotations(tuple(joined(polygon) for polygon in polygons), ())
+
+
 def drawn_totals(
     regions: Sequence[Region],
     tissue_mm2: float | None,
@@ -108,9 +114,8 @@ def drawn_totals(
     """
     inside: float | None = None
     if roi is not None and roi.any():
-        rings = [joined(polygon) for region in regions for polygon in region.polygons]
         shape = roi.shape[0], roi.shape[1]
-        mask = slide_mask(Annotations(tuple(rings), ()), slide_shape, shape)
+        mask = slide_mask(outlines_of(regions), slide_shape, shape)
         inside = float((mask & roi).sum() / roi.sum())
     return {**summarise(regions, tissue_mm2), "tissue_fraction": inside}
 

@@ -60,9 +60,8 @@ class TorchBackend:
         )
         try:
             self._classifier = classifier.to(self._device.torch)
-            if (
-                self._device.torch.type == "cuda"
-            ):  # a tenth faster, with the same result
+            if self._device.torch.type == "cuda":
+                # a tenth faster, with the same result
                 self._classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         except RuntimeError as error:
             raise self._failure("cannot load the model") from error

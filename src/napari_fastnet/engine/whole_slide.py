@@ -5,11 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from math import ceil, prod
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.dense import CELL_PX
+from napari_fastnet.core.grid import slide_grid
 from napari_fastnet.engine.backends import create_backend, warm_up
 from napari_fastnet.engine.plan import dense_block_cells, dense_scan_of
 from napari_fastnet.engine.progress_bar import progress_bar
@@ -83,10 +84,8 @@ def detect(
         folder = Path(output) / results_name(slide.path)
         options = options or RunOptions()
         dense = dense_scan_of(bundle, options.stride) is not None
-        cell = [CELL_PX * bundle.spacing_um_px / own for own in slide.require_mpp()]
-        cells = prod(
-            ceil(side / of) for side, of in zip(slide.shape, cell, strict=True)
-        )
+        y, x = (CELL_PX * bundle.spacing_um_px / own for own in slide.require_mpp())
+        cells = prod(slide_grid(slide.shape, stride=(y, x)).shape)
         block_cells = dense_block_cells(cells)
 
         def load() -> Backend:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastnet.core.drawn_regions import outlines_of
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.polygons import Annotations, joined
 from napari_fastnet.engine.tissue_editor import KINDS
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.layer_info import ResultInfo, info_of, result_layers
@@ -74,8 +74,7 @@ def _adopt_outlines(work: SlideWork, layer: Any, info: ResultInfo) -> None:
     rings = [to_px(ring, info.mpp) for ring in layer.data]
     with suppress(FastNetError):  # changed by hand since
         regions = regions_of(rings, layer.features, info.mpp)
-        parts = [joined(polygon) for region in regions for polygon in region.polygons]
-        work.region_finder.take_outlines(Annotations(tuple(parts), ()), str(path))
+        work.region_finder.take_outlines(outlines_of(regions), str(path))
 
 
 def _adopt_masks(work: SlideWork, info: ResultInfo) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_fastnet.plugin.slide_work import SlideWork
 
 
-def load_roi(work: SlideWork, path: Path) -> Job:
+def load_roi(work: SlideWork, path: Path) -> None:
     """Let a file's area be the region of interest; it can be painted on, and dropped.
 
     Parameters
@@ -34,11 +34,10 @@ def load_roi(work: SlideWork, path: Path) -> Job:
     path : Path
         As `io.roi.read_roi` has it.
 
-    Returns
-    -------
-    Job
-        Running; faults and what is left out are told. Another such file, another µm/px
-        or the end of the slide ends it without a word.
+    Notes
+    -----
+    In a thread: faults and what is left out are told. Another such file, another µm/px
+    or the end of the slide ends it without a word.
     """
     assert work.editor is not None
     slide_shape, shape = work.slide.shape, work.editor.mask("roi").shape
@@ -54,10 +53,10 @@ def load_roi(work: SlideWork, path: Path) -> Job:
             work.show_masks(work.editor.paint("roi", mask))
             _tell((*notes, *bounds_notes(work.slide)))
 
-    return _started(work, "roi", read, take)
+    _start(work, "roi", read, take)
 
 
-def load_regions(work: SlideWork, path: Path) -> Job:
+def load_regions(work: SlideWork, path: Path) -> None:
     """Let a file's outlines take the regions' place until the threshold is moved.
 
     Parameters
@@ -67,11 +66,10 @@ def load_regions(work: SlideWork, path: Path) -> Job:
     path : Path
         As `io.roi.read_outlines` has it.
 
-    Returns
-    -------
-    Job
-        Running; faults and what is left out are told. Another such file, another µm/px
-        or the end of the slide ends it without a word.
+    Notes
+    -----
+    In a thread: faults and what is left out are told. Another such file, another µm/px
+    or the end of the slide ends it without a word.
     """
     slide_shape = work.slide.shape
 
@@ -83,10 +81,10 @@ def load_regions(work: SlideWork, path: Path) -> Job:
         work.region_finder.take_outlines(outlines, str(path))
         _tell((*notes, *bounds_notes(work.slide)))
 
-    return _started(work, "regions", read, take)
+    _start(work, "regions", read, take)
 
 
-def load_truth(work: SlideWork, path: Path) -> Job:
+def load_truth(work: SlideWork, path: Path) -> None:
     """Show where a file says that tumour is, and tell how well the heatmap covers it.
 
     Parameters
@@ -96,11 +94,10 @@ def load_truth(work: SlideWork, path: Path) -> Job:
     path : Path
         As `io.truth_files.read_truth` has it.
 
-    Returns
-    -------
-    Job
-        Running; faults and what is left out are told. Another such file, another µm/px
-        or the end of the slide ends it without a word.
+    Notes
+    -----
+    In a thread: faults and what is left out are told. Another such file, another µm/px
+    or the end of the slide ends it without a word.
     """
     mpp, shape, threshold = work.slide.require_mpp(), work.slide.shape, work.threshold
     heatmap = None if work.heatmap is None else work.heatmap.only(work.heatmap.computed)
@@ -119,7 +116,7 @@ def load_truth(work: SlideWork, path: Path) -> Job:
         if counts is not None:
             show_info(agreement(counts, threshold))
 
-    return _started(work, "truth", read, take)
+    _start(work, "truth", read, take)
 
 
 def agreement(counts: PixelCounts, threshold: float) -> str:
@@ -134,13 +131,10 @@ def agreement(counts: PixelCounts, threshold: float) -> str:
     )
 
 
-def _started(
-    work: SlideWork, kind: str, read: Work, take: Callable[[Any], None]
-) -> Job:
+def _start(work: SlideWork, kind: str, read: Work, take: Callable[[Any], None]) -> None:
     job = Job(read, on_value=take, on_end=lambda _: None)
     work.take_import(kind, job)
     job.start()
-    return job
 
 
 def _tell(notes: tuple[str, ...]) -> None:

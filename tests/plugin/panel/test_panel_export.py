@@ -106,13 +106,18 @@ def test_masks_alone_have_a_whole_record(panel, compute, export, tmp_path) -> No
     np.testing.assert_array_equal(results.masks["roi"], work.tissue().masks.roi)
 
 
-def test_a_run_that_is_not_over_says_what_is_missing(
-    qtbot, viewer, panel, compute, export, before_inference, tmp_path
-) -> None:
+@pytest.fixture
+def half_done(qtbot, viewer, panel, compute, before_inference):
+    """Return a slide's work, of which some batches are done, and what cancels it."""
     may = threading.Semaphore(8)  # of fourteen batches, and one to warm up
 
     def hold(pixels):
         assert may.acquire(timeout=60)
+
+    def cancel():
+        panel.detect.cancel.native.click()
+        may.release(1000)
+        qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
 
     before_inference(hold)
     work = compute(panel)
@@ -123,10 +128,15 @@ def test_a_run_that_is_not_over_says_what_is_missing(
         lambda: name in viewer.layers and np.isfinite(viewer.layers[name].data).any(),
         timeout=20_000,
     )
+    return work, cancel
+
+
+def test_a_run_that_is_not_over_says_what_is_missing(
+    half_done, panel, export, tmp_path
+) -> None:
+    _, cancel = half_done
     names = export(panel, tmp_path / "files")
-    panel.detect.cancel.native.click()
-    may.release(1000)
-    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
+    cancel()
 
     record = read_record(tmp_path / "files" / "run.json")
     heatmap, _ = read_heatmap_ome_tiff(tmp_path / "files" / "heatmap.ome.tif")
@@ -143,26 +153,11 @@ def test_a_run_that_is_not_over_says_what_is_missing(
 
 
 def test_what_is_erased_after_a_cancel_is_not_missing(
-    qtbot, viewer, panel, compute, export, before_inference, tmp_path
+    qtbot, half_done, panel, export, tmp_path
 ) -> None:
     """All but the surroundings of one computed patch are erased."""
-    may = threading.Semaphore(8)
-
-    def hold(pixels):
-        assert may.acquire(timeout=60)
-
-    before_inference(hold)
-    work = compute(panel)
-    panel.detect.stride.value = 2
-    panel.detect.start.native.click()
-    name = "tumor probability"
-    qtbot.waitUntil(
-        lambda: name in viewer.layers and np.isfinite(viewer.layers[name].data).any(),
-        timeout=20_000,
-    )
-    panel.detect.cancel.native.click()
-    may.release(1000)
-    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
+    work, cancel = half_done
+    cancel()
     assert work.detection.kept > work.heatmap.computed.sum() > 0
 
     row, column = np.argwhere(work.heatmap.computed)[0]
