@@ -192,6 +192,13 @@ def dense_block_cells(cells: int) -> int:
     return min([DENSE_BLOCK_CELLS, *smaller])
 
 
+def dense_cells(slide: Slide, bundle: ModelBundle) -> int:
+    """Return how many cells a slide has to a dense scan; its µm/px must be known."""
+    y, x = (CELL_PX * bundle.spacing_um_px / own for own in slide.require_mpp())
+    rows, columns = slide_grid(slide.shape, stride=(y, x)).shape
+    return rows * columns
+
+
 def dense_scan_of(bundle: ModelBundle, stride: Stride) -> DenseScan | None:
     """Return how a model scans densely; None where it is not asked to, or cannot."""
     return bundle.dense_scan if stride in ("dense", None) else None

@@ -63,6 +63,9 @@ class SlideRun:
         What is asked for.
     tissue : SlideTissue, optional
         Masks that are ready, perhaps edited by hand; found anew by default.
+    after : SlideRun, optional
+        What had a head start (see `engine.head_start`): the run goes on with its block,
+        its time and its notes.
     """
 
     def __init__(
@@ -73,8 +76,10 @@ class SlideRun:
         options: RunOptions,
         *,
         tissue: SlideTissue | None = None,
+        after: SlideRun | None = None,
     ) -> None:
-        self._began = perf_counter()
+        began = perf_counter()
+        self.began = began if after is None else after.began
         self.slide, self.bundle, self.folder, self.options = (
             slide,
             bundle,
@@ -92,6 +97,8 @@ class SlideRun:
             roi = given.mask(masks.roi.shape)
             self.tissue = replace(self.tissue, masks=replace(masks, roi=roi))
         self._notes = (*self._replaced(), *self._of_mask(given))
+        if after is not None:
+            self._notes += after.store_notes
         self.stain = self._match_stain()
         self.plan: Plan = make_plan(
             slide,
@@ -108,16 +115,21 @@ class SlideRun:
             grid=self.plan.patches.grid,
             mpp=slide.require_mpp(),
             block_cells=self.plan.block_cells,
-            fresh=options.fresh,
+            fresh=options.fresh and after is None,
         )
         self._progress: Progress | None = None
-        self._tissue_seconds = perf_counter() - self._began
+        self._tissue_seconds = perf_counter() - began
 
     @property
     def threshold(self) -> float:
         """The threshold asked for, or the model's."""
         asked = self.options.threshold
         return self.bundle.threshold if asked is None else asked
+
+    @property
+    def store_notes(self) -> tuple[str, ...]:
+        """What is to be told of the store and what belongs to it."""
+        return (*self.store.notes, *self.store.companion(SHARPNESS).notes)
 
     def steps(
         self,
@@ -161,12 +173,11 @@ class SlideRun:
         require_unchanged(self.slide)
         heatmap = self.store.heatmap().only(self.plan.patches.kept)
         regions = find_regions(heatmap, self.threshold)
-        sharpness = self.store.companion(SHARPNESS)
         quality = find_quality(
             self.tissue,
             self.plan,
             self.slide.shape,
-            sharpness.read(),
+            self.store.companion(SHARPNESS).read(),
             self.bundle.gamut,
         )
         record = self.record(
@@ -189,7 +200,7 @@ class SlideRun:
         # Last: where there is a record, everything else is there too.
         write_record(self.folder / RECORD, record)
         files = [*files, self.store.folder, self.folder / RECORD]
-        notes = (*self._notes, *self.store.notes, *sharpness.notes)
+        notes = (*self._notes, *self.store_notes)
         return RunResult(
             record, heatmap, regions, tuple(sorted(files)), notes, quality.flags
         )
@@ -285,7 +296,7 @@ class SlideRun:
             seconds=Seconds(
                 read=last.read_seconds if last else 0.0,
                 infer=last.infer_seconds if last else 0.0,
-                total=perf_counter() - self._began,
+                total=perf_counter() - self.began,
             ),
             options={
                 "stride_px": self.plan.stride_px,

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.io.slide import Slide
+    from napari_fastnet.io.tiles import Damaged
 
 #: Size of a mask pixel, µm: what the parameters' defaults were measured at.
 MASK_MPP = 8.0
+#: And of a px of masks that only tell where tissue surely is, µm.
+ROUGH_MPP = 64.0
 
 #: Threads that read the slide for its masks: each holds a piece of 12 MB.
 MOST_READERS = 4
@@ -156,25 +159,56 @@ def find_tissue(
     SlideNotFoundError
         The slide's file vanished or changed while it was read.
     """
+    found = _tissue_at(MASK_MPP, slide, parameters, "white")
+    if slide.damaged:
+        require_present(slide)
+    return replace(found, damaged=len(slide.damaged))
+
+
+def rough_tissue(slide: Slide, parameters: TissueParameters) -> SlideTissue:
+    """Compute masks of px of ``ROUGH_MPP``, from a slide's coarsest levels.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its µm/px must be known.
+    parameters : TissueParameters
+        Of the masks to come; what is smaller than a px is neither closed nor cleaned.
+
+    Raises
+    ------
+    SpacingError, SlideNotFoundError
+        As for `find_tissue`.
+    TileReadError
+        A tile cannot be decoded.
+    """
+    return _tissue_at(ROUGH_MPP, slide, parameters, "raise")
+
+
+def _tissue_at(
+    wanted_mpp: float,
+    slide: Slide,
+    parameters: TissueParameters | None,
+    damaged: Damaged,
+) -> SlideTissue:
+    """Return masks of px of about that size."""
     parameters = parameters or TissueParameters()
     own = slide.require_mpp()
     whole = Box.of_shape(slide.shape)
     # a slide narrower than half a mask pixel still has one
     wanted = (
-        min(MASK_MPP, whole.height * own[0]),
-        min(MASK_MPP, whole.width * own[1]),
+        min(wanted_mpp, whole.height * own[0]),
+        min(wanted_mpp, whole.width * own[1]),
     )
     readers = min(physical_cores(), MOST_READERS)
-    image = slide.read(whole, wanted, damaged="white", threads=readers)
+    image = slide.read(whole, wanted, damaged=damaged, threads=readers)
     require_unchanged(slide)
-    if slide.damaged:
-        require_present(slide)
     mpp = (
         whole.height * own[0] / image.shape[0],
         whole.width * own[1] / image.shape[1],
     )
     masks = compute_masks(image, mpp=mpp, parameters=parameters)
-    return SlideTissue(image, mpp, masks, parameters, len(slide.damaged))
+    return SlideTissue(image, mpp, masks, parameters, damaged=0)
 
 
 def slide_facts(slide: Slide) -> SlideFacts:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_fastnet.core.dense import CELL_PX
-from napari_fastnet.core.grid import slide_grid
 from napari_fastnet.engine.backends import create_backend, warm_up
-from napari_fastnet.engine.plan import dense_block_cells, dense_scan_of
+from napari_fastnet.engine.head_start import first_block, rough_run
+from napari_fastnet.engine.plan import dense_block_cells, dense_cells, dense_scan_of
 from napari_fastnet.engine.progress_bar import progress_bar
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.io.bundle import ModelBundle, load_bundle
@@ -84,9 +82,7 @@ def detect(
         folder = Path(output) / results_name(slide.path)
         options = options or RunOptions()
         dense = dense_scan_of(bundle, options.stride) is not None
-        y, x = (CELL_PX * bundle.spacing_um_px / own for own in slide.require_mpp())
-        cells = prod(slide_grid(slide.shape, stride=(y, x)).shape)
-        block_cells = dense_block_cells(cells)
+        block_cells = dense_block_cells(dense_cells(slide, bundle))
 
         def load() -> Backend:
             made = partial(create_backend, bundle) if backend is None else backend
@@ -98,11 +94,17 @@ def detect(
 
         pool = stack.enter_context(ThreadPoolExecutor(1, "fastnet-load"))
         loading = pool.submit(load)
-        run = SlideRun(slide, bundle, folder, options, tissue=tissue)
-        network = loading.result()
         show = progress if callable(progress) else None
         if progress is True:
             show = stack.enter_context(progress_bar(slide.path.name))
+        rough = rough_run(slide, bundle, folder, options) if tissue is None else None
+        if rough is not None:
+            step = first_block(rough, loading.result())
+            if show is not None and step is not None:
+                show(step)
+        run = SlideRun(slide, bundle, folder, options, tissue=tissue, after=rough)
+        del rough  # its weights of all cells
+        network = loading.result()
         for step in run.steps(network):
             if show is not None:
                 show(step)

@@ -10,6 +10,7 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.engine.head_start import first_block, rough_run
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.engine.tissue_editor import TissueEditor
@@ -20,6 +21,8 @@ from napari_fastnet.plugin.network import NETWORK
 from napari_fastnet.plugin.viewport import nearest_to_view
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_fastnet.core.geometry import Box, Grid
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.engine.backends import Backend
@@ -114,21 +117,26 @@ class Scan:
         Yields
         ------
         TissueEditor, Begun, Progress or RunResult
-            The first where no tissue was given; then for each version of the masks the
-            others: one, many, and one, unless newer masks came or it was stopped.
+            The first where no tissue was given, after a `Begun` of a first block where
+            the slide is large; then for each version of the masks the others: one, many,
+            and one, unless newer masks came or it was stopped.
         """
         return in_own_thread(lambda: self._work(should_stop))
 
     def _work(self, should_stop: Callable[[], bool]) -> Generator[Any]:
         with NETWORK.used(self._request) as (bundle, backend):
-            behind = True
+            behind, early = True, None
             while behind:
                 self._new.clear()  # first: masks that come from now on are newer
                 tissue = self._tissue
                 if tissue is None:
+                    early = self._begin_early(bundle, backend)
+                    if early is not None:
+                        yield Begun.of(early)
                     tissue = find_tissue(self._slide, TissueParameters())
                     yield TissueEditor(tissue)
-                run = self._lay_out(bundle, tissue)
+                run = self._lay_out(bundle, tissue, early)
+                early = None
                 yield Begun.of(run)
                 yield from self._compute(run, backend, should_stop)
                 stopped = should_stop()
@@ -144,22 +152,37 @@ class Scan:
             limit = request.cache_limit_bytes
             clear_cache(request.folder, down_to_bytes=limit, keep=run.folder)
 
-    def _lay_out(self, bundle: ModelBundle, tissue: SlideTissue) -> SlideRun:
+    def _begin_early(self, bundle: ModelBundle, backend: Backend) -> SlideRun | None:
+        """Return a run whose block nearest to the view is known before its masks."""
+        run = rough_run(self._slide, bundle, *self._asked(bundle, TissueParameters()))
+        if run is not None:
+            self._grid = run.plan.patches.grid
+            first_block(run, backend, nearest_to_view(self._grid, self._view))
+        return run
+
+    def _lay_out(
+        self, bundle: ModelBundle, tissue: SlideTissue, after: SlideRun | None
+    ) -> SlideRun:
         """Return a run over the cells of before, where there are any."""
+        folder, options = self._asked(bundle, tissue.parameters)
+        run = SlideRun(self._slide, bundle, folder, options, tissue=tissue, after=after)
+        self._grid = run.plan.patches.grid
+        return run
+
+    def _asked(
+        self, bundle: ModelBundle, parameters: TissueParameters
+    ) -> tuple[Path, RunOptions]:
+        """Return where results go and what is asked of a run."""
         request = self._request
         options = RunOptions(
             stride=request.stride(bundle),
             anchor=request.anchor(self._slide, bundle, self._grid),
-            tissue=tissue.parameters,
+            tissue=parameters,
             threshold=request.threshold,
             colours=request.colours,
         )
-        folder = request.output_folder(self._slide, bundle) / results_name(
-            self._slide.path
-        )
-        run = SlideRun(self._slide, bundle, folder, options, tissue=tissue)
-        self._grid = run.plan.patches.grid
-        return run
+        results = request.output_folder(self._slide, bundle)
+        return results / results_name(self._slide.path), options
 
     def _compute(
         self, run: SlideRun, backend: Backend, should_stop: Callable[[], bool]

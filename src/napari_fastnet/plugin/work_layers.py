@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_fastnet.engine.tissue_editor import KINDS
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, ResultInfo, info_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ class WorkLayers:
         if layer is not None and isinstance(info, ResultInfo):
             layer.metadata = {SLIDE_KEY: replace(info, record=record)}
 
+    def _place_of(self, kind: Shown) -> int:
+        """Return the place of a new layer: on top, but masks below the heatmap."""
+        layers, heatmap = self._viewer.layers, self.get("heatmap")
+        if heatmap is None or kind not in KINDS:
+            return len(layers)
+        return int(layers.index(heatmap))
+
     def put(self, kind: Shown, layer_data: LayerData) -> Layer:
         """Show data in the layer that there is, or in a new one."""
         from napari.layers import Layer
@@ -67,7 +75,7 @@ class WorkLayers:
             layer = Layer.create(data, keywords, layer_type)
             self._layers[kind] = layer
             active = self._viewer.layers.selection.active
-            self._viewer.add_layer(layer)
+            self._viewer.layers.insert(self._place_of(kind), layer)
             self._viewer.layers.selection.active = active
             return layer
         if layer_type == "shapes":

@@ -16,7 +16,7 @@ from qtpy.QtCore import QTimer
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.engine import whole_slide
+from napari_fastnet.engine import head_start, plan, whole_slide
 from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.engine.tissue_editor import TissueEditor
 from napari_fastnet.errors import DetectionError
@@ -24,8 +24,9 @@ from napari_fastnet.io.cache import cached_runs
 from napari_fastnet.io.roi import read_roi
 from napari_fastnet.io.store import read_store
 from napari_fastnet.io.store_format import chunk_path
-from napari_fastnet.plugin import detection
+from napari_fastnet.plugin import detection, scan
 from napari_fastnet.plugin.command_line import detect_command
+from napari_fastnet.plugin.layers import MASK_NAMES
 from napari_fastnet.plugin.settings import PLUGIN, Settings
 from napari_fastnet.plugin.viewport import nearest_to_view
 
@@ -63,6 +64,33 @@ def test_masks_come_with_the_heatmap(viewer, panel, detect) -> None:
     assert "tissue ROI" in viewer.layers
     assert panel.detect.status.value.startswith("done:")
     assert panel.detect.progress.value == 100
+
+
+def test_a_large_slide_shows_a_first_block_before_its_masks(
+    viewer, panel, detect, square_svs, dark_bundle, tmp_path, monkeypatch
+) -> None:
+    # a slide of 1,900 cells stands for one of half a million
+    monkeypatch.setattr(head_start, "LARGE_CELLS", 1000)
+    monkeypatch.setattr(plan, "DENSE_BLOCK_CELLS", 8)
+    seen = []
+
+    def looking(*arguments):
+        store, _ = read_store(tmp_path / "out" / "square" / "run.zarr")
+        seen.append(int(np.isfinite(store.read()).sum()))
+        return find_tissue(*arguments)
+
+    monkeypatch.setattr(scan, "find_tissue", looking)
+    told = []
+    viewer.layers.events.inserted.connect(lambda event: told.append(event.value.name))
+    panel.detect.stride.value = "dense"
+    detect(panel)
+    assert len(seen) == 1
+    assert 0 < seen[0] <= 64  # one block
+    assert told[0] == "tumor probability"
+    names = [layer.name for layer in viewer.layers]
+    assert names[:6] == ["square", *MASK_NAMES.values(), "tumor probability"]
+    wanted = whole_slide.detect(square_svs, tmp_path / "cli", model=dark_bundle)
+    assert shown(viewer).tobytes() == wanted.heatmap.probabilities.tobytes()
 
 
 def test_edited_masks_say_where_to_look(viewer, panel, compute, detect) -> None:
