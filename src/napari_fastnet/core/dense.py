@@ -173,13 +173,11 @@ def cover(
     top, left = int(rows[0]), int(columns[0])
     bottom, right = int(rows[-1]) + 1, int(columns[-1]) + 1
     inner = wanted[top:bottom, left:right]
-    best, parts = _cost(inner, overhead), None
+    best, parts = _costs(inner, overhead)[-1], None
     for axis in (0, 1):
-        for at in range(1, inner.shape[axis]):
-            halves = np.split(inner, [at], axis)
-            cost = sum(_cost(half, overhead) for half in halves)
-            if cost < best:
-                best, parts = cost, (axis, at)
+        costs = _cut_costs(inner if axis == 0 else inner.T, overhead)
+        if costs.size and costs.min() < best:
+            best, parts = costs.min(), (axis, int(costs.argmin()) + 1)
     longer = int(inner.shape[1] > inner.shape[0])
     if parts is None and largest is not None and inner.shape[longer] > largest:
         parts = longer, inner.shape[longer] // 2
@@ -195,13 +193,29 @@ def cover(
     return found
 
 
-def _cost(wanted: NDArray[np.bool_], overhead: int) -> int:
-    """Return what the box around all that is wanted costs, 0 where nothing is."""
-    rows, columns = np.flatnonzero(wanted.any(axis=1)), np.flatnonzero(wanted.any(0))
-    if not len(rows):
-        return 0
-    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    return int((height + overhead) * (width + overhead)) + _PICTURE_COST
+def _cut_costs(wanted: NDArray[np.bool_], overhead: int) -> NDArray[np.intp]:
+    """Return what two rectangles cost, for each row but the last the upper may end at.
+
+    The first and the last row hold what is wanted.
+    """
+    upper, lower = _costs(wanted, overhead), _costs(wanted[::-1], overhead)
+    total: NDArray[np.intp] = upper[:-1] + lower[-2::-1]
+    return total
+
+
+def _costs(wanted: NDArray[np.bool_], overhead: int) -> NDArray[np.intp]:
+    """Return what the box around what is wanted of the rows up to each costs.
+
+    The first row holds what is wanted.
+    """
+    height, width = wanted.shape
+    held = wanted.any(axis=1)
+    first = np.where(held, wanted.argmax(axis=1), width)
+    end = np.where(held, width - wanted[:, ::-1].argmax(axis=1), 0)
+    widths = np.maximum.accumulate(end) - np.minimum.accumulate(first)
+    heights = np.maximum.accumulate(np.where(held, np.arange(1, height + 1), 0))
+    costs: NDArray[np.intp] = (heights + overhead) * (widths + overhead) + _PICTURE_COST
+    return costs
 
 
 def _moved(part: slice, by: int) -> slice:

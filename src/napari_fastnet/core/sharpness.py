@@ -99,13 +99,17 @@ def window_sums(
     (rows, columns) float64 ndarray
         Exact up to rounding, whatever the windows share.
     """
+    # across first: there are fewer lines than windows along an axis
+    return _sums_between(_sums_between(values, columns).T, rows).T
+
+
+def _sums_between(
+    values: NDArray[np.floating], places: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the sums (height, n) of the values of each line between two places."""
     height, width = values.shape
-    down = np.zeros((height + 1, width))
-    np.cumsum(values, axis=0, out=down[1:])
-    begins, ends = np.clip(rows, 0, height)
-    strips = down[ends] - down[begins]
-    across = np.zeros((len(strips), width + 1))
-    np.cumsum(strips, axis=1, out=across[:, 1:])
-    begins, ends = np.clip(columns, 0, width)
-    found: NDArray[np.float64] = across.take(ends, axis=1) - across.take(begins, axis=1)
+    running = np.zeros((height, width + 1))
+    np.cumsum(values, axis=1, out=running[:, 1:])
+    begins, ends = np.clip(places, 0, width)
+    found: NDArray[np.float64] = running.take(ends, 1) - running.take(begins, 1)
     return found
