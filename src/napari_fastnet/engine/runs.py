@@ -79,7 +79,7 @@ class SlideRun:
         after: SlideRun | None = None,
     ) -> None:
         began = perf_counter()
-        self.began = began if after is None else after.began
+        self.began: float = began if after is None else after.began
         self.slide, self.bundle, self.folder, self.options = (
             slide,
             bundle,
