@@ -16,17 +16,15 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
+from napari_fastnet.engine.bench.detections import run_command
 from napari_fastnet.io.bundle import load_bundle
 from napari_fastnet.io.bundle_writing import write_bundle
 from napari_fastnet.io.model_description import ModelDescription
@@ -89,21 +87,9 @@ def write_models(folder: Path) -> tuple[Path, Path]:
 
 def time_command(command: list[str | Path], repeats: int) -> tuple[float, float]:
     """Return the fewest seconds, and the most memory that one process took, MB."""
-    seconds, peak = float("inf"), 0.0
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        with tempfile.TemporaryFile() as words:
-            process = subprocess.Popen(
-                [str(part) for part in command], stdout=words, stderr=words
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            words.seek(0)
-            if process.returncode:
-                sys.exit(f"{command[0]} failed: {words.read().decode()[-2000:]}")
-        seconds = min(seconds, time.perf_counter() - begin)
-        peak = max(peak, usage.ru_maxrss / 1024)
-    return seconds, peak
+    runs = [run_command(list(map(str, command))) for _ in range(repeats)]
+    peaks = [run.peak_rss_mb for run in runs if run.peak_rss_mb is not None]
+    return min(run.seconds for run in runs), max(peaks)
 
 
 def time_ours(

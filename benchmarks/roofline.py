@@ -46,9 +46,9 @@ def roofline(found: dict[str, Any], path: Path) -> None:
         axes.annotate(
             f"{name.replace(' on cpu', '')}\n{rate['gflops']:.0f} GFLOP/s, {share:.0%}",
             (intensity, rate["gflops"]),
-            xytext=(10, 2),
+            xytext=(10, 0),
             textcoords="offset points",
-            va="top",  # below the roofs, which a point comes near
+            va="bottom" if share > 1 else "top",  # away from the roof it comes near
             color=COLOURS[library],
             bbox={"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1},
             fontsize=9,

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.cli.cohort import TimeLeft, cohort_progress
@@ -41,8 +42,13 @@ def detect(capsys, *arguments):
 def test_a_folder_is_done_and_reported(folder, dark_bundle, tmp_path, capsys) -> None:
     out = tmp_path / "out"
     given = (folder, "-o", out, "--model", dark_bundle)
+    for name in "dcba":
+        Image.new("L", (64, 64)).save(folder / f"{name}_mask.tif")
     code, captured = detect(capsys, *given, "--workers", 2)
     assert code == 0
+    (note,) = [line for line in captured.err.splitlines() if "left out" in line]
+    assert f"{folder / 'c_mask.tif'} and 1 more: TIFF, but grey" in note
+    assert "d_mask" not in note
     assert "2: 2 done, 0 failed" in captured.out
     assert str(out / "report.html") in captured.out
     assert "first: " in captured.err

@@ -35,6 +35,17 @@ def test_a_folder_is_its_slides_and_neither_images_nor_results(folder) -> None:
     assert found == [folder / "b.svs", folder / "more/a.tif", folder / "more/c.mrxs"]
 
 
+def test_of_a_folder_it_is_told_which_tiffs_are_left_out(folder, write_svs) -> None:
+    broken = folder / "more" / "broken.tif"
+    broken.write_bytes((folder / "b.svs").read_bytes()[:100])
+    told = []
+    found = find_slides([folder, folder / "photograph.tif"], told.append)
+    # named by itself a file is taken; masks and heatmaps of results are not told
+    assert folder / "photograph.tif" in found
+    assert told == [folder / "photograph.tif", broken]
+    broken.unlink()
+
+
 def test_a_file_is_taken_as_it_is(folder) -> None:
     missing = folder / "missing.svs"
     assert find_slides([folder / "notes.txt", missing]) == [

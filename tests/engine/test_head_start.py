@@ -103,7 +103,7 @@ def test_a_run_that_has_begun_goes_on_as_it_would_have(slide, bundle, tmp_path) 
     assert np.isnan(run.store.read()).all()
 
 
-def test_the_block_with_most_tissue_comes_first(slide, bundle, tmp_path) -> None:
+def test_a_block_that_is_tissue_all_over_comes_first(slide, bundle, tmp_path) -> None:
     run = rough_run(slide, bundle, tmp_path, DENSE)
     step = first_block(run, create_backend(bundle))
     assert np.isfinite(step.values).all()  # the first in order has a corner of glass
@@ -113,6 +113,15 @@ def test_the_block_with_most_tissue_comes_first(slide, bundle, tmp_path) -> None
     assert stored[step.block.slices].tobytes() == step.values.tobytes()
     assert np.isfinite(stored).sum() == SIDE**2
     assert run.plan.patches.kept[step.block.slices].all()
+
+
+def test_without_a_block_that_is_tissue_all_over_nothing_comes_first(
+    slide, bundle, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(plan, "DENSE_BLOCK_CELLS", 30)  # wider than the tissue
+    run = rough_run(slide, bundle, tmp_path, DENSE)
+    assert first_block(run, create_backend(bundle)) is None
+    assert first_block(run, create_backend(bundle), lambda _: 0.0) is not None
 
 
 def test_whoever_asks_says_which_block_comes_first(slide, bundle, tmp_path) -> None:
@@ -170,17 +179,32 @@ def test_its_time_is_told(slide_path, bundle, tmp_path, monkeypatch) -> None:
 
 
 def test_patches_that_the_masks_leave_out_are_neither_shown_nor_counted(
-    slide_path, bundle, tmp_path
+    slide_path, bundle, tmp_path, monkeypatch
 ) -> None:
-    # A mask px of 8 µm above its threshold in places; one of 64 µm is not.
-    options = replace(
-        DENSE, tissue=TissueParameters(closing_um=0, high=130, minimum_hole_um2=0)
-    )
-    result = detect(slide_path, tmp_path, model=bundle, options=options)
-    store, record = read_store(tmp_path / "square" / "run.zarr")
-    assert record["counts"]["computed"] == record["counts"]["kept"]
-    assert result.heatmap.computed.sum() == record["counts"]["kept"]
-    assert np.isfinite(store.read()).sum() > record["counts"]["kept"]
+    first = []
+
+    def find(*arguments):
+        """Return masks without the block that was computed."""
+        store, _ = read_store(tmp_path / "square" / "run.zarr")
+        known = np.isfinite(store.read())
+        first.append(known)
+        tissue = find_tissue(*arguments)
+        scale = np.divide(tissue.masks.roi.shape, (1200 / 32, 1600 / 32))
+        rows, columns = (
+            (np.arange(count) / factor).astype(int)
+            for count, factor in zip(tissue.masks.roi.shape, scale, strict=True)
+        )
+        return tissue.with_roi(tissue.masks.roi & ~known[np.ix_(rows, columns)])
+
+    monkeypatch.setattr(runs, "find_tissue", find)
+    result = detect(slide_path, tmp_path, model=bundle, options=DENSE)
+    counts, shown = result.record.counts, result.heatmap.computed
+    assert counts.computed == counts.kept == shown.sum() > 0
+    assert not shown[first[0]].all()
+    store, _ = read_store(tmp_path / "square" / "run.zarr")
+    hidden = np.isfinite(store.read()) & ~shown
+    assert hidden.sum() >= SIDE**2 / 2
+    assert hidden[~first[0]].sum() == 0
 
 
 def test_killed_after_it_the_run_ends_with_the_same_values(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from napari_fastnet.engine.cohort_task import CohortOptions
     from napari_fastnet.io.cohort_report import SlideRow
 
+#: So many files that are left out are named.
+NAMED = 3
+
 #: Call it with every value of a cohort's progress.
 Show = Callable[["CohortProgress"], None]
 
@@ -93,7 +96,10 @@ def detect_slides(
     from napari_fastnet.engine.cohort import run_cohort
     from napari_fastnet.engine.cohort_slides import find_slides
 
-    slides = find_slides(places)
+    left_out: list[Path] = []
+    slides = find_slides(places, left_out.append)
+    if left_out:
+        print(_of_left_out(left_out), file=sys.stderr)
     with ExitStack() as stack:
         cluster = None
         if scheduler is not None:
@@ -107,6 +113,16 @@ def detect_slides(
             show(progress)
             rows += [progress.row] if progress.row else []
     return progress, sorted(rows, key=lambda row: row.rank)
+
+
+def _of_left_out(paths: Sequence[Path]) -> str:
+    """Return what is to be told of TIFF files in folders that are no slides."""
+    names = ", ".join(str(path) for path in paths[:NAMED])
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return (
+        f"note: left out {names}{more}: TIFF, but grey, small or damaged; name a file to "
+        "have it tried all the same"
+    )
 
 
 def print_cohort(

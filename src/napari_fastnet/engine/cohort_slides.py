@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import SlideNotFoundError
 from napari_fastnet.io.file_names import results_name
-from napari_fastnet.io.recognise import content_of
+from napari_fastnet.io.recognise import TIFF_SUFFIXES, content_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 #: Of slides that only OpenSlide reads; inside a folder they are told by these.
 OPENSLIDE_SUFFIXES = (".mrxs", ".svslide", ".vms", ".vmu")
 
 
-def find_slides(places: Iterable[str | Path]) -> list[Path]:
+def find_slides(
+    places: Iterable[str | Path], left_out: Callable[[Path], None] | None = None
+) -> list[Path]:
     """Return the slides that are meant by files, folders and patterns.
 
     Parameters
@@ -29,6 +31,9 @@ def find_slides(places: Iterable[str | Path]) -> list[Path]:
         A file is taken as it is, whether it can be read or not. Of a folder and those
         in it, every slide is taken; other images, our own results and hidden files are
         not. A pattern is one of `glob`, ``**`` included, where there is no such file.
+    left_out : callable, optional
+        Told of each TIFF file of a folder that is neither a slide nor one of our
+        results: small, grey, or so damaged that nobody can tell.
 
     Returns
     -------
@@ -42,14 +47,14 @@ def find_slides(places: Iterable[str | Path]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for place in map(Path, places):
-        for slide in _slides_at(place):
+        for slide in _slides_at(place, left_out or (lambda _: None)):
             found.setdefault(os.path.abspath(slide), slide)  # noqa: PTH100 keeps links
     return list(found.values())
 
 
-def _slides_at(place: Path) -> Sequence[Path]:
+def _slides_at(place: Path, left_out: Callable[[Path], None]) -> Sequence[Path]:
     if place.is_dir():
-        slides = sorted(_slides_under(place))
+        slides = sorted(_slides_under(place, left_out))
         if not slides:
             raise SlideNotFoundError(
                 f"{place}: no slide in this folder; give a folder with SVS, NDPI, SCN, "
@@ -65,17 +70,18 @@ def _slides_at(place: Path) -> Sequence[Path]:
     return [place]
 
 
-def _slides_under(folder: Path) -> Iterator[Path]:
+def _slides_under(folder: Path, left_out: Callable[[Path], None]) -> Iterator[Path]:
     """Find a folder's slides, those of folders in it included."""
     for parent, folders, files in os.walk(folder):
         # a store has thousands of files and no slide
         folders[:] = [f for f in folders if not f.startswith(".") and f[-5:] != ".zarr"]
-        for file in files:
-            path = Path(parent, file)
-            if not file.startswith(".") and (
-                path.suffix.lower() in OPENSLIDE_SUFFIXES or content_of(path) == "slide"
-            ):
+        for path in (Path(parent, file) for file in sorted(files) if file[0] != "."):
+            suffix = path.suffix.lower()
+            content = content_of(path)
+            if content == "slide" or suffix in OPENSLIDE_SUFFIXES:
                 yield path
+            elif content is None and suffix in TIFF_SUFFIXES:
+                left_out(path)
 
 
 def result_names(slides: Sequence[Path]) -> list[str]:

@@ -91,13 +91,14 @@ def first_block(
     backend : Backend
         The network.
     priority : callable, optional
-        The block for which it is lowest is taken; by default the one with most tissue,
-        which finer masks are the least likely to change.
+        The block for which it is lowest is taken. By default one that is tissue all
+        over, where there is one: finer masks hardly change it, so that the pictures it
+        is computed from, and with them the values, are those of a run without it.
 
     Returns
     -------
     Progress or None
-        None where there is no tissue. Its total is what the rough masks keep.
+        None where there is no such block. Its total is what the rough masks keep.
 
     Raises
     ------
@@ -106,9 +107,11 @@ def first_block(
     """
     kept = run.plan.patches.kept
 
-    def least_glass(block: Block) -> float:
-        return -float(kept[block.slices].sum())
+    def glass(block: Block) -> float:
+        return float((~kept[block.slices]).sum())
 
-    steps = run.steps(backend, priority=priority or least_glass)
+    if priority is None and min(map(glass, run.store.blocks())) > 0:
+        return None
+    steps = run.steps(backend, priority=priority or glass)
     with closing(cast("Generator[Progress]", steps)):
         return next(steps, None)

@@ -183,7 +183,17 @@ def run_apart(arguments: Sequence[str]) -> Footprint:
     DetectionError
         It did not end well.
     """
-    command = [sys.executable, "-m", "napari_fastnet", *arguments]
+    return run_command([sys.executable, "-m", "napari_fastnet", *arguments])
+
+
+def run_command(command: Sequence[str]) -> Footprint:
+    """Run a program, and see what it took; the rest as for `run_apart`.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The program and its arguments.
+    """
     told = subprocess.run(
         [sys.executable, "-c", _STARTER, *command],
         stdout=subprocess.PIPE,
@@ -194,7 +204,7 @@ def run_apart(arguments: Sequence[str]) -> Footprint:
     if code != 0:
         last = (errors.strip().splitlines() or [f"code {code}"])[-1]
         raise DetectionError(
-            f"napari-fastnet {' '.join(arguments)} failed in a process of its own "
-            f"({last}); run it by itself to see why"
+            f"{' '.join(command)} failed in a process of its own ({last}); run it by "
+            "itself to see why"
         )
     return Footprint(began, seconds, None if peak is None else peak / 1e6)
