@@ -216,12 +216,50 @@ def test_all_outlines_of_camelyon16(tmp_path):
     assert len(skipped) == 1  # Tumor_054 has an outline of two points
 
 
+def swept_area(ring):
+    """Return what a ring encloses by the even-odd rule, px²: strips between crossings.
+
+    No border turns or meets another within a strip, so that each is a trapezoid's side.
+    """
+    begins, ends = np.asarray(ring), np.roll(ring, -1, axis=0)
+    runs = ends - begins
+    heights = set(begins[:, 0])
+    for at in range(len(ring)):
+        gaps, others = begins[at + 1 :] - begins[at], runs[at + 1 :]
+        slope = runs[at, 0] * others[:, 1] - runs[at, 1] * others[:, 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            here = (gaps[:, 0] * others[:, 1] - gaps[:, 1] * others[:, 0]) / slope
+            there = (gaps[:, 0] * runs[at, 1] - gaps[:, 1] * runs[at, 0]) / slope
+        meets = (slope != 0) & (abs(here - 0.5) <= 0.5) & (abs(there - 0.5) <= 0.5)
+        heights.update(begins[at, 0] + here[meets] * runs[at, 0])
+    area = 0.0
+    for low, high in pairwise(sorted(heights)):
+        middle = (low + high) / 2
+        through = (begins[:, 0] < middle) != (ends[:, 0] < middle)
+        parts = (middle - begins[through, 0]) / runs[through, 0]
+        places = np.sort(begins[through, 1] + parts * runs[through, 1])
+        area += (high - low) * (places[1::2] - places[::2]).sum()
+    return area
+
+
+@pytest.mark.parametrize(
+    ("ring", "area"), [(SQUARE, 16), (BOW, 8)], ids=["square", "bow"]
+)
+def test_the_swept_area_is_right_where_it_is_known(ring, area) -> None:
+    assert swept_area(ring) == pytest.approx(area)
+    assert ring_area(ring) == pytest.approx(area)
+
+
 def _check_areas(annotations):
     """Compare ring by ring, and the tumour of the whole slide at level 5."""
     shapes = []
     for ring in annotations.positive + annotations.negative:
         shapes.append(make_valid(Polygon(ring)))
-        assert ring_area(ring) == pytest.approx(shapes[-1].area)
+        simple = Polygon(ring)
+        # Of six rings that cross themselves make_valid takes detours for borders; so it
+        # does of one of our loops (Tumor_004), 90 of 31 million px².
+        area = simple.area if simple.is_valid else swept_area(ring)
+        assert ring_area(ring) == pytest.approx(area, rel=5e-6)
     positive = shapes[: len(annotations.positive)]
     negative = shapes[len(annotations.positive) :]
     expected = unary_union(positive).difference(

@@ -39,11 +39,23 @@ def test_of_a_folder_it_is_told_which_tiffs_are_left_out(folder, write_svs) -> N
     broken = folder / "more" / "broken.tif"
     broken.write_bytes((folder / "b.svs").read_bytes()[:100])
     told = []
+    find_slides([folder, folder / "more"], told.append)
+    # once each; masks and heatmaps of results are not told
+    assert sorted(told) == [broken, folder / "photograph.tif"]
+    told.clear()
     found = find_slides([folder, folder / "photograph.tif"], told.append)
-    # named by itself a file is taken; masks and heatmaps of results are not told
     assert folder / "photograph.tif" in found
-    assert told == [folder / "photograph.tif", broken]
+    assert told == [broken]
     broken.unlink()
+
+
+def test_what_is_left_out_is_told_where_there_is_no_slide_besides(tmp_path) -> None:
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(b"II*\0")
+    told = []
+    with pytest.raises(SlideNotFoundError, match="no slide in this folder"):
+        find_slides([tmp_path], told.append)
+    assert told == [broken]
 
 
 def test_a_file_is_taken_as_it_is(folder) -> None:

@@ -97,9 +97,11 @@ def detect_slides(
     from napari_fastnet.engine.cohort_slides import find_slides
 
     left_out: list[Path] = []
-    slides = find_slides(places, left_out.append)
-    if left_out:
-        print(_of_left_out(left_out), file=sys.stderr)
+    try:
+        slides = find_slides(places, left_out.append)
+    finally:
+        if left_out:
+            print(_of_left_out(left_out), file=sys.stderr)
     with ExitStack() as stack:
         cluster = None
         if scheduler is not None:
@@ -120,8 +122,8 @@ def _of_left_out(paths: Sequence[Path]) -> str:
     names = ", ".join(str(path) for path in paths[:NAMED])
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return (
-        f"note: left out {names}{more}: TIFF, but grey, small or damaged; name a file to "
-        "have it tried all the same"
+        f"note: left out {names}{more}: TIFF, but grey, small, damaged or not to be "
+        "read; name a file to have it tried all the same"
     )
 
 

@@ -99,7 +99,7 @@ def window_sums(
     (rows, columns) float64 ndarray
         Exact up to rounding, whatever the windows share.
     """
-    # across first: there are fewer lines than windows along an axis
+    # across first: of a picture only every 24th line comes here
     return _sums_between(_sums_between(values, columns).T, rows).T
 
 

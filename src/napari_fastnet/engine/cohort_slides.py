@@ -33,7 +33,8 @@ def find_slides(
         not. A pattern is one of `glob`, ``**`` included, where there is no such file.
     left_out : callable, optional
         Told of each TIFF file of a folder that is neither a slide nor one of our
-        results: small, grey, or so damaged that nobody can tell.
+        results: small, grey, or so damaged that nobody can tell; not of one that is
+        named besides.
 
     Returns
     -------
@@ -46,10 +47,22 @@ def find_slides(
         A folder has no slide, or a pattern fits nothing.
     """
     found: dict[str, Path] = {}
-    for place in map(Path, places):
-        for slide in _slides_at(place, left_out or (lambda _: None)):
-            found.setdefault(os.path.abspath(slide), slide)  # noqa: PTH100 keeps links
+    others: dict[str, Path] = {}
+    try:
+        for place in map(Path, places):
+            for slide in _slides_at(place, lambda path: _note(others, path)):
+                _note(found, slide)
+    finally:
+        if left_out is not None:
+            for key, path in others.items():
+                if key not in found:
+                    left_out(path)
     return list(found.values())
+
+
+def _note(paths: dict[str, Path], path: Path) -> None:
+    """Take a path once; links are not followed."""
+    paths.setdefault(os.path.abspath(path), path)  # noqa: PTH100
 
 
 def _slides_at(place: Path, left_out: Callable[[Path], None]) -> Sequence[Path]:

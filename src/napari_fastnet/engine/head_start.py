@@ -68,7 +68,7 @@ def rough_run(
     if max(prod(level.shape) for level in levels) > MOST_ROUGH_PX:
         return None
     # Only ever first, so that a run that was killed ends with the same values.
-    if not options.fresh and any((folder / STORE / CHUNKS).glob("*/*")):
+    if not options.fresh and any((folder / STORE / CHUNKS).glob("*/[0-9]*")):
         return None
     try:
         tissue = rough_tissue(slide, options.tissue)
@@ -81,6 +81,7 @@ def first_block(
     run: SlideRun,
     backend: Backend,
     priority: Callable[[Block], float] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress | None:
     """Compute one block of a run.
 
@@ -95,10 +96,13 @@ def first_block(
         over, where there is one: finer masks hardly change it, so that the pictures it
         is computed from, and with them the values, are those of a run without it.
 
+    should_stop : callable, optional
+        As for `SlideRun.steps`.
+
     Returns
     -------
     Progress or None
-        None where there is no such block. Its total is what the rough masks keep.
+        None where there is no such block, or it was stopped. Its total is what the rough masks keep.
 
     Raises
     ------
@@ -112,6 +116,6 @@ def first_block(
 
     if priority is None and min(map(glass, run.store.blocks())) > 0:
         return None
-    steps = run.steps(backend, priority=priority or glass)
+    steps = run.steps(backend, should_stop, priority or glass)
     with closing(cast("Generator[Progress]", steps)):
         return next(steps, None)

@@ -33,6 +33,7 @@ def progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
             if not bar.total:  # what an earlier run did is not this one's pace
                 bar.reset(total=progress.total)
                 bar.initial = progress.done
+            bar.total = progress.total  # of a first block it was an estimate
             bar.n = progress.done
             bar.refresh()
 

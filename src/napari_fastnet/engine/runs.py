@@ -118,6 +118,7 @@ class SlideRun:
             fresh=options.fresh and after is None,
         )
         self._progress: Progress | None = None
+        self._before = (0.0, 0.0) if after is None else after.step_seconds
         self._tissue_seconds = perf_counter() - began
 
     @property
@@ -125,6 +126,14 @@ class SlideRun:
         """The threshold asked for, or the model's."""
         asked = self.options.threshold
         return self.bundle.threshold if asked is None else asked
+
+    @property
+    def step_seconds(self) -> tuple[float, float]:
+        """Seconds of reading and of inferring so far."""
+        (read, infer), last = self._before, self._progress
+        if last is None:
+            return read, infer
+        return read + last.read_seconds, infer + last.infer_seconds
 
     @property
     def store_notes(self) -> tuple[str, ...]:
@@ -274,7 +283,7 @@ class SlideRun:
         wanted = self.plan.patches.kept
         kept = int(wanted.sum())
         failed = self.store.unreadable(wanted)  # of other masks there may be more
-        last = self._progress
+        read, infer = self.step_seconds
         computed = int(heatmap.computed.sum())
         bundle = self.bundle
         found: Mapping[str, Any] = {}
@@ -294,8 +303,8 @@ class SlideRun:
             tissue=self.tissue.to_dict(),
             counts=Counts(kept=kept, computed=computed, failed=failed),
             seconds=Seconds(
-                read=last.read_seconds if last else 0.0,
-                infer=last.infer_seconds if last else 0.0,
+                read=read,
+                infer=infer,
                 total=perf_counter() - self.began,
             ),
             options={

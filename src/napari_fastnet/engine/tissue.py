@@ -160,9 +160,9 @@ def find_tissue(
         The slide's file vanished or changed while it was read.
     """
     found = _tissue_at(MASK_MPP, slide, parameters, "white")
-    if slide.damaged:
+    if found.damaged:
         require_present(slide)
-    return replace(found, damaged=len(slide.damaged))
+    return found
 
 
 def rough_tissue(slide: Slide, parameters: TissueParameters) -> SlideTissue:
@@ -208,7 +208,9 @@ def _tissue_at(
         whole.width * own[1] / image.shape[1],
     )
     masks = compute_masks(image, mpp=mpp, parameters=parameters)
-    return SlideTissue(image, mpp, masks, parameters, damaged=0)
+    # of this level alone: what shows or judges the slide reads others
+    lost = slide.damaged_tiles(slide.level_for(wanted))
+    return SlideTissue(image, mpp, masks, parameters, lost)
 
 
 def slide_facts(slide: Slide) -> SlideFacts:

@@ -109,6 +109,11 @@ class DamageLog:
         with self._lock:
             self._boxes[tiles.index, row, column] = box
 
+    def count(self, level: int) -> int:
+        """Return how many tiles of a level are damaged."""
+        with self._lock:
+            return sum(index == level for index, _, _ in self._boxes)
+
     @property
     def boxes(self) -> tuple[Box, ...]:
         """The tiles' boxes, level-0 px."""

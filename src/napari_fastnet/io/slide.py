@@ -125,6 +125,10 @@ class Slide:
         """Where tiles could not be decoded and were read as white."""
         return self._damage.boxes
 
+    def damaged_tiles(self, level: Level) -> int:
+        """Return how many tiles of a level, or of what it is made of, were so."""
+        return self._damage.count(min(level.index, self.levels[-1].index))
+
     def level_for(self, mpp: float | Pair) -> Level:
         """Return the coarsest level that is at least as fine as asked, 1 % allowed.
 

@@ -65,6 +65,7 @@ class Detection:
         self._began, self._done_before = perf_counter(), 0
         self._viewport: Viewport | None = None
         self._live: LiveHeatmap | None = None
+        self._rough = False  # whether that shows a first block of masks to come
         tissue = work.tissue()
         self._roi = None if tissue is None else tissue.masks.roi
         shown = None if work.heatmap is None else work.heatmap.grid
@@ -123,7 +124,7 @@ class Detection:
         self.work.events.run.emit(self.work)
 
     def _edit(self) -> Callable[[], Edit] | None:
-        if self._live is None or self._roi is None:
+        if self._live is None or self._roi is None or self._rough:
             return None
         return self._live.finding(self._roi)
 
@@ -159,8 +160,9 @@ class Detection:
             self._show_soon()
             return
         if isinstance(value, TissueEditor):
-            self._roi = value.mask("roi")
-            self.work.set_editor(value)
+            if self.work.editor is None:  # else others were computed meanwhile
+                self._roi = value.mask("roi")
+                self.work.set_editor(value)
         elif isinstance(value, Begun):
             self._lay_out(value)
         elif isinstance(value, RunResult):
@@ -177,9 +179,12 @@ class Detection:
             self.work.set_heatmap(self._live.heatmap, begun.record)
         else:
             self.work.set_record(begun.record)  # what the run before said holds no more
-            if begun.run.tissue.masks.roi is self._roi:
+            if self._rough or begun.run.tissue.masks.roi is self._roi:
                 self._live.lay_out(begun.run)
                 self.work.refresh_heatmap()
+        self._rough = begun.rough
+        if begun.run.tissue.masks.roi is not self._roi:  # edited meanwhile
+            self._edits.ask()
         kept = begun.run.plan.patches.kept
         self.total = int(kept.sum())
         self.done = self._done_before = int((begun.known.computed & kept).sum())

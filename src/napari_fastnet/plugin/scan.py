@@ -51,18 +51,21 @@ class Begun:
         What its store holds, also of patches that are not looked at any more.
     record : dict
         Of the run, of which nothing is computed but what is known.
+    rough : bool
+        Its masks only tell where a first block is to lie; others follow.
     """
 
     run: SlideRun
     known: Heatmap
     record: dict[str, Any]
+    rough: bool = False
 
     @classmethod
-    def of(cls, run: SlideRun) -> Begun:
+    def of(cls, run: SlideRun, *, rough: bool = False) -> Begun:
         """Return what is to be told of a run that was laid out."""
         known = run.store.heatmap()
         record = run.record(known.only(run.plan.patches.kept))
-        return cls(run, known, record.to_dict())
+        return cls(run, known, record.to_dict(), rough)
 
 
 class Scan:
@@ -96,15 +99,16 @@ class Scan:
         self._slide, self._request, self._view = slide, request, view
         self._moving = moving
         self._tissue, self._grid = tissue, shown
-        self._new = threading.Event()
+        self._new, self._lock = threading.Event(), threading.Lock()
 
     def follow(self, tissue: SlideTissue) -> None:
         """Take other masks; those of before are left after the block at hand.
 
         Not in the middle of a block: what is computed of it would be computed again.
         """
-        self._tissue = tissue
-        self._new.set()
+        with self._lock:
+            self._tissue = tissue
+            self._new.set()
 
     @property
     def behind(self) -> bool:
@@ -127,15 +131,15 @@ class Scan:
         with NETWORK.used(self._request) as (bundle, backend):
             behind, early = True, None
             while behind:
-                self._new.clear()  # first: masks that come from now on are newer
-                tissue = self._tissue
-                if tissue is None:
-                    early = self._begin_early(bundle, backend)
+                if self._tissue is None:
+                    early = self._begin_early(bundle, backend, should_stop)
                     if early is not None:
-                        yield Begun.of(early)
-                    tissue = find_tissue(self._slide, TissueParameters())
-                    yield TissueEditor(tissue)
-                run = self._lay_out(bundle, tissue, early)
+                        yield Begun.of(early, rough=True)
+                if self._tissue is None:
+                    found = find_tissue(self._slide, TissueParameters())
+                    if self._take(found):
+                        yield TissueEditor(found)
+                run = self._lay_out(bundle, self._newest(), early)
                 early = None
                 yield Begun.of(run)
                 yield from self._compute(run, backend, should_stop)
@@ -152,13 +156,35 @@ class Scan:
             limit = request.cache_limit_bytes
             clear_cache(request.folder, down_to_bytes=limit, keep=run.folder)
 
-    def _begin_early(self, bundle: ModelBundle, backend: Backend) -> SlideRun | None:
-        """Return a run whose block nearest to the view is known before its masks."""
+    def _take(self, found: SlideTissue) -> bool:
+        """Take masks that were found, unless others came meanwhile."""
+        with self._lock:
+            if self._tissue is not None:
+                return False
+            self._tissue = found
+            return True
+
+    def _newest(self) -> SlideTissue:
+        """Return the masks of now; those that come later are newer."""
+        with self._lock:
+            self._new.clear()
+            assert self._tissue is not None
+            return self._tissue
+
+    def _begin_early(
+        self, bundle: ModelBundle, backend: Backend, should_stop: Callable[[], bool]
+    ) -> SlideRun | None:
+        """Return a run of which a block is known before its masks, if there is any."""
+        if should_stop():  # before a store is begun
+            return None
         run = rough_run(self._slide, bundle, *self._asked(bundle, TissueParameters()))
-        if run is not None:
-            self._grid = run.plan.patches.grid
-            first_block(run, backend, nearest_to_view(self._grid, self._view))
-        return run
+        if run is None:
+            return None
+        self._grid = run.plan.patches.grid
+        rank = nearest_to_view(self._grid, self._view)
+        priority = rank if self._request.view_first else None
+        step = first_block(run, backend, priority, should_stop)
+        return None if step is None else run
 
     def _lay_out(
         self, bundle: ModelBundle, tissue: SlideTissue, after: SlideRun | None

@@ -79,7 +79,7 @@ class SlideWork:
         self.record: dict[str, Any] = {}
         self.threshold, self.opacity = 0.5, 0.5
         self.chosen_threshold: float | None = None
-        self.layers = WorkLayers(viewer)
+        self.layers = WorkLayers(viewer, layer)
         self.region_finder = RegionFinder(self)
         self._touched = self._told_damage = False
         self._imports: dict[str, Job] = {}

@@ -29,10 +29,12 @@ class WorkLayers:
     ----------
     viewer : ViewerModel
         Gets the layers.
+    slide : Layer, optional
+        That of the slide, which masks are not to lie below.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: ViewerModel, slide: Layer | None = None) -> None:
+        self._viewer, self._slide = viewer, slide
         self._layers: dict[Shown, Layer] = {}
 
     def get(self, kind: Shown) -> Layer | None:
@@ -63,7 +65,8 @@ class WorkLayers:
         layers, heatmap = self._viewer.layers, self.get("heatmap")
         if heatmap is None or kind not in KINDS:
             return len(layers)
-        return int(layers.index(heatmap))
+        lowest = layers.index(self._slide) + 1 if self._slide in layers else 0
+        return max(int(layers.index(heatmap)), lowest)
 
     def put(self, kind: Shown, layer_data: LayerData) -> Layer:
         """Show data in the layer that there is, or in a new one."""

@@ -16,20 +16,16 @@ from qtpy.QtCore import QTimer
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.engine import head_start, plan, whole_slide
+from napari_fastnet.engine import whole_slide
 from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.engine.tissue_editor import TissueEditor
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.io.cache import cached_runs
-from napari_fastnet.io.record import read_record
-from napari_fastnet.io.results import read_heatmap_ome_tiff
 from napari_fastnet.io.roi import read_roi
 from napari_fastnet.io.store import read_store
 from napari_fastnet.io.store_format import chunk_path
-from napari_fastnet.plugin import detection, scan
+from napari_fastnet.plugin import detection
 from napari_fastnet.plugin.command_line import detect_command
-from napari_fastnet.plugin.exporting import snapshot_of, write_snapshot
-from napari_fastnet.plugin.layers import MASK_NAMES
 from napari_fastnet.plugin.settings import PLUGIN, Settings
 from napari_fastnet.plugin.viewport import nearest_to_view
 
@@ -67,71 +63,6 @@ def test_masks_come_with_the_heatmap(viewer, panel, detect) -> None:
     assert "tissue ROI" in viewer.layers
     assert panel.detect.status.value.startswith("done:")
     assert panel.detect.progress.value == 100
-
-
-def test_a_large_slide_shows_a_first_block_before_its_masks(
-    viewer, panel, detect, square_svs, dark_bundle, tmp_path, monkeypatch
-) -> None:
-    # a slide of 1,900 cells stands for one of half a million
-    monkeypatch.setattr(head_start, "LARGE_CELLS", 1000)
-    monkeypatch.setattr(plan, "DENSE_BLOCK_CELLS", 8)
-    seen = []
-
-    def looking(*arguments):
-        store, _ = read_store(tmp_path / "out" / "square" / "run.zarr")
-        seen.append(int(np.isfinite(store.read()).sum()))
-        return find_tissue(*arguments)
-
-    monkeypatch.setattr(scan, "find_tissue", looking)
-    told = []
-    viewer.layers.events.inserted.connect(lambda event: told.append(event.value.name))
-    panel.detect.stride.value = "dense"
-    detect(panel)
-    assert len(seen) == 1
-    assert 0 < seen[0] <= 64  # one block
-    assert told[0] == "tumor probability"
-    names = [layer.name for layer in viewer.layers]
-    assert names[:6] == ["square", *MASK_NAMES.values(), "tumor probability"]
-    wanted = whole_slide.detect(square_svs, tmp_path / "cli", model=dark_bundle)
-    assert shown(viewer).tobytes() == wanted.heatmap.probabilities.tobytes()
-
-
-def test_an_export_of_a_first_block_alone_has_no_masks(
-    qtbot, viewer, panel, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setattr(head_start, "LARGE_CELLS", 1000)
-    monkeypatch.setattr(plan, "DENSE_BLOCK_CELLS", 8)
-    found = threading.Event()
-
-    def looking(*arguments):
-        found.wait(20)
-        return find_tissue(*arguments)
-
-    monkeypatch.setattr(scan, "find_tissue", looking)
-    panel.detect.stride.value = "dense"
-    panel.detect.start.native.click()
-    work = panel.slide.work
-    qtbot.waitUntil(lambda: work.heatmap is not None, timeout=20_000)
-    early = snapshot_of(work)
-    assert early.tissue is None
-    write_snapshot(early, tmp_path / "early", ["heatmap", "masks"], ["ome-tiff"])
-    record = read_record(tmp_path / "early" / "run.json")
-    assert record["tissue"]["mpp"] == pytest.approx(
-        (64, 64), rel=0.02
-    )  # the rough ones
-    known, _ = read_heatmap_ome_tiff(tmp_path / "early" / "heatmap.ome.tif")
-    assert 0 < known.computed.sum() == record["counts"]["computed"] <= 64
-    assert record["counts"]["stopped"] > 0
-    assert [path.name for path in (tmp_path / "early").glob("tissue*")] == []
-
-    panel.detect.cancel.native.click()  # it ends with a record of the real masks
-    found.set()
-    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
-    whole = snapshot_of(work).record["tissue"]
-    assert whole["mpp"] == pytest.approx((8, 8), rel=0.02)
-    panel.detect.start.native.click()
-    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
-    assert snapshot_of(work).record["counts"]["stopped"] == 0
 
 
 def test_edited_masks_say_where_to_look(viewer, panel, compute, detect) -> None:
