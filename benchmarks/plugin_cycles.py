@@ -36,6 +36,8 @@ from napari_fastnet.io.synthetic import write_slide
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 #: Cycles before these are not compared.
 WARM_UP = 5
+#: A thread that is ending, and the file it holds, are waited for so many times.
+SETTLE_LOOKS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,24 @@ def cycles(arguments: argparse.Namespace, slide: Path, folder: Path) -> list[Sta
             else:
                 with napari_window() as viewer:
                     cycle(viewer, panel_of(viewer), slide, runs)
-            states.append(State.now(number))
+            states.append(settled(number, states))
             note = " ".join(
                 f"{name} {value:,.0f}" for name, value in asdict(states[-1]).items()
             )
             sys.stdout.write(note + "\n")
             sys.stdout.flush()
     return states
+
+
+def settled(number: int, before: list[State]) -> State:
+    """Return the state after a cycle, once what ends by itself has: seconds at most."""
+    for _ in range(SETTLE_LOOKS):
+        state = State.now(number)
+        last = before[-1] if before else state
+        if state.threads <= last.threads and state.files <= last.files:
+            break
+        live(0.2)
+    return state
 
 
 def report(found: dict[str, Any]) -> str:

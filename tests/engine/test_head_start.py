@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import redirect_stderr
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -12,14 +14,16 @@ import tifffile
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine import head_start, plan, runs
 from napari_fastnet.engine.backends import create_backend
+from napari_fastnet.engine.detect import Progress
 from napari_fastnet.engine.head_start import first_block, rough_run
 from napari_fastnet.engine.plan import dense_cells
+from napari_fastnet.engine.progress_bar import progress_bar
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.tissue import find_tissue, rough_tissue
 from napari_fastnet.engine.whole_slide import detect
 from napari_fastnet.io.bundle import load_bundle
 from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.store import read_store
+from napari_fastnet.io.store import Block, read_store
 
 SIDE = 8  # cells of a block here
 DENSE = RunOptions(stride="dense")
@@ -151,10 +155,9 @@ def test_the_block_is_there_before_the_masks(
 
 
 def test_no_result_is_another_for_it(slide_path, bundle, tmp_path, monkeypatch) -> None:
-    options = replace(DENSE, tissue=TissueParameters(closing_um=0))
-    early = detect(slide_path, tmp_path / NAMES[0], model=bundle, options=options)
+    early = detect(slide_path, tmp_path / NAMES[0], model=bundle, options=DENSE)
     never(monkeypatch)
-    late = detect(slide_path, tmp_path / NAMES[1], model=bundle, options=options)
+    late = detect(slide_path, tmp_path / NAMES[1], model=bundle, options=DENSE)
     known = early.heatmap.probabilities
     assert known.tobytes() == late.heatmap.probabilities.tobytes()
     paths = [tmp_path / name / "square" / "regions.geojson" for name in NAMES]
@@ -166,15 +169,19 @@ def test_no_result_is_another_for_it(slide_path, bundle, tmp_path, monkeypatch) 
 
 
 def test_its_time_is_told(slide_path, bundle, tmp_path, monkeypatch) -> None:
-    wait = 5.0
+    wait, infer = 5.0, []
 
     def later(run, backend):
         run.began -= wait  # as if it had taken so long
-        return first_block(run, backend)
+        step = first_block(run, backend)
+        infer.append(step.infer_seconds)
+        return step
 
     monkeypatch.setattr("napari_fastnet.engine.whole_slide.first_block", later)
     result = detect(slide_path, tmp_path, model=bundle, options=DENSE)
     assert result.record.seconds.total > wait
+    (earlier,) = infer
+    assert result.record.seconds.infer > earlier > 0
     assert result.record.options["tissue_seconds"] < wait
 
 
@@ -261,6 +268,47 @@ def test_a_damaged_coarse_level_is_left_to_those_that_count(
     result = detect(damaged, tmp_path, model=bundle, options=DENSE)
     assert result.record.counts.computed == result.record.counts.kept > 0
     assert result.record.tissue["damaged_tiles"] == 0
+
+
+def test_damage_that_the_block_meets_is_none_of_the_masks(
+    slide_path, bundle, tmp_path, monkeypatch
+) -> None:
+    content = bytearray(slide_path.read_bytes())
+    with tifffile.TiffFile(slide_path) as tif:
+        page = tif.pages[0]
+        for at, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+            content[at : at + length] = bytes(length)
+    damaged = tmp_path / "damaged.svs"
+    damaged.write_bytes(content)
+    told = []
+    for name in NAMES:  # the second without a head start
+        result = detect(damaged, tmp_path / name, model=bundle, options=DENSE)
+        told.append(result.record.to_dict())
+        never(monkeypatch)
+    assert [record["tissue"]["damaged_tiles"] for record in told] == [0, 0]
+    assert told[0]["counts"] == told[1]["counts"]
+    assert told[0]["counts"]["failed"] > 0
+
+
+def test_what_a_killed_process_left_half_written_is_no_block(
+    slide, bundle, tmp_path
+) -> None:
+    chunks = tmp_path / "run.zarr" / "c" / "0"
+    chunks.mkdir(parents=True)
+    (chunks / ".0-12345678-4711-0badcafe").write_bytes(b"half")
+    assert rough_run(slide, bundle, tmp_path, DENSE) is not None
+
+
+def test_a_bar_takes_the_total_of_the_masks() -> None:
+    steps = [(64, 790), (128, 830), (830, 830)]
+    block = Block((0, 0), (1, 1))
+    with (
+        redirect_stderr(StringIO()) as shown,
+        progress_bar("a.svs") as show,
+    ):
+        for done, total in steps:
+            show(Progress(done, total, 0, block, np.zeros((1, 1)), 0.0, 0.0))
+    assert "830/830" in shown.getvalue()
 
 
 def test_glass_has_no_first_block(bundle, write_svs, tmp_path) -> None:

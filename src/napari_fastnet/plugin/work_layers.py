@@ -61,12 +61,13 @@ class WorkLayers:
             layer.metadata = {SLIDE_KEY: replace(info, record=record)}
 
     def _place_of(self, kind: Shown) -> int:
-        """Return the place of a new layer: on top, but masks below the heatmap."""
+        """Return the place of a new layer: on top, but masks between slide and heatmap."""
         layers, heatmap = self._viewer.layers, self.get("heatmap")
         if heatmap is None or kind not in KINDS:
             return len(layers)
-        lowest = layers.index(self._slide) + 1 if self._slide in layers else 0
-        return max(int(layers.index(heatmap)), lowest)
+        place = int(layers.index(heatmap))
+        hidden = self._slide in layers and place < layers.index(self._slide)
+        return len(layers) if hidden else place
 
     def put(self, kind: Shown, layer_data: LayerData) -> Layer:
         """Show data in the layer that there is, or in a new one."""

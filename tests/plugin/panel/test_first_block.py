@@ -116,14 +116,15 @@ def test_an_export_of_it_alone_has_no_masks(
     assert record["counts"]["stopped"] == 0
 
 
+@pytest.mark.parametrize("still_ms", [0, 800])  # it follows masks still for 300 ms
 def test_masks_that_are_computed_meanwhile_are_kept(
-    qtbot, panel, begin, finding, errors, wanted
+    qtbot, panel, begin, finding, errors, wanted, still_ms
 ) -> None:
     work = begin()
     compute_masks(work)
     qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
     mine = work.editor
-    qtbot.wait(800)  # the heatmap follows masks that have been still for 300 ms
+    qtbot.wait(still_ms)
     finding.set()
     end(qtbot, work)
     assert work.editor is mine
@@ -184,18 +185,19 @@ def test_rough_masks_that_keep_less_hide_nothing_in_the_end(
 def test_a_detection_that_was_cancelled_before_begins_no_store(
     qtbot, panel, tmp_path, monkeypatch
 ) -> None:
-    waits = threading.Event()
+    began, waits = threading.Event(), threading.Event()
     used = scan.NETWORK.used
 
     def later(request):
+        began.set()
         waits.wait(20)
         return used(request)
 
     monkeypatch.setattr(scan.NETWORK, "used", later)
-    monkeypatch.setattr(scan, "find_tissue", lambda *_: pytest.fail("it went on"))
     panel.detect.start.native.click()
     work = panel.slide.work
     job = work.detection.job
+    qtbot.waitUntil(began.is_set, timeout=20_000)
     work.detection.abandon()
     waits.set()
     qtbot.waitUntil(lambda: not job.running, timeout=20_000)

@@ -163,6 +163,22 @@ def test_a_slide_that_is_opened_later_takes_its_results(
     assert work.layer_of("roi") is viewer.layers["tissue ROI"]
 
 
+def test_masks_lie_over_the_slide_also_where_the_heatmap_does_not(
+    qtbot, saved, add_slide, make_panel, square_svs, compute
+) -> None:
+    from napari.components import ViewerModel
+
+    _, folder = saved
+    viewer = ViewerModel()
+    panel = make_panel(viewer)
+    add_all(viewer, folder / "heatmap.ome.tif")
+    add_slide(viewer, square_svs)
+    compute(panel)
+    names = [layer.name for layer in viewer.layers]
+    assert names[:2] == ["tumor probability", "square"]
+    assert [name for name in names[2:] if name in NAMES[:4]] == NAMES[:4]
+
+
 def test_corrected_regions_stay_when_they_are_opened_again(
     qtbot, panel, detect, add_slide, make_panel, square_svs, tmp_path
 ) -> None:
