@@ -95,14 +95,14 @@ def first_block(
         The block for which it is lowest is taken. By default one that is tissue all
         over, where there is one: finer masks hardly change it, so that the pictures it
         is computed from, and with them the values, are those of a run without it.
-
     should_stop : callable, optional
         As for `SlideRun.steps`.
 
     Returns
     -------
     Progress or None
-        None where there is no such block, or it was stopped. Its total is what the rough masks keep.
+        None where there is no such block, or it was stopped. Its total is what the
+        rough masks keep.
 
     Raises
     ------
