@@ -45,8 +45,7 @@ def test_cycles_leave_neither_threads_nor_files(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    _, warm, *_, before, last = json.loads(states.read_text())["states"]
+    _, warm, *_, last = json.loads(states.read_text())["states"]
     assert last["cycle"] == 4
-    # what a library opens once and late is no growth: that goes on from cycle to cycle
-    for held in ("threads", "files"):
-        assert last[held] <= max(warm[held], before[held]), held
+    assert last["threads"] <= warm["threads"]
+    assert last["files"] <= warm["files"]

@@ -98,9 +98,8 @@ def test_an_export_of_it_alone_has_no_masks(
     assert early.tissue is None
     write_snapshot(early, tmp_path / "early", ["heatmap", "masks"], ["ome-tiff"])
     record = read_record(tmp_path / "early" / "run.json")
-    assert record["tissue"]["mpp"] == pytest.approx(
-        (64, 64), rel=0.02
-    )  # the rough ones
+    rough = pytest.approx((64, 64), rel=0.02)
+    assert record["tissue"]["mpp"] == rough
     known, _ = read_heatmap_ome_tiff(tmp_path / "early" / "heatmap.ome.tif")
     assert 0 < known.computed.sum() == record["counts"]["computed"] <= SIDE**2
     assert record["counts"]["stopped"] > 0
