@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import tifffile
 
 from napari_fastnet.io.synthetic import write_slide
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: µm/px of the picture.
 MPP = 0.972
