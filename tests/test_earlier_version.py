@@ -1,0 +1,127 @@
+"""Open, resume and export what version 0.1 left: runs, a cohort's folder, a user's model.
+
+``fixtures/version-0.1`` was written by that version and stays as it is: ``slides/`` are
+the slides, ``run/`` and ``run-of-bundle/`` finished runs of one (without overview),
+``interrupted/`` a run with ``--stride 24`` that was stopped after its first block of two,
+``cohort/`` the folder of both slides, ``bundle/`` a model that a user trained.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_fastnet import RunOptions, detect, load_bundle, load_results, write_formats
+from napari_fastnet.cli.app import main
+from napari_fastnet.io.results import read_heatmap_ome_tiff, read_mask_export
+from napari_fastnet.io.store import read_store
+
+KEPT = Path(__file__).parent / "fixtures" / "version-0.1"
+SLIDE = KEPT / "slides" / "lesion.tif"
+MASKS = ("rgb", "hsv", "threshold", "roi")
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """Return a copy of what the earlier version left, to be worked on."""
+    return shutil.copytree(KEPT, tmp_path / "kept")
+
+
+def heatmap_of(folder):
+    return read_heatmap_ome_tiff(folder / "heatmap.ome.tif")[0].probabilities
+
+
+def masks_of(folder):
+    return [read_mask_export(folder / f"tissue_{name}.tif").mask for name in MASKS]
+
+
+@pytest.mark.parametrize("place", ["run", "cohort", "run-of-bundle"])
+def test_results_open_and_export_bit_for_bit(place, kept, tmp_path):
+    run = kept / place / "lesion"
+    results = load_results(run)
+    write_formats(results, tmp_path / "out", ["ome-tiff", "geojson", "asap", "csv"])
+    np.testing.assert_array_equal(heatmap_of(tmp_path / "out"), heatmap_of(run))
+    for ours, theirs in zip(masks_of(tmp_path / "out"), masks_of(run), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (
+        results.record["model"]["sha256"] == load_results(run).record["model"]["sha256"]
+    )
+
+
+def test_the_run_has_the_regions_that_it_reported():
+    results = load_results(KEPT / "run" / "lesion")
+    assert results.regions is not None
+    areas = [round(region.area_mm2, 6) for region in results.regions]
+    assert len(areas) == 5
+    assert sum(areas) == pytest.approx(0.131816, abs=1e-5)
+
+
+def test_a_finished_run_is_not_computed_again(kept):
+    before = heatmap_of(kept / "run" / "lesion")
+    result = detect(kept / "slides" / "lesion.tif", kept / "run")
+    assert result.record.seconds.infer == 0
+    assert result.record.counts.computed == 974
+    np.testing.assert_array_equal(heatmap_of(result.folder), before)
+    for ours, theirs in zip(
+        masks_of(result.folder), masks_of(KEPT / "run" / "lesion"), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_interrupted_run_goes_on(kept):
+    before = read_store(kept / "interrupted" / "lesion" / "run.zarr")[0].read()
+    known = ~np.isnan(before)
+    assert known.sum() == 198
+    result = detect(
+        kept / "slides" / "lesion.tif",
+        kept / "interrupted",
+        options=RunOptions(stride=24),
+    )
+    assert not result.notes
+    assert result.record.counts.computed == 433
+    np.testing.assert_array_equal(result.heatmap.probabilities[known], before[known])
+
+
+def rows_of(folder):
+    text = (folder / "summary.csv").read_text(encoding="utf-8-sig")
+    return {row["name"]: row for row in csv.DictReader(text.splitlines())}
+
+
+def test_a_cohort_goes_on_in_its_folder(kept, capsys):
+    before = rows_of(KEPT / "cohort")
+    assert main(["detect", str(kept / "slides"), "-o", str(kept / "cohort")]) == 0
+    rows = rows_of(kept / "cohort")
+    assert set(rows) == {"lesion", "normal"}
+    for name, row in rows.items():
+        assert row["status"] == "done"
+        for key in ("tissue_mm2", "tumour_mm2", "regions", "size_class", "model"):
+            assert row[key] == before[name][key], (name, key)
+        np.testing.assert_array_equal(
+            heatmap_of(kept / "cohort" / name), heatmap_of(KEPT / "cohort" / name)
+        )
+
+
+def test_the_users_model_gives_what_it_gave(kept, tmp_path):
+    bundle = load_bundle(kept / "bundle")
+    assert (bundle.name, bundle.version) == ("house", "1.0")
+    then = load_results(kept / "run-of-bundle" / "lesion")
+    assert bundle.sha256 == then.record["model"]["sha256"]
+    now = detect(kept / "slides" / "lesion.tif", tmp_path, model=bundle)
+    # another processor computes in another precision: bfloat16 where it has it
+    np.testing.assert_allclose(
+        now.heatmap.probabilities, then.heatmap.probabilities, atol=0.05
+    )
+
+
+def test_the_record_is_replayed(kept, tmp_path, capsys):
+    code = main(
+        [
+            *("replay", str(kept / "run" / "lesion" / "run.json")),
+            *("-o", str(tmp_path / "again"), "--slide", str(SLIDE)),
+        ]
+    )
+    assert code == 0, capsys.readouterr()
