@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -177,3 +178,75 @@ def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot lock"), hold(tmp_path / "none"):
         pass
     assert not is_held(tmp_path / "none")
+
+
+def no_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let the file system have no locks, as some network drives have none."""
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+#: As other hosts and processes see the same folder, they have no locks there either.
+LEASING = f"""
+import fcntl, errno
+def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = refuse
+{SCRIPT}
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="always has locks")
+@pytest.mark.parametrize("name", ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
+def test_without_locks_a_lease_keeps_others_out(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    no_locks(monkeypatch, getattr(errno, name))
+    with hold(store.folder):  # a Python warning would fail this test
+        assert is_held(store.folder)
+        with pytest.raises(BusyError, match="this program"), hold(store.folder, 0):
+            pass
+    assert not is_held(store.folder)
+    with store.writing():
+        store.write(store.blocks()[0], VALUES)
+    assert (store.read() == 0.5).all()
+    assert not (store.folder / ".lease").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="always has locks")
+def test_the_lease_of_a_process_that_was_killed_is_void(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_locks(monkeypatch, errno.ENOLCK)
+    with subprocess.Popen(
+        [sys.executable, "-c", LEASING, str(store.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with (
+            pytest.raises(BusyError, match=str(process.pid)),
+            hold(store.folder, wait_s=0),
+        ):
+            pass
+        process.kill()
+    assert (store.folder / ".lease").exists()
+    with store.writing(wait_s=1):
+        store.write(store.blocks()[0], VALUES)
+    assert (store.read() == 0.5).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="always has locks")
+def test_a_disk_that_is_full_is_no_file_system_without_locks(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_locks(monkeypatch, errno.ENOSPC)
+    with pytest.raises(OutputError, match="free some space"), hold(store.folder):
+        pass
+    assert not (store.folder / ".lease").exists()

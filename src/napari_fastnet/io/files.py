@@ -45,7 +45,6 @@ MENDS = {
     errno.EEXIST: NOT_A_FOLDER,
     errno.EISDIR: NOT_A_FILE,
     errno.ENAMETOOLONG: "choose a shorter path",
-    errno.ENOLCK: "its file system has no locks; " + ANOTHER_FOLDER,
 }
 
 

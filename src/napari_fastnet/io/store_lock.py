@@ -2,13 +2,14 @@
 
 The operating system holds the lock and drops it when the process ends, however it
 ends: a lock left behind by a crash does not exist. On a file system without such locks
-(some cluster mounts) ``filelock`` leaves a file with process and host instead, which is
-void as soon as that process is gone from this host; on another host it stays, and the
-error names it.
+(some network drives and cluster mounts) a lease stands for it: a file with process and
+host, refreshed while it is held. It is void as soon as that process is gone from this
+host, and on another host when nobody refreshed it for `LEASE_S`.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -23,10 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOCK, HOLDER = ".lock", ".holder.json"
+    from filelock import BaseFileLock
+
+LOCK, LEASE, HOLDER = ".lock", ".lease", ".holder.json"
 #: A panel's run that was just cancelled ends within that.
 WAIT_S = 5.0
 POLL_S = 0.1
+#: A lease that nobody refreshed for so long is nobody's; its holder does so thrice as often.
+LEASE_S = 60.0
+#: How a file system says that it has no locks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 @contextmanager
@@ -50,15 +57,14 @@ def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
     BusyError
         Another process, or another thread of this one, is still writing; names it.
     OutputError
-        The folder cannot be written, or its file system has no locks.
+        The folder cannot be written.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     if not folder.is_dir():  # it would be made, and then be no run
         raise OutputError(f"cannot lock {folder}: it was deleted; start again")
-    lock = FileLock(folder / LOCK, thread_local=False)
     try:
-        lock.acquire(timeout=wait_s, poll_interval=POLL_S)
+        lock = _acquired(folder, wait_s)
     except Timeout as error:
         raise BusyError(
             f"{folder}: {_holder(folder)}; wait for it to end, or choose another "
@@ -78,17 +84,37 @@ def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
 
 def is_held(folder: Path) -> bool:
     """Return whether somebody is writing a run; changes nothing where nobody is."""
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    if not (folder / LOCK).exists():
+    if not any((folder / name).exists() for name in (LOCK, LEASE)):
         return False
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            return False
+        _acquired(folder, 0).release()
     except Timeout:
         return True
     except OSError:  # not ours to write: nobody here can tell
         return False
+    return False
+
+
+def _acquired(folder: Path, wait_s: float) -> BaseFileLock:
+    """Return the lock of the operating system, or a lease where it has none; held."""
+    from filelock import FileLock, SoftFileLease, Timeout
+
+    lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=wait_s, poll_interval=POLL_S)
+    except Timeout:  # an OSError, too
+        raise
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        lease = SoftFileLease(
+            folder / LEASE, lease_duration=LEASE_S, thread_local=False
+        )
+        lease.acquire(timeout=wait_s, poll_interval=POLL_S)
+        return lease
+    return lock
 
 
 def _sign(folder: Path) -> None:
