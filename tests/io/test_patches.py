@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import io
+import struct
 import tarfile
+import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -27,6 +31,13 @@ def write_folder(folder, files):
     return folder
 
 
+def write_zip(path, files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
 def write_tar(path, files, mode="w"):
     with tarfile.open(path, mode) as archive:
         for name, content in files.items():
@@ -41,12 +52,14 @@ def files():
     return {name: encoded(colour) for name, colour in COLOURS.items()}
 
 
-@pytest.fixture(params=["folder", "tar", "tar.gz"])
+@pytest.fixture(params=["folder", "tar", "tar.gz", "zip"])
 def data(request, files, tmp_path):
     """Return three patches in every form they come in, not in order."""
     shuffled = dict(reversed(files.items()))
     if request.param == "folder":
         return write_folder(tmp_path / "patches", shuffled)
+    if request.param == "zip":
+        return write_zip(tmp_path / "patches.zip", shuffled)
     mode = "w:gz" if request.param == "tar.gz" else "w"
     return write_tar(tmp_path / f"patches.{request.param}", shuffled, mode)
 
@@ -91,7 +104,7 @@ def test_jpeg_upper_case_and_palette_are_images(tmp_path):
     images = read_patches(write_folder(tmp_path, files)).images
     assert {image.shape for image in images} == {(32, 40, 3)}
     assert np.abs(images[0].astype(int) - (200, 100, 150)).max() <= 2
-    assert (images[2] == (1, 2, 3)).all()
+    assert (images[2] == 255).all()  # all of it is transparent
     assert (images[3] == 7).all()
 
 
@@ -111,13 +124,13 @@ def test_data_without_images_are_refused(kind, tmp_path):
 
 def test_an_image_without_a_label_is_named_before_any_is_read(files, tmp_path):
     files |= {"0/broken.png": b"", "2/odd.png": files["0/a.png"]}
-    with pytest.raises(DataError, match=r"2/odd\.png lies in neither 0/ nor 1/"):
+    with pytest.raises(DataError, match=r"2/odd\.png lies in no folder of a label"):
         next(iterate_patches(write_folder(tmp_path, files)))
 
 
 def test_an_image_beside_the_label_folders_is_named(files, tmp_path):
     files["odd.png"] = files["0/a.png"]
-    with pytest.raises(DataError, match=r"odd\.png lies in neither"):
+    with pytest.raises(DataError, match=r"odd\.png lies in no folder"):
         read_patches(write_tar(tmp_path / "p.tar", files))
 
 
@@ -161,7 +174,9 @@ def test_a_truncated_tar_is_refused(mode, files, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"something else" * 100])
 def test_a_file_that_is_no_tar_is_refused(content, tmp_path):
     (tmp_path / "p.tar").write_bytes(content)
-    with pytest.raises(DataError, match=r"p\.tar (is no whole tar|holds no images)"):
+    with pytest.raises(
+        DataError, match=r"p\.tar (is no whole tar or zip|holds no images)"
+    ):
         read_patches(tmp_path / "p.tar")
 
 
@@ -170,3 +185,106 @@ def test_nothing_is_unpacked_and_no_path_followed(files, tmp_path):
     path = write_tar(tmp_path / "p.tar", files | outside)
     assert len(read_patches(path).names) == 5
     assert [p.name for p in tmp_path.iterdir()] == ["p.tar"]
+
+
+def sixteen_bits():
+    """Return a PNG of 16 bits a channel, of which Pillow keeps the upper 8."""
+
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = struct.pack(">IIBBBBB", 32, 32, 16, 2, 0, 0, 0)
+    rows = zlib.compress((b"\0" + b"\x0f\xff" * 96) * 32)
+    parts = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def several_pictures():
+    file, picture = io.BytesIO(), Image.new("RGB", (32, 32))
+    picture.save(file, "tiff", save_all=True, append_images=[picture])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("1/bad.png", sixteen_bits(), "16 bits a channel"),
+        ("1/bad.tif", several_pictures(), "several pictures"),
+        ("1/bad.jpg", encoded((1, 2, 3, 4), mode="CMYK", kind="jpeg"), "kind CMYK"),
+        ("1/bad.jp2", b"", "kind that is not read"),
+        ("tumor/bad.npy", b"", "kind that is not read"),
+    ],
+)
+def test_what_would_be_read_wrong_is_refused(name, content, message, files, tmp_path):
+    files[name] = content
+    with pytest.raises(DataError, match=message) as caught:
+        read_patches(write_folder(tmp_path, files))
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "seen"),
+    [
+        ("RGBA", (200, 100, 50, 255), (200, 100, 50)),
+        ("RGBA", (200, 100, 55, 51), (244, 224, 215)),  # a fifth of it over white
+        ("LA", (100, 0), (255, 255, 255)),
+        ("LA", (100, 255), (100, 100, 100)),
+    ],
+)
+def test_what_is_transparent_is_white(mode, colour, seen, tmp_path):
+    files = {"1/a.png": encoded(colour, mode=mode)}
+    (image,) = read_patches(write_folder(tmp_path, files)).images
+    assert np.abs(image.astype(int) - seen).max() <= 1
+
+
+def test_a_palette_s_transparent_colour_is_white(tmp_path):
+    file, picture = io.BytesIO(), Image.new("P", (40, 32), 1)
+    picture.putpalette([0, 0, 0, 90, 0, 99])
+    picture.paste(0, (0, 0, 20, 32))
+    picture.save(file, "png", transparency=0)
+    (image,) = read_patches(write_folder(tmp_path, {"1/a.png": file.getvalue()})).images
+    assert (image[:, :20] == 255).all()
+    assert (image[:, 20:] == (90, 0, 99)).all()
+
+
+def test_folders_may_be_called_normal_and_tumor(files, tmp_path):
+    names = ["normal/a.png", "Normal/b.png", "tumor/c.png", "x/tumour/d.png", "0/e.png"]
+    data = write_folder(tmp_path, dict.fromkeys(names, files["0/a.png"]))
+    found = read_patches(data)
+    labels = dict(zip(found.names, found.labels.tolist(), strict=True))
+    assert labels == dict(zip(names, [0, 0, 1, 1, 0], strict=True))
+
+
+@pytest.mark.parametrize("name", ["normal/1/a.png", "1/normal/a.png", "tumor/0/a.png"])
+def test_folders_that_contradict_each_other_are_refused(name, files, tmp_path):
+    data = write_folder(tmp_path, {name: files["0/a.png"]})
+    with pytest.raises(DataError, match=name):
+        read_patches(data)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_hdf5_is_called_by_its_name(packed, tmp_path):
+    content = b"\x89HDF\r\n\x1a\n" + bytes(2000)
+    path = tmp_path / ("x.h5.gz" if packed else "x.h5")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(DataError, match=r"is HDF5.*0/ and 1/") as caught:
+        read_patches(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_or_locked_zip_is_one_line(files, tmp_path):
+    path = write_zip(tmp_path / "p.zip", files)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"p\.zip is damaged"):
+        read_patches(path)
+    locked = bytearray(whole)
+    locked[locked.index(b"PK\x01\x02") + 8] |= 1  # of the first file in the list
+    path.write_bytes(bytes(locked))
+    with pytest.raises(DataError, match=r"0/a\.png is encrypted"):
+        read_patches(path)
+    path.write_bytes(b"something else" * 100)
+    with pytest.raises(DataError, match="no whole tar or zip") as caught:
+        read_patches(path)
+    assert "\n" not in str(caught.value)

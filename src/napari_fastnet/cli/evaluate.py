@@ -36,8 +36,8 @@ def patches(
         Path,
         typer.Argument(
             metavar="DATA",
-            help="A tar or folder with images in 0/ (normal) and 1/ (tumour), or what "
-            "`patches` wrote.",
+            help="A tar, zip or folder with images in 0/ (or normal/) and 1/ (or tumor/), "
+            "or what `patches` wrote.",
         ),
     ],
     model: Model = "fastnet-pcam",

@@ -18,8 +18,9 @@ def train(
         list[Path],
         typer.Argument(
             metavar="DATA...",
-            help="Tars or folders with images in 0/ and 1/, or what `patches` wrote; or "
-            "a CAMELYON16 folder, which is cut into patches first.",
+            help="Tars, zips or folders with images in 0/ (or normal/) and 1/ (or "
+            "tumor/), or what `patches` wrote; or a CAMELYON16 folder, which is cut into "
+            "patches first.",
         ),
     ],
     output: Annotated[

@@ -1,48 +1,46 @@
-"""Labelled patches: images in 0/ (normal) and 1/ (tumour), or a zarr of them.
+"""Labelled patches: images in 0/ (normal) and 1/ (tumor), or a zarr of them.
 
-In a tar or a folder, the label is the name of the folder an image lies in, wherever that
-folder is, so that ``1/a.png`` and ``valid/1/a.png`` both are tumour. A zarr is what
-``napari-fastnet patches`` writes; it has parts to train and to validate on.
+In a tar, a zip or a folder, the label is the name of the folder an image lies in, wherever
+that folder is, so that ``1/a.png`` and ``valid/1/a.png`` both are tumor; the folders may be
+called ``normal`` and ``tumor`` as well. A zarr is what ``napari-fastnet patches`` writes; it
+has parts to train and to validate on.
 """
 
 from __future__ import annotations
 
-import lzma
-import tarfile
-import warnings
-import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from napari_fastnet.errors import DataError
+from napari_fastnet.io.patch_files import LAYOUT, opened
+from napari_fastnet.io.patch_image import MAXIMUM_SIDE_PX, decode_patch
 from napari_fastnet.io.patch_store import is_patch_store, open_patch_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+__all__ = [
+    "MAXIMUM_SIDE_PX",
+    "Patch",
+    "PatchSet",
+    "iterate_patches",
+    "read_patches",
+    "stored_spacing",
+]
+
 #: What counts as an image; other files are passed over.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+# Pictures and arrays in label folders that would be missed, were they passed over.
+_NOT_READ = (".jp2", ".j2k", ".jxl", ".gif", ".heic", ".avif", ".npy", ".dcm", ".svs")
 
-#: Larger images are slides, not patches.
-MAXIMUM_SIDE_PX = 4096
-
-_LABELS = {"0": 0, "1": 1}
-# Modes of 8 bits a channel that have colour or a palette.
-_MODES = ("RGB", "RGBA", "P", "L")
-# What a damaged tar, compressed or not, makes Python raise.
-_ARCHIVE_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
-_LAYOUT = (
-    "give a tar or a folder with images in 0/ (normal) and 1/ (tumour), or what "
-    "`napari-fastnet patches` wrote"
-)
+#: Folders' names, in small letters, and what they say of their images.
+LABELS = {"0": 0, "normal": 0, "1": 1, "tumor": 1, "tumour": 1}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +54,15 @@ class Patch:
     image : (height, width, 3) uint8 ndarray
         RGB.
     label : int
-        1 is tumour, 0 is normal.
+        1 is tumor, 0 is normal.
+    slide : str or None
+        Which slide it was cut from, where that is known.
     """
 
     name: str
     image: NDArray[np.uint8]
     label: int
+    slide: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,21 +76,25 @@ class PatchSet:
     images : list of (height, width, 3) uint8 ndarray
         RGB; sizes may differ.
     labels : (n,) int64 ndarray
-        1 is tumour, 0 is normal.
+        1 is tumor, 0 is normal.
+    slides : list of (str or None)
+        As `Patch` has them.
     """
 
     names: list[str]
     images: list[NDArray[np.uint8]]
     labels: NDArray[np.int64]
+    slides: list[str | None]
 
 
 def read_patches(data: Path, part: str | None = None) -> PatchSet:
-    """Return all patches of a tar, folder or zarr's part; see `iterate_patches`."""
+    """Return all patches of a tar, zip, folder or zarr's part; see `iterate_patches`."""
     patches = list(iterate_patches(data, part))
     return PatchSet(
         [patch.name for patch in patches],
         [patch.image for patch in patches],
         np.array([patch.label for patch in patches], np.int64),
+        [patch.slide for patch in patches],
     )
 
 
@@ -99,14 +104,15 @@ def stored_spacing(data: Path) -> float | None:
 
 
 def iterate_patches(data: Path, part: str | None = None) -> Iterator[Patch]:
-    """Yield the patches of a tar, folder or zarr, one after another.
+    """Yield the patches of a tar, zip, folder or zarr, one after another.
 
     Parameters
     ----------
     data : Path
-        A tar, compressed or not, or a folder: patches come in the order of their names;
-        hidden files, and files that are no images by their suffix, are passed over. Or
-        a zarr that ``napari-fastnet patches`` wrote. One class alone is allowed.
+        A tar, compressed or not, a zip, or a folder: patches come in the order of their
+        names; hidden files, and files that are no images by their suffix, are passed
+        over. Or a zarr that ``napari-fastnet patches`` wrote. One class alone is
+        allowed.
     part : {"train", "valid", "test"} or None
         Of a zarr, the patches of that part; None is all. Other data have no parts and
         are taken whole.
@@ -120,19 +126,19 @@ def iterate_patches(data: Path, part: str | None = None) -> Iterator[Patch]:
     ------
     DataError
         The zarr is damaged, not finished, or has no such part. There are no images, an
-        image lies in neither 0/ nor 1/, or cannot be read
+        image lies in no folder of a label, or cannot be read
         as 8-bit colour of at most ``MAXIMUM_SIDE_PX`` a side.
     """
     if is_patch_store(data):
         yield from _stored(data, part)
         return
-    with _opened(data) as files:
-        names = sorted(name for name in files if _is_image(name))
+    with opened(data) as files:
+        names = sorted(name for name in files if _is_image(data, name))
         if not names:
-            raise DataError(f"{data} holds no images; {_LAYOUT}")
+            raise DataError(f"{data} holds no images; {LAYOUT}")
         labels = [_label(data, name) for name in names]
         for name, label in zip(names, labels, strict=True):
-            yield Patch(name, _decode(f"{data}: {name}", files[name]), label)
+            yield Patch(name, decode_patch(f"{data}: {name}", files[name]()), label)
 
 
 def _stored(data: Path, part: str | None) -> Iterator[Patch]:
@@ -147,84 +153,35 @@ def _stored(data: Path, part: str | None) -> Iterator[Patch]:
     for slide, drawn in store.patches(part):
         y, x = drawn.position
         name = f"{slide}/{drawn.label}/y{y:.0f}_x{x:.0f}"
-        yield Patch(name, drawn.image, drawn.label)
+        yield Patch(name, drawn.image, drawn.label, slide)
 
 
-@contextmanager
-def _opened(data: Path) -> Iterator[dict[str, Callable[[], bytes]]]:
-    """Yield every file's name within the tar or folder and what reads it."""
-    if data.is_dir():
-        paths = (path for path in data.rglob("*") if path.is_file())
-        yield {path.relative_to(data).as_posix(): path.read_bytes for path in paths}
-        return
-    if not data.exists():
-        raise DataError(f"no file or folder {data}; {_LAYOUT}")
-    try:
-        with tarfile.open(data) as archive:
-            # A name may occur twice: the last one holds, as when it is unpacked.
-            members = {entry.name: entry for entry in archive if entry.isfile()}
-            yield {
-                _plain(name): _reader(archive, entry) for name, entry in members.items()
-            }
-    except _ARCHIVE_ERRORS as error:
-        raise DataError(f"{data} is no whole tar ({error}); {_LAYOUT}") from error
-
-
-def _plain(name: str) -> str:
-    """Return a member's name without a leading ``./``."""
-    return str(PurePosixPath(name))
-
-
-def _reader(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], bytes]:
-    """Return what reads a member, without unpacking it to the disk."""
-
-    def read() -> bytes:
-        file = archive.extractfile(entry)
-        return b"" if file is None else file.read()
-
-    return read
-
-
-def _is_image(name: str) -> bool:
+def _is_image(data: Path, name: str) -> bool:
+    """Return whether a file is a patch by its name."""
     path = PurePosixPath(name)
-    hidden = any(part.startswith(".") and part != ".." for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not hidden
+    if any(part.startswith(".") and part != ".." for part in path.parts):
+        return False
+    suffix = path.suffix.lower()
+    if suffix in _NOT_READ and path.parent.name.lower() in LABELS:
+        raise DataError(
+            f"{data}: {name} is of a kind that is not read; save it as PNG, or take it "
+            "out of there"
+        )
+    return suffix in SUFFIXES
 
 
 def _label(data: Path, name: str) -> int:
-    label = _LABELS.get(PurePosixPath(name).parent.name)
-    if label is None:
-        raise DataError(f"{data}: {name} lies in neither 0/ nor 1/; {_LAYOUT}")
-    return label
-
-
-def _decode(where: str, read: Callable[[], bytes]) -> NDArray[np.uint8]:
-    """Return an image as uint8 (height, width, 3) RGB."""
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns of odd metadata, which the pixels do not depend on.
-            warnings.simplefilter("ignore")
-            with Image.open(BytesIO(read())) as image:
-                _check(where, image)
-                return np.asarray(image.convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise DataError(f"{where} is no image Pillow knows; remove it") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
+    """Return what the folders on an image's path say."""
+    folders = PurePosixPath(name).parent.parts
+    if not folders or folders[-1].lower() not in LABELS:
         raise DataError(
-            f"{where} cannot be read ({error}); remove it or copy it again"
-        ) from error
-
-
-def _check(where: str, image: Image.Image) -> None:
-    """Refuse what is no patch, before its pixels are decoded."""
-    if max(image.size) > MAXIMUM_SIDE_PX:
-        raise DataError(
-            f"{where} is {image.width} x {image.height} px; a patch has at most "
-            f"{MAXIMUM_SIDE_PX} px a side"
+            f"{data}: {name} lies in no folder of a label (0 or normal, 1 or tumor); "
+            f"{LAYOUT}"
         )
-    if image.mode not in _MODES:
+    said = {LABELS[folder.lower()] for folder in folders if folder.lower() in LABELS}
+    if len(said) > 1:
         raise DataError(
-            f"{where} has pixels of kind {image.mode}; save it as 8-bit RGB"
+            f"{data}: {name} lies in a folder of normal and in one of tumor patches; "
+            "rename the folder that is no label"
         )
+    return said.pop()
