@@ -54,7 +54,7 @@ def set_up(way: str, folder: Path) -> None:
     if way != CHOSEN:
         NETWORK.prepare = lambda _: None  # type: ignore[method-assign]
     if way == "cache":
-        import openvino
+        from napari_fastnet.engine.private_imports import openvino
 
         core = openvino.Core
         options = {"CACHE_DIR": str(folder / "compiled")}

@@ -17,25 +17,19 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from page import tell
 
 from napari_fastnet.core.metrics import roc_auc
 from napari_fastnet.engine.backends import network_on_cpu
 from napari_fastnet.engine.bench.machine import Machine
 from napari_fastnet.engine.bench.rates import rates
+from napari_fastnet.engine.private_imports import onnxruntime
 from napari_fastnet.io.bundle import load_bundle
 from napari_fastnet.io.patches import read_patches
 
@@ -44,12 +38,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Behind ONNX Runtime, which is imported so that it reports nothing.
+quantization = import_module(f"{onnxruntime.__name__}.quantization")
+shape_inference = import_module(f"{quantization.__name__}.shape_inference")
+
 PATCHES, PATCH_PX = 16, 256  # as `napari-fastnet bench` times the network
 BATCH = 32
 PLAIN = "onnx, float32"  # what the others are compared with
 
 
-class Calibration(CalibrationDataReader):
+class Calibration(quantization.CalibrationDataReader):
     """Patches, batch by batch, as the quantiser wants them."""
 
     def __init__(self, patches: NDArray[np.uint8]) -> None:
@@ -66,16 +64,16 @@ class Calibration(CalibrationDataReader):
 def quantise(path: Path, patches: NDArray[np.uint8], folder: Path) -> Path:
     """Write an ONNX network in 8-bit numbers, and return its file."""
     prepared, quantised = folder / "prepared.onnx", folder / "int8.onnx"
-    quant_pre_process(path, prepared, skip_symbolic_shape=True)
-    quantize_static(
+    shape_inference.quant_pre_process(path, prepared, skip_symbolic_shape=True)
+    quantization.quantize_static(
         prepared,
         quantised,
         Calibration(patches),
-        quant_format=QuantFormat.QDQ,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
+        quant_format=quantization.QuantFormat.QDQ,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
         per_channel=True,
-        calibrate_method=CalibrationMethod.MinMax,
+        calibrate_method=quantization.CalibrationMethod.MinMax,
     )
     return quantised
 

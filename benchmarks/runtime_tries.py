@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openvino
-import openvino.properties.hint as hints
 import torch
 from page import tell
 
@@ -27,7 +25,8 @@ from napari_fastnet.engine.bench.machine import Machine
 from napari_fastnet.engine.bench.rates import rates
 from napari_fastnet.engine.inference import PART_PX
 from napari_fastnet.engine.onnx_backend import OnnxBackend
-from napari_fastnet.engine.openvino_backend import OpenVinoBackend
+from napari_fastnet.engine.openvino_backend import OpenVinoBackend, hints
+from napari_fastnet.engine.private_imports import openvino
 from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.io.bundle import load_bundle
 from napari_fastnet.nn.checkpoint import load_weights

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from napari_fastnet.engine import onnx_backend
 from napari_fastnet.engine.onnx_backend import OnnxBackend
+from napari_fastnet.engine.private_imports import onnxruntime
 from napari_fastnet.errors import DetectionError
+
+FAULTS = onnxruntime.capi.onnxruntime_pybind11_state
 
 
 @pytest.mark.parametrize("content", [b"", b"not a graph"])
@@ -25,8 +27,8 @@ def test_a_graph_that_cannot_be_loaded_is_an_error(content, tiny_bundle, tmp_pat
     "error",
     [
         RuntimeError("out of\nmemory"),
-        onnx_backend.onnxruntime_pybind11_state.Fail("broken"),
-        onnx_backend.onnxruntime_pybind11_state.RuntimeException("broken"),
+        FAULTS.Fail("broken"),
+        FAULTS.RuntimeException("broken"),
     ],
     ids=lambda error: type(error).__name__,
 )

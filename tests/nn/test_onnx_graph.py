@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
+from napari_fastnet.engine.private_imports import onnxruntime
 from napari_fastnet.nn.checkpoint import export_onnx
 from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig

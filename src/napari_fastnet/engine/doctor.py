@@ -106,7 +106,8 @@ PROBES = (
     ),
     Probe(
         "ONNX Runtime",
-        "import onnxruntime as o; print(o.__version__, *o.get_available_providers())",
+        "from napari_fastnet.engine.private_imports import onnxruntime as o;"
+        "print(o.__version__, *o.get_available_providers())",
         "pip install --upgrade onnxruntime",
         needed=True,
     ),
@@ -119,7 +120,7 @@ PROBES = (
     ),
     Probe(
         "OpenVINO",
-        "import openvino; from napari_fastnet.engine.openvino_backend import has_bfloat16;"
+        "from napari_fastnet.engine.openvino_backend import has_bfloat16, openvino;"
         "print(openvino.__version__, 'in bfloat16' if has_bfloat16() else "
         "'without bfloat16: no faster than ONNX Runtime')",
         'pip install "napari-fastnet[openvino]" for a faster CPU back end on x86',

@@ -6,16 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-import onnxruntime
-from onnxruntime import InferenceSession as Session
-from onnxruntime.capi import onnxruntime_pybind11_state
-
 from napari_fastnet.engine.inference import (
     PART_PX,
     margins_of,
     one_line,
     predict_in_parts,
 )
+from napari_fastnet.engine.private_imports import onnxruntime
 from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.errors import DetectionError
 
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 _ERRORS: tuple[type[Exception], ...] = (
     *(
         kind
-        for kind in vars(onnxruntime_pybind11_state).values()
+        for kind in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
         if isinstance(kind, type) and issubclass(kind, Exception)
     ),
     RuntimeError,
@@ -57,10 +54,10 @@ class OnnxBackend:
         self._model, self._path = model, path
         self._threads = threads or physical_cores()
         # A session keeps the memory of its largest run for good.
-        self._pictures: Session | None = self._begin(self._threads)
-        self._parts: Session | None = None
+        self._pictures: onnxruntime.InferenceSession | None = self._begin(self._threads)
+        self._parts: onnxruntime.InferenceSession | None = None
 
-    def _begin(self, threads: int) -> Session:
+    def _begin(self, threads: int) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -74,7 +71,9 @@ class OnnxBackend:
         # Idle threads that spin would take the cores from those that read the slide.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            return Session(str(self._path), options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(
+                str(self._path), options, providers=["CPUExecutionProvider"]
+            )
         except _ERRORS as error:
             raise DetectionError(
                 f"ONNX Runtime cannot load {self._path} ({one_line(error)}); update "
@@ -114,7 +113,7 @@ class OnnxBackend:
 
     def _compute(
         self,
-        session: Session,
+        session: onnxruntime.InferenceSession,
         output: str,
         part: NDArray[np.uint8],
     ) -> NDArray[np.float32]:

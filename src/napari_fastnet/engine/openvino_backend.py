@@ -7,9 +7,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openvino
-import openvino.properties as settings
-import openvino.properties.hint as hints
 
 from napari_fastnet.engine.inference import (
     PART_PX,
@@ -17,6 +14,7 @@ from napari_fastnet.engine.inference import (
     one_line,
     predict_in_parts,
 )
+from napari_fastnet.engine.private_imports import openvino
 from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.errors import DetectionError
 
@@ -25,6 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+settings = openvino.properties
+hints = openvino.properties.hint
 
 _DEVICE = "CPU"
 
