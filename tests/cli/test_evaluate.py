@@ -10,6 +10,8 @@ from PIL import Image
 
 from napari_fastnet.cli.app import main
 
+AT = ("--mpp", "2")
+
 
 @pytest.fixture
 def patches(tmp_path):
@@ -28,7 +30,7 @@ def patches(tmp_path):
 
 
 def evaluate(folder, bundle, *options, capsys):
-    argv = ["evaluate", "patches", str(folder), "--model", str(bundle), *options]
+    argv = ["evaluate", "patches", str(folder), "--model", str(bundle), *AT, *options]
     assert main([*argv, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -62,10 +64,31 @@ def test_threshold_given_replaces_the_model_s(patches, dark_bundle, capsys):
 
 def test_people_get_a_table(patches, dark_bundle, capsys):
     folder = patches({1: [0], 0: [255]})
-    assert main(["evaluate", "patches", str(folder), "--model", str(dark_bundle)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    argv = ["evaluate", "patches", str(folder), "--model", str(dark_bundle), *AT]
+    assert main(argv) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
     assert lines[0] == "patches      2: 1 tumour, 1 normal"
-    assert lines[1] == "auc          1.0000  (1.0000 to 1.0000)"
+    assert lines[1] == "auc          1.0000  (0.2065 to 1.0000)"
+    assert lines[-1].startswith("intervals    95 %, of patches")
+    assert captured.err == ""
+
+
+def test_without_the_spacing_nothing_is_judged(patches, dark_bundle, capsys):
+    folder = patches({1: [0], 0: [255]})
+    assert main(["evaluate", "patches", str(folder), "--model", str(dark_bundle)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert "give it with --mpp" in line
+
+
+def test_a_narrow_view_is_warned_of(patches, dark_bundle, capsys):
+    folder = patches({1: [0], 0: [255]}, side=128)
+    argv = ["evaluate", "patches", str(folder), "--model", str(dark_bundle)]
+    assert main([*argv, "--mpp", "0.49"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: 2 of 2 patches are narrower")
 
 
 def test_probabilities_of_each_patch_go_to_a_file(
@@ -80,7 +103,7 @@ def test_probabilities_of_each_patch_go_to_a_file(
 
 
 def test_no_patches_is_one_line(tmp_path, dark_bundle, capsys):
-    argv = ["evaluate", "patches", str(tmp_path), "--model", str(dark_bundle)]
+    argv = ["evaluate", "patches", str(tmp_path), "--model", str(dark_bundle), *AT]
     assert main(argv) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ")

@@ -107,6 +107,17 @@ def test_what_is_wrong_is_one_line(camelyon, tmp_path, capsys, folder, more, wor
     assert words in line
 
 
+def test_a_zarr_states_its_spacing_and_its_slides(made, capsys):
+    judge = ["evaluate", "patches", str(made), "--json"]
+    assert main([*judge, "--part", "train"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ci95_by"] == "slides"
+    assert said["slides"] >= 2
+    assert main([*judge, "--mpp", "0.5"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "states 0.972 µm/px and 0.5 is given" in line
+
+
 @pytest.mark.slow
 def test_train_takes_parts_and_spacing_from_the_zarr(made, tmp_path, capsys):
     assert main(["train", str(made), "-o", str(tmp_path / "m"), *SHORT]) == 0

@@ -11,6 +11,7 @@ from napari_fastnet.core.bootstrap import (
     percentile_intervals,
     ratio,
     resampled,
+    resampled_groups,
 )
 from napari_fastnet.core.metrics import roc_auc
 
@@ -66,3 +67,13 @@ def test_ratio_of_nothing_is_nan():
     found = ratio(np.array([1, 0, 3]), np.array([2, 0, 0]))
     assert found[0] == 0.5
     assert np.isnan(found[1:]).all()
+
+
+def test_groups_are_drawn_whole_and_equally_often(monkeypatch):
+    monkeypatch.setattr(bootstrap, "_CELLS_AT_ONCE", 5000)
+    groups = np.array([0, 1, 1, 2, 0, 2, 2])
+    counts = np.concatenate(list(resampled_groups(groups, 9000, seed=0)))
+    assert counts.shape == (9000, 7)
+    assert (counts[:, 1] == counts[:, 2]).all()
+    assert (counts[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert counts.mean(axis=0) == pytest.approx(np.ones(7), abs=0.03)

@@ -163,9 +163,72 @@ def test_interval_of_recall_is_that_of_the_binomial():
 
 
 def test_resampling_keeps_the_share_of_tumour():
-    # Perfect calls: whatever is drawn, nothing is wrong.
-    metrics = evaluate_probabilities([0, 0, 1], [0.1, 0.2, 0.9], threshold=0.5)
-    assert set(metrics.ci95.values()) == {(1.0, 1.0)}
+    # All are called: whatever is drawn, a third is tumor.
+    metrics = evaluate_probabilities([0, 0, 1], [0.7, 0.8, 0.9], threshold=0.5)
+    assert metrics.ci95["precision"] == (1 / 3, 1 / 3)
+
+
+def test_perfect_calls_of_few_patches_prove_little():
+    few = evaluate_probabilities([0, 0, 1], [0.1, 0.2, 0.9], threshold=0.5)
+    assert few.accuracy == few.auc == few.f1 == few.recall == few.precision == 1
+    assert few.ci95["accuracy"] == pytest.approx((3 / (3 + 1.96**2), 1), abs=1e-4)
+    assert few.ci95["recall"] == pytest.approx((1 / (1 + 1.96**2), 1), abs=1e-4)
+    assert few.ci95["specificity"] == pytest.approx((2 / (2 + 1.96**2), 1), abs=1e-4)
+    assert all(low < 0.6 and high == 1 for low, high in few.ci95.values())
+    many = evaluate_probabilities([0, 1] * 500, [0.1, 0.9] * 500, threshold=0.5)
+    assert all(low > 0.99 and high == 1 for low, high in many.ci95.values())
+
+
+def test_nothing_right_is_not_surely_nothing():
+    metrics = evaluate_probabilities([0, 1] * 4, [0.9, 0.1] * 4, threshold=0.5)
+    assert set(metrics.to_dict()["ci95"]) == set(metrics.ci95)
+    for low, high in metrics.ci95.values():
+        assert low == 0
+        assert 0.2 < high < 0.7
+
+
+def alike_within_slides(slides, each, seed=0):
+    """Return labels, probabilities and slides: one slide is all right or all wrong."""
+    generator = np.random.default_rng(seed)
+    right = generator.random(slides) < 0.7
+    labels = np.tile([0, 1], slides * each // 2)
+    called = np.where(right.repeat(each), labels, 1 - labels)
+    return labels, 0.1 + 0.8 * called, np.arange(slides).astype(str).repeat(each)
+
+
+def test_slides_are_drawn_where_they_are_known():
+    labels, probabilities, slides = alike_within_slides(30, 40)
+    by_patch = evaluate_probabilities(labels, probabilities, threshold=0.5)
+    by_slide = evaluate_probabilities(
+        labels, probabilities, threshold=0.5, slides=slides.tolist(), bootstrap=4000
+    )
+    assert by_slide.accuracy == by_patch.accuracy
+    low, high = by_slide.ci95["accuracy"]
+    share = by_slide.accuracy
+    deviation = np.sqrt(share * (1 - share) / 30)  # of 30 slides, not of 1200 patches
+    assert high - low == pytest.approx(2 * 1.96 * deviation, rel=0.1)
+    width = np.diff(by_patch.ci95["accuracy"])[0]
+    assert (high - low) / width == pytest.approx(np.sqrt(40), rel=0.15)
+    assert (by_slide.slides, by_patch.slides) == (30, None)
+    assert by_slide.to_dict()["ci95_by"] == "slides"
+    assert by_patch.to_dict()["ci95_by"] == "patches"
+
+
+def test_perfect_calls_on_few_slides_prove_as_little():
+    labels, probabilities = [0, 1] * 100, [0.1, 0.9] * 100
+    slides = ["a", "b", "c", "d"] * 50  # 0 and 2 hold normal patches, 1 and 3 tumor
+    metrics = evaluate_probabilities(
+        labels, probabilities, threshold=0.5, slides=slides
+    )
+    assert metrics.ci95["accuracy"] == pytest.approx((4 / (4 + 1.96**2), 1), abs=1e-4)
+    assert metrics.ci95["recall"] == pytest.approx((2 / (2 + 1.96**2), 1), abs=1e-4)
+
+
+@pytest.mark.parametrize("slides", [["a"] * 5, ["a", "b", None, "b", "a"], None])
+def test_patches_are_drawn_where_slides_are_not_known(slides):
+    found = evaluate_probabilities(LABELS, PROBABILITIES, threshold=0.5, slides=slides)
+    plain = evaluate_probabilities(LABELS, PROBABILITIES, threshold=0.5)
+    assert found == plain
 
 
 def test_the_seed_decides_the_intervals():

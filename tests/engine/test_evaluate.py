@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_fastnet.core.patch_digests import patch_digest, set_digest
 from napari_fastnet.core.stain import STATISTICS_MPP, estimate
 from napari_fastnet.engine.backends import create_backend
 from napari_fastnet.engine.evaluate import (
@@ -21,6 +22,9 @@ from napari_fastnet.errors import (
     SpacingError,
 )
 from napari_fastnet.io.resample import resize
+
+#: The patches are at the model's µm/px.
+AS_TRAINED = EvaluationOptions(mpp=1.0)
 
 
 class Darkness:
@@ -66,7 +70,9 @@ def data(tmp_path):
 
 
 def test_metrics_of_known_probabilities(data, tiny_bundle):
-    found = evaluate_patches(data, bundle=tiny_bundle, backend=Darkness())
+    found = evaluate_patches(
+        data, bundle=tiny_bundle, backend=Darkness(), options=AS_TRAINED
+    )
     assert found.names == ["0/a.png", "0/b.png", "0/c.png", "1/d.png", "1/e.png"]
     assert found.labels.tolist() == [0, 0, 0, 1, 1]
     expected = 1 - np.array([230, 204, 102, 51, 179]) / 255
@@ -77,7 +83,9 @@ def test_metrics_of_known_probabilities(data, tiny_bundle):
 
 
 def test_the_json_has_the_fixed_names(data, tiny_bundle):
-    found = evaluate_patches(data, bundle=tiny_bundle, backend=Darkness())
+    found = evaluate_patches(
+        data, bundle=tiny_bundle, backend=Darkness(), options=AS_TRAINED
+    )
     content = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     measures = {"auc", "accuracy", "recall", "precision", "f1"}
     assert content.keys() >= {"n", "ci95"} | measures
@@ -92,7 +100,9 @@ def test_the_json_has_the_fixed_names(data, tiny_bundle):
 def test_one_class_alone_leaves_null(data, tiny_bundle):
     for tumour in (data / "1").iterdir():
         tumour.unlink()
-    found = evaluate_patches(data, bundle=tiny_bundle, backend=Darkness())
+    found = evaluate_patches(
+        data, bundle=tiny_bundle, backend=Darkness(), options=AS_TRAINED
+    )
     content = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert content["auc"] is content["recall"] is content["ci95"]["auc"] is None
     assert content["accuracy"] == pytest.approx(2 / 3)
@@ -100,10 +110,12 @@ def test_one_class_alone_leaves_null(data, tiny_bundle):
 
 def test_the_threshold_is_the_models_unless_given(data, make_bundle):
     bundle = make_bundle(threshold=0.25)
-    found = evaluate_patches(data, bundle=bundle, backend=Darkness())
+    found = evaluate_patches(
+        data, bundle=bundle, backend=Darkness(), options=AS_TRAINED
+    )
     assert found.metrics.threshold == 0.25
     assert found.metrics.recall == 1  # e at 0.298 is called now
-    options = EvaluationOptions(threshold=0.9)
+    options = EvaluationOptions(mpp=1.0, threshold=0.9)
     found = evaluate_patches(data, bundle=bundle, backend=Darkness(), options=options)
     assert found.metrics.threshold == 0.9
     assert found.to_dict()["options"]["threshold"] == 0.9
@@ -113,15 +125,14 @@ def test_the_threshold_is_the_models_unless_given(data, make_bundle):
 @pytest.mark.parametrize(
     ("side", "mpp", "seen"),
     [
-        (64, None, 64),
         (64, 1.0, 64),
-        (100, None, 64),  # no µm/px: the middle
+        (100, 1.0, 64),  # the middle
         (256, 0.25, 64),
         (256, 0.5, 64),  # 128 px at the model's µm/px: the middle of that
         (160, 0.25, 40),  # less than the model's patch: as it is
-        (40, None, 40),
+        (40, 1.0, 40),
         (32, 2.0, 64),
-        (31, None, 31),
+        (31, 1.0, 31),
     ],
 )
 def test_patches_are_brought_to_the_models_resolution(
@@ -138,7 +149,9 @@ def test_the_middle_is_what_is_judged(tiny_bundle, tmp_path):
     image = grey(255, 128)
     image[32:96, 32:96] = 0
     data = write_patches(tmp_path, {"1/a.png": image})
-    found = evaluate_patches(data, bundle=tiny_bundle, backend=Darkness())
+    found = evaluate_patches(
+        data, bundle=tiny_bundle, backend=Darkness(), options=AS_TRAINED
+    )
     assert found.probabilities.tolist() == [1]
 
 
@@ -178,7 +191,9 @@ def test_patches_of_many_sizes_keep_their_order(tiny_bundle, tmp_path):
         for index, value in enumerate(values)
     }
     data = write_patches(tmp_path, images)
-    found = evaluate_patches(data, bundle=tiny_bundle, backend=Darkness())
+    found = evaluate_patches(
+        data, bundle=tiny_bundle, backend=Darkness(), options=AS_TRAINED
+    )
     order = [int(name.split("/")[1][:3]) for name in found.names]
     assert found.probabilities == pytest.approx(1 - values[order] / 255, abs=1e-5)
 
@@ -186,7 +201,7 @@ def test_patches_of_many_sizes_keep_their_order(tiny_bundle, tmp_path):
 def test_batches_are_bounded(tiny_bundle, tmp_path):
     data = write_patches(tmp_path, {f"0/{i}.png": grey(200) for i in range(130)})
     backend = Darkness()
-    evaluate_patches(data, bundle=tiny_bundle, backend=backend)
+    evaluate_patches(data, bundle=tiny_bundle, backend=backend, options=AS_TRAINED)
     assert [shape[0] for shape in backend.shapes] == [64, 64, 2]
 
 
@@ -194,8 +209,10 @@ def test_flips_average_four_views(tiny_bundle, tmp_path):
     image = grey(255)
     image[:32, :32] = 0  # one quarter black: each view shows another quarter
     data = write_patches(tmp_path, {"1/a.png": image})
-    plain = evaluate_patches(data, bundle=tiny_bundle, backend=Corner())
-    options = EvaluationOptions(flips=True)
+    plain = evaluate_patches(
+        data, bundle=tiny_bundle, backend=Corner(), options=AS_TRAINED
+    )
+    options = EvaluationOptions(mpp=1.0, flips=True)
     flipped = evaluate_patches(
         data, bundle=tiny_bundle, backend=Corner(), options=options
     )
@@ -242,7 +259,7 @@ def test_a_stain_match_brings_colours_to_the_models(stained_bundle, tmp_path):
             data,
             bundle=stained_bundle,
             backend=backend,
-            options=EvaluationOptions(stain=method),
+            options=EvaluationOptions(mpp=1.0, stain=method),
         )
         distances[method] = np.abs(backend.colour - usual).max()
         assert found.to_dict()["options"]["stain"]["method"] == method
@@ -258,20 +275,20 @@ def test_the_stain_is_measured_where_slides_are(stained_bundle, tmp_path):
         data,
         bundle=stained_bundle,
         backend=Darkness(),
-        options=EvaluationOptions(stain="reinhard"),
+        options=EvaluationOptions(mpp=1.0, stain="reinhard"),
     )
     source = found.to_dict()["options"]["stain"]["source"]
     assert source["pixels"] <= 40 * (64 / STATISTICS_MPP) ** 2
 
 
 def test_a_stain_the_model_does_not_know_is_refused(data, tiny_bundle):
-    options = EvaluationOptions(stain="macenko")
+    options = EvaluationOptions(mpp=1.0, stain="macenko")
     with pytest.raises(OptionError, match="macenko"):
         evaluate_patches(data, bundle=tiny_bundle, backend=Darkness(), options=options)
 
 
 def test_a_threshold_that_is_no_probability_is_refused(data, tiny_bundle):
-    options = EvaluationOptions(threshold=1.5)
+    options = EvaluationOptions(mpp=1.0, threshold=1.5)
     with pytest.raises(OptionError, match=r"threshold is 1\.5"):
         evaluate_patches(data, bundle=tiny_bundle, backend=Darkness(), options=options)
 
@@ -280,14 +297,19 @@ def test_a_real_network_judges_the_folder(patches, tiny_bundle, tmp_path):
     images = {f"{i % 2}/{i}.png": patch for i, patch in enumerate(patches)}
     backend = create_backend(tiny_bundle, threads=1)
     found = evaluate_patches(
-        write_patches(tmp_path, images), bundle=tiny_bundle, backend=backend
+        write_patches(tmp_path, images),
+        bundle=tiny_bundle,
+        backend=backend,
+        options=AS_TRAINED,
     )
     expected = backend.predict(patches[[0, 2, 4, 1, 3]])
     assert found.probabilities == pytest.approx(expected, abs=1e-5)
 
 
 def test_probabilities_are_written_as_csv(data, tiny_bundle, tmp_path):
-    found = evaluate_patches(data, bundle=tiny_bundle, backend=Darkness())
+    found = evaluate_patches(
+        data, bundle=tiny_bundle, backend=Darkness(), options=AS_TRAINED
+    )
     write_probabilities(tmp_path / "out" / "p.csv", found)
     with (tmp_path / "out" / "p.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -298,7 +320,82 @@ def test_probabilities_are_written_as_csv(data, tiny_bundle, tmp_path):
 
 
 def test_a_csv_that_cannot_be_written_is_an_output_error(data, tiny_bundle, tmp_path):
-    found = evaluate_patches(data, bundle=tiny_bundle, backend=Darkness())
+    found = evaluate_patches(
+        data, bundle=tiny_bundle, backend=Darkness(), options=AS_TRAINED
+    )
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"p\.csv"):
         write_probabilities(tmp_path / "file" / "p.csv", found)
+
+
+def test_patches_that_state_no_spacing_need_one(data, tiny_bundle):
+    with pytest.raises(
+        SpacingError, match=r"patches does not say .* give it with --mpp"
+    ):
+        evaluate_patches(data, bundle=tiny_bundle, backend=Darkness())
+
+
+@pytest.mark.parametrize(("side", "mpp"), [(64, 1.0), (128, 0.5), (70, 1.0)])
+def test_patches_as_wide_as_the_model_s_are_not_warned_of(
+    side, mpp, tiny_bundle, tmp_path
+):
+    data = write_patches(tmp_path, {"0/a.png": grey(200, side)})
+    found = evaluate_patches(
+        data,
+        bundle=tiny_bundle,
+        backend=Darkness(),
+        options=EvaluationOptions(mpp=mpp),
+    )
+    assert found.to_dict()["warnings"] == []
+
+
+def test_patches_that_show_less_than_the_model_s_are_named(tiny_bundle, tmp_path):
+    images = {
+        "0/a.png": grey(200, 256),
+        "0/b.png": grey(90, 192),
+        "1/c.png": grey(9, 300),
+    }
+    found = evaluate_patches(
+        write_patches(tmp_path, images),
+        bundle=tiny_bundle,
+        backend=Darkness(),
+        options=EvaluationOptions(mpp=0.25),
+    )
+    (warning,) = found.warnings
+    assert "1 of 3 patches" in warning
+    assert "48 instead of 64 µm" in warning
+
+
+def test_exchanged_folders_are_asked_about(tiny_bundle, tmp_path):
+    images = {f"{i % 2}/{i}.png": grey(40 + 150 * (i % 2) + i) for i in range(40)}
+    data = write_patches(tmp_path, images)
+    found = evaluate_patches(
+        data, bundle=tiny_bundle, backend=Darkness(), options=AS_TRAINED
+    )
+    assert found.metrics.auc == 0
+    (warning,) = found.warnings
+    assert "exchanged" in warning
+
+
+def test_what_the_model_was_trained_on_is_no_test(make_bundle, tmp_path):
+    generator = np.random.default_rng(0)
+    images = {f"{i % 2}/{i}.png": stained(generator, 1.0) for i in range(6)}
+    digests = [patch_digest(image) for image in images.values()]
+    facts = {"sha256": set_digest(digests, [0, 1] * 3)}
+    renamed = {f"x/{name}": image for name, image in images.items()}
+    data = write_patches(tmp_path, renamed)
+    for training, word in (
+        ({"datasets": [facts]}, "trained on these very patches"),
+        ({"datasets": [], "valid": facts}, "calibrated on these very patches"),
+    ):
+        bundle = make_bundle(training=training)
+        found = evaluate_patches(
+            data, bundle=bundle, backend=Darkness(), options=AS_TRAINED
+        )
+        assert any(word in warning for warning in found.warnings)
+    for training in ({}, {"datasets": ["a"], "valid": 1}, {"datasets": {"sha256": 2}}):
+        bundle = make_bundle(training=training)
+        found = evaluate_patches(
+            data, bundle=bundle, backend=Darkness(), options=AS_TRAINED
+        )
+        assert not any("very patches" in warning for warning in found.warnings)

@@ -101,7 +101,9 @@ def test_a_single_slide_of_a_kind_gives_no_interval(slides):
     found = summarise_slides(slides, TRUTHS, FAST)
     assert (found.auc.auc, found.auc.ci95) == (1, None)
     two = [*slides, judged("normal_002", [], [0.5])]
-    assert summarise_slides(two, TRUTHS, FAST).auc.ci95 == (1, 1)
+    low, high = summarise_slides(two, TRUTHS, FAST).auc.ci95
+    assert 0.3 < low < 0.5  # two slides of a kind prove little
+    assert high == 1
 
 
 def test_without_outlines_there_is_an_auc_and_no_curve(slides):

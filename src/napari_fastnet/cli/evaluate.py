@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -43,7 +44,9 @@ def patches(
     model: Model = "fastnet-pcam",
     mpp: Annotated[
         float | None,
-        typer.Option(metavar="UM_PER_PX", help="µm/px of the patches [the model's]."),
+        typer.Option(
+            metavar="UM_PER_PX", help="µm/px of the patches [as `patches` wrote]."
+        ),
     ] = None,
     part: Annotated[
         Literal["train", "valid", "test"],
@@ -86,6 +89,8 @@ def patches(
         part=part,
     )
     found = evaluate_patches(data, bundle=bundle, backend=network, options=options)
+    for words in found.warnings:
+        print(f"warning: {words}", file=sys.stderr)
     if csv is not None:
         write_probabilities(csv, found)
     if as_json:
@@ -113,4 +118,13 @@ def _print_metrics(metrics: PatchMetrics) -> None:
             text = f"{value:.4f}  ({interval[0]:.4f} to {interval[1]:.4f})"
         rows.append((name, text))
     rows.append(("threshold", f"{metrics.threshold:.4g}"))
+    if any(metrics.ci95.values()):
+        rows.append(("intervals", _drawn(metrics)))
     print_columns(rows)
+
+
+def _drawn(metrics: PatchMetrics) -> str:
+    """Return what the intervals hold for."""
+    if metrics.slides is not None:
+        return f"95 %, of {metrics.slides:,} slides"
+    return "95 %, of patches; too narrow where several are of one slide"

@@ -42,7 +42,7 @@ class Ranking:
     def __init__(
         self, truth: NDArray[np.bool_], scores: NDArray[np.float64], threshold: float
     ) -> None:
-        order = np.argsort(scores, kind="stable")
+        self.order = order = np.argsort(scores, kind="stable")
         self.truth, ordered = truth[order], scores[order]
         self.called = ordered >= threshold
         starts = np.flatnonzero(np.diff(ordered, prepend=-np.inf))
@@ -84,10 +84,33 @@ class Ranking:
 
 
 def percentile_intervals(
-    ranking: Ranking, resamples: int, seed: int
+    ranking: Ranking,
+    resamples: int,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
 ) -> dict[str, Interval | None]:
-    """Return the 2.5 and 97.5 % points of each metric over stratified resamples."""
-    parts = [ranking.metrics(c) for c in resampled(ranking.truth, resamples, seed)]
+    """Return the 2.5 and 97.5 % points of each metric over resamples.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        The patches.
+    resamples, seed : int
+        How many, at least 1, and their seed.
+    groups : (n,) int64 ndarray, optional
+        Each patch's slide, from 0: slides are drawn, with all their patches. Patches are
+        drawn within each class by default.
+
+    Returns
+    -------
+    dict
+        None for what is undefined in every resample.
+    """
+    if groups is None:
+        drawn = resampled(ranking.truth, resamples, seed)
+    else:
+        drawn = resampled_groups(groups[ranking.order], resamples, seed)
+    parts = [ranking.metrics(counts) for counts in drawn]
     found: dict[str, Interval | None] = {}
     for name in METRICS:
         values = np.concatenate([part[name] for part in parts])
@@ -95,6 +118,17 @@ def percentile_intervals(
         low, high = np.percentile(values, (2.5, 97.5)) if values.size else (0.0, 0.0)
         found[name] = (float(low), float(high)) if values.size else None
     return found
+
+
+def resampled_groups(
+    groups: NDArray[np.int64], resamples: int, seed: int
+) -> Iterator[NDArray[np.int64]]:
+    """Yield (m, n) counts of draws of whole groups, numbered from 0, with replacement."""
+    every = np.ones(int(groups.max()) + 1, np.bool_)
+    rows = max(1, _CELLS_AT_ONCE // len(groups))
+    for counts in resampled(every, resamples, seed):
+        for first in range(0, len(counts), rows):
+            yield counts[first : first + rows, groups]
 
 
 def resampled(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.core.bootstrap import Interval, resampled
+from napari_fastnet.core.edge_intervals import share_interval
 from napari_fastnet.errors import DataError
 
 if TYPE_CHECKING:
@@ -199,8 +200,9 @@ def froc_interval(
     Returns
     -------
     tuple of float or None
-        2.5 and 97.5 % points; None without resamples, or with lesions on fewer than two
-        slides, of which nothing can be told.
+        2.5 and 97.5 % points; of a score of 0 or 1 no narrower than Wilson's interval of
+        the slides with lesions. None without resamples, or with lesions on fewer than two slides, of
+        which nothing can be told.
     """
     lesions = np.array([len(slide.lesion_scores) for slide in slides])
     if (lesions > 0).sum() < 2 or not resamples:
@@ -211,8 +213,12 @@ def froc_interval(
         for counts in resampled(lesions > 0, resamples, seed)
         for times in counts
     ]
-    low, high = np.percentile(scores, (2.5, 97.5))
-    return float(low), float(high)
+    low, high = map(float, np.percentile(scores, (2.5, 97.5)))
+    score = froc_curve(slides).score
+    if score in (0, 1):  # of which most draws know nothing else
+        least, most = share_interval(score, int((lesions > 0).sum()))
+        low, high = min(low, least), max(high, most)
+    return low, high
 
 
 class _Events:

@@ -18,9 +18,16 @@ from napari_fastnet.core.bootstrap import (
     percentile_intervals,
     ratio,
 )
+from napari_fastnet.core.edge_intervals import (
+    auc_interval,
+    f1_interval,
+    share_interval,
+)
 from napari_fastnet.errors import DataError, OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -43,6 +50,10 @@ class PatchMetrics:
     ci95 : dict of str to (float, float) or None
         95 % interval of each of `METRICS`; None where the metric is None, or no
         resampling was asked for.
+    slides : int or None
+        How many slides the intervals were drawn from, each with all of its patches; None
+        where patches were drawn, whose intervals are too narrow where several are of
+        one slide.
     """
 
     n: int
@@ -59,6 +70,7 @@ class PatchMetrics:
     f1: float | None
     specificity: float | None
     ci95: dict[str, Interval | None]
+    slides: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON has them; the confusion matrix comes as a dict."""
@@ -69,6 +81,8 @@ class PatchMetrics:
                 name: None if interval is None else list(interval)
                 for name, interval in self.ci95.items()
             },
+            "ci95_by": "patches" if self.slides is None else "slides",
+            "slides": self.slides,
             "confusion": {
                 "tp": self.true_positives,
                 "fp": self.false_positives,
@@ -109,8 +123,12 @@ def evaluate_probabilities(
     threshold: float,
     bootstrap: int = 1000,
     seed: int = 0,
+    slides: Sequence[str | None] | None = None,
 ) -> PatchMetrics:
     """Return Eqs. 8-11, specificity and AUC, each with a 95 % interval.
+
+    Where a metric is 0 or 1 its interval is not drawn but calculated: see
+    `napari_fastnet.core.edge_intervals`.
 
     Parameters
     ----------
@@ -126,6 +144,9 @@ def evaluate_probabilities(
         do not count towards its interval.
     seed : int
         Of the resampling.
+    slides : sequence of (str or None), optional
+        The slide of each patch. Patches of one slide are alike: where all slides are
+        known, and two of them at least, whole slides are drawn.
 
     Returns
     -------
@@ -148,9 +169,11 @@ def evaluate_probabilities(
     ranking = Ranking(truth, scores, threshold)
     values = {name: _defined(value[0]) for name, value in ranking.metrics(once).items()}
     tp, fp, tn, fn = (int(part[0]) for part in ranking.confusion(once))
+    groups = _groups(slides)
     intervals: dict[str, Interval | None] = dict.fromkeys(METRICS)
     if bootstrap:
-        intervals = percentile_intervals(ranking, bootstrap, seed)
+        intervals = percentile_intervals(ranking, bootstrap, seed, groups)
+        intervals |= _edges(values, truth, scores >= threshold, groups)
     return PatchMetrics(
         n=len(truth),
         positives=int(truth.sum()),
@@ -162,8 +185,47 @@ def evaluate_probabilities(
         ci95={
             name: None if values[name] is None else intervals[name] for name in METRICS
         },
+        slides=None if groups is None else int(groups.max()) + 1,
         **values,
     )
+
+
+def _groups(slides: Sequence[str | None] | None) -> NDArray[np.int64] | None:
+    """Return the number of each patch's slide; None where patches are to be drawn."""
+    if slides is None or None in slides or len(set(slides)) < 2:
+        return None
+    groups: NDArray[np.int64] = np.unique(np.asarray(slides), return_inverse=True)[1]
+    return groups
+
+
+def _edges(
+    values: dict[str, float | None],
+    truth: NDArray[np.bool_],
+    called: NDArray[np.bool_],
+    groups: NDArray[np.int64] | None,
+) -> dict[str, Interval | None]:
+    """Return the intervals of what is 0 or 1; slides count where they are drawn."""
+
+    def count(members: NDArray[np.bool_]) -> int:
+        return int(members.sum()) if groups is None else len(set(groups[members]))
+
+    of = {
+        "accuracy": np.ones_like(truth),
+        "recall": truth,
+        "precision": called,
+        "f1": truth | called,
+        "specificity": ~truth,
+    }
+    found: dict[str, Interval | None] = {}
+    for name, value in values.items():
+        if value is None or 0 < value < 1:
+            continue
+        if name == "auc":
+            found[name] = auc_interval(value, count(truth), count(~truth))
+        else:
+            interval = f1_interval if name == "f1" else share_interval
+            found[name] = interval(value, count(of[name]))
+    return found
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float | None:

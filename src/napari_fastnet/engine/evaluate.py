@@ -15,10 +15,12 @@ from napari_fastnet.core.metrics import (
     evaluate_probabilities,
 )
 from napari_fastnet.core.operating_points import operating_points
+from napari_fastnet.core.patch_digests import patch_digest, set_digest
 from napari_fastnet.core.stain import STATISTICS_MPP, StainMatch, StainMethod, estimate
 from napari_fastnet.engine.flips import predict_with_flips
 from napari_fastnet.engine.stain_target import stain_target
-from napari_fastnet.errors import DataError
+from napari_fastnet.engine.training_facts import known_data
+from napari_fastnet.errors import DataError, SpacingError
 from napari_fastnet.io.files import atomic_path
 from napari_fastnet.io.model_rules import MINIMUM_PATCH_PX
 from napari_fastnet.io.patches import Patch, iterate_patches, stored_spacing
@@ -26,6 +28,7 @@ from napari_fastnet.io.resample import resize
 from napari_fastnet.io.spacing import Spacing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from napari_fastnet.io.bundle import ModelBundle
 
 _BATCH = 64
+# µm/px that differ by less, relative to each other, are the same.
+_SAME_SPACING = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +49,7 @@ class EvaluationOptions:
     Parameters
     ----------
     mpp : float or None
-        µm/px of the patches; None is what a zarr states, and says of others that they
-        are at the model's.
+        µm/px of the patches; None is what a zarr states, and is refused of others.
     part : {"train", "valid", "test"} or None
         Of a zarr, the part to judge; None is all.
     stain : {"none", "reinhard", "macenko", "density"}
@@ -85,6 +89,8 @@ class Evaluation:
         Of tumour.
     context : dict
         Data, model, back end, options and stain match.
+    warnings : tuple of str
+        What to know before believing the metrics, a sentence each.
     """
 
     metrics: PatchMetrics
@@ -92,6 +98,7 @@ class Evaluation:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     context: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``evaluate patches --json`` prints; undefined is None."""
@@ -104,6 +111,7 @@ class Evaluation:
             "brier": brier(self.labels, self.probabilities),
             "expected_calibration_error": table.expected_calibration_error,
             **self.context,
+            "warnings": list(self.warnings),
         }
 
 
@@ -114,10 +122,9 @@ def evaluate_patches(
     backend: Backend,
     options: EvaluationOptions | None = None,
 ) -> Evaluation:
-    """Judge the labelled patches of a tar or folder.
+    """Judge the labelled patches of a tar, zip, folder or zarr.
 
-    A patch is resampled to the model's µm/px, where ``options.mpp`` says that it is at
-    another, and its middle is cut out where it is larger than the model's patch. One
+    A patch is resampled to the model's µm/px, and its middle is cut out where it is larger than the model's patch. One
     that then is smaller is judged as it is: FastNet averages over whatever it sees, and
     surroundings made up by mirroring or padding would be judged along with it. So a
     256 px patch at 0.25 µm/px, 64 µm wide, is seen by a model at 0.972 µm/px as 66 px.
@@ -125,14 +132,14 @@ def evaluate_patches(
     Parameters
     ----------
     data : Path
-        Tar or folder with images in 0/ (normal) and 1/ (tumour), or a zarr of patches;
-        one class alone is allowed, and sizes may differ.
+        Tar, zip or folder with images in 0/ (normal) and 1/ (tumor), or a zarr of
+        patches; one class alone is allowed, and sizes may differ.
     bundle : ModelBundle
         The model.
     backend : Backend
         Its network.
     options : EvaluationOptions, optional
-        How; patches as the model expects them by default.
+        How.
 
     Returns
     -------
@@ -145,7 +152,7 @@ def evaluate_patches(
         There are no patches, one cannot be read, or it is less than 31 px wide at the
         model's µm/px.
     SpacingError
-        The µm/px given is absurd.
+        The µm/px is neither given nor stated, contradicts what is stated, or is absurd.
     OptionError
         The threshold is no probability, or the model has no colours for the stain
         method.
@@ -153,20 +160,16 @@ def evaluate_patches(
         The network failed.
     """
     options = options or EvaluationOptions()
-    spacing = (bundle.spacing_um_px, bundle.spacing_um_px)
-    own = stored_spacing(data) if options.mpp is None else options.mpp
-    if own is not None:
-        spacing = Spacing.of_user(own).require(str(data))
+    spacing = _spacing(data, options.mpp)
     match = _stain_match(data, spacing, bundle, options)
     flips = bundle.flips if options.flips is None else options.flips
     judge = _Judge(backend, flips)
-    names, labels = [], []
+    seen = _Seen()
     for patch in iterate_patches(data, options.part):
         image = _as_the_model_sees(data, patch, spacing, bundle)
         judge.add(match.apply(image))
-        names.append(patch.name)
-        labels.append(patch.label)
-    probabilities, truth = judge.finish(), np.array(labels, np.int64)
+        seen.add(patch, image)
+    probabilities, truth = judge.finish(), np.array(seen.labels, np.int64)
     threshold = bundle.threshold if options.threshold is None else options.threshold
     metrics = evaluate_probabilities(
         truth,
@@ -174,6 +177,7 @@ def evaluate_patches(
         threshold=threshold,
         bootstrap=options.bootstrap,
         seed=options.seed,
+        slides=seen.slides,
     )
     context = {
         "data": data.name,
@@ -186,7 +190,8 @@ def evaluate_patches(
         "options": asdict(options)
         | {"threshold": threshold, "stain": match.to_dict(), "flips": flips},
     }
-    return Evaluation(metrics, names, truth, probabilities, context)
+    warnings = (*seen.warnings(bundle), *_of_exchanged_labels(metrics))
+    return Evaluation(metrics, seen.names, truth, probabilities, context, warnings)
 
 
 def write_probabilities(path: Path, evaluation: Evaluation) -> None:
@@ -214,6 +219,70 @@ def write_probabilities(path: Path, evaluation: Evaluation) -> None:
         writer = csv.writer(file)
         writer.writerow(("name", "label", "probability"))
         writer.writerows((name, label, f"{value:.6f}") for name, label, value in rows)
+
+
+class _Seen:
+    """What is noted of each patch as it passes."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.labels: list[int] = []
+        self.slides: list[str | None] = []
+        self._digests: list[bytes | None] = []
+        self._sides: list[int] = []
+
+    def add(self, patch: Patch, as_seen: NDArray[np.uint8]) -> None:
+        """Take one more patch, as it is and as the model sees it."""
+        self.names.append(patch.name)
+        self.labels.append(patch.label)
+        self.slides.append(patch.slide)
+        self._digests.append(patch_digest(patch.image))
+        self._sides.append(min(as_seen.shape[:2]))
+
+    def warnings(self, bundle: ModelBundle) -> Iterator[str]:
+        """Yield what the patches are not, in sentences."""
+        smaller = sum(side < bundle.patch_size_pixels for side in self._sides)
+        if smaller:
+            least = min(self._sides) * bundle.spacing_um_px
+            whole = bundle.patch_size_pixels * bundle.spacing_um_px
+            yield (
+                f"{smaller:,} of {len(self._sides):,} patches are narrower than what "
+                f"{bundle.name} was trained on, the smallest {least:.0f} instead of "
+                f"{whole:.0f} µm: it sees less than it needs; cut larger patches"
+            )
+        known = known_data(bundle.training)
+        part = known.get(set_digest(self._digests, self.labels))
+        if part is not None:
+            yield (
+                f"{bundle.name} was {part} these very patches: the figures are better "
+                "than on any others; judge it on patches of other slides"
+            )
+
+
+def _of_exchanged_labels(metrics: PatchMetrics) -> Iterator[str]:
+    interval = metrics.ci95["auc"]
+    if metrics.auc is not None and interval is not None and interval[1] < 0.5:
+        yield (
+            f"the AUC is {metrics.auc:.4f}, worse than chance: are 0/ and 1/ exchanged? "
+            "1/ is tumor"
+        )
+
+
+def _spacing(data: Path, given: float | None) -> Pair:
+    """Return the patches' (y, x) µm/px: as a zarr states it, or as it is given."""
+    stated = stored_spacing(data)
+    own = stated if given is None else given
+    if own is None:
+        raise SpacingError(
+            f"{data} does not say at which µm/px its patches are; give it with --mpp "
+            "(of PatchCamelyon: --mpp 0.972)"
+        )
+    pair = Spacing.of_user(own).require(str(data))
+    if stated is not None and abs(pair[0] / stated - 1) > _SAME_SPACING:
+        raise SpacingError(
+            f"{data} states {stated:g} µm/px and {own:g} is given; leave --mpp out"
+        )
+    return pair
 
 
 class _Judge:
