@@ -52,6 +52,8 @@ def test_a_record_says_what_the_design_asks_for(record):
         "mpp": [0.25, 0.26],
         "mpp_source": "vendor",
         "vendor": "aperio",
+        "icc_profile": None,
+        "reading": [],
     }
     assert said["model"]["patch"] == 96
     assert said["grid"] == {

@@ -11,13 +11,20 @@ from napari_fastnet.io.slide import open_slide
 from napari_fastnet.io.spacing import Spacing, pair_of, tiff_spacing
 
 OME = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{}</OME>'
-TAGS = {"tiffslide.mpp-x": 2.0, "tiffslide.mpp-y": 2.0}
+TAG = Spacing((2.0, 2.0), "resolution tag")
+NOTHING = {
+    "aperio": None,
+    "tag": TAG,
+    "shape": (1, 1),
+    "ome_xml": None,
+    "philips_xml": None,
+}
 
 
-def ome_spacing(*pixels, shape=(10, 20), properties=TAGS):
+def ome_spacing(*pixels, **others):
     images = (f"<Image><Pixels {p}/></Image>" for p in pixels)
     xml = OME.format("".join(images))
-    return tiff_spacing(properties, shape=shape, ome_xml=xml, philips_xml=None)
+    return tiff_spacing(**{**NOTHING, "shape": (10, 20), "ome_xml": xml, **others})
 
 
 @pytest.mark.parametrize(
@@ -69,31 +76,33 @@ def test_the_image_of_the_slides_shape_speaks_for_it():
     ],
 )
 def test_ome_without_a_size_leaves_the_tag(pixels):
-    assert ome_spacing(pixels) == Spacing((2.0, 2.0), "resolution tag")
+    assert ome_spacing(pixels) == TAG
 
 
 def test_an_entity_bomb_is_not_expanded():
     xml = '<!DOCTYPE a [<!ENTITY b "c">]><OME><Pixels PhysicalSizeX="&b;"/></OME>'
 
-    read = tiff_spacing(TAGS, shape=(1, 1), ome_xml=xml, philips_xml=None)
+    read = tiff_spacing(**{**NOTHING, "ome_xml": xml})
 
     assert read.source == "resolution tag"
 
 
 def test_the_vendor_goes_before_all():
-    properties = {**TAGS, "aperio.MPP": 2.0}
+    read = ome_spacing('PhysicalSizeX="1" PhysicalSizeY="1"', aperio="x|MPP = 0.5")
 
-    read = ome_spacing('PhysicalSizeX="1" PhysicalSizeY="1"', properties=properties)
-
-    assert read == Spacing((2.0, 2.0), "vendor")
+    assert read == Spacing((0.5, 0.5), "vendor")
 
 
-def test_philips_states_its_own():
-    read = tiff_spacing(
-        TAGS, shape=(1, 1), ome_xml=None, philips_xml='Name="DICOM_PIXEL_SPACING"'
-    )
+def test_philips_without_a_slides_own_needs_spacings_that_agree():
+    same = philips_image("MACROIMAGE", '"0.0002" "0.0002"')
+    other = philips_image("LABELIMAGE", '"0.0009" "0.0009"')
 
-    assert read.source == "vendor"
+    def read(*images):
+        xml = f"<DataObject>{''.join(images)}</DataObject>"
+        return tiff_spacing(**{**NOTHING, "philips_xml": xml})
+
+    assert read(same, same) == Spacing((0.2, 0.2), "vendor")
+    assert read(same, other) == TAG
 
 
 def philips_image(kind, spacing):
@@ -142,12 +151,10 @@ def test_philips_states_y_before_x_and_the_slides_own_counts(tmp_path, others_fi
         assert opened.vendor == "philips"
 
 
-def test_philips_sizes_that_are_no_pair_leave_what_tiffslide_read():
+def test_philips_sizes_that_are_no_pair_leave_the_tag():
     xml = philips_image("WSI", '"0.0002"')
 
-    read = tiff_spacing(TAGS, shape=(1, 1), ome_xml=None, philips_xml=xml)
-
-    assert read == Spacing((2.0, 2.0), "vendor")
+    assert tiff_spacing(**{**NOTHING, "philips_xml": xml}) == TAG
 
 
 def test_an_ome_tiff_states_its_own_before_its_tags(tmp_path):
@@ -195,17 +202,24 @@ def test_what_the_user_gives_goes_before_all_and_is_said(tmp_path, texture, writ
         assert (slide.mpp, slide.mpp_source) == ((0.5, 0.5), "user")
 
 
-@pytest.mark.parametrize("value", [None, "N/A", ""])
-def test_a_field_that_is_no_number_is_unknown(value):
-    properties = {
-        "tiffslide.mpp-x": value,
-        "tiffslide.mpp-y": value,
-        "aperio.MPP": value,
-    }
+@pytest.mark.parametrize("value", ["N/A", "", "1.2.3", "0,25,1"])
+def test_a_field_that_is_no_number_leaves_the_tag(value):
+    read = tiff_spacing(**{**NOTHING, "aperio": f"Aperio|MPP = {value}|Left = 1"})
 
-    assert tiff_spacing(
-        properties, shape=(1, 1), ome_xml=None, philips_xml=None
-    ) == Spacing(None, "unknown")
+    assert read == TAG
+
+
+def test_nothing_that_states_it_is_unknown():
+    assert tiff_spacing(**{**NOTHING, "tag": None}) == Spacing(None, "unknown")
+
+
+def test_images_of_several_sizes_speak_for_none_of_another():
+    read = ome_spacing(
+        'SizeX="5" SizeY="5" PhysicalSizeX="9" PhysicalSizeY="9"',
+        'SizeX="6" SizeY="6" PhysicalSizeX="8" PhysicalSizeY="8"',
+    )
+
+    assert read == TAG
 
 
 @pytest.mark.parametrize("mpp", [0.05, 5.0, (1.0, 1.0199), (1.0199, 1.0)])

@@ -88,23 +88,47 @@ def test_jpeg_tiles(tmp_path, image, write_tiff, photometric):
     np.testing.assert_array_equal(whole(path), tifffile.imread(path))
 
 
-def test_jpeg_2000_in_ycbcr_is_converted(tmp_path, image):
-    # Aperio's method 33003 keeps YCbCr in a bare code stream; tifffile converts only JPEG.
-    path = tmp_path / "a.tif"
+def ycbcr_of(image):
     y = image @ [0.299, 0.587, 0.114]
     blue, red = (image[..., 2] - y) / 1.772 + 128, (image[..., 0] - y) / 1.402 + 128
-    ycbcr = np.clip(np.rint(np.stack([y, blue, red], -1)), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(np.stack([y, blue, red], -1)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("photometric", [2, 6])
+@pytest.mark.parametrize(
+    ("maker", "transformed", "stored_as"),
+    [
+        ("Aperio Image Library", False, "ycbcr"),  # as Aperio writes it
+        ("Aperio Image Library", True, "rgb"),  # what the stream says goes before
+        ("Bio-Formats", True, "rgb"),
+        ("Bio-Formats", False, "what photometric says"),
+    ],
+)
+def test_jpeg_2000_is_converted_once(
+    tmp_path, image, maker, transformed, stored_as, photometric
+):
+    # Method 33003 is Aperio's number for YCbCr; Bio-Formats has it for RGB as well.
+    if stored_as == "what photometric says":
+        stored_as = "ycbcr" if photometric == 6 else "rgb"
+    path = tmp_path / "a.tif"
     tifffile.imwrite(
         path,
-        ycbcr,
+        ycbcr_of(image) if stored_as == "ycbcr" else image,
         photometric="rgb",
         tile=(64, 64),
         compression="jpeg2000",
-        compressionargs={"level": 0},
+        compressionargs={
+            "level": 0,
+            "reversible": True,
+            "mct": transformed,
+            "codecformat": "j2k",
+        },
+        description=maker,
         metadata=None,
     )
     with tifffile.TiffFile(path, mode="r+") as tif:
         tif.pages[0].tags["Compression"].overwrite(33003)
+        tif.pages[0].tags["PhotometricInterpretation"].overwrite(photometric)
 
     assert np.abs(whole(path).astype(int) - image).max() <= 3
 

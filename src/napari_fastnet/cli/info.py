@@ -12,13 +12,15 @@ def info(slide: SlidePath, mpp: SlideMpp = None, as_json: AsJson = False) -> Non
     """Show a slide's size, levels, µm/px and its source."""
     from napari_fastnet.io.slide import open_slide
     from napari_fastnet.io.slide_facts import (
+        reading_notes,
         slide_description,
         slide_rows,
         spacing_notes,
     )
 
     with open_slide(slide, mpp=mpp) as opened:
-        facts, notes = slide_description(opened), spacing_notes(opened)
+        facts = slide_description(opened)
+        notes = (*reading_notes(opened), *spacing_notes(opened))
     for note in notes:
         print(note, file=sys.stderr)
     if as_json:

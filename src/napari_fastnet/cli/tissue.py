@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from napari_fastnet.cli.options import (
@@ -50,6 +51,7 @@ def tissue(
     from napari_fastnet.core.tissue import preset_with
     from napari_fastnet.engine.tissue import run_tissue
     from napari_fastnet.io.slide import open_slide
+    from napari_fastnet.io.slide_facts import reading_notes
 
     parameters = preset_with(
         preset,
@@ -67,6 +69,9 @@ def tissue(
     )
     with open_slide(slide, mpp=mpp) as opened:
         run = run_tissue(opened, output / slide.stem, parameters)
+        notes = reading_notes(opened)
+    for note in notes:
+        print(note, file=sys.stderr)
     if as_json:
         print_json({**run.record.to_dict(), "files": run.files})
     else:

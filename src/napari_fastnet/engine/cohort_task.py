@@ -29,6 +29,7 @@ from napari_fastnet.io.file_names import (
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import read_heatmap_ome_tiff
 from napari_fastnet.io.slide import open_slide
+from napari_fastnet.io.slide_facts import reading_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +167,7 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
         require_present(slide)
         result = run.finish(network.name)
         row = _done(task, slide, result.record.to_dict(), result.heatmap)
-        return Outcome(row, notes=run.store.notes)
+        return Outcome(row, notes=(*reading_notes(slide), *run.store.notes))
 
 
 def _earlier(

@@ -30,6 +30,7 @@ from napari_fastnet.io.record import (
 )
 from napari_fastnet.io.resample import RESAMPLING
 from napari_fastnet.io.roi import RegionOfInterest, read_roi
+from napari_fastnet.io.slide_facts import reading_notes
 from napari_fastnet.io.store import Block, RunStore, open_store
 
 if TYPE_CHECKING:
@@ -96,7 +97,11 @@ class SlideRun:
             masks = self.tissue.masks
             roi = given.mask(masks.roi.shape)
             self.tissue = replace(self.tissue, masks=replace(masks, roi=roi))
-        self._notes = (*self._replaced(), *self._of_mask(given))
+        self._notes = (
+            *reading_notes(slide),
+            *self._replaced(),
+            *self._of_mask(given),
+        )
         if after is not None:
             self._notes += after.store_notes
         self.stain = self._match_stain()

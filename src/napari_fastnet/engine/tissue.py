@@ -224,6 +224,8 @@ def slide_facts(slide: Slide) -> SlideFacts:
         mpp=slide.require_mpp(),
         mpp_source=slide.mpp_source,
         vendor=slide.vendor,
+        icc_profile=slide.profile,
+        reading=slide.reading_notes,
     )
 
 

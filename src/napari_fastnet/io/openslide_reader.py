@@ -14,10 +14,10 @@ from napari_fastnet.errors import (
     FastNetError,
     SlideFormatError,
 )
-from napari_fastnet.io.source import Source, bounds_of
+from napari_fastnet.io.samples import over_white
+from napari_fastnet.io.source import Source, bounds_of, profile_name
 from napari_fastnet.io.spacing import Spacing
 from napari_fastnet.io.tiles import (
-    WHITE,
     DamagedTileError,
     OnDamage,
     Pixels,
@@ -72,12 +72,9 @@ class _Handle:
                 if self._open is slide:
                     self._open = OpenSlide(self._path)
             raise DamagedTileError(str(error)) from error
-        alpha = rgba[..., 3]
-        if not alpha.any():
+        if not rgba[..., 3].any():
             return None
-        rgb = np.ascontiguousarray(rgba[..., :3])
-        rgb[alpha == 0] = WHITE
-        return rgb
+        return over_white(rgba)
 
     def close(self) -> None:
         """Close the slide; a second time does nothing."""
@@ -141,6 +138,8 @@ def open_with_openslide(path: Path) -> Source:
         lambda: hashlib.sha256(identity).digest(),
         handle.close,
         bounds_of(slide.properties, "openslide"),
+        (),
+        _profile(slide),
     )
 
 
@@ -154,3 +153,9 @@ def _spacing(slide: OpenSlide) -> Spacing:
         "resolution tag" if is_tag else "vendor",
     )
     return stated or Spacing()
+
+
+def _profile(slide: OpenSlide) -> str | None:
+    """Return the name of the ICC profile of the slide, None where it has none."""
+    profile = slide.color_profile
+    return None if profile is None else profile_name(profile.tobytes())

@@ -12,7 +12,11 @@ from napari_fastnet.errors import (
     SlideNotFoundError,
 )
 from napari_fastnet.io.openslide_reader import open_with_openslide
-from napari_fastnet.io.tiff_reader import NotTiffSlideError, open_tiff
+from napari_fastnet.io.tiff_reader import (
+    NotTiffSlideError,
+    VentanaError,
+    open_tiff,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +31,7 @@ _FINGERPRINT_BYTES = 2**16
 
 
 def open_source(path: Path) -> Source:
-    """Open a slide with tiffslide or, for what that does not know, with OpenSlide.
+    """Open a slide as TIFF or, where it is none or a Ventana, with OpenSlide.
 
     Parameters
     ----------
@@ -129,11 +133,23 @@ def _open_other(path: Path, reason: NotTiffSlideError) -> Source:
     """Open with OpenSlide what is no TIFF slide."""
     kinds = "give an SVS, SCN, NDPI, tiled TIFF or OME-TIFF file"
     try:
-        return open_with_openslide(path)
+        source = open_with_openslide(path)
     except DependencyError:
         raise SlideFormatError(
             f"{reason}; {kinds}, or pip install 'napari-fastnet[openslide]' for MRXS, "
-            "VMS and DICOM"
+            "VMS, BIF and DICOM"
         ) from reason
-    except SlideFormatError:
+    except SlideFormatError as error:
+        if isinstance(reason, VentanaError):
+            raise SlideFormatError(f"{reason}, and {_without_path(error)}") from error
         raise SlideFormatError(f"{reason}; {kinds}, or MRXS, VMS, DICOM") from reason
+    if isinstance(reason, VentanaError) and source.vendor != "ventana":
+        source.close()
+        raise SlideFormatError(
+            f"{reason}, and OpenSlide does not know it for one; {kinds}"
+        ) from reason
+    return source
+
+
+def _without_path(error: SlideFormatError) -> str:
+    return str(error).partition(": ")[2]

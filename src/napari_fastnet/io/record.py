@@ -65,7 +65,11 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class SlideFacts:
-    """The slide: its path, content fingerprint, size in px and µm/px (y, x)."""
+    """The slide: its path, content fingerprint, size in px and µm/px (y, x).
+
+    The ICC profile is one that the file has and that is not applied; ``reading`` is what
+    must be told of how the file is read.
+    """
 
     path: str
     fingerprint: str
@@ -74,6 +78,8 @@ class SlideFacts:
     mpp: Pair
     mpp_source: str
     vendor: str
+    icc_profile: str | None = None
+    reading: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ class Slide:
         Scanner maker, or "generic-tiff" and "ome-tiff".
     bounds : Box or None
         Of the scanned part, level-0 px, where the file says it.
+    reading_notes : tuple of str
+        What must be told of how the file is read: which plane, which of two images.
+    profile : str or None
+        Name of the ICC profile of the file; colours are read without it.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Slide:
         self.path, self.vendor, self.bounds = path, source.vendor, source.bounds
         self.mpp, self.mpp_source = spacing.mpp, spacing.source
         self.stated_mpp = source.spacing.mpp
+        self.reading_notes, self.profile = source.notes, source.profile
         self.shape = source.levels[0].shape
         self._source, self._spacing, self.stamp = source, spacing, stamp
         own, made = source.levels, coarser_levels(source.levels[-1])
@@ -292,12 +297,12 @@ class Slide:
 
 
 def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
-    """Open a slide with tiffslide or, for what that cannot read, OpenSlide.
+    """Open a slide as TIFF or, for what is none, with OpenSlide.
 
     Parameters
     ----------
     path : str or Path
-        SVS, tiled TIFF, OME-TIFF, SCN, NDPI; with OpenSlide also MRXS, VMS, DICOM.
+        SVS, tiled TIFF, OME-TIFF, SCN, NDPI; with OpenSlide also MRXS, VMS, BIF, DICOM.
     mpp : float or (float, float), optional
         µm/px of level 0 that replaces what the file states, one number or (y, x).
 

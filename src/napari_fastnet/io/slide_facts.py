@@ -29,8 +29,9 @@ def slide_description(slide: Slide) -> dict[str, Any]:
     dict
         path, vendor, fingerprint, width and height (level-0 px), mpp ((y, x), µm/px),
         mpp_source, width_mm, height_mm, bounds (y, x, height, width of the scanned
-        part, level-0 px), and levels: index, width, height (level px)
-        and downsample ((y, x), level-0 px per level px).
+        part, level-0 px), icc_profile (its name; it is not applied), reading (what
+        must be told of how the file is read), and levels: index, width, height (level
+        px) and downsample ((y, x), level-0 px per level px).
     """
     height, width = slide.shape
     y_mm, x_mm = (
@@ -56,6 +57,8 @@ def slide_description(slide: Slide) -> dict[str, Any]:
             "height": slide.bounds.height,
             "width": slide.bounds.width,
         },
+        "icc_profile": slide.profile,
+        "reading": list(slide.reading_notes),
         "levels": [
             {
                 "index": level.index,
@@ -89,6 +92,8 @@ def slide_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(
             ("scanned", f"from {y:g} (y), {x:g} (x) px on: see --bounds-offset")
         )
+    if profile := facts["icc_profile"]:
+        rows.append(("colours", f"as stored; the ICC profile {profile} is not applied"))
     for level in facts["levels"]:
         ratio = max(level["downsample"])
         pixels = f"{level['width']:,} x {level['height']:,} px"
@@ -128,6 +133,22 @@ def spacing_notes(slide: Slide) -> tuple[str, ...]:
         f"{slide.path.name}: taken as {x:.4g} µm/px, as given, where the file says "
         f"{stated[1]:.4g}; sizes, and what the model sees, follow from that",
     )
+
+
+def reading_notes(slide: Slide) -> tuple[str, ...]:
+    """Return what must be told of how the file is read: which plane, which image.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+
+    Returns
+    -------
+    tuple of str
+        A line each; mostly none.
+    """
+    return tuple(f"{slide.path.name}: {note}" for note in slide.reading_notes)
 
 
 def bounds_notes(slide: Slide) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.geometry import Box
@@ -32,6 +33,10 @@ class Source:
         Closes the file; may be called twice.
     bounds : Box or None
         Of the scanned part, level-0 px, where the file says it; from `bounds_of`.
+    notes : tuple of str
+        What must be told of how the file is read, without the file's name.
+    profile : str or None
+        Name of the ICC profile of the file, which is not applied.
     """
 
     levels: tuple[TiledLevel, ...]
@@ -40,6 +45,8 @@ class Source:
     digest: Callable[[], bytes]
     close: Callable[[], None]
     bounds: Box | None = None
+    notes: tuple[str, ...] = ()
+    profile: str | None = None
 
 
 def bounds_of(properties: Mapping[str, Any], reader: str) -> Box | None:
@@ -63,3 +70,14 @@ def bounds_of(properties: Mapping[str, Any], reader: str) -> Box | None:
         return None
     top, left, height, width = map(float, stated)  # type: ignore[arg-type]
     return Box.of_shape((height, width), (top, left))
+
+
+def profile_name(data: bytes) -> str:
+    """Return what an ICC profile calls itself, "unnamed" where it cannot be read."""
+    from PIL.ImageCms import ImageCmsProfile, PyCMSError, getProfileDescription
+
+    try:
+        name = str(getProfileDescription(ImageCmsProfile(BytesIO(data))))
+    except (PyCMSError, OSError):
+        return "unnamed"
+    return " ".join(name.split()) or "unnamed"

@@ -10,8 +10,6 @@ from xml.etree.ElementTree import ParseError
 from napari_fastnet.errors import SpacingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from napari_fastnet.core.geometry import Pair
 
 SpacingSource = Literal["vendor", "OME", "resolution tag", "user", "unknown"]
@@ -40,6 +38,11 @@ _UM_PER_UNIT = {
 }
 
 
+# TIFF's numbers: tags, and the units of the last in µm.
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_UM_PER_TAG_UNIT = {2: 25400.0, 3: 1e4, 4: 1e3, 5: 1.0}
+
+
 @dataclass(frozen=True, slots=True)
 class Spacing:
     """µm/px of level 0 as stated, whether believable or not.
@@ -64,7 +67,7 @@ class Spacing:
     def stated(cls, y: Any, x: Any, source: SpacingSource) -> Spacing | None:
         """Return what a file states, None where that is not two numbers."""
         try:
-            return cls((float(y), float(x)), source)
+            return cls((number(y), number(x)), source)
         except (TypeError, ValueError):
             return None
 
@@ -106,6 +109,17 @@ class Spacing:
         return y, x
 
 
+def number(value: Any) -> float:
+    """Return a number that a file states, also with a comma for its decimal point.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none.
+    """
+    return float(value.replace(",", ".") if isinstance(value, str) else value)
+
+
 def pair_of(mpp: float | Pair) -> Pair:
     """Return (y, x) of one number or two."""
     y, x = mpp if isinstance(mpp, (tuple, list)) else (mpp, mpp)
@@ -113,24 +127,24 @@ def pair_of(mpp: float | Pair) -> Pair:
 
 
 def tiff_spacing(
-    properties: Mapping[str, Any],
     *,
+    aperio: str | None,
+    tag: Spacing | None,
     shape: tuple[int, int],
     ome_xml: str | None,
     philips_xml: str | None,
 ) -> Spacing:
     """Return the µm/px of a TIFF slide and who states it.
 
-    tiffslide falls back on the resolution tag without saying so, for Aperio files
-    that lack their own field as well; here the two are told apart. What OME-XML
-    states goes before the tag, which OME writers often leave at a default. Philips'
-    XML has a spacing for each picture, of which tiffslide takes the first, be it the
-    label's; here the slide's own goes before it.
+    The first that states two numbers: the vendor's own field, OME-XML, and last the
+    resolution tag, which OME writers often leave at a default.
 
     Parameters
     ----------
-    properties : mapping
-        As tiffslide gives them.
+    aperio : str or None
+        Aperio's description of the slide.
+    tag : Spacing or None
+        Of the resolution tag, from `tag_spacing`.
     shape : tuple of int
         (height, width) of level 0, px, to find its image among those of the XML.
     ome_xml, philips_xml : str or None
@@ -141,33 +155,73 @@ def tiff_spacing(
     Spacing
         As stated; not yet judged.
     """
-    philips = _philips_spacing(philips_xml) if philips_xml else None
-    if philips is not None:
-        return philips
-    vendor_states_it = (
-        "aperio.MPP" in properties
-        or "tiffslide.series-composition" in properties  # Leica, read from its XML
-        or "DICOM_PIXEL_SPACING" in (philips_xml or "")
+    return (
+        (_aperio_spacing(aperio) if aperio else None)
+        or (_philips_spacing(philips_xml) if philips_xml else None)
+        or (_ome_spacing(ome_xml, shape) if ome_xml else None)
+        or tag
+        or Spacing()
     )
-    y, x = properties.get("tiffslide.mpp-y"), properties.get("tiffslide.mpp-x")
-    read = Spacing.stated(y, x, "vendor" if vendor_states_it else "resolution tag")
-    if not vendor_states_it and ome_xml:
-        read = _ome_spacing(ome_xml, shape) or read
-    return read or Spacing()
+
+
+def tag_spacing(tags: Any) -> Spacing | None:
+    """Return what the resolution tags of a page state, None without a unit of length.
+
+    Parameters
+    ----------
+    tags : tifffile.TiffTags
+        Of level 0.
+
+    Returns
+    -------
+    Spacing or None
+        (y, x) in µm/px, however absurd.
+    """
+    um = _UM_PER_TAG_UNIT.get(tags.valueof(_RESOLUTION_UNIT))
+    sizes = [tags.valueof(code) for code in (_Y_RESOLUTION, _X_RESOLUTION)]
+    if um is None or None in sizes:
+        return None
+    try:
+        y, x = (um * bottom / top for top, bottom in sizes)
+    except (ArithmeticError, TypeError, ValueError):
+        return None
+    return Spacing.stated(y, x, "resolution tag")
+
+
+def _aperio_spacing(text: str) -> Spacing | None:
+    """Return the field ``MPP`` of Aperio's description."""
+    for field in text.split("|"):
+        name, _, value = field.partition("=")
+        if name.strip() == "MPP":
+            return Spacing.stated(value.strip(), value.strip(), "vendor")
+    return None
 
 
 def _philips_spacing(philips_xml: str) -> Spacing | None:
-    """Return the pixel spacing of the whole-slide image, (y, x) in mm as DICOM has it."""
+    """Return the pixel spacing of the whole-slide image, (y, x) in mm as DICOM has it.
+
+    Where no image is called so, what all spacings of the file agree on.
+    """
+    own, others = [], set()
     for image in _elements(philips_xml, "DataObject"):
         stated = {node.get("Name"): (node.text or "").strip() for node in image}
+        sizes = _philips_sizes(stated.get("DICOM_PIXEL_SPACING", ""))
+        if sizes is None:
+            continue
+        others.add(sizes)
         if stated.get("PIM_DP_IMAGE_TYPE") == "WSI":
-            sizes = stated.get("DICOM_PIXEL_SPACING", "").replace('"', "").split()
-            try:
-                y, x = (1e3 * float(size) for size in sizes)
-            except ValueError:
-                return None
-            return Spacing((y, x), "vendor")
-    return None
+            own.append(sizes)
+    found = own[:1] or (list(others) if len(others) == 1 else [])
+    return Spacing(found[0], "vendor") if found else None
+
+
+def _philips_sizes(text: str) -> Pair | None:
+    """Return (y, x) in µm of two sizes in mm, in quotes."""
+    try:
+        y, x = (1e3 * number(size) for size in text.replace('"', "").split())
+    except ValueError:
+        return None
+    return y, x
 
 
 def _elements(xml: str, name: str) -> list[Any]:
@@ -183,11 +237,12 @@ def _elements(xml: str, name: str) -> list[Any]:
 
 
 def _ome_spacing(ome_xml: str, shape: tuple[int, int]) -> Spacing | None:
-    """Return the pixel size of the image of that shape, else of the first."""
+    """Return the pixel size of the image of that shape, or of the only one."""
     images = _elements(ome_xml, "Pixels")
     wanted = (str(shape[0]), str(shape[1]))
-    images.sort(key=lambda node: (node.get("SizeY"), node.get("SizeX")) != wanted)
-    for node in images[:1]:
+    fitting = [n for n in images if (n.get("SizeY"), n.get("SizeX")) == wanted]
+    # of one image alone it is, whatever size is written there
+    for node in fitting[:1] or (images if len(images) == 1 else []):
         y, x = (_ome_length(node, f"PhysicalSize{axis}") for axis in "YX")
         return Spacing.stated(y, x, "OME")
     return None
@@ -197,6 +252,6 @@ def _ome_length(node: Any, attribute: str) -> float | None:
     """Return a length of OME-XML in µm, its default unit; None if not stated."""
     unit = _UM_PER_UNIT.get(node.get(f"{attribute}Unit", "µm"))
     try:
-        return None if unit is None else float(node.get(attribute)) * unit
+        return None if unit is None else number(node.get(attribute)) * unit
     except (TypeError, ValueError):
         return None

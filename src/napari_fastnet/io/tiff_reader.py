@@ -1,6 +1,6 @@
-"""Open a TIFF slide: tiffslide says what it is, its tiles are decoded one by one.
+"""Open a TIFF slide: tifffile says what it is, its tiles are decoded one by one.
 
-tiffslide's zarr arrays give the same pixels, but take 1.4 to 10 times as long for a
+tifffile's zarr arrays give the same pixels, but take 1.4 to 10 times as long for a
 region (on two cores, 1024 px: 6 to 8 ms here, 11 ms with zarr 3.4, 75 ms with 3.1),
 and show a tile that was never written as black.
 """
@@ -19,8 +19,9 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 
 from napari_fastnet.errors import SlideFormatError, TileReadError
-from napari_fastnet.io.source import Source, bounds_of
-from napari_fastnet.io.spacing import Spacing, tiff_spacing
+from napari_fastnet.io.slide_image import slide_image
+from napari_fastnet.io.source import Source, bounds_of, profile_name
+from napari_fastnet.io.spacing import Spacing, tag_spacing, tiff_spacing
 from napari_fastnet.io.tiff_tiles import FileBytes, TilePage
 from napari_fastnet.io.tiles import (
     DamagedTileError,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tifffile import TiffFile, TiffPageSeries
+    from tifffile import TiffFile, TiffPage, TiffPageSeries
 
     from napari_fastnet.core.geometry import Box
 
@@ -56,16 +57,23 @@ _METADATA_ERRORS = (
 # tifffile only logs these, and goes on with the pages found so far.
 _BROKEN_PAGE_LIST = ("invalid page offset", "invalid offset to", "corrupted tag list")
 
+# TIFF's numbers.
+_ORIENTATION, _XMP, _ICC_PROFILE = 274, 700, 34675
+
 #: Side of the tiles made of several scanned areas (Leica SCN).
 COMPOSITE_TILE_PX = 512
 
 
 class NotTiffSlideError(SlideFormatError):
-    """The file is no TIFF, or of a kind that tiffslide does not know."""
+    """The file is no TIFF, or of a kind that only OpenSlide reads."""
+
+
+class VentanaError(NotTiffSlideError):
+    """The tiles of the file overlap; read side by side they show too much, and shift."""
 
 
 def open_tiff(path: Path) -> Source:
-    """Open a TIFF slide of any of the kinds that tiffslide knows.
+    """Open a TIFF slide: Aperio, Hamamatsu, Leica, Philips, OME and plain ones.
 
     Parameters
     ----------
@@ -80,12 +88,13 @@ def open_tiff(path: Path) -> Source:
     Raises
     ------
     NotTiffSlideError
-        tiffslide does not know this kind of file.
+        It is no such file.
     SlideFormatError
         The file is cut short, or its pixels are not 8-bit RGB or grey.
     """
     with _page_list_errors() as broken:
-        vendor, spacing, bounds, images = _describe(path)
+        found = _describe(path)
+    images = found.images
     pages = [page for image in images for page, _ in image.parts]
     if broken or max(page.end for page in pages) > path.stat().st_size:
         raise _cut_short(path)
@@ -97,9 +106,19 @@ def open_tiff(path: Path) -> Source:
         for page in pages:
             state.update(np.array([*page.shape, *page.tile_shape], np.int64).tobytes())
             state.update(page.offsets.tobytes() + page.byte_counts.tobytes())
+            state.update(page.reading.encode())
         return state.digest()
 
-    return Source(tuple(levels), vendor, spacing, digest, file.close, bounds)
+    return Source(
+        tuple(levels),
+        found.vendor,
+        found.spacing,
+        digest,
+        file.close,
+        found.bounds,
+        found.notes,
+        found.profile,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,23 +167,30 @@ def _tiled(
     return TiledLevel(name, index, page.shape, page.tile_shape, load, cache)
 
 
-def _describe(path: Path) -> tuple[str, Spacing, Box | None, list[_Image]]:
-    """Return maker, µm/px, scanned part and the levels that shrink, finest first."""
-    from tiffslide import TiffSlide
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What a file says of itself; the levels shrink, finest first."""
+
+    vendor: str
+    spacing: Spacing
+    bounds: Box | None
+    images: list[_Image]
+    notes: tuple[str, ...]
+    profile: str | None
+
+
+def _describe(path: Path) -> _Found:
+    """Return what a TIFF file says of its slide."""
+    from tifffile import TiffFile
 
     try:
-        with TiffSlide(str(path)) as slide:
-            tiff, properties = slide.ts_tifffile, slide.properties
-            images = _images(tiff, properties, str(path))
-            spacing = tiff_spacing(
-                properties,
-                shape=images[0].shape,
-                ome_xml=tiff.ome_metadata,
-                philips_xml=tiff.philips_metadata,
-            )
-            bounds = bounds_of(properties, "tiffslide")
-            kind = "ome-tiff" if tiff.is_ome else "generic-tiff"
-            vendor = str(properties.get("tiffslide.vendor") or kind)
+        with TiffFile(str(path)) as tiff:
+            if _is_ventana(tiff):
+                raise VentanaError(
+                    f"{path}: is a Ventana slide, whose overlapping tiles only "
+                    "OpenSlide puts together"
+                )
+            return _leica(path, tiff) if tiff.is_scn else _one_image(path, tiff)
     except SlideFormatError:
         raise
     except _METADATA_ERRORS as error:
@@ -172,7 +198,91 @@ def _describe(path: Path) -> tuple[str, Spacing, Box | None, list[_Image]]:
             raise _cut_short(path) from error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise NotTiffSlideError(f"{path}: is not a TIFF slide ({reason})") from error
-    return vendor.lower(), spacing, bounds, images
+
+
+def _is_ventana(tiff: TiffFile) -> bool:
+    """Return whether a page says how the tiles of a Ventana scanner are joined."""
+    for page in tiff.pages:
+        tag = getattr(page, "tags", {}).get(_XMP)
+        if tag is not None and b"<EncodeInfo" in bytes(tag.value):
+            return True
+    return bool(tiff.is_bif)
+
+
+def _one_image(path: Path, tiff: TiffFile) -> _Found:
+    """Return a slide that is one image of the file, with its levels."""
+    name = str(path)
+    image = slide_image(tiff, name)
+    aperio = bool(tiff.is_svs)
+    levels = image.levels
+    if image.series.keyframe.planarconfig != 1:
+        raise NotTiffSlideError(f"{name}: keeps each colour's px on their own")
+    if tiff.is_philips and image.series.kind != "philips":
+        # They are padded to whole tiles, and what would say how far is missing.
+        levels = levels[:1]
+    pages = [TilePage.of(found, key, name, aperio=aperio) for found, key in levels]
+    images = _shrinking([_Image(page.shape, ((page, (0, 0)),)) for page in pages])
+    key = image.series.keyframe
+    spacing = tiff_spacing(
+        aperio=_aperio_text(tiff, key) if aperio else None,
+        tag=tag_spacing(key.tags),
+        shape=images[0].shape,
+        ome_xml=tiff.ome_metadata,
+        philips_xml=tiff.philips_metadata,
+    )
+    notes = (*image.notes, *_orientation(key))
+    return _Found(_vendor(tiff), spacing, None, images, notes, _profile(tiff, key))
+
+
+def _leica(path: Path, tiff: TiffFile) -> _Found:
+    """Return a slide of Leica's, of one scanned area or several."""
+    from tiffslide import TiffSlide
+
+    with TiffSlide(str(path)) as slide:
+        properties = slide.properties
+        images = _areas(slide.ts_tifffile, properties, str(path))
+    y, x = properties.get("tiffslide.mpp-y"), properties.get("tiffslide.mpp-x")
+    spacing = Spacing.stated(y, x, "vendor") or Spacing()
+    bounds = bounds_of(properties, "tiffslide")
+    key = tiff.series[properties["tiffslide.series-index"]].keyframe
+    return _Found("leica", spacing, bounds, images, (), _profile(tiff, key))
+
+
+def _aperio_text(tiff: TiffFile, key: TiffPage) -> str:
+    """Return what Aperio says of the slide: in its own page, else in the first."""
+    own = str(key.description)
+    return own if "MPP" in own else str(tiff.pages.first.description)
+
+
+def _vendor(tiff: TiffFile) -> str:
+    """Return the maker of the scanner, or the kind of file."""
+    if tiff.is_svs:
+        return "aperio"
+    if tiff.is_ndpi:
+        return "hamamatsu"
+    if tiff.is_philips:
+        return "philips"
+    return "ome-tiff" if tiff.is_ome else "generic-tiff"
+
+
+def _profile(tiff: TiffFile, key: TiffPage) -> str | None:
+    """Return the name of the ICC profile of the slide, None where it has none."""
+    for page in (key, tiff.pages.first):
+        data = page.tags.valueof(_ICC_PROFILE)
+        if data:
+            return profile_name(bytes(data))
+    return None
+
+
+def _orientation(key: TiffPage) -> tuple[str, ...]:
+    """Return a note where the px are to be shown turned or mirrored."""
+    turned = key.tags.valueof(_ORIENTATION, default=1)
+    if turned in (0, 1):
+        return ()
+    return (
+        f"says that it is to be shown turned or mirrored (orientation {int(turned)}); "
+        "it is read as it is stored",
+    )
 
 
 def _ends_before_its_pages(path: Path) -> bool:
@@ -202,13 +312,9 @@ def _cut_short(path: Path) -> SlideFormatError:
     )
 
 
-def _images(tiff: TiffFile, properties: Mapping[str, Any], name: str) -> list[_Image]:
-    """Return the levels of the slide, each of one or, for Leica, several areas."""
-    composition = properties.get("tiffslide.series-composition")
-    if composition is None:
-        levels = tiff.series[properties["tiffslide.series-index"]].levels
-        pages = [_tile_page(level, name) for level in levels]
-        return _shrinking([_Image(page.shape, ((page, (0, 0)),)) for page in pages])
+def _areas(tiff: TiffFile, properties: Mapping[str, Any], name: str) -> list[_Image]:
+    """Return the levels of a slide made of scanned areas."""
+    composition = properties["tiffslide.series-composition"]
     images = []
     for index, (height, width, *_) in enumerate(composition["level_shapes"]):
         parts = [
@@ -223,12 +329,12 @@ def _images(tiff: TiffFile, properties: Mapping[str, Any], name: str) -> list[_I
 
 
 def _tile_page(level: TiffPageSeries, name: str) -> TilePage:
-    """Return the tiles of one series' level."""
+    """Return the tiles of one level of a scanned area."""
     pages = [page for page in level.pages if page is not None]
-    if level.is_multifile or len(pages) < len(level.pages):
+    if len(pages) < len(level.pages):
         raise SlideFormatError(
-            f"{name}: the image is spread over several files; join them in one, e.g. "
-            "with bfconvert"
+            f"{name}: a page of the image is missing; copy the file again from its "
+            "origin"
         )
     return TilePage.of(pages, level.keyframe, name)
 

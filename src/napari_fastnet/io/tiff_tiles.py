@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.errors import DriveError, FastNetError, SlideFormatError
+from napari_fastnet.io.samples import (
+    Converter,
+    converter,
+    decoder_of,
+    reading_of,
+    unread_kind,
+)
 from napari_fastnet.io.tile_claims import LARGEST_TILE_PX, check_claim
-from napari_fastnet.io.tiles import WHITE, DamagedTileError, Pixels
+from napari_fastnet.io.tiles import DamagedTileError, Pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +34,6 @@ _CONVERT = (
 
 # TIFF's numbers.
 _JPEG = 7
-_JPEGS = {6, _JPEG, 34892, 33007}  # these convert to RGB while they decode
-_APERIO_JPEG2000_YCBCR = 33003
-_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
 
 # A JPEG stream ends with this; a few bytes of padding may follow.
 _JPEG_END, _JPEG_PADDING = b"\xff\xd9", 64
@@ -120,10 +124,12 @@ class TilePage:
         ``int64 (planes, rows, columns)``; a tile of 0 bytes was never written.
     decode : callable
         Maps (bytes, index) to ``(height, width, samples)``.
-    to_rgb : callable
+    to_rgb : Converter
         Maps ``(height, width, samples)`` to RGB.
     ends_as_jpeg : bool
         Whether each tile is a whole JPEG stream.
+    reading : str
+        What of this enters the slide's fingerprint.
     """
 
     shape: tuple[int, int]
@@ -131,12 +137,18 @@ class TilePage:
     offsets: NDArray[np.int64]
     byte_counts: NDArray[np.int64]
     decode: Callable[[bytes, int], NDArray[Any]]
-    to_rgb: Callable[[NDArray[Any]], Pixels]
+    to_rgb: Converter
     ends_as_jpeg: bool
+    reading: str = ""
 
     @classmethod
     def of(
-        cls, pages: Sequence[TiffPage | TiffFrame], key: TiffPage, name: str
+        cls,
+        pages: Sequence[TiffPage | TiffFrame],
+        key: TiffPage,
+        name: str,
+        *,
+        aperio: bool = False,
     ) -> TilePage:
         """Return the tiles of an image: one page, or one page a colour.
 
@@ -148,6 +160,9 @@ class TilePage:
             The one that describes them all.
         name : str
             The file, for error messages.
+        aperio : bool, optional
+            Whether Aperio wrote the file, whose number for JPEG 2000 in YCbCr others
+            use for RGB.
 
         Returns
         -------
@@ -170,23 +185,17 @@ class TilePage:
                 f"{tile_shape[0]} px, too large to decode one by one; {_CONVERT}"
             )
         grid = (len(pages), -(-height // tile_shape[0]), -(-width // tile_shape[1]))
-        options: dict[str, Any] = {}
-        if key.compression in _JPEGS:
-            options = {"jpegtables": pages[0].jpegtables, "jpegheader": key.jpegheader}
-        decode = key.decode
-
-        def decode_tile(data: bytes, index: int) -> NDArray[Any]:
-            tile: NDArray[Any] = np.asarray(decode(data, index, **options)[0])[0]
-            return tile
-
+        to_rgb = converter(key)
+        decode, whole_streams = decoder_of(pages[0], key, aperio=aperio)
         return cls(
             (height, width),
             tile_shape,
             _table([page.dataoffsets for page in pages], grid, name),
             _table([page.databytecounts for page in pages], grid, name),
-            decode_tile,
-            _converter(key),
-            key.compression == _JPEG and options["jpegheader"] is None,
+            decode,
+            to_rgb,
+            key.compression == _JPEG and whole_streams,
+            reading_of(key),
         )
 
     @property
@@ -236,55 +245,8 @@ def _table(
 
 def _check(key: TiffPage, pages: int, name: str) -> None:
     """Raise SlideFormatError unless the page holds 8-bit grey, RGB or YCbCr."""
-    from tifffile import TIFF
-
-    samples = key.samplesperpixel
-    if key.compression != 1 and key.compression not in TIFF.DECOMPRESSORS:
-        found = f"compressed by method {int(key.compression)}"
-    elif key.dtype != np.uint8:
-        found = f"of type {key.dtype}"
-    elif key.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR):
-        found = f"stored in colour space {int(key.photometric)}"
-    elif (pages, samples) not in (
-        (1, 1),
-        (1, 3),
-        (1, 4),
-        (3, 1),
-    ) or key.planarconfig != 1:
-        found = f"of {samples} samples on {pages} pages, plane by plane"
-    else:
-        return
-    raise SlideFormatError(
-        f"{name}: the pixels are {found}; 8-bit RGB or grey is read, {_CONVERT}"
-    )
-
-
-def _converter(key: TiffPage) -> Callable[[NDArray[Any]], Pixels]:
-    """Return the function that turns a decoded tile of that page into RGB."""
-    is_ycbcr = key.photometric == _YCBCR or key.compression == _APERIO_JPEG2000_YCBCR
-    if is_ycbcr and key.compression not in _JPEGS:
-        return _ycbcr_to_rgb
-    if key.photometric == _MIN_IS_WHITE:
-        return lambda tile: _samples_to_rgb(WHITE - tile)
-    return _samples_to_rgb
-
-
-def _samples_to_rgb(tile: NDArray[Any]) -> Pixels:
-    """Return grey repeated, RGB as it is, RGBA white where fully transparent."""
-    if tile.shape[-1] == 1:
-        return np.repeat(tile, 3, axis=-1)
-    rgb: Pixels = np.ascontiguousarray(tile[..., :3])
-    if tile.shape[-1] == 4:
-        rgb[tile[..., 3] == 0] = WHITE
-    return rgb
-
-
-def _ycbcr_to_rgb(tile: NDArray[Any]) -> Pixels:
-    """Return full-range YCbCr (ITU-R BT.601, as in JPEG) as RGB."""
-    y, blue, red = (tile[..., i].astype(np.float32) for i in range(3))
-    blue, red = blue - 128, red - 128
-    rgb = np.stack(
-        [y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue], -1
-    )
-    pixels: Pixels = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
-    return pixels
+    found = unread_kind(key, pages)
+    if found is not None:
+        raise SlideFormatError(
+            f"{name}: the pixels are {found}; 8-bit RGB or grey is read, {_CONVERT}"
+        )

@@ -13,6 +13,9 @@ LARGEST_TILE_PX = 2**25
 
 _JPEG_START, _JPEG2000_SIZE = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _JPEG2000_BOX = b"\0\0\0\x0cjP"
+_JPEG2000_STYLE = b"\xff\x52"
+# A box that names a colour space by number: method, precedence, approximation, and 18.
+_COLOUR_BOX, _SYCC = b"colr\x01\x00\x00", b"\0\0\0\x12"
 # Markers of a JPEG frame, which states the size; C4, C8 and CC are others.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _BARE = 0xDA, frozenset((0x01, *range(0xD0, 0xDA)))
@@ -69,3 +72,29 @@ def _jpeg2000_size(data: bytes) -> tuple[int, int]:
         return 0, 0
     right, bottom, left, top = struct.unpack_from(">4I", data, at + 8)
     return max(0, bottom - top), max(0, right - left)
+
+
+def is_decoded_to_rgb(data: bytes) -> bool:
+    """Return whether decoding a JPEG 2000 gives RGB, whatever the file says of it.
+
+    Parameters
+    ----------
+    data : bytes
+        Of one tile.
+
+    Returns
+    -------
+    bool
+        It was transformed to YCbCr by the codec itself, or its chroma is subsampled or
+        declared in its own header, which OpenJPEG turns back while it decodes.
+    """
+    at = data.find(_JPEG2000_SIZE)
+    if at < 0 or at + 45 > len(data):
+        return False
+    declared = data.rfind(_COLOUR_BOX + _SYCC, 0, at) >= 0
+    (count,) = struct.unpack_from(">H", data, at + 40)
+    steps = data[at + 42 : at + 42 + 3 * count]  # depth, dx, dy of each component
+    subsampled = any(step != 1 for i, step in enumerate(steps) if i % 3)
+    style = data.find(_JPEG2000_STYLE, at + 42 + 3 * count)
+    transformed = 0 <= style < len(data) - 8 and data[style + 8] != 0
+    return declared or subsampled or transformed

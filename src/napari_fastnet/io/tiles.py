@@ -143,6 +143,8 @@ class TiledLevel:
                 y0, x0 = max(top, tile_top), max(left, tile_left)
                 y1 = min(bottom, tile_top + tile.shape[0])
                 x1 = min(right, tile_left + tile.shape[1])
+                if y1 <= y0 or x1 <= x0:  # all of it lies behind the image's last px
+                    continue
                 pixels[y0 - top : y1 - top, x0 - left : x1 - left] = tile[
                     y0 - tile_top : y1 - tile_top, x0 - tile_left : x1 - tile_left
                 ]

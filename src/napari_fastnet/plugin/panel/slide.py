@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, Label, PushButton
 from napari.settings import get_settings
 from napari.utils.notifications import show_error
@@ -133,5 +135,6 @@ def facts_of(work: SlideWork) -> str:
     y, x = slide.require_mpp()
     size = f"{width * x / 1000:.1f} x {height * y / 1000:.1f} mm"
     words = quality_words(work.record.get("quality") or {})
-    last = f"<br>{words}" if words else ""
+    told = (words, *map(escape, slide.reading_notes))
+    last = "".join(f"<br>{line}" for line in told if line)
     return f"{first}<br>{size}, {y:.4g} µm/px ({slide.mpp_source}){last}"

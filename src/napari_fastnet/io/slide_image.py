@@ -1,0 +1,180 @@
+"""Which image of a TIFF file is the slide: the largest, at the focal plane in the middle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.errors import SlideFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
+
+#: An image beside the slide with more than this share of its px is no label, macro or
+#: thumbnail, and is told of.
+OTHER_SHARE = 0.25
+
+# Hamamatsu's tag of a page: how far its focal plane is from the one focused on.
+_NDPI_FOCUS = 65424
+
+_COLOURS, _FOCUS = ("C", "S"), "Z"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlideImage:
+    """The slide's image among those of a TIFF file.
+
+    Parameters
+    ----------
+    series : TiffPageSeries
+        Of the whole image, all focal planes included.
+    levels : tuple
+        (pages, the page that describes them) of each level, largest first: one page,
+        or one a colour.
+    notes : tuple of str
+        What is to be said of the choice, without the file's name.
+    """
+
+    series: TiffPageSeries
+    levels: tuple[tuple[Sequence[TiffPage | TiffFrame], TiffPage], ...]
+    notes: tuple[str, ...]
+
+
+def slide_series(tiff: TiffFile) -> TiffPageSeries:
+    """Return the image with the most px, the first of several; planes count once."""
+    images = [image for image in tiff.series if {"Y", "X"} <= set(image.axes)]
+    if not images:
+        raise ValueError("it has no image")
+    return max(images, key=pixel_count)
+
+
+def pixel_count(image: TiffPageSeries) -> int:
+    """Return height times width of an image."""
+    sides: int = prod(_side(image, axis) for axis in "YX")
+    return sides
+
+
+def slide_image(tiff: TiffFile, name: str) -> SlideImage:
+    """Return the slide's image.
+
+    Parameters
+    ----------
+    tiff : tifffile.TiffFile
+        Open.
+    name : str
+        The file, for error messages.
+
+    Returns
+    -------
+    SlideImage
+        With the pages of one focal plane.
+
+    Raises
+    ------
+    SlideFormatError
+        The image is a stack of something else, or is spread over several files.
+    """
+    series = slide_series(tiff)
+    plane, notes = _plane(series, name)
+    levels = tuple(
+        (_pages(level, plane, name), level.keyframe) for level in series.levels
+    )
+    return SlideImage(series, levels, (*notes, *_others(tiff, series)))
+
+
+def _side(image: TiffPageSeries, axis: str) -> int:
+    return int(image.shape[image.axes.index(axis)])
+
+
+def _leading(image: TiffPageSeries) -> list[tuple[str, int]]:
+    """Return name and length of the axes along which an image is spread over pages."""
+    own = len(image.keyframe.shape)
+    count = max(0, len(image.axes) - own)
+    return [
+        (axis, int(size))
+        for axis, size in zip(image.axes[:count], image.shape[:count], strict=True)
+    ]
+
+
+def _plane(series: TiffPageSeries, name: str) -> tuple[int | None, tuple[str, ...]]:
+    """Return the focal plane to be read and what is said of it, None where all is one."""
+    sizes = dict(_leading(series))
+    count = sizes.pop(_FOCUS, 1)
+    unknown = {a: n for a, n in sizes.items() if n > 1 and a not in _COLOURS}
+    if unknown or series.keyframe.imagedepth > 1:
+        raise SlideFormatError(
+            f"{name}: holds {prod(unknown.values()) or series.keyframe.imagedepth} "
+            f"pictures of {_side(series, 'X'):,} x {_side(series, 'Y'):,} px and does "
+            f"not say that they are focal planes (axes {series.axes}); write the one "
+            "that is meant to a file of its own, e.g. tiffcp IN.tif,2 OUT.tif"
+        )
+    if count == 1:
+        return None, ()
+    plane, which = count // 2, "the middle one"
+    offsets = [_focus(page) for page in series.pages]
+    if len(offsets) == count and 0 in offsets:
+        plane, which = offsets.index(0), "the one focused on"
+    note = f"has {count} focal planes; number {plane + 1}, {which}, is read"
+    return plane, (note,)
+
+
+def _focus(page: Any) -> float | None:
+    """Return how far a page's plane is from the one focused on, where it says so."""
+    tags = getattr(page, "tags", None)
+    value: float | None = None if tags is None else tags.valueof(_NDPI_FOCUS)
+    return value
+
+
+def _pages(
+    level: TiffPageSeries, plane: int | None, name: str
+) -> list[TiffPage | TiffFrame]:
+    """Return a level's pages at a focal plane."""
+    if level.is_multifile:
+        raise SlideFormatError(
+            f"{name}: the image is spread over several files; join them in one, e.g. "
+            "with bfconvert"
+        )
+    leading = _leading(level)
+    pages = list(level.pages)
+    if len(pages) != prod(size for _, size in leading):
+        raise SlideFormatError(
+            f"{name}: {len(pages)} pages are there for axes {level.axes} of "
+            f"{' x '.join(map(str, level.shape))}; write it anew, one page a picture"
+        )
+    if plane is not None:
+        axis = [a for a, _ in leading].index(_FOCUS)
+        inner = prod(size for _, size in leading[axis + 1 :])
+        count = leading[axis][1]
+        pages = [p for i, p in enumerate(pages) if i // inner % count == plane]
+    found = [page for page in pages if page is not None]
+    if len(found) < len(pages):
+        raise SlideFormatError(
+            f"{name}: a page of the image is missing, or lies in another file; join "
+            "them in one, e.g. with bfconvert"
+        )
+    return found
+
+
+def _others(tiff: TiffFile, series: TiffPageSeries) -> tuple[str, ...]:
+    """Return a note of images that are as large as slides, and are not read."""
+    most = pixel_count(series)
+    others = [
+        image
+        for image in tiff.series
+        if image is not series
+        and {"Y", "X"} <= set(image.axes)
+        and pixel_count(image) > OTHER_SHARE * most
+    ]
+    if not others:
+        return ()
+    sizes = ", ".join(f"{_side(i, 'X'):,} x {_side(i, 'Y'):,} px" for i in others[:3])
+    more = "" if len(others) <= 3 else f" and {len(others) - 3} more"
+    called = f" ({series.name})" if series.name else ""
+    return (
+        f"holds {len(others) + 1} large images; the largest{called}, "
+        f"{_side(series, 'X'):,} x {_side(series, 'Y'):,} px, is the slide, and these "
+        f"are not read: {sizes}{more}",
+    )
