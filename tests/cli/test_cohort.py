@@ -47,7 +47,7 @@ def test_a_folder_is_done_and_reported(folder, dark_bundle, tmp_path, capsys) ->
     code, captured = detect(capsys, *given, "--workers", 2)
     assert code == 0
     (note,) = [line for line in captured.err.splitlines() if "left out" in line]
-    assert f"{folder / 'c_mask.tif'} and 1 more: TIFF, but grey" in note
+    assert f"{folder / 'c_mask.tif'} and 1 more: TIFF or DICOM, but grey" in note
     assert "d_mask" not in note
     assert "2: 2 done, 0 failed" in captured.out
     assert str(out / "report.html") in captured.out

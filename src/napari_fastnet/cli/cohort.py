@@ -118,12 +118,12 @@ def detect_slides(
 
 
 def _of_left_out(paths: Sequence[Path]) -> str:
-    """Return what is to be told of TIFF files in folders that are no slides."""
+    """Return what is to be told of files in folders that are no slides."""
     names = ", ".join(str(path) for path in paths[:NAMED])
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return (
-        f"note: left out {names}{more}: TIFF, but grey, small, damaged or not to be "
-        "read; name a file to have it tried all the same"
+        f"note: left out {names}{more}: TIFF or DICOM, but grey, small, damaged, no "
+        "microscopy or not to be read; name a file to have it tried all the same"
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import SlideNotFoundError
+from napari_fastnet.io.dicom import dicom_file, one_of_each_series
 from napari_fastnet.io.file_names import results_name
 from napari_fastnet.io.recognise import TIFF_SUFFIXES, content_of
 
@@ -32,14 +33,15 @@ def find_slides(
         in it, every slide is taken; other images, our own results and hidden files are
         not. A pattern is one of `glob`, ``**`` included, where there is no such file.
     left_out : callable, optional
-        Told of each TIFF file of a folder that is neither a slide nor one of our
-        results: small, grey, or so damaged that nobody can tell; not of one that is
-        named besides.
+        Told of each TIFF or DICOM file of a folder that is neither a slide nor one of
+        our results: small, grey, no microscopy, or so damaged that nobody can tell; not
+        of one that is named besides.
 
     Returns
     -------
     list of Path
-        In the order given, a folder's by name; each slide once.
+        In the order given, a folder's by name; each slide once, also one that is
+        several DICOM files.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def find_slides(
             for key, path in others.items():
                 if key not in found:
                     left_out(path)
-    return list(found.values())
+    return one_of_each_series(found.values())
 
 
 def _note(paths: dict[str, Path], path: Path) -> None:
@@ -71,7 +73,7 @@ def _slides_at(place: Path, left_out: Callable[[Path], None]) -> Sequence[Path]:
         if not slides:
             raise SlideNotFoundError(
                 f"{place}: no slide in this folder; give a folder with SVS, NDPI, SCN, "
-                "BIF or tiled TIFF files, or name the file"
+                "BIF, DICOM or tiled TIFF files, or name the file"
             )
         return slides
     if has_magic(str(place)) and not place.exists():
@@ -95,6 +97,11 @@ def _slides_under(folder: Path, left_out: Callable[[Path], None]) -> Iterator[Pa
                 yield path
             elif content is None and suffix in TIFF_SUFFIXES:
                 left_out(path)
+            elif content is None and (found := dicom_file(path)) is not None:
+                if found.is_slide:
+                    yield path
+                else:
+                    left_out(path)
 
 
 def result_names(slides: Sequence[Path]) -> list[str]:

@@ -10,11 +10,13 @@ from napari_fastnet.io.first_page import DAMAGED
 from napari_fastnet.io.json_text import parse_json
 from napari_fastnet.io.results import is_regions_export, tiff_export
 from napari_fastnet.io.slide import open_slide
+from napari_fastnet.io.slide_image import pixel_count, slide_series
+from napari_fastnet.io.tiff_reader import page_list_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tifffile import TiffFile
+    from tifffile import TiffFile, TiffPageSeries
 
 Content = Literal["slide", "heatmap", "mask", "quality", "regions", "run", "results"]
 
@@ -73,28 +75,29 @@ def _is_run(path: Path) -> bool:
 
 
 def _tiff_content(path: Path) -> Content | None:
-    """Tell slides and exports from images, by the first page."""
+    """Tell slides and exports from images, by the largest image."""
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as tif:
+        with page_list_errors(), tifffile.TiffFile(path) as tif:
             export = tiff_export(tif)
             if export is not None:
                 return export
-            page = tif.pages.first
-            colour = page.dtype == "uint8" and page.samplesperpixel == 3
+            image = slide_series(tif)
+            page = image.keyframe
+            colour = page.dtype == "uint8" and page.samplesperpixel in (3, 4)
             slide = colour and (
-                _has_levels(tif) or page.imagelength * page.imagewidth >= LARGE_PX
+                _has_levels(tif, image) or pixel_count(image) >= LARGE_PX
             )
     except DAMAGED:
         return None
     return "slide" if slide or (colour and _states_mpp(path)) else None
 
 
-def _has_levels(tif: TiffFile) -> bool:
-    """Return whether the first image is cut into tiles or has smaller copies."""
-    first = tif.pages.first
-    if first.is_tiled or first.subifds:
+def _has_levels(tif: TiffFile, image: TiffPageSeries) -> bool:
+    """Return whether an image is cut into tiles or has smaller copies."""
+    page = image.keyframe
+    if page.is_tiled or page.subifds or len(image.levels) > 1:
         return True
     return len(tif.pages) > 1 and bool(getattr(tif.pages[1], "is_reduced", False))
 

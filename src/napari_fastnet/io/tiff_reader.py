@@ -92,7 +92,7 @@ def open_tiff(path: Path) -> Source:
     SlideFormatError
         The file is cut short, or its pixels are not 8-bit RGB or grey.
     """
-    with _page_list_errors() as broken:
+    with page_list_errors() as broken:
         found = _describe(path)
     images = found.images
     pages = [page for image in images for page, _ in image.parts]
@@ -354,7 +354,7 @@ def _shrinking(images: list[_Image]) -> list[_Image]:
 
 
 @contextmanager
-def _page_list_errors() -> Iterator[list[str]]:
+def page_list_errors() -> Iterator[list[str]]:
     """Collect what tifffile logs over a page list that leaves the file.
 
     While this lasts tifffile's remarks do not fall through to stderr either.
