@@ -69,22 +69,27 @@ def drag(widget: Any, way: list[QPoint], pause_ms: int = 8) -> None:
 
 
 def wheel(widget: Any, at: QPoint, notches: int, modifier: Any = PLAIN) -> None:
-    """Turn the wheel over a point of a widget, up for positive notches."""
+    """Turn the wheel over a point of a widget, up for positive notches.
+
+    As the system's events go: the widget that is seen there gets it, and what it does
+    not take goes to the one it lies in. Qt itself does not pass on what a program sends.
+    """
+    at_screen = QPointF(widget.mapToGlobal(at))
     for _ in range(abs(notches)):
-        window, place = in_window(widget, at)
-        if window is None:
-            return
-        event = QWheelEvent(
-            QPointF(place),
-            QPointF(widget.mapToGlobal(at)),
-            QPoint(),
-            QPoint(0, NOTCH if notches > 0 else -NOTCH),
-            Qt.MouseButton.NoButton,
-            modifier,
-            Qt.ScrollPhase.NoScrollPhase,
-            False,
-        )
-        QApplication.sendEvent(window, event)
+        over = widget.window().childAt(widget.mapTo(widget.window(), at))
+        while over is not None:
+            event = QWheelEvent(
+                over.mapFromGlobal(at_screen),
+                at_screen,
+                QPoint(),
+                QPoint(0, NOTCH if notches > 0 else -NOTCH),
+                Qt.MouseButton.NoButton,
+                modifier,
+                Qt.ScrollPhase.NoScrollPhase,
+                False,
+            )
+            QApplication.sendEvent(over, event)
+            over = None if event.isAccepted() else over.parentWidget()
 
 
 def key(widget: Any, *keys: Any, modifier: Any = PLAIN) -> None:

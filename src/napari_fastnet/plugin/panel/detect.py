@@ -77,7 +77,7 @@ class DetectSection(Section):
         ``start`` becomes pause and resume.
     progress, status : ProgressBar, Label
         How far it is.
-    threshold, opacity : FloatSlider
+    threshold, opacity : NumberSlider
         How the heatmap is shown; nothing is computed anew.
     copy : PushButton
         Copies the command line that does the same.

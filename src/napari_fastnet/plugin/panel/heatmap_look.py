@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import FloatSlider, Label
+from magicgui.widgets import Label
 from magicgui.widgets.bases import Widget
 
 from napari_fastnet.core.colour import HEATMAP_COLOURS, ColoursName
 from napari_fastnet.plugin.panel.keys import HEATMAP
+from napari_fastnet.plugin.panel.number_widgets import NumberSlider
 from napari_fastnet.plugin.panel.section import row
 from napari_fastnet.plugin.settings import (
     forget_colours,
@@ -27,7 +28,7 @@ class HeatmapLook:
 
     Attributes
     ----------
-    threshold, opacity : FloatSlider
+    threshold, opacity : NumberSlider
         Of the current slide.
     legend : Label
         What the colours mean; they are chosen in napari's preferences.
@@ -35,16 +36,20 @@ class HeatmapLook:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self.threshold = FloatSlider(
+        self.threshold = NumberSlider(
+            "threshold",
             value=0.5,
             max=1,
             step=0.01,
+            page=0.05,
             tooltip="From this probability on a patch is tumour; display only",
         )
-        self.opacity = FloatSlider(
+        self.opacity = NumberSlider(
+            "opacity",
             value=0.5,
             max=1,
             step=0.01,
+            page=0.05,
             tooltip=f"Opacity of the heatmap; show or hide it [{HEATMAP}]",
         )
         self.legend = Label(

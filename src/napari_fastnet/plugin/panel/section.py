@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QSizePolicy
 
 from napari_fastnet.plugin.panel.docking import UndockWatch
 from napari_fastnet.plugin.panel.keys import Keys
+from napari_fastnet.plugin.panel.scroll_guard import ScrollGuard
 from napari_fastnet.plugin.slide_work import SlideWork
 from napari_fastnet.plugin.workspace import workspace_of
 
@@ -41,6 +42,7 @@ class Section(Container[Widget]):
         self.margins = (6, 2, 6, 2)
         self.native.destroyed.connect(self.leave)
         self._watch = UndockWatch(self.native, self.undocked)
+        self._guard = ScrollGuard(self.native)
 
     @property
     def work(self) -> SlideWork | None:

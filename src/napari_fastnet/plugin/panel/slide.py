@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
-from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, Label, PushButton
+from magicgui.widgets import CheckBox, ComboBox, Label, PushButton
 from napari.settings import get_settings
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 
 from napari_fastnet.core.quality_summary import quality_words
 from napari_fastnet.errors import FastNetError
+from napari_fastnet.plugin.panel.number_widgets import NumberField
 from napari_fastnet.plugin.panel.section import Section, row
 from napari_fastnet.plugin.slide_work import SlideWork
 
@@ -33,7 +34,7 @@ class SlideSection(Section):
         Size, levels and µm/px of the one chosen.
     edit : PushButton
         Shows the field for the µm/px; it shows by itself where that is unknown.
-    mpp, use : FloatSpinBox, PushButton
+    mpp, use : NumberField, PushButton
         The µm/px of level 0, and taking it over.
     background : CheckBox
         napari's setting that images are loaded asynchronously; untouched unless ticked
@@ -50,7 +51,8 @@ class SlideSection(Section):
         self.edit = PushButton(
             text="edit µm/px", tooltip="Give the µm/px where the file is wrong"
         )
-        self.mpp = FloatSpinBox(
+        self.mpp = NumberField(
+            "µm/px",
             value=0.25,
             min=0.05,
             max=5,
@@ -113,6 +115,7 @@ class SlideSection(Section):
     def _use(self) -> None:
         if self.work is None:
             return
+        self.mpp.take_typed()
         try:
             self.work.set_mpp(self.mpp.value)
         except FastNetError as error:

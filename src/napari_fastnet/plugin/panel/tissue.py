@@ -7,11 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import FloatSlider, PushButton, RadioButtons
+from magicgui.widgets import PushButton, RadioButtons
 from napari.layers import Labels
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QDoubleSpinBox
 
 from napari_fastnet.engine.tissue_editor import (
     AUTOMATIC,
@@ -25,6 +24,7 @@ from napari_fastnet.plugin.importing import load_roi
 from napari_fastnet.plugin.masks_job import compute_masks
 from napari_fastnet.plugin.panel.dialogs import ask_file
 from napari_fastnet.plugin.panel.keys import MASKS
+from napari_fastnet.plugin.panel.number_widgets import NumberSlider
 from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
 
@@ -74,7 +74,7 @@ class TissueSection(Section):
         Computes the masks in the background.
     percent : Label
         Tissue, per cent of the slide.
-    red, green, blue, saturation, low, high : FloatSlider
+    red, green, blue, saturation, low, high : NumberSlider
         Thresholds, 0..255.
     auto : dict of str to PushButton
         Puts a threshold back on its automatic value.
@@ -86,12 +86,12 @@ class TissueSection(Section):
         Takes the region of interest from a file.
     """
 
-    red: FloatSlider
-    green: FloatSlider
-    blue: FloatSlider
-    saturation: FloatSlider
-    low: FloatSlider
-    high: FloatSlider
+    red: NumberSlider
+    green: NumberSlider
+    blue: NumberSlider
+    saturation: NumberSlider
+    low: NumberSlider
+    high: NumberSlider
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self.compute = PushButton(
@@ -124,11 +124,12 @@ class TissueSection(Section):
         self._show()
 
     def _threshold_row(self, name: ThresholdName) -> Any:
-        slider = FloatSlider(min=0, max=255, step=0.5, tooltip=TIPS[name])
+        slider = NumberSlider(
+            LABELS.get(name, name), min=0, max=255, step=0.5, page=5, tooltip=TIPS[name]
+        )
         setattr(self, name, slider)
         self.auto[name] = PushButton(text="auto", tooltip=AUTO_TIPS[name])
         self.auto[name].max_width = 48
-        slider.native.findChild(QDoubleSpinBox).setDecimals(1)
         return row(slider, self.auto[name], label=LABELS.get(name, name))
 
     def _edit_row(self) -> Any:
