@@ -38,15 +38,19 @@ class Annotations:
         Rings of (y, x), level-0 px, at least three different points each: tumour, and
         what is taken out of it.
     skipped : tuple of str
-        A line for everything in the file that encloses nothing, with its name.
+        A line for everything in the file that encloses nothing or is left out, and for
+        what is taken for tumor without being called so.
     crossing : tuple of str
         Names of the outlines that cross or touch themselves.
+    unclassed : tuple of int
+        Which of ``positive`` have no class.
     """
 
     positive: tuple[NDArray[np.float64], ...]
     negative: tuple[NDArray[np.float64], ...]
     skipped: tuple[str, ...] = ()
     crossing: tuple[str, ...] = ()
+    unclassed: tuple[int, ...] = ()
 
 
 def ring_area(ring: NDArray[np.float64]) -> float:

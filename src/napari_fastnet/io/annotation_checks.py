@@ -1,37 +1,43 @@
 """What every outline out of a file must hold, whatever the file's form.
 
 Annotations come from strangers. A file is refused whole where it leaves doubt what is
-tumour: a damaged number, a group whose meaning is unknown. What encloses nothing is
-skipped and named.
+tumour: a damaged number, a group whose meaning is unknown. What encloses nothing, and
+what is not counted, is named.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from shapely import Polygon
 
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.polygons import Annotations, joined, rings_outside
+from napari_fastnet.core.polygons import (
+    Annotations,
+    joined,
+    ring_area,
+    rings_outside,
+)
 from napari_fastnet.errors import AnnotationError
 from napari_fastnet.io.number_words import counted
+from napari_fastnet.io.outline_classes import (
+    NEGATIVE_GROUPS,
+    POSITIVE_GROUPS,
+    Classes,
+    ClassNames,
+    class_text,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-#: Groups and classes whose outlines are tumour (CAMELYON16, CAMELYON17, ASAP, QuPath),
-#: and those whose outlines are taken out of it; compared without regard to case.
-POSITIVE_GROUPS = ("_0", "_1", "Tumor", "Tumour", "metastases")
-NEGATIVE_GROUPS = ("_2", "None", "Exclusion", "normal")
-
-#: Groups and classes that take out of a region of interest; any other is part of it.
-NOT_OF_INTEREST = ("_2", "Exclusion", "Ignore*")
-
-Meaning = Literal["tumour", "region of interest"]
+    from napari_fastnet.io.outline_classes import Verdict
 
 #: Limits of one file: CAMELYON16's largest has 71,315 points in 67 outlines.
 MAXIMUM_POINTS = 5_000_000
@@ -39,6 +45,21 @@ MAXIMUM_OUTLINES = 100_000
 
 #: No slide reaches so far, px; beyond it a number is damaged.
 FARTHEST_PX = 1e8
+
+#: An outline without a class that covers so much of a slide is the slide's own frame.
+FRAME_SHARE = 0.95
+
+_NAMED = 3  # names that a line of many has
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outline:
+    """An outline that encloses something, before its class is judged."""
+
+    name: str
+    names: ClassNames
+    ring: NDArray[np.float64]
+    verdict: Verdict | None = None
 
 
 class OutlineCollector:
@@ -48,34 +69,51 @@ class OutlineCollector:
     ----------
     path : Path
         The file, for what errors say.
-    meaning : {"tumour", "region of interest"}
-        What the outlines enclose: tells what the names of groups and classes mean.
+    classes : Classes, optional
+        Which classes mean what.
+    grouped : bool, optional
+        Whether classes are groups of ASAP: outlines in none are taken out of those that
+        are tumor, as CAMELYON16's readers have it, and are never tumor themselves. Of
+        other files they are tumor where no outline is by its class.
     """
 
-    def __init__(self, path: Path, meaning: Meaning = "tumour") -> None:
-        self._path, self._meaning = path, meaning
-        self._rings: dict[bool, list[NDArray[np.float64]]] = {True: [], False: []}
+    def __init__(
+        self, path: Path, classes: Classes | None = None, *, grouped: bool = False
+    ) -> None:
+        self._path, self._classes = path, classes or Classes()
+        self._grouped = grouped
+        self._taken: list[_Outline] = []
         self._skipped: list[str] = []
         self._crossing: list[str] = []
+        self._others: Counter[str] = Counter()
         self._points = self._outlines = 0
 
-    def is_inside(self, group: str, name: str) -> bool:
-        """Return whether a group's outlines are what is meant; doubt is an error."""
-        if self._meaning == "region of interest":
-            return group.casefold() not in (n.casefold() for n in NOT_OF_INTEREST)
-        for groups, answer in ((POSITIVE_GROUPS, True), (NEGATIVE_GROUPS, False)):
-            if group.casefold() in (known.casefold() for known in groups):
-                return answer
-        raise self.fault(
-            f"outline {name!r} is in group {group[:80]!r}; name the group one of "
-            f"{', '.join(POSITIVE_GROUPS)} (tumour) or {', '.join(NEGATIVE_GROUPS)} "
-            "(not tumour)"
-        )
-
     def add(
-        self, name: str, tumour: bool, rings: Sequence[NDArray[np.float64]]
+        self,
+        name: str,
+        names: ClassNames,
+        rings: Sequence[NDArray[np.float64]],
+        *,
+        verdict: Verdict | None = None,
     ) -> None:
-        """Take an exterior and its holes, each (n, 2) of (x, y) as files have them."""
+        """Take an exterior and its holes, each (n, 2) of (x, y) as files have them.
+
+        Parameters
+        ----------
+        name : str
+            Of the outline.
+        names : tuple of str
+            Of its class, see `outline_classes.class_names`.
+        rings : sequence of ndarray
+            The exterior first.
+        verdict : str, optional
+            What the file's form says, whatever the class.
+
+        Raises
+        ------
+        AnnotationError
+            A coordinate is none.
+        """
         self.count(sum(len(ring) for ring in rings))
         for ring in rings:
             if not (np.abs(ring) <= FARTHEST_PX).all():  # NaN is not either
@@ -91,7 +129,11 @@ class OutlineCollector:
             kept = [ring for ring, has in zip(plain, enclosing, strict=True) if has]
             if not Polygon(kept[0], kept[1:]).is_valid:
                 self._crossing.append(name)
-            self._rings[tumour].append(joined(kept))
+            self._taken.append(_Outline(name, names, joined(kept), verdict))
+
+    def leave_out(self, kind: str) -> None:
+        """Count an object that is no outline of an annotation, such as a cell."""
+        self._others[kind[:80]] += 1
 
     def count(self, points: int) -> None:
         """Count an outline and refuse more than any slide has."""
@@ -111,11 +153,160 @@ class OutlineCollector:
         """Return an error of this file."""
         return AnnotationError(f"{self._path}: {what}")
 
-    def finish(self) -> Annotations:
-        """Return what was taken."""
-        positive, negative = tuple(self._rings[True]), tuple(self._rings[False])
-        skipped, crossing = tuple(self._skipped), tuple(self._crossing)
-        return Annotations(positive, negative, skipped, crossing)
+    def finish(
+        self, verdict: Callable[[ClassNames], Verdict] | None = None
+    ) -> Annotations:
+        """Return what was taken, each outline judged by its class.
+
+        Parameters
+        ----------
+        verdict : callable, optional
+            What a class says; by default as `Classes` has it.
+
+        Returns
+        -------
+        Annotations
+            Perhaps without any outline.
+
+        Raises
+        ------
+        AnnotationError
+            A class is of unknown meaning.
+        """
+        judge = verdict or self._classes.verdict
+        judged = [(one, one.verdict or judge(one.names)) for one in self._taken]
+        self._refuse_unknown(judged)
+        loose, notes = self._unclassified(judged)
+        judged = [(o, loose if said == "unclassified" else said) for o, said in judged]
+        inside = [one for one, said in judged if said == "inside"]
+        left = Counter(
+            class_text(one.names) for one, said in judged if said == "left out"
+        )
+        return Annotations(
+            positive=tuple(one.ring for one in inside),
+            negative=tuple(one.ring for one, said in judged if said == "taken out"),
+            skipped=(*self._skipped, *self._left_out(left), *notes),
+            crossing=tuple(self._crossing),
+            unclassed=tuple(
+                index
+                for index, one in enumerate(inside)
+                if not one.names and one.verdict is None
+            ),
+        )
+
+    def _unclassified(
+        self, judged: list[tuple[_Outline, Verdict]]
+    ) -> tuple[Verdict, tuple[str, ...]]:
+        """Return what outlines without a class are in this file, and what to tell."""
+        loose = [one.name for one, said in judged if said == "unclassified"]
+        classed = any(said == "inside" for _, said in judged)
+        if not loose or classed == self._grouped:
+            what = f"{counted(len(loose), 'outline')} {self._no_class}"
+            if classed:
+                return "taken out", (f"{what}, taken out of the tumor",) * bool(loose)
+            return "inside", (f"{what}, taken for tumor: {_some(loose)}",) * bool(loose)
+        return "left out", ()
+
+    @property
+    def _no_class(self) -> str:
+        return "in no group" if self._grouped else "without a class"
+
+    def _left_out(self, classes: Counter[str]) -> list[str]:
+        """Return what is not counted, a line a kind."""
+        lines = []
+        for name, number in classes.most_common():
+            what = f"of the class {name!r}" if name else self._no_class
+            mend = "" if name else "; if they are tumor, say --tumor-class None"
+            lines.append(f"left out: {counted(number, 'outline')} {what}{mend}")
+        return lines + [
+            f"left out: {counted(number, 'object')} of the type {kind!r}; only "
+            "annotations are outlines"
+            for kind, number in self._others.most_common()
+        ]
+
+    def _refuse_unknown(self, judged: list[tuple[_Outline, Verdict]]) -> None:
+        unknown = [one for one, said in judged if said == "unknown"]
+        if not unknown:
+            return
+        there = Counter(class_text(one.names) or "None" for one, _ in judged)
+        several = ", ".join(f"{name!r} {n:,}" for name, n in there.most_common(8))
+        raise self.fault(
+            f"outline {unknown[0].name!r} is in group {class_text(unknown[0].names)!r}, "
+            f"and nobody said whether that is tumor; name the group one of "
+            f"{', '.join(POSITIVE_GROUPS)} (tumour) or {', '.join(NEGATIVE_GROUPS)} "
+            "(not tumour), or say which are tumor with --tumor-class NAME, which leaves "
+            f"the others out (outlines of each: {several})"
+        )
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(map(repr, names[:_NAMED]))
+    return shown + (", ..." if len(names) > _NAMED else "")
+
+
+def without_frame(
+    annotations: Annotations,
+    shape: tuple[float, float] | None,
+    *,
+    keep_one: bool = False,
+) -> Annotations:
+    """Leave out the frame of the slide, which QuPath makes of the full image.
+
+    Parameters
+    ----------
+    annotations : Annotations
+        As the file has them, no offset added.
+    shape : tuple of float or None
+        (height, width) of the slide, level-0 px.
+    keep_one : bool, optional
+        Whether a frame may stand alone: a region of interest may be the whole slide.
+
+    Returns
+    -------
+    Annotations
+        Without those outlines of no class that cover ``FRAME_SHARE`` of the slide, or
+        are a rectangle from the file's corner around all others; ``skipped`` names how
+        many.
+    """
+    rings = annotations.positive
+    frames = {
+        index
+        for index in annotations.unclassed
+        if _is_frame(rings[index], rings, shape)
+    }
+    if not frames or (keep_one and len(frames) == len(rings)):
+        return annotations
+    return replace(
+        annotations,
+        positive=tuple(r for index, r in enumerate(rings) if index not in frames),
+        skipped=(
+            *annotations.skipped,
+            f"left out: {counted(len(frames), 'outline')} without a class around the "
+            "whole slide; give it a class where it is meant",
+        ),
+        unclassed=(),
+    )
+
+
+def _is_frame(
+    ring: NDArray[np.float64],
+    rings: Sequence[NDArray[np.float64]],
+    shape: tuple[float, float] | None,
+) -> bool:
+    low, high = ring.min(axis=0), ring.max(axis=0)
+    if shape is not None:
+        height, width = np.minimum(high, shape) - np.maximum(low, 0)
+        if min(height, width) <= 0:
+            return False
+        if height * width >= FRAME_SHARE * shape[0] * shape[1]:
+            return ring_area(ring) >= FRAME_SHARE * shape[0] * shape[1]
+    around = len(rings) > 1 and all(
+        (other.min(axis=0) >= low).all() and (other.max(axis=0) <= high).all()
+        for other in rings
+    )
+    if not around or np.abs(low).max() > 1:
+        return False
+    return ring_area(ring) >= 0.999 * float(np.prod(high - low))
 
 
 def _without_repeats(ring: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,15 +18,17 @@ from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import AnnotationError
 from napari_fastnet.io.annotation_checks import (
     MAXIMUM_POINTS,
-    Meaning,
     OutlineCollector,
     check_size,
 )
 from napari_fastnet.io.files import write_bytes
+from napari_fastnet.io.outline_classes import Classes, ClassNames, class_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from napari_fastnet.io.outline_classes import Verdict
 
 __all__ = ["Annotations", "read_asap_xml", "write_asap_xml"]
 
@@ -37,20 +39,23 @@ _DEEPEST = 32  # ASAP nests four deep
 _OUTLINE_TYPES = ("Polygon", "Spline", "Rectangle")
 
 
-def read_asap_xml(path: Path, meaning: Meaning = "tumour") -> Annotations:
+def read_asap_xml(path: Path, classes: Classes | None = None) -> Annotations:
     """Read an annotation that ASAP wrote, CAMELYON16's and CAMELYON17's among them.
 
-    Outlines of the groups ``POSITIVE_GROUPS`` are tumour, of ``NEGATIVE_GROUPS`` (in no
-    group, ``None``, too) taken out of it. Splines are read as the polygons of their
-    points. Dots, point sets and measurements enclose nothing and are skipped.
+    Outlines of the groups ``POSITIVE_GROUPS`` are tumour, of ``NEGATIVE_GROUPS`` taken
+    out of it. A group of no known meaning has that of the group it is part of. Outlines
+    in no group are taken out where others are tumour, and named. Splines are read as
+    the polygons of their points. Dots, point sets and measurements enclose nothing and
+    are skipped.
 
     Parameters
     ----------
     path : Path
         XML without a document type; at most ``MAXIMUM_XML_BYTES``. It is read piece by
         piece, so that only coordinates stay in memory.
-    meaning : {"tumour", "region of interest"}
-        Of a region of interest, every group is part but ``NOT_OF_INTEREST``.
+    classes : Classes, optional
+        Which groups mean what; of a region of interest, every group is part but
+        ``NOT_OF_INTEREST``.
 
     Returns
     -------
@@ -70,7 +75,9 @@ def read_asap_xml(path: Path, meaning: Meaning = "tumour") -> Annotations:
     from defusedxml.ElementTree import DefusedXMLParser
 
     check_size(path, MAXIMUM_XML_BYTES)
-    parser = DefusedXMLParser(target=_AsapTarget(path, meaning), forbid_dtd=True)
+    parser = DefusedXMLParser(
+        target=_AsapTarget(path, classes or Classes()), forbid_dtd=True
+    )
     try:
         for chunk in _chunks(path):
             parser.feed(chunk)
@@ -98,8 +105,10 @@ def _chunks(path: Path) -> Iterator[bytes]:
 class _AsapTarget:
     """What the XML parser reports to: no tree is built, whatever the file's size."""
 
-    def __init__(self, path: Path, meaning: Meaning) -> None:
-        self._found = OutlineCollector(path, meaning)
+    def __init__(self, path: Path, classes: Classes) -> None:
+        self._found = OutlineCollector(path, classes, grouped=True)
+        self._classes = classes
+        self._parents: dict[ClassNames, ClassNames] = {}
         self._depth = 0
         self._outline: dict[str, str] | None = None
         self._coordinates = array("d")  # x, y, x, y ...
@@ -107,7 +116,13 @@ class _AsapTarget:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Take note of an element's beginning."""
         if self._depth == 0 and tag != "ASAP_Annotations":
-            raise self._found.fault("no annotation of ASAP; give one of ASAP's XML")
+            whose = (
+                "an annotation of Aperio ImageScope or HALO; open it in QuPath and "
+                "export GeoJSON, or"
+                if tag == "Annotations"
+                else "no annotation of ASAP;"
+            )
+            raise self._found.fault(f"{whose} give one of ASAP's XML")
         self._depth += 1
         if self._depth > _DEEPEST:
             raise self._found.fault(
@@ -116,6 +131,9 @@ class _AsapTarget:
         if tag == "Annotation":
             self._outline = attributes
             self._coordinates = array("d")
+        elif tag == "Group":
+            own = class_names(attributes.get("Name"))
+            self._parents[own] = class_names(attributes.get("PartOfGroup"))
         elif tag == "Coordinate" and self._outline is not None:
             self._coordinates.extend(self._number(attributes, axis) for axis in "XY")
             if len(self._coordinates) > 2 * MAXIMUM_POINTS:
@@ -129,10 +147,9 @@ class _AsapTarget:
         name = self._name()
         kind = self._outline.get("Type", "Polygon")
         if kind in _OUTLINE_TYPES:
-            group = self._outline.get("PartOfGroup", "None")
-            tumour = self._found.is_inside(group, name)
+            group = class_names(self._outline.get("PartOfGroup"))
             points = np.array(self._coordinates).reshape(-1, 2)
-            self._found.add(name, tumour, [points])
+            self._found.add(name, group, [points])
         else:
             self._found.count(0)
             self._found.skip(f"outline {name!r}: a {kind[:80]} encloses nothing")
@@ -140,7 +157,19 @@ class _AsapTarget:
 
     def close(self) -> Annotations:
         """Return everything at the end of the file."""
-        return self._found.finish()
+        return self._found.finish(self._verdict)
+
+    def _verdict(self, group: ClassNames) -> Verdict:
+        """Return what a group says, or the next one above it that says anything."""
+        own = said = self._classes.verdict(group)
+        seen = {group}
+        while said in ("unknown", "left out"):
+            group = self._parents.get(group, ())
+            if not group or group in seen:
+                return own
+            seen.add(group)
+            said = self._classes.verdict(group)
+        return said
 
     def _name(self) -> str:
         return (self._outline or {}).get("Name", "unnamed")[:80]

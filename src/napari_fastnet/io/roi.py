@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.io.annotation_checks import Meaning
+    from napari_fastnet.io.outline_classes import Meaning
 
 
 #: Of a file's outlines with themselves: beyond it, mending them takes minutes.
@@ -86,7 +86,7 @@ def read_roi(path: Path, slide_shape: tuple[int, int]) -> RegionOfInterest:
     path : Path
         TIFF or PNG of the whole slide, above 0 inside, see `masks.read_mask`; or
         outlines in level-0 px, GeoJSON, ASAP's XML or CAMELYON's JSON, of any class but
-        those that take out, see `annotation_checks.NOT_OF_INTEREST`.
+        those that take out, see `outline_classes.NOT_OF_INTEREST`.
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
 
