@@ -142,7 +142,7 @@ def test_masks_give_the_same_as_outlines(runs, truth, tmp_path):
     mask[25 * CELL : 26 * CELL, 35 * CELL : 36 * CELL] = 255
     tifffile.imwrite(masks / "tumor_001_mask.tif", mask, tile=(256, 256))
     tifffile.imwrite(masks / "normal_001_mask.tif", np.zeros_like(mask))
-    by_masks = judge(runs, masks)
+    by_masks = judge(runs, masks, unannotated="normal")
     assert not by_masks["normal_001"].assumed
     assert not by_masks["normal_001"].is_tumour
     for name, judged in by_masks.items():

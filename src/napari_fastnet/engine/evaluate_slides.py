@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,9 @@ from napari_fastnet.core.pixel_metrics import PixelCounts, count_pixels
 from napari_fastnet.core.slide_scores import SlideFeatures, slide_features
 from napari_fastnet.core.truth import PIXEL_UM, TruthMask, truth_extent, truth_step
 from napari_fastnet.engine.evaluated_slides import Scanned, Source, load_source
+from napari_fastnet.engine.recorded_slide import recorded_tissue, truth_notes
 from napari_fastnet.errors import DataError, FastNetError, OptionError
+from napari_fastnet.io.outline_options import OutlineOptions
 from napari_fastnet.io.truth_files import SlideTruth, Truths, read_truth, slide_key
 
 if TYPE_CHECKING:
@@ -49,10 +51,14 @@ class SlideEvaluationOptions:
         µm/px of slides whose candidates come as CSV; None is CAMELYON16's 0.243.
     mask_value : int or None
         What stands for tumour in masks; None is the one number above 0.
-    unannotated : {"normal", "skip"}
-        What a slide without truth is, where no reference says it.
+    unannotated : {"normal", "skip"} or None
+        What a slide without truth is, where no reference says it; None is normal among
+        outlines, as in CAMELYON16, whose normal slides have none, and skipped among
+        masks, of which a normal slide has an empty one.
     exclude : tuple of str
         Slides that are left out.
+    outlines : OutlineOptions
+        Which of the truth's outlines are tumor, and where they count from.
     bootstrap, seed : int
         Resamples for the 95 % intervals, and their seed.
     """
@@ -63,8 +69,9 @@ class SlideEvaluationOptions:
     boundary_um: float = 0.0
     mpp: float | None = None
     mask_value: int | None = None
-    unannotated: Literal["normal", "skip"] = "normal"
+    unannotated: Literal["normal", "skip"] | None = None
     exclude: tuple[str, ...] = ()
+    outlines: OutlineOptions = field(default_factory=OutlineOptions)
     bootstrap: int = 1000
     seed: int = 0
 
@@ -153,10 +160,10 @@ def judge_slides(
     """
     options = options or SlideEvaluationOptions()
     excluded = {slide_key(name) for name in options.exclude}
-    unknown = excluded - {slide_key(source.name) for source in sources}
+    unknown = excluded - {slide_key(n) for source in sources for n in source.called}
     if unknown:
         raise OptionError(f"--exclude {sorted(unknown)[0]}: no slide has this name")
-    if not any(truths.of(source.name) for source in sources):
+    if not any(truths.of(name) for source in sources for name in source.called):
         first = next(iter(truths.slides.values())).name
         raise DataError(
             f"none of {len(sources)} slides ({sources[0].name}, ...) has a truth: that "
@@ -165,7 +172,7 @@ def judge_slides(
         )
     for source in sources:
         try:
-            if slide_key(source.name) in excluded:
+            if excluded.intersection(map(slide_key, source.called)):
                 yield SkippedSlide(source.name, "excluded on request")
             else:
                 yield _judge(source, truths, options)
@@ -177,10 +184,10 @@ def _judge(
     source: Source, truths: Truths, options: SlideEvaluationOptions
 ) -> JudgedSlide:
     """Judge one slide; a FastNetError says why it cannot be."""
-    known = truths.of(source.name)
+    known = _known(source, truths)
     assumed = known is None
     if known is None:
-        _require_normal(source.name, truths, options)
+        _require_normal(source, truths, options)
         known = SlideTruth(source.name, is_tumour=False)
     mpp = None if options.mpp is None else (options.mpp, options.mpp)
     scanned = load_source(source, mpp=mpp)
@@ -208,14 +215,42 @@ def _judge(
     return _with_heatmap(judged, scanned, truth, options)
 
 
-def _require_normal(name: str, truths: Truths, options: SlideEvaluationOptions) -> None:
+def _known(source: Source, truths: Truths) -> SlideTruth | None:
+    """Return what is known of a slide; of several of one name, of this one alone."""
+    own = truths.of(source.name)
+    if not source.shared:
+        return own
+    if slide_key(source.name) == slide_key(source.shared):
+        own = None
+    if own is None and truths.of(source.shared) is not None:
+        raise DataError(
+            f"several slides are called {source.shared}, and its truth does not say whose "
+            f"it is; name that of this one {source.path.resolve().name}, or --exclude it"
+        )
+    return own
+
+
+def _require_normal(
+    source: Source, truths: Truths, options: SlideEvaluationOptions
+) -> None:
     """Refuse a slide without truth, unless it can be taken for a normal one."""
     if truths.has_reference:
         raise DataError("no truth: the reference does not list it; add a line")
-    if name.casefold().startswith(("tumor", "tumour")):
+    if source.called[-1].casefold().startswith(("tumor", "tumour")):
         raise DataError("no truth: a tumour slide by its name; add its outlines")
+    unread = truths.unread_of(source.name)
+    if unread is not None:
+        raise DataError(
+            f"no truth: {unread.name} is of no kind that is read; export it as GeoJSON, "
+            "ASAP's XML or a mask"
+        )
     if options.unannotated == "skip":
         raise DataError("no truth; add its outlines, or list it in a reference.csv")
+    if options.unannotated is None and truths.has_masks:
+        raise DataError(
+            "no truth: there is no mask of it; add one, empty where it is normal, or take "
+            "all such slides for normal with --unannotated normal"
+        )
 
 
 def _truth(
@@ -223,17 +258,28 @@ def _truth(
 ) -> tuple[TruthMask | None, tuple[str, ...]]:
     """Return a slide's truth, None if unknown, and what is odd about it."""
     if known.outlines is not None:
-        return read_truth(
+        truth, notes = read_truth(
             known.outlines,
             mpp=scanned.mpp,
             shape=scanned.shape,
             mask_value=options.mask_value,
+            bounds_offset=options.outlines.offset(scanned.corner),
+            tumor_classes=options.outlines.tumor_classes,
         )
+        return truth, (*notes, *_misplaced(truth, scanned))
     if known.is_tumour:
         return None, ()
     step = truth_step(scanned.mpp)
     extent = truth_extent(scanned.shape or (0, 0), step)
     return TruthMask(np.zeros((0, 0), bool), step, extent), ()
+
+
+def _misplaced(truth: TruthMask, scanned: Scanned) -> tuple[str, ...]:
+    """Return what is to be told of a truth that is mostly glass by the run's masks."""
+    if scanned.run is None or scanned.shape is None or not truth.inside.any():
+        return ()
+    tissue = recorded_tissue(scanned.run)
+    return truth_notes(truth, tissue, scanned.shape, scanned.mpp)
 
 
 def _is_tumour(

@@ -8,6 +8,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.truth import CAMELYON_MPP
+from napari_fastnet.engine.recorded_slide import recorded_corner
 from napari_fastnet.errors import DataError, StoreError
 from napari_fastnet.io.candidates import read_candidates
 from napari_fastnet.io.file_names import HEATMAP, RECORD, STORE
@@ -31,10 +32,27 @@ _WANTED = "give folders that detect wrote, or CSV files of p,x,y named as the sl
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A slide to evaluate: its name, and the folder of its run or its candidates."""
+    """A slide to evaluate.
+
+    Parameters
+    ----------
+    name : str
+        No other has it.
+    path : Path
+        The folder of its run, or its candidates.
+    shared : str
+        Where several slides have one name, that name; ``name`` is then what `detect`
+        called the folder of results.
+    """
 
     name: str
     path: Path
+    shared: str = ""
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """Return its names, its own first."""
+        return (self.name, self.shared) if self.shared else (self.name,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +71,8 @@ class Scanned:
         (height, width) of the slide; None where nothing says it.
     threshold : float or None
         Of the run.
+    run : Path or None
+        Its folder; None of a file of candidates.
     """
 
     heatmap: Heatmap | None
@@ -60,6 +80,16 @@ class Scanned:
     mpp: Pair
     shape: tuple[int, int] | None = None
     threshold: float | None = None
+    run: Path | None = None
+
+    def corner(self) -> Pair:
+        """Return where the scanned part of the slide begins, (y, x) level-0 px."""
+        if self.run is None:
+            raise DataError(
+                "a file of candidates does not say where the scanned part begins; give "
+                "--bounds-offset Y X"
+            )
+        return recorded_corner(self.run, read_record(self.run / RECORD))
 
 
 def find_sources(places: Iterable[Path]) -> list[Source]:
@@ -74,7 +104,8 @@ def find_sources(places: Iterable[Path]) -> list[Source]:
     Returns
     -------
     list of Source
-        Each slide once, by name. A run is called as its slide.
+        Each slide once, by name. A run is called as its slide, or, where another slide
+        is called the same, as its folder.
 
     Raises
     ------
@@ -87,7 +118,8 @@ def find_sources(places: Iterable[Path]) -> list[Source]:
         if not paths:
             raise DataError(f"{place}: nothing to evaluate; {_WANTED}")
         found |= {path.resolve(): Source(_name(path), path) for path in paths}
-    sources = sorted(found.values(), key=lambda source: slide_key(source.name))
+    sources = _told_apart(list(found.values()))
+    sources.sort(key=lambda source: slide_key(source.name))
     for source, other in pairwise(sources):
         if slide_key(source.name) == slide_key(other.name):
             raise DataError(
@@ -95,6 +127,24 @@ def find_sources(places: Iterable[Path]) -> list[Source]:
                 "keep one"
             )
     return sources
+
+
+def _told_apart(sources: list[Source]) -> list[Source]:
+    """Call the runs of different slides of one name as their folders."""
+    files: dict[str, list[str]] = {}
+    for source in sources:
+        files.setdefault(slide_key(source.name), []).append(_slide_file(source.path))
+    return [
+        Source(source.path.resolve().name, source.path, source.name)
+        if _are_different(files[slide_key(source.name)])
+        else source
+        for source in sources
+    ]
+
+
+def _are_different(files: list[str]) -> bool:
+    """Return whether several files are all known and no two of them the same."""
+    return len(files) > 1 and all(files) and len(set(files)) == len(files)
 
 
 def _sources_at(place: Path) -> Iterator[Path]:
@@ -121,11 +171,17 @@ def _name(path: Path) -> str:
     """Return what a slide is called: the stem of its file, where the record says it."""
     if not path.is_dir():
         return path.stem
+    # without a record, which is said when its turn comes, as its folder
+    slide = _slide_file(path) or path.resolve().name
+    return PureWindowsPath(slide).stem  # splits at both kinds of slash
+
+
+def _slide_file(path: Path) -> str:
+    """Return which file a run was of, nothing where no record says it."""
     try:
-        slide = read_record(path / RECORD)["slide"]["path"]
-    except StoreError:  # said when its turn comes
-        return path.resolve().name
-    return PureWindowsPath(str(slide)).stem  # splits at both kinds of slash
+        return str(read_record(path / RECORD)["slide"]["path"])
+    except StoreError:
+        return ""
 
 
 def load_source(source: Source, *, mpp: Pair | None = None) -> Scanned:
@@ -165,6 +221,7 @@ def load_source(source: Source, *, mpp: Pair | None = None) -> Scanned:
         recorded_mpp(source.path / RECORD, record),
         (int(slide["height"]), int(slide["width"])),
         record["threshold"],
+        source.path,
     )
 
 

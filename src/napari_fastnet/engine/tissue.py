@@ -13,6 +13,7 @@ from napari_fastnet.core.picture import enlarged, png_bytes
 from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
 from napari_fastnet.engine.presence import require_present, require_unchanged
 from napari_fastnet.engine.processors import physical_cores
+from napari_fastnet.engine.recorded_slide import corner_of
 from napari_fastnet.errors import MaskError
 from napari_fastnet.io.file_names import MASKS
 from napari_fastnet.io.formats import Results, write_formats
@@ -226,6 +227,7 @@ def slide_facts(slide: Slide) -> SlideFacts:
         vendor=slide.vendor,
         icc_profile=slide.profile,
         reading=slide.reading_notes,
+        scanned_from=corner_of(slide.bounds),
     )
 
 

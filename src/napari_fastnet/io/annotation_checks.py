@@ -60,6 +60,7 @@ class _Outline:
     names: ClassNames
     ring: NDArray[np.float64]
     verdict: Verdict | None = None
+    bare: bool = False
 
 
 class OutlineCollector:
@@ -95,6 +96,7 @@ class OutlineCollector:
         rings: Sequence[NDArray[np.float64]],
         *,
         verdict: Verdict | None = None,
+        bare: bool = False,
     ) -> None:
         """Take an exterior and its holes, each (n, 2) of (x, y) as files have them.
 
@@ -108,6 +110,8 @@ class OutlineCollector:
             The exterior first.
         verdict : str, optional
             What the file's form says, whatever the class.
+        bare : bool, optional
+            Whether it is a geometry alone, which is never the frame of a slide.
 
         Raises
         ------
@@ -129,7 +133,7 @@ class OutlineCollector:
             kept = [ring for ring, has in zip(plain, enclosing, strict=True) if has]
             if not Polygon(kept[0], kept[1:]).is_valid:
                 self._crossing.append(name)
-            self._taken.append(_Outline(name, names, joined(kept), verdict))
+            self._taken.append(_Outline(name, names, joined(kept), verdict, bare))
 
     def leave_out(self, kind: str) -> None:
         """Count an object that is no outline of an annotation, such as a cell."""
@@ -190,7 +194,7 @@ class OutlineCollector:
             unclassed=tuple(
                 index
                 for index, one in enumerate(inside)
-                if not one.names and one.verdict is None
+                if not (one.names or one.verdict or one.bare)
             ),
         )
 

@@ -80,7 +80,8 @@ def take_geojson(content: dict[str, Any], found: OutlineCollector) -> None:
             continue
         name = str(properties.get("name") or f"feature {number}")[:80]
         planes.add(_plane(geometry))
-        _take_geometry(geometry, name, _class(properties), found)
+        bare = "type" not in feature
+        _take_geometry(geometry, name, _class(properties), found, bare=bare)
     if len(planes) > 1:
         found.skip(
             f"outlines of {counted(len(planes), 'plane')} of a stack (z, t) are laid on "
@@ -112,7 +113,12 @@ def _features(content: Any, found: OutlineCollector) -> Iterator[dict[str, Any]]
 
 
 def _take_geometry(
-    geometry: dict[str, Any], name: str, names: ClassNames, found: OutlineCollector
+    geometry: dict[str, Any],
+    name: str,
+    names: ClassNames,
+    found: OutlineCollector,
+    *,
+    bare: bool,
 ) -> None:
     """Take the polygons of a geometry; what encloses nothing is named."""
     waiting = [geometry]
@@ -127,7 +133,8 @@ def _take_geometry(
             polygons = [coordinates] if kind == "Polygon" else coordinates
             for polygon in list_of(polygons, name, found):
                 rings = list_of(polygon, name, found)
-                found.add(name, names, [ring_of(ring, name, found) for ring in rings])
+                read = [ring_of(ring, name, found) for ring in rings]
+                found.add(name, names, read, bare=bare)
         else:
             found.count(0)
             found.skip(f"outline {name!r}: a {str(kind)[:80]} encloses nothing")

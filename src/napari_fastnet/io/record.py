@@ -68,7 +68,8 @@ class SlideFacts:
     """The slide: its path, content fingerprint, size in px and µm/px (y, x).
 
     The ICC profile is one that the file has and that is not applied; ``reading`` is what
-    must be told of how the file is read.
+    must be told of how the file is read, ``scanned_from`` the corner of the scanned part
+    (y, x), level-0 px.
     """
 
     path: str
@@ -80,6 +81,7 @@ class SlideFacts:
     vendor: str
     icc_profile: str | None = None
     reading: tuple[str, ...] = ()
+    scanned_from: Pair | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from napari_fastnet.core.crossings import crossings
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.polygons import Annotations, rings_outside, slide_mask
 from napari_fastnet.errors import AnnotationError
+from napari_fastnet.io.annotation_checks import without_frame
 from napari_fastnet.io.annotation_files import SUFFIXES, read_annotations
 from napari_fastnet.io.masks import fit_mask, read_mask
 
@@ -78,7 +79,9 @@ class RegionOfInterest:
         return mask
 
 
-def read_roi(path: Path, slide_shape: tuple[int, int]) -> RegionOfInterest:
+def read_roi(
+    path: Path, slide_shape: tuple[int, int], *, bounds_offset: Pair = (0.0, 0.0)
+) -> RegionOfInterest:
     """Read where to look, from whatever file it comes in.
 
     Parameters
@@ -89,6 +92,8 @@ def read_roi(path: Path, slide_shape: tuple[int, int]) -> RegionOfInterest:
         those that take out, see `outline_classes.NOT_OF_INTEREST`.
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
+    bounds_offset : tuple of float, optional
+        (y, x) level-0 px that are added to outlines, see `read_outlines`.
 
     Returns
     -------
@@ -104,7 +109,9 @@ def read_roi(path: Path, slide_shape: tuple[int, int]) -> RegionOfInterest:
     """
     if path.suffix.lower() not in SUFFIXES:
         return RegionOfInterest(path, slide_shape, read_mask(path, slide_shape))
-    outlines, notes = read_outlines(path, slide_shape, meaning="region of interest")
+    outlines, notes = read_outlines(
+        path, slide_shape, meaning="region of interest", bounds_offset=bounds_offset
+    )
     if not outlines.positive:
         raise AnnotationError(f"{path}: no outline in it; draw one, or export it anew")
     return RegionOfInterest(path, slide_shape, outlines, notes)
@@ -116,6 +123,7 @@ def read_outlines(
     *,
     meaning: Meaning = "tumour",
     bounds_offset: Pair = (0.0, 0.0),
+    tumor_classes: tuple[str, ...] = (),
 ) -> tuple[Annotations, tuple[str, ...]]:
     """Read outlines that belong to a slide.
 
@@ -130,6 +138,8 @@ def read_outlines(
     bounds_offset : tuple of float
         (y, x) level-0 px that are added to every point: OpenSlide's bounds, where the
         file counts from their corner, as QuPath does.
+    tumor_classes : tuple of str, optional
+        Classes that are tumour, see `outline_classes.Classes`.
 
     Returns
     -------
@@ -140,16 +150,24 @@ def read_outlines(
     Raises
     ------
     AnnotationError
-        They cannot be read, all lie outside the slide, or those of tumour, which become
-        areas, cross themselves more than ``MAXIMUM_CROSSINGS`` times.
+        They cannot be read, all lie outside the slide, none counts of those there are,
+        or those of tumour, which become areas, cross themselves more than
+        ``MAXIMUM_CROSSINGS`` times.
     """
-    found = read_annotations(path, meaning)
+    found = read_slide_annotations(
+        path,
+        slide_shape,
+        meaning=meaning,
+        bounds_offset=bounds_offset,
+        tumor_classes=tumor_classes,
+    )
+    if found.skipped and not found.positive:
+        raise AnnotationError(
+            f"{path}: no outline that counts in it ({'; '.join(found.skipped[:3])})"
+        )
     if meaning == "tumour" and found.crossing:
         _require_few_crossings(path, found)
-    positive, negative = (
-        tuple(ring + np.asarray(bounds_offset) for ring in rings)
-        for rings in (found.positive, found.negative)
-    )
+    positive = found.positive
     height, width = slide_shape
     outside, beyond = rings_outside(positive, Box.of_shape(slide_shape))
     if positive and outside == len(positive):
@@ -163,7 +181,46 @@ def read_outlines(
             f"{path.name}: {outside + beyond} of {len(positive)} outlines reach beyond "
             f"the slide of {width} x {height} px; what lies outside is left out"
         )
-    return replace(found, positive=positive, negative=negative), tuple(notes)
+    return found, tuple(notes)
+
+
+def read_slide_annotations(
+    path: Path,
+    slide_shape: tuple[int, int] | None,
+    *,
+    meaning: Meaning = "tumour",
+    bounds_offset: Pair = (0.0, 0.0),
+    tumor_classes: tuple[str, ...] = (),
+) -> Annotations:
+    """Read outlines, laid on the slide, without the slide's own frame.
+
+    Parameters
+    ----------
+    path, meaning, bounds_offset, tumor_classes
+        As `read_outlines` has them.
+    slide_shape : tuple of int or None
+        (height, width) of the slide, level-0 px, where it is known.
+
+    Returns
+    -------
+    Annotations
+        Perhaps without any outline.
+
+    Raises
+    ------
+    AnnotationError
+        They cannot be read.
+    """
+    found = without_frame(
+        read_annotations(path, meaning, tumor_classes),
+        slide_shape,
+        keep_one=meaning == "region of interest",
+    )
+    positive, negative = (
+        tuple(ring + np.asarray(bounds_offset) for ring in rings)
+        for rings in (found.positive, found.negative)
+    )
+    return replace(found, positive=positive, negative=negative)
 
 
 def _require_few_crossings(path: Path, found: Annotations) -> None:

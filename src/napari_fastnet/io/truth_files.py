@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.truth import TruthMask, draw_truth, truth_step
 from napari_fastnet.errors import AnnotationError, DataError
 from napari_fastnet.io.annotation_checks import odd_outlines
 from napari_fastnet.io.annotation_files import SUFFIXES as OUTLINES
-from napari_fastnet.io.annotation_files import read_annotations
+from napari_fastnet.io.roi import read_slide_annotations
 from napari_fastnet.io.truth_mask import read_truth_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from napari_fastnet.core.geometry import Pair
 
@@ -27,7 +27,17 @@ MASKS = (".tif", ".tiff", ".png")
 REFERENCE = "reference.csv"
 
 _CLASSES = {"tumor": True, "tumour": True, "normal": False}
-_HEADINGS = ("slide", "image", "name", "case", "filename")
+_HEADINGS = ("slide", "image", "name", "case", "file")
+_SEPARATORS = ",;\t"
+
+#: What a slide's file ends in; outlines and lists carry it along (``a.svs.geojson``).
+_SLIDES = (
+    *(".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".dcm", ".czi", ".vsi", ".isyntax"),
+    *(".svslide", ".vms", ".vmu", ".tif", ".tiff", ".png", ".qptiff", ".btf"),
+)
+#: Files that hold a truth which is not read: of HALO, NDP.view, QuPath, CaseViewer, and
+#: packed ones.
+_UNREAD = (".annotations", ".ndpa", ".qpdata", ".annot", ".gz", ".zip", ".npy", ".svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +69,29 @@ class Truths:
         By `slide_key`.
     has_reference, has_outlines : bool
         Whether there is a reference at all, and outlines of any slide.
+    unread : tuple of Path
+        Files that look like a truth and are of no kind that is read.
     """
 
     slides: dict[str, SlideTruth]
     has_reference: bool
     has_outlines: bool
+    unread: tuple[Path, ...] = ()
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the truth of any slide is a mask."""
+        files = (slide.outlines for slide in self.slides.values())
+        return any(f is not None and f.suffix.lower() in MASKS for f in files)
+
+    def unread_of(self, name: str) -> Path | None:
+        """Return the file that looks like a slide's truth and is not read."""
+        start = slide_key(name)
+        for path in self.unread:
+            rest = path.name.casefold().removeprefix(start)
+            if rest != path.name.casefold() and rest.startswith((".", "_mask.")):
+                return path
+        return None
 
     def of(self, name: str) -> SlideTruth | None:
         """Return what is known of a slide."""
@@ -71,8 +99,22 @@ class Truths:
 
 
 def slide_key(name: str) -> str:
-    """Return a slide's name for comparing: without case, ``.ome`` and ``_mask``."""
-    return name.casefold().removesuffix(".ome").removesuffix("_mask")
+    """Return a slide's name for comparing.
+
+    Parameters
+    ----------
+    name : str
+        Of the slide, of its file, or of a file of its truth, without that file's suffix.
+
+    Returns
+    -------
+    str
+        Without case, folders, the suffix of a slide's file, ``.ome`` and ``_mask``.
+    """
+    key = _without_folders(name.casefold()).removesuffix("_mask")
+    for suffix in _SLIDES:
+        key = key.removesuffix(suffix)
+    return key.removesuffix(".ome").removesuffix("_mask")
 
 
 def find_truths(places: Iterable[Path]) -> Truths:
@@ -98,6 +140,7 @@ def find_truths(places: Iterable[Path]) -> Truths:
         understood.
     """
     slides: dict[str, SlideTruth] = {}
+    unread: list[Path] = []
     references = 0
     for place in places:
         files = list(_files(place))
@@ -106,6 +149,7 @@ def find_truths(places: Iterable[Path]) -> Truths:
                 f"{place}: no truth; give a folder of ASAP's XML files or of mask TIFFs "
                 "named as the slides, or CAMELYON16's reference.csv"
             )
+        unread += _unread_at(place)
         for path in files:
             if path.suffix.lower() == ".csv":
                 references += 1
@@ -113,7 +157,7 @@ def find_truths(places: Iterable[Path]) -> Truths:
             else:
                 _add_outlines(slides, path)
     outlined = any(slide.outlines for slide in slides.values())
-    return Truths(slides, bool(references), outlined)
+    return Truths(slides, bool(references), outlined, tuple(unread))
 
 
 def _files(place: Path) -> Iterator[Path]:
@@ -126,12 +170,20 @@ def _files(place: Path) -> Iterator[Path]:
             yield place
         return
     for path in sorted(place.iterdir()):
-        named = path.suffix.lower() in kinds or path.name == REFERENCE
+        named = path.suffix.lower() in kinds or path.name.casefold() == REFERENCE
         # beside outlines lie pictures of slides, too
         stem, suffix = path.stem.casefold(), path.suffix.lower()
         picture = suffix == ".png" and not stem.endswith("_mask")
         if named and not picture and not path.name.startswith("."):
             yield path
+
+
+def _unread_at(place: Path) -> list[Path]:
+    """Return the files at a place that look like a truth and are not read."""
+    if not place.is_dir():
+        return []
+    paths = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+    return [path for path in paths if path.suffix.lower() in _UNREAD]
 
 
 def _add_outlines(slides: dict[str, SlideTruth], path: Path) -> None:
@@ -150,9 +202,12 @@ def _add_reference(slides: dict[str, SlideTruth], path: Path) -> None:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: no reference to read ({error})") from error
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
+    lines = text.splitlines()
+    separator = max(_SEPARATORS, key=next(filter(str.strip, lines), "").count)
+    table = csv.reader(lines, delimiter=separator)
+    rows = [[cell.strip() for cell in row] for row in table]
     for number, row in enumerate(rows, 1):
-        if not any(row) or (number == 1 and row[0].casefold() in _HEADINGS):
+        if not any(row) or (number == 1 and _is_heading(row)):
             continue
         kind = _CLASSES.get(row[1].casefold()) if len(row) > 1 else None
         if kind is None:
@@ -160,7 +215,7 @@ def _add_reference(slides: dict[str, SlideTruth], path: Path) -> None:
                 f"{path}, line {number}: {','.join(row)[:60]!r} is not slide,class with "
                 "a class Tumor or Normal"
             )
-        name = row[0] if Path(row[0]).suffix not in MASKS else Path(row[0]).stem
+        name = _without_suffix(row[0])
         key = slide_key(name)
         known = slides.get(key, SlideTruth(name))
         if known.is_tumour not in (None, kind):
@@ -171,12 +226,33 @@ def _add_reference(slides: dict[str, SlideTruth], path: Path) -> None:
         slides[key] = replace(known, is_tumour=kind)
 
 
+def _is_heading(row: list[str]) -> bool:
+    """Return whether a first line has titles: no class, and a word for a slide."""
+    if len(row) > 1 and row[1].casefold() in _CLASSES:
+        return False
+    return row[0].casefold().startswith(_HEADINGS)
+
+
+def _without_folders(name: str) -> str:
+    """Return a name without folders before it, of whatever system."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _without_suffix(name: str) -> str:
+    """Return a slide's name without folders and the suffix of its file."""
+    name = _without_folders(name)
+    suffix = next((one for one in _SLIDES if name.casefold().endswith(one)), "")
+    return name[: len(name) - len(suffix)]
+
+
 def read_truth(
     path: Path,
     *,
     mpp: Pair,
     shape: tuple[int, int] | None = None,
     mask_value: int | None = None,
+    bounds_offset: Pair = (0.0, 0.0),
+    tumor_classes: tuple[str, ...] = (),
 ) -> tuple[TruthMask, tuple[str, ...]]:
     """Return where a slide's tumour is, in px of some 7.776 µm.
 
@@ -191,6 +267,10 @@ def read_truth(
         or where no outline reaches any more.
     mask_value : int, optional
         What stands for tumour in a mask of several numbers.
+    bounds_offset : tuple of float, optional
+        (y, x) level-0 px that are added to outlines, see `roi.read_outlines`.
+    tumor_classes : tuple of str, optional
+        Classes of outlines that are tumour, see `outline_classes.Classes`.
 
     Returns
     -------
@@ -206,7 +286,9 @@ def read_truth(
     step = truth_step(mpp)
     if path.suffix.lower() in MASKS:
         return read_truth_mask(path, step=step, shape=shape, value=mask_value), ()
-    annotations = read_annotations(path)
+    annotations = read_slide_annotations(
+        path, shape, bounds_offset=bounds_offset, tumor_classes=tumor_classes
+    )
     truth = draw_truth(annotations, step=step, shape=shape)
     outlines = len(annotations.positive)
     if outlines and not truth.inside.any():

@@ -1,0 +1,136 @@
+"""Whether outlines lie where tissue is, or would if the slide were turned or mirrored.
+
+Viewers turn and mirror slides, and programs count from other corners and in other
+units. What comes of that is outlines that enclose glass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Pair
+
+#: Less of what is outlined as tumor lies on tissue only by mistake; a region of
+#: interest may be drawn around much glass.
+LEAST_TUMOR = 0.5
+LEAST_INTEREST = 0.2
+#: Another placement is told where so much more of it would lie on tissue.
+BETTER = 0.3
+
+_MOST_POINTS = 20_000
+
+
+def mask_points(
+    mask: NDArray[np.bool_], step: Pair, first: tuple[int, int] = (0, 0)
+) -> NDArray[np.float64]:
+    """Return centres of px of a mask.
+
+    Parameters
+    ----------
+    mask : (rows, columns) bool ndarray
+        May be empty.
+    step : tuple of float
+        (y, x) level-0 px of a px.
+    first : tuple of int
+        (row, column) on the slide of the mask's first px.
+
+    Returns
+    -------
+    (n, 2) float64 ndarray
+        (y, x), level-0 px; of many px, some at random, always the same.
+    """
+    inside = np.flatnonzero(mask)
+    if len(inside) > _MOST_POINTS:  # at random: an even step may fall into columns
+        inside = inside[
+            np.random.default_rng(0).integers(len(inside), size=_MOST_POINTS)
+        ]
+    index = np.column_stack(np.unravel_index(inside, mask.shape))
+    points: NDArray[np.float64] = (index + first + 0.5) * np.asarray(step)
+    return points
+
+
+def placement_note(
+    points: NDArray[np.float64],
+    tissue: NDArray[np.bool_],
+    slide_shape: Pair,
+    *,
+    mpp: Pair | None = None,
+    least: float = LEAST_TUMOR,
+) -> str:
+    """Return what is to be told where outlines lie mostly on glass.
+
+    Parameters
+    ----------
+    points : (n, 2) float64 ndarray
+        Places inside of the outlines, (y, x), level-0 px, such as `mask_points` gives.
+    tissue : (height, width) bool ndarray
+        Of the whole slide.
+    slide_shape : tuple of float
+        (height, width), level-0 px.
+    mpp : tuple of float, optional
+        (y, x) µm per level-0 px: with it, numbers in µm are told.
+    least : float, optional
+        So much of them lies on tissue where nothing is at fault.
+
+    Returns
+    -------
+    str
+        Empty where nothing is odd, or there is neither tissue nor a point.
+    """
+    if not len(points) or not tissue.any():
+        return ""
+    share = _share(points, tissue, slide_shape)
+    if share >= LEAST_TUMOR:
+        return ""
+    how, best = max(
+        (
+            (how, _share(there, tissue, slide_shape))
+            for how, there in _others(points, slide_shape, mpp)
+        ),
+        key=lambda one: one[1],
+    )
+    what = f"only {share:.0%} of what is outlined lies on tissue"
+    if best >= share + BETTER:
+        return f"{what}; {how}, it would be {best:.0%}: check how the slide was shown"
+    if share < least:
+        return (
+            f"{what}; check that it is of this slide, not turned or mirrored, and in "
+            "level-0 px from the slide's corner"
+        )
+    return ""
+
+
+def _others(
+    points: NDArray[np.float64], shape: Pair, mpp: Pair | None
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield where points lie if a slide was shown or counted otherwise."""
+    height, width = shape
+    y, x = points.T
+    for how, other_y, other_x in (
+        ("mirrored left to right", y, width - x),
+        ("mirrored top to bottom", height - y, x),
+        ("turned upside down", height - y, width - x),
+        ("turned by 90° to the right", height - x, y),
+        ("turned by 90° to the left", x, width - y),
+        ("with x and y exchanged", x, y),
+        ("with x and y exchanged and upside down", height - x, width - y),
+    ):
+        yield how, np.column_stack((other_y, other_x))
+    if mpp is not None:
+        yield "taken for µm", points / mpp
+
+
+def _share(
+    points: NDArray[np.float64], tissue: NDArray[np.bool_], shape: Pair
+) -> float:
+    """Return how many of some points lie on tissue; beside the slide there is none."""
+    index = np.floor(points * np.divide(tissue.shape, shape)).astype(np.intp)
+    on = np.all((index >= 0) & (index < tissue.shape), axis=1)
+    return float(tissue[tuple(index[on].T)].sum()) / len(points)

@@ -1,0 +1,50 @@
+"""What a user says of outlines in files: which are tumor, and where they count from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Literal
+
+from napari_fastnet.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fastnet.core.geometry import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineOptions:
+    """How outlines are taken, of one slide or of many.
+
+    Parameters
+    ----------
+    tumor_classes : tuple of str
+        Classes that are tumor, see `outline_classes.Classes`.
+    bounds_offset : tuple of float or "scanned"
+        (y, x) level-0 px that are added to every point: what OpenSlide calls bounds-y
+        and bounds-x, where the file counts from there, as QuPath does. "scanned" is
+        each slide's own.
+    """
+
+    tumor_classes: tuple[str, ...] = ()
+    bounds_offset: Pair | Literal["scanned"] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if self.bounds_offset == "scanned":
+            return
+        if not all(map(isfinite, self.bounds_offset)):
+            raise OptionError(
+                f"bounds offset is {self.bounds_offset}; give two numbers of px"
+            )
+
+    def offset(self, corner: Callable[[], Pair]) -> Pair:
+        """Return what is added to the outlines of a slide, (y, x) level-0 px.
+
+        Parameters
+        ----------
+        corner : callable
+            Returns where the scanned part of the slide begins; asked where it matters.
+        """
+        return corner() if self.bounds_offset == "scanned" else self.bounds_offset
