@@ -13,6 +13,7 @@ from napari_fastnet.cli.cohort import are_many, detect_cohort
 from napari_fastnet.cli.options import (
     AsJson,
     BackendName,
+    BoundsOffset,
     Channels,
     ClosingUm,
     Colours,
@@ -24,11 +25,13 @@ from napari_fastnet.cli.options import (
     Model,
     OutputFolder,
     Preset,
+    QupathOrigin,
     SlideMpp,
     SlidePaths,
     Stain,
     Threads,
     Threshold,
+    offset_of,
 )
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.cli.progress import progress_bar
@@ -53,6 +56,8 @@ def detect(
             "outlines: GeoJSON or ASAP's XML.",
         ),
     ] = None,
+    bounds_offset: BoundsOffset = None,
+    qupath_origin: QupathOrigin = False,
     stride: Annotated[
         str | None,
         typer.Option(
@@ -112,6 +117,7 @@ def detect(
             preset, low=low, high=high, channels=channels, closing_um=closing_um
         ),
         mask=mask,
+        bounds_offset=offset_of(bounds_offset, qupath_origin),
         stain=stain,
         flips=flips,
         threshold=threshold,
@@ -121,6 +127,8 @@ def detect(
     )
     options = CohortOptions(run, model, mpp, backend, device, threads)
     if scheduler is not None or are_many(slides):
+        if mask is not None:
+            print(f"{mask}: laid on every slide, whichever it is of", file=sys.stderr)
         detect_cohort(
             slides,
             output,

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from napari_fastnet.cli.options import AsJson
+from napari_fastnet.cli.options import (
+    AsJson,
+    BoundsOffset,
+    QupathOrigin,
+    TumorClass,
+    outline_options,
+)
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.cli.progress import progress_bar
 
@@ -80,10 +86,16 @@ def slides(
         int | None,
         typer.Option(help="What stands for tumour in masks [all above 0]."),
     ] = None,
+    tumor_class: TumorClass = None,
+    bounds_offset: BoundsOffset = None,
+    qupath_origin: QupathOrigin = False,
     unannotated: Annotated[
-        Literal["normal", "skip"],
-        typer.Option(help="What a slide without truth is, without a reference."),
-    ] = "normal",
+        Literal["normal", "skip"] | None,
+        typer.Option(
+            help="What a slide without truth is, without a reference [normal among "
+            "outlines, skip among masks]."
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(metavar="SLIDE", help="Leave this slide out. May be given again."),
@@ -114,6 +126,7 @@ def slides(
         mask_value=mask_value,
         unannotated=unannotated,
         exclude=tuple(exclude or ()),
+        outlines=outline_options(tumor_class, bounds_offset, qupath_origin),
         bootstrap=bootstrap,
         seed=seed,
     )

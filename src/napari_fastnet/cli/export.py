@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from napari_fastnet.cli.options import AsJson, OtherColours
+from napari_fastnet.cli.options import (
+    AsJson,
+    OtherColours,
+    QupathOrigin,
+    TumorClass,
+    offset_of,
+)
 from napari_fastnet.cli.output import print_json
 
 
@@ -45,9 +51,11 @@ def export(
         tuple[float, float] | None,
         typer.Option(
             metavar="Y X",
-            help="Level-0 px that GeoJSON takes off: OpenSlide's bounds-y and bounds-x.",
+            help="Level-0 px that GeoJSON takes off, and --regions adds: OpenSlide's "
+            "bounds-y and bounds-x.",
         ),
     ] = None,
+    qupath_origin: QupathOrigin = False,
     colours: OtherColours = None,
     regions: Annotated[
         Path | None,
@@ -57,6 +65,7 @@ def export(
             "ASAP's XML.",
         ),
     ] = None,
+    tumor_class: TumorClass = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the results of a run in the formats of others."""
@@ -64,7 +73,15 @@ def export(
     from napari_fastnet.io.formats import write_formats
 
     names = [name.lower() for words in formats for name in words.split(",") if name]
-    saved = Saved(run, threshold, slide, bounds_offset or (0.0, 0.0), colours, regions)
+    saved = Saved(
+        run,
+        threshold,
+        slide,
+        offset_of(bounds_offset, qupath_origin),
+        colours,
+        regions,
+        tuple(tumor_class or ()),
+    )
     results = load_results(saved)
     for note in results.notes:
         print(note, file=sys.stderr)

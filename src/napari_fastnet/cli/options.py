@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.io.outline_options import OutlineOptions
 
 SlidePath = Annotated[
     Path,
@@ -35,6 +39,32 @@ OutputFolder = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+
+# What is said of outlines that are read.
+TumorClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tumor-class",
+        metavar="NAME",
+        help="Of outlines, this class is tumor, and no other; None is no class. May be "
+        "given again.",
+    ),
+]
+BoundsOffset = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="Y X",
+        help="Level-0 px that are added to outlines: OpenSlide's bounds-y and bounds-x.",
+    ),
+]
+QupathOrigin = Annotated[
+    bool,
+    typer.Option(
+        "--qupath-origin",
+        help="Outlines count from where the scanned part begins, as QuPath's do: each "
+        "slide's own --bounds-offset.",
+    ),
+]
 
 # One for each field of core.tissue.TissueParameters; left out, the preset's value holds.
 Preset = Annotated[
@@ -123,3 +153,25 @@ Threshold = Annotated[
     float | None,
     typer.Option(help="Tumour from this probability on [the model's]."),
 ]
+
+
+def offset_of(
+    bounds_offset: tuple[float, float] | None, qupath_origin: bool
+) -> Pair | Literal["scanned"]:
+    """Return from where outlines count, see `io.outline_options.OutlineOptions`."""
+    if bounds_offset is not None and qupath_origin:
+        raise typer.BadParameter("give --bounds-offset or --qupath-origin, not both")
+    return "scanned" if qupath_origin else bounds_offset or (0.0, 0.0)
+
+
+def outline_options(
+    tumor_class: list[str] | None,
+    bounds_offset: tuple[float, float] | None,
+    qupath_origin: bool,
+) -> OutlineOptions:
+    """Return what is said of outlines that are read."""
+    from napari_fastnet.io.outline_options import OutlineOptions
+
+    return OutlineOptions(
+        tuple(tumor_class or ()), offset_of(bounds_offset, qupath_origin)
+    )

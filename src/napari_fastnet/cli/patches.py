@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from napari_fastnet.cli.options import AsJson, Preset
+from napari_fastnet.cli.options import (
+    AsJson,
+    BoundsOffset,
+    Preset,
+    QupathOrigin,
+    TumorClass,
+    outline_options,
+)
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.cli.progress import progress_bar
 
@@ -65,6 +72,9 @@ def patches(
             help="Take normal patches of CAMELYON16's partly annotated slides, too.",
         ),
     ] = False,
+    tumor_class: TumorClass = None,
+    bounds_offset: BoundsOffset = None,
+    qupath_origin: QupathOrigin = False,
     preset: Preset = "default",
     slide_mpp: Annotated[
         float | None,
@@ -95,6 +105,7 @@ def patches(
             tissue=PRESETS[preset],
             slide_mpp=slide_mpp,
             fully_annotated=fully_annotated,
+            outlines=outline_options(tumor_class, bounds_offset, qupath_origin),
         ),
         sampling=SamplingOptions(
             sampling=sampling,

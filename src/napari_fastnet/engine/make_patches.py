@@ -33,6 +33,7 @@ from napari_fastnet.engine.processes import map_in_processes
 from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.errors import DataError, OptionError, OutputError
 from napari_fastnet.io.camelyon import find_camelyon
+from napari_fastnet.io.outline_options import OutlineOptions
 from napari_fastnet.io.patch_report import PatchReport, report_of, write_report
 from napari_fastnet.io.patch_store import open_patch_store
 from napari_fastnet.io.patch_writing import (
@@ -74,8 +75,11 @@ class MakeOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the store says of itself."""
+        outlines = self.patches.outlines
         return {
             **asdict(self.patches),
+            # None as in stores from before there was anything to say
+            "outlines": None if outlines == OutlineOptions() else asdict(outlines),
             "sampling": asdict(self.sampling),
             "testing": self.testing,
         }

@@ -10,15 +10,18 @@ import numpy as np
 
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.core.grid import patch_grid, slide_grid
+from napari_fastnet.core.placement import mask_points, placement_note
 from napari_fastnet.core.polygons import Annotations, rings_outside, tumour_share
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.plan import KEEP
+from napari_fastnet.engine.recorded_slide import corner_of
 from napari_fastnet.engine.tissue import MASK_MPP, find_tissue
 from napari_fastnet.errors import AnnotationError, OptionError
 from napari_fastnet.io.annotation_checks import odd_outlines
-from napari_fastnet.io.annotation_files import read_annotations
 from napari_fastnet.io.model_rules import MINIMUM_PATCH_PX
+from napari_fastnet.io.outline_options import OutlineOptions
 from napari_fastnet.io.patches import MAXIMUM_SIDE_PX
+from napari_fastnet.io.roi import read_slide_annotations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +54,8 @@ class PatchOptions:
         µm/px of the slides where their files do not say or are wrong.
     fully_annotated : bool
         Take normal patches, too, from slides on which not all tumour is outlined.
+    outlines : OutlineOptions
+        Which are tumor, and where they count from.
     """
 
     spacing_um_px: float = PAPER_MPP
@@ -58,6 +63,7 @@ class PatchOptions:
     tissue: TissueParameters = field(default_factory=TissueParameters)
     slide_mpp: float | None = None
     fully_annotated: bool = False
+    outlines: OutlineOptions = field(default_factory=OutlineOptions)
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.spacing_um_px <= 5:
@@ -133,9 +139,19 @@ def find_candidates(
     }
     parts = []
     if known.outlines is not None:
-        annotations = read_annotations(known.outlines)
+        annotations = read_slide_annotations(
+            known.outlines,
+            slide.shape,
+            bounds_offset=options.outlines.offset(lambda: corner_of(slide.bounds)),
+            tumor_classes=options.outlines.tumor_classes,
+        )
         notes += check_outlines(known.outlines, annotations, slide.shape)
         tumour = tumour_share(annotations, grid)
+        covered = _pair(n * s for n, s in zip(grid.shape, grid.step, strict=True))
+        odd = placement_note(
+            mask_points(tumour > 0.5, grid.step), normal > 0, covered, mpp=own
+        )
+        notes += [odd] if odd else []
         normal *= 1 - tumour
         facts["tumour_mm2"] = float(tumour.sum(dtype=float)) * _mm2(step, own)
         parts.append(_patches(tumour, 1, grid, patch, options.patch_px))

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import MaskError
+from napari_fastnet.io.annotation_files import SUFFIXES as OUTLINES
 from napari_fastnet.io.record import to_json
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Options that change how a result is come by, and not the result.
 NEUTRAL = ("fresh", "readers", "memory_mb")
+#: Bump when other areas come of the same outlines.
+OUTLINE_RULES = 2
 
 
 def request_digest(slide: Slide, bundle: ModelBundle, options: RunOptions) -> str:
@@ -41,7 +44,10 @@ def request_digest(slide: Slide, bundle: ModelBundle, options: RunOptions) -> st
         The mask cannot be read.
     """
     asked = {k: v for k, v in asdict(options).items() if k not in NEUTRAL}
+    offset = asked.pop("bounds_offset")
     if options.mask is not None:
+        if options.mask.suffix.lower() in OUTLINES:
+            asked["outlines"] = [OUTLINE_RULES, offset]
         try:
             asked["mask"] = hashlib.sha256(options.mask.read_bytes()).hexdigest()
         except OSError as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS, ColoursName
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.errors import OptionError
+from napari_fastnet.io.outline_options import OutlineOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,9 @@ class RunOptions:
     mask : Path or None
         A user's mask or outlines that replace the region of interest; see
         `io.roi.read_roi`.
+    bounds_offset : tuple of float or "scanned"
+        (y, x) level-0 px that are added to the outlines; see
+        `io.outline_options.OutlineOptions`.
     stain : {"none", "reinhard", "macenko", "density"}
         Match of the slide's colours to the model's.
     flips : bool or None
@@ -53,6 +57,7 @@ class RunOptions:
     anchor: Pair | None = None
     tissue: TissueParameters = field(default_factory=TissueParameters)
     mask: Path | None = None
+    bounds_offset: Pair | Literal["scanned"] = (0.0, 0.0)
     stain: StainMethod = "none"
     flips: bool | None = None
     threshold: float | None = None
@@ -64,6 +69,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise OptionError(f"threshold is {self.threshold}; use 0 to 1")
+        OutlineOptions(bounds_offset=self.bounds_offset)  # refuses what is no number
         if self.readers < 0:
             raise OptionError(f"readers is {self.readers}; use 0 or more")
         if self.colours not in HEATMAP_COLOURS:

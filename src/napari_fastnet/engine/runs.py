@@ -12,6 +12,7 @@ from napari_fastnet.engine.detect import Progress, detect
 from napari_fastnet.engine.plan import Plan, make_plan
 from napari_fastnet.engine.presence import require_unchanged
 from napari_fastnet.engine.quality import find_quality
+from napari_fastnet.engine.recorded_slide import corner_of, roi_notes
 from napari_fastnet.engine.request import request_digest
 from napari_fastnet.engine.run_options import RunOptions as RunOptions  # noqa: TC001
 from napari_fastnet.engine.run_result import RunResult
@@ -20,6 +21,7 @@ from napari_fastnet.engine.tissue import SlideTissue, find_tissue, slide_facts
 from napari_fastnet.errors import StoreError
 from napari_fastnet.io.file_names import RECORD, SHARPNESS, STORE
 from napari_fastnet.io.formats import DETECT_FORMATS, Results, write_formats
+from napari_fastnet.io.outline_options import OutlineOptions
 from napari_fastnet.io.record import (
     Counts,
     ModelFacts,
@@ -89,18 +91,21 @@ class SlideRun:
         )
         # First what costs nothing: a model's or a mask's fault is said at once.
         self._target = stain_target(bundle, options.stain)
-        given = None if options.mask is None else read_roi(options.mask, slide.shape)
+        given = _read_roi(slide, options)
         # Of masks that were given nobody can tell whether another would be the same.
         self._request = None if tissue else request_digest(slide, bundle, options)
         self.tissue: SlideTissue = tissue or find_tissue(slide, options.tissue)
+        misplaced: tuple[str, ...] = ()
         if given is not None:
             masks = self.tissue.masks
             roi = given.mask(masks.roi.shape)
             self.tissue = replace(self.tissue, masks=replace(masks, roi=roi))
+            misplaced = roi_notes(given, roi, self.tissue.by_name, slide.require_mpp())
         self._notes = (
             *reading_notes(slide),
             *self._replaced(),
             *self._of_mask(given),
+            *misplaced,
         )
         if after is not None:
             self._notes += after.store_notes
@@ -322,9 +327,19 @@ class SlideRun:
                 "backend": backend,
                 "request": self._request,
                 "mask": self.options.mask and self.options.mask.absolute(),
+                "bounds_offset": self.options.bounds_offset,
                 "tissue_seconds": self._tissue_seconds,
                 "colours": self.options.colours,
             },
             regions=found,
             quality=quality or {},
         )
+
+
+def _read_roi(slide: Slide, options: RunOptions) -> RegionOfInterest | None:
+    """Read the region of interest that the user gave, None where there is none."""
+    if options.mask is None:
+        return None
+    outlines = OutlineOptions(bounds_offset=options.bounds_offset)
+    offset = outlines.offset(lambda: corner_of(slide.bounds))
+    return read_roi(options.mask, slide.shape, bounds_offset=offset)

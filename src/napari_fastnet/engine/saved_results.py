@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.core.drawn_regions import drawn_totals, regions_of_outlines
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.regions import Region, find_regions, summarise
+from napari_fastnet.engine.recorded_slide import (
+    outline_notes,
+    recorded_corner,
+    tissue_of,
+)
 from napari_fastnet.engine.runs import THUMBNAIL_PX
 from napari_fastnet.errors import FastNetError, OptionError, OutputError, StoreError
 from napari_fastnet.io.file_names import (
@@ -19,6 +24,7 @@ from napari_fastnet.io.file_names import (
     mask_file,
 )
 from napari_fastnet.io.formats import Results
+from napari_fastnet.io.outline_options import OutlineOptions
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import (
     Mask,
@@ -53,21 +59,25 @@ class Saved:
         Of the regions; the run's own by default.
     slide : Path, optional
         Where the slide is now, for the overview; as recorded by default.
-    bounds_offset : tuple of float
-        (y, x) level-0 px; see `io.region_files.write_regions_geojson`.
+    bounds_offset : tuple of float or "scanned"
+        (y, x) level-0 px; see `io.region_files.write_regions_geojson`. "scanned" is
+        where the scanned part of the slide begins.
     colours : {"red-green", "blue-orange"}, optional
         Of the heatmap in the overview; as recorded by default.
     regions : Path, optional
         Outlines that take the regions' place, as `io.annotation_files` reads them, from
         which ``bounds_offset`` was taken off.
+    tumor_classes : tuple of str
+        Classes of the outlines that are tumor, see `io.outline_classes.Classes`.
     """
 
     run: Path
     threshold: float | None = None
     slide: Path | None = None
-    bounds_offset: Pair = (0.0, 0.0)
+    bounds_offset: Pair | Literal["scanned"] = (0.0, 0.0)
     colours: ColoursName | None = None
     regions: Path | None = None
+    tumor_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -117,6 +127,10 @@ def load_results(run: str | Path | Saved) -> Results:
         )
     record = read_record(folder / RECORD)
     slide, mpp = record["slide"], recorded_mpp(folder / RECORD, record)
+    offset = OutlineOptions(bounds_offset=saved.bounds_offset).offset(
+        lambda: recorded_corner(folder, record)
+    )
+    saved = replace(saved, bounds_offset=offset)
     heatmap = read_run_heatmap(folder, record)
     shape = (int(slide["height"]), int(slide["width"]))
     regions: list[Region] | None = None
@@ -125,7 +139,7 @@ def load_results(run: str | Path | Saved) -> Results:
     if heatmap is not None:
         if saved.threshold is not None:
             record["threshold"] = saved.threshold
-        regions, notes = _regions(saved, heatmap, record, shape, masks.get("roi"))
+        regions, notes = _regions(saved, heatmap, record, shape, masks)
     if saved.colours is not None:
         options = record.get("options") or {}
         record["options"] = {**options, "colours": saved.colours}
@@ -138,7 +152,7 @@ def load_results(run: str | Path | Saved) -> Results:
         masks={name: mask.mask for name, mask in masks.items()},
         mask_mpp=next((mask.mpp for mask in masks.values()), (1.0, 1.0)),
         picture=lambda: _picture(saved.slide or Path(slide["path"]), slide),
-        bounds_offset=saved.bounds_offset,
+        bounds_offset=offset,
         flags=_flags(folder, heatmap),
         notes=notes,
     )
@@ -149,7 +163,7 @@ def _regions(
     heatmap: Heatmap,
     record: dict[str, Any],
     shape: tuple[int, int],
-    roi: Mask | None,
+    masks: dict[str, Mask],
 ) -> tuple[list[Region], tuple[str, ...]]:
     """Return the regions, and what is to be told of them; the record counts them."""
     tissue_mm2 = record["tissue"].get("area_mm2")
@@ -157,9 +171,16 @@ def _regions(
         regions = find_regions(heatmap, float(record["threshold"]))
         record["regions"] = dict(summarise(regions, tissue_mm2))
         return regions, ()
+    assert saved.bounds_offset != "scanned"
     outlines, notes = read_outlines(
-        saved.regions, shape, bounds_offset=saved.bounds_offset
+        saved.regions,
+        shape,
+        bounds_offset=saved.bounds_offset,
+        tumor_classes=saved.tumor_classes,
     )
+    tissue_found = tissue_of({name: mask.mask for name, mask in masks.items()})
+    notes += outline_notes(saved.regions, outlines, tissue_found, shape, heatmap.mpp)
+    roi = masks.get("roi")
     regions = regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
     tissue = None if roi is None else roi.mask
     record["regions"] = {

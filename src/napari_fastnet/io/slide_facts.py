@@ -171,7 +171,8 @@ def bounds_notes(slide: Slide) -> tuple[str, ...]:
     return (
         f"the scanned part begins at {y:g} (y), {x:g} (x) px: QuPath counts from there, "
         "outlines read and written here from the slide's corner; give "
-        f"`export --bounds-offset {y:g} {x:g}` for QuPath",
+        f"`export --bounds-offset {y:g} {x:g}` for QuPath, and --qupath-origin wherever "
+        "outlines of QuPath are read",
     )
 
 

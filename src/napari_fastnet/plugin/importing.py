@@ -10,6 +10,12 @@ import numpy as np
 from napari.utils.notifications import show_info, show_warning
 
 from napari_fastnet.core.pixel_metrics import PixelCounts, count_pixels
+from napari_fastnet.engine.recorded_slide import (
+    outline_notes,
+    roi_notes,
+    tissue_of,
+    truth_notes,
+)
 from napari_fastnet.io.roi import read_outlines, read_roi
 from napari_fastnet.io.slide_facts import bounds_notes
 from napari_fastnet.io.truth_files import read_truth
@@ -19,12 +25,13 @@ from napari_fastnet.plugin.worker import Job, Work
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.polygons import Annotations
     from napari_fastnet.core.truth import TruthMask
     from napari_fastnet.plugin.slide_work import SlideWork
 
 
-def load_roi(work: SlideWork, path: Path) -> None:
+def load_roi(work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)) -> None:
     """Let a file's area be the region of interest; it can be painted on, and dropped.
 
     Parameters
@@ -33,6 +40,9 @@ def load_roi(work: SlideWork, path: Path) -> None:
         With masks.
     path : Path
         As `io.roi.read_roi` has it.
+    bounds_offset : tuple of float, optional
+        (y, x) level-0 px that are added to outlines, where they do not count from the
+        slide's corner.
 
     Notes
     -----
@@ -41,22 +51,26 @@ def load_roi(work: SlideWork, path: Path) -> None:
     """
     assert work.editor is not None
     slide_shape, shape = work.slide.shape, work.editor.mask("roi").shape
+    masks, mpp = work.editor.tissue().by_name, work.slide.require_mpp()
 
     def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
-        roi = read_roi(path, slide_shape)
-        yield roi.mask((shape[0], shape[1])), roi.notes
+        roi = read_roi(path, slide_shape, bounds_offset=bounds_offset)
+        mask = roi.mask((shape[0], shape[1]))
+        yield mask, (*roi.notes, *roi_notes(roi, mask, masks, mpp))
 
     def take(value: tuple[NDArray[np.bool_], tuple[str, ...]]) -> None:
         mask, notes = value
         if work.editor is not None and work.editor.mask("roi").shape == mask.shape:
             work.take_painting()
             work.show_masks(work.editor.paint("roi", mask))
-            _tell((*notes, *bounds_notes(work.slide)))
+            _tell((*notes, *_of_bounds(work, bounds_offset)))
 
     _start(work, "roi", read, take)
 
 
-def load_regions(work: SlideWork, path: Path) -> None:
+def load_regions(
+    work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)
+) -> None:
     """Let a file's outlines take the regions' place until the threshold is moved.
 
     Parameters
@@ -65,26 +79,34 @@ def load_regions(work: SlideWork, path: Path) -> None:
         With a heatmap, on which the outlines are measured.
     path : Path
         As `io.roi.read_outlines` has it.
+    bounds_offset : tuple of float, optional
+        (y, x) level-0 px that are added to outlines, where they do not count from the
+        slide's corner.
 
     Notes
     -----
     In a thread: faults and what is left out are told. Another such file, another µm/px
     or the end of the slide ends it without a word.
     """
-    slide_shape = work.slide.shape
+    slide_shape, mpp = work.slide.shape, work.slide.require_mpp()
+    tissue = _tissue(work)
 
     def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
-        yield read_outlines(path, slide_shape)
+        outlines, notes = read_outlines(path, slide_shape, bounds_offset=bounds_offset)
+        odd = outline_notes(path, outlines, tissue, slide_shape, mpp)
+        yield outlines, (*notes, *odd)
 
     def take(value: tuple[Annotations, tuple[str, ...]]) -> None:
         outlines, notes = value
         work.region_finder.take_outlines(outlines, str(path))
-        _tell((*notes, *bounds_notes(work.slide)))
+        _tell((*notes, *_of_bounds(work, bounds_offset)))
 
     _start(work, "regions", read, take)
 
 
-def load_truth(work: SlideWork, path: Path) -> None:
+def load_truth(
+    work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)
+) -> None:
     """Show where a file says that tumour is, and tell how well the heatmap covers it.
 
     Parameters
@@ -93,6 +115,9 @@ def load_truth(work: SlideWork, path: Path) -> None:
         Its µm/px known; with a heatmap, that is compared at the threshold of now.
     path : Path
         As `io.truth_files.read_truth` has it.
+    bounds_offset : tuple of float, optional
+        (y, x) level-0 px that are added to outlines, where they do not count from the
+        slide's corner.
 
     Notes
     -----
@@ -100,10 +125,14 @@ def load_truth(work: SlideWork, path: Path) -> None:
     or the end of the slide ends it without a word.
     """
     mpp, shape, threshold = work.slide.require_mpp(), work.slide.shape, work.threshold
+    tissue = _tissue(work)
     heatmap = None if work.heatmap is None else work.heatmap.only(work.heatmap.computed)
 
     def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
-        truth, notes = read_truth(path, mpp=mpp, shape=shape)
+        truth, notes = read_truth(
+            path, mpp=mpp, shape=shape, bounds_offset=bounds_offset
+        )
+        notes += truth_notes(truth, tissue, shape, mpp)
         if heatmap is None:
             yield truth, notes, None
         else:
@@ -112,11 +141,21 @@ def load_truth(work: SlideWork, path: Path) -> None:
     def take(value: tuple[TruthMask, tuple[str, ...], PixelCounts | None]) -> None:
         truth, notes, counts = value
         work.layers.put("truth", truth_layer_data(truth, mpp))
-        _tell(notes)
+        _tell((*notes, *_of_bounds(work, bounds_offset)))
         if counts is not None:
             show_info(agreement(counts, threshold))
 
     _start(work, "truth", read, take)
+
+
+def _tissue(work: SlideWork) -> NDArray[np.bool_] | None:
+    """Return where tissue is by most masks, None before they are computed."""
+    return None if work.editor is None else tissue_of(work.editor.tissue().by_name)
+
+
+def _of_bounds(work: SlideWork, bounds_offset: Pair) -> tuple[str, ...]:
+    """Return that QuPath counts from elsewhere, unless that was heeded."""
+    return bounds_notes(work.slide) if bounds_offset == (0.0, 0.0) else ()
 
 
 def agreement(counts: PixelCounts, threshold: float) -> str:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QDialog, QFileDialog, QTextBrowser, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QMessageBox,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_fastnet.io.annotation_files import SUFFIXES
+
+if TYPE_CHECKING:
+    from napari_fastnet.core.geometry import Box, Pair
 
 #: Width and height of a card, px.
 CARD_SIZE = (680, 760)
@@ -57,3 +70,42 @@ def ask_file(parent: QWidget, title: str, start: Path, suffixes: str) -> Path | 
         parent, title, str(start), f"{title} ({suffixes})"
     )
     return Path(chosen) if chosen else None
+
+
+def ask_origin(parent: QWidget, path: Path | None, bounds: Box | None) -> Pair | None:
+    """Ask where the outlines of a file count from, if that makes a difference.
+
+    Parameters
+    ----------
+    parent : QWidget
+        Under the question.
+    path : Path or None
+        The file; none was chosen.
+    bounds : Box or None
+        Of the scanned part of the slide, level-0 px.
+
+    Returns
+    -------
+    tuple of float or None
+        (y, x) level-0 px that are to be added; None where the user thought better of it.
+    """
+    corner = (0.0, 0.0) if bounds is None else (bounds.top, bounds.left)
+    outlines = path is not None and path.suffix.lower() in SUFFIXES
+    if path is None or not outlines or corner == (0, 0):
+        return 0.0, 0.0
+    question = QMessageBox(parent)
+    question.setWindowTitle("Where do the outlines count from?")
+    question.setText(
+        f"The scanned part of this slide begins at {corner[0]:g} (y), {corner[1]:g} (x) "
+        f"px. QuPath counts from there, ASAP and this panel from the slide's corner.\n\n"
+        f"Where do the outlines of {path.name} count from?"
+    )
+    role = QMessageBox.ButtonRole.AcceptRole
+    scanned = question.addButton("Scanned part (QuPath)", role)
+    whole = question.addButton("Slide's corner", role)
+    question.addButton(QMessageBox.StandardButton.Cancel)
+    question.exec()
+    clicked = question.clickedButton()
+    if clicked is scanned:
+        return corner
+    return (0.0, 0.0) if clicked is whole else None

@@ -13,13 +13,14 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QStyledItemDelegate
 from superqt.utils import qthrottled
 
+from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.regions import Region, summarise
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.io.number_words import counted
 from napari_fastnet.io.region_files import write_regions_csv
 from napari_fastnet.plugin.importing import load_regions, load_truth
 from napari_fastnet.plugin.layers import to_um
-from napari_fastnet.plugin.panel.dialogs import ask_csv_path, ask_file
+from napari_fastnet.plugin.panel.dialogs import ask_csv_path, ask_file, ask_origin
 from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
 from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
@@ -156,43 +157,49 @@ class RegionsSection(Section):
         if path is not None:
             self.save_csv(path)
 
-    def load_regions(self, path: Path) -> None:
+    def load_regions(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
         """Let a file's outlines take the regions' place; faults are told.
 
         Parameters
         ----------
         path : Path
             GeoJSON, ASAP's XML or CAMELYON's JSON, in level-0 px.
+        bounds_offset : tuple of float, optional
+            (y, x) level-0 px that are added to outlines.
         """
         work = self.work
         if work is not None and work.heatmap is not None:
-            load_regions(work, path)
+            load_regions(work, path, bounds_offset=bounds_offset)
 
-    def load_truth(self, path: Path) -> None:
+    def load_truth(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
         """Show where a file says that tumour is; faults are told.
 
         Parameters
         ----------
         path : Path
             Outlines in level-0 px, or a mask of the whole slide.
+        bounds_offset : tuple of float, optional
+            (y, x) level-0 px that are added to outlines.
         """
         work = self.work
         if work is not None and work.ready:
-            load_truth(work, path)
+            load_truth(work, path, bounds_offset=bounds_offset)
 
     def _ask_and_show_truth(self) -> None:
         if self.work is not None:
             start, title = self.work.slide.path.parent, "Truth"
             path = ask_file(self.native, title, start, TRUTH_FILES)
-            if path is not None:
-                self.load_truth(path)
+            offset = ask_origin(self.native, path, self.work.slide.bounds)
+            if path is not None and offset is not None:
+                self.load_truth(path, offset)
 
     def _ask_and_load(self) -> None:
         if self.work is not None:
             start, title = self.work.slide.path.parent, "Corrected regions"
             path = ask_file(self.native, title, start, OUTLINE_FILES)
-            if path is not None:
-                self.load_regions(path)
+            offset = ask_origin(self.native, path, self.work.slide.bounds)
+            if path is not None and offset is not None:
+                self.load_regions(path, offset)
 
     def _other_slide(self) -> None:
         self._row = None

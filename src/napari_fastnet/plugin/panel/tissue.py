@@ -12,6 +12,7 @@ from napari.layers import Labels
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 
+from napari_fastnet.core.geometry import Pair
 from napari_fastnet.engine.tissue_editor import (
     AUTOMATIC,
     MASK_OF,
@@ -22,7 +23,7 @@ from napari_fastnet.engine.tissue_editor import (
 from napari_fastnet.errors import OptionError
 from napari_fastnet.plugin.importing import load_roi
 from napari_fastnet.plugin.masks_job import compute_masks
-from napari_fastnet.plugin.panel.dialogs import ask_file
+from napari_fastnet.plugin.panel.dialogs import ask_file, ask_origin
 from napari_fastnet.plugin.panel.keys import MASKS
 from napari_fastnet.plugin.panel.number_widgets import NumberSlider
 from napari_fastnet.plugin.panel.section import Section, row, text_line
@@ -186,18 +187,19 @@ class TissueSection(Section):
     def _drop(self) -> None:
         self._change(lambda editor: editor.drop_edits())
 
-    def load_roi(self, path: Path) -> None:
+    def load_roi(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
         """Look only where a file says, as `io.roi.read_roi` reads it; faults are told."""
         work = self.work
         if work is not None and work.editor is not None:
-            load_roi(work, path)
+            load_roi(work, path, bounds_offset=bounds_offset)
 
     def _ask_and_load(self) -> None:
         if self.work is not None:
             start, title = self.work.slide.path.parent, "Region of interest"
             path = ask_file(self.native, title, start, ROI_FILES)
-            if path is not None:
-                self.load_roi(path)
+            offset = ask_origin(self.native, path, self.work.slide.bounds)
+            if path is not None and offset is not None:
+                self.load_roi(path, offset)
 
     def _change(self, change: Callable[[TissueEditor], Any]) -> None:
         work = self.work
