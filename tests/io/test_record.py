@@ -54,6 +54,7 @@ def test_a_record_says_what_the_design_asks_for(record):
         "vendor": "aperio",
         "icc_profile": None,
         "reading": [],
+        "scanned_from": None,
     }
     assert said["model"]["patch"] == 96
     assert said["grid"] == {
