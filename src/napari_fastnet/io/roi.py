@@ -196,10 +196,12 @@ def read_slide_annotations(
 
     Parameters
     ----------
-    path, meaning, bounds_offset, tumor_classes
-        As `read_outlines` has them.
+    path : Path
+        As `read_outlines` has it.
     slide_shape : tuple of int or None
         (height, width) of the slide, level-0 px, where it is known.
+    meaning, bounds_offset, tumor_classes
+        As `read_outlines` has them.
 
     Returns
     -------
