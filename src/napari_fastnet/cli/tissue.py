@@ -79,6 +79,8 @@ def tissue(
 
 
 def _print_run(run: TissueRun) -> None:
+    from napari_fastnet.io.number_words import never_scanned_words
+
     found = run.tissue
     share = f"{found.masks.fraction:.1%} of the slide, {found.area_mm2:.2f} mm²"
     used = found.masks.thresholds.items()
@@ -86,6 +88,8 @@ def _print_run(run: TissueRun) -> None:
         ("tissue", share if found.area_mm2 else "none"),
         ("thresholds", ", ".join(f"{name} {value:.4g}" for name, value in used)),
     ]
+    if words := never_scanned_words(found.masks.never_scanned):
+        rows.insert(1, ("", words))
     if found.damaged:
         rows.append(("damaged", f"{found.damaged} tiles, taken as glass"))
     rows += [("wrote" if path is run.files[0] else "", str(path)) for path in run.files]

@@ -22,6 +22,7 @@ from napari_fastnet.core.morphology import (
     fill_small_holes,
     remove_small_objects,
 )
+from napari_fastnet.core.never_scanned import never_scanned
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
@@ -147,6 +148,9 @@ class TissueMasks:
         True is tissue.
     thresholds : dict of str to float
         Those used, automatic or given: red, green, blue, saturation, low, high.
+    fill : (height, width) bool ndarray or None
+        True was never scanned, so is in no mask and entered no threshold; None where
+        all was.
     """
 
     rgb: NDArray[np.bool_]
@@ -154,11 +158,17 @@ class TissueMasks:
     threshold: NDArray[np.bool_]
     roi: NDArray[np.bool_]
     thresholds: dict[str, float]
+    fill: NDArray[np.bool_] | None = None
 
     @property
     def fraction(self) -> float:
         """Share of the image that is region of interest, 0..1; 0 without pixels."""
         return float(self.roi.mean()) if self.roi.size else 0.0
+
+    @property
+    def never_scanned(self) -> float:
+        """Share of the image that is fill, 0..1."""
+        return 0.0 if self.fill is None else float(self.fill.mean())
 
 
 def rgb_mask(
@@ -201,18 +211,27 @@ def combine(
     *,
     mpp: Pair,
     parameters: TissueParameters,
+    fill: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Return the region of interest: the AND of the masks, closed and cleaned.
 
     The masks are (height, width), perhaps edited by hand; ``mpp`` is the (y, x) size of
     their pixels in µm. Gaps narrower than twice ``closing_um`` are closed, then objects
-    and then holes below their smallest area go.
+    and then holes below their smallest area go. ``fill`` stays outside.
     """
     pixel_um2 = mpp[0] * mpp[1]
     reach = parameters.closing_um * (1 + _SPACING_TOLERANCE)
     roi = close_disk(rgb & hsv & threshold, (reach / mpp[0], reach / mpp[1]))
     roi = remove_small_objects(roi, parameters.minimum_object_um2 / pixel_um2)
-    return fill_small_holes(roi, parameters.minimum_hole_um2 / pixel_um2)
+    roi = fill_small_holes(roi, parameters.minimum_hole_um2 / pixel_um2)
+    return without_fill(roi, fill)
+
+
+def without_fill(
+    mask: NDArray[np.bool_], fill: NDArray[np.bool_] | None
+) -> NDArray[np.bool_]:
+    """Return a mask without what was never scanned."""
+    return mask if fill is None else mask & ~fill
 
 
 def compute_masks(
@@ -236,24 +255,36 @@ def compute_masks(
     -------
     TissueMasks
         All False where the image is constant in a channel that has no given
-        threshold, or has no pixels: no tissue is a result, not an error.
+        threshold, or has no pixels: no tissue is a result, not an error. Fill that was
+        never scanned enters no threshold and no mask.
     """
+    fill = never_scanned(image)
     image = in_planes(image)
+    scanned = ... if fill is None else ~fill
     colours = tuple(
-        _dark_threshold(image[..., index], getattr(parameters, name), parameters)
+        _dark_threshold(
+            image[..., index][scanned], getattr(parameters, name), parameters
+        )
         for index, name in enumerate(COLOURS)
     )
     saturations, saturation = saturation_of(image), parameters.saturation
     if saturation is None:
-        saturation = _saturated_threshold(saturations, parameters)
+        saturation = _saturated_threshold(saturations[scanned], parameters)
     red, green, blue = colours
-    rgb = rgb_mask(image, thresholds=(red, green, blue), channels=parameters.channels)
-    hsv = hsv_mask(saturations, saturation=saturation)
-    between = threshold_mask(image, low=parameters.low, high=parameters.high)
+    rgb, hsv, between = (
+        without_fill(mask, fill)
+        for mask in (
+            rgb_mask(
+                image, thresholds=(red, green, blue), channels=parameters.channels
+            ),
+            hsv_mask(saturations, saturation=saturation),
+            threshold_mask(image, low=parameters.low, high=parameters.high),
+        )
+    )
     used = dict(zip(COLOURS, colours, strict=True))
     used |= {"saturation": saturation, "low": parameters.low, "high": parameters.high}
-    roi = combine(rgb, hsv, between, mpp=mpp, parameters=parameters)
-    return TissueMasks(rgb, hsv, between, roi, used)
+    roi = combine(rgb, hsv, between, mpp=mpp, parameters=parameters, fill=fill)
+    return TissueMasks(rgb, hsv, between, roi, used, fill)
 
 
 def _dark_threshold(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.core.dense import cover
+from napari_fastnet.core.never_scanned import whitened
 from napari_fastnet.core.sharpness import patch_sharpness
 from napari_fastnet.engine.flips import map_with_flips, predict_with_flips
 from napari_fastnet.engine.inference import filled
@@ -119,6 +120,8 @@ class BlockWork:
         except TileReadError:
             pixels = self.slide.read(box, plan.spacing, damaged="white")
             damaged = self.slide.damaged
+        if plan.fill is not None:
+            pixels = whitened(pixels, box, plan.fill, self.slide.shape)
         if plan.stain is not None:
             pixels = plan.stain.apply(pixels)
         return pixels, damaged

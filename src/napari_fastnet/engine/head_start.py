@@ -74,6 +74,8 @@ def rough_run(
         tissue = rough_tissue(slide, options.tissue)
     except TileReadError:
         return None
+    if tissue.masks.fill is not None:  # finer masks see its outline elsewhere
+        return None
     return SlideRun(slide, bundle, folder, replace(options, readers=0), tissue=tissue)
 
 

@@ -71,6 +71,9 @@ class Plan:
         their feature maps; None looks at each patch.
     picture_cells : int
         Side in cells that no picture may pass, for the sake of memory.
+    fill : (rows, columns) bool ndarray or None
+        Of the whole slide, what was never scanned: the model sees white there. None
+        where there is none.
     """
 
     patches: PatchGrid
@@ -82,6 +85,7 @@ class Plan:
     flips: bool = False
     dense: DenseScan | None = None
     picture_cells: int = DENSE_BLOCK_CELLS
+    fill: NDArray[np.bool_] | None = None
 
     @property
     def block_cells(self) -> int:

@@ -56,7 +56,7 @@ def find_quality(
     kept = plan.patches.kept
     matched = {} if plan.stain is None else {"match": plan.stain.apply}
     flags, distance = colour_flags(
-        tissue.image, plan.patches, slide_shape, gamut, **matched
+        tissue.scanned, plan.patches, slide_shape, gamut, **matched
     )
     known = float(np.isfinite(sharpness[kept]).mean()) if kept.any() else 1.0
     judged = tuple(Flag) if gamut is not None else (Flag.PEN,)

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.io.file_names import OVERVIEW
 from napari_fastnet.io.notebook import notebook_card
-from napari_fastnet.io.number_words import counted, number_words, unreadable_words
+from napari_fastnet.io.number_words import (
+    counted,
+    never_scanned_words,
+    number_words,
+    unreadable_words,
+)
 from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE
 
 if TYPE_CHECKING:
@@ -69,6 +74,8 @@ class RunResult:
         if counts.failed:
             words = unreadable_words(counts.failed, counts.kept)
             rows.append(("", f"{words}, and are left out of the heatmap"))
+        if words := never_scanned_words(record.tissue.get("never_scanned", 0.0)):
+            rows.insert(2, ("", words))
         if damaged := record.tissue.get("damaged_tiles"):
             words = counted(damaged, "damaged tile")
             rows.insert(2, ("", f"{words}, taken as glass"))

@@ -110,7 +110,7 @@ class SlideRun:
         if after is not None:
             self._notes += after.store_notes
         self.stain = self._match_stain()
-        self.plan: Plan = make_plan(
+        plan = make_plan(
             slide,
             bundle,
             self.tissue.masks.roi,
@@ -118,7 +118,9 @@ class SlideRun:
             anchor=options.anchor,
             stain=self.stain,
             flips=bundle.flips if options.flips is None else options.flips,
-        ).within(options.memory_mb)
+        )
+        plan = replace(plan, fill=self.tissue.masks.fill)
+        self.plan: Plan = plan.within(options.memory_mb)
         self.store: RunStore = open_store(
             folder / STORE,
             key=self._key(),
@@ -262,6 +264,7 @@ class SlideRun:
             "resampling": RESAMPLING,
             "flips": self.plan.flips,
             "dense": self.plan.dense is not None,
+            **({} if self.plan.fill is None else {"never_scanned": "white"}),
         }
 
     def record(

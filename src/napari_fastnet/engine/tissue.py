@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from scipy.ndimage import binary_dilation
 
 from napari_fastnet.core.geometry import Box, Pair
@@ -18,11 +19,11 @@ from napari_fastnet.errors import MaskError
 from napari_fastnet.io.file_names import MASKS
 from napari_fastnet.io.formats import Results, write_formats
 from napari_fastnet.io.record import RunRecord, Seconds, SlideFacts, write_record
+from napari_fastnet.io.tiles import WHITE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastnet.io.slide import Slide
@@ -73,6 +74,13 @@ class SlideTissue:
         return {name: getattr(self.masks, name) for name in MASKS}
 
     @property
+    def scanned(self) -> NDArray[np.uint8]:
+        """The image with white where nothing was scanned: black fill is no ink."""
+        if self.masks.fill is None:
+            return self.image
+        return np.where(self.masks.fill[..., None], np.uint8(WHITE), self.image)
+
+    @property
     def area_mm2(self) -> float:
         """Area of the region of interest, mm²; 0 where there is no tissue."""
         return float(self.masks.roi.sum()) * self.mpp[0] * self.mpp[1] / 1e6
@@ -117,6 +125,7 @@ class SlideTissue:
         return {
             "fraction": self.masks.fraction,
             "area_mm2": self.area_mm2,
+            "never_scanned": self.masks.never_scanned,
             "mpp": self.mpp,
             "thresholds": self.masks.thresholds,
             "parameters": asdict(self.parameters),

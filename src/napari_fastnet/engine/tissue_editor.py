@@ -16,6 +16,7 @@ from napari_fastnet.core.tissue import (
     hsv_mask,
     rgb_mask,
     threshold_mask,
+    without_fill,
 )
 from napari_fastnet.errors import OptionError
 
@@ -81,6 +82,7 @@ class TissueEditor:
         self.automatic = dict(tissue.masks.thresholds)
         self._image: NDArray[np.uint8] = in_planes(tissue.image)
         self._saturations = saturation_of(self._image)
+        self._fill = tissue.masks.fill
         self._computed: dict[MaskKind, NDArray[np.bool_]] = {
             kind: getattr(tissue.masks, kind) for kind in KINDS
         }
@@ -172,6 +174,7 @@ class TissueEditor:
             self._shown["threshold"],
             self._shown["roi"],
             used,
+            self._fill,
         )
         return replace(
             self._first,
@@ -181,6 +184,10 @@ class TissueEditor:
         )
 
     def _compute(self, kind: MaskKind) -> NDArray[np.bool_]:
+        """Compute one of the three masks from what was scanned."""
+        return without_fill(self._of_image(kind), self._fill)
+
+    def _of_image(self, kind: MaskKind) -> NDArray[np.bool_]:
         """Compute one of the three masks from the image."""
         parameters = self._parameters
         if kind == "hsv":
@@ -212,6 +219,7 @@ class TissueEditor:
             shown["threshold"],
             mpp=self._first.mpp,
             parameters=self._parameters,
+            fill=self._fill,
         )
         # What a hand took away stays away: it is neither closed nor filled again.
         for kind in THREE:

@@ -15,6 +15,13 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def never_scanned_words(share: float) -> str:
+    """Return what is said of fill; nothing where less than a thousandth is fill."""
+    if share < 0.001:
+        return ""
+    return f"{share:.1%} of the picture was never scanned and is left out"
+
+
 def unreadable_words(failed: int, wanted: int) -> str:
     """Return how many of the patches that were wanted could not be read."""
     share = failed / max(wanted, 1)
