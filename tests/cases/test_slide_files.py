@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import struct
-
-import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -199,129 +195,6 @@ def test_ventana_is_refused_where_nobody_puts_it_together(
         open_slide(path)
 
 
-def test_jpeg_2000_of_bio_formats_is_rgb(tmp_path, small):
-    path = tmp_path / "exported.ome.tif"
-    tifffile.imwrite(
-        path,
-        small,
-        ome=True,
-        photometric="rgb",
-        compression=33003,
-        tile=(256, 256),
-        compressionargs={
-            "level": 0,
-            "reversible": True,
-            "mct": True,
-            "codecformat": "j2k",
-        },
-        metadata={"axes": "YXS", **SIZE},
-    )
-
-    np.testing.assert_array_equal(whole(path), small)
-
-
-def ycbcr(image):
-    r, g, b = (image[..., i].astype(float) for i in range(3))
-    y = 0.299 * r + 0.587 * g + 0.114 * b
-    planes = y, 128 + (b - y) / 1.772, 128 + (r - y) / 1.402
-    return np.clip(np.rint(np.stack(planes, -1)), 0, 255).astype(np.uint8)
-
-
-def raw_tiff(path, shape, tiles, side, kind, about):
-    """Write a little TIFF of encoded tiles, (compression, photometric), by hand."""
-    compression, photometric = kind
-    blob = bytearray(b"II*\0\0\0\0\0")
-
-    def put(data):
-        place = len(blob)
-        blob.extend(data + b"\0" * (len(data) % 2))
-        return place
-
-    def longs(values):
-        return (
-            put(struct.pack(f"<{len(values)}I", *values)) if values[1:] else values[0]
-        )
-
-    places = [put(tile) for tile in tiles]
-    text = about.encode() + b"\0"
-    ratio = put(struct.pack("<II", round(1e6 / MPP), 100))
-    bits = put(struct.pack("<3H", 8, 8, 8))
-    tags = [
-        (256, 4, 1, shape[1]),
-        (257, 4, 1, shape[0]),
-        (258, 3, 3, bits),
-        (259, 3, 1, compression),
-        (262, 3, 1, photometric),
-        (270, 2, len(text), put(text)),
-        (277, 3, 1, 3),
-        (282, 5, 1, ratio),
-        (283, 5, 1, ratio),
-        (284, 3, 1, 1),
-        (296, 3, 1, 3),
-        (322, 3, 1, side),
-        (323, 3, 1, side),
-        (324, 4, len(tiles), longs(places)),
-        (325, 4, len(tiles), longs([len(tile) for tile in tiles])),
-    ]
-    page = struct.pack("<H", len(tags))
-    page += b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
-    blob[4:8] = struct.pack("<I", put(page))
-    path.write_bytes(bytes(blob))
-    return path
-
-
-def tiles_of(image, side, encode):
-    height, width = image.shape[:2]
-    return [
-        encode(np.ascontiguousarray(image[y : y + side, x : x + side]))
-        for y in range(0, height, side)
-        for x in range(0, width, side)
-    ]
-
-
-APERIO = f"Aperio Image Library v11\r\n1x1 J2K/YUV16 Q=70|AppMag = 10|MPP = {MPP}"
-
-
-def test_jpeg_2000_in_ycbcr_of_aperio(tmp_path, small):
-    def encode(tile):
-        options = {"level": 0, "reversible": True, "mct": False}
-        return imagecodecs.jpeg2k_encode(ycbcr(tile), codecformat="j2k", **options)
-
-    tiles = tiles_of(small, 256, encode)
-    path = raw_tiff(tmp_path / "a.svs", small.shape, tiles, 256, (33003, 6), APERIO)
-
-    assert off(path, small) < 1
-
-
-# 64 x 64 px of Y 100, Cb 90, Cr 160, the last two at half the width, as Aperio's
-# "YUV16"; OpenJPEG turns it to RGB while it decodes.
-HALF_CHROMA = base64.b64decode(
-    "/0//UQAvAAAAAABAAAAAQAAAAAAAAAAAAAAAQAAAAEAAAAAAAAAAAAADBwEBBwIBBwIB/1IADAAAAAEA"
-    "BQQEAAH/XAATQEBISFBISFBISFBISFBISFD/kAAKAAAAAAAvAAH/k8PnCAiBjn/H1AYJH3/H1AQCf4CA"
-    "gICAgICAgICAgICAgP/Z"
-)
-
-
-@pytest.mark.parametrize("photometric", [2, 6])
-def test_chroma_of_half_the_width_is_converted_once(tmp_path, photometric):
-    path = raw_tiff(
-        tmp_path / "a.svs", (64, 64), [HALF_CHROMA], 64, (33003, photometric), APERIO
-    )
-
-    # 100 + 1.402 * 32, 100 - 0.344 * -38 - 0.714 * 32, 100 + 1.772 * -38
-    assert np.abs(whole(path).astype(int) - [145, 90, 33]).max() <= 1
-
-
-def test_what_calls_itself_ycbcr_in_jpeg_xr_is_refused_when_it_is_opened(
-    tmp_path, small
-):
-    tiles = tiles_of(small, 256, imagecodecs.jpegxr_encode)
-    path = raw_tiff(tmp_path / "a.tif", small.shape, tiles, 256, (34934, 6), "x")
-
-    with pytest.raises(SlideFormatError, match="YCbCr in compression 34934"):
-        open_slide(path)
-
-
 @pytest.mark.parametrize("size_of_macro", [None, 3.3])
 def test_the_largest_image_of_ome_is_the_slide(tmp_path, small, half, size_of_macro):
     path = tmp_path / "a.ome.tif"
@@ -367,39 +240,6 @@ def test_a_second_image_as_large_is_told_of(tmp_path, small):
         (note,) = slide.reading_notes
     assert "2 large images; the largest (all), 768 x 512 px" in note
     assert note.endswith("768 x 384 px")
-
-
-def test_a_fourth_sample_of_unknown_meaning_is_no_opacity(tmp_path, small, tiff):
-    nothing = np.zeros(small.shape[:2], np.uint8)
-    path = tiff(
-        tmp_path / "rgbx.tif",
-        [(np.dstack([small, nothing]), {})],
-        compression="deflate",
-        planarconfig="contig",
-        extrasamples=["unspecified"],
-    )
-
-    np.testing.assert_array_equal(whole(path), small)
-
-
-@pytest.mark.parametrize("kind", ["assocalpha", "unassalpha"])
-def test_half_transparent_px_lie_over_white(tmp_path, small, tiff, pyramid, kind):
-    y, x = np.mgrid[: small.shape[0], : small.shape[1]]
-    alpha = np.clip(3 * (300 - np.hypot(y - 256, x - 384)), 0, 255).astype(np.uint8)
-    share = alpha[..., None] / 255
-    colour = small * share if kind == "assocalpha" else np.where(share, small, 0)
-    clear = np.dstack([np.rint(colour).astype(np.uint8), alpha])
-    path = tiff(
-        tmp_path / "a.tif",
-        pyramid(clear),
-        compression="deflate",
-        extrasamples=[kind],
-    )
-
-    over_white = small * share + 255 * (1 - share)
-    assert np.abs(whole(path) - over_white).max() <= 1
-    # what is opaque is as it was
-    np.testing.assert_array_equal(whole(path)[alpha == 255], small[alpha == 255])
 
 
 def blurred(image):
@@ -486,3 +326,80 @@ def test_a_colour_profile_is_named_and_not_applied(tmp_path, small, tiff):
     said = CliRunner().invoke(app, ["info", str(path)])
     assert "as stored; the ICC profile sRGB built-in is not applied" in said.stdout
     assert said.stderr == ""
+
+
+def test_the_second_page_of_aperio_may_be_the_larger(tmp_path, small, tiff, half):
+    about = "Aperio Image Library\r\n1x1|AppMag = 10|MPP = {}"
+    pages = [
+        (half(small), {"description": about.format(2 * MPP)}),
+        (small, {"description": about.format(MPP)}),
+    ]
+    path = tiff(tmp_path / "a.svs", pages, mpp=2, compression="deflate")
+
+    np.testing.assert_array_equal(whole(path), small)
+
+
+def test_a_larger_image_in_a_sub_page_is_the_slide(tmp_path, small, half):
+    path = tmp_path / "a.tif"
+    options = {
+        "photometric": "rgb",
+        "tile": (128, 128),
+        "resolution": (1e4 / MPP, 1e4 / MPP),
+        "resolutionunit": "CENTIMETER",
+        "metadata": None,
+    }
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(half(small), subifds=1, **options)
+        tif.write(small, **options)
+
+    np.testing.assert_array_equal(whole(path), small)
+
+
+@pytest.mark.parametrize("axes", ["ZCYX", "CZYX"])
+def test_planes_of_channels_are_told_apart(tmp_path, small, axes):
+    path = tmp_path / "a.ome.tif"
+    stack = np.stack([blurred(small), small, blurred(small)])  # z, y, x, c
+    order = (0, 3, 1, 2) if axes == "ZCYX" else (3, 0, 1, 2)
+    tifffile.imwrite(
+        path,
+        np.ascontiguousarray(stack.transpose(order)),
+        photometric="minisblack",
+        tile=(256, 256),
+        metadata={"axes": axes, **SIZE},
+    )
+
+    np.testing.assert_array_equal(whole(path), small)
+    with open_slide(path) as slide:
+        assert slide.reading_notes == (
+            "has 3 focal planes; number 2, the middle one, is read",
+            "has three channels, taken for red, green and blue",
+        )
+
+
+def test_philips_with_little_of_its_xml_opens_without_padded_levels(
+    tmp_path, small, tiff, half
+):
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8" ?><DataObject ObjectType="DPUfsImport">'
+        '<Attribute Name="DICOM_MANUFACTURER">PHILIPS</Attribute></DataObject>'
+    )
+    padded = np.pad(half(small), ((0, 8), (0, 12), (0, 0)), constant_values=255)
+    pages = [
+        (small, {"description": xml, "software": "Philips DP v1.0"}),
+        (padded, {"description": "level=1", "subfiletype": 1}),
+    ]
+    path = tiff(tmp_path / "a.tiff", pages, compression="deflate")
+
+    np.testing.assert_array_equal(whole(path), small)
+    with open_slide(path) as slide:
+        assert (slide.vendor, len(slide.levels)) == ("philips", 1)
+
+
+def test_an_orientation_is_said_and_not_applied(tmp_path, small, tiff):
+    turned = {"extratags": [(274, 3, 1, 6, True)]}
+    path = tiff(tmp_path / "a.tif", [(small, turned)], compression="deflate")
+
+    np.testing.assert_array_equal(whole(path), small)
+    with open_slide(path) as slide:
+        (note,) = slide.reading_notes
+    assert "orientation 6" in note

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
 from napari_fastnet.engine.cohort_slides import find_slides
+from napari_fastnet.errors import SlideFormatError
 from napari_fastnet.io.dicom import dicom_file
 from napari_fastnet.io.recognise import content_of
 from napari_fastnet.io.slide import open_slide
@@ -45,17 +47,39 @@ def sequence(group, number, *items, undefined=False):
     return head + b"".join(marked) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
-def dicom(path, image, *, series=SERIES, level=0, kind="VOLUME", side=256):
-    """Write one file of a slide, its tiles uncompressed."""
+def tiles_of(image, side):
     height, width = image.shape[:2]
-    tiles = b""
+    tiles = []
     for y in range(0, height, side):
         for x in range(0, width, side):
             tile = np.full((side, side, 3), 255, np.uint8)
             part = image[y : y + side, x : x + side]
             tile[: part.shape[0], : part.shape[1]] = part
-            tiles += tile.tobytes()
+            tiles.append(tile)
+    return tiles
+
+
+def encapsulated(streams):
+    """Return the pixels as a fragment a tile, behind an empty table of offsets."""
+    pixels = struct.pack("<HH", 0x7FE0, 0x10) + b"OB\0\0\xff\xff\xff\xff"
+    for stream in (b"", *streams):
+        stream += b"\0" * (len(stream) % 2)
+        pixels += struct.pack("<HHI", 0xFFFE, 0xE000, len(stream)) + stream
+    return pixels + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+
+
+def dicom(
+    path, image, *, series=SERIES, level=0, kind="VOLUME", colours="RGB", encode=None
+):
+    """Write one file of a slide, its tiles uncompressed or as JPEG 2000."""
+    side = 256
+    height, width = image.shape[:2]
+    tiles = tiles_of(image, side)
     slide, raw = "1.2.840.10008.5.1.4.1.1.77.1.6", "1.2.840.10008.1.2.1"
+    pixels = element(0x7FE0, 0x10, "OB", b"".join(tile.tobytes() for tile in tiles))
+    if encode is not None:
+        raw = f"1.2.840.10008.1.2.4.{91 if colours == 'YBR_ICT' else 90}"
+        pixels = encapsulated(map(encode, tiles))
     number = f"{series}.{kind == 'LABEL':d}{level}"
     mm = f"{MPP * 2**level / 1000:.6f}"
     first = level == 0
@@ -81,9 +105,9 @@ def dicom(path, image, *, series=SERIES, level=0, kind="VOLUME", side=256):
         element(0x20, 0xE, "UI", series),
         element(0x20, 0x9311, "CS", "TILED_FULL"),
         element(0x28, 2, "US", 3),
-        element(0x28, 4, "CS", "RGB"),
+        element(0x28, 4, "CS", colours),
         element(0x28, 6, "US", 0),
-        element(0x28, 8, "IS", str(len(tiles) // (3 * side * side))),
+        element(0x28, 8, "IS", str(len(tiles))),
         element(0x28, 0x10, "US", side),
         element(0x28, 0x11, "US", side),
         element(0x28, 0x100, "US", 8),
@@ -96,7 +120,7 @@ def dicom(path, image, *, series=SERIES, level=0, kind="VOLUME", side=256):
         element(0x48, 0x302, "UL", 1),
         element(0x48, 0x303, "UL", 1),
         sequence(0x5200, 0x9229, sequence(0x28, 0x9110, sizes)),
-        element(0x7FE0, 0x10, "OB", tiles),
+        pixels,
     ]
     length = element(2, 0, "UL", len(meta))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,6 +155,48 @@ def test_any_file_of_a_dicom_slide_opens_it(slides, small):
             assert [level.shape for level in slide.levels] == [(256, 512), (128, 256)]
             pixels = slide.read_level(0, 0, 0, 256, 512)
         np.testing.assert_array_equal(pixels, small)
+
+
+@pytest.mark.parametrize("colours", ["YBR_RCT", "YBR_ICT", "RGB"])
+def test_jpeg_2000_in_dicom_is_converted_once(tmp_path, small, colours):
+    pytest.importorskip("openslide", exc_type=ImportError)
+
+    def encode(tile):
+        lossy = colours == "YBR_ICT"
+        options = {"level": 50 if lossy else 0, "reversible": not lossy}
+        return imagecodecs.jpeg2k_encode(
+            tile, mct=colours != "RGB", codecformat="j2k", **options
+        )
+
+    dicom(tmp_path / "a.dcm", small, colours=colours, encode=encode)
+
+    with open_slide(tmp_path / "a.dcm") as slide:
+        pixels = slide.read_level(0, 0, 0, *slide.shape)
+    assert np.abs(pixels.astype(int) - small).mean() < 1
+
+
+def test_dicom_that_lacks_the_transform_it_states_is_refused(tmp_path, small):
+    pytest.importorskip("openslide", exc_type=ImportError)
+
+    def encode(tile):  # as the slides of Aperio's that hold YCbCr were taken over
+        ycbcr = np.asarray(Image.fromarray(tile).convert("YCbCr"))
+        options = {"level": 0, "reversible": True, "codecformat": "j2k"}
+        return imagecodecs.jpeg2k_encode(ycbcr, mct=False, **options)
+
+    dicom(tmp_path / "a.dcm", small, colours="YBR_ICT", encode=encode)
+
+    with pytest.raises(SlideFormatError, match="colours are not those it states"):
+        open_slide(tmp_path / "a.dcm")
+
+
+def test_why_openslide_does_not_read_what_it_knows_is_told(tmp_path, small):
+    pytest.importorskip("openslide", exc_type=ImportError)
+    dicom(tmp_path / "a.dcm", small, colours="YBR_PARTIAL_420")
+
+    with pytest.raises(
+        SlideFormatError, match=r"OpenSlide does not read it .*YBR_PART"
+    ):
+        open_slide(tmp_path / "a.dcm")
 
 
 def test_dicom_of_something_else_is_told(tmp_path, small, tiff):

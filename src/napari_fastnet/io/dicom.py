@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING
+
+from napari_fastnet.io.tile_claims import JPEG2000_START, is_decoded_to_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +25,8 @@ _HEAD_BYTES = 2**20  # what comes before the series takes a few hundred bytes
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _IMPLICIT = "1.2.840.10008.1.2"
 _UNREAD = ("1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")  # other order; deflated
+_JPEG2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_TRANSFORMS, _STREAM_HEAD = ("YBR_ICT", "YBR_RCT"), 4096
 _SYNTAX, _IMAGE_TYPE = 0x0002_0010, 0x0008_0008
 _CLASS, _SERIES = 0x0008_0016, 0x0020_000E
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")
@@ -85,6 +90,26 @@ def dicom_file(path: Path) -> DicomFile | None:
         found.get(_CLASS) == _WHOLE_SLIDE and _SERIES in found,
         len(kind) > 2 and kind[2] in ("VOLUME", "RESAMPLED"),
     )
+
+
+def lacks_its_transform(path: Path, syntax: str, colours: str) -> bool:
+    """Return whether a file states a transform to YCbCr that its JPEG 2000 is without.
+
+    Slides of Aperio's were converted so by several programs; a decoder that relies on
+    the statement gives YCbCr out as RGB (github.com/openslide/openslide/issues/772).
+
+    Parameters
+    ----------
+    path : Path
+        A file of the slide.
+    syntax, colours : str
+        Its transfer syntax and photometric interpretation.
+    """
+    if syntax not in _JPEG2000 or colours not in _TRANSFORMS:
+        return False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        at = data.find(JPEG2000_START)
+        return at >= 0 and not is_decoded_to_rgb(data[at : at + _STREAM_HEAD])
 
 
 def one_of_each_series(paths: Iterable[Path]) -> list[Path]:

@@ -14,6 +14,7 @@ from napari_fastnet.errors import (
     FastNetError,
     SlideFormatError,
 )
+from napari_fastnet.io.dicom import lacks_its_transform
 from napari_fastnet.io.samples import over_white
 from napari_fastnet.io.source import Source, bounds_of, profile_name
 from napari_fastnet.io.spacing import Spacing
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 
 #: OpenSlide hides a file's own tiles; regions of this side are read instead.
 TILE_PX = 512
+
+_COLOUR_FIELDS = ("TransferSyntaxUID", "PhotometricInterpretation")
+
+
+class UnknownSlideError(SlideFormatError):
+    """OpenSlide knows no slide of that kind."""
 
 
 class _Handle:
@@ -101,11 +108,13 @@ def open_with_openslide(path: Path) -> Source:
     ------
     DependencyError
         OpenSlide is not installed.
-    SlideFormatError
+    UnknownSlideError
         OpenSlide does not know the file either.
+    SlideFormatError
+        It does, and cannot read it, or would read false colours.
     """
     try:
-        from openslide import OpenSlideError
+        from openslide import OpenSlideError, OpenSlideUnsupportedFormatError
     except ImportError as error:
         raise DependencyError(
             "OpenSlide is not installed; pip install 'napari-fastnet[openslide]'"
@@ -113,10 +122,18 @@ def open_with_openslide(path: Path) -> Source:
     try:
         handle = _Handle(path)
     except (OpenSlideError, OSError) as error:
-        raise SlideFormatError(
+        unknown = isinstance(error, OpenSlideUnsupportedFormatError)
+        raise (UnknownSlideError if unknown else SlideFormatError)(
             f"{path}: OpenSlide does not read it ({error})"
         ) from error
     slide, cache = handle.slide, TileCache()
+    stated = (slide.properties.get(f"dicom.{field}", "") for field in _COLOUR_FIELDS)
+    if lacks_its_transform(path, *stated):
+        handle.close()
+        raise SlideFormatError(
+            f"{path}: its colours are not those it states (YCbCr by a transform that its "
+            "JPEG 2000 lacks), and would be wrong; write it anew, e.g. with bfconvert"
+        )
     levels = tuple(
         TiledLevel(
             path.name,

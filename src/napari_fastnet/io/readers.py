@@ -11,7 +11,7 @@ from napari_fastnet.errors import (
     SlideFormatError,
     SlideNotFoundError,
 )
-from napari_fastnet.io.openslide_reader import open_with_openslide
+from napari_fastnet.io.openslide_reader import UnknownSlideError, open_with_openslide
 from napari_fastnet.io.tiff_reader import (
     NotTiffSlideError,
     VentanaError,
@@ -142,6 +142,8 @@ def _open_other(path: Path, reason: NotTiffSlideError) -> Source:
     except SlideFormatError as error:
         if isinstance(reason, VentanaError):
             raise SlideFormatError(f"{reason}, and {_without_path(error)}") from error
+        if not isinstance(error, UnknownSlideError):
+            raise
         raise SlideFormatError(f"{reason}; {kinds}, or MRXS, VMS, DICOM") from reason
     if isinstance(reason, VentanaError) and source.vendor != "ventana":
         source.close()

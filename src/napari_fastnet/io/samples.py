@@ -122,7 +122,8 @@ def decoder_of(
     """
     options: dict[str, Any] = {}
     if key.compression in _JPEGS:
-        options = {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
+        header = getattr(page, "jpegheader", key.jpegheader)
+        options = {"jpegtables": page.jpegtables, "jpegheader": header}
     elif key.photometric == _YCBCR:
         # Chroma may be subsampled inside a JPEG 2000 alone, and tifffile, where no tag
         # says that it is not, refuses all of the page.
@@ -199,7 +200,8 @@ def unread_kind(key: TiffPage, pages: int) -> str | None:
 def _unread_ycbcr(key: TiffPage) -> str | None:
     """Return what is unusual about a page in YCbCr, None where nothing is."""
     if key.compression in _JPEGS:
-        return None
+        # tifffile turns three samples to RGB, and leaves four as they are
+        return "YCbCr with a fourth sample" if key.samplesperpixel > 3 else None
     if key.compression not in _PLAIN | _JPEG2000:
         return f"called YCbCr in compression {int(key.compression)}, which has its own"
     if key.compression in _PLAIN and key.is_subsampled:

@@ -82,6 +82,9 @@ def slide_image(tiff: TiffFile, name: str) -> SlideImage:
     levels = tuple(
         (_pages(level, plane, name), level.keyframe) for level in series.levels
     )
+    if len(levels[0][0]) == 3:
+        channels = "has three channels, taken for red, green and blue"
+        notes = (*notes, channels)
     return SlideImage(series, levels, (*notes, *_others(tiff, series)))
 
 

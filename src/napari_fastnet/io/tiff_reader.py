@@ -216,7 +216,10 @@ def _one_image(path: Path, tiff: TiffFile) -> _Found:
     aperio = bool(tiff.is_svs)
     levels = image.levels
     if image.series.keyframe.planarconfig != 1:
-        raise NotTiffSlideError(f"{name}: keeps each colour's px on their own")
+        raise NotTiffSlideError(
+            f"{name}: keeps the px of each colour on their own, in strips or otherwise "
+            "as only OpenSlide may read them"
+        )
     if tiff.is_philips and image.series.kind != "philips":
         # They are padded to whole tiles, and what would say how far is missing.
         levels = levels[:1]

@@ -122,8 +122,8 @@ class TilePage:
         (height, width) of the page and of its tiles (strips: as wide as the page).
     offsets, byte_counts : ndarray
         ``int64 (planes, rows, columns)``; a tile of 0 bytes was never written.
-    decode : callable
-        Maps (bytes, index) to ``(height, width, samples)``.
+    decoders : tuple of callable
+        Of each plane; map (bytes, index) to ``(height, width, samples)``.
     to_rgb : Converter
         Maps ``(height, width, samples)`` to RGB.
     ends_as_jpeg : bool
@@ -136,7 +136,7 @@ class TilePage:
     tile_shape: tuple[int, int]
     offsets: NDArray[np.int64]
     byte_counts: NDArray[np.int64]
-    decode: Callable[[bytes, int], NDArray[Any]]
+    decoders: tuple[Callable[[bytes, int], NDArray[Any]], ...]
     to_rgb: Converter
     ends_as_jpeg: bool
     reading: str = ""
@@ -186,15 +186,16 @@ class TilePage:
             )
         grid = (len(pages), -(-height // tile_shape[0]), -(-width // tile_shape[1]))
         to_rgb = converter(key)
-        decode, whole_streams = decoder_of(pages[0], key, aperio=aperio)
+        # each page has its own tables of JPEG
+        decoders = [decoder_of(page, key, aperio=aperio) for page in pages]
         return cls(
             (height, width),
             tile_shape,
             _table([page.dataoffsets for page in pages], grid, name),
             _table([page.databytecounts for page in pages], grid, name),
-            decode,
+            tuple(decode for decode, _ in decoders),
             to_rgb,
-            key.compression == _JPEG and whole_streams,
+            key.compression == _JPEG and all(whole for _, whole in decoders),
             reading_of(key),
         )
 
@@ -214,7 +215,9 @@ class TilePage:
             The bytes are missing or cannot be decoded; the message is the cause.
         """
         planes = []
-        for offsets, counts in zip(self.offsets, self.byte_counts, strict=True):
+        for offsets, counts, decode in zip(
+            self.offsets, self.byte_counts, self.decoders, strict=True
+        ):
             offset, count = int(offsets[row, column]), int(counts[row, column])
             if not offset or not count:
                 return None
@@ -224,7 +227,7 @@ class TilePage:
             index = row * offsets.shape[1] + column
             try:
                 check_claim(data)
-                planes.append(self.decode(data, index))
+                planes.append(decode(data, index))
             except _DECODE_ERRORS as error:
                 raise DamagedTileError(str(error) or type(error).__name__) from error
         return self.to_rgb(planes[0] if len(planes) == 1 else np.dstack(planes))

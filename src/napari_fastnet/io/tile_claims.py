@@ -11,7 +11,10 @@ import struct
 #: Most px of one tile or strip: it is decoded as a whole, in several threads at once.
 LARGEST_TILE_PX = 2**25
 
-_JPEG_START, _JPEG2000_SIZE = b"\xff\xd8", b"\xff\x4f\xff\x51"
+#: First bytes of a JPEG 2000 stream, and the marker behind them.
+JPEG2000_START = b"\xff\x4f\xff\x51"
+
+_JPEG_START = b"\xff\xd8"
 _JPEG2000_BOX = b"\0\0\0\x0cjP"
 _JPEG2000_STYLE = b"\xff\x52"
 # A box that names a colour space by number: method, precedence, approximation, and 18.
@@ -36,7 +39,7 @@ def check_claim(data: bytes) -> None:
     """
     if data.startswith(_JPEG_START):
         height, width = _jpeg_size(data)
-    elif data.startswith((_JPEG2000_SIZE, _JPEG2000_BOX)):
+    elif data.startswith((JPEG2000_START, _JPEG2000_BOX)):
         height, width = _jpeg2000_size(data)
     else:
         return
@@ -67,7 +70,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 def _jpeg2000_size(data: bytes) -> tuple[int, int]:
     """Return the (height, width) that a JPEG 2000 codestream states; (0, 0) if none."""
-    at = data.find(_JPEG2000_SIZE)
+    at = data.find(JPEG2000_START)
     if at < 0 or at + 24 > len(data):
         return 0, 0
     right, bottom, left, top = struct.unpack_from(">4I", data, at + 8)
@@ -88,7 +91,7 @@ def is_decoded_to_rgb(data: bytes) -> bool:
         It was transformed to YCbCr by the codec itself, or its chroma is subsampled or
         declared in its own header, which OpenJPEG turns back while it decodes.
     """
-    at = data.find(_JPEG2000_SIZE)
+    at = data.find(JPEG2000_START)
     if at < 0 or at + 45 > len(data):
         return False
     declared = data.rfind(_COLOUR_BOX + _SYCC, 0, at) >= 0
