@@ -156,10 +156,10 @@ def digest(values: Any) -> str:
 def slides() -> Path:
     """Draw the slides, once for all seeds; return the one that is detected on."""
     folder = WORK / "slides"
-    if not folder.is_dir():
-        folder.mkdir()
-        write_slide(folder / "first.svs", shape=SHAPE, seed=1)
-        write_slide(folder / "second.svs", shape=SHAPE, seed=2)
+    folder.mkdir(exist_ok=True)
+    for name, seed in (("first.svs", 1), ("second.svs", 2)):
+        if not (folder / name).is_file():
+            write_slide(folder / name, shape=SHAPE, seed=seed)
     return folder / "first.svs"
 
 

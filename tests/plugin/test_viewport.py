@@ -46,14 +46,78 @@ def test_the_view_may_reach_beyond_the_slide(viewer) -> None:
     )
 
 
+def test_the_view_is_told_where_axes_are_transposed(viewer) -> None:
+    from napari_fastnet.plugin.viewport import visible_box
+
+    viewer.dims.transpose()
+    viewer.scene.camera.center = (0, 60, 50)  # rows are x by now
+    viewer.scene.camera.zoom = 4
+    assert edges(visible_box(viewer, viewer.layers[0])) == pytest.approx(
+        (50, 95, 150, 145)
+    )
+
+
+def test_the_view_is_told_in_a_grid_of_layers(viewer) -> None:
+    from napari_fastnet.plugin.viewport import visible_box
+
+    for _ in range(3):
+        viewer.add_image(np.zeros((4, 6)))
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 50, 60), 4
+    viewer.canvas.grid.enabled = True  # 2 x 2 views, 50 x 100 px each
+    assert edges(visible_box(viewer, viewer.layers[0])) == pytest.approx(
+        (87.5, 95, 112.5, 145)
+    )
+
+
+def test_the_view_is_told_beside_an_image_with_more_axes(viewer) -> None:
+    from napari_fastnet.plugin.viewport import visible_box
+
+    viewer.add_image(np.zeros((3, 4, 5)))
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 50, 60), 4
+    slide = viewer.layers[0]
+    assert edges(visible_box(viewer, slide)) == pytest.approx((75, 70, 125, 170))
+    viewer.dims.order = (2, 0, 1)  # along x nothing is seen: rows are z, columns y
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 1, 50), 4
+    box = edges(visible_box(viewer, slide))
+    assert box == pytest.approx((50, 0, 150, 600), abs=0.5)
+
+
+def seen_of(viewer, low, high):
+    """Fly to a place, and return which share of the view it is high and wide."""
+    from napari_fastnet.plugin.viewport import fly_to, visible_box
+
+    fly_to(viewer, low, high, 0.4)
+    box, middle = visible_box(viewer, viewer.layers[0]), np.add(low, high) / 2 / 0.5
+    assert box.centre == pytest.approx(tuple(middle))
+    size = np.subtract(high, low) / 0.5
+    return size[0] / (box.bottom - box.top), size[1] / (box.right - box.left)
+
+
+@pytest.mark.parametrize("grid", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("three", [False, True])
+def test_a_place_is_flown_to_however_it_is_looked_at(
+    viewer, grid, transposed, three
+) -> None:
+    viewer.add_image(np.zeros((4, 6)))
+    if three:
+        viewer.dims.ndisplay = 3
+    viewer.canvas.grid.enabled = grid
+    if transposed:
+        viewer.dims.transpose()
+    shares = seen_of(viewer, (20.0, 130.0), (40.0, 140.0))
+    assert max(shares) == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        lambda viewer: viewer.dims.transpose(),
         lambda viewer: setattr(viewer.scene.camera, "center", (0, 80, 90)),
         lambda viewer: setattr(viewer.scene.camera, "zoom", 1),
         lambda viewer: setattr(viewer.canvas, "size", (300, 300)),
     ],
-    ids=["pan", "zoom", "resize"],
+    ids=["transpose", "pan", "zoom", "resize"],
 )
 def test_a_viewport_follows_within_half_a_second(qtbot, viewer, change) -> None:
     from napari_fastnet.plugin.viewport import Viewport, visible_box
@@ -89,6 +153,7 @@ def test_a_closed_viewport_listens_no_more(qtbot, viewer) -> None:
     qtbot.wait(200)
     assert viewport.box == before
     assert not viewer.scene.camera.events.zoom.callbacks
+    assert viewport._moved not in viewer.dims.events.order.callbacks
 
 
 def test_blocks_in_view_come_first_and_the_middle_before_them() -> None:

@@ -11,9 +11,10 @@ from math import hypot
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 from superqt.utils import qdebounced
 
-from napari_fastnet.core.geometry import Box, Grid
+from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.io.store import Block
 
 if TYPE_CHECKING:
@@ -41,16 +42,52 @@ def visible_box(viewer: ViewerModel, layer: Layer) -> Box:
     Box
         Level-0 px; may reach beyond the slide.
     """
-    camera = viewer.scene.camera
-    half = [side / 2 / camera.zoom for side in viewer.canvas.size]
-    centre = camera.center[-2:]
-    corners = [
-        layer.world_to_data([c + sign * h for c, h in zip(centre, half, strict=True)])
-        for sign in (-1, 1)
-    ]
+    low, high = (np.array(corner[-2:]) for corner in layer.extent.world)
+    half = np.asarray(viewer.canvas.viewbox_size(viewer.layers)) / 2
+    half = half / viewer.scene.camera.zoom
+    for at, axis in enumerate(_shown_axes(viewer), start=-2):
+        if axis >= 0:  # the whole of an axis along which the canvas does not look
+            centre = viewer.scene.camera.center[at]
+            low[axis], high[axis] = centre - half[at], centre + half[at]
+    corners = [layer.world_to_data(corner) for corner in (low, high)]
     # napari's whole numbers are centres of px, ours their upper left corners.
-    (top, left), (bottom, right) = ((c[-2] + 0.5, c[-1] + 0.5) for c in corners)
+    (top, left), (bottom, right) = (
+        (float(c[-2]) + 0.5, float(c[-1]) + 0.5) for c in corners
+    )
     return Box(min(top, bottom), min(left, right), max(top, bottom), max(left, right))
+
+
+def fly_to(viewer: ViewerModel, low: Pair, high: Pair, share: float) -> None:
+    """Show a place of a slide in the middle of the canvas, or of each view of a grid.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its camera moves; the order of its axes stays.
+    low, high : tuple of float
+        (y, x) corners of the place, world coordinates, µm.
+    share : float
+        Of the view that the place is to fill, 0..1.
+    """
+    camera, size = viewer.scene.camera, viewer.canvas.viewbox_size(viewer.layers)
+    centre, zooms = list(camera.center), []
+    for at, axis in enumerate(_shown_axes(viewer), start=-2):
+        if axis >= 0:
+            centre[at] = (low[axis] + high[axis]) / 2
+            zooms.append(share * size[at] / (high[axis] - low[axis]))
+    camera.center = tuple(centre)
+    camera.zoom = float(min(zooms, default=camera.zoom))
+
+
+def _shown_axes(viewer: ViewerModel) -> tuple[int, int]:
+    """Return the axis of a slide along canvas rows and columns: 0 is y, 1 is x.
+
+    Exchanged where the view is transposed; negative for an axis that is not the slide's,
+    where images of more dimensions are open beside it.
+    """
+    of_slide = viewer.dims.ndim - 2
+    rows, columns = viewer.dims.displayed[-2:]
+    return rows - of_slide, columns - of_slide
 
 
 def nearest_to_view(
@@ -109,10 +146,17 @@ class Viewport:
         self.box = visible_box(viewer, layer)
         self._look_later = qdebounced(self.look, timeout=STILL_MS)
         self._moving_until = 0.0
-        self._camera = viewer.scene.camera
-        self._camera.events.center.connect(self._moved)
-        self._camera.events.zoom.connect(self._moved)
-        viewer.canvas.events.size.connect(self._moved)
+        camera, canvas, dims = viewer.scene.camera, viewer.canvas, viewer.dims
+        self._signals = (
+            camera.events.center,
+            camera.events.zoom,
+            canvas.events.size,
+            canvas.grid.events.enabled,
+            dims.events.order,
+            dims.events.ndisplay,
+        )
+        for signal in self._signals:
+            signal.connect(self._moved)
 
     @property
     def moving(self) -> bool:
@@ -125,9 +169,8 @@ class Viewport:
 
     def close(self) -> None:
         """Stop listening; `box` stays as it is."""
-        self._camera.events.center.disconnect(self._moved)
-        self._camera.events.zoom.disconnect(self._moved)
-        self._viewer.canvas.events.size.disconnect(self._moved)
+        for signal in self._signals:
+            signal.disconnect(self._moved)
         self._look_later.cancel()
 
     def _moved(self, event: object = None) -> None:

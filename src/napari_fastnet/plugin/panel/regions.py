@@ -24,6 +24,7 @@ from napari_fastnet.plugin.panel.dialogs import ask_csv_path, ask_file, ask_orig
 from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
 from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
+from napari_fastnet.plugin.viewport import fly_to
 
 OUTLINE_FILES = "*.geojson *.json *.xml"
 TRUTH_FILES = f"{OUTLINE_FILES} *.tif *.tiff *.png"
@@ -246,10 +247,7 @@ class RegionsSection(Section):
         corners = to_um(corners_px, work.slide.require_mpp())
         low, high = corners.min(axis=0), corners.max(axis=0)
         self._row = row
-        viewer = self.workspace.viewer
-        size = np.asarray(viewer.canvas.size)
-        viewer.scene.camera.center = (0, *((low + high) / 2))
-        viewer.scene.camera.zoom = float((SHARE * size / (high - low)).min())
+        fly_to(self.workspace.viewer, tuple(low), tuple(high), SHARE)
 
 
 def _row(region: Region) -> list[str]:
