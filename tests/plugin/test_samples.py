@@ -180,3 +180,43 @@ def test_a_cache_that_cannot_be_written_says_so(real, served, cache):
 def test_the_published_digest_is_that_of_the_file(real_slides):
     content = (real_slides / samples.SMALL_REGION).read_bytes()
     assert sha256(content).hexdigest() == samples.SMALL_REGION_SHA256
+
+
+def out_of_a_menu(qapp, call):
+    """Call a function from within the event loop, and return what it returned."""
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    loop, got = QEventLoop(), []
+
+    def act():
+        try:
+            got.append(call())
+        finally:
+            loop.quit()
+
+    QTimer.singleShot(0, act)
+    loop.exec()
+    return got
+
+
+@pytest.mark.gui
+@pytest.mark.parametrize("name", ["synthetic_slide", "small_region"])
+def test_a_cache_that_cannot_be_written_is_told_where_a_menu_asked(
+    qapp, cache, served, real, name
+) -> None:
+    from napari.utils.notifications import NotificationSeverity, notification_manager
+
+    served(real)
+    cache.write_text("a file where the folder should be")
+    shown = []
+    notification_manager.notification_ready.connect(shown.append)
+    try:
+        assert out_of_a_menu(qapp, getattr(samples, name)) == [[]]
+    finally:
+        notification_manager.notification_ready.disconnect(shown.append)
+    (message,) = [n for n in shown if n.severity == NotificationSeverity.ERROR]
+    assert str(cache) in message.message
+    assert "Preferences > Plugins > FastNet > Storage" in message.message
+    assert not hasattr(message, "exception")
+    with pytest.raises(OutputError):  # a script is not to go on without a slide
+        getattr(samples, name)()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 
+from napari.utils.notifications import show_error
+
 import napari_fastnet
-from napari_fastnet.errors import SlideNotFoundError
+from napari_fastnet.errors import FastNetError, SlideNotFoundError
 from napari_fastnet.io.cache import private_folder
 from napari_fastnet.io.files import write_bytes
 from napari_fastnet.io.slide import open_slide
@@ -32,6 +35,41 @@ def samples_folder() -> Path:
     return read_settings().cache_folder / "samples"
 
 
+def told(
+    open_sample: Callable[[], list[LayerData]],
+) -> Callable[[], list[LayerData]]:
+    """Tell of a fault where a menu asked, as napari shows a traceback for what is raised.
+
+    To a script, which could not go on, it is raised.
+    """
+
+    @wraps(open_sample)
+    def opened() -> list[LayerData]:
+        try:
+            return open_sample()
+        except (FastNetError, OSError) as error:
+            if not _window_is_live():
+                raise
+            show_error(
+                f"{error}. Samples lie in the cache folder, which Preferences > Plugins "
+                "> FastNet > Storage names"
+            )
+            return []
+
+    return opened
+
+
+def _window_is_live() -> bool:
+    """Return whether the call comes out of a window's event loop."""
+    from qtpy.QtCore import QCoreApplication, QThread
+
+    if QCoreApplication.instance() is None:
+        return False
+    thread = QThread.currentThread()
+    return thread is not None and thread.loopLevel() > 0
+
+
+@told
 def synthetic_slide() -> list[LayerData]:
     """Return a drawn slide with metastases whose place is known.
 
@@ -46,7 +84,7 @@ def synthetic_slide() -> list[LayerData]:
     Raises
     ------
     OutputError
-        The cache folder cannot be written.
+        The cache folder cannot be written; told where a menu asked.
     """
     path = samples_folder() / napari_fastnet.__version__ / SYNTHETIC
     if not path.is_file():
@@ -55,6 +93,7 @@ def synthetic_slide() -> list[LayerData]:
     return [slide_layer_data(open_slide(path))]
 
 
+@told
 def small_region() -> list[LayerData]:
     """Return a small real slide of OpenSlide's test data: skin, CC0.
 
