@@ -88,3 +88,53 @@ def test_the_network_goes_with_the_last_slide(panel, viewer, network) -> None:
     viewer.layers.clear()
     with network.used(panel.detect.request()) as (_, third):
         assert third is not first
+
+
+@pytest.fixture
+def warned():
+    """Return the warnings that napari is asked to show."""
+    from napari.utils.notifications import NotificationSeverity, notification_manager
+
+    shown = []
+
+    def note(notification):
+        if notification.severity == NotificationSeverity.WARNING:
+            shown.append(notification.message)
+
+    notification_manager.notification_ready.connect(note)
+    yield shown
+    notification_manager.notification_ready.disconnect(note)
+
+
+@pytest.mark.parametrize("named", ["gone", "gone-1.2", "bundle"])
+def test_a_model_of_the_preferences_that_is_gone_is_told_and_blocks_nothing(
+    viewer, make_panel, monkeypatch, dark_bundle, tmp_path, warned, named
+) -> None:
+    from napari_fastnet.plugin.panel import detect
+    from napari_fastnet.plugin.settings import Settings
+
+    damaged = shutil.copytree(dark_bundle, tmp_path / "bundle")
+    (damaged / "model.onnx").write_bytes(b"another")
+    chosen = Settings(str(tmp_path / named) if named != "gone-1.2" else named)
+    monkeypatch.setattr(detect, "read_settings", lambda: chosen)
+    panel = make_panel(viewer)
+    assert panel.detect.model.value == "fastnet-pcam"
+    assert panel.detect.request().model == "fastnet-pcam"
+    (message,) = warned
+    assert message.startswith(
+        "fastnet-pcam is chosen, not the model of the preferences:"
+    )
+    assert named in message
+    assert "Preferences > Plugins > FastNet > Detection" in message
+
+
+def test_no_other_model_detects_where_a_folder_is_asked_for_and_none_chosen(
+    panel, errors
+) -> None:
+    panel.detect.model_folder.line_edit.value = ""
+    assert panel.detect.model.value == "from a folder"
+    panel.detect.start.native.click()
+    panel.detect.card.native.click()
+    assert panel.slide.work.detection is None
+    assert len(errors) == 2
+    assert all(e.startswith("no folder of a model is chosen") for e in errors)

@@ -230,3 +230,15 @@ def test_a_disk_that_refuses_is_told_and_saving_can_be_tried_again(
     assert len(errors) == 1
     assert "file" in errors[0]
     assert panel.export.save.enabled
+
+
+@pytest.mark.parametrize("typed", ["~/results", "  ~/results "])
+def test_a_folder_is_taken_as_people_type_it(panel, monkeypatch, tmp_path, typed) -> None:
+    from napari_fastnet.plugin.panel.section import chosen_path
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    panel.export.folder.line_edit.value = typed
+    assert chosen_path(panel.export.folder) == tmp_path / "results"
+    panel.export.folder.line_edit.value = "  "
+    assert chosen_path(panel.export.folder) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import get_args
 
 from magicgui.widgets import (
@@ -15,7 +16,7 @@ from napari.viewer import Viewer
 from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.engine.backends import BackendName
-from napari_fastnet.errors import FastNetError
+from napari_fastnet.errors import BundleError, FastNetError
 from napari_fastnet.plugin.command_line import copy_to_clipboard, detect_command
 from napari_fastnet.plugin.detection import Detection
 from napari_fastnet.plugin.network import NETWORK
@@ -189,7 +190,13 @@ class DetectSection(Section):
                 work.detection.job.cancel()
 
     def request(self) -> Request:
-        """Return what the widgets ask for."""
+        """Return what the widgets ask for.
+
+        Raises
+        ------
+        BundleError
+            The model is to come from a folder, and none is chosen.
+        """
         settings = read_settings()
         chosen = chosen_path(self.results)
         return Request(
@@ -214,7 +221,8 @@ class DetectSection(Section):
     def _prepare(self) -> None:
         """Get the network ready: with a slide in the panel, a click is to be expected."""
         if self.work is not None and self.work.ready and running_job(self.work) is None:
-            NETWORK.prepare(self.request())
+            with suppress(BundleError):  # told when it is asked for
+                NETWORK.prepare(self.request())
 
     def _start(self) -> None:
         work = self.work
@@ -222,15 +230,23 @@ class DetectSection(Section):
             return
         job = running_job(work)
         if job is None:
-            if work.detection is not None:
-                work.detection.abandon()
-            work.detection = Detection(work, self.request())
-            work.detection.start()
+            self._begin(work)
         elif job.paused:
             job.resume()
         else:
             job.pause()
         self._show()
+
+    def _begin(self, work: SlideWork) -> None:
+        try:
+            request = self.request()
+        except BundleError as error:
+            show_error(str(error))
+            return
+        if work.detection is not None:
+            work.detection.abandon()
+        work.detection = Detection(work, request)
+        work.detection.start()
 
     def _cancel(self) -> None:
         if self.work is not None and self.work.detection is not None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from magicgui.widgets import ComboBox, PushButton
 from magicgui.widgets.bases import Widget
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 
 from napari_fastnet.engine.whole_slide import DEFAULT_MODEL
-from napari_fastnet.errors import FastNetError
+from napari_fastnet.errors import BundleError, FastNetError
 from napari_fastnet.io.bundle import available, load_bundle
 from napari_fastnet.plugin.panel.dialogs import CardDialog
 from napari_fastnet.plugin.panel.section import chosen_path, folder_field, row
@@ -51,22 +51,48 @@ class ModelChoice:
             row(self.model, self.card, label="model"),
             self._folder_row,
         ]
-        name = named or DEFAULT_MODEL
-        if name in self.model.choices:
-            self.model.value = name
-        elif named:
-            self.folder.value = Path(named)
-            self.model.value = FROM_FOLDER
+        self.model.value = DEFAULT_MODEL
+        if named is not None:
+            self._take_preferred(named)
         self.model.changed.connect(self.show)
         self.folder.changed.connect(self._take_folder)
         self.card.changed.connect(self.show_card)
 
+    def _take_preferred(self, named: str) -> None:
+        """Choose the model of the preferences, if it can be used by now."""
+        if named in self.model.choices:
+            self.model.value = named
+            return
+        folder = Path(named).expanduser()
+        try:
+            load_bundle(folder)
+        except FastNetError as error:  # it would block every detection
+            show_warning(
+                f"{DEFAULT_MODEL} is chosen, not the model of the preferences: {error}. "
+                "Choose another in Preferences > Plugins > FastNet > Detection"
+            )
+            return
+        self.folder.value = folder
+        self.model.value = FROM_FOLDER
+
     @property
     def value(self) -> str | Path:
-        """A model's name, or a folder."""
+        """A model's name, or a folder.
+
+        Raises
+        ------
+        BundleError
+            A folder is asked for and none is chosen.
+        """
         if self.model.value != FROM_FOLDER:
             return str(self.model.value)
-        return chosen_path(self.folder) or DEFAULT_MODEL
+        folder = chosen_path(self.folder)
+        if folder is None:  # no other model in its place: nobody would notice
+            raise BundleError(
+                "no folder of a model is chosen; choose one in the Detect section, or a "
+                "model from its list"
+            )
+        return folder
 
     def show(self) -> None:
         """Show the field for a folder where one is asked for."""

@@ -110,8 +110,8 @@ def folder_field(tooltip: str, *, when_empty: str = "") -> FileEdit:
 def chosen_path(field: FileEdit) -> Path | None:
     """Return the path in a field, None where nothing was chosen."""
     # an empty field's path is that of the working directory
-    value = field.value
-    return None if str(value) in ("None", "", ".") else Path(str(value))
+    value = str(field.value).strip()
+    return None if value in ("None", "", ".") else Path(value).expanduser()
 
 
 #: Of the labels in front of the sliders, px, so that the sliders stand in line.
