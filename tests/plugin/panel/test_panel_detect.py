@@ -154,6 +154,9 @@ def test_threshold_and_opacity_compute_nothing(qtbot, viewer, panel, detect) -> 
     panel.detect.threshold.value = 0.2
     panel.detect.opacity.value = 0.8
     assert layer.opacity == pytest.approx(0.8)
+    layer.opacity = 0.3  # by napari's own slider
+    assert panel.detect.opacity.value == 0.3
+    assert panel.slide.work.opacity == 0.3
     red = layer.colormap.map([0.21])[0]
     assert red[0] > red[1]  # what reaches the threshold is on the red side
     assert shown(viewer).tobytes() == before

@@ -233,7 +233,9 @@ def test_a_disk_that_refuses_is_told_and_saving_can_be_tried_again(
 
 
 @pytest.mark.parametrize("typed", ["~/results", "  ~/results "])
-def test_a_folder_is_taken_as_people_type_it(panel, monkeypatch, tmp_path, typed) -> None:
+def test_a_folder_is_taken_as_people_type_it(
+    panel, monkeypatch, tmp_path, typed
+) -> None:
     from napari_fastnet.plugin.panel.section import chosen_path
 
     monkeypatch.setenv("HOME", str(tmp_path))

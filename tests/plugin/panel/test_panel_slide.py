@@ -63,6 +63,30 @@ def test_another_spacing_takes_what_was_computed_with_the_old_one(
     assert again.editor.mpp == pytest.approx((8, 8), rel=0.01)
 
 
+@pytest.fixture(params=[0.24308, 0.2430812345, 0.25])
+def spaced_svs(request, write_svs, texture, tmp_path):
+    """Return a slide of some µm/px."""
+    return write_svs(tmp_path / "a.svs", texture(256, 256), mpp=request.param)
+
+
+def test_a_spacing_that_is_used_unchanged_begins_nothing_anew(
+    viewer, make_panel, add_slide, spaced_svs, compute
+) -> None:
+    add_slide(viewer, spaced_svs)
+    panel = make_panel(viewer)
+    work = compute(panel)
+    editor, before = work.editor, work.slide.mpp
+    panel.slide.edit.native.click()
+    panel.slide.use.native.click()
+    assert work.editor is editor
+    assert work.slide.mpp == before
+    assert panel.slide.mpp.native.isHidden() or panel.slide._field.native.isHidden()
+    panel.slide.mpp.value = 0.2432
+    panel.slide.use.native.click()
+    assert work.editor is None
+    assert work.slide.mpp == (0.2432, 0.2432)
+
+
 def test_the_panel_follows_the_selected_layer(
     viewer, panel, add_slide, unknown_svs, compute
 ) -> None:

@@ -66,7 +66,11 @@ class HeatmapLook:
         listen_to_colours(self._colours_changed)
 
     def show(self, work: SlideWork) -> None:
-        """Follow a slide."""
+        """Follow a slide, and its layer's opacity, which napari's controls move too."""
+        layer = work.layer_of("heatmap")
+        if layer is not None:
+            work.opacity = layer.opacity
+            layer.events.opacity.connect(self._layer_changed)  # once, however often
         with self.threshold.changed.blocked(), self.opacity.changed.blocked():
             self.threshold.value, self.opacity.value = work.threshold, work.opacity
 
@@ -80,6 +84,10 @@ class HeatmapLook:
         layer = None if work is None else work.layer_of("heatmap")
         if layer is not None:
             layer.visible = not layer.visible
+
+    def _layer_changed(self, event: object = None) -> None:
+        if (work := self._workspace.current) is not None:
+            self.show(work)
 
     def _set_threshold(self, value: float) -> None:
         if self._workspace.current is not None:

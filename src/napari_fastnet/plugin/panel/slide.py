@@ -116,8 +116,14 @@ class SlideSection(Section):
         if self.work is None:
             return
         self.mpp.take_typed()
+        mpp, decimals = self.mpp.value, self.mpp.box.decimals()
+        if self.work.ready:
+            shown = {round(side, decimals) for side in self.work.slide.require_mpp()}
+            if shown == {mpp}:  # what is there already: nothing has to begin anew
+                self._show()
+                return
         try:
-            self.work.set_mpp(self.mpp.value)
+            self.work.set_mpp(mpp)
         except FastNetError as error:
             show_error(str(error))
 
