@@ -172,3 +172,15 @@ def test_patches_of_qupaths_outlines(slide_file, outlines):
     assert tumour.min(axis=0).tolist() == [y, x]
     np.testing.assert_array_equal(fixed.positions, found.positions)
     assert found.facts["notes"] == ["left out: 1 outline of the class 'Stroma'"]
+
+
+def test_regions_for_qupath_count_from_its_corner(run, tmp_path, capsys):
+    corners = []
+    for words in ([], ["--qupath-origin"]):
+        folder = tmp_path / str(len(words))
+        argv = ["export", run, "-f", "geojson", "-o", folder, "--threshold", 0.3]
+        assert main([*map(str, argv), *words]) == 0
+        collection = json.loads((folder / "regions.geojson").read_text())
+        rings = collection["features"][0]["geometry"]["coordinates"]
+        corners.append(np.min(rings[0], axis=0))
+    assert np.subtract(*corners).tolist() == [LEFT, TOP]

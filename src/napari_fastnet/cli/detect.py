@@ -127,8 +127,6 @@ def detect(
     )
     options = CohortOptions(run, model, mpp, backend, device, threads)
     if scheduler is not None or are_many(slides):
-        if mask is not None:
-            print(f"{mask}: laid on every slide, whichever it is of", file=sys.stderr)
         detect_cohort(
             slides,
             output,

@@ -120,9 +120,9 @@ def read_roi(
 def read_outlines(
     path: Path,
     slide_shape: tuple[int, int],
+    bounds_offset: Pair = (0.0, 0.0),
     *,
     meaning: Meaning = "tumour",
-    bounds_offset: Pair = (0.0, 0.0),
     tumor_classes: tuple[str, ...] = (),
 ) -> tuple[Annotations, tuple[str, ...]]:
     """Read outlines that belong to a slide.
@@ -133,11 +133,11 @@ def read_outlines(
         As `annotation_files.read_annotations` has it.
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
-    meaning : {"tumour", "region of interest"}
-        What they enclose.
-    bounds_offset : tuple of float
+    bounds_offset : tuple of float, optional
         (y, x) level-0 px that are added to every point: OpenSlide's bounds, where the
         file counts from their corner, as QuPath does.
+    meaning : {"tumour", "region of interest"}
+        What they enclose.
     tumor_classes : tuple of str, optional
         Classes that are tumour, see `outline_classes.Classes`.
 

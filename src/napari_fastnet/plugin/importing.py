@@ -92,7 +92,7 @@ def load_regions(
     tissue = _tissue(work)
 
     def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
-        outlines, notes = read_outlines(path, slide_shape, bounds_offset=bounds_offset)
+        outlines, notes = read_outlines(path, slide_shape, bounds_offset)
         odd = outline_notes(path, outlines, tissue, slide_shape, mpp)
         yield outlines, (*notes, *odd)
 

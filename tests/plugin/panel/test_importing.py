@@ -222,3 +222,32 @@ def test_the_truth_of_another_slide_is_told(panel, outlines, errors, qtbot) -> N
     panel.regions.load_truth(outlines([[x + 9000, y] for x, y in CORNERS]))
     wait(qtbot, panel.regions)
     assert "in level-0 px" in errors[0]
+
+
+def test_outlines_may_count_from_the_scanned_part(
+    panel, detect, outlines, qtbot
+) -> None:
+    work = detect(panel)
+    path = outlines([[x - 160, y - 240] for x, y in CORNERS])
+    panel.regions.load_regions(path, (240.0, 160.0))
+    wait(qtbot, panel.regions)
+    ring = work.region_finder.outlines.positive[0]
+    assert ring.min(axis=0).tolist() == [240, 400]
+    panel.tissue.load_roi(path, (240.0, 160.0))
+    wait(qtbot, panel.tissue)
+    expected = np.zeros((150, 200), bool)
+    expected[30:80, 50:100] = True
+    np.testing.assert_array_equal(work.editor.mask("roi"), expected)
+
+
+def test_regions_that_are_mirrored_are_told(
+    panel, detect, outlines, told, qtbot
+) -> None:
+    """The tissue fills 200 to 1200 px of the slide's 1600 px from its left edge."""
+    detect(panel)
+    corners = [[1300, 400], [1380, 400], [1380, 480], [1300, 480], [1300, 400]]
+    panel.regions.load_regions(outlines(corners))
+    wait(qtbot, panel.regions)
+    (message,) = (text for text in told if "of what is outlined" in text)
+    assert "only 0%" in message
+    assert "mirrored left to right, it would be 100%" in message

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, PushButton
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error, show_info, show_warning
 from napari.viewer import Viewer
 
 from napari_fastnet.io.formats import DETECT_FORMATS, FORMATS, PARTS, Part
+from napari_fastnet.io.slide_facts import bounds_notes
 from napari_fastnet.plugin.exporting import (
     WHICH,
     Snapshot,
@@ -108,17 +109,20 @@ class ExportSection(Section):
         parts: list[Part] = [name for name in PARTS if getattr(self, name).value]
         formats = list(self.formats.formats) + [OVERVIEW] * self.overview.value
         snapshot = snapshot_of(work, self.which.value)
+        notes = bounds_notes(work.slide) if "geojson" in formats else ()
         self._job = Job(
             writing(snapshot, folder, parts, formats),
-            on_value=lambda paths: _tell(paths, folder),
+            on_value=lambda paths: _tell(paths, folder, notes),
             on_end=self._show,
         )
         self._job.start()
         self._show()
 
 
-def _tell(paths: list[Path], folder: Path) -> None:
+def _tell(paths: list[Path], folder: Path, notes: tuple[str, ...]) -> None:
     show_info(f"{len(paths)} files written to {folder}")
+    if notes:
+        show_warning("\n".join(notes))
 
 
 def writing(
