@@ -126,6 +126,32 @@ def test_of_several_channels_the_first_counts(tmp_path):
     )
 
 
+def test_a_mask_drawn_in_green_makes_no_slide_normal(tmp_path):
+    mask, _ = picture()
+    green = np.dstack([np.zeros_like(mask), mask, np.zeros_like(mask)])
+    planes = np.moveaxis(green, 2, 0).copy()
+    tifffile.imwrite(tmp_path / "a.tif", green, photometric="rgb", tile=(64, 64))
+    tifffile.imwrite(
+        tmp_path / "b.tif", planes, photometric="rgb", planarconfig="separate"
+    )
+    Image.fromarray(green).save(tmp_path / "c.png")
+    for name in ("a.tif", "b.tif", "c.png"):
+        with pytest.raises(MaskError, match="first channel, red, is empty"):
+            read_truth_mask(tmp_path / name, step=STEP)
+
+
+def test_an_empty_mask_with_alpha_is_empty(tmp_path):
+    mask, _ = picture()
+    opaque = np.dstack([np.zeros_like(mask)] * 3 + [np.full_like(mask, 255)])
+    tifffile.imwrite(
+        tmp_path / "a.tif", opaque, photometric="rgb", extrasamples=["unassalpha"]
+    )
+    Image.fromarray(opaque).save(tmp_path / "b.png")
+    Image.fromarray(opaque[..., 2:]).save(tmp_path / "c.png")  # grey and alpha
+    for name in ("a.tif", "b.png", "c.png"):
+        assert not read_truth_mask(tmp_path / name, step=STEP).inside.any()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, bool])
 def test_any_number_above_0_is_tumour(tmp_path, dtype):
     mask, expected = picture()

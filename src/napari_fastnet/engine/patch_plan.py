@@ -205,9 +205,10 @@ def check_outlines(
         None of them is tumour, or none of these lies on the slide.
     """
     if not annotations.positive:
+        left = f" ({'; '.join(annotations.skipped[:3])})" if annotations.skipped else ""
         raise AnnotationError(
-            f"{path}: no outline of tumour in the annotation of a tumour slide; outline "
-            "it, or move the slide to the normal ones"
+            f"{path}: no outline of tumour in the annotation of a tumour slide{left}; "
+            "outline it, or move the slide to the normal ones"
         )
     outside, _ = rings_outside(annotations.positive, Box.of_shape(shape))
     if outside == len(annotations.positive):

@@ -137,7 +137,9 @@ def _values(
             f"{path}: stored in pieces of {piece:,} px, too large to decode one by one; "
             "convert it, e.g. vips tiffsave IN OUT.tif --tile --pyramid"
         )
-    return _sampled(page, _places(slide, step, level.downsample))
+    values, coloured = _sampled(page, _places(slide, step, level.downsample))
+    _require_first_channel(path, values, coloured)
+    return values
 
 
 def _picture(path: Path, step: Pair, shape: tuple[int, int] | None) -> NDArray[Any]:
@@ -151,7 +153,18 @@ def _picture(path: Path, step: Pair, shape: tuple[int, int] | None) -> NDArray[A
     rows, columns = _places(slide, step, (slide[0] / own[0], slide[1] / own[1]))
     rows, columns = rows.clip(max=own[0] - 1), columns.clip(max=own[1] - 1)
     plane = values if values.ndim == 2 else values[..., 0]
+    coloured = values.ndim == 3 and bool(values[..., 1:3].any())
+    _require_first_channel(path, plane, coloured and values.shape[2] > 2)
     return plane[np.ix_(rows, columns)]
+
+
+def _require_first_channel(path: Path, first: NDArray[Any], coloured: bool) -> None:
+    """Refuse a picture that says something, and nothing in its first channel."""
+    if coloured and not first.any():
+        raise MaskError(
+            f"{path}: a picture in colours whose first channel, red, is empty; give one "
+            "channel, above 0 where tumor is"
+        )
 
 
 def _require_fit(path: Path, own: tuple[int, int], slide: tuple[int, int]) -> None:
@@ -172,9 +185,15 @@ def _places(slide: tuple[int, int], step: Pair, down: Pair) -> list[NDArray[np.i
     ]
 
 
-def _sampled(page: TiffPage, places: list[NDArray[np.intp]]) -> NDArray[Any]:
-    """Return the px of a page in some rows and columns, 0 where there is none."""
+def _sampled(
+    page: TiffPage, places: list[NDArray[np.intp]]
+) -> tuple[NDArray[Any], bool]:
+    """Return the px of a page in some rows and columns, 0 where there is none.
+
+    Also whether green or blue have any.
+    """
     rows, columns = places
+    coloured = False
     values = np.zeros((len(rows), len(columns)), page.dtype)
     for tile, index, shape in page.segments():
         if tile is None:  # was never written
@@ -185,7 +204,10 @@ def _sampled(page: TiffPage, places: list[NDArray[np.intp]]) -> NDArray[Any]:
         picked = np.ix_(rows[here] - top, columns[there] - left)
         if index[0] == 0:  # of several channels the first
             values[here, there] = tile[0, ..., 0][picked]
-    return values
+        if page.samplesperpixel > 2:  # of fewer the second is alpha
+            others = tile[..., 1:3] if index[0] == 0 else tile
+            coloured |= index[0] < 3 and bool(others.any())
+    return values, coloured
 
 
 def _tumour(path: Path, values: NDArray[Any], value: int | None) -> NDArray[np.bool_]:
