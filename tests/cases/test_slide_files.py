@@ -238,7 +238,7 @@ def test_a_second_image_as_large_is_told_of(tmp_path, small):
     np.testing.assert_array_equal(whole(path), small)
     with open_slide(path) as slide:
         (note,) = slide.reading_notes
-    assert "2 large images; the largest (all), 768 x 512 px" in note
+    assert "2 large images; the slide is the largest (all), 768 x 512 px" in note
     assert note.endswith("768 x 384 px")
 
 

@@ -177,7 +177,7 @@ def _others(tiff: TiffFile, series: TiffPageSeries) -> tuple[str, ...]:
     more = "" if len(others) <= 3 else f" and {len(others) - 3} more"
     called = f" ({series.name})" if series.name else ""
     return (
-        f"holds {len(others) + 1} large images; the largest{called}, "
-        f"{_side(series, 'X'):,} x {_side(series, 'Y'):,} px, is the slide, and these "
-        f"are not read: {sizes}{more}",
+        f"holds {len(others) + 1} large images; the slide is the largest{called}, "
+        f"{_side(series, 'X'):,} x {_side(series, 'Y'):,} px, and not read are: {sizes}"
+        f"{more}",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from magicgui.widgets import CheckBox, ComboBox, Label, PushButton
+from magicgui.widgets import CheckBox, ComboBox, PushButton
 from napari.settings import get_settings
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
@@ -12,7 +12,7 @@ from napari.viewer import Viewer
 from napari_fastnet.core.quality_summary import quality_words
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.panel.number_widgets import NumberField
-from napari_fastnet.plugin.panel.section import Section, row
+from napari_fastnet.plugin.panel.section import Section, row, text_line
 from napari_fastnet.plugin.slide_work import SlideWork
 
 NO_SLIDE = "Open a slide: drop it here, or use File > Open."
@@ -47,7 +47,7 @@ class SlideSection(Section):
             nullable=True,
             tooltip="The slide that this panel works on",
         )
-        self.facts = Label(value=NO_SLIDE)
+        self.facts = text_line()  # a note of the file may be long
         self.edit = PushButton(
             text="edit µm/px", tooltip="Give the µm/px where the file is wrong"
         )
