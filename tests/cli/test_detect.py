@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -320,8 +321,7 @@ def test_where_qupath_counts_from_another_corner_it_is_said(
     described = tiff_reader._describe
 
     def describe(path):
-        vendor, spacing, _, images = described(path)
-        return vendor, spacing, scanned, images
+        return replace(described(path), bounds=scanned)
 
     monkeypatch.setattr(tiff_reader, "_describe", describe)
     words = (slide_file, "-o", tmp_path, "--model", dark_bundle, "--stride", "patch")

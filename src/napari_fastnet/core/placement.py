@@ -98,7 +98,7 @@ def placement_note(
     )
     what = f"only {share:.0%} of what is outlined lies on tissue"
     if best >= share + BETTER:
-        return f"{what}; {how}, it would be {best:.0%}: check how the slide was shown"
+        return f"{what}; {how}, it would be {best:.0%}: check how it was exported"
     if share < least:
         return (
             f"{what}; check that it is of this slide, not turned or mirrored, and in "
