@@ -48,6 +48,7 @@ def cohort(*options):
     from napari_fastnet.cli.app import main
     from threading import Timer
     import os, signal
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
     stop = Timer(SECONDS, partial(os.kill, os.getpid(), signal.SIGINT))
     stop.daemon = True
     stop.start()

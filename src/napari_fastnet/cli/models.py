@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -86,6 +87,10 @@ def add(
             metavar="CLASS", help="The class to show, of a model for WSInfer."
         ),
     ] = None,
+    outputs: Annotated[
+        Literal["logits", "probabilities"] | None,
+        typer.Option(help="What a TorchScript program gives [seen from its numbers]."),
+    ] = None,
     allow_torchscript: Annotated[
         bool,
         typer.Option(
@@ -94,17 +99,24 @@ def add(
         ),
     ] = False,
 ) -> None:
-    """Copy a model to your own, so that its name is enough from then on."""
-    from napari_fastnet.io.added_models import add_model
+    """Try a model and copy it to your own, so that its name is enough from then on."""
+    from napari_fastnet.engine.model_trial import take_in
 
-    bundle = add_model(
-        folder, name=name, positive=positive, allow_torchscript=allow_torchscript
+    bundle, trial = take_in(
+        folder,
+        name=name,
+        positive=positive,
+        outputs=outputs,
+        allow_torchscript=allow_torchscript,
     )
+    for doubt in trial.doubts:
+        print(f"warning: {folder}: {doubt}", file=sys.stderr)
     shown = bundle.class_names[bundle.positive_class]
     print_columns(
         [
             ("added", f"{bundle.name} {bundle.version}"),
             ("shows", f"the probability of {shown!r}"),
+            ("tried", trial.words()),
             ("folder", str(bundle.folder)),
         ]
     )

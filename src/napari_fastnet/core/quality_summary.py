@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_fastnet.core.quality import WORDS, Flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
 #: From this share of flagged patches on, the slide is warned of. About 2 % are flagged
@@ -20,6 +21,12 @@ WARN_SHARE = 0.05
 OUT_SHARE = 0.10
 #: ... or when its mean colour is so many standard deviations of a patch away.
 OUT_DISTANCE = 2.0
+#: Of fewer probabilities nothing is said: they may well be alike.
+FEWEST_VALUES = 20
+#: Probabilities whose spread is a smaller share of them are all the same.
+SAME_SHARE = 1e-4
+#: So much of a slide's tissue is hardly ever tumor.
+MOST_TUMOR = 0.95
 
 
 def summarise_quality(
@@ -29,6 +36,7 @@ def summarise_quality(
     distance: float | None,
     judged: tuple[Flag, ...] = tuple(Flag),
     blur_known: float = 1.0,
+    doubt: str = "",
 ) -> dict[str, Any]:
     """Return the ``quality`` section of a run record.
 
@@ -44,13 +52,16 @@ def summarise_quality(
         What was looked for; the shares of the others are None.
     blur_known : float, optional
         Share of the kept patches whose sharpness is known.
+    doubt : str, optional
+        From `doubt_values`.
 
     Returns
     -------
     dict
         ``patches``, the shares ``colour``, ``pen``, ``blur`` and ``any`` of them (None:
         not judged, or there is none), ``blur_known``, ``distance``, ``out_of_gamut``
-        (None: not judged), ``warn`` and ``verdict``, one sentence.
+        (None: not judged), ``doubt`` where there is one, ``warn`` and ``verdict``, a
+        sentence or two.
     """
     values = flags[kept]
     shares: dict[str, float | None] = {
@@ -72,7 +83,50 @@ def summarise_quality(
     }
     section["warn"] = bool(out) or (flagged or 0.0) > WARN_SHARE
     section["verdict"] = _verdict(section)
+    if doubt:
+        verdict = f"{doubt}. {section['verdict']}"
+        section |= {"doubt": doubt, "warn": True, "verdict": verdict}
     return section
+
+
+def doubt_values(
+    values: NDArray[np.float32], threshold: float, *, whole: bool = True
+) -> str:
+    """Return why a slide's probabilities as such are to be doubted; "" where they are not.
+
+    A network that is damaged or described wrongly gives every patch the same, or calls
+    all tissue tumor, and its heatmap looks like any other.
+
+    Parameters
+    ----------
+    values : float32 ndarray
+        Probabilities, NaN where nothing was computed.
+    threshold : float
+        From which a value is tumor.
+    whole : bool, optional
+        Whether all tissue of the slide was looked at; a part may be all tumor.
+
+    Returns
+    -------
+    str
+        A sentence without its point.
+    """
+    known = values[np.isfinite(values)]
+    if known.size < FEWEST_VALUES:
+        return ""
+    lowest, highest = float(known.min()), float(known.max())
+    if highest - lowest <= SAME_SHARE * highest:
+        return (
+            f"All {known.size:,} probabilities are {highest:.3g}: the model tells "
+            "nothing apart here"
+        )
+    share = float((known >= threshold).mean())
+    if whole and share > MOST_TUMOR:
+        return (
+            f"{_per_cent(share)} of the tissue is over the threshold {threshold:g}, "
+            "which is rare: see whether model and µm/px are right for this slide"
+        )
+    return ""
 
 
 def quality_words(section: Mapping[str, Any]) -> str:
@@ -87,6 +141,8 @@ def quality_words(section: Mapping[str, Any]) -> str:
         return ""
     if not section.get("patches"):
         return "quality: no patch was looked at"
+    if section.get("doubt"):
+        return str(section["doubt"])
     parts = [
         f"{_per_cent(share)} {_name(flag)}"
         for flag in Flag

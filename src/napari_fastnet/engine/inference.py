@@ -21,6 +21,8 @@ PART_PX = 2**18
 # A GPU wants more at once: 227 patches of 96 px, 32 of 256 px. What is launched, not
 # what is computed, takes the time on a large one, up to about four times as many.
 GPU_PART_PX = 2**21
+# By how much a probability may leave 0..1: bfloat16 has steps of 0.004 below 1.
+_ROUNDING = 0.01
 
 
 def predict_in_parts(
@@ -60,7 +62,8 @@ def predict_in_parts(
     DataError
         The array is of another kind, or its patches are too small.
     DetectionError
-        A probability is not a number.
+        A probability is not a number, or none from 0 to 1, or there are not as many as
+        patches.
     """
     shape = patches.shape
     _check_pictures(patches)
@@ -75,8 +78,13 @@ def predict_in_parts(
         sizes = (max(1, step // 4), max(1, step // 2), step)
         count = next(size for size in sizes if size >= len(parts[-1]))
         parts[-1] = filled(parts[-1], (count, *shape[1:3]))
-    found = np.concatenate([np.empty(0, np.float32), *run(parts)])[: shape[0]]
+    judged = [
+        _one_each(values, len(part), model)
+        for values, part in zip(run(parts), parts, strict=True)
+    ]
+    found = np.concatenate([np.empty(0, np.float32), *judged])[: shape[0]]
     _check_numbers(found, model)
+    _check_range(found, model)
     return found
 
 
@@ -133,9 +141,15 @@ def margins_of(
     """
     pictures = np.ascontiguousarray(picture[np.newaxis])
     _check_pictures(pictures)
-    (margins,) = run(pictures)
-    _check_numbers(margins, model)
-    return np.asarray(margins)
+    found = np.asarray(run(pictures))
+    if found.ndim != 3 or len(found) != 1:
+        raise DetectionError(
+            f"the model {model} gives a picture numbers of shape {found.shape}; log odds "
+            "of (1, rows, columns) cells are needed: use --stride patch or another model"
+        )
+    _check_numbers(found, model)
+    margins: NDArray[np.float32] = found[0]
+    return margins
 
 
 def _check_pictures(pictures: NDArray[np.uint8]) -> None:
@@ -154,6 +168,30 @@ def _check_numbers(found: NDArray[np.float32], model: str) -> None:
         raise DetectionError(
             f"the model {model} gave {wrong} of {found.size} patches no number; its "
             "weights are damaged or were trained to divergence: use another model"
+        )
+
+
+def _one_each(
+    values: NDArray[np.float32], patches: int, model: str
+) -> NDArray[np.float32]:
+    """Return the values of a part, if there is one a patch."""
+    found = np.asarray(values)
+    if found.shape != (patches,):
+        raise DetectionError(
+            f"the model {model} gives {patches} patches numbers of shape {found.shape}; "
+            f"one probability a patch is needed, ({patches},): use another model"
+        )
+    return found
+
+
+def _check_range(found: NDArray[np.float32], model: str) -> None:
+    if not found.size:
+        return
+    lowest, highest = float(found.min()), float(found.max())
+    if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
+        raise DetectionError(
+            f"the model {model} gives probabilities from {lowest:.3g} to {highest:.3g}; "
+            "they must lie from 0 to 1: perhaps these are logits, use another model"
         )
 
 

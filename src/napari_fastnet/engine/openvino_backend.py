@@ -132,10 +132,12 @@ class OpenVinoBackend:
     def _compiled(self, output: str, options: dict[Any, Any]) -> openvino.CompiledModel:
         """Compile the network, cut down to what one of its outputs needs."""
         network = self._network
-        # A teacher's network has no cells.
-        if output in {name for port in network.outputs for name in port.names}:
-            ports, parameters = [network.output(output)], network.get_parameters()
-            network = openvino.Model(ports, parameters, f"fastnet {output}")
+        if output not in {name for port in network.outputs for name in port.names}:
+            raise DetectionError(
+                f"{self._path} has no output {output!r}; export the model again"
+            )
+        ports, parameters = [network.output(output)], network.get_parameters()
+        network = openvino.Model(ports, parameters, f"fastnet {output}")
         try:
             return self._core.compile_model(
                 network, _DEVICE, {**self._options, **options}

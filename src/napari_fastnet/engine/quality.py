@@ -32,6 +32,8 @@ def find_quality(
     slide_shape: tuple[int, int],
     sharpness: NDArray[np.float32],
     gamut: Gamut | None,
+    *,
+    doubt: str = "",
 ) -> Quality:
     """Flag the patches of a run.
 
@@ -47,6 +49,8 @@ def find_quality(
         Of the patches that were read, else NaN.
     gamut : Gamut or None
         Of the model's training data; None leaves colour and blur unjudged.
+    doubt : str, optional
+        Of the probabilities, as `core.quality_summary.doubt_values` gives it.
 
     Returns
     -------
@@ -63,6 +67,6 @@ def find_quality(
     if gamut is not None:
         flags |= blur_flags(sharpness, kept, gamut)
     section = summarise_quality(
-        flags, kept, distance=distance, judged=judged, blur_known=known
+        flags, kept, distance=distance, judged=judged, blur_known=known, doubt=doubt
     )
     return Quality(flags, section)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from napari_fastnet.core.quality_summary import doubt_values
 from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.core.stain import StainMatch, estimate
 from napari_fastnet.engine.detect import Progress, detect
@@ -200,6 +201,9 @@ class SlideRun:
             self.slide.shape,
             self.store.companion(SHARPNESS).read(),
             self.bundle.gamut,
+            doubt=doubt_values(
+                heatmap.probabilities, self.threshold, whole=self.options.mask is None
+            ),
         )
         record = self.record(
             heatmap, regions, backend=backend_name, quality=quality.section
@@ -265,6 +269,7 @@ class SlideRun:
             "flips": self.plan.flips,
             "dense": self.plan.dense is not None,
             **({} if self.plan.fill is None else {"never_scanned": "white"}),
+            **self.bundle.taken_for,
         }
 
     def record(

@@ -7,7 +7,8 @@ Loading one lets it do anything, so only programs that a user has taken in get h
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import interpolate
@@ -17,16 +18,24 @@ from napari_fastnet.engine.short_of_memory import InHalves
 from napari_fastnet.engine.torch_backend import error_kind
 from napari_fastnet.engine.torch_device import Device
 from napari_fastnet.errors import DetectionError, OptionError
+from napari_fastnet.io.model_rules import PROBABILITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastnet.io.bundle import ModelBundle
 
 
+# What a program raises: torch's own, and what its maker wrote. What is no tensor where
+# one is needed shows as a missing attribute or a wrong type.
+_ERRORS = (RuntimeError, torch.jit.Error, AttributeError, IndexError, TypeError)
+
+
 class TorchScriptBackend:
-    """A program that maps float32 (N, 3, H, W) to logits (N, classes) or (N,).
+    """A program that maps (N, 3, H, W) to logits (N, classes) or (N,), or probabilities.
 
     Parameters
     ----------
@@ -61,6 +70,7 @@ class TorchScriptBackend:
         self._positive = bundle.positive_class
         self._classes = len(bundle.class_names)
         self._side = bundle.resized_px
+        self._gives_probabilities = bundle.outputs == PROBABILITIES
         mean, std = (torch.tensor(part) for part in bundle.normalisation)
         self._mean = mean[:, None, None].to(self._device.torch)
         self._std = std[:, None, None].to(self._device.torch)
@@ -76,6 +86,8 @@ class TorchScriptBackend:
                 f"{torch.__version__} can load ({one_line(error)}); export it again"
             ) from error
         self._program = program.eval()
+        kinds = (p.dtype for p in program.parameters() if p.is_floating_point())
+        self._dtype = next(kinds, torch.float32)  # in halves or doubles, perhaps
 
     def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
@@ -93,25 +105,47 @@ class TorchScriptBackend:
         self._in_halves.forget()
         self._device.give_back()
 
-    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._in_halves.patches(self._compute, part)
+    def numbers(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what the program itself gives: (N, classes) float32.
 
-    def _compute(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        Parameters
+        ----------
+        patches : (N, H, W, 3) uint8 ndarray
+            So few that all are judged at once.
+
+        Raises
+        ------
+        DetectionError
+            The program fails, or gives something else.
+        """
+        return self._compute(lambda numbers: numbers, patches)
+
+    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
+        judge = partial(self._compute, self._probabilities)
+        return self._in_halves.patches(judge, part)
+
+    def _compute(
+        self,
+        finish: Callable[[torch.Tensor], torch.Tensor],
+        part: NDArray[np.uint8],
+    ) -> NDArray[np.float32]:
         def compute() -> NDArray[np.float32]:
             with torch.inference_mode():
-                logits = self._program(self._prepared(torch.from_numpy(part.copy())))
-                found: NDArray[np.float32] = (
-                    self._probabilities(logits, len(part)).cpu().numpy()
-                )
+                given = self._program(self._prepared(torch.from_numpy(part.copy())))
+                numbers = self._one_a_class(given, len(part))
+                found: NDArray[np.float32] = finish(numbers).cpu().numpy()
                 return found
 
         try:
             return self._device.run(compute)
-        except RuntimeError as error:
-            raise error_kind(error)(
-                f"the model {self._model} failed on {len(part)} patches "
-                f"({one_line(error)}); it is not for patches like these, or short of "
-                "memory"
+        except _ERRORS as error:
+            kind = (
+                error_kind(error) if isinstance(error, RuntimeError) else DetectionError
+            )
+            raise kind(
+                f"the model {self._model} failed on {len(part)} patches of "
+                f"{part.shape[1]} px ({_telling(error)}); it is not for patches like "
+                "these, not for this device, or short of memory"
             ) from error
 
     def _prepared(self, patches: torch.Tensor) -> torch.Tensor:
@@ -123,17 +157,51 @@ class TorchScriptBackend:
                 images, (self._side, self._side), mode="bilinear", antialias=True
             ).round()
         prepared: torch.Tensor = (images / 255 - self._mean) / self._std
-        return prepared
+        return prepared.to(self._dtype)
 
-    def _probabilities(self, logits: torch.Tensor, patches: int) -> torch.Tensor:
-        """Return the positive class's probability: softmax, or sigmoid of one logit."""
-        logits = logits.float().reshape(patches, -1)
-        if logits.shape[1] != self._classes:
+    def _one_a_class(self, given: Any, patches: int) -> torch.Tensor:
+        """Return what the program gave as float32 (N, classes), if it is that."""
+        if not isinstance(given, torch.Tensor):
             raise DetectionError(
-                f"the model {self._model} gives {logits.shape[1]} numbers a patch and "
-                f"its description has {self._classes} classes; mend config.json and add "
-                "it again"
+                f"the model {self._model} gives {_kind(given)}; it must give one tensor "
+                "of logits, one number a class: export it so"
             )
+        if not given.is_floating_point():
+            raise DetectionError(
+                f"the model {self._model} gives {given.dtype}, perhaps the classes' "
+                "numbers; it must give logits, one number a class: export it so"
+            )
+        shape = tuple(given.shape)
+        if patches == 1 and shape == (self._classes,):  # squeezed
+            shape = (1, *shape)
+        while len(shape) > 2 and shape[-1] == 1:
+            shape = shape[:-1]
+        shape = shape if len(shape) > 1 else (*shape, 1)
+        if shape != (patches, self._classes):
+            raise DetectionError(
+                f"the model {self._model} gives numbers of shape {tuple(given.shape)} "
+                f"where ({patches}, {self._classes}) is needed, for its description has "
+                f"{self._classes} classes; mend config.json and add it again"
+            )
+        return given.float().reshape(shape)
+
+    def _probabilities(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Return the positive class's probability: softmax, or sigmoid of one logit."""
+        if self._gives_probabilities:
+            return numbers[:, self._positive]
         if self._classes == 1:
-            return torch.sigmoid(logits[:, 0])
-        return torch.softmax(logits, dim=1)[:, self._positive]
+            return torch.sigmoid(numbers[:, 0])
+        return torch.softmax(numbers, dim=1)[:, self._positive]
+
+
+def _kind(given: Any) -> str:
+    """Return in words what is no tensor."""
+    if isinstance(given, tuple | list | dict):
+        return f"a {type(given).__name__} of {len(given)}"
+    return f"a {type(given).__name__}"
+
+
+def _telling(error: BaseException) -> str:
+    """Return the last line of an error: TorchScript's begin with its own traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return one_line(Exception(lines[-1] if lines else type(error).__name__))

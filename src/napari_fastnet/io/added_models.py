@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.errors import BundleError, OptionError, OutputError
@@ -29,13 +29,41 @@ from napari_fastnet.io.bundle_writing import write_model
 from napari_fastnet.io.files import reason
 from napari_fastnet.io.model_description import ModelDescription, parse_description
 from napari_fastnet.io.model_folders import added_names, models_folder
-from napari_fastnet.io.model_rules import TORCHSCRIPT
+from napari_fastnet.io.model_rules import FASTNET, TORCHSCRIPT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 #: What the class of tumour is called in models that are known.
-TUMOUR_NAMES = ("tumor", "tumour", "mets", "metastasis", "cancer", "malignant")
+TUMOUR_NAMES = frozenset({
+    "tumor", "tumour", "tumors", "tumours", "mets", "metastasis", "metastases", "cancer",
+    "malignant", "carcinoma", "adenocarcinoma", "neoplasm", "metastase", "metastasen",
+    "karzinom", "tumeur", "tumore", "cáncer",
+})  # fmt: skip
+#: What the other class is called; of two, the one that is not called so is shown.
+OTHER_NAMES = frozenset({
+    "normal", "benign", "negative", "other", "background", "healthy", "nomets",
+    "nontumor", "non-tumor", "non_tumor", "notumor", "no-tumor", "no_tumor",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A model that is to be added, where it lies.
+
+    Parameters
+    ----------
+    bundle : ModelBundle
+        Its description, under the name it will have; its files are not copied yet.
+    card : str
+        Text of its card, Markdown.
+    doubts : tuple of str
+        What the user should be told of it, a line each.
+    """
+
+    bundle: ModelBundle
+    card: str
+    doubts: tuple[str, ...] = ()
 
 
 def add_model(
@@ -45,7 +73,42 @@ def add_model(
     positive: str | None = None,
     allow_torchscript: bool = False,
 ) -> ModelBundle:
-    """Copy a model to the user's own, after checking it.
+    """Copy a model to the user's own, after checking its description and files.
+
+    It is not tried: see `napari_fastnet.engine.model_trial`.
+
+    Parameters
+    ----------
+    folder, name, positive, allow_torchscript
+        As for `read_candidate`.
+
+    Returns
+    -------
+    ModelBundle
+        As `load_bundle` gives it from now on.
+
+    Raises
+    ------
+    BundleError, OptionError
+        As for `read_candidate`.
+    OutputError
+        It cannot be written.
+    """
+    return keep(
+        read_candidate(
+            folder, name=name, positive=positive, allow_torchscript=allow_torchscript
+        )
+    )
+
+
+def read_candidate(
+    folder: Path,
+    *,
+    name: str | None = None,
+    positive: str | None = None,
+    allow_torchscript: bool = False,
+) -> Candidate:
+    """Read a model that is to be added, and check its description and files.
 
     Parameters
     ----------
@@ -55,10 +118,42 @@ def add_model(
     name : str, optional
         What to call it; by default as it calls itself, or as its folder is called.
     positive : str, optional
-        The class whose probability the heatmap shows, of a model for WSInfer; by
-        default the one that is called tumour, or the second of two.
+        The class whose probability the heatmap shows; by default the bundle's, and of a
+        model for WSInfer the one that is called tumour, or the second of two.
     allow_torchscript : bool
         Take in a TorchScript program, which can run any code.
+
+    Returns
+    -------
+    Candidate
+        To be given to `keep`.
+
+    Raises
+    ------
+    BundleError
+        The model is damaged, or a program that was not allowed.
+    OptionError
+        There is a model of that name, or no such class.
+    """
+    if (folder / MODEL_FILE).is_file():
+        description, card = _bundle_in(folder, positive, allow_torchscript)
+    else:
+        description, card = _wsinfer_model_in(folder, positive, allow_torchscript)
+    called = _checked_name(name or description.name)
+    values = {f.name: getattr(description, f.name) for f in fields(ModelDescription)}
+    values["name"] = called
+    doubts = () if positive is not None else _doubts(description)
+    bundle = ModelBundle(**values, folder=folder.absolute(), files={})
+    return Candidate(bundle, card, doubts)
+
+
+def keep(candidate: Candidate) -> ModelBundle:
+    """Copy a model to the user's own.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        From `read_candidate`; its description may have been changed since.
 
     Returns
     -------
@@ -67,25 +162,15 @@ def add_model(
 
     Raises
     ------
-    BundleError
-        The model is damaged, or a program that was not allowed.
-    OptionError
-        There is a model of that name, or no such class.
     OutputError
         It cannot be written.
     """
-    if (folder / MODEL_FILE).is_file():
-        description, sources, card = _bundle_in(folder, allow_torchscript)
-    else:
-        description, sources, card = _wsinfer_model_in(
-            folder, positive, allow_torchscript
-        )
-    called = _checked_name(name or description.name)
+    bundle = candidate.bundle
     return write_model(
-        models_folder() / called,
-        replace(description, name=called),
-        sources=sources,
-        card=card,
+        models_folder() / bundle.name,
+        bundle,
+        sources={name: bundle.folder / name for name in FILES[bundle.kind]},
+        card=candidate.card,
     )
 
 
@@ -113,23 +198,29 @@ def remove_model(name: str) -> None:
 
 
 def _bundle_in(
-    folder: Path, allow_torchscript: bool
-) -> tuple[ModelDescription, dict[str, Path], str]:
-    """Return description, files and card of a bundle."""
+    folder: Path, positive: str | None, allow_torchscript: bool
+) -> tuple[ModelDescription, str]:
+    """Return description and card of a bundle."""
     if (folder / TORCHSCRIPT_FILE).is_file():
         _require_allowed(folder, allow_torchscript)
         bundle = read_bundle(folder)
     else:
         bundle = load_bundle(folder)
-    values = {f.name: getattr(bundle, f.name) for f in fields(ModelDescription)}
-    sources = {name: bundle.folder / name for name in FILES[bundle.kind]}
-    return ModelDescription(**values), sources, bundle.card()
+    if positive is None:
+        return bundle, bundle.card()
+    index = _positive_class(list(bundle.class_names), positive)
+    if bundle.kind == FASTNET and index != bundle.positive_class:
+        raise OptionError(
+            f"class is {positive!r}, and {bundle.name} is a FastNet model, which shows "
+            f"its second class, {bundle.class_names[1]!r}; leave --positive out"
+        )
+    return replace(bundle, positive_class=index), bundle.card()
 
 
 def _wsinfer_model_in(
     folder: Path, positive: str | None, allow_torchscript: bool
-) -> tuple[ModelDescription, dict[str, Path], str]:
-    """Return description, program and card of a model for WSInfer."""
+) -> tuple[ModelDescription, str]:
+    """Return description and card of a model for WSInfer."""
     for name in (CONFIG_FILE, TORCHSCRIPT_FILE):
         if not (folder / name).is_file():
             raise BundleError(
@@ -161,8 +252,7 @@ def _wsinfer_model_in(
         description = parse_description(content)
     except BundleError as error:
         raise BundleError(f"{folder / CONFIG_FILE}: {error}") from error
-    sources = {TORCHSCRIPT_FILE: folder / TORCHSCRIPT_FILE}
-    return description, sources, _card(folder, description)
+    return description, _card(folder, description)
 
 
 _CONFIG_KEYS = (
@@ -192,15 +282,30 @@ def _positive_class(names: list[Any], wanted: str | None) -> int:
         return names.index(wanted)
     if len(names) == 1:
         return 0
-    lower = [str(name).lower() for name in names]
-    known = [index for index, name in enumerate(lower) if name in TUMOUR_NAMES]
+    known = [index for index, name in enumerate(names) if _is_in(name, TUMOUR_NAMES)]
     if len(known) == 1:
         return known[0]
     if len(names) == 2:
-        return 1
+        return 0 if _is_in(names[1], OTHER_NAMES) else 1
     raise OptionError(
-        f"which of the classes is tumour? say --positive with one of {', '.join(lower)}"
+        "which of the classes is tumour? say --positive with one of "
+        f"{', '.join(map(str, names))}"
     )
+
+
+def _doubts(description: ModelDescription) -> tuple[str, ...]:
+    """Return that the class shown is perhaps no tumor, where its name does not say so."""
+    names = description.class_names
+    shown = names[description.positive_class]
+    if _is_in(shown, TUMOUR_NAMES):
+        return ()
+    others = ", ".join(repr(name) for name in names if name != shown)
+    instead = f"; if it is not, say --positive with one of {others}" if others else ""
+    return (f"the class {shown!r} is not surely tumor{instead}",)
+
+
+def _is_in(name: Any, names: frozenset[str]) -> bool:
+    return str(name).strip().casefold() in names
 
 
 def _checked_name(name: str) -> str:

@@ -13,7 +13,15 @@ from typing import Any
 from napari_fastnet.core.dense import DenseScan
 from napari_fastnet.core.quality import Gamut
 from napari_fastnet.errors import BundleError, OptionError
-from napari_fastnet.io.model_rules import FASTNET, RULES, TORCHSCRIPT, Kind
+from napari_fastnet.io.model_rules import (
+    FASTNET,
+    LOGITS,
+    OUTPUTS,
+    RULES,
+    TORCHSCRIPT,
+    Kind,
+    Outputs,
+)
 
 SPEC_VERSION = "1.0"  # of WSInfer's schema
 # Fields of model.json that ModelDescription calls otherwise, or works out.
@@ -61,6 +69,9 @@ class ModelDescription:
         the model does not say; ``model.json`` then lacks the field.
     training, metrics : dict
         Data, command and seed; what was measured on which patches.
+    outputs : {"logits", "probabilities"}
+        What a TorchScript program gives. ``model.json`` lacks the field where it is
+        logits.
     """
 
     name: str
@@ -83,6 +94,7 @@ class ModelDescription:
     quality: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    outputs: Outputs = LOGITS
 
     @property
     def normalisation(self) -> tuple[Triple, Triple]:
@@ -107,6 +119,20 @@ class ModelDescription:
         return DenseScan(self.patch_size_pixels, self.architecture.get("pool_cells"))
 
     @property
+    def taken_for(self) -> dict[str, Any]:
+        """How a TorchScript program's numbers become probabilities, for a run's key.
+
+        Of FastNet that is in its files; a program is the same file however it is used.
+        """
+        if self.kind == FASTNET:
+            return {}
+        return {
+            "positive_class": self.positive_class,
+            "transform": self.transform,
+            "outputs": self.outputs,
+        }
+
+    @property
     def gamut(self) -> Gamut | None:
         """How the training data look; None where the model does not say."""
         return Gamut.from_dict(self.quality) if self.quality else None
@@ -114,6 +140,7 @@ class ModelDescription:
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``model.json`` without ``files``."""
         quality = {"quality": self.quality} if self.quality else {}
+        outputs = {"outputs": self.outputs} if self.outputs != LOGITS else {}
         return {
             "spec_version": SPEC_VERSION,
             "name": self.name,
@@ -131,6 +158,7 @@ class ModelDescription:
             "calibration": self.calibration,
             "stain": self.stain,
             **quality,
+            **outputs,
             "training": self.training,
             "metrics": self.metrics,
         }
@@ -179,6 +207,7 @@ def parse_description(content: Any) -> ModelDescription:
         kind=content["architecture"],
         architecture=content["architecture_options"],
         quality=_quality(content.get("quality") or {}),
+        outputs=_outputs(content.get("outputs", LOGITS)),
         **fields,
     )
 
@@ -191,6 +220,14 @@ def _quality(value: Any) -> dict[str, Any]:
         return Gamut.from_dict(value).to_dict() if value else {}
     except OptionError as error:
         raise BundleError(str(error)) from error
+
+
+def _outputs(value: Any) -> Outputs:
+    """Return the optional field, checked."""
+    for known in OUTPUTS:
+        if value == known:
+            return known
+    raise BundleError(f"outputs is {_short(value)}; it must be {' or '.join(OUTPUTS)}")
 
 
 def _short(value: Any) -> str:

@@ -11,6 +11,11 @@ from napari_fastnet.io.spacing import HIGHEST_MPP, LOWEST_MPP
 Kind = Literal["fastnet", "torchscript"]
 FASTNET: Final = "fastnet"
 TORCHSCRIPT: Final = "torchscript"
+#: What a TorchScript program gives, a number a class.
+Outputs = Literal["logits", "probabilities"]
+LOGITS: Final = "logits"
+PROBABILITIES: Final = "probabilities"
+OUTPUTS: tuple[Outputs, ...] = (LOGITS, PROBABILITIES)
 #: FastNet gives no feature map of smaller images.
 MINIMUM_PATCH_PX = 31
 MAXIMUM_PATCH_PX = 4096
