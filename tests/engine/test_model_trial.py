@@ -142,6 +142,12 @@ class Raising(Of):
         return self.logits(x)
 
 
+class Wordy(Of):
+    def forward(self, x):
+        warnings.warn("this operation is old", stacklevel=2)
+        return self.logits(x)
+
+
 class InTraining(Of):
     """Normalises by the batch at hand, as a module traced before `eval` does."""
 
@@ -254,7 +260,7 @@ def test_what_a_program_means_is_what_is_shown(program, network, names, drawn):
         (Map, ("normal", "tumor"), r"shape \(13, 2, 4, 4\) where \(13, 2\) is needed"),
         (Logits, ("a", "b", "tumor"), r"shape \(13, 2\) where \(13, 3\) is needed"),
         (One, ("normal", "tumor"), r"shape \(13,\) where \(13, 2\) is needed"),
-        (Classes, ("tumor",), r"gives torch.int64, perhaps the classes' numbers"),
+        (Classes, ("tumor",), r"gives numbers of torch.int64, such as"),
         (Missing, ("normal", "tumor"), r"gave 13 of 13 patches no number"),
         (
             OtherSize,
@@ -273,6 +279,12 @@ def test_what_cannot_be_right_is_refused_in_a_line(program, network, names, said
         take_in(program(network, names), allow_torchscript=True)
     assert "\n" not in str(caught.value)
     assert added_names() == []
+
+
+def test_what_a_program_s_maker_warns_of_is_not_printed(program, recwarn):
+    warnings.simplefilter("always")
+    take_in(program(Wordy), allow_torchscript=True)
+    assert [str(one.message) for one in recwarn if "old" in str(one.message)] == []
 
 
 def test_numbers_that_may_be_either_are_asked_for(program):

@@ -75,6 +75,8 @@ class TorchScriptBackend:
         self._mean = mean[:, None, None].to(self._device.torch)
         self._std = std[:, None, None].to(self._device.torch)
         try:
+            # what its maker warns of is nothing that its user can mend
+            warnings.filterwarnings("ignore", module=r"code/__torch__")
             with warnings.catch_warnings():  # torch would rather have torch.export
                 warnings.filterwarnings("ignore", r".*torch\.jit")
                 program = torch.jit.load(
@@ -168,8 +170,8 @@ class TorchScriptBackend:
             )
         if not given.is_floating_point():
             raise DetectionError(
-                f"the model {self._model} gives {given.dtype}, perhaps the classes' "
-                "numbers; it must give logits, one number a class: export it so"
+                f"the model {self._model} gives numbers of {given.dtype}, such as the "
+                "classes have; it must give logits, a floating one a class: export it so"
             )
         shape = tuple(given.shape)
         if patches == 1 and shape == (self._classes,):  # squeezed
