@@ -69,6 +69,12 @@ class OpenVinoBackend:
             self._network = self._core.read_model(path)
         except RuntimeError as error:
             raise self._cannot_load(error) from error
+        kinds = [port.get_element_type() for port in self._network.inputs]
+        if kinds != [openvino.Type.u8]:  # OpenVINO would turn px into what is wanted
+            raise DetectionError(
+                f"{path} wants {', '.join(kind.to_string() for kind in kinds)} where it "
+                "is given uint8 patches; export the model again"
+            )
         # Made when they are first asked for.
         self._pictures: openvino.InferRequest | None = None
         self._parts: openvino.AsyncInferQueue | None = None
