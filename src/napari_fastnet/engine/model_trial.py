@@ -63,8 +63,8 @@ def take_in(
     *,
     name: str | None = None,
     positive: str | None = None,
-    outputs: Outputs | None = None,
     allow_torchscript: bool = False,
+    outputs: Outputs | None = None,
 ) -> tuple[ModelBundle, Trial]:
     """Try a model and copy it to the user's own.
 
