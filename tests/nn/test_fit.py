@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.nn.augment import Augmentation
@@ -84,6 +88,134 @@ def test_a_state_that_does_not_fit_is_refused(tmp_path: Path, fault: str) -> Non
         changed = trainer(options(), patches(seed=5))
     with pytest.raises(DataError, match="state"):
         next(changed.run(state))
+
+
+def first_state(path: Path, **changes: object) -> Trainer:
+    work = trainer(options(**changes))
+    next(work.run(path))
+    return work
+
+
+def test_what_a_state_differs_in_is_named(tmp_path: Path) -> None:
+    first_state(tmp_path / "state")
+    changed = trainer(options(learning_rate=1e-3, epochs=4))
+    words = "epochs 3 instead of 4, learning_rate 0.003 instead of 0.001"
+    with pytest.raises(DataError, match=words):
+        changed.resume(tmp_path / "state")
+
+
+def test_a_state_of_another_context_is_refused(tmp_path: Path) -> None:
+    work = trainer(options())
+    work.progress.context = {"validation patches": "a"}
+    next(work.run(tmp_path / "state"))
+    same, other = trainer(options()), trainer(options())
+    same.progress.context = {"validation patches": "a"}
+    other.progress.context = {"validation patches": "b"}
+    assert same.resume(tmp_path / "state") == 1
+    with pytest.raises(DataError, match="another validation patches"):
+        other.resume(tmp_path / "state")
+
+
+def test_a_state_of_version_01_is_gone_on_with(tmp_path: Path) -> None:
+    """It kept no best epoch, options or context."""
+    path = tmp_path / "state"
+    first_state(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    counters = json.loads(metadata["counters"])
+    for name in ("kept_epoch", "kept_auc", "options", "context"):
+        del counters[name]
+    save_file(
+        {k: v for k, v in tensors.items() if not k.startswith("kept/")},
+        path,
+        {**metadata, "counters": json.dumps(counters)},
+    )
+    whole, second = trainer(options()), trainer(options())
+    expected = list(whole.run())
+    assert second.resume(path) == 1
+    assert second.progress.kept_epoch == 1
+    assert second.progress.kept_auc == expected[0].auc
+    assert [result.loss for result in second.run(path)] == [
+        result.loss for result in expected[1:]
+    ]
+    for name, value in whole.kept.state_dict().items():
+        assert torch.equal(value, second.kept.state_dict()[name]), name
+
+
+#: Learns within seconds.
+QUICK = {
+    "learning_rate": 0.01,
+    "mosaic_share": 0.0,
+    "average_decay": 0.5,
+    "loss": "cross-entropy",
+}
+
+
+@pytest.fixture(scope="module")
+def taught() -> Trainer:
+    """Return a trainer whose network tells dark from light, each time it is asked."""
+    work = trainer(options(epochs=14, **QUICK))
+    assert list(work.run())[-1].auc == 1
+    return work
+
+
+def exchanged() -> Patches:
+    data = patches()
+    return Patches(data.images, 1 - data.labels)
+
+
+def test_of_equal_epochs_the_last_is_kept(taught: Trainer) -> None:
+    assert taught.progress.kept_epoch == 14
+    for name, value in taught.averaged.state_dict().items():
+        assert torch.equal(value, taught.kept.state_dict()[name]), name
+
+
+def test_a_training_that_harms_keeps_its_best_epoch(
+    taught: Trainer, tmp_path: Path
+) -> None:
+    fit = options(epochs=6, **QUICK)
+    work = trainer(fit, exchanged())
+    work.start_from(taught.averaged)
+    first = work.run(tmp_path / "state")
+    begun = next(first)
+    assert (begun.epoch, begun.auc, begun.loss) == (0, 1, None)
+    results = [begun, next(first)]
+    first.close()
+    second = trainer(fit, exchanged())
+    second.start_from(taught.averaged)
+    results += second.run(tmp_path / "state")
+    assert [result.epoch for result in results] == [0, 1, 2, 3, 4, 5, 6]
+    assert results[-1].auc < 0.5
+    best = max(results, key=lambda result: (result.auc, result.epoch))
+    assert best.epoch < 3
+    assert second.progress.kept_epoch == best.epoch
+    again = trainer(fit)
+    again.start_from(second.kept)
+    assert next(again.run()).auc == second.progress.kept_auc == best.auc == 1
+
+
+def test_numbers_that_overflow_end_the_training_and_are_not_saved(
+    tmp_path: Path,
+) -> None:
+    work = trainer(options())
+    epochs = work.run(tmp_path / "state")
+    next(epochs)
+    kept = (tmp_path / "state").read_bytes()
+    with torch.no_grad():
+        next(work.model.parameters()).fill_(math.nan)
+    assert list(epochs) == []
+    assert "epoch 2 is not a number" in work.stopped
+    assert "learning rate" in work.stopped
+    assert (tmp_path / "state").read_bytes() == kept
+    assert all(value.isfinite().all() for value in work.kept.state_dict().values())
+
+
+def test_numbers_that_overflow_at_once_are_an_error(tmp_path: Path) -> None:
+    work = trainer(options(learning_rate=1e30))
+    with pytest.raises(OptionError, match=r"epoch 1 is not a number.*1e\+30"):
+        next(work.run(tmp_path / "state"))
+    assert not (tmp_path / "state").exists()
 
 
 def test_channel_statistics_by_hand() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+from dataclasses import asdict
 from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -27,7 +29,11 @@ from napari_fastnet.nn.mosaic import (
     patch_logits,
 )
 from napari_fastnet.nn.network import TUMOUR, NetworkConfig, PatchNetwork
-from napari_fastnet.nn.training_state import restore_training, save_training
+from napari_fastnet.nn.training_state import (
+    Progress,
+    restore_training,
+    save_training,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +140,13 @@ class Trainer(Generic[NetworkT]):
             total_steps=self.steps * options.epochs,
             pct_start=options.warm_up,
         )
-        self.epoch = 0
+        #: The averaged weights of the best epoch, by AUC on the validation patches.
+        self.kept = copy.deepcopy(self.averaged)
+        #: How far it is; `Progress.context` is the caller's to fill.
+        self.progress = Progress(options=asdict(options))
+        self._begun_with_a_model = False
+        #: Why the training ended before its last epoch.
+        self.stopped: str | None = None
         #: Probabilities of the validation patches after the last epoch.
         self.judged: NDArray[np.float32] = np.empty(0, np.float32)
         if options.compiled:
@@ -147,11 +159,32 @@ class Trainer(Generic[NetworkT]):
         """The network with the running mean of the weights, in evaluation mode."""
         return cast("NetworkT", self.average.module).eval()
 
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self.progress.epoch
+
     def start_from(self, network: NetworkT) -> None:
         """Begin with the weights of a network of the same variant."""
         weights = network.state_dict()
-        self.model.load_state_dict(weights)
-        self.averaged.load_state_dict(weights)
+        for own in (self.model, self.averaged, self.kept):
+            own.load_state_dict(weights)
+        self._begun_with_a_model = True
+
+    def resume(self, state: Path) -> int:
+        """Go on from a state on disk, if there is one, and return the epochs finished.
+
+        Raises
+        ------
+        DataError
+            The state is damaged, or of other data or options.
+        """
+        if not state.exists():
+            return 0
+        self.progress = restore_training(state, *self._state())
+        if self.progress.kept_epoch is None:  # of version 0.1, which kept the last
+            self._keep(self._evaluate(None, perf_counter()))
+        return self.epoch
 
     def run(self, state: Path | None = None) -> Iterator[EpochResult]:
         """Train to the last epoch, yielding after each.
@@ -165,22 +198,61 @@ class Trainer(Generic[NetworkT]):
         Yields
         ------
         EpochResult
-            After the state was saved: what was yielded is not lost.
+            After the state was saved: what was yielded is not lost. Epoch 0 is that of
+            the model that it began with, where it began with one.
+
+        Raises
+        ------
+        OptionError
+            The numbers of the first epoch overflow. Where those of a later one do, the
+            training ends, and `stopped` says so.
         """
-        if state is not None and state.exists():
-            self.epoch = restore_training(state, *self._state())
+        if state is not None and not self.epoch:
+            self.resume(state)
+        if self._begun_with_a_model and not self.epoch:
+            yield self._keep(self._evaluate(None, perf_counter()))
         while self.epoch < self.options.epochs:
             began = perf_counter()
             loss = self._train_epoch()
-            self.epoch += 1
+            result = self._evaluate(loss, began)
+            if not (np.isfinite(loss) and np.isfinite(self.judged).all()):
+                self._stop()
+                return
+            self.progress.epoch += 1
+            self._keep(result)
             if state is not None:
-                save_training(state, self.epoch, *self._state())
-            yield self._evaluate(loss, began)
+                save_training(state, *self._state())
+            yield result
 
-    def _state(self) -> tuple[dict[str, nn.Module], AdamW, OneCycleLR, str]:
+    def _keep(self, result: EpochResult) -> EpochResult:
+        """Keep the averaged weights if no epoch was better; of equals, the last."""
+        best, auc = self.progress.kept_auc, result.auc
+        if best is None or (auc is not None and auc >= best):
+            self.progress.kept_epoch, self.progress.kept_auc = self.epoch, auc
+            self.kept.load_state_dict(self.averaged.state_dict())
+        return result
+
+    def _stop(self) -> None:
+        """End a training whose numbers overflow."""
+        words = (
+            f"the loss of epoch {self.epoch + 1} is not a number; use a lower learning "
+            f"rate than {self.options.learning_rate:g}, or float32"
+        )
+        if not self.epoch:
+            raise OptionError(words)
+        self.stopped = words
+
+    def _state(
+        self,
+    ) -> tuple[Progress, dict[str, nn.Module], AdamW, OneCycleLR, str]:
         """Return what makes up the state, and what it was made for."""
-        modules: dict[str, nn.Module] = {"model": self.model, "average": self.average}
-        return modules, self.optimizer, self.schedule, self._fingerprint
+        modules: dict[str, nn.Module] = {
+            "model": self.model,
+            "average": self.average,
+            "kept": self.kept,
+        }
+        made_for = self._fingerprint
+        return self.progress, modules, self.optimizer, self.schedule, made_for
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -238,7 +310,7 @@ class Trainer(Generic[NetworkT]):
         enabled = self.options.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
-    def _evaluate(self, loss: float, began: float) -> EpochResult:
+    def _evaluate(self, loss: float | None, began: float) -> EpochResult:
         """Judge the averaged weights on the validation patches."""
         self.judged = alone = self.probabilities(self.valid.images).numpy()
         labels = self.valid.labels.numpy() > 0.5
@@ -246,7 +318,7 @@ class Trainer(Generic[NetworkT]):
         if self.options.mosaic_share:
             mosaic_auc = roc_auc(labels, self._in_mosaics())
         return EpochResult(
-            epoch=self.epoch,
+            epoch=self.epoch if loss is None else self.epoch + 1,
             seconds=perf_counter() - began,
             learning_rate=float(self.schedule.get_last_lr()[0]),
             loss=loss,

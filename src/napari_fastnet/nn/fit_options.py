@@ -90,11 +90,13 @@ class EpochResult:
     Parameters
     ----------
     epoch : int
-        From 1.
+        From 1; 0 is what the training begins with.
     seconds : float
         Time of the epoch, evaluation included.
-    learning_rate, loss : float
-        At the end of the epoch; mean over its steps.
+    learning_rate : float
+        At the end of the epoch.
+    loss : float or None
+        Mean over the epoch's steps; None before the first.
     auc, mosaic_auc : float or None
         On the validation patches, each alone and each in a mosaic of others; None
         where it is undefined.
@@ -105,7 +107,7 @@ class EpochResult:
     epoch: int
     seconds: float
     learning_rate: float
-    loss: float
+    loss: float | None
     auc: float | None
     mosaic_auc: float | None
     accuracy: float

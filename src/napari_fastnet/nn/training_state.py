@@ -7,7 +7,8 @@ usual form, could run code when it is read.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,11 +25,38 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_MEND = "remove it to start anew, or give another output folder"
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a training is, and what it is of.
+
+    Parameters
+    ----------
+    epoch : int
+        Epochs finished.
+    kept_epoch : int or None
+        The epoch whose averaged weights are kept; None where none was judged, as in a
+        state of version 0.1.
+    kept_auc : float or None
+        Its AUC on the validation patches.
+    options : dict
+        Of the recipe by name, to say which of them differ.
+    context : dict of str to str
+        What else the training depends on: a word for it, and its digest.
+    """
+
+    epoch: int = 0
+    kept_epoch: int | None = None
+    kept_auc: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
 
 
 def save_training(
     path: Path,
-    epoch: int,
+    progress: Progress,
     modules: dict[str, nn.Module],
     optimizer: AdamW,
     schedule: LRScheduler,
@@ -40,8 +68,8 @@ def save_training(
     ----------
     path : Path
         File to write; an earlier state in it is replaced.
-    epoch : int
-        Epochs finished.
+    progress : Progress
+        How far it is.
     modules : dict of nn.Module
         By name; the same names are given to `restore_training`.
     optimizer : AdamW
@@ -65,7 +93,7 @@ def save_training(
         for key in _MOMENTS:
             tensors[f"optimizer/{index}/{key}"] = state[key].contiguous()
     counters = {
-        "epoch": epoch,
+        **asdict(progress),
         "schedule": schedule.state_dict(),
         "groups": held["param_groups"],
     }
@@ -76,51 +104,56 @@ def save_training(
 
 def restore_training(
     path: Path,
+    progress: Progress,
     modules: dict[str, nn.Module],
     optimizer: AdamW,
     schedule: LRScheduler,
     fingerprint: str,
-) -> int:
-    """Read a state into freshly built objects and return the epochs finished.
+) -> Progress:
+    """Read a state into freshly built objects and return how far it is.
 
     Parameters
     ----------
     path : Path
         File that `save_training` wrote.
+    progress : Progress
+        Of the training that is to go on: its options and context.
     modules, optimizer, schedule, fingerprint
-        As for `save_training`; the objects are changed in place.
+        As for `save_training`; the objects are changed in place. A module that the
+        file does not have is left as it is.
 
     Returns
     -------
-    int
-        Epochs finished.
+    Progress
+        As it was saved.
 
     Raises
     ------
     DataError
         The file is damaged, or was written for other data or options.
     """
-    mend = "remove it to start anew, or give another output folder"
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise DataError(
-            f"{path}: not a whole training state ({error}); {mend}"
+            f"{path}: not a whole training state ({error}); {_MEND}"
         ) from error
-    if metadata.get("fingerprint") != fingerprint:
-        raise DataError(f"{path}: written with other data or options; {mend}")
     counters = json.loads(metadata["counters"])
+    names = Progress.__dataclass_fields__
+    saved = Progress(**{name: counters[name] for name in names if name in counters})
+    if metadata.get("fingerprint") != fingerprint or _differs(saved, progress):
+        raise DataError(f"{path}: written with {_difference(saved, progress)}; {_MEND}")
     for name, module in modules.items():
         prefix = f"{name}/"
-        module.load_state_dict(
-            {
-                key.removeprefix(prefix): value
-                for key, value in tensors.items()
-                if key.startswith(prefix)
-            }
-        )
+        own = {
+            key.removeprefix(prefix): value
+            for key, value in tensors.items()
+            if key.startswith(prefix)
+        }
+        if own:
+            module.load_state_dict(own)
     # The fused optimiser walks through memory, so that the moments must lie in it as
     # their weights do.
     state = {
@@ -132,7 +165,28 @@ def restore_training(
     }
     optimizer.load_state_dict({"state": state, "param_groups": counters["groups"]})
     schedule.load_state_dict(counters["schedule"])
-    return int(counters["epoch"])
+    return saved
+
+
+def _differs(saved: Progress, wanted: Progress) -> list[str]:
+    """Return what of the context is another, as far as the file says."""
+    return [
+        name
+        for name, value in saved.context.items()
+        if wanted.context.get(name, value) != value
+    ]
+
+
+def _difference(saved: Progress, wanted: Progress) -> str:
+    """Return in what two trainings differ, in words."""
+    was, now = (json.loads(json.dumps(each.options)) for each in (saved, wanted))
+    words = [
+        f"{name} {was[name]} instead of {now[name]}"
+        for name in now
+        if name in was and was[name] != now[name]
+    ]
+    words += [f"another {name}" for name in _differs(saved, wanted)]
+    return ", ".join(words) or "other data or options"
 
 
 def _laid_out_as(weight: Tensor, value: Tensor) -> Tensor:
