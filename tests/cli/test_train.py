@@ -13,9 +13,9 @@ from napari_fastnet.io.bundle import load_bundle
 
 @pytest.fixture
 def data(tmp_path):
-    """Two folders of 32 px patches: tumour is darker."""
+    """Three folders of 32 px patches: tumour is darker."""
     rng = np.random.default_rng(0)
-    for part in ("train", "valid"):
+    for part in ("train", "valid", "also"):
         for index in range(16):
             label = index % 2
             image = rng.integers(40, 120, (32, 32, 3)) + (0 if label else 100)
@@ -41,6 +41,56 @@ def test_training_writes_a_bundle_and_says_where(data, capsys) -> None:
     assert (bundle.name, bundle.spacing_um_px) == ("mine", 2.0)
     assert "--name mine" in bundle.training["command"]
     assert (data / "model-training" / "history.csv").exists()
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_and_says_from_where(data, capsys) -> None:
+    assert train(data, "--epochs", "2") == 0
+    first = capsys.readouterr()
+    assert "going on" not in first.out
+    assert "2 patches of a class" not in first.err
+    assert train(data, "--epochs", "2") == 0
+    printed = capsys.readouterr().out
+    assert "going on from epoch 2 of 2" in printed
+    assert "epoch 1 of 2:" not in printed
+    assert "kept" in printed
+
+
+@pytest.mark.slow
+def test_what_a_training_begins_with_is_judged_first_and_last(data, capsys) -> None:
+    assert (
+        train(data, "--data-description", "of 'mice'", "--data-licence", "CC BY") == 0
+    )
+    (data / "model").rename(data / "first")
+    (data / "model-training").rename(data / "first-training")
+    capsys.readouterr()
+    also = ("--also-judge", str(data / "also"), "--mpp", "1.5")
+    assert train(data, "--from", str(data / "first"), *also) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert lines[0].startswith("epoch 0 of 1: as it begins, AUC ")
+    assert lines[1].startswith("epoch 1 of 1: loss ")
+    assert any(" on also, " in line and "it began with" in line for line in lines)
+    assert "fastnet knows 2" in captured.err
+    card = load_bundle(data / "model").card()
+    assert "> - What the data are, by the one who trained: of 'mice'" in card
+    assert "> Of the training data, by the one who trained: CC BY." in card
+    assert str(data) not in card
+
+
+def test_a_folder_is_not_judged_on_itself(data, capsys) -> None:
+    assert train(data, "--valid", str(data / "train")) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: 16 of 16 patches of train are trained on as well")
+
+
+def test_an_output_that_holds_something_else_is_refused_at_once(data, capsys) -> None:
+    (data / "model").mkdir()
+    (data / "model" / "thesis.docx").write_text("")
+    assert train(data) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "is no model bundle" in captured.err
 
 
 @pytest.mark.slow
@@ -81,7 +131,8 @@ def test_the_shipped_model_is_tuned_to_a_users_folder(data, capsys) -> None:
 )
 def test_options_at_fault_are_one_line(data, capsys, more, word) -> None:
     assert train(data, *more) == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    *others, line = capsys.readouterr().err.splitlines()
+    assert all("has 8 patches of a class" in other for other in others)
     assert line.startswith("error: ")
     assert word in line
 

@@ -77,8 +77,8 @@ def scene(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         os.link(drawn_slide.path, path)
-    for part in ("my_patches", "my_validation"):
-        _write_patches(folder / part)
+    for seed, part in enumerate(("my_patches", "my_validation")):
+        _write_patches(folder / part, seed)
     shutil.copytree(dark_bundle, folder / "my_model")
     shutil.copytree(wsinfer_model, folder / "breast-tumor")
     monkeypatch.chdir(folder)
@@ -105,9 +105,9 @@ def _annotations(outlines):
     )
 
 
-def _write_patches(folder):
+def _write_patches(folder, seed):
     """Write 32 patches of 96 px: tumour is darker."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for index in range(32):
         label = index % 2
         image = rng.integers(40, 120, (96, 96, 3)) + (0 if label else 100)

@@ -106,13 +106,13 @@ def test_what_a_state_differs_in_is_named(tmp_path: Path) -> None:
 
 def test_a_state_of_another_context_is_refused(tmp_path: Path) -> None:
     work = trainer(options())
-    work.progress.context = {"validation patches": "a"}
+    work.progress.context = {"other validation patches": "a"}
     next(work.run(tmp_path / "state"))
     same, other = trainer(options()), trainer(options())
-    same.progress.context = {"validation patches": "a"}
-    other.progress.context = {"validation patches": "b"}
+    same.progress.context = {"other validation patches": "a"}
+    other.progress.context = {"other validation patches": "b"}
     assert same.resume(tmp_path / "state") == 1
-    with pytest.raises(DataError, match="another validation patches"):
+    with pytest.raises(DataError, match="with other validation patches"):
         other.resume(tmp_path / "state")
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from napari_fastnet.cli.output import print_columns
+
+if TYPE_CHECKING:
+    from napari_fastnet.engine.train import TrainingJob
+    from napari_fastnet.io.bundle import ModelBundle
+    from napari_fastnet.nn.fastnet import FastNet
+    from napari_fastnet.nn.fit import Trainer
+    from napari_fastnet.nn.fit_options import EpochResult
 
 
 def train(
@@ -120,6 +128,22 @@ def train(
     teachers_share: Annotated[
         float, typer.Option(help="Of the teachers in the labels, 0 to 1.")
     ] = 0.5,
+    also_judge: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DATA",
+            help="Other patches to judge the model on, before and after, for example "
+            "those that the model of --from knows; may be repeated.",
+        ),
+    ] = None,
+    data_description: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What the data are, for the model card."),
+    ] = None,
+    data_licence: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Under which licence, for the model card."),
+    ] = None,
 ) -> None:
     """Train FastNet on labelled patches and write a model bundle."""
     from napari_fastnet.engine.distil import Teachers
@@ -128,9 +152,11 @@ def train(
     from napari_fastnet.engine.train import (
         TrainingJob,
         build_trainer,
-        run_training,
+        check_output,
+        spacing_warnings,
         use_threads,
     )
+    from napari_fastnet.engine.training_data import read_training_data
     from napari_fastnet.io.bundle import load_bundle
     from napari_fastnet.nn.augment import Augmentation
     from napari_fastnet.nn.fastnet import FastNetConfig
@@ -139,7 +165,8 @@ def train(
     if threads is not None:
         use_threads(threads)
     data = [_cut_first(path, output, mpp, patch, per_slide) for path in data]
-    valid, mpp = _stated(data, valid, mpp)
+    also = tuple(also_judge or ())
+    valid, mpp = _stated(data, valid, also, mpp)
     start = load_bundle(start_from) if start_from else None
     network = FastNetConfig(convolution, shortcut, pool_cells=pool_cells)
     if start is not None and network == FastNetConfig():  # nothing else is asked for
@@ -174,25 +201,81 @@ def train(
         average_with=tuple(load_bundle(name) for name in average_with or ()),
         threads=threads,
         flips=flips,
+        also=also,
+        data_description=data_description,
+        data_licence=data_licence,
     )
-    trainer = build_trainer(job)
-    for result in run_training(job, trainer):
-        auc = "-" if result.auc is None else f"{result.auc:.4f}"
-        among = "-" if result.mosaic_auc is None else f"{result.mosaic_auc:.4f}"
+    check_output(job)
+    _warn(*spacing_warnings(job))
+    patches = read_training_data(job.data, job.valid, job.also)
+    _warn(*patches.warnings)
+    trainer = build_trainer(job, patches)
+    _train(job, trainer)
+    bundle = publish(job, trainer, patches, command=_command(context.obj))
+    _print_result(bundle, patches.valid.name)
+
+
+def _train(job: TrainingJob, trainer: Trainer[FastNet]) -> None:
+    """Train to the end, a line an epoch."""
+    from napari_fastnet.engine.train import STATE, doubt, run_training
+
+    epochs = job.fit.epochs
+    begun = trainer.resume(job.log_folder / STATE)
+    if begun:
         print(
-            f"epoch {result.epoch} of {epochs}: loss {result.loss:.4f}, "
-            f"AUC {auc} alone, {among} in mosaics, accuracy {result.accuracy:.4f}, "
-            f"{result.seconds:.0f} s",
-            flush=True,
+            f"going on from epoch {begun} of {epochs}, in {job.log_folder}", flush=True
         )
-    bundle = publish(job, trainer, command=_command(context.obj))
-    print_columns(
-        [
-            ("model", f"{bundle.name} {bundle.version}"),
-            ("AUC", f"{bundle.metrics['auc']:.4f} on {valid.name}"),
-            ("wrote", str(bundle.folder)),
-        ]
+    for result in run_training(job, trainer):
+        print(_line(result, epochs), flush=True)
+        _warn(doubt(result, job))
+    if trainer.stopped:
+        _warn(f"the training ended after epoch {trainer.epoch}: {trainer.stopped}")
+
+
+def _line(result: EpochResult, epochs: int) -> str:
+    """Return an epoch's figures."""
+    auc, among = (
+        "-" if value is None else f"{value:.4f}"
+        for value in (result.auc, result.mosaic_auc)
     )
+    loss = "as it begins" if result.loss is None else f"loss {result.loss:.4f}"
+    return (
+        f"epoch {result.epoch} of {epochs}: {loss}, AUC {auc} alone, {among} in mosaics, "
+        f"accuracy {result.accuracy:.4f}, {result.seconds:.0f} s"
+    )
+
+
+def _print_result(bundle: ModelBundle, valid: str) -> None:
+    """Say what was written, which epoch it is of, and how good it is."""
+    metrics, facts = bundle.metrics, bundle.training
+    kept = facts["kept_epoch"]
+    if kept == 0:
+        _warn(
+            "no epoch was better than the model it began with, whose weights are kept; "
+            "use a lower learning rate or more patches, and see that 1/ is tumor in both "
+            "parts"
+        )
+    if metrics["auc"] < 0.5:
+        _warn(
+            f"the model is worse than chance on {valid}, AUC {metrics['auc']:.4f}: are "
+            "0/ and 1/ exchanged? 1/ is tumor"
+        )
+    rows = [
+        ("model", f"{bundle.name} {bundle.version}"),
+        ("kept", f"epoch {kept} of {facts['epochs']}, the best by AUC on {valid}"),
+        ("AUC", f"{metrics['auc']:.4f} on {valid}"),
+    ]
+    for part in metrics["also"]:
+        before = part["auc_before"]
+        words = "" if before is None else f", {before:.4f} of the model it began with"
+        rows.append(("", f"{part['auc']:.4f} on {part['name']}{words}"))
+    print_columns([*rows, ("wrote", str(bundle.folder))])
+
+
+def _warn(*sentences: str | None) -> None:
+    for words in sentences:
+        if words is not None:
+            print(f"warning: {words}", file=sys.stderr, flush=True)
 
 
 def _cut_first(
@@ -218,13 +301,14 @@ def _cut_first(
 
 
 def _stated(
-    data: Sequence[Path], valid: Path | None, mpp: float | None
+    data: Sequence[Path], valid: Path | None, also: Sequence[Path], mpp: float | None
 ) -> tuple[Path, float]:
     """Return where to validate and the µm/px: as given, or as `patches` wrote."""
+    from napari_fastnet.engine.training_data import leaks
     from napari_fastnet.errors import DataError
     from napari_fastnet.io.patch_store import is_patch_store, open_patch_store
 
-    for path in data:
+    for path in (*data, *([] if valid is None else [valid]), *also):
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; check the path")
     stores = [open_patch_store(path) for path in data if is_patch_store(path)]
@@ -232,16 +316,16 @@ def _stated(
         if not len(data) == len(stores) == 1:
             raise typer.BadParameter("give --valid: patches of other slides")
         valid = stores[0].folder
-        if stores[0].leaks:
-            print(
-                f"warning: {valid.name} was split by patches: training and validation "
-                "share slides, and the figures will be too good",
-                file=sys.stderr,
-            )
-    spacings = {store.spacing_um_px for store in stores}
+    if leaks(data, valid):
+        _warn(
+            f"{valid.name} was split by patches: training and validation share slides, "
+            "and the figures will be too good"
+        )
+    judged = [open_patch_store(path) for path in (valid, *also) if is_patch_store(path)]
+    spacings = {store.spacing_um_px for store in (*stores, *judged)}
     if mpp is not None:
         spacings.add(mpp)
-    elif not all(is_patch_store(path) for path in (*data, valid)):
+    elif not all(is_patch_store(path) for path in (*data, valid, *also)):
         raise typer.BadParameter("give --mpp: the µm/px of the patches")
     if len(spacings) > 1:
         found = " and ".join(f"{spacing:g}" for spacing in sorted(spacings))
@@ -251,5 +335,13 @@ def _stated(
 
 def _command(words: Sequence[str]) -> str:
     """Return the command line, files by their names only."""
-    plain = [Path(word).name if Path(word).exists() else word for word in words]
-    return " ".join(["napari-fastnet", *plain])
+    return shlex.join(["napari-fastnet", *map(_without_folders, words)])
+
+
+def _without_folders(word: str) -> str:
+    path = Path(word)
+    try:
+        is_path = path.is_absolute() or path.exists()
+    except OSError:  # a text too long for a name
+        is_path = False
+    return path.resolve().name if is_path else word

@@ -49,6 +49,9 @@ def calibrate(
 ) -> Calibration:
     """Fit Platt's scaling by maximum likelihood.
 
+    Of n patches of a class one more is supposed of either, as Platt did: otherwise a
+    few patches that are told apart without a fault would make every probability 0 or 1.
+
     The attention and focal losses are not proper scores, so what a network trained
     with them gives is an order of patches, not yet a probability.
 
@@ -65,10 +68,14 @@ def calibrate(
         The fit.
     """
     margin = logit_of(probabilities)
-    sign = np.where(labels, 1.0, -1.0)
+    tumor = int(labels.sum())
+    normal = len(labels) - tumor
+    wanted = np.where(labels, (tumor + 1) / (tumor + 2), 1 / (normal + 2))
 
     def loss(numbers: NDArray[np.float64]) -> float:
-        return float(np.logaddexp(0, -sign * (numbers[0] * margin + numbers[1])).mean())
+        z = numbers[0] * margin + numbers[1]
+        each = wanted * np.logaddexp(0, -z) + (1 - wanted) * np.logaddexp(0, z)
+        return float(each.mean())
 
     fitted = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead")
     return Calibration(*map(float, fitted.x))

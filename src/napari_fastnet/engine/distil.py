@@ -47,9 +47,15 @@ class Teachers:
 
     def __init__(self, names: Sequence[str], threads: int | None = None) -> None:
         teachers = [_load(name, threads) for name in names]
-        self._networks = [network for network, _ in teachers]
+        self._networks = [network for network, _, _ in teachers]
         #: SHA-256 of each one's weights, hexadecimal.
-        self.digests = tuple(digest for _, digest in teachers)
+        self.digests = tuple(digest for _, digest, _ in teachers)
+        #: Name and µm/px of those that say at which they were trained.
+        self.spacings = [
+            (name, spacing)
+            for name, (_, _, spacing) in zip(names, teachers, strict=True)
+            if spacing is not None
+        ]
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the teachers' common probability of tumour, their mean in log odds.
@@ -70,13 +76,14 @@ class Teachers:
         return torch.from_numpy(expit(mean).astype(np.float32))
 
 
-def _load(name: str, threads: int | None) -> tuple[Backend, str]:
-    """Return a network and the digest of its weights."""
+def _load(name: str, threads: int | None) -> tuple[Backend, str, float | None]:
+    """Return a network, the digest of its weights, and its µm/px if it has one."""
     path = Path(name)
     if path.suffix.lower() != ".onnx":
         bundle = load_bundle(name)
-        return create_backend(bundle, threads=threads), bundle.sha256
+        network = create_backend(bundle, threads=threads)
+        return network, bundle.sha256, bundle.spacing_um_px
     if not path.is_file():
         raise BundleError(f"{path}: no such file; give the teacher's .onnx")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return network_on_cpu(path, path.name, threads=threads), digest
+    return network_on_cpu(path, path.name, threads=threads), digest, None

@@ -24,9 +24,8 @@ from napari_fastnet.core.bootstrap import METRICS
 from napari_fastnet.core.metrics import evaluate_probabilities
 from napari_fastnet.engine.experiment_log import LOG, append, keys, written
 from napari_fastnet.engine.experiments import NETWORKS
-from napari_fastnet.engine.train import join_patches
+from napari_fastnet.engine.training_data import read_part, refuse_shared
 from napari_fastnet.errors import BusyError, OptionError
-from napari_fastnet.io.patches import read_patches
 from napari_fastnet.io.store_lock import hold
 from napari_fastnet.nn.augment import Augmentation
 from napari_fastnet.nn.counts import flop_count, parameter_count
@@ -176,16 +175,14 @@ def claimed(job: ExperimentJob, run: Run) -> Iterator[bool]:
 
 def _data(job: ExperimentJob) -> tuple[FitOptions, Patches, Patches]:
     """Return the recipe, the patches that all see, and those they are judged on."""
-    every = join_patches([read_patches(job.train)])
+    parts = read_part([job.train], None), read_part([job.valid], None)
+    refuse_shared(*parts)
+    every, valid = (part.patches for part in parts)
     epochs = -(-job.budget // len(every.images))
     order = torch.randperm(len(every.images), generator=Generator().manual_seed(0))
     chosen = order[: job.budget // epochs]
     train = Patches(every.images[chosen], every.labels[chosen])
-    return (
-        replace(RECIPE, epochs=epochs),
-        train,
-        join_patches([read_patches(job.valid)]),
-    )
+    return replace(RECIPE, epochs=epochs), train, valid
 
 
 def _trained(

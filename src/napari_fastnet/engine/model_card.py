@@ -1,7 +1,11 @@
-"""MODEL_CARD.md: what a model is for, what it was trained on, what it got right."""
+"""MODEL_CARD.md: what is known of a model, its training data, and what it got right.
+
+Only what was measured or what the user said: whoever trains may do so on any patches.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,61 +29,202 @@ def write_card(description: ModelDescription) -> str:
     """
     metrics, training = description.metrics, description.training
     um = description.patch_size_pixels * description.spacing_um_px
-    calibration = description.calibration
     return f"""# {description.name} {description.version}
 
 FastNet (Xiao et al., IEEE Internet of Things Journal 2023,
-doi 10.1109/JIOT.2023.3235651) for breast cancer metastases in lymph nodes.
+doi 10.1109/JIOT.2023.3235651), trained by a user of napari-fastnet.
 
 **Research use only. Not for diagnosis.**
 
 ## What it does
 
 It gives a patch of {description.patch_size_pixels} x {description.patch_size_pixels}
-px at {description.spacing_um_px:g} µm/px ({um:.0f} µm wide) of haematoxylin and eosin
-stained lymph node the probability that there is tumour in its middle.
+px at {description.spacing_um_px:g} µm/px ({um:.0f} µm wide) the probability that it is
+what the labels of its training patches call tumor.
 {metrics["parameters"]:,} parameters, {metrics["flops_256px"] / 1e6:.0f} million
 floating-point operations for 256 x 256 px.
 
 ## Training
 
-- Data: {", ".join(training["data"])}; {training["normal"]:,} normal and
-  {training["tumour"]:,} tumour patches of PatchCamelyon (CC0), themselves cut from
-  CAMELYON16 (CC0). The label says whether the central 32 x 32 px hold tumour.
+{_data(training)}
 - Command: `{training["command"]}`{_start(training)}
+- Epochs: {_epochs(training)}
 - Options: {_words(training["options"])}
 - torch {training["torch"]}, Python {training["python"]}
 
-## Figures
+{_begun_with(training)}## Figures
 
-On {metrics["n"]:,} patches of {metrics["data"]}, from slides that were not trained on,
-called tumour from a probability of {description.threshold:g}; 95 % bootstrap intervals.
-The calibration was fitted on the same patches and the training watched on them, so
-that other data may fare worse.
+On {_counted(training["valid"])},
+called tumor from a probability of {description.threshold:g}; 95 % intervals,
+{_drawn(metrics)}. {_apart(training)}
+The calibration was fitted, and the epoch chosen, on the same patches: other data may
+fare worse.
 
 | measure | value | 95 % interval |
 |---|---|---|
 {_table(metrics)}
-{_other_thresholds(metrics)}
+{_also(metrics)}{_other_thresholds(metrics)}
 ## Calibration
 
-probability = sigmoid({calibration["scale"]:.4f} z {calibration["offset"]:=+8.4f}), z the
-difference of the two logits. It holds for as many tumour as normal patches; on a slide
-nearly all patches are normal, and of those called tumour a smaller share is.
+{_calibration(description)}
 
 ## Limits
 
-- Trained at {description.spacing_um_px:g} µm/px on JPEG-compressed patches of lymph node
-  from two centres. Other organs, stains, scanners and fixations are outside its
-  experience.
-- It saw no pen marks, folds, blur beyond a pixel or two, or other artefacts.
-- Isolated tumour cells are smaller than what it looks at.
-- It does not tell kinds of tumour apart.
+- It has seen no other tissue, stain, scanner or µm/px than the patches it was trained
+  on, and those of the model it began with.
+- It tells two classes apart, and no kinds of tumor.
+- How it fares on whole slides these figures do not say: `napari-fastnet evaluate slides`.
 
 ## Licence
 
-BSD-3-Clause, as the rest of napari-fastnet. Training data: CC0.
+{_licence(training)}
 """
+
+
+def section_of(card: str, heading: str) -> str | None:
+    """Return the text below a heading of a card, None where there is no such heading.
+
+    Parameters
+    ----------
+    card : str
+        Markdown.
+    heading : str
+        Of the second level, without its signs.
+
+    Returns
+    -------
+    str or None
+        Up to the next heading of the second level.
+    """
+    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", card, re.M | re.S)
+    return found[1].strip() if found else None
+
+
+def _counted(facts: dict[str, Any]) -> str:
+    """Return the name of data, how many patches of each class, and their digest."""
+    patches = facts["normal"] + facts["tumour"]
+    words = f"{facts['normal']:,} normal and {facts['tumour']:,} tumor patches"
+    if facts["distinct"] < patches:
+        words += f", {facts['distinct']:,} of them distinct,"
+    if facts["slides"] is not None:
+        words += f" of {facts['slides']:,} slides"
+    return f"{facts['name']}: {words} (SHA-256 {facts['sha256'][:12]})"
+
+
+def _data(training: dict[str, Any]) -> str:
+    """Return what is known of the training data, as points of a list."""
+    lines = [f"- Data: {_counted(facts)}" for facts in training["datasets"]]
+    said = training["data_description"]
+    lines.append(
+        f"- What the data are, by the one who trained: {said}"
+        if said
+        else "- What the data are was not stated (`--data-description`)."
+    )
+    return "\n".join(lines)
+
+
+def _epochs(training: dict[str, Any]) -> str:
+    """Return how many there were, and which one the weights are of."""
+    kept, count = training["kept_epoch"], training["epochs"]
+    if kept == 0:
+        words = f"{count}, none better than the weights it began with, which are kept"
+    else:
+        words = (
+            f"{count}; kept is epoch {kept}, the best by AUC on the validation patches"
+        )
+    if training["stopped"]:
+        words += f". The training ended early: {training['stopped']}"
+    return words
+
+
+def _begun_with(training: dict[str, Any]) -> str:
+    """Return what the model that was begun with says of its data."""
+    start = training["start"]
+    if not start:
+        return ""
+    said = start["training"] or "(its card does not say)"
+    quoted = "\n".join(f"> {line}".rstrip() for line in said.splitlines())
+    return f"""## The model it began with
+
+{start["name"]} {start["version"]}, for {start["spacing_um_px"]:g} µm/px. Its card says of \
+its training:
+
+{quoted}
+
+"""
+
+
+def _drawn(metrics: dict[str, Any]) -> str:
+    if metrics["slides"] is not None:
+        return f"of {metrics['slides']:,} slides drawn again"
+    return "of patches drawn again: too narrow where several are of one slide"
+
+
+def _apart(training: dict[str, Any]) -> str:
+    """Return whether other slides were judged than trained on, as far as is known."""
+    apart = training["slides_apart"]
+    if apart is None:
+        return (
+            "None of them is among the\ntraining patches above; whether they are of other "
+            "slides and patients is not known."
+        )
+    if apart:
+        return "By their names they are of\nother slides than those trained on."
+    return (
+        "They are of slides that were\ntrained on as well: these figures are too good."
+    )
+
+
+def _also(metrics: dict[str, Any]) -> str:
+    """Return a table of the other data that the model was judged on."""
+    if not metrics["also"]:
+        return ""
+    rows = "\n".join(
+        f"| {_counted(part)} | {_number(part['auc_before'])} | {_number(part['auc'])} |"
+        for part in metrics["also"]
+    )
+    return f"""
+Judged on as well, nothing was chosen by it; AUC of the model it began with, and its own:
+
+| data | before | now |
+|---|---|---|
+{rows}
+"""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _calibration(description: ModelDescription) -> str:
+    calibration, metrics = description.calibration, description.metrics
+    if calibration == {"scale": 1.0, "offset": 0.0}:
+        return "None: on the validation patches the model is no better than chance."
+    share = metrics["positives"] / metrics["n"]
+    return f"""probability = sigmoid({calibration["scale"]:.4f} z \
+{calibration["offset"]:=+8.4f}), z the
+difference of the two logits. It holds where {share:.0%} of the patches are tumor, as of
+those it was fitted on; on a slide nearly all patches are normal, and of those called
+tumor a smaller share is."""
+
+
+def _licence(training: dict[str, Any]) -> str:
+    """Return what is known of it."""
+    said = training["data_licence"]
+    words = (
+        f"Of the training data, by the one who trained: {said}."
+        if said
+        else "Of the training data it was not stated (`--data-licence`)."
+    )
+    start = training["start"]
+    if start and start["licence"]:
+        quoted = "\n".join(
+            f"> {line}".rstrip() for line in start["licence"].splitlines()
+        )
+        words += (
+            f" The card of {start['name']}, with\nwhich it began, says:\n\n{quoted}"
+        )
+    return words
 
 
 def _table(metrics: dict[str, Any]) -> str:
@@ -105,7 +250,7 @@ def _other_thresholds(metrics: dict[str, Any]) -> str:
         for point in metrics["operating_points"]
     )
     return f"""
-A lower threshold finds more tumour and calls more normal tissue tumour. On the same
+A lower threshold finds more tumor and calls more normal tissue tumor. On the same
 patches (`--threshold` on the command line, the slider in the viewer):
 
 | threshold | recall | specificity | precision |

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import torch
 
-from napari_fastnet.core.calibration import calibrate
+from napari_fastnet.core.calibration import Calibration, calibrate
 from napari_fastnet.core.gamut import measure_gamut
-from napari_fastnet.core.metrics import evaluate_probabilities
+from napari_fastnet.core.metrics import evaluate_probabilities, roc_auc
 from napari_fastnet.core.operating_points import operating_points
 from napari_fastnet.core.stain import STATISTICS_MPP, StainMethod, estimate
 from napari_fastnet.engine.flips import predict_with_flips
-from napari_fastnet.engine.model_card import write_card
+from napari_fastnet.engine.model_card import section_of, write_card
 from napari_fastnet.io.bundle_writing import write_bundle
 from napari_fastnet.io.model_description import ModelDescription
 from napari_fastnet.io.resample import resize
@@ -36,16 +37,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.engine.train import TrainingJob
+    from napari_fastnet.engine.training_data import Part, TrainingData
     from napari_fastnet.io.bundle import ModelBundle
+    from napari_fastnet.nn.classifier import Triple
     from napari_fastnet.nn.fastnet import FastNet
     from napari_fastnet.nn.fit import Trainer
     from napari_fastnet.nn.fit_options import Patches
 
 
 def publish(
-    job: TrainingJob, trainer: Trainer[FastNet], *, command: str
+    job: TrainingJob, trainer: Trainer[FastNet], data: TrainingData, *, command: str
 ) -> ModelBundle:
-    """Write the bundle of a trained network.
+    """Write the bundle of a trained network, as its best epoch left it.
 
     The calibration is fitted on the validation patches, and the metrics are those of
     the same patches: they say so in the card.
@@ -56,6 +59,8 @@ def publish(
         What was trained.
     trainer : Trainer
         After its last epoch.
+    data : TrainingData
+        On what.
     command : str
         The command line, for the card.
 
@@ -69,16 +74,21 @@ def publish(
     OutputError
         The folder cannot be written.
     """
+    network = trainer.kept.cpu().float().eval()
     if job.average_with:
         others = [load_weights(bundle.weights_path) for bundle in job.average_with]
-        trainer.start_from(average_weights([trainer.averaged, *others]))
-    labels = trainer.valid.labels.numpy() > 0.5
+        network = average_weights([network, *others])
     # In single precision on the processor, as users will run it.
-    raw = _probabilities(trainer, job.flips)
+    judge = partial(_judged, network, trainer.normalisation, job.flips)
+    labels = trainer.valid.labels.numpy() > 0.5
+    raw = judge(trainer.valid)
     calibration = calibrate(labels, raw)
+    if calibration.scale <= 0:  # worse than chance: no scale mends the order
+        calibration = Calibration()
     probabilities = calibration.apply(raw)
-    metrics = evaluate_probabilities(labels, probabilities, threshold=0.5)
-    network = trainer.averaged.cpu().float()
+    metrics = evaluate_probabilities(
+        labels, probabilities, threshold=0.5, slides=data.valid.slides
+    )
     coarse = _coarse(trainer.train, job.spacing_um_px)
     description = ModelDescription(
         name=job.name,
@@ -91,14 +101,18 @@ def publish(
         calibration=asdict(calibration),
         stain=stain_targets(coarse),
         quality=quality_target(coarse, list(trainer.train.images.numpy())),
-        training=_training_facts(job, trainer, command),
+        training=_training_facts(job, trainer, data, command),
         metrics={
-            "data": job.valid.name,
+            "data": data.valid.name,
             "parameters": parameter_count(network),
             "flops_256px": flop_count(network),
             **asdict(metrics),
             "operating_points": [
                 asdict(point) for point in operating_points(labels, probabilities)
+            ],
+            "also": [
+                _also(job, trainer, part, calibration.apply(judge(part.patches)))
+                for part in data.also
             ],
         },
     )
@@ -121,18 +135,42 @@ def publish(
         )
 
 
-def _probabilities(trainer: Trainer[FastNet], flips: bool) -> NDArray[np.float32]:
-    """Return the validation probabilities in single precision."""
-    network = trainer.averaged.cpu().float()
-    classifier = PatchClassifier(network, normalisation=trainer.normalisation)
+def _judged(
+    network: FastNet,
+    normalisation: tuple[Triple, Triple],
+    flips: bool,
+    patches: Patches,
+) -> NDArray[np.float32]:
+    """Return probabilities in single precision, not calibrated."""
+    classifier = PatchClassifier(network, normalisation=normalisation)
 
-    def predict(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            parts = torch.from_numpy(patches.copy()).split(256)
+            parts = torch.from_numpy(images.copy()).split(256)
             found: NDArray[np.float32] = torch.cat(list(map(classifier, parts))).numpy()
         return found
 
-    return predict_with_flips(predict, trainer.valid.images.numpy(), flips)
+    return predict_with_flips(predict, patches.images.numpy(), flips)
+
+
+def _also(
+    job: TrainingJob,
+    trainer: Trainer[FastNet],
+    part: Part,
+    probabilities: NDArray[np.float64],
+) -> dict[str, Any]:
+    """Return how the model, and the one it began with, judge other patches."""
+    labels = part.patches.labels.numpy() > 0.5
+    metrics = evaluate_probabilities(
+        labels, probabilities, threshold=0.5, slides=part.slides
+    )
+    before = None
+    if job.start_from is not None:
+        start = load_weights(job.start_from.weights_path)
+        before = roc_auc(
+            labels, _judged(start, trainer.normalisation, job.flips, part.patches)
+        )
+    return {**part.facts[0].to_dict(), **metrics.to_dict(), "auc_before": before}
 
 
 def stain_targets(coarse: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
@@ -191,20 +229,46 @@ def _transform(trainer: Trainer[FastNet]) -> list[dict[str, Any]]:
 
 
 def _training_facts(
-    job: TrainingJob, trainer: Trainer[FastNet], command: str
+    job: TrainingJob, trainer: Trainer[FastNet], data: TrainingData, command: str
 ) -> dict[str, Any]:
     labels = trainer.train.labels
     return {
         "command": command,
-        "data": [path.name for path in job.data],
+        "data": [facts.name for facts in data.train.facts],
         "normal": int((labels < 0.5).sum()),
         "tumour": int((labels >= 0.5).sum()),
+        "datasets": [facts.to_dict() for facts in data.train.facts],
+        "valid": data.valid.facts[0].to_dict(),
+        "slides_apart": data.slides_apart,
+        "data_description": _said(job.data_description),
+        "data_licence": _said(job.data_licence),
+        "epochs": trainer.epoch,
+        "kept_epoch": trainer.progress.kept_epoch,
+        "stopped": trainer.stopped,
         "options": asdict(job.fit),
         "teachers": list(job.teachers.digests) if job.teachers else [],
         "teachers_share": job.fit.teachers_share if job.teachers else None,
         "averaged_with": [bundle.sha256 for bundle in job.average_with],
         "started_from": job.start_from.sha256 if job.start_from else None,
+        "start": _start(job.start_from) if job.start_from else None,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
+    }
+
+
+def _said(words: str | None) -> str | None:
+    """Return what a user says on one line, None where that is nothing."""
+    return " ".join((words or "").split()) or None
+
+
+def _start(bundle: ModelBundle) -> dict[str, Any]:
+    """Return what a model to begin with says of itself."""
+    card = bundle.card()
+    return {
+        "name": bundle.name,
+        "version": bundle.version,
+        "spacing_um_px": bundle.spacing_um_px,
+        "training": section_of(card, "Training"),
+        "licence": section_of(card, "Licence"),
     }

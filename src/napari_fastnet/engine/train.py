@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from napari_fastnet.errors import DataError, OptionError
-from napari_fastnet.io.files import atomic_path
-from napari_fastnet.io.patches import read_patches
+from napari_fastnet.errors import OptionError, OutputError
+from napari_fastnet.io.bundle_writing import check_bundle_folder
+from napari_fastnet.io.files import atomic_path, reason
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
 from napari_fastnet.nn.fit import Trainer
-from napari_fastnet.nn.fit_options import EpochResult, FitOptions, Patches
+from napari_fastnet.nn.fit_options import EpochResult, FitOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from napari_fastnet.engine.distil import Teachers
+    from napari_fastnet.engine.training_data import TrainingData
     from napari_fastnet.io.bundle import ModelBundle
-    from napari_fastnet.io.patches import PatchSet
 
 HISTORY = "history.csv"
 CURVES = "curves.png"
@@ -67,6 +68,11 @@ class TrainingJob:
         Of the CPU; None is all cores.
     flips : bool
         The model is to look at the mirror images of patches too.
+    also : tuple of Path
+        Patches to judge the model on once more, as ``valid``; nothing is chosen by
+        them.
+    data_description, data_licence : str or None
+        What the user says of the data, for the model card.
     """
 
     data: tuple[Path, ...]
@@ -83,6 +89,9 @@ class TrainingJob:
     average_with: tuple[ModelBundle, ...] = ()
     threads: int | None = None
     flips: bool = False
+    also: tuple[Path, ...] = ()
+    data_description: str | None = None
+    data_licence: str | None = None
 
     @property
     def log_folder(self) -> Path:
@@ -95,13 +104,11 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def build_trainer(job: TrainingJob) -> Trainer[FastNet]:
-    """Read the data and build the network.
+def build_trainer(job: TrainingJob, data: TrainingData) -> Trainer[FastNet]:
+    """Build the network, as it begins.
 
     Raises
     ------
-    DataError
-        Data are missing, of unequal size, or of one class only.
     OptionError
         The model to start from is another variant of the network.
     """
@@ -113,46 +120,82 @@ def build_trainer(job: TrainingJob) -> Trainer[FastNet]:
                 f"the model to start from is {start.config} and {job.network} is asked "
                 "for; give the same options of the network"
             )
-    train = join_patches([read_patches(path, "train") for path in job.data])
-    valid = join_patches([read_patches(job.valid, "valid")])
     for bundle in job.average_with:
         load_weights(bundle.weights_path)  # a fault is said before hours of training
     normalisation = job.start_from.normalisation if job.start_from else None
     trainer = Trainer(
         job.network,
-        train,
-        valid,
+        data.train.patches,
+        data.valid.patches,
         job.fit,
         job.device,
         normalisation,
         teachers=job.teachers,
     )
+    trainer.progress.context = {
+        "other validation patches": data.valid.facts[0].sha256,
+        "another model of --from": job.start_from.sha256 if job.start_from else "",
+    }
     if start is not None:
         trainer.start_from(start)
     return trainer
 
 
-def join_patches(parts: list[PatchSet]) -> Patches:
-    """Return all patches as one block in memory.
+def check_output(job: TrainingJob) -> None:
+    """See that the bundle can be written, before hours of training.
 
     Raises
     ------
-    DataError
-        They are of several sizes, or all of one class.
+    OutputError
+        Its folder, or the one of the log, holds something else or cannot be made.
     """
-    shapes = {image.shape for part in parts for image in part.images}
-    if len(shapes) != 1:
-        sizes = ", ".join(f"{h} x {w}" for h, w, _ in sorted(shapes))
-        raise DataError(f"patches are {sizes} px; all must be of one size")
-    images = np.stack([image for part in parts for image in part.images])
-    labels = np.concatenate([part.labels for part in parts])
-    if len(np.unique(labels)) < 2:
-        raise DataError("patches are of one class only; give normal (0) and tumour (1)")
-    return Patches(torch.from_numpy(images), torch.from_numpy(labels).float())
+    check_bundle_folder(job.folder)
+    _make(job.log_folder, only_look=True)
+
+
+def _make(folder: Path, *, only_look: bool = False) -> None:
+    """Make a folder, or see that it is there or can be made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(there, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if not only_look:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {reason(error)}") from error
+
+
+def spacing_warnings(job: TrainingJob) -> Iterator[str]:
+    """Yield which models the training uses that know patches of another µm/px."""
+    models = [(b.name, b.spacing_um_px) for b in (job.start_from,) if b is not None]
+    models += [(bundle.name, bundle.spacing_um_px) for bundle in job.average_with]
+    models += job.teachers.spacings if job.teachers else []
+    for name, spacing in models:
+        if abs(job.spacing_um_px / spacing - 1) > 0.01:
+            larger = spacing / job.spacing_um_px
+            yield (
+                f"the patches are at {job.spacing_um_px:g} µm/px and {name} knows "
+                f"{spacing:g}: to it everything is {larger:.2g} times as large; cut "
+                "patches at its µm/px, or train without it"
+            )
+
+
+def doubt(result: EpochResult, job: TrainingJob) -> str | None:
+    """Return what an epoch's AUC gives cause to ask, if anything."""
+    asked_after = (0, min(2, job.fit.epochs))
+    if result.auc is None or result.auc >= 0.5 or result.epoch not in asked_after:
+        return None
+    whose = "of the model it begins with" if result.epoch == 0 else "on the validation"
+    return (
+        f"AUC {result.auc:.4f} {whose} is worse than chance: are 0/ and 1/ exchanged? "
+        "1/ is tumor"
+    )
 
 
 def run_training(job: TrainingJob, trainer: Trainer[FastNet]) -> Iterator[EpochResult]:
-    """Train to the end, keeping state, history and curves after each epoch.
+    """Train to the end, writing state, history and curves after each epoch.
 
     A run that was killed goes on after its last whole epoch; its history then goes on
     in the same file.
@@ -162,7 +205,7 @@ def run_training(job: TrainingJob, trainer: Trainer[FastNet]) -> Iterator[EpochR
     EpochResult
         After its epoch was stored.
     """
-    job.log_folder.mkdir(parents=True, exist_ok=True)
+    _make(job.log_folder)
     for result in trainer.run(job.log_folder / STATE):
         history = [
             row
@@ -194,7 +237,7 @@ def read_history(path: Path) -> list[EpochResult]:
                 epoch=int(row["epoch"]),
                 seconds=float(row["seconds"]),
                 learning_rate=float(row["learning_rate"]),
-                loss=float(row["loss"]),
+                loss=_optional(row["loss"]),
                 auc=_optional(row["auc"]),
                 mosaic_auc=_optional(row["mosaic_auc"]),
                 accuracy=float(row["accuracy"]),
@@ -218,9 +261,14 @@ def write_curves(path: Path, results: list[EpochResult]) -> None:
     left, right = figure.subplots(1, 2)
     epochs = [result.epoch for result in results]
     # Of a single epoch a line shows nothing.
-    marker = "o" if len(epochs) == 1 else None
-    losses = [result.loss for result in results]
-    left.plot(epochs, losses, color="#444444", marker=marker)
+    marker = "o" if len(epochs) < 3 else None
+    losses = [(r.epoch, r.loss) for r in results if r.loss is not None]
+    left.plot(
+        [epoch for epoch, _ in losses],
+        [loss for _, loss in losses],
+        color="#444444",
+        marker=marker,
+    )
     left.set(xlabel="epoch", ylabel="training loss")
     for name, label, colour in (
         ("auc", "patches alone", "#be0a1a"),

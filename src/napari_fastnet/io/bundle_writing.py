@@ -94,10 +94,7 @@ def write_model(
     folder = folder.absolute()
     aside = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:12]}")
     try:
-        if folder.exists() and not _may_replace(folder):
-            raise OutputError(
-                f"{folder} exists and is no model bundle; choose another output folder"
-            )
+        check_bundle_folder(folder)
         aside.mkdir(parents=True)
         for name, source in sources.items():
             shutil.copyfile(source, aside / name)
@@ -127,6 +124,27 @@ def write_model(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return load_bundle(folder)
+
+
+def check_bundle_folder(folder: Path) -> None:
+    """Refuse a folder that a bundle must not replace.
+
+    Raises
+    ------
+    OutputError
+        It holds something else, or cannot be looked into.
+    """
+    try:
+        taken = folder.exists() and not _may_replace(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot look into {folder}: {error.strerror or error}; choose another "
+            "output folder"
+        ) from error
+    if taken:
+        raise OutputError(
+            f"{folder} exists and is no model bundle; choose another output folder"
+        )
 
 
 def _may_replace(folder: Path) -> bool:

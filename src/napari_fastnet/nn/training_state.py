@@ -44,7 +44,8 @@ class Progress:
     options : dict
         Of the recipe by name, to say which of them differ.
     context : dict of str to str
-        What else the training depends on: a word for it, and its digest.
+        What else the training depends on: how another is called, and the digest of
+        this one.
     """
 
     epoch: int = 0
@@ -185,7 +186,7 @@ def _difference(saved: Progress, wanted: Progress) -> str:
         for name in now
         if name in was and was[name] != now[name]
     ]
-    words += [f"another {name}" for name in _differs(saved, wanted)]
+    words += _differs(saved, wanted)
     return ", ".join(words) or "other data or options"
 
 
