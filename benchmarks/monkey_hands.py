@@ -29,6 +29,14 @@ def seen_point(widget: Any, rng: Any = None) -> QPoint | None:
     return QPoint(x, int(rng.integers(rect.top() + 1, rect.bottom())))
 
 
+def activate(widget: Any) -> None:
+    """Make the window of a widget the active one, as a window manager does at a click."""
+    window = widget.window()
+    if not window.isActiveWindow() and QApplication.activePopupWidget() is None:
+        window.activateWindow()
+        QTest.qWait(40)
+
+
 def in_window(widget: Any, at: QPoint) -> tuple[Any, QPoint]:
     """Return the system's window of a widget, and where in it a point is."""
     window = widget.window()
@@ -40,6 +48,7 @@ def click(widget: Any, at: QPoint | None = None, modifier: Any = PLAIN) -> None:
     at = at or seen_point(widget)
     if at is None:
         return
+    activate(widget)
     window, place = in_window(widget, at)
     if window is not None:
         QTest.mouseMove(window, place)
@@ -94,6 +103,7 @@ def wheel(widget: Any, at: QPoint, notches: int, modifier: Any = PLAIN) -> None:
 
 def key(widget: Any, *keys: Any, modifier: Any = PLAIN) -> None:
     """Press keys in the window of a widget; who has the focus gets them."""
+    activate(widget)
     window = widget.window().windowHandle()
     for each in keys:
         if window is not None:

@@ -167,9 +167,10 @@ def use(life: Life, watch: Any, minutes: float, log: Any) -> Counter[str]:
     """Use the window at random; return how often what was done."""
     from monkey_acts import Acts
     from monkey_hands import answer
+    from monkey_sense import Sense
     from qtpy.QtCore import QTimer
 
-    acts, done = Acts(life, life.rng), Counter()
+    acts, sense, done = Acts(life, life.rng), Sense(life), Counter()
     names = [str(PLACE / "out"), str(PLACE / "none.tif"), str(PLACE / "a.csv")]
 
     def look() -> None:
@@ -189,9 +190,12 @@ def use(life: Life, watch: Any, minutes: float, log: Any) -> Counter[str]:
     look()
     while time.monotonic() - began < minutes * 60:
         faulthandler.dump_traceback_later(HANG_S, exit=True)
+        sense.look()
         name, what = acts.next()
         done[name] += 1
         told(f"{name} {what}")
+        for wrong in sense.wrong(name):
+            watch.note("untrue", wrong)
         live(float(life.rng.choice([0.0, 0.02, 0.1, 0.4])))
     faulthandler.dump_traceback_later(HANG_S * 2, exit=True)
     live(1.0)
