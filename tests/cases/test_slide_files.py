@@ -247,6 +247,15 @@ def blurred(image):
     return np.asarray(Image.fromarray(image).filter(blurring))
 
 
+def test_a_smaller_copy_that_is_no_level_is_not_told_of(tmp_path, small, tiff):
+    copy = np.asarray(Image.fromarray(small).resize((500, 333)))
+    path = tiff(tmp_path / "a.tif", [(small, {}), (copy, {})], compression="deflate")
+
+    np.testing.assert_array_equal(whole(path), small)
+    with open_slide(path) as slide:
+        assert slide.reading_notes == ()
+
+
 def test_the_focal_plane_in_the_middle_is_read_and_said(tmp_path, small):
     path = tmp_path / "z.ome.tif"
     far = blurred(small)
@@ -268,7 +277,7 @@ def test_the_focal_plane_in_the_middle_is_read_and_said(tmp_path, small):
     )
 
 
-def test_hamamatsus_plane_in_focus_is_read(tmp_path, small, tiff):
+def test_hamamatsus_plane_in_focus_is_read(tmp_path, small, tiff, half):
     def page(image, offset):
         tags = [
             (65420, 4, 1, 1, True),
@@ -278,12 +287,17 @@ def test_hamamatsus_plane_in_focus_is_read(tmp_path, small, tiff):
         ]
         return image, {"extratags": tags}
 
-    pages = [page(small, 0), page(blurred(small), -4000), page(blurred(small), 4000)]
+    far = blurred(small)
+    planes = [(small, 0), (far, -4000), (far, 4000)]
+    pages = [page(image, offset) for image, offset in planes]
+    pages += [page(half(image), offset) for image, offset in planes]
     path = tiff(tmp_path / "a.tif", pages, compression="deflate")
 
     np.testing.assert_array_equal(whole(path), small)
     with open_slide(path) as slide:
         assert slide.vendor == "hamamatsu"
+        coarse = slide.read_level(1, 0, 0, *slide.levels[1].shape)
+        np.testing.assert_array_equal(coarse, half(small))
         assert slide.reading_notes == (
             "has 3 focal planes; number 1, the one focused on, is read",
         )

@@ -78,9 +78,12 @@ def slide_image(tiff: TiffFile, name: str) -> SlideImage:
         The image is a stack of something else, or is spread over several files.
     """
     series = slide_series(tiff)
-    plane, notes = _plane(series, name)
+    plane, notes = _plane(series, name)  # the axis, and which along it
+    sizes = [size for _, size in _leading(series)]
     levels = tuple(
-        (_pages(level, plane, name), level.keyframe) for level in series.levels
+        (_pages(level, plane, name), level.keyframe)
+        for level in series.levels
+        if [size for _, size in _leading(level)] == sizes  # of all planes, or of none
     )
     if len(levels[0][0]) == 3:
         channels = "has three channels, taken for red, green and blue"
@@ -102,9 +105,15 @@ def _leading(image: TiffPageSeries) -> list[tuple[str, int]]:
     ]
 
 
-def _plane(series: TiffPageSeries, name: str) -> tuple[int | None, tuple[str, ...]]:
-    """Return the focal plane to be read and what is said of it, None where all is one."""
-    sizes = dict(_leading(series))
+def _plane(
+    series: TiffPageSeries, name: str
+) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
+    """Return the axis of focal planes, which is read and what is said of it.
+
+    None instead of the first two where there is but one plane.
+    """
+    leading = _leading(series)
+    sizes = dict(leading)
     count = sizes.pop(_FOCUS, 1)
     unknown = {a: n for a, n in sizes.items() if n > 1 and a not in _COLOURS}
     if unknown or series.keyframe.imagedepth > 1:
@@ -121,7 +130,7 @@ def _plane(series: TiffPageSeries, name: str) -> tuple[int | None, tuple[str, ..
     if len(offsets) == count and 0 in offsets:
         plane, which = offsets.index(0), "the one focused on"
     note = f"has {count} focal planes; number {plane + 1}, {which}, is read"
-    return plane, (note,)
+    return ([axis for axis, _ in leading].index(_FOCUS), plane), (note,)
 
 
 def _focus(page: Any) -> float | None:
@@ -132,7 +141,7 @@ def _focus(page: Any) -> float | None:
 
 
 def _pages(
-    level: TiffPageSeries, plane: int | None, name: str
+    level: TiffPageSeries, plane: tuple[int, int] | None, name: str
 ) -> list[TiffPage | TiffFrame]:
     """Return a level's pages at a focal plane."""
     if level.is_multifile:
@@ -148,10 +157,11 @@ def _pages(
             f"{' x '.join(map(str, level.shape))}; write it anew, one page a picture"
         )
     if plane is not None:
-        axis = [a for a, _ in leading].index(_FOCUS)
+        # levels call the axis otherwise, at the same place
+        axis, number = plane
         inner = prod(size for _, size in leading[axis + 1 :])
         count = leading[axis][1]
-        pages = [p for i, p in enumerate(pages) if i // inner % count == plane]
+        pages = [p for i, p in enumerate(pages) if i // inner % count == number]
     found = [page for page in pages if page is not None]
     if len(found) < len(pages):
         raise SlideFormatError(
@@ -170,6 +180,7 @@ def _others(tiff: TiffFile, series: TiffPageSeries) -> tuple[str, ...]:
         if image is not series
         and {"Y", "X"} <= set(image.axes)
         and pixel_count(image) > OTHER_SHARE * most
+        and not _is_copy(image, series)
     ]
     if not others:
         return ()
@@ -181,3 +192,12 @@ def _others(tiff: TiffFile, series: TiffPageSeries) -> tuple[str, ...]:
         f"{_side(series, 'X'):,} x {_side(series, 'Y'):,} px, and not read are: {sizes}"
         f"{more}",
     )
+
+
+def _is_copy(image: TiffPageSeries, series: TiffPageSeries) -> bool:
+    """Return whether an image is, by its shape, the slide made smaller."""
+    (height, width), (rows, columns) = (
+        [_side(one, axis) for axis in "YX"] for one in (series, image)
+    )
+    distortion = abs(rows * width - columns * height)
+    return rows < height and distortion <= max(height, width)
