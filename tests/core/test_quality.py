@@ -15,7 +15,11 @@ from napari_fastnet.core.quality import (
     colour_flags,
     pen_pixels,
 )
-from napari_fastnet.core.quality_summary import quality_words, summarise_quality
+from napari_fastnet.core.quality_summary import (
+    doubt_values,
+    quality_words,
+    summarise_quality,
+)
 from napari_fastnet.core.sharpness import patch_sharpness
 from napari_fastnet.errors import OptionError
 
@@ -241,3 +245,33 @@ def test_what_was_not_judged_is_said() -> None:
 )
 def test_a_record_is_told_in_a_short_line(section, words) -> None:
     assert quality_words(section) == words
+
+
+@pytest.mark.parametrize(
+    ("values", "whole", "said"),
+    [
+        (np.full(40, 0.731), True, "All 40 probabilities are 0.731: the model tells"),
+        (np.full(40, 1e-9), True, "All 40 probabilities are 1e-09"),
+        (np.r_[np.full(97, 0.9), 0.1, 0.2, 0.3], True, "97.0 % of the tissue is over"),
+        (np.r_[np.full(97, 0.9), 0.1, 0.2, 0.3], False, ""),
+        (np.r_[np.full(94, 0.9), np.full(6, 0.1)], True, ""),
+        (np.linspace(1e-9, 2e-9, 40), True, ""),  # a normal node, surely told
+        (np.full(10, 0.731), True, ""),  # too few
+        (np.r_[np.full(30, np.nan), np.full(10, 0.7)], True, ""),
+        (np.full(40, np.nan), True, ""),
+    ],
+)
+def test_probabilities_that_are_odd_as_such(values, whole, said) -> None:
+    doubt = doubt_values(values.astype(np.float32), 0.5, whole=whole)
+    assert doubt.startswith(said)
+    assert bool(doubt) == bool(said)
+
+
+def test_a_doubt_is_a_warning_and_comes_first() -> None:
+    kept = np.ones((10, 10), bool)
+    section = summarise_quality(
+        np.zeros((10, 10), np.uint8), kept, distance=0.5, doubt="All are alike"
+    )
+    assert section["warn"]
+    assert section["verdict"] == "All are alike. No patch is flagged."
+    assert quality_words(section) == "All are alike"
