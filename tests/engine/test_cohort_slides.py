@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from napari_fastnet.engine.cohort_slides import find_slides, result_names
+from napari_fastnet.engine.cohort_task import CohortOptions, SlideTask, run_task
 from napari_fastnet.engine.whole_slide import detect
 from napari_fastnet.errors import SlideNotFoundError
 
@@ -117,3 +120,97 @@ def test_names_do_not_depend_on_the_order() -> None:
     backwards = dict(zip(slides[::-1], result_names(slides[::-1]), strict=True))
     assert forwards == backwards
     assert forwards[Path("/d/only.svs")] == "only"
+
+
+links = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+
+
+@pytest.fixture
+def linked(folder, tmp_path):
+    """Return a folder of links to slides and folders, and of folders that go round."""
+    top = tmp_path / "top"
+    (top / "inside").mkdir(parents=True)
+    (top / "b.svs").symlink_to(folder / "b.svs")
+    (top / "more").symlink_to(folder / "more", target_is_directory=True)
+    (top / "inside" / "round").symlink_to(top, target_is_directory=True)
+    (top / "self").symlink_to(top / "self")
+    return top
+
+
+@links
+def test_linked_folders_are_entered_and_never_twice(folder, linked) -> None:
+    (linked / "again").symlink_to(folder / "more", target_is_directory=True)
+    (linked / "self").unlink()
+    # of two links the first by name; the slide b.svs under the name of its link
+    assert find_slides([linked]) == [
+        linked / "again/a.tif",
+        linked / "again/c.mrxs",
+        linked / "b.svs",
+    ]
+
+
+@links
+def test_a_link_to_nothing_is_a_slide_that_fails(linked, dark_bundle, tmp_path):
+    (linked / "gone.svs").symlink_to(tmp_path / "unmounted" / "gone.svs")
+    (linked / "patients").symlink_to(tmp_path / "unmounted", target_is_directory=True)
+    (linked / "notes.txt").symlink_to(tmp_path / "unmounted" / "notes.txt")
+    found = find_slides([linked])
+    missing = {"gone.svs", "patients", "self"}
+    assert missing <= {path.name for path in found}
+    assert not any(path.name == "notes.txt" for path in found)
+    assert find_slides([linked / "g*.svs"]) == [linked / "gone.svs"]
+    options = CohortOptions(model=dark_bundle)
+    for name in missing:
+        row = run_task(SlideTask(linked / name, tmp_path / "out" / name, options)).row
+        assert row.status == "failed"
+        assert f"{linked / name}: is a link to" in row.error
+        assert "which is not there" in row.error
+
+
+@links
+def test_a_slide_by_two_links_is_one_and_told(folder, linked) -> None:
+    (linked / "z.svs").symlink_to(folder / "b.svs")
+    told = []
+    found = find_slides([linked, folder / "b.svs"], twice=lambda *two: told.append(two))
+    assert [path.name for path in found if path.suffix == ".svs"] == ["b.svs"]
+    first = linked / "b.svs"
+    assert told == [(linked / "z.svs", first), (folder / "b.svs", first)]
+    told.clear()
+    find_slides([folder, folder / "b.svs"], twice=lambda *two: told.append(two))
+    assert told == []
+
+
+def test_a_folder_that_may_not_be_entered_fails_and_is_not_passed_over(
+    folder, tmp_path, dark_bundle, monkeypatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.svs").write_bytes((folder / "b.svs").read_bytes())
+    scan, may = os.scandir, os.access
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: "closed" not in str(path) and may(path, mode)
+    )
+    assert find_slides([tmp_path]) == [tmp_path / "a.svs", tmp_path / "closed"]
+    options = CohortOptions(model=dark_bundle)
+    task = SlideTask(tmp_path / "closed", tmp_path / "out" / "closed", options)
+    assert "cannot be looked into" in run_task(task).row.error
+
+
+def test_results_inside_the_folder_of_slides_are_no_slides(folder) -> None:
+    # detect and `export -f asap` left theirs there
+    from napari_fastnet.engine.saved_results import load_results
+    from napari_fastnet.io.formats import FORMATS, write_formats
+
+    before = find_slides([folder])
+    formats = ["ome-tiff", "asap", "png", "csv", "geojson"]
+    assert set(formats) <= set(FORMATS)
+    write_formats(load_results(folder / "b"), folder / "b", formats)
+    told = []
+    assert find_slides([folder], told.append) == before
+    assert told == [folder / "photograph.tif"]

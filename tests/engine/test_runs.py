@@ -160,8 +160,25 @@ def test_another_slide_of_the_same_name_is_told_of(
     second = detect(other, tmp_path / "out", model=dark_bundle)
     assert first.notes == ()
     (note,) = second.notes
-    assert note.endswith(f"square: replaced the results of {slide_path}")
-    assert detect(other, tmp_path / "out", model=dark_bundle).notes == ()
+    assert note.startswith(f"{first.folder}: holds the results of another slide")
+    assert second.folder == tmp_path / "out" / f"{tmp_path.name}_square"
+    assert read_record(first.folder / "run.json")["slide"]["path"] == str(slide_path)
+    # each is found again where it is
+    again = [
+        detect(s, tmp_path / "out", model=dark_bundle) for s in (other, slide_path)
+    ]
+    assert [result.folder for result in again] == [second.folder, first.folder]
+
+
+def test_another_slide_under_the_same_path_is_told_of(
+    slide_path, write_svs, dark_bundle, tmp_path
+) -> None:
+    slide = tmp_path / "a.svs"
+    slide.write_bytes(slide_path.read_bytes())
+    detect(slide, tmp_path / "out", model=dark_bundle)
+    write_svs(slide, np.full((64, 64, 3), 245, np.uint8), mpp=1.0)
+    (note,) = detect(slide, tmp_path / "out", model=dark_bundle).notes
+    assert note.endswith(f"a: replaced the results of {slide}")
 
 
 def test_a_slide_is_recorded_by_its_whole_path(

@@ -12,13 +12,8 @@ from PIL import Image
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.io import cohort_report
-from napari_fastnet.io.cohort_report import (
-    COLUMNS,
-    CohortReport,
-    Findings,
-    SlideRow,
-)
+from napari_fastnet.io.cohort_findings import COLUMNS, Findings, SlideRow
+from napari_fastnet.io.cohort_report import write_tables
 from napari_fastnet.io.cohort_report_page import report_page
 from napari_fastnet.io.cohort_report_picture import write_thumbnail
 from napari_fastnet.io.slide import open_slide
@@ -144,7 +139,7 @@ def test_a_slide_that_was_not_scanned_is_not_without_a_lesion() -> None:
 
 
 def test_rows_stand_by_burden_then_by_the_highest_probability(tmp_path) -> None:
-    report = CohortReport(
+    write_tables(
         tmp_path,
         [
             row("waits"),
@@ -154,7 +149,6 @@ def test_rows_stand_by_burden_then_by_the_highest_probability(tmp_path) -> None:
             row("large", LARGE),
         ],
     )
-    report.write()
     order = ["large", "doubtful", "clean", "fails", "waits"]
     assert [line["name"] for line in table(tmp_path)] == order
     page = (tmp_path / "report.html").read_text("utf-8")
@@ -167,7 +161,7 @@ def test_the_table_has_every_column_and_leaves_what_is_unknown_empty(tmp_path) -
         row("large", LARGE),
         row("fails", status="failed", error='no "slide", says it'),
     ]
-    CohortReport(tmp_path, rows).write()
+    write_tables(tmp_path, rows)
     large, fails = table(tmp_path)
     assert list(large) == list(COLUMNS)
     assert large["tumour_mm2"] == "12.000000"
@@ -205,23 +199,10 @@ def test_a_name_cannot_break_out_of_the_page() -> None:
 
 
 def test_no_slide_is_done_yet_and_the_page_says_so(tmp_path) -> None:
-    CohortReport(tmp_path, [row("waits")]).write()
+    write_tables(tmp_path, [row("waits")])
     texts = Texts((tmp_path / "report.html").read_text("utf-8"))
     assert texts.images == []
     assert "waits" in " ".join(texts.words)
-
-
-def test_the_files_follow_but_not_at_every_slide(tmp_path, monkeypatch) -> None:
-    now = 0.0
-    monkeypatch.setattr(cohort_report, "monotonic", lambda: now)
-    report = CohortReport(tmp_path, [row("a"), row("b"), row("c")])
-    report.write()
-    now = 1.9
-    report.put(row("a", CLEAN))
-    assert table(tmp_path)[0]["status"] == "waiting"
-    now = 2.0
-    report.put(row("b", CLEAN))
-    assert [line["status"] for line in table(tmp_path)] == ["done", "done", "waiting"]
 
 
 def test_a_small_lesion_shows_in_the_thumbnail(tmp_path, write_svs) -> None:

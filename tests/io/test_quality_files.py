@@ -5,7 +5,8 @@ from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import BundleError, StoreError
 from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.cohort_report import COLUMNS, CohortReport, Findings, SlideRow
+from napari_fastnet.io.cohort_findings import COLUMNS, Findings, SlideRow
+from napari_fastnet.io.cohort_report import write_tables
 from napari_fastnet.io.export import write_flags_tiff, write_mask_tiff
 from napari_fastnet.io.model_description import parse_description
 from napari_fastnet.io.recognise import content_of
@@ -95,8 +96,7 @@ def test_a_cohort_says_which_slides_are_to_be_doubted(tmp_path) -> None:
         SlideRow("bad", tmp_path / "bad.svs", "done", found=doubted),
         SlideRow("old", tmp_path / "old.svs", "done", found=findings()),
     ]
-    report = CohortReport(tmp_path, rows)
-    report.write()
+    write_tables(tmp_path, rows)
     lines = (tmp_path / "summary.csv").read_text().splitlines()
     table = {line.split(",")[0]: line.split(",") for line in lines}
     at = list(COLUMNS).index("flagged_share")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -93,6 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 the input is at fault (one line on stderr says what, why and the
         mend), 2 wrong usage, 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # what a terminal cannot show is no reason to end with a traceback
+            stream.reconfigure(errors="backslashreplace")
     try:
         # The words go along for commands that keep them in a record.
         words = sys.argv[1:] if argv is None else list(argv)

@@ -14,13 +14,14 @@ import typer
 
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.cli.progress import clock_text
+from napari_fastnet.io.file_names import in_a_line
 
 if TYPE_CHECKING:
     from typing import TextIO
 
     from napari_fastnet.engine.cohort import CohortProgress
     from napari_fastnet.engine.cohort_task import CohortOptions
-    from napari_fastnet.io.cohort_report import SlideRow
+    from napari_fastnet.io.cohort_findings import SlideRow
 
 #: So many files that are left out are named.
 NAMED = 3
@@ -97,11 +98,16 @@ def detect_slides(
     from napari_fastnet.engine.cohort_slides import find_slides
 
     left_out: list[Path] = []
+
+    def twice(link: Path, first: Path) -> None:
+        words = f"{link}: the same file as {first}, which is done once"
+        print("note:", in_a_line(words), file=sys.stderr)
+
     try:
-        slides = find_slides(places, left_out.append)
+        slides = find_slides(places, left_out.append, twice)
     finally:
         if left_out:
-            print(_of_left_out(left_out), file=sys.stderr)
+            print(in_a_line(_of_left_out(left_out)), file=sys.stderr)
     with ExitStack() as stack:
         cluster = None
         if scheduler is not None:
@@ -109,7 +115,7 @@ def detect_slides(
 
             cluster = stack.enter_context(closing(Cluster(scheduler)))
         steps = run_cohort(slides, output, options, workers=workers, cluster=cluster)
-        show = stack.enter_context(cohort_progress(output.name))
+        show = stack.enter_context(cohort_progress(in_a_line(output.name)))
         rows = []
         for progress in stack.enter_context(closing(steps)):
             show(progress)
@@ -144,12 +150,14 @@ def print_cohort(
     if progress.earlier:
         done += f" ({progress.earlier} of them before)"
     words = [f"{number} {name}" for name, number in count_classes(rows).items()]
+    others = progress.listed - progress.total
+    listed = f", with {others} more of this folder" if others > 0 else ""
     print_columns(
         [
             ("slides", f"{progress.total}: {done}, {progress.failed} failed"),
             ("largest lesion", ", ".join(words)),
-            ("wrote", str(files[0])),
-            ("", str(files[1])),
+            ("wrote", f"{in_a_line(files[0])}{listed}"),
+            ("", in_a_line(files[1])),
         ]
     )
     print("Research use only. Not for diagnosis.")
@@ -241,7 +249,8 @@ def _lines(stream: TextIO) -> Show:
             ended = progress.done + progress.failed
             text = left.describe(progress)
             parts = [f"{ended} of {progress.total} slides", *([text] if text else [])]
-            print(f"{progress.row.name}: {', '.join(parts)}", file=stream, flush=True)
+            line = f"{in_a_line(progress.row.name)}: {', '.join(parts)}"
+            print(line, file=stream, flush=True)
 
     return show
 
@@ -251,6 +260,6 @@ def _messages(progress: CohortProgress) -> Iterator[str]:
     if progress.row is None and progress.workers == 0:
         yield "the scheduler has no worker yet; waiting for one"
     for note in progress.notes:
-        yield f"note: {note}"
+        yield f"note: {in_a_line(note)}"
     if progress.row is not None and progress.row.status == "failed":
-        yield f"error: {progress.row.error}"
+        yield f"error: {in_a_line(progress.row.error)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,7 @@ from napari_fastnet.cli.options import (
 )
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.cli.progress import progress_bar
+from napari_fastnet.errors import FastNetError, OutputError
 
 if TYPE_CHECKING:
     from napari_fastnet.engine.cohort_task import CohortOptions
@@ -136,7 +138,23 @@ def detect(
             as_json=as_json,
         )
     else:
-        detect_one(slides[0], output, options, as_json=as_json)
+        try:
+            detect_one(slides[0], output, options, as_json=as_json)
+        except FastNetError as error:
+            _tell_cohort(slides[0], output, error)
+            raise
+
+
+def _tell_cohort(slide: Path, output: Path, error: FastNetError) -> None:
+    """Say in the table of a cohort, if there is one, that a slide failed."""
+    from napari_fastnet.io.cohort_findings import SlideRow
+    from napari_fastnet.io.cohort_report import update_report
+    from napari_fastnet.io.file_names import results_name
+
+    line = " ".join(str(error).split())
+    row = SlideRow(results_name(slide), slide.absolute(), "failed", line)
+    with suppress(OutputError):  # of the two faults the slide's is the one to be told
+        update_report(output, row)
 
 
 def detect_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,12 @@ def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
 
     from napari_fastnet.io.record import plain
 
-    print(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:  # a name that is no UTF-8, or a terminal that is not
+        text = json.dumps(json.loads(text), indent=2)
+    print(text)
 
 
 def print_columns(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.engine.backends import uses_gpu
-from napari_fastnet.engine.cohort_slides import result_names
 from napari_fastnet.engine.cohort_task import (
     CohortOptions,
     Outcome,
@@ -18,9 +17,11 @@ from napari_fastnet.engine.cohort_task import (
 )
 from napari_fastnet.engine.processes import map_in_processes
 from napari_fastnet.engine.processors import physical_cores
-from napari_fastnet.errors import OptionError
+from napari_fastnet.engine.result_folders import result_folders
+from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.io.bundle import load_bundle, shipped
-from napari_fastnet.io.cohort_report import CohortReport, SlideRow
+from napari_fastnet.io.cohort_findings import SlideRow
+from napari_fastnet.io.cohort_report import CohortReport
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 #: Slides at once on one GPU.
 GPU_WORKERS = 4
+
+_AGAIN = "the slides go on, and it is tried again"
+_ALL_THERE = "the results of the slides are there, start again for the table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class CohortProgress:
         The slide that ended; None in the first value, before any has.
     notes : tuple of str
         What the user should be told of that slide besides.
+    listed : int
+        Slides in the tables, which are of the folder: those of other commands, too.
     """
 
     total: int
@@ -61,8 +67,9 @@ class CohortProgress:
     workers: int = 0
     row: SlideRow | None = None
     notes: tuple[str, ...] = ()
+    listed: int = 0
 
-    def after(self, outcome: Outcome) -> CohortProgress:
+    def after(self, outcome: Outcome, *notes: str) -> CohortProgress:
         """Return where the cohort stands with one more slide ended."""
         return replace(
             self,
@@ -70,7 +77,7 @@ class CohortProgress:
             earlier=self.earlier + outcome.earlier,
             failed=self.failed + (outcome.row.status == "failed"),
             row=outcome.row,
-            notes=outcome.notes,
+            notes=(*outcome.notes, *notes),
         )
 
 
@@ -84,8 +91,9 @@ def run_cohort(
 ) -> Generator[CohortProgress]:
     """Find the tumours of many slides.
 
-    Each slide's results go to a folder of their own, named by `result_names`;
-    ``summary.csv`` and ``report.html`` beside them are kept up to date. A slide that an
+    Each slide's results go to a folder of their own, see `result_folders`;
+    ``summary.csv`` and ``report.html`` beside them are kept up to date and have all
+    slides of the folder, those of other commands included. A slide that an
     earlier start finished, for the same model and options, is not done again, and one
     that it began is continued. A slide that fails is reported, and the others go on.
 
@@ -119,7 +127,8 @@ def run_cohort(
     BundleError
         The model is missing or damaged.
     OutputError
-        The summary or the report cannot be written.
+        The summary or the report cannot be written, at the beginning or at the end.
+        In between it is said once, and tried again.
     """
     options = options or CohortOptions()
     if not slides:
@@ -133,25 +142,34 @@ def run_cohort(
     if options.model not in shipped():
         options = replace(options, model=bundle.folder)
     options, workers = _shared_out(options, bundle, workers, len(slides), cluster)
-    tasks = _tasks([Path(slide) for slide in slides], Path(output), options)
-    report = CohortReport(
-        Path(output), [SlideRow(task.folder.name, task.slide) for task in tasks]
-    )
-    report.write()
-    progress = CohortProgress(len(tasks), workers=workers)
+    report = CohortReport(Path(output))
+    with report.alone():  # two commands at once take no folder both
+        tasks = _tasks([Path(slide) for slide in slides], report, options)
+        report.add(SlideRow(task.folder.name, task.slide) for task in tasks)
+        report.write_alone()
+    progress = CohortProgress(len(tasks), workers=workers, listed=len(report.rows))
     yield progress
     if cluster is None:
         outcomes = map_in_processes(run_task, tasks, workers, given_up=failed)
     else:
         outcomes = cluster.run(tasks)
+    told = False
     try:
         with closing(outcomes):
             for outcome in outcomes:
-                report.put(outcome.row)
-                progress = progress.after(outcome)
-                yield progress
-    finally:
+                trouble = report.put(outcome.row)
+                notes = [] if trouble is None or told else [f"{trouble}; {_AGAIN}"]
+                told = told or bool(notes)
+                progress = progress.after(outcome, *notes)
+                yield replace(progress, listed=len(report.rows))
+    except BaseException:  # which is not to be hidden by a table that is open elsewhere
+        with suppress(OutputError):
+            report.write()
+        raise
+    try:
         report.write()
+    except OutputError as error:
+        raise OutputError(f"{error}; {_ALL_THERE}") from error
 
 
 def _shared_out(
@@ -179,16 +197,16 @@ def _shared_out(
 
 
 def _tasks(
-    slides: Sequence[Path], output: Path, options: CohortOptions
+    slides: Sequence[Path], report: CohortReport, options: CohortOptions
 ) -> list[SlideTask]:
     """Return the work, large files first: no worker is left with one at the end."""
     if options.run.mask is not None:
         mask = options.run.mask.absolute()
         options = replace(options, run=replace(options.run, mask=mask))
-    folder = output.absolute()
+    folders = result_folders(slides, report.folder.absolute(), report.promised())
     tasks = [
-        SlideTask(slide.absolute(), folder / name, options)
-        for slide, name in zip(slides, result_names(slides), strict=True)
+        SlideTask(slide.absolute(), folder, options)
+        for slide, folder in zip(slides, folders, strict=True)
     ]
     return sorted(tasks, key=lambda task: -_bytes(task.slide))
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from napari_fastnet.engine.cohort_task import Outcome, SlideTask, failed, run_task
 from napari_fastnet.errors import DependencyError, OptionError
+from napari_fastnet.io.file_names import in_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -90,7 +91,9 @@ class Cluster:
         run = uuid4().hex  # asked for anew is done anew
         futures: dict[Future[Any], SlideTask] = {
             self._client.submit(
-                run_task, task, key=f"napari-fastnet-{task.folder.name}-{run}"
+                run_task,
+                task,
+                key=f"napari-fastnet-{in_a_line(task.folder.name)}-{run}",
             ): task
             for task in tasks
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,9 @@ from napari_fastnet.engine.presence import require_present
 from napari_fastnet.engine.request import request_digest
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.whole_slide import DEFAULT_MODEL
-from napari_fastnet.errors import FastNetError, StoreError
+from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
 from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.cohort_report import Findings, SlideRow
-from napari_fastnet.io.cohort_report_page import THUMBNAIL
+from napari_fastnet.io.cohort_findings import Findings, SlideRow
 from napari_fastnet.io.cohort_report_picture import write_thumbnail
 from napari_fastnet.io.file_names import (
     HEATMAP,
@@ -24,12 +24,13 @@ from napari_fastnet.io.file_names import (
     REGIONS,
     REGIONS_CSV,
     STORE,
+    THUMBNAIL,
     mask_file,
 )
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import read_heatmap_ome_tiff
 from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.slide_facts import reading_notes
+from napari_fastnet.io.slide_facts import reading_notes, spacing_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,6 +152,7 @@ def run_task(
 
 def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
     asked = task.options
+    _require_there(task.slide)
     with open_slide(task.slide, mpp=asked.mpp) as slide:
         bundle = load_bundle(asked.model)
         earlier = None if asked.run.fresh else _earlier(task, slide, bundle)
@@ -167,7 +169,21 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
         require_present(slide)
         result = run.finish(network.name)
         row = _done(task, slide, result.record.to_dict(), result.heatmap)
-        return Outcome(row, notes=(*reading_notes(slide), *run.store.notes))
+        notes = (*reading_notes(slide), *spacing_notes(slide), *result.notes)
+        return Outcome(row, notes=notes)
+
+
+def _require_there(path: Path) -> None:
+    """Raise where a path says more of what is wrong than opening it as a slide would."""
+    if path.is_symlink() and not path.exists():
+        raise SlideNotFoundError(
+            f"{path}: is a link to {path.readlink()}, which is not there; connect its "
+            "drive, or mend the link"
+        )
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise SlideNotFoundError(
+            f"{path}: this folder cannot be looked into; ask for the right to read it"
+        )
 
 
 def _earlier(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from napari_fastnet.core.colour import DEFAULT_COLOURS
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.backends import BackendName, create_backend
+from napari_fastnet.engine.result_folders import result_folder
 from napari_fastnet.engine.run_differences import (
     Difference,
     ValueDifferences,
@@ -25,7 +26,7 @@ from napari_fastnet.errors import (
     StoreError,
 )
 from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.file_names import HEATMAP, RECORD, results_name
+from napari_fastnet.io.file_names import HEATMAP, RECORD
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import read_heatmap_ome_tiff, read_mask_export
 from napari_fastnet.io.slide import open_slide
@@ -118,16 +119,17 @@ def replay(
         )
     folder = record_file.parent
     path = _slide_path(then, slide)
-    if (output / results_name(path)).resolve() == folder.resolve():
-        raise OptionError(
-            f"{output / results_name(path)} is the folder of the run itself; choose another output"
-        )
     old = None
     if (folder / HEATMAP).is_file():
         old, _ = read_heatmap_ome_tiff(folder / HEATMAP)
     bundle = load_bundle(model or then["model"]["name"])
     given = tuple(then["slide"]["mpp"]) if _mpp_of_user(then) else None
     with open_slide(path, mpp=given) as opened:
+        place = result_folder(opened, output)
+        if place.resolve() == folder.resolve():
+            raise OptionError(
+                f"{place} is the folder of the run itself; choose another output"
+            )
         options = options_of(then)
         result = detect(
             opened,

@@ -20,6 +20,7 @@ from napari_fastnet.engine.run_result import RunResult
 from napari_fastnet.engine.stain_target import stain_target
 from napari_fastnet.engine.tissue import SlideTissue, find_tissue, slide_facts
 from napari_fastnet.errors import StoreError
+from napari_fastnet.io.cohort_findings import highest_probability
 from napari_fastnet.io.file_names import RECORD, SHARPNESS, STORE
 from napari_fastnet.io.formats import DETECT_FORMATS, Results, write_formats
 from napari_fastnet.io.outline_options import OutlineOptions
@@ -306,7 +307,10 @@ class SlideRun:
         bundle = self.bundle
         found: Mapping[str, Any] = {}
         if regions is not None:
-            found = dict(summarise(regions, self.tissue.area_mm2))
+            found = {
+                **summarise(regions, self.tissue.area_mm2),
+                "highest_probability": highest_probability(heatmap),
+            }
         return RunRecord(
             slide=slide_facts(self.slide),
             model=ModelFacts(

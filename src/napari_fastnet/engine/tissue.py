@@ -16,7 +16,7 @@ from napari_fastnet.engine.presence import require_present, require_unchanged
 from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.engine.recorded_slide import corner_of
 from napari_fastnet.errors import MaskError
-from napari_fastnet.io.file_names import MASKS
+from napari_fastnet.io.file_names import MASKS, TISSUE_RECORD
 from napari_fastnet.io.formats import Results, write_formats
 from napari_fastnet.io.record import RunRecord, Seconds, SlideFacts, write_record
 from napari_fastnet.io.tiles import WHITE
@@ -285,5 +285,5 @@ def run_tissue(
         mask_mpp=tissue.mpp,
     )
     files = write_formats(results, folder, ["ome-tiff"])
-    write_record(folder / "tissue.json", record)
-    return TissueRun(tissue, record, (*files, folder / "tissue.json"))
+    write_record(folder / TISSUE_RECORD, record)
+    return TissueRun(tissue, record, (*files, folder / TISSUE_RECORD))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,13 @@ from napari_fastnet.engine.backends import create_backend, warm_up
 from napari_fastnet.engine.head_start import first_block, rough_run
 from napari_fastnet.engine.plan import dense_block_cells, dense_cells, dense_scan_of
 from napari_fastnet.engine.progress_bar import progress_bar
+from napari_fastnet.engine.result_folders import result_folder
 from napari_fastnet.engine.runs import RunOptions, SlideRun
+from napari_fastnet.errors import OutputError
 from napari_fastnet.io.bundle import ModelBundle, load_bundle
-from napari_fastnet.io.file_names import results_name
+from napari_fastnet.io.cohort_report import SUMMARY, update_report
+from napari_fastnet.io.cohort_report_picture import write_thumbnail
+from napari_fastnet.io.file_names import THUMBNAIL, results_name
 from napari_fastnet.io.slide import Slide, open_slide
 
 if TYPE_CHECKING:
@@ -48,7 +53,9 @@ def detect(
     slide : str, Path or Slide
         The slide's file, or what `open_slide` made of it, which stays open.
     output : str or Path
-        Results go to ``output/<name of the slide without its suffix>/``.
+        Results go to ``output/<name of the slide without its suffix>/``, or a longer
+        name where results of another slide are there. If there is the table of a
+        cohort, the slide comes into it.
     model : str, Path or ModelBundle, optional
         A model's name, its folder, or what `load_bundle` gave.
     options : RunOptions, optional
@@ -79,7 +86,7 @@ def detect(
     with ExitStack() as stack:
         if not isinstance(slide, Slide):
             slide = stack.enter_context(open_slide(slide))
-        folder = Path(output) / results_name(slide.path)
+        folder = result_folder(slide, Path(output))
         options = options or RunOptions()
         dense = dense_scan_of(bundle, options.stride) is not None
         block_cells = dense_block_cells(dense_cells(slide, bundle))
@@ -108,4 +115,31 @@ def detect(
         for step in run.steps(network):
             if show is not None:
                 show(step)
-        return run.finish(network.name)
+        result = run.finish(network.name)
+        notes = (*_of_place(slide, result), *_tell_cohort(slide, result, options))
+        return replace(result, notes=(*result.notes, *notes))
+
+
+def _of_place(slide: Slide, result: RunResult) -> tuple[str, ...]:
+    """Return that the results are not where their name says."""
+    usual = result.folder.with_name(results_name(slide.path))
+    if result.folder.name == usual.name or not usual.is_dir():
+        return ()
+    return (f"{usual}: holds the results of another slide; see {result.folder}",)
+
+
+def _tell_cohort(
+    slide: Slide, result: RunResult, options: RunOptions
+) -> tuple[str, ...]:
+    """Bring the table of the folder around a result up to date; return what failed."""
+    output = result.folder.parent
+    if not (output / SUMMARY).is_file():
+        return ()
+    try:
+        write_thumbnail(
+            result.folder / THUMBNAIL, slide, result.heatmap, options.colours
+        )
+        update_report(output)
+    except OutputError as error:
+        return (f"{error}; the results are there, start again for the table",)
+    return ()

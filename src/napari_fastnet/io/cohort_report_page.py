@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 from html import escape
+from os import fsencode
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from napari_fastnet.core.regions import ITC_LIMIT_MM, MICRO_LIMIT_MM
+from napari_fastnet.io.file_names import OVERVIEW
 from napari_fastnet.io.number_words import number_words
 from napari_fastnet.io.record import RESEARCH_USE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from napari_fastnet.io.cohort_report import Findings, SlideRow
+    from napari_fastnet.io.cohort_findings import Findings, SlideRow
 
-THUMBNAIL = "thumbnail.jpg"
-OVERVIEW = "overview.png"
 NOTHING = "&ndash;"
 LEGEND = (
     "Thumbnails: green is normal, red is tumour, clear is glass or not computed. "
@@ -180,8 +180,9 @@ def _table(done: Sequence[SlideRow]) -> list[str]:
 
 def _row(row: SlideRow, found: Findings) -> str:
     """Return a slide's line of the table."""
-    overview = f"{quote(row.name)}/{OVERVIEW}"
-    picture = f'<img src="{quote(row.name)}/{THUMBNAIL}" alt="{escape(row.name)}">'
+    folder = quote(fsencode(row.name))
+    overview = f"{folder}/{OVERVIEW}"
+    picture = f'<img src="{folder}/{quote(row.picture)}" alt="{escape(row.name)}">'
     longest = (
         "" if found.largest_mm is None else f" {number_words(found.largest_mm)} mm"
     )

@@ -159,7 +159,8 @@ def clear_leftovers(folder: Path) -> None:
 
 def _aside_stem(path: Path) -> str:
     """Return a name that no other file has, and that tells who writes it."""
-    return f".{path.stem[:90]}-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    stem = os.fsencode(path.stem)[:90].decode(errors="ignore")
+    return f".{stem}-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def _host() -> str:
