@@ -12,6 +12,7 @@ import typer
 from napari_fastnet import __version__
 from napari_fastnet.cli.bench import bench
 from napari_fastnet.cli.cache import cache
+from napari_fastnet.cli.clock import restart
 from napari_fastnet.cli.demo import demo
 from napari_fastnet.cli.detect import detect
 from napari_fastnet.cli.doctor import doctor
@@ -98,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             # what a terminal cannot show is no reason to end with a traceback
             stream.reconfigure(errors="backslashreplace")
+    if argv is not None:
+        restart()
     try:
         # The words go along for commands that keep them in a record.
         words = sys.argv[1:] if argv is None else list(argv)

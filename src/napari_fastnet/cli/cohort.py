@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from napari_fastnet.cli.clock import command_seconds
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.cli.progress import clock_text
 from napari_fastnet.io.file_names import in_a_line
@@ -156,6 +157,7 @@ def print_cohort(
         [
             ("slides", f"{progress.total}: {done}, {progress.failed} failed"),
             ("largest lesion", ", ".join(words)),
+            ("time", clock_text(command_seconds())),
             ("wrote", f"{in_a_line(files[0])}{listed}"),
             ("", in_a_line(files[1])),
         ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_fastnet.cli.clock import command_seconds
 from napari_fastnet.cli.cohort import are_many, detect_cohort
 from napari_fastnet.cli.options import (
     AsJson,
@@ -218,7 +219,7 @@ def print_result(result: RunResult) -> None:
     """Print what a run found and where it wrote it."""
     from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE
 
-    rows = result.rows()
+    rows = result.rows(command_seconds())
     rows += [
         ("wrote" if index == 0 else "", str(path))
         for index, path in enumerate(result.files)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.engine.backends import BackendName, create_backend
 from napari_fastnet.engine.presence import require_present
+from napari_fastnet.engine.regions_anew import regions_anew
 from napari_fastnet.engine.request import request_digest
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.whole_slide import DEFAULT_MODEL
@@ -30,7 +31,7 @@ from napari_fastnet.io.file_names import (
 from napari_fastnet.io.record import read_record
 from napari_fastnet.io.results import read_heatmap_ome_tiff
 from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.slide_facts import reading_notes, spacing_notes
+from napari_fastnet.io.slide_facts import spacing_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.engine.run_result import RunResult
     from napari_fastnet.io.bundle import ModelBundle
     from napari_fastnet.io.slide import Slide
 
@@ -158,6 +160,9 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
         earlier = None if asked.run.fresh else _earlier(task, slide, bundle)
         if earlier is not None:
             return Outcome(_done(task, slide, *earlier), earlier=True)
+        result = regions_anew(slide, bundle, task.folder, asked.run)
+        if result is not None:
+            return _outcome(task, slide, result)
         run = SlideRun(slide, bundle, task.folder, asked.run)
         network = create_backend(
             bundle, name=asked.backend, device=asked.device, threads=asked.threads
@@ -168,9 +173,13 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
             return Outcome(SlideRow(task.folder.name, task.slide))
         require_present(slide)
         result = run.finish(network.name)
-        row = _done(task, slide, result.record.to_dict(), result.heatmap)
-        notes = (*reading_notes(slide), *spacing_notes(slide), *result.notes)
-        return Outcome(row, notes=notes)
+        return _outcome(task, slide, result)
+
+
+def _outcome(task: SlideTask, slide: Slide, result: RunResult) -> Outcome:
+    """Return the outcome of a run that ended."""
+    row = _done(task, slide, result.record.to_dict(), result.heatmap)
+    return Outcome(row, notes=(*spacing_notes(slide), *result.notes))
 
 
 def _require_there(path: Path) -> None:

@@ -46,6 +46,8 @@ class RunResult:
         What the user should be told: damage in an earlier run that was set aside.
     flags : (rows, columns) uint8 ndarray or None
         Bits of `core.quality.Flag` of each cell.
+    all_earlier : bool
+        Every probability was computed by an earlier run.
     """
 
     record: RunRecord
@@ -54,14 +56,22 @@ class RunResult:
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
     flags: NDArray[np.uint8] | None = None
+    all_earlier: bool = False
 
     @property
     def folder(self) -> Path:
         """Where the files are."""
         return self.files[0].parent
 
-    def rows(self) -> list[tuple[str, str]]:
-        """Return what was found as rows of (what, text)."""
+    def rows(self, seconds: float | None = None) -> list[tuple[str, str]]:
+        """Return what was found as rows of (what, text).
+
+        Parameters
+        ----------
+        seconds : float, optional
+            What it took in all, with what is not part of the run: loading programs,
+            writing files.
+        """
         record = self.record
         totals: Any = record.regions
         counts, tissue_mm2 = record.counts, totals["tissue_mm2"]
@@ -92,13 +102,22 @@ class RunResult:
             ("regions", f"{found}, at threshold {record.threshold:g}"),
             ("tumour", area),
             ("quality", str(record.quality.get("verdict", "not judged"))),
-            ("time", f"{record.seconds.total:.1f} s"),
+            ("time", self._time(seconds)),
         ]
 
     def _when(self) -> str:
         """Return that nothing was left to compute, where that is so."""
-        idle = self.record.seconds.infer == 0 and self.heatmap.computed.any()
+        idle = self.all_earlier and self.heatmap.computed.any()
         return ", all by an earlier run" if idle else ""
+
+    def _time(self, last: float | None) -> str:
+        """Return how long the run took; where it has several parts, with those before."""
+        seconds = self.record.seconds
+        if last is None:
+            last = seconds.total - seconds.earlier
+        if not seconds.earlier:
+            return f"{last:.1f} s"
+        return f"{last:.1f} s, and {seconds.earlier:.1f} s before"
 
     def __repr__(self) -> str:
         return f"<RunResult {len(self.regions)} regions, {self.heatmap!r}>"

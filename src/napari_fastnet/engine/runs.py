@@ -22,6 +22,7 @@ from napari_fastnet.engine.tissue import SlideTissue, find_tissue, slide_facts
 from napari_fastnet.errors import StoreError
 from napari_fastnet.io.cohort_findings import highest_probability
 from napari_fastnet.io.file_names import RECORD, SHARPNESS, STORE
+from napari_fastnet.io.files import remove
 from napari_fastnet.io.formats import DETECT_FORMATS, Results, write_formats
 from napari_fastnet.io.outline_options import OutlineOptions
 from napari_fastnet.io.record import (
@@ -48,6 +49,39 @@ if TYPE_CHECKING:
     from napari_fastnet.io.slide import Slide
 
 THUMBNAIL_PX = 1000  # about as large as overview.png shows it
+#: While a run computes, its time is kept so often: a kill loses no more of it.
+KEEP_EVERY_S = 2.0
+
+
+def write_run(results: Results, record: RunRecord, store: RunStore) -> tuple[Path, ...]:
+    """Write what a finished run leaves beside its store.
+
+    Parameters
+    ----------
+    results : Results
+        With the record as a dictionary.
+    record : RunRecord
+        The same record.
+    store : RunStore
+        Of the run; the files go beside it.
+
+    Returns
+    -------
+    tuple of Path
+        The files, and the store's folder.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    folder = store.folder.parent
+    # First it goes, and last it comes: where there is a record, all else is of its run.
+    remove(folder / RECORD)
+    files = write_formats(results, folder, DETECT_FORMATS)
+    store.set_record(dict(results.record))
+    write_record(folder / RECORD, record)
+    return tuple(sorted([*files, store.folder, folder / RECORD]))
 
 
 class SlideRun:
@@ -133,6 +167,7 @@ class SlideRun:
         )
         self._progress: Progress | None = None
         self._before = (0.0, 0.0) if after is None else after.step_seconds
+        self._earlier: Seconds = self.store.spent() if after is None else after.earlier
         self._tissue_seconds = perf_counter() - began
 
     @property
@@ -150,6 +185,22 @@ class SlideRun:
         return read + last.read_seconds, infer + last.infer_seconds
 
     @property
+    def earlier(self) -> Seconds:
+        """What the parts of the run before this one took."""
+        return self._earlier
+
+    @property
+    def seconds(self) -> Seconds:
+        """What the run took up to now, all its parts together."""
+        (read, infer), before = self.step_seconds, self._earlier
+        return Seconds(
+            read=before.read + read,
+            infer=before.infer + infer,
+            total=before.total + perf_counter() - self.began,
+            earlier=before.total,
+        )
+
+    @property
     def store_notes(self) -> tuple[str, ...]:
         """What is to be told of the store and what belongs to it."""
         return (*self.store.notes, *self.store.companion(SHARPNESS).notes)
@@ -161,17 +212,25 @@ class SlideRun:
         priority: Callable[[Block], float] | None = None,
     ) -> Iterator[Progress]:
         """Compute what is missing; see `detect`."""
-        for progress in detect(
-            self.slide,
-            self.plan,
-            backend,
-            self.store,
-            readers=self.options.readers,
-            should_stop=should_stop,
-            priority=priority,
-        ):
-            self._progress = progress
-            yield progress
+        kept = perf_counter()
+        try:
+            for progress in detect(
+                self.slide,
+                self.plan,
+                backend,
+                self.store,
+                readers=self.options.readers,
+                should_stop=should_stop,
+                priority=priority,
+            ):
+                self._progress = progress
+                if perf_counter() - kept > KEEP_EVERY_S:
+                    self.store.keep_spent(self.seconds)
+                    kept = perf_counter()
+                yield progress
+        finally:
+            if self._progress is not None:
+                self.store.keep_spent(self.seconds)
 
     def finish(self, backend_name: str) -> RunResult:
         """Write heatmap, masks, regions, overview and record.
@@ -221,14 +280,15 @@ class SlideRun:
             mask_mpp=self.tissue.mpp,
             picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
         )
-        files = write_formats(results, self.folder, DETECT_FORMATS)
-        self.store.set_record(carried)
-        # Last: where there is a record, everything else is there too.
-        write_record(self.folder / RECORD, record)
-        files = [*files, self.store.folder, self.folder / RECORD]
-        notes = (*self._notes, *self.store_notes)
+        files = write_run(results, record, self.store)
         return RunResult(
-            record, heatmap, regions, tuple(sorted(files)), notes, quality.flags
+            record,
+            heatmap,
+            regions,
+            files,
+            (*self._notes, *self.store_notes),
+            quality.flags,
+            all_earlier=self.step_seconds[1] == 0,
         )
 
     def _replaced(self) -> tuple[str, ...]:
@@ -302,7 +362,6 @@ class SlideRun:
         wanted = self.plan.patches.kept
         kept = int(wanted.sum())
         failed = self.store.unreadable(wanted)  # of other masks there may be more
-        read, infer = self.step_seconds
         computed = int(heatmap.computed.sum())
         bundle = self.bundle
         found: Mapping[str, Any] = {}
@@ -324,11 +383,7 @@ class SlideRun:
             threshold=self.threshold,
             tissue=self.tissue.to_dict(),
             counts=Counts(kept=kept, computed=computed, failed=failed),
-            seconds=Seconds(
-                read=read,
-                infer=infer,
-                total=perf_counter() - self.began,
-            ),
+            seconds=self.seconds,
             options={
                 "stride_px": self.plan.stride_px,
                 "dense": self.plan.dense is not None,

@@ -13,6 +13,7 @@ from napari_fastnet.engine.backends import create_backend, warm_up
 from napari_fastnet.engine.head_start import first_block, rough_run
 from napari_fastnet.engine.plan import dense_block_cells, dense_cells, dense_scan_of
 from napari_fastnet.engine.progress_bar import progress_bar
+from napari_fastnet.engine.regions_anew import regions_anew
 from napari_fastnet.engine.result_folders import result_folder
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.errors import OutputError
@@ -88,19 +89,15 @@ def detect(
             slide = stack.enter_context(open_slide(slide))
         folder = result_folder(slide, Path(output))
         options = options or RunOptions()
+        if tissue is None:
+            known = regions_anew(slide, bundle, folder, options)
+            if known is not None:
+                return _told(slide, known, options)
         dense = dense_scan_of(bundle, options.stride) is not None
         block_cells = dense_block_cells(dense_cells(slide, bundle))
 
-        def load() -> Backend:
-            made = partial(create_backend, bundle) if backend is None else backend
-            if not callable(made):
-                return made
-            network = made()
-            warm_up(network, bundle, dense=dense, block_cells=block_cells)
-            return network
-
         pool = stack.enter_context(ThreadPoolExecutor(1, "fastnet-load"))
-        loading = pool.submit(load)
+        loading = pool.submit(_network, bundle, backend, dense, block_cells)
         show = progress if callable(progress) else None
         if progress is True:
             show = stack.enter_context(progress_bar(slide.path.name))
@@ -115,9 +112,28 @@ def detect(
         for step in run.steps(network):
             if show is not None:
                 show(step)
-        result = run.finish(network.name)
-        notes = (*_of_place(slide, result), *_tell_cohort(slide, result, options))
-        return replace(result, notes=(*result.notes, *notes))
+        return _told(slide, run.finish(network.name), options)
+
+
+def _network(
+    bundle: ModelBundle,
+    backend: Backend | Callable[[], Backend] | None,
+    dense: bool,
+    block_cells: int,
+) -> Backend:
+    """Return the network that is given, or load it and let it run once."""
+    made = partial(create_backend, bundle) if backend is None else backend
+    if not callable(made):
+        return made
+    network = made()
+    warm_up(network, bundle, dense=dense, block_cells=block_cells)
+    return network
+
+
+def _told(slide: Slide, result: RunResult, options: RunOptions) -> RunResult:
+    """Return a result once the cohort's table has it, with what is to be told of that."""
+    notes = (*_of_place(slide, result), *_tell_cohort(slide, result, options))
+    return replace(result, notes=(*result.notes, *notes))
 
 
 def _of_place(slide: Slide, result: RunResult) -> tuple[str, ...]:

@@ -137,6 +137,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         aside.write_bytes(content)
 
 
+def remove(path: Path) -> None:
+    """Remove a file that may be there; OutputError if it cannot be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+
+
 def clear_leftovers(folder: Path) -> None:
     """Remove what processes that were killed left half-written in a folder.
 

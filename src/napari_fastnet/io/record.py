@@ -111,11 +111,16 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Time spent; reading and inference overlap, so they may exceed the total."""
+    """Time spent; reading and inference overlap, so they may exceed the total.
+
+    All three are of all parts of a run that was interrupted; ``earlier`` is what of the
+    total its parts before the last one took.
+    """
 
     read: float
     infer: float
     total: float
+    earlier: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

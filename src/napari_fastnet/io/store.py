@@ -10,8 +10,9 @@ One process writes at a time, see `RunStore.writing`; reading takes no lock.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
+import json
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import OutputError, StoreError
 from napari_fastnet.io import store_format
 from napari_fastnet.io.files import write_bytes
+from napari_fastnet.io.json_text import parse_json
+from napari_fastnet.io.record import Seconds
 from napari_fastnet.io.store_format import RECORD, RunDescription
 from napari_fastnet.io.store_lock import WAIT_S, hold
 from napari_fastnet.io.store_mending import (
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Grid, Pair
+
+_PARTS = ("read", "infer", "total")
 
 #: Stored for a patch that could not be read; a probability is 0 to 1.
 UNREADABLE = np.float32(-1)
@@ -209,6 +214,25 @@ class RunStore:
         """Keep the run record with the probabilities."""
         self._require_unchanged()
         write_bytes(self.folder / RECORD, store_format.record_bytes(record))
+
+    def spent(self) -> Seconds:
+        """Return what earlier parts of the run took; 0 where that is not known."""
+        path = self.folder / store_format.SPENT
+        try:
+            if path.exists():
+                said = parse_json(path.read_bytes())
+            else:  # versions of before left it in the record alone
+                said = store_format.read_record(self.folder)["seconds"]
+            seconds = Seconds(*(float(said[name]) for name in _PARTS))
+        except (OSError, ValueError, LookupError, TypeError):
+            return Seconds(0.0, 0.0, 0.0)
+        return seconds if min(astuple(seconds)) >= 0 else Seconds(0.0, 0.0, 0.0)
+
+    def keep_spent(self, seconds: Seconds) -> None:
+        """Keep what the run took so far; on a full disk it is not kept."""
+        content = json.dumps({name: getattr(seconds, name) for name in _PARTS})
+        with suppress(OutputError):
+            write_bytes(self.folder / store_format.SPENT, content.encode())
 
     def companion(self, name: str) -> RunStore:
         """Return a store of other values of the same cells, inside this run's folder.

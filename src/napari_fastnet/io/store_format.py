@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: Bump when the meaning of what is stored changes: older runs then start anew.
 FORMAT = 2
 DESCRIPTION, RECORD, CHUNKS = "zarr.json", "record.json", "c"
+#: How long the parts of a run took so far.
+SPENT = "seconds.json"
 #: A slide of 200,000 px a side has 40,000,000 cells of 32 px: no run is larger, whatever
 #: its file claims.
 MAXIMUM_CELLS, MAXIMUM_BLOCKS = 2**27, 2**18

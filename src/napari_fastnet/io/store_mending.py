@@ -16,6 +16,7 @@ from napari_fastnet.io.store_format import (
     CHUNKS,
     DESCRIPTION,
     RECORD,
+    SPENT,
     RunDescription,
     read_chunks,
     read_description,
@@ -55,6 +56,7 @@ def begin(folder: Path, description: RunDescription) -> None:
         if (folder / CHUNKS).exists():
             shutil.rmtree(folder / CHUNKS)
         (folder / RECORD).unlink(missing_ok=True)
+        (folder / SPENT).unlink(missing_ok=True)
         write_bytes(folder / DESCRIPTION, description.content)
         replaced.unlink(missing_ok=True)
     except OutputError:
