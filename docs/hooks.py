@@ -37,6 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/settings.md": settings_page(),
     }
     for place, content in pages.items():
+        if (stands_in := files.get_file_from_path(place)) is not None:  # in a clone
+            files.remove(stands_in)
         files.append(File.generated(config, place, content=content))
     return files
 

@@ -142,3 +142,31 @@ def test_blocks_are_told_from_text(tmp_path):
     assert first.is_run
     assert (second.language, second.code, second.line) == ("python", "x = 1\n", 9)
     assert not second.is_run
+
+
+LINK = re.compile(r"\]\(<?([^)\s>]+)>?(?: \"[^\"]*\")?\)")
+ELSEWHERE = re.compile(r"[a-z]+:")
+TITLE = re.compile(r"^#+ +(.+?) *$", re.M)
+
+
+def anchors(page):
+    """Return what a page's headings are called in links, as readers of Markdown do."""
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.S)
+    titles = [
+        re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title) for title in TITLE.findall(text)
+    ]
+    words = [re.sub(r"[^\w\- ]", "", title.lower()) for title in titles]
+    return {re.sub(r"[ -]+", "-", word).strip("-") for word in words}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=name_of)
+def test_links_lead_somewhere_in_a_clone(page):
+    """Also to pages that are made when the docs are built: a clone has their place."""
+    for link in LINK.findall(page.read_text("utf-8")):
+        if ELSEWHERE.match(link):
+            continue
+        place, _, part = link.partition("#")
+        target = (page.parent / place).resolve() if place else page
+        assert target.exists(), f"{name_of(page)}: {link} leads nowhere"
+        if part and target.suffix == ".md" and target.parent.name != "reference":
+            assert part in anchors(target), f"{name_of(page)}: no heading {link}"

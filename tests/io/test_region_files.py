@@ -130,7 +130,7 @@ def test_the_table_has_units_in_its_header_and_a_row_a_region(tmp_path):
     values = np.zeros((4, 9))
     values[2, 1:3], values[0, 8] = 0.75, 1.0
     path = tmp_path / "regions.csv"
-    write_regions_csv(path, regions_of(values), mpp=(0.5, 0.25))
+    write_regions_csv(path, regions_of(values), mpp=(0.5, 0.25), slide="Müller, 1.svs")
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert rows[0] == {
@@ -147,6 +147,7 @@ def test_the_table_has_units_in_its_header_and_a_row_a_region(tmp_path):
         "um_per_px_x": "0.25",
         "um_per_px_y": "0.5",
         "notice": "Research use only. Not for diagnosis.",
+        "slide": "Müller, 1.svs",
     }
     assert [row["label"] for row in rows] == ["1", "2"]
 
@@ -155,5 +156,5 @@ def test_no_regions_leave_the_header_with_its_line_ending(tmp_path):
     write_regions_csv(tmp_path / "regions.csv", [], mpp=(0.5, 0.5))
     text = (tmp_path / "regions.csv").read_bytes()
     assert text.startswith(b"label,size_class,area_mm2,longest_axis_mm,")
-    assert text.endswith(b"um_per_px_y,notice\r\n")
+    assert text.endswith(b"um_per_px_y,notice,slide\r\n")
     assert text.count(b"\n") == 1

@@ -26,6 +26,7 @@ from napari_fastnet.io.file_names import (
     REGIONS,
     REGIONS_CSV,
     mask_file,
+    written,
 )
 from napari_fastnet.io.files import clear_leftovers
 from napari_fastnet.io.number_words import unreadable_words
@@ -224,7 +225,12 @@ def _asap(results: Results, folder: Path) -> Iterator[Path]:
 
 def _csv(results: Results, folder: Path) -> Iterator[Path]:
     if results.regions is not None:
-        write_regions_csv(folder / REGIONS_CSV, results.regions, mpp=results.mpp)
+        write_regions_csv(
+            folder / REGIONS_CSV,
+            results.regions,
+            mpp=results.mpp,
+            slide=_slide_name(results.record),
+        )
         yield folder / REGIONS_CSV
 
 
@@ -237,6 +243,7 @@ def _patches_csv(results: Results, folder: Path) -> Iterator[Path]:
 def _parquet(results: Results, folder: Path) -> Iterator[Path]:
     if results.regions is not None:
         table = region_table(results.regions, mpp=results.mpp)
+        table["slide"] = [written(_slide_name(results.record))] * len(table["label"])
         write_parquet(folder / "regions.parquet", table, record=results.record)
         yield folder / "regions.parquet"
     if results.heatmap is not None:
@@ -269,8 +276,7 @@ def _png(results: Results, folder: Path) -> Iterator[Path]:
     model = record.get("model") or {}
     regions = record.get("regions") or {}
     caption = Caption(
-        # splits at both kinds of slash
-        title=PureWindowsPath(str((record.get("slide") or {}).get("path", ""))).name,
+        title=_slide_name(record),
         model=f"{model.get('name', '')} {model.get('version', '')}".strip(),
         threshold=float(record.get("threshold") or 0),
         tissue_mm2=(record.get("tissue") or {}).get("area_mm2"),
@@ -289,6 +295,11 @@ def _png(results: Results, folder: Path) -> Iterator[Path]:
         record=record,
     )
     yield folder / OVERVIEW
+
+
+def _slide_name(record: Mapping[str, Any]) -> str:
+    """Return the name of a slide's file; its path may have either kind of slash."""
+    return PureWindowsPath(str((record.get("slide") or {}).get("path", ""))).name
 
 
 def _quality_words(record: Mapping[str, Any]) -> str:

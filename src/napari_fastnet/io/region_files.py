@@ -17,6 +17,7 @@ import numpy as np
 
 from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS
 from napari_fastnet.errors import OptionError
+from napari_fastnet.io.file_names import written
 from napari_fastnet.io.files import write_bytes
 from napari_fastnet.io.record import RESEARCH_USE, plain
 
@@ -167,10 +168,13 @@ def region_table(regions: Iterable[Region], *, mpp: Pair) -> dict[str, list[Any]
     }
 
 
-def write_regions_csv(path: Path, regions: Iterable[Region], *, mpp: Pair) -> None:
+def write_regions_csv(
+    path: Path, regions: Iterable[Region], *, mpp: Pair, slide: str = ""
+) -> None:
     """Write regions as a table (RFC 4180, UTF-8), one row a region.
 
-    The columns are those of `region_table`, and ``notice``: that they are for research.
+    The columns are those of `region_table`, ``notice``: that they are for research, and
+    ``slide``, so that the tables of many slides can be put together.
 
     Parameters
     ----------
@@ -180,6 +184,8 @@ def write_regions_csv(path: Path, regions: Iterable[Region], *, mpp: Pair) -> No
         Without any, the table is its header.
     mpp : tuple of float
         (y, x) µm per level-0 px.
+    slide : str, optional
+        Name of the slide's file.
     """
     columns = region_table(regions, mpp=mpp)
     for name, decimals in CSV_DECIMALS.items():
@@ -188,8 +194,9 @@ def write_regions_csv(path: Path, regions: Iterable[Region], *, mpp: Pair) -> No
             for value in columns[name]
         ]
     columns["notice"] = [RESEARCH_USE] * len(columns["label"])
+    columns["slide"] = [slide] * len(columns["label"])
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(columns)
     table.writerows(zip(*columns.values(), strict=True))
-    write_bytes(path, text.getvalue().encode())
+    write_bytes(path, written(text.getvalue()).encode())
