@@ -345,6 +345,6 @@ def test_every_format_says_the_um_per_px_that_the_user_gave(
         px = 2 ** int(np.log2(step))
         assert 1e4 * below / above == pytest.approx(2.5 * px)
     header = (tmp_path / "regions.csv").read_text().splitlines()[0]
-    assert header.endswith("um_per_px_x,um_per_px_y,notice")
+    assert header.endswith("um_per_px_x,um_per_px_y,notice,slide")
     header = (tmp_path / "patches.csv").read_text().splitlines()[0]
     assert "x_px,y_px,x_um,y_um" in header

@@ -169,7 +169,11 @@ def _regions(
     tissue_mm2 = record["tissue"].get("area_mm2")
     if saved.regions is None:
         regions = find_regions(heatmap, float(record["threshold"]))
-        record["regions"] = dict(summarise(regions, tissue_mm2))
+        # of cells, not of regions, whatever these are
+        name = "highest_probability"
+        before = record.get("regions") or {}
+        kept = {name: before[name]} if name in before else {}
+        record["regions"] = {**summarise(regions, tissue_mm2), **kept}
         return regions, ()
     assert saved.bounds_offset != "scanned"
     outlines, notes = read_outlines(
