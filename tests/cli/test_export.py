@@ -30,6 +30,7 @@ FILES = {
     "geojson": {"regions.geojson"},
     "asap": {"heatmap_asap.tif", "regions.xml"},
     "csv": {"regions.csv"},
+    "xlsx": {"regions.xlsx"},
     "patches-csv": {"patches.csv"},
     "parquet": {"regions.parquet", "patches.parquet"},
     "png": {"overview.png"},

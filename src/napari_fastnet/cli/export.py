@@ -35,7 +35,7 @@ def export(
             "--format",
             "-f",
             metavar="FORMAT",
-            help="ome-tiff, ome-zarr, geojson, asap, csv, patches-csv, parquet, "
+            help="ome-tiff, ome-zarr, geojson, asap, csv, xlsx, patches-csv, parquet, "
             "spatialdata, png; several with commas, or -f again.",
         ),
     ],

@@ -1,6 +1,6 @@
-"""What a cohort came to: ``summary.csv`` and ``report.html``, one row a slide.
+"""What a cohort came to: ``report.html``, ``summary.csv`` and ``.xlsx``, one row a slide.
 
-Both are of the folder, whatever commands put slides into it, one after another or at
+All are of the folder, whatever commands put slides into it, one after another or at
 once: whoever writes them takes what the others did along.
 """
 
@@ -19,6 +19,7 @@ from napari_fastnet.io.cohort_report_page import report_page
 from napari_fastnet.io.cohort_rows import FolderRows, merged, now, read_open_rows
 from napari_fastnet.io.file_names import written
 from napari_fastnet.io.files import reason, write_bytes
+from napari_fastnet.io.spreadsheet import write_xlsx
 from napari_fastnet.io.store_lock import hold
 
 if TYPE_CHECKING:
@@ -26,17 +27,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUMMARY = "summary.csv"
+WORKBOOK = "summary.xlsx"
 REPORT = "report.html"
 
 #: While slides finish, the files are written at most so often, and so that no more than
 #: a tenth of the time goes there: a cohort of thousands must not spend it on its report.
 EVERY_S, SHARE = 2.0, 0.1
-#: Another command's writing of the two files ends within that.
+#: Another command's writing of the files ends within that.
 WAIT_S = 60.0
 
 
 class CohortReport:
-    """The two files of a folder, kept up to date while slides finish.
+    """The files of a folder, kept up to date while slides finish.
 
     Parameters
     ----------
@@ -104,7 +106,7 @@ class CohortReport:
         return None
 
     def write(self, wait_s: float = WAIT_S) -> None:
-        """Write both files, aside and renamed, with all that the folder holds.
+        """Write the files, aside and renamed, with all that the folder holds.
 
         Raises
         ------
@@ -115,7 +117,7 @@ class CohortReport:
             self.write_alone()
 
     def write_alone(self) -> None:
-        """Write both files within `alone`."""
+        """Write the files within `alone`."""
         began = monotonic()
         try:
             self.rows = merged(
@@ -130,7 +132,7 @@ class CohortReport:
 
 
 def update_report(folder: Path, *rows: SlideRow) -> None:
-    """Bring the two files of a folder up to date, if it has them.
+    """Bring the files of a folder up to date, if it has them.
 
     Parameters
     ----------
@@ -151,7 +153,7 @@ def update_report(folder: Path, *rows: SlideRow) -> None:
 
 
 def write_tables(folder: Path, rows: Iterable[SlideRow]) -> None:
-    """Write both files, each aside and renamed.
+    """Write the files, each aside and renamed.
 
     Parameters
     ----------
@@ -172,8 +174,22 @@ def write_tables(folder: Path, rows: Iterable[SlideRow]) -> None:
     for row in ordered:
         table.writerow(_cell(*pair) for pair in row.values().items())
     write_bytes(folder / SUMMARY, written(text.getvalue()).encode())
+    write_xlsx(
+        folder / WORKBOOK,
+        list(COLUMNS),
+        ([_rounded(*pair) for pair in row.values().items()] for row in ordered),
+        title="slides",
+    )
     page = report_page(folder.absolute().name, ordered)
     write_bytes(folder / REPORT, written(page).encode())
+
+
+def _rounded(column: str, value: str | float | None) -> str | float | None:
+    """Return what stands in ``summary.xlsx``."""
+    decimals = COLUMNS[column]
+    if isinstance(value, float) and decimals is not None:
+        return round(value, decimals)
+    return value
 
 
 def _cell(column: str, value: str | float | None) -> str:

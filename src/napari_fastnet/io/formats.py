@@ -38,6 +38,7 @@ from napari_fastnet.io.region_files import (
     write_regions_geojson,
 )
 from napari_fastnet.io.spatial_data import write_spatialdata
+from napari_fastnet.io.spreadsheet import write_xlsx
 from napari_fastnet.io.tables import patch_table, write_parquet, write_patches_csv
 
 if TYPE_CHECKING:
@@ -234,6 +235,22 @@ def _csv(results: Results, folder: Path) -> Iterator[Path]:
         yield folder / REGIONS_CSV
 
 
+def _xlsx(results: Results, folder: Path) -> Iterator[Path]:
+    if results.regions is not None:
+        path, table = folder / "regions.xlsx", _region_table(results)
+        write_xlsx(
+            path, list(table), zip(*table.values(), strict=True), title="regions"
+        )
+        yield path
+
+
+def _region_table(results: Results) -> dict[str, list[Any]]:
+    """Return the regions as columns, the last the name of the slide."""
+    table = region_table(results.regions or (), mpp=results.mpp)
+    name = written(_slide_name(results.record))
+    return {**table, "slide": [name] * len(table["label"])}
+
+
 def _patches_csv(results: Results, folder: Path) -> Iterator[Path]:
     if results.heatmap is not None:
         write_patches_csv(folder / "patches.csv", results.heatmap)
@@ -242,8 +259,7 @@ def _patches_csv(results: Results, folder: Path) -> Iterator[Path]:
 
 def _parquet(results: Results, folder: Path) -> Iterator[Path]:
     if results.regions is not None:
-        table = region_table(results.regions, mpp=results.mpp)
-        table["slide"] = [written(_slide_name(results.record))] * len(table["label"])
+        table = _region_table(results)
         write_parquet(folder / "regions.parquet", table, record=results.record)
         yield folder / "regions.parquet"
     if results.heatmap is not None:
@@ -318,6 +334,7 @@ FORMATS: dict[str, Format] = {
     "geojson": Format("regions: QuPath, Python", _geojson),
     "asap": Format("heatmap and regions: ASAP", _asap),
     "csv": Format("regions as a table: spreadsheets", _csv),
+    "xlsx": Format("regions as a table: Excel, with any names, in any language", _xlsx),
     "patches-csv": Format("patches as a table: spreadsheets", _patches_csv),
     "parquet": Format("regions and patches as tables: pandas, R", _parquet),
     "spatialdata": Format("heatmap, masks and regions: scverse", _spatialdata),
