@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,13 @@ def remove(path):
 
 
 def files_of(store):
-    """Return the files of the probabilities; how sharp patches are has its own."""
+    """Return the files of the probabilities; how sharp patches are has its own.
+
+    How long the run took is no result: damaged, it is not known.
+    """
     files = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
-    return [path for path in files if path.parts[0] != "sharpness"]
+    apart = ("sharpness", "seconds.json")
+    return [path for path in files if path.parts[0] not in apart]
 
 
 @pytest.mark.parametrize("damage", [truncate, remove])
@@ -201,3 +206,31 @@ def test_a_detection_that_is_left_lets_the_run_go(prepared, tmp_path) -> None:
     newer = SlideRun(slide, bundle, tmp_path, OPTIONS, tissue=tissue)
     assert len(list(newer.steps(backend))) == 5
     assert not is_held(newer.store.folder)
+
+
+def test_a_resumed_run_took_what_all_its_parts_took(prepared, tmp_path) -> None:
+    slide, bundle, backend, tissue = prepared
+    first = SlideRun(slide, bundle, tmp_path, OPTIONS, tissue=tissue)
+    steps = first.steps(backend)
+    next(steps)
+    steps.close()
+    part = first.store.spent()
+    assert 0 < part.infer <= part.total
+    second = SlideRun(slide, bundle, tmp_path, OPTIONS, tissue=tissue)
+    list(second.steps(backend))
+    seconds = second.finish(backend.name).record.seconds
+    assert seconds.earlier == part.total
+    assert seconds.total > part.total
+    assert seconds.infer > part.infer
+    # begun anew, it took its own time
+    fresh = replace(OPTIONS, fresh=True)
+    assert SlideRun(slide, bundle, tmp_path, fresh, tissue=tissue).seconds.earlier == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"read": "x"}', '{"read": -1}'])
+def test_a_time_that_is_damaged_is_not_known(finished, tmp_path, text) -> None:
+    folder = shutil.copytree(finished[0], tmp_path / "copy")
+    (folder / "run.zarr/seconds.json").write_text(text)
+    assert read_store(folder / "run.zarr")[0].spent().total == 0
+    (folder / "run.zarr/seconds.json").unlink()  # as versions before left it
+    assert read_store(folder / "run.zarr")[0].spent().total > 0

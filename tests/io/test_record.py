@@ -64,7 +64,12 @@ def test_a_record_says_what_the_design_asks_for(record):
     }
     assert said["threshold"] == 0.5
     assert said["counts"] == {"kept": 20, "computed": 15, "failed": 2, "stopped": 3}
-    assert said["seconds"] == {"read": 1.0, "infer": 2.0, "total": 2.5}
+    assert said["seconds"] == {
+        "read": 1.0,
+        "infer": 2.0,
+        "total": 2.5,
+        "earlier": 0.0,
+    }
     assert said["options"]["stain"] == "none"
     assert said["tissue"]["thresholds"]["red"] is None  # NaN is not JSON
     assert said["notice"] == "Research use only. Not for diagnosis."

@@ -10,6 +10,8 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from napari_fastnet.core.quality import Flag
+from napari_fastnet.core.quality_summary import doubt_values, summarise_quality
 from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.engine.presence import require_unchanged
 from napari_fastnet.engine.request import request_digest
@@ -96,10 +98,11 @@ def regions_anew(
             return None
         kept = _Kept(folder, record)
         told = _told(record)
+        threshold = bundle.threshold if options.threshold is None else options.threshold
+        quality = _quality(kept, record["quality"], threshold, options)
     except (StoreError, LookupError, TypeError, ValueError):
         return None
     require_unchanged(slide)
-    threshold = bundle.threshold if options.threshold is None else options.threshold
     regions = find_regions(kept.heatmap, threshold)
     request = request_digest(slide, bundle, options)
     new = replace(
@@ -111,6 +114,7 @@ def regions_anew(
             **summarise(regions, record["tissue"]["area_mm2"]),
             "highest_probability": highest_probability(kept.heatmap),
         },
+        quality=quality,
     )
     results = Results(
         record=new.to_dict(),
@@ -149,6 +153,21 @@ class _Kept:
             raise StoreError("its files are not of one run")
         if record != {"quality": {}, **stored}:
             raise StoreError("its record is not that of its store")
+
+
+def _quality(
+    kept: _Kept, before: dict[str, Any], threshold: float, options: RunOptions
+) -> dict[str, Any]:
+    """Return what is flagged, as before; what is doubted depends on the threshold."""
+    values = kept.heatmap.probabilities
+    return summarise_quality(
+        kept.flags,
+        kept.heatmap.computed,
+        distance=before["distance"],
+        judged=tuple(f for f in Flag if before[str(f.name).lower()] is not None),
+        blur_known=before["blur_known"],
+        doubt=doubt_values(values, threshold, whole=options.mask is None),
+    )
 
 
 def _seconds(store: RunStore, own: float) -> Seconds:
