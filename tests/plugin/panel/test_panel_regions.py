@@ -121,3 +121,17 @@ def test_another_slide_has_another_table(
     assert panel.regions.totals.value == ""
     viewer.layers.selection.active = viewer.layers["square"]
     assert rows(panel) == 1
+
+
+def test_a_region_of_a_single_value_has_an_area_in_the_table() -> None:
+    from napari_fastnet.core.geometry import Grid
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.regions import find_regions
+    from napari_fastnet.plugin.panel.regions import _row
+
+    values = np.zeros((4, 4), np.float32)
+    values[1, 1] = 0.9
+    heatmap = Heatmap(values, Grid((0, 0), (16, 16), (4, 4)), (0.972, 0.972))
+    (region,) = find_regions(heatmap, 0.5)
+    assert region.area_mm2 == pytest.approx(0.000242, rel=0.01)
+    assert _row(region)[1] == "0.00024"

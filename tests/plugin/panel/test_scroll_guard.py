@@ -160,6 +160,21 @@ def test_letters_and_digits_choose_nothing_of_a_closed_list(
     assert widget.value != value
 
 
+def test_the_space_bar_pans_and_presses_no_button_that_was_clicked(
+    shown, qtbot
+) -> None:
+    button, pressed = shown.detect.view_first.native, []
+    button.toggled.connect(pressed.append)
+    button.setFocus(Qt.FocusReason.MouseFocusReason)
+    qtbot.waitUntil(button.hasFocus, timeout=2000)
+    qtbot.keyClick(button, Qt.Key.Key_Space)
+    assert pressed == []
+    shown.detect.start.native.setFocus(Qt.FocusReason.MouseFocusReason)
+    button.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.keyClick(button, Qt.Key.Key_Space)
+    assert len(pressed) == 1
+
+
 def test_home_and_end_are_the_viewers_keys(shown, qtbot) -> None:
     slider = shown.detect.threshold.native.findChild(QSlider)
     assert focus(slider, qtbot)

@@ -253,7 +253,10 @@ class RegionsSection(Section):
 def _row(region: Region) -> list[str]:
     return [
         region.size_class,
-        f"{region.area_mm2:.3f}",
+        # of a single value, 0.00024: three decimals would say that it is none
+        f"{region.area_mm2:.3f}"
+        if region.area_mm2 >= 0.01
+        else f"{region.area_mm2:.2g}",
         f"{region.longest_axis_mm:.2f}",
         f"{region.max_probability:.2f}",
         f"{region.mean_probability:.2f}",

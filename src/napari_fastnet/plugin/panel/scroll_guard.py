@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtGui import QFocusEvent, QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
@@ -25,7 +25,8 @@ class ScrollGuard(QObject):
     A wheel turns a slider or a number only once that was clicked or reached by Tab, and
     never what is chosen of a list: a list keeps the focus after a choice, and the next
     scrolling over it would choose again. Letters and digits choose nothing of a closed
-    list, and Home and End move no slider: they are keys of the viewer.
+    list, Home and End move no slider, and the space bar presses no button that was
+    clicked before (one that was reached by Tab it does): they are keys of the viewer.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ class ScrollGuard(QObject):
 
     def __init__(self, inside: QWidget) -> None:
         super().__init__(inside)
+        self._clicked: QWidget | None = None  # that has the focus because of it
         # of all numbers that Qt writes by itself, such as a bar's per cent
         inside.setLocale(QLocale.c())
         for kind in CONTROLS:
@@ -45,6 +47,7 @@ class ScrollGuard(QObject):
         for button in inside.findChildren(QAbstractButton):
             # On macOS too: what is being typed is taken before the button is pressed.
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            button.installEventFilter(self)
 
     def eventFilter(  # noqa: N802 - Qt's name
         self, watched: QObject | None, event: QEvent | None
@@ -52,22 +55,27 @@ class ScrollGuard(QObject):
         """Pass an event on to what the control lies in, where it is not meant for it."""
         if event is None or not isinstance(watched, QWidget):
             return False
-        if event.type() == QEvent.Type.Wheel:
+        if isinstance(event, QFocusEvent) and event.gotFocus():
+            by_mouse = event.reason() == Qt.FocusReason.MouseFocusReason
+            self._clicked = watched if by_mouse else None
+            return False
+        if event.type() == QEvent.Type.Wheel and isinstance(watched, CONTROLS):
             meant = watched.hasFocus() and not isinstance(watched, QComboBox)
         elif event.type() == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):
-            meant = _is_for(watched, event)
+            meant = self._is_for(watched, event)
         else:
             return False
         if not meant:
             event.ignore()
         return not meant
 
-
-def _is_for(control: QWidget, event: QKeyEvent) -> bool:
-    """Return whether a key is meant for the control that has the focus."""
-    if isinstance(control, QComboBox):
-        letters = event.text().strip()
-        return not (letters and letters.isprintable())
-    if isinstance(control, QAbstractSlider):
-        return event.key() not in TO_THE_ENDS
-    return True
+    def _is_for(self, control: QWidget, event: QKeyEvent) -> bool:
+        """Return whether a key is meant for the control that has the focus."""
+        if isinstance(control, QComboBox):
+            letters = event.text().strip()
+            return not (letters and letters.isprintable())
+        if isinstance(control, QAbstractSlider):
+            return event.key() not in TO_THE_ENDS
+        if isinstance(control, QAbstractButton):
+            return control is not self._clicked or event.key() != Qt.Key.Key_Space
+        return True
