@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 from shapely import Polygon, box, unary_union
 
 from napari_fastnet.engine.patch_cache import candidates_of
@@ -113,6 +114,24 @@ def test_a_normal_slide_gives_normal_patches_only(slides):
     assert len(found.labels) > 10
     assert found.facts["tumour_mm2"] == 0
     assert found.facts["notes"] == []
+
+
+def test_what_is_chosen_in_a_slides_file_is_noted(tmp_path):
+    path = tmp_path / "z.ome.tif"
+    plane = np.full((512, 512, 3), 245, np.uint8)
+    plane[100:400, 100:400] = (170, 90, 150)
+    size = {"PhysicalSizeX": 0.972, "PhysicalSizeY": 0.972}
+    tifffile.imwrite(
+        path,
+        np.stack([plane] * 3),
+        photometric="rgb",
+        tile=(128, 128),
+        metadata={"axes": "ZYXS", **size},
+    )
+    found = found_on(CamelyonSlide("z", path, False, False, None, False))
+    (note,) = found.facts["notes"]
+    assert note.startswith("has 3 focal planes")
+    assert len(found.labels) > 0
 
 
 def test_a_partly_annotated_slide_gives_tumour_only(slides):

@@ -124,7 +124,7 @@ def find_candidates(
     grid = slide_grid(slide.shape, stride=step)
     tissue = find_tissue(slide, options.tissue)
     normal = tissue_on(tissue, slide.shape, grid).astype(np.float32)
-    notes: list[str] = []
+    notes: list[str] = list(slide.reading_notes)
     facts = {
         "slide": known.path.name,
         "fingerprint": slide.fingerprint,
