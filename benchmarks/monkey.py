@@ -84,11 +84,12 @@ def live_of(work: Path, seed: int, minutes: float) -> dict[str, Any]:
     report = place / "report.json"
     life: dict[str, Any] = {"seed": seed, "acts": {}, "faults": [], "told": {}}
     if report.is_file():
-        life |= json.loads(report.read_text("utf-8"))
+        life |= json.loads(report.read_text("utf-8").replace(str(work), "WORK"))
     if code is None or code != 0 or not life.get("ended"):
         lines = (place / "log").read_text("utf-8", errors="replace").splitlines()
         how = "hung" if code is None else f"ended with {code}"
         life["faults"].append({"kind": how, "text": "\n".join(lines[-TAIL:])})
+    life.pop("found", None)  # digests, which stay in the report
     life["seconds"] = round(time.monotonic() - began, 1)
     print(
         f"seed {seed}: {sum(life['acts'].values())} acts, {len(life['faults'])} faults"
