@@ -9,7 +9,14 @@ from typing import Any
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QKeyEvent, QWheelEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDialog, QFileDialog, QLineEdit, QMenu
+from qtpy.QtWidgets import (
+    QApplication,
+    QDialog,
+    QFileDialog,
+    QLineEdit,
+    QMenu,
+    QMessageBox,
+)
 
 LEFT = Qt.MouseButton.LeftButton
 PLAIN = Qt.KeyboardModifier.NoModifier
@@ -132,6 +139,10 @@ def answer(rng: Any, files: list[str]) -> str | None:
         return None
     if isinstance(dialog, QFileDialog):
         return _answer_file_dialog(dialog, rng, files)
+    if isinstance(dialog, QMessageBox) and rng.random() < 0.7:
+        button = dialog.buttons()[int(rng.integers(len(dialog.buttons())))]
+        QTest.mouseClick(button, LEFT)
+        return f"{dialog.windowTitle()}: {button.text()}"
     chosen = Qt.Key.Key_Escape if rng.random() < 0.5 else Qt.Key.Key_Return
     key(dialog, chosen)
     if dialog.isVisible() and isinstance(dialog, QDialog) and rng.random() < 0.5:

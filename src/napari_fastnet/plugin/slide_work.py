@@ -183,8 +183,9 @@ class SlideWork:
     ) -> None:
         """Go on from a heatmap that a layer shows already."""
         self.heatmap, self.record, self.opacity = heatmap, dict(record), opacity
-        if isinstance(record.get("threshold"), int | float):
-            self.suggest_threshold(float(record["threshold"]))
+        threshold = record.get("threshold")
+        if isinstance(threshold, int | float) and 0 <= threshold <= 1:  # NaN is neither
+            self.suggest_threshold(float(threshold))
         self.show_threshold()
         self.events.heatmap.emit(self)
         self.events.run.emit(self)

@@ -209,3 +209,20 @@ def test_corrected_regions_stay_when_they_are_opened_again(
     assert [region.area_mm2 for region in work.regions] == [pytest.approx(0.16)]
     assert again.regions.totals.value == "1 region, 0.16 mm², from drawn.geojson"
     assert sum(layer.name == "tumor regions" for layer in other.layers) == 1
+
+
+@pytest.mark.parametrize("threshold", [7, -1, float("nan"), "0.4", None])
+def test_a_threshold_that_cannot_be_is_not_taken(
+    viewer, panel, heatmap, threshold
+) -> None:
+    from napari_fastnet.plugin.layers import heatmap_layer_data
+
+    work = panel.slide.work
+    data = heatmap_layer_data(
+        heatmap(mpp=work.slide.mpp), "square", fingerprint=work.fingerprint
+    )
+    viewer._add_layer_from_data(*data)
+    assert work.heatmap is not None
+    work.take_heatmap(work.heatmap, {"threshold": threshold}, opacity=0.5)
+    assert work.threshold == 0.5
+    assert panel.detect.threshold.box.text() == "0.50"
