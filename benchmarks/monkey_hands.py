@@ -139,15 +139,18 @@ def answer(rng: Any, files: list[str]) -> str | None:
         return None
     if isinstance(dialog, QFileDialog):
         return _answer_file_dialog(dialog, rng, files)
+    # asked before: what is answered may be deleted at once
+    title = f"{type(dialog).__name__} {dialog.windowTitle()}"
     if isinstance(dialog, QMessageBox) and rng.random() < 0.7:
         button = dialog.buttons()[int(rng.integers(len(dialog.buttons())))]
+        text = button.text()
         QTest.mouseClick(button, LEFT)
-        return f"{dialog.windowTitle()}: {button.text()}"
+        return f"{title}: {text}"
     chosen = Qt.Key.Key_Escape if rng.random() < 0.5 else Qt.Key.Key_Return
     key(dialog, chosen)
-    if dialog.isVisible() and isinstance(dialog, QDialog) and rng.random() < 0.5:
+    if QApplication.activeModalWidget() is dialog and isinstance(dialog, QDialog):
         dialog.reject()
-    return f"{type(dialog).__name__} {dialog.windowTitle()}: {chosen.name}"
+    return f"{title}: {chosen.name}"
 
 
 def _answer_popup(popup: Any, rng: Any) -> str:
@@ -166,15 +169,15 @@ def _answer_popup(popup: Any, rng: Any) -> str:
 
 def _answer_file_dialog(dialog: Any, rng: Any, files: list[str]) -> str:
     """Name one of the files, or cancel."""
-    name = str(rng.choice(files))
+    name, title = str(rng.choice(files)), dialog.windowTitle()
     field = dialog.findChild(QLineEdit, "fileNameEdit")
     if field is None or rng.random() < 0.3:
         key(dialog, Qt.Key.Key_Escape)
-        return f"{dialog.windowTitle()}: cancelled"
+        return f"{title}: cancelled"
     field.setFocus()
     field.selectAll()
     QTest.keyClicks(field, name)
     QTest.keyClick(field, Qt.Key.Key_Return)
-    if dialog.isVisible() and QApplication.activeModalWidget() is dialog:
+    if QApplication.activeModalWidget() is dialog:
         dialog.reject()
-    return f"{dialog.windowTitle()}: {name}"
+    return f"{title}: {name}"
