@@ -124,7 +124,11 @@ def test_train_takes_parts_and_spacing_from_the_zarr(made, tmp_path, capsys):
     bundle = load_bundle(tmp_path / "m")
     assert (bundle.patch_size_pixels, bundle.spacing_um_px) == (32, 0.972)
     capsys.readouterr()
+    flat = " ".join(bundle.card().split())
+    assert "By their names they are of other slides than those trained on." in flat
+    assert bundle.metrics["slides"] == bundle.training["valid"]["slides"] == 2
     judge = ["evaluate", "patches", str(made), "--model", str(tmp_path / "m"), "--json"]
+    judge += ["--backend", "onnx"]  # as exact as the training
     counts = {}
     for part in ("train", "valid", "test"):
         assert main([*judge, "--part", part, "--bootstrap", "0"]) == 0

@@ -1,4 +1,4 @@
-"""Intervals of what is 0 or 1: known values, and how often they hold the truth."""
+"""Intervals that no draws give: known values, and how often they hold the truth."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def test_shares_by_wilson() -> None:
     # Newcombe 1998, table I: 0 of 20 and 29 of 29.
     assert share_interval(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
     assert share_interval(1, 29) == pytest.approx((0.8830, 1), abs=1e-4)
+    assert share_interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
 
 
 def test_f1_follows_the_share_of_hits() -> None:
@@ -36,6 +37,15 @@ def test_auc_at_0_mirrors_auc_at_1_and_narrows_with_patches() -> None:
     lows = [auc_interval(1, n, n)[0] for n in (2, 10, 100, 1000)]
     assert lows == sorted(lows)
     assert lows[-1] > 0.996
+
+
+def test_auc_in_the_middle_is_about_that_of_hanley_and_mcneil() -> None:
+    area, count = 0.8, 400
+    one, two = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (count - 1) * (one + two - 2 * area**2)
+    half = 1.96 * np.sqrt(spread) / count
+    low, high = auc_interval(area, count, count)
+    assert (low, high) == pytest.approx((area - half, area + half), abs=0.004)
 
 
 def test_a_perfect_auc_of_few_patches_excludes_no_likely_truth() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_fastnet.core.bootstrap import Ranking, percentile_intervals
 from napari_fastnet.core.metrics import (
     brier,
     calibration,
@@ -164,8 +165,19 @@ def test_interval_of_recall_is_that_of_the_binomial():
 
 def test_resampling_keeps_the_share_of_tumour():
     # All are called: whatever is drawn, a third is tumor.
-    metrics = evaluate_probabilities([0, 0, 1], [0.7, 0.8, 0.9], threshold=0.5)
-    assert metrics.ci95["precision"] == (1 / 3, 1 / 3)
+    ranking = Ranking(np.array([False, False, True]), np.array([0.7, 0.8, 0.9]), 0.5)
+    drawn = percentile_intervals(ranking, 100, seed=0)
+    assert drawn["precision"] == pytest.approx((1 / 3, 1 / 3))
+
+
+def test_a_number_that_every_draw_gives_is_not_sure():
+    # One tumor that is missed: accuracy is 9 of 10, whatever is drawn.
+    metrics = evaluate_probabilities([0] * 9 + [1], [0.1] * 10, threshold=0.5)
+    assert metrics.ci95["accuracy"] == pytest.approx((0.5958, 0.9821), abs=1e-4)
+    assert metrics.auc == 0.5  # all are alike
+    low, high = metrics.ci95["auc"]
+    assert low < 0.2
+    assert high > 0.8
 
 
 def test_perfect_calls_of_few_patches_prove_little():

@@ -377,6 +377,19 @@ def test_exchanged_folders_are_asked_about(tiny_bundle, tmp_path):
     assert "exchanged" in warning
 
 
+def test_patches_without_colour_are_named(tiny_bundle, tmp_path):
+    coloured = stained(np.random.default_rng(0), 1.0)
+    images = {"0/a.png": coloured, "1/b.png": coloured[..., :1].repeat(3, axis=2)}
+    found = evaluate_patches(
+        write_patches(tmp_path, images),
+        bundle=tiny_bundle,
+        backend=Darkness(),
+        options=AS_TRAINED,
+    )
+    (warning,) = found.warnings
+    assert warning.startswith("1 of 2 patches are grey")
+
+
 def test_what_the_model_was_trained_on_is_no_test(make_bundle, tmp_path):
     generator = np.random.default_rng(0)
     images = {f"{i % 2}/{i}.png": stained(generator, 1.0) for i in range(6)}

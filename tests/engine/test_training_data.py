@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from napari_fastnet.engine.training_data import read_training_data
+from napari_fastnet.engine.training_data import (
+    read_part,
+    read_training_data,
+    shared_slides,
+)
 from napari_fastnet.errors import DataError
 
 if TYPE_CHECKING:
@@ -91,6 +96,15 @@ def test_a_patch_with_both_labels_is_named(parts) -> None:
     (warning,) = read_training_data([train], valid).warnings
     assert warning.startswith("1 patches are there as normal and as tumor")
     assert "train: 0/copy.png and train: 1/3.png" in warning
+
+
+def test_slides_in_both_parts_are_named(parts) -> None:
+    train, valid = (read_part([path], None) for path in parts)
+    train = replace(train, slides=["a", "b"] * 20)
+    assert not list(shared_slides(train, replace(valid, slides=["c"] * 40)))
+    (warning,) = shared_slides(train, replace(valid, slides=["c", "b"] * 20))
+    assert warning.startswith("1 slides of the same name")
+    assert "for example b" in warning
 
 
 def test_copies_are_counted(parts) -> None:

@@ -308,7 +308,7 @@ def _stated(
     from napari_fastnet.errors import DataError
     from napari_fastnet.io.patch_store import is_patch_store, open_patch_store
 
-    for path in (*data, *([] if valid is None else [valid]), *also):
+    for path in data:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder; check the path")
     stores = [open_patch_store(path) for path in data if is_patch_store(path)]

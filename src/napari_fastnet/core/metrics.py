@@ -127,8 +127,8 @@ def evaluate_probabilities(
 ) -> PatchMetrics:
     """Return Eqs. 8-11, specificity and AUC, each with a 95 % interval.
 
-    Where a metric is 0 or 1 its interval is not drawn but calculated: see
-    `napari_fastnet.core.edge_intervals`.
+    Where every draw gives the same, as of a metric that is 0 or 1, the interval is
+    calculated: see `napari_fastnet.core.edge_intervals`.
 
     Parameters
     ----------
@@ -173,7 +173,10 @@ def evaluate_probabilities(
     intervals: dict[str, Interval | None] = dict.fromkeys(METRICS)
     if bootstrap:
         intervals = percentile_intervals(ranking, bootstrap, seed, groups)
-        intervals |= _edges(values, truth, scores >= threshold, groups)
+        alike = [name for name in METRICS if len(set(intervals[name] or ())) == 1]
+        intervals |= _calculated(
+            {name: values[name] for name in alike}, truth, scores >= threshold, groups
+        )
     return PatchMetrics(
         n=len(truth),
         positives=int(truth.sum()),
@@ -198,13 +201,13 @@ def _groups(slides: Sequence[str | None] | None) -> NDArray[np.int64] | None:
     return groups
 
 
-def _edges(
+def _calculated(
     values: dict[str, float | None],
     truth: NDArray[np.bool_],
     called: NDArray[np.bool_],
     groups: NDArray[np.int64] | None,
 ) -> dict[str, Interval | None]:
-    """Return the intervals of what is 0 or 1; slides count where they are drawn."""
+    """Return intervals that no draws give; slides count where they are drawn."""
 
     def count(members: NDArray[np.bool_]) -> int:
         return int(members.sum()) if groups is None else len(set(groups[members]))
@@ -218,7 +221,7 @@ def _edges(
     }
     found: dict[str, Interval | None] = {}
     for name, value in values.items():
-        if value is None or 0 < value < 1:
+        if value is None:
             continue
         if name == "auc":
             found[name] = auc_interval(value, count(truth), count(~truth))

@@ -230,6 +230,7 @@ class _Seen:
         self.slides: list[str | None] = []
         self._digests: list[bytes | None] = []
         self._sides: list[int] = []
+        self._grey = 0
 
     def add(self, patch: Patch, as_seen: NDArray[np.uint8]) -> None:
         """Take one more patch, as it is and as the model sees it."""
@@ -237,6 +238,7 @@ class _Seen:
         self.labels.append(patch.label)
         self.slides.append(patch.slide)
         self._digests.append(patch_digest(patch.image))
+        self._grey += self._digests[-1] is not None and _is_grey(patch.image)
         self._sides.append(min(as_seen.shape[:2]))
 
     def warnings(self, bundle: ModelBundle) -> Iterator[str]:
@@ -250,6 +252,11 @@ class _Seen:
                 f"{bundle.name} was trained on, the smallest {least:.0f} instead of "
                 f"{whole:.0f} µm: it sees less than it needs; cut larger patches"
             )
+        if self._grey:
+            yield (
+                f"{self._grey:,} of {len(self._sides):,} patches are grey: {bundle.name} "
+                "looks at colours; give patches that have theirs"
+            )
         known = known_data(bundle.training)
         part = known.get(set_digest(self._digests, self.labels))
         if part is not None:
@@ -257,6 +264,11 @@ class _Seen:
                 f"{bundle.name} was {part} these very patches: the figures are better "
                 "than on any others; judge it on patches of other slides"
             )
+
+
+def _is_grey(image: NDArray[np.uint8]) -> bool:
+    """Return whether a picture has no colour."""
+    return bool((image == image[..., :1]).all())
 
 
 def _of_exchanged_labels(metrics: PatchMetrics) -> Iterator[str]:

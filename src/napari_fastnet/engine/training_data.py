@@ -109,12 +109,8 @@ def read_training_data(
         refuse_shared(train, part)
     apart = _slides_apart(train, watched)
     warnings = [*_contradictions(train), *_contradictions(watched), *_few(watched)]
-    if apart is False and not leaks(data, valid):
-        shared = sorted(set(train.slides) & set(watched.slides) - {None}, key=str)
-        warnings.append(
-            f"{len(shared)} slides of the same name are trained and validated on, for "
-            f"example {shared[0]}: the figures will be too good"
-        )
+    if not leaks(data, valid):  # which is said where the zarr is known
+        warnings += shared_slides(train, watched)
     return TrainingData(train, watched, others, apart, tuple(warnings))
 
 
@@ -207,6 +203,16 @@ def _check_sizes(train: Part, judged: Part) -> None:
         raise DataError(
             f"{train.name} has patches of {own} px and {judged.name} of {other}; all "
             "must be of one size"
+        )
+
+
+def shared_slides(train: Part, judged: Part) -> Iterator[str]:
+    """Yield what there is to say of slides that are learned from and judged on."""
+    shared = sorted({s for s in train.slides if s is not None} & set(judged.slides))
+    if shared:
+        yield (
+            f"{len(shared)} slides of the same name are trained and validated on, for "
+            f"example {shared[0]}: the figures will be too good"
         )
 
 
