@@ -28,6 +28,10 @@ class TileReadError(FastNetError, OSError):
     """A part of an otherwise readable slide cannot be decoded."""
 
 
+class UnreadableSlideError(FastNetError, OSError):
+    """Of a slide nothing, or too little to say anything of it, can be decoded."""
+
+
 class DriveError(FastNetError, OSError):
     """The drive or the network refuses to give a slide's bytes; nothing is damaged."""
 

@@ -185,3 +185,12 @@ def test_a_part_of_a_slide_is_white_where_there_is_fill():
     assert beside is pixels
     assert (across[:, :15] == 255).all()  # of px of 2
     assert (across[:, 15:] == 7).all()
+
+
+def test_glass_that_compression_made_of_one_colour_is_scanned():
+    # as JPEG does, in squares
+    image = scanned((400, 480))
+    image[:, :200] = GLASS
+    image[:160] = GLASS
+
+    assert never_scanned(image) is None

@@ -55,6 +55,7 @@ def test_a_record_says_what_the_design_asks_for(record):
         "icc_profile": None,
         "reading": [],
         "scanned_from": None,
+        "finer_tiles": {},
     }
     assert said["model"]["patch"] == 96
     assert said["grid"] == {

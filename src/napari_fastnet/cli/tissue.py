@@ -51,7 +51,7 @@ def tissue(
     from napari_fastnet.core.tissue import preset_with
     from napari_fastnet.engine.tissue import run_tissue
     from napari_fastnet.io.slide import open_slide
-    from napari_fastnet.io.slide_facts import reading_notes
+    from napari_fastnet.io.slide_facts import finer_notes, reading_notes
 
     parameters = preset_with(
         preset,
@@ -69,7 +69,7 @@ def tissue(
     )
     with open_slide(slide, mpp=mpp) as opened:
         run = run_tissue(opened, output / slide.stem, parameters)
-        notes = reading_notes(opened)
+        notes = (*reading_notes(opened), *finer_notes(opened))
     for note in notes:
         print(note, file=sys.stderr)
     if as_json:

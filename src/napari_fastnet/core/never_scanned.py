@@ -49,6 +49,8 @@ _CONSTANT_SHARE = 0.25
 # Of the picture must have structure, or it was drawn; of that must be glass. Outlines,
 # so many squares to either side, are no structure.
 _TEXTURE, _GLASS, _OUTLINE = 0.01, 0.1, 2
+# Compression makes glass of one colour, its own: so many grey values away is another.
+_UNLIKE_GLASS = 6
 # Straight: so many squares in a row, one to and fro, for so much of the outline.
 _STRAIGHT_SQUARES, _STRAIGHT_SHARE = 8, 0.7
 # How far compression blurs the outline of fill, px: a JPEG block, and what of a square.
@@ -203,13 +205,18 @@ def _coloured_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
     if structured.mean() < _TEXTURE:
         return  # drawn: glass and tissue are of one colour each
     looks_like_glass = _looks_like_glass(squares.lowest, squares.highest)
-    has_glass = looks_like_glass[structured].mean() >= _GLASS
+    # the brightest px of each: tissue beside it is darker
+    glass = squares.highest[structured & looks_like_glass].astype(np.intp)
+    has_glass = len(glass) >= _GLASS * np.count_nonzero(structured)
+    usual = np.median(glass, axis=0) if has_glass else np.zeros(3)
     colours, counts = np.unique(squares.lowest[constant], axis=0, return_counts=True)
     for colour in colours[counts >= least]:
         same = constant & (squares.lowest == colour).all(axis=-1)
         if not _looks_like_glass(colour, colour):
             yield same, colour
-        elif has_glass and (fill := _straight_parts(same)) is not None:
+        elif not has_glass or np.abs(colour - usual).max() <= _UNLIKE_GLASS:
+            continue
+        elif (fill := _straight_parts(same)) is not None:
             yield fill, colour
 
 

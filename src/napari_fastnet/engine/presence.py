@@ -4,12 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_fastnet.errors import SlideFormatError, SlideNotFoundError
+from napari_fastnet.errors import (
+    SlideFormatError,
+    SlideNotFoundError,
+    UnreadableSlideError,
+)
 from napari_fastnet.io.readers import file_stamp
 from napari_fastnet.io.slide import open_slide
 
 if TYPE_CHECKING:
     from napari_fastnet.io.slide import Slide
+
+
+#: Of a slide at least this share of what is wanted must be readable for a result.
+READABLE = 0.5
+
+
+def require_readable(slide: Slide, failed: int, wanted: int, what: str) -> None:
+    """Raise where less than ``READABLE`` of what was wanted could be read.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+    failed, wanted : int
+        How many could not be decoded, and all.
+    what : str
+        What is counted: "patches".
+
+    Raises
+    ------
+    UnreadableSlideError
+        A result would say of a slide what was never seen.
+    """
+    if not failed or failed <= (1 - READABLE) * wanted:
+        return
+    raise UnreadableSlideError(
+        f"{slide.path}: could not be read: {failed:,} of {wanted:,} {what} cannot be "
+        f"decoded, and a result needs {READABLE:.0%} of them; copy the file again from "
+        "its origin".replace("%", " %")
+    )
 
 
 def require_present(slide: Slide) -> None:

@@ -78,7 +78,7 @@ class RunResult:
         assert counts is not None
         rows = [
             ("slide", record.slide.path),
-            ("tissue", _area(tissue_mm2) if tissue_mm2 else "none found"),
+            ("tissue", _area(tissue_mm2) if tissue_mm2 else self._none_found()),
             ("patches", f"{counts.computed:,} computed{self._when()}"),
         ]
         if counts.failed:
@@ -104,6 +104,11 @@ class RunResult:
             ("quality", str(record.quality.get("verdict", "not judged"))),
             ("time", self._time(seconds)),
         ]
+
+    def _none_found(self) -> str:
+        """Return that there is no tissue, as far as the slide could be read."""
+        damaged = self.record.tissue.get("damaged_tiles")
+        return "none found in what could be read" if damaged else "none found"
 
     def _when(self) -> str:
         """Return that nothing was left to compute, where that is so."""

@@ -11,7 +11,7 @@ from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.core.stain import StainMatch, estimate
 from napari_fastnet.engine.detect import Progress, detect
 from napari_fastnet.engine.plan import Plan, make_plan
-from napari_fastnet.engine.presence import require_unchanged
+from napari_fastnet.engine.presence import require_readable, require_unchanged
 from napari_fastnet.engine.quality import find_quality
 from napari_fastnet.engine.recorded_slide import corner_of, roi_notes
 from napari_fastnet.engine.request import request_digest
@@ -35,7 +35,7 @@ from napari_fastnet.io.record import (
 )
 from napari_fastnet.io.resample import RESAMPLING
 from napari_fastnet.io.roi import RegionOfInterest, read_roi
-from napari_fastnet.io.slide_facts import reading_notes
+from napari_fastnet.io.slide_facts import finer_notes, reading_notes
 from napari_fastnet.io.store import Block, RunStore, open_store
 
 if TYPE_CHECKING:
@@ -251,9 +251,15 @@ class SlideRun:
             A file cannot be written; the store keeps what was computed.
         SlideNotFoundError
             The slide's file vanished or changed.
+        UnreadableSlideError
+            Most of the patches could not be read.
         """
         require_unchanged(self.slide)
-        heatmap = self.store.heatmap().only(self.plan.patches.kept)
+        kept = self.plan.patches.kept
+        heatmap = self.store.heatmap().only(kept)
+        failed = self.store.unreadable(kept)
+        tried = failed + int(heatmap.computed.sum())
+        require_readable(self.slide, failed, tried, "patches")
         regions = find_regions(heatmap, self.threshold)
         quality = find_quality(
             self.tissue,
@@ -286,7 +292,7 @@ class SlideRun:
             heatmap,
             regions,
             files,
-            (*self._notes, *self.store_notes),
+            (*self._notes, *self.store_notes, *finer_notes(self.slide)),
             quality.flags,
             all_earlier=self.step_seconds[1] == 0,
         )

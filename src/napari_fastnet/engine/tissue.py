@@ -12,7 +12,11 @@ from scipy.ndimage import binary_dilation
 from napari_fastnet.core.geometry import Box, Pair
 from napari_fastnet.core.picture import enlarged, png_bytes
 from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
-from napari_fastnet.engine.presence import require_present, require_unchanged
+from napari_fastnet.engine.presence import (
+    require_present,
+    require_readable,
+    require_unchanged,
+)
 from napari_fastnet.engine.processors import physical_cores
 from napari_fastnet.engine.recorded_slide import corner_of
 from napari_fastnet.errors import MaskError
@@ -168,11 +172,10 @@ def find_tissue(
         The slide's µm/px is unknown or absurd.
     SlideNotFoundError
         The slide's file vanished or changed while it was read.
+    UnreadableSlideError
+        Most of the tiles cannot be decoded, in this level and in finer ones.
     """
-    found = _tissue_at(MASK_MPP, slide, parameters, "white")
-    if found.damaged:
-        require_present(slide)
-    return found
+    return _tissue_at(MASK_MPP, slide, parameters, "white")
 
 
 def rough_tissue(slide: Slide, parameters: TissueParameters) -> SlideTissue:
@@ -213,13 +216,16 @@ def _tissue_at(
     readers = min(physical_cores(), MOST_READERS)
     image = slide.read(whole, wanted, damaged=damaged, threads=readers)
     require_unchanged(slide)
+    # of this level alone: what shows or judges the slide reads others
+    level = slide.level_for(wanted)
+    if lost := slide.damaged_tiles(level):
+        require_present(slide)
+        require_readable(slide, lost, slide.written_tiles(level), "tiles")
     mpp = (
         whole.height * own[0] / image.shape[0],
         whole.width * own[1] / image.shape[1],
     )
     masks = compute_masks(image, mpp=mpp, parameters=parameters)
-    # of this level alone: what shows or judges the slide reads others
-    lost = slide.damaged_tiles(slide.level_for(wanted))
     return SlideTissue(image, mpp, masks, parameters, lost)
 
 
@@ -237,6 +243,7 @@ def slide_facts(slide: Slide) -> SlideFacts:
         icc_profile=slide.profile,
         reading=slide.reading_notes,
         scanned_from=corner_of(slide.bounds),
+        finer_tiles=slide.finer_tiles,
     )
 
 

@@ -69,7 +69,8 @@ class SlideFacts:
 
     The ICC profile is one that the file has and that is not applied; ``reading`` is what
     must be told of how the file is read, ``scanned_from`` the corner of the scanned part
-    (y, x), level-0 px.
+    (y, x), level-0 px. ``finer_tiles`` counts, level by level, the tiles that could not be
+    decoded and were made from a finer level.
     """
 
     path: str
@@ -82,6 +83,7 @@ class SlideFacts:
     icc_profile: str | None = None
     reading: tuple[str, ...] = ()
     scanned_from: Pair | None = None
+    finer_tiles: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

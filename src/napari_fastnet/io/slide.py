@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.geometry import Box, Level, Pair
 from napari_fastnet.errors import OptionError
+from napari_fastnet.io.finer_level import FinerTiles
 from napari_fastnet.io.levels import DamageLog, coarsest_within, made_levels, own_levels
 from napari_fastnet.io.pyramid import STEP, coarser_levels, lazy_levels
 from napari_fastnet.io.readers import file_stamp, fingerprint, open_source
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 class Slide:
     """An open slide; `open_slide` makes one.
+
+    A tile of a coarser level that cannot be decoded, or lacks, is made from the next finer level where that can be,
+    and told in `finer_tiles`; what is said below of such tiles is of the others.
 
     Coordinates are (y, x) in level-0 px unless said otherwise, pixels ``uint8
     (height, width, 3)`` RGB, white (255) outside the slide and where the scanner
@@ -75,7 +79,9 @@ class Slide:
         self.reading_notes, self.profile = source.notes, source.profile
         self.shape = source.levels[0].shape
         self._source, self._spacing, self.stamp = source, spacing, stamp
-        own, made = source.levels, coarser_levels(source.levels[-1])
+        self._finer = FinerTiles(source.levels)
+        own = self._finer.levels
+        made = coarser_levels(own[-1])
         self.levels = tuple(own_levels(own))
         self._all_levels = (*self.levels, *made_levels(made, self.levels[-1], STEP))
         self._tiles = (*own, *made)
@@ -133,6 +139,19 @@ class Slide:
     def damaged_tiles(self, level: Level) -> int:
         """Return how many tiles of a level, or of what it is made of, were so."""
         return self._damage.count(min(level.index, self.levels[-1].index))
+
+    def written_tiles(self, level: Level) -> int:
+        """Return how many tiles a level, or what it is made of, has in the file."""
+        tiles = self._tiles[min(level.index, self.levels[-1].index)]
+        return tiles.tiles - tiles.blank
+
+    @property
+    def finer_tiles(self) -> dict[int, int]:
+        """How many tiles of a level were broken or missing and made from a finer one.
+
+        By the index of the level; of what was read so far.
+        """
+        return self._finer.counts
 
     def level_for(self, mpp: float | Pair) -> Level:
         """Return the coarsest level that is at least as fine as asked, 1 % allowed.

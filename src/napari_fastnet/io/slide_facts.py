@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fastnet.core.picture import NOTEBOOK_PX, png_bytes
 from napari_fastnet.errors import SpacingError
 from napari_fastnet.io.notebook import notebook_card
+from napari_fastnet.io.number_words import counted
 
 if TYPE_CHECKING:
     from napari_fastnet.io.slide import Slide
@@ -149,6 +150,27 @@ def reading_notes(slide: Slide) -> tuple[str, ...]:
         A line each; mostly none.
     """
     return tuple(f"{slide.path.name}: {note}" for note in slide.reading_notes)
+
+
+def finer_notes(slide: Slide) -> tuple[str, ...]:
+    """Return what to tell of a level that was read from the next finer one.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open, and read from.
+
+    Returns
+    -------
+    tuple of str
+        A line for each level of which tiles could not be decoded.
+    """
+    return tuple(
+        f"{slide.path.name}: {counted(tiles, 'tile')} of level {level} cannot be read, "
+        "the next finer level was read instead; copy the file again if its original is "
+        "whole"
+        for level, tiles in slide.finer_tiles.items()
+    )
 
 
 def bounds_notes(slide: Slide) -> tuple[str, ...]:

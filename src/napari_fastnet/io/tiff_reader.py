@@ -164,7 +164,7 @@ def _tiled(
     def load(row: int, column: int, _: OnDamage | None) -> Pixels | None:
         return page.load(file, row, column)
 
-    return TiledLevel(name, index, page.shape, page.tile_shape, load, cache)
+    return TiledLevel(name, index, page.shape, page.tile_shape, load, cache, page.blank)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -206,6 +206,11 @@ class TilePage:
         ends = self.offsets.astype(np.float64) + self.byte_counts
         return int(ends.max(initial=0))
 
+    @property
+    def blank(self) -> int:
+        """How many tiles were never written."""
+        return int(((self.offsets == 0) | (self.byte_counts == 0)).any(axis=0).sum())
+
     def load(self, file: FileBytes, row: int, column: int) -> Pixels | None:
         """Return a tile's RGB px, None for one that was never written.
 

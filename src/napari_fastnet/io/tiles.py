@@ -92,6 +92,8 @@ class TiledLevel:
         A level made of another passes ``on_damage`` on to that one's `read`.
     cache : TileCache
         Where decoded tiles are kept.
+    blank : int, optional
+        How many tiles were never written, where the file says it.
     """
 
     name: str
@@ -100,6 +102,16 @@ class TiledLevel:
     tile_shape: tuple[int, int]
     load: Callable[[int, int, OnDamage | None], Pixels | None]
     cache: TileCache
+    blank: int = 0
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles the image has, written or not."""
+        rows, columns = (
+            -(-side // tile)
+            for side, tile in zip(self.shape, self.tile_shape, strict=True)
+        )
+        return rows * columns
 
     def read(
         self,

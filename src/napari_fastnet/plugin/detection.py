@@ -207,6 +207,7 @@ class Detection:
         self.work.set_record(record)
         if result.flags is not None:
             self.work.set_quality(result.flags, record)
+        self.work.tell_finer()
         counts = result.record.counts
         if counts is not None and counts.failed:
             self.work.tell_damage(f"{counts.failed:,} patches cannot be read")

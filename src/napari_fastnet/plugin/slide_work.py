@@ -11,6 +11,7 @@ from superqt.utils import qthrottled
 
 from napari_fastnet.core.regions import Region
 from napari_fastnet.engine.tissue_editor import KINDS, MaskKind, TissueEditor
+from napari_fastnet.io.slide_facts import finer_notes
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, SlideInfo
 from napari_fastnet.plugin.layers import (
     LayerData,
@@ -82,6 +83,7 @@ class SlideWork:
         self.layers = WorkLayers(viewer, layer)
         self.region_finder = RegionFinder(self)
         self._touched = self._told_damage = False
+        self._told_finer: set[int] = set()
         self._imports: dict[str, Job] = {}
         self._masks = MaskDisplay(self.layer_of, self._painted)
         self._follow_painting = qthrottled(self.take_painting, timeout=FOLLOW_MS)
@@ -147,6 +149,7 @@ class SlideWork:
         self.viewer.layers.selection.active = self.layer
         if damaged := editor.tissue().damaged:
             self.tell_damage(f"{damaged} tiles cannot be decoded and count as glass")
+        self.tell_finer()
         self.events.tissue.emit(self)
 
     def take_painting(self) -> None:
@@ -278,6 +281,13 @@ class SlideWork:
     def find_regions(self) -> None:
         """Find the regions at the threshold in the background, and show them."""
         self.region_finder.find()
+
+    def tell_finer(self) -> None:
+        """Tell that levels were read from finer ones, once for each level."""
+        levels = set(self.slide.finer_tiles)
+        if levels - self._told_finer:
+            self._told_finer |= levels
+            show_warning("\n".join(finer_notes(self.slide)))
 
     def tell_damage(self, what: str) -> None:
         """Tell that parts of the slide cannot be read, once."""
