@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
+from napari_fastnet.cli.app import main
 from napari_fastnet.cli.output import print_columns, print_json
 
 
@@ -33,3 +36,21 @@ def test_json_reads_back_and_keeps_letters(capsys):
 def test_json_has_null_for_what_is_undefined(capsys):
     print_json({"auc": float("nan"), "path": Path("a.svs")})
     assert json.loads(capsys.readouterr().out) == {"auc": None, "path": "a.svs"}
+
+
+def test_json_is_json_whatever_the_names(capsys):
+    value = {"slide": "M\udcfcller \N{MICRO SIGN}"}  # a byte that is no UTF-8
+    print_json(value)
+    assert json.loads(capsys.readouterr().out) == value
+
+
+def test_a_stream_that_cannot_show_a_letter_ends_nothing(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main(["--version"]) == 0
+    print_columns([["M\udcfcller \N{MICRO SIGN}m/px"]])
+    print_json({"\N{MICRO SIGN}": 1})
+    out.flush()
+    _, line, *lines = out.buffer.getvalue().decode("ascii").splitlines()
+    assert line == "M\\udcfcller \\xb5m/px"
+    assert json.loads("".join(lines)) == {"\N{MICRO SIGN}": 1}
