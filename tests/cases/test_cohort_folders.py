@@ -94,3 +94,8 @@ def test_one_slide_comes_into_the_table_of_its_folder(
     assert main(["detect", str(tmp_path / "c.svs"), *given]) == 1
     assert table(out)["c"]["status"] == "failed"
     assert "c.svs" in table(out)["c"]["error"]
+    # what is typed wrongly is no fault of a slide
+    assert main(["detect", str(one), *given, "--model", "none"]) == 1
+    assert main(["detect", str(tmp_path / "none.svs"), *given]) == 1
+    assert set(table(out)) == {"a", "b", "c"}
+    assert table(out)["b"]["status"] == "done"

@@ -37,7 +37,14 @@ from napari_fastnet.cli.options import (
 )
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.cli.progress import progress_bar
-from napari_fastnet.errors import FastNetError, OutputError
+from napari_fastnet.errors import (
+    DetectionError,
+    DriveError,
+    FastNetError,
+    OutputError,
+    SlideFormatError,
+    TileReadError,
+)
 
 if TYPE_CHECKING:
     from napari_fastnet.engine.cohort_task import CohortOptions
@@ -141,9 +148,13 @@ def detect(
     else:
         try:
             detect_one(slides[0], output, options, as_json=as_json)
-        except FastNetError as error:
+        except OF_THE_SLIDE as error:
             _tell_cohort(slides[0], output, error)
             raise
+
+
+#: Faults that are not of the words that were typed.
+OF_THE_SLIDE = (DetectionError, DriveError, SlideFormatError, TileReadError)
 
 
 def _tell_cohort(slide: Path, output: Path, error: FastNetError) -> None:
