@@ -47,7 +47,7 @@ _LEAST, _LEAST_LIKE_GLASS, _LEAST_SHARE = 4, 64, 0.002
 # exactly black squares on: the rest is what compression made of it.
 _CONSTANT_SHARE = 0.25
 # Of the picture must have structure, or it was drawn; of that must be glass. Outlines,
-# so many squares to either side, are no structure.
+# so many squares to either side, are no structure, and nor is the picture's own edge.
 _TEXTURE, _GLASS, _OUTLINE = 0.01, 0.1, 2
 # Compression makes glass of one colour, its own: so many grey values away is another.
 _UNLIKE_GLASS = 6
@@ -199,9 +199,7 @@ def _coloured_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
     least = max(_LEAST, _LEAST_SHARE * constant.size)
     if np.count_nonzero(constant) < least:
         return
-    structured = binary_erosion(
-        ~squares.constant, _ALL_AROUND, iterations=_OUTLINE, border_value=1
-    )
+    structured = binary_erosion(~squares.constant, _ALL_AROUND, iterations=_OUTLINE)
     if structured.mean() < _TEXTURE:
         return  # drawn: glass and tissue are of one colour each
     looks_like_glass = _looks_like_glass(squares.lowest, squares.highest)
