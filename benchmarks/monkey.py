@@ -9,7 +9,8 @@ at random for so many minutes; dialogs are answered. Then it opens the slide ane
 detects in the window that was used so. A fault is a crash, a process that hangs, a
 traceback of whatever kind, a fatal message of Qt, a control that changed by itself, a
 number shown that is not the one used, or a heatmap, a mask or a region that differs by a
-single bit from that of a new window. With faults the exit code is 1. Without a display
+single bit from that of a new window. With faults the exit code is 1; the known ones of
+napari alone (`OF_NAPARI` in monkey_watch.py) are counted and no faults. Without a display
 it brings its own (xvfb-run).
 """
 
@@ -94,6 +95,8 @@ def live_of(work: Path, seed: int, minutes: float) -> dict[str, Any]:
     print(
         f"seed {seed}: {sum(life['acts'].values())} acts, {len(life['faults'])} faults"
     )
+    for known, times in life.get("of_napari", {}).items():
+        print(f"  napari's own, {times} times: {known}")
     for fault in life["faults"]:
         print(
             f"  {fault['kind']}: {fault['text'].strip().splitlines()[-1]}", flush=True

@@ -230,6 +230,7 @@ def main() -> None:
         report["equal"] = found == wanted
     live(0.5)
     report |= {"faults": watch.faults, "told": dict(watch.told), "ended": True}
+    report["of_napari"] = dict(watch.of_napari)
     report["found"] = found
     (PLACE / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
     faulthandler.cancel_dump_traceback_later()

@@ -14,6 +14,13 @@ from typing import Any
 #: Of Qt's warnings those that tell of a misuse by a program.
 MISUSE = ("QObject::", "QThread", "QPainter", "QTimer", "QBasicTimer", "QWidget::")
 
+#: Faults of napari alone that were looked into: no line of this package is involved, and
+#: nothing is wrong afterwards. What stands in the traceback, and where it is known.
+OF_NAPARI = {
+    "in _draw\n    and self.data[tuple(np.round(c).astype(int))] == 0": "painting beside "
+    "a Labels layer in the 3D view, https://github.com/napari/napari/issues/7325",
+}
+
 
 class Watch:
     """Collects faults, and what the user was told.
@@ -24,6 +31,8 @@ class Watch:
         Kind, text, and the last acts before each.
     told : Counter
         Messages that napari showed, which are no faults.
+    of_napari : Counter
+        Faults of napari alone, each known.
     acts : list of str
         What was done, to be written by whoever does it.
     """
@@ -31,11 +40,16 @@ class Watch:
     def __init__(self) -> None:
         self.faults: list[dict[str, Any]] = []
         self.told: Counter[str] = Counter()
+        self.of_napari: Counter[str] = Counter()
         self.acts: list[str] = []
         self._seen: set[tuple[str, str]] = set()
 
     def note(self, kind: str, text: str) -> None:
         """Take note of a fault; the same one only once."""
+        for trace, known in OF_NAPARI.items():
+            if trace in text and "napari_fastnet" not in text:
+                self.of_napari[known] += 1
+                return
         short = (kind, text.strip().splitlines()[-1] if text.strip() else "")
         if short in self._seen:
             return
