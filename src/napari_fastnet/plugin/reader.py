@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from napari import current_viewer
 from napari.utils.notifications import show_warning
 
 from napari_fastnet.core.regions import find_regions
@@ -23,6 +24,7 @@ from napari_fastnet.io.results import (
 from napari_fastnet.io.run_heatmap import heatmap_of_store
 from napari_fastnet.io.slide import open_slide
 from napari_fastnet.io.store import read_store
+from napari_fastnet.plugin.canvas_context import make_removal_safe
 from napari_fastnet.plugin.layer_info import MaskKind
 from napari_fastnet.plugin.layers import (
     MASK_NAMES,
@@ -74,6 +76,8 @@ def read_layers(path: Paths) -> list[LayerData]:
     if not isinstance(path, str | PathLike):
         path = path[0]
     path = Path(path)
+    if (viewer := current_viewer()) is not None:
+        make_removal_safe(viewer)
     match content_of(path):
         case "heatmap":
             return [_heatmap_layer(path)]
