@@ -68,3 +68,14 @@ def test_edited_pixels_do_not_follow_the_computed_mask(first, painted, other) ->
 def test_a_mask_of_another_shape_is_refused() -> None:
     with pytest.raises(MaskError, match=r"shape \(2, 2\)"):
         MaskEdits.none((1, 2)).painted(row(0, 1), np.zeros((2, 2), bool))
+
+
+def test_edits_lie_on_a_mask_of_another_size_where_they_lay() -> None:
+    edits = MaskEdits.none((4, 6))
+    edits.added[1:3, 2:4] = True
+    edits.removed[0, 5] = True
+    doubled = edits.resized((8, 12))
+    np.testing.assert_array_equal(doubled.added, np.kron(edits.added, np.ones((2, 2))))
+    np.testing.assert_array_equal(doubled.resized((4, 6)).removed, edits.removed)
+    assert edits.resized((4, 6)) is edits
+    assert MaskEdits.none((0, 6)).resized((2, 2)).count == 0

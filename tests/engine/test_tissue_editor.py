@@ -155,3 +155,18 @@ def test_given_thresholds_are_no_start(tissue) -> None:
     given = replace(tissue, parameters=TissueParameters(red=100))
     with pytest.raises(OptionError, match="red of the tissue"):
         TissueEditor(given)
+
+
+def test_what_was_painted_before_lies_on_masks_computed_anew(editor, tissue) -> None:
+    for kind, square in (("rgb", np.s_[30:40, 40:50]), ("roi", np.s_[2:8, 2:8])):
+        painted = editor.mask(kind).copy()
+        painted[square] = ~painted[square]
+        editor.paint(kind, painted)
+    again = TissueEditor(tissue)
+    again.take_edits(editor.edits)
+    assert again.edited_px == editor.edited_px > 100
+    for kind in KINDS:
+        np.testing.assert_array_equal(again.mask(kind), editor.mask(kind))
+    again.drop_edits()
+    for kind in KINDS:
+        np.testing.assert_array_equal(again.mask(kind), getattr(tissue.masks, kind))

@@ -44,6 +44,20 @@ class MaskEdits:
         mask: NDArray[np.bool_] = (computed | self.added) & ~self.removed
         return mask
 
+    def resized(self, shape: tuple[int, int]) -> MaskEdits:
+        """Return the edits on a mask of another (height, width) of the same picture.
+
+        A pixel takes the edit of the pixel that its centre lies in.
+        """
+        if shape == self.added.shape or 0 in self.added.shape:
+            return self if shape == self.added.shape else MaskEdits.none(shape)
+        rows, columns = (
+            ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+            for new, old in zip(shape, self.added.shape, strict=True)
+        )
+        place = np.ix_(rows, columns)
+        return MaskEdits(self.added[place], self.removed[place])
+
     def painted(
         self, computed: NDArray[np.bool_], painted: NDArray[np.bool_]
     ) -> MaskEdits:

@@ -21,6 +21,8 @@ from napari_fastnet.core.tissue import (
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
@@ -152,6 +154,27 @@ class TissueEditor:
         self._edits[kind] = self._edits[kind].painted(self._computed[kind], painted)
         self._counts[kind] = self._edits[kind].count
         return self._show(kind)
+
+    @property
+    def edits(self) -> dict[MaskKind, MaskEdits]:
+        """What was painted, of the masks that were painted on."""
+        return {kind: self._edits[kind] for kind in KINDS if self._counts[kind]}
+
+    def take_edits(self, edits: Mapping[MaskKind, MaskEdits]) -> None:
+        """Put what was painted on other masks of the same picture on these.
+
+        Parameters
+        ----------
+        edits : Mapping
+            As `edits` gives them; of a mask of another size they are resized.
+        """
+        shape = self._shown["roi"].shape
+        for kind in KINDS:
+            if kind in edits:
+                self._edits[kind] = edits[kind].resized((shape[0], shape[1]))
+                self._counts[kind] = self._edits[kind].count
+                self._shown[kind] = self._edited(kind)
+        self._show_roi()
 
     def drop_edits(self) -> tuple[MaskKind, ...]:
         """Forget what was painted, on every mask; return the masks that are new."""

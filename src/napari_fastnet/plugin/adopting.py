@@ -43,7 +43,7 @@ def adopt(work: SlideWork, layer: Layer) -> None:
     ours = isinstance(info, ResultInfo) and info.fingerprint == work.fingerprint
     if not (isinstance(info, ResultInfo) and ours and work.ready):
         return
-    if work.layer_of(info.kind) is not None:
+    if work.layers.holds(info.kind):
         return
     if info.kind == "roi":
         _adopt_masks(work, info)
@@ -51,6 +51,7 @@ def adopt(work: SlideWork, layer: Layer) -> None:
         return
     elif info.kind == "regions":
         work.layers.adopt("regions", layer)
+        work.region_finder.lock()
         _adopt_outlines(work, layer, info)
     elif info.kind == "quality":
         work.layers.adopt("quality", layer)

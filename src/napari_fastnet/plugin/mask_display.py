@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,9 +40,10 @@ class MaskDisplay:
         on_painted: Callable[[], None],
     ) -> None:
         self._layer_of, self._on_painted = layer_of, on_painted
-        self._showing = False
+        self._unheard = 0
         self._opacities: dict[MaskKind, float] = {}
-        self._outline_later = qdebounced(self.outline, timeout=STILL_MS)
+        self._small_pictures: set[MaskKind] = set()
+        self._still_later = qdebounced(self.still, timeout=STILL_MS)
 
     def watch(self, labels: Any) -> None:
         """Take a layer that is new, or has new data."""
@@ -51,6 +53,15 @@ class MaskDisplay:
         for emitter in (labels.events.labels_update, labels.events.set_data):
             emitter.disconnect(self._changed)
             emitter.connect(self._changed)
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """Take no change for a stroke: it is not a hand that makes it."""
+        self._unheard += 1
+        try:
+            yield
+        finally:
+            self._unheard -= 1
 
     def show(
         self, kind: MaskKind, mask: NDArray[np.bool_], *, moving: bool = False
@@ -69,26 +80,30 @@ class MaskDisplay:
         layer: Any = self._layer_of(kind)
         if layer is None or np.array_equal(layer.data, mask):
             return
-        self._showing = True
-        if moving and mask.size > OUTLINED_AT_ONCE_PX:
-            self._fill(kind, layer)
-        layer.data[...] = mask
-        layer.refresh(extent=False, highlight=False, thumbnail=False)
-        self._showing = False
+        with self.unheard():
+            if moving and mask.size > OUTLINED_AT_ONCE_PX:
+                self._fill(kind, layer)
+            layer.data[...] = mask
+            layer.refresh(extent=False, highlight=False, thumbnail=False)
+        self._small_pictures.add(kind)
+        self._still_later()
 
-    def outline(self) -> None:
-        """Outline again what was filled."""
-        self._showing = True
-        for kind, opacity in self._opacities.items():
-            layer: Any = self._layer_of(kind)
-            if layer is not None:
-                layer.contour, layer.opacity = self._contour(layer), opacity
+    def still(self) -> None:
+        """Outline again what was filled, and draw the thumbnails of what moved."""
+        with self.unheard():
+            for kind, opacity in self._opacities.items():
+                layer: Any = self._layer_of(kind)
+                if layer is not None:
+                    layer.contour, layer.opacity = self._contour(layer), opacity
+            for kind in self._small_pictures:
+                if (layer := self._layer_of(kind)) is not None:
+                    layer.refresh(extent=False, highlight=False, thumbnail=True)
         self._opacities.clear()
-        self._showing = False
+        self._small_pictures.clear()
 
     def close(self) -> None:
         """Listen no more."""
-        self._outline_later.cancel()
+        self._still_later.cancel()
         for kind in KINDS:
             layer: Any = self._layer_of(kind)
             if layer is not None:
@@ -99,12 +114,11 @@ class MaskDisplay:
         if kind not in self._opacities:
             self._opacities[kind] = layer.opacity
             layer.opacity, layer.contour = FILLED_OPACITY, 0
-        self._outline_later()
 
     def _contour(self, layer: Layer) -> int:
         """Return how wide an outline is: the region of interest stands out."""
         return MASK_CONTOUR_PX if layer is self._layer_of("roi") else 1
 
     def _changed(self, event: object) -> None:
-        if not self._showing:
+        if not self._unheard:
             self._on_painted()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.mask_edits import MaskEdits
     from napari_fastnet.engine.tissue import SlideTissue
     from napari_fastnet.io.slide import Slide
     from napari_fastnet.plugin.detection import Detection
@@ -84,6 +85,7 @@ class SlideWork:
         self.region_finder = RegionFinder(self)
         self._touched = self._told_damage = False
         self._told_finer: set[int] = set()
+        self._painted_before: dict[MaskKind, MaskEdits] = {}
         self._imports: dict[str, Job] = {}
         self._masks = MaskDisplay(self.layer_of, self._painted)
         self._follow_painting = qthrottled(self.take_painting, timeout=FOLLOW_MS)
@@ -126,26 +128,41 @@ class SlideWork:
     def set_mpp(self, mpp: float) -> None:
         """Give the slide another µm/px; what was computed with the old one goes.
 
+        Its layers stay, empty until it is computed anew. What was painted by hand
+        comes back with the next masks.
+
         Raises
         ------
         SpacingError
             The value is absurd.
         """
-        slide = self.slide.with_mpp(mpp)
+        before, slide = self.info.mpp, self.slide.with_mpp(mpp)
+        self.take_painting()
+        if self.editor is not None:
+            self._painted_before = self.editor.edits
         self.abandon()
-        self.layers.remove_all()
         self.editor, self.heatmap, self.record = None, None, {}
         self.region_finder.forget()
         self.detection = self.tissue_job = None
         place_slide_layer(self.layer, slide)
+        if before is not None:
+            y, x = slide.require_mpp()
+            self.layers.empty_and_scale((y / before[0], x / before[1]))
         self.viewer.reset_view()
         self.events.spacing.emit(self)
 
     def set_editor(self, editor: TissueEditor) -> None:
-        """Take new masks and show them."""
+        """Take new masks and show them; what was painted on those before stays."""
+        self.take_painting()
+        painted = self._painted_before if self.editor is None else self.editor.edits
+        if painted and not editor.edited_px:
+            editor.take_edits(painted)
+        self._painted_before = {}
         self.editor = editor
-        for kind in KINDS:
-            self._masks.watch(self.layers.put(kind, self._mask_data(kind)))
+        with self._masks.unheard():  # one after the other they are no masks of anything
+            for kind in KINDS:
+                self._masks.watch(self.layers.put(kind, self._mask_data(kind)))
+        self._touched = False
         self.viewer.layers.selection.active = self.layer
         if damaged := editor.tissue().damaged:
             self.tell_damage(f"{damaged} tiles cannot be decoded and count as glass")
@@ -193,9 +210,22 @@ class SlideWork:
         self.events.heatmap.emit(self)
         self.events.run.emit(self)
 
+    def bring_back(self, kind: Kind) -> Layer | None:
+        """Return the layer of a mask or the heatmap, anew where it was removed."""
+        layer = self.layer_of(kind)
+        if layer is not None and self.layers.holds(kind):
+            return layer
+        if kind == "heatmap" and self.heatmap is not None:
+            return self.layers.put("heatmap", self._heatmap_data())
+        if kind in KINDS and self.editor is not None:
+            with self._masks.unheard():
+                self._masks.watch(self.layers.put(kind, self._mask_data(kind)))
+            return self.layer_of(kind)
+        return layer
+
     def refresh_heatmap(self) -> None:
         """Bring what was written into the heatmap's array to the screen."""
-        self._draw_heatmap()
+        self._draw_heatmap(thumbnail=True)
         self.events.heatmap.emit(self)
 
     def refresh_filling_heatmap(self) -> None:
@@ -203,10 +233,10 @@ class SlideWork:
         self._draw_heatmap()
         self.events.filled.emit(self)
 
-    def _draw_heatmap(self) -> None:
+    def _draw_heatmap(self, *, thumbnail: bool = False) -> None:
         layer = self.layer_of("heatmap")
         if layer is not None:
-            layer.refresh(extent=False, highlight=False, thumbnail=False)
+            layer.refresh(extent=False, highlight=False, thumbnail=thumbnail)
 
     def set_quality(self, flags: NDArray[np.uint8], record: dict[str, Any]) -> None:
         """Show the flags of a run that has ended; the layer is kept, once it is there."""
@@ -247,6 +277,7 @@ class SlideWork:
         """Show another threshold as the middle of the colours; nothing is computed."""
         self.threshold = self.chosen_threshold = value
         self.region_finder.outlines = None
+        self.bring_back("heatmap")
         self.show_threshold()
         self.events.heatmap.emit(self)
 
@@ -258,7 +289,7 @@ class SlideWork:
     def set_opacity(self, value: float) -> None:
         """Show the heatmap more or less opaque."""
         self.opacity = value
-        layer = self.layer_of("heatmap")
+        layer = self.bring_back("heatmap")
         if layer is not None:
             layer.opacity = value
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from napari_fastnet.engine.tissue_editor import KINDS
 from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, ResultInfo, info_of
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.plugin.layers import LayerData
 
 
@@ -22,8 +25,7 @@ Shown = Kind | Literal["truth"]
 class WorkLayers:
     """One layer of each kind, kept and given new data, never replaced.
 
-    A Labels layer that is painted after another was removed crashes napari 0.9 in its
-    OpenGL code.
+    So a layer keeps its place, its looks and whether it shows.
 
     Parameters
     ----------
@@ -42,16 +44,55 @@ class WorkLayers:
         layer = self._layers.get(kind)
         return layer if layer is not None and layer in self._viewer.layers else None
 
+    def holds(self, kind: Shown) -> bool:
+        """Return whether a layer shows a result, rather than none or an empty one."""
+        layer = self.get(kind)
+        return layer is not None and info_of(layer) is not None
+
+    def shows(self, layer: Layer) -> bool:
+        """Return whether it is one of these layers."""
+        return any(layer is one for one in self._layers.values())
+
     def adopt(self, kind: Shown, layer: Layer) -> None:
         """Take a layer that somebody else put into the viewer."""
+        before = self.get(kind)
         self._layers[kind] = layer
+        if before is not None and before is not layer:  # an empty one
+            self._viewer.layers.remove(before)
 
-    def remove_all(self) -> None:
-        """Take the layers out of the viewer."""
+    def empty(self, kind: Shown) -> None:
+        """Show no result, and no longer say that one is shown; the layer stays."""
+        from napari.layers import Labels, Shapes
+
+        layer: Any = self.get(kind)
+        if layer is None:
+            return
+        if isinstance(layer, Shapes):
+            layer.selected_data = set()
+            layer.data = []
+        elif isinstance(layer, Labels):
+            layer.data = np.zeros_like(layer.data)
+            layer.editable = False  # forgets what could be undone, too
+        else:
+            layer.data = np.full_like(layer.data, np.nan)
+        layer.metadata = {}
+
+    def empty_and_scale(self, factor: Pair) -> None:
+        """Show no results any more, and what else there is in another size.
+
+        Parameters
+        ----------
+        factor : tuple of float
+            (y, x) µm/px of now by those of before.
+        """
         for kind in tuple(self._layers):
-            if (layer := self.get(kind)) is not None:
-                self._viewer.layers.remove(layer)
-        self._layers.clear()
+            layer = self.get(kind)
+            if layer is None:
+                continue
+            if kind != "truth":
+                self.empty(kind)
+            layer.scale = np.multiply(layer.scale, factor)
+            layer.translate = np.multiply(layer.translate, factor)
 
     def note(self, kind: Kind, record: dict[str, Any]) -> None:
         """Put another record into a layer's metadata; saving the layer writes it."""
@@ -78,9 +119,11 @@ class WorkLayers:
         if layer is None:
             layer = Layer.create(data, keywords, layer_type)
             self._layers[kind] = layer
-            active = self._viewer.layers.selection.active
-            self._viewer.layers.insert(self._place_of(kind), layer)
-            self._viewer.layers.selection.active = active
+            selection = self._viewer.layers.selection
+            with selection.events.active.blocker():  # nobody has chosen it
+                active = selection.active
+                self._viewer.layers.insert(self._place_of(kind), layer)
+                selection.active = active
             return layer
         if layer_type == "shapes":
             layer.selected_data = set()
@@ -93,6 +136,7 @@ class WorkLayers:
             layer.features = keywords["features"]
         else:
             layer.data = data
+            layer.editable = layer_type == "labels" or layer.editable
             layer.scale, layer.translate = keywords["scale"], keywords["translate"]
         layer.metadata = keywords["metadata"]
         return layer

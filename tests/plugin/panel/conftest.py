@@ -107,6 +107,21 @@ def errors():
 
 
 @pytest.fixture
+def told():
+    """Return all messages that napari is asked to show."""
+    from napari.utils.notifications import notification_manager
+
+    shown = []
+
+    def note(notification):
+        shown.append(notification.message)
+
+    notification_manager.notification_ready.connect(note)
+    yield shown
+    notification_manager.notification_ready.disconnect(note)
+
+
+@pytest.fixture
 def make_panel(qtbot, settings):
     """Return a function that makes the panel of a viewer, ready for `dark_bundle`."""
     made = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_fastnet.plugin.layer_info import info_of
+
 pytestmark = pytest.mark.gui
 
 
@@ -53,12 +55,14 @@ def test_another_spacing_takes_what_was_computed_with_the_old_one(
 ) -> None:
     work = detect(panel)
     qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    layers = list(viewer.layers)
     panel.slide.mpp.value = 0.5
     panel.slide.use.native.click()
     assert work.editor is work.heatmap is None
     assert panel.regions.table.native.rowCount() == 0
     assert panel.detect.status.value == panel.tissue.percent.value == ""
-    assert [layer.name for layer in viewer.layers] == ["square"]
+    assert list(viewer.layers) == layers
+    assert [layer for layer in viewer.layers if info_of(layer)] == [work.layer]
     again = compute(panel)
     assert again.editor.mpp == pytest.approx((8, 8), rel=0.01)
 

@@ -81,8 +81,12 @@ class HeatmapLook:
     def toggle(self) -> None:
         """Show or hide the heatmap of the current slide."""
         work = self._workspace.current
-        layer = None if work is None else work.layer_of("heatmap")
-        if layer is not None:
+        if work is None:
+            return
+        layer = work.layer_of("heatmap")
+        if layer is None:
+            work.bring_back("heatmap")
+        else:
             layer.visible = not layer.visible
 
     def _layer_changed(self, event: object = None) -> None:

@@ -24,6 +24,7 @@ from napari_fastnet.errors import OptionError
 from napari_fastnet.plugin.importing import load_roi
 from napari_fastnet.plugin.masks_job import compute_masks
 from napari_fastnet.plugin.panel.dialogs import ask_file, ask_origin
+from napari_fastnet.plugin.panel.edits_question import EditsQuestion
 from napari_fastnet.plugin.panel.keys import MASKS
 from napari_fastnet.plugin.panel.number_widgets import NumberSlider
 from napari_fastnet.plugin.panel.section import Section, row, text_line
@@ -85,6 +86,8 @@ class TissueSection(Section):
         Tools; ``drop`` forgets what was painted on any mask.
     load : PushButton
         Takes the region of interest from a file.
+    question : EditsQuestion or None
+        The last one that was asked, whether strokes stay when masks are computed again.
     """
 
     red: NumberSlider
@@ -99,6 +102,7 @@ class TissueSection(Section):
             text="Compute masks", tooltip=f"Find the tissue at 8 µm/px [{MASKS}]"
         )
         self.percent = text_line()
+        self.question: EditsQuestion | None = None
         self.auto: dict[ThresholdName, PushButton] = {}
         rows = [self._threshold_row(name) for name in MASK_OF]
         self.edited = FixedButtons(
@@ -175,6 +179,20 @@ class TissueSection(Section):
         work = self.work
         if work is None or not work.ready or _computing(work):
             return
+        work.take_painting()
+        if work.editor is None or not work.editor.edited_px:
+            compute_masks(work)
+            return
+        answer = partial(self.compute_again, work)
+        self.question = EditsQuestion(self.native, work.editor.edited_px, answer)
+
+    def compute_again(self, work: SlideWork, keep: bool) -> None:
+        """Compute a slide's masks anew, and keep or drop what was painted by hand."""
+        if work not in self.workspace.works or _computing(work):
+            return
+        if work.editor is not None and not keep:
+            work.take_painting()
+            work.show_masks(work.editor.drop_edits())
         compute_masks(work)
 
     def _move(self, name: ThresholdName, value: float) -> None:
@@ -231,7 +249,7 @@ class TissueSection(Section):
             labels.undo()
 
     def _edited_layer(self) -> Labels | None:
-        layer = None if self.work is None else self.work.layer_of(self.edited.value)
+        layer = None if self.work is None else self.work.bring_back(self.edited.value)
         return layer if isinstance(layer, Labels) else None
 
 
