@@ -13,7 +13,7 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.core.regions import Region, find_regions
 from napari_fastnet.plugin.latest import Latest
-from napari_fastnet.plugin.layers import regions_layer_data
+from napari_fastnet.plugin.region_outlines import RegionOutlines
 
 if TYPE_CHECKING:
     from napari_fastnet.plugin.slide_work import SlideWork
@@ -54,6 +54,7 @@ class RegionFinder:
         self.outlines: Annotations | None = None
         self.outlines_path = ""
         self._work = work
+        self._outlines = RegionOutlines(work)
         self._latest = Latest(self._prepare, self._take, rest=REST)
 
     def find(self) -> None:
@@ -64,6 +65,14 @@ class RegionFinder:
         """Measure a file's outlines instead of finding regions, and show them."""
         self.outlines, self.outlines_path = outlines, path
         self.find()
+
+    def lock(self) -> None:
+        """Guard the layer of the outlines, which a script or a file has put there."""
+        self._outlines.guard()
+
+    def tell_locked(self) -> None:
+        """Tell, once, that the outlines cannot be edited by hand."""
+        self._outlines.tell()
 
     def drop(self) -> None:
         """Show nothing of what is being found; what was found stays."""
@@ -86,13 +95,5 @@ class RegionFinder:
         work, self.found = self._work, regions
         if work.heatmap is None:
             return
-        if regions or work.layer_of("regions") is not None:
-            data = regions_layer_data(
-                regions,
-                work.heatmap.mpp,
-                work.slide.path.stem,
-                fingerprint=work.fingerprint,
-                record=work.told_record(),
-            )
-            work.layers.put("regions", data)
+        self._outlines.show(regions, work.heatmap.mpp)
         work.events.regions.emit(work)
