@@ -8,7 +8,9 @@ from weakref import WeakKeyDictionary
 
 from napari_fastnet.engine.memory import stay_flat
 from napari_fastnet.plugin.adopting import adopt
+from napari_fastnet.plugin.canvas_context import make_removal_safe
 from napari_fastnet.plugin.layer_info import SlideInfo, info_of
+from napari_fastnet.plugin.side_by_side import SideBySide
 from napari_fastnet.plugin.slide_work import SlideWork
 from napari_fastnet.plugin.work_events import WorkEvents
 
@@ -25,6 +27,7 @@ def workspace_of(viewer: ViewerModel) -> Workspace:
     real = getattr(viewer, "__wrapped__", viewer)
     if real not in _WORKSPACES:
         stay_flat()
+        make_removal_safe(real)
         _WORKSPACES[real] = Workspace(real)
     return _WORKSPACES[real]
 
@@ -49,9 +52,11 @@ class Workspace:
         self.viewer, self.events = viewer, WorkEvents()
         self.current: SlideWork | None = None
         self._works: dict[Layer, SlideWork] = {}
+        self._side_by_side = SideBySide(viewer, self._owner)
         for layer in viewer.layers:
             self._take(layer)
-        viewer.layers.events.inserted.connect(self._inserted)
+        # last: layers are moved and hidden, which the window must know of by then
+        viewer.layers.events.inserted.connect(self._inserted, position="last")
         viewer.layers.events.removed.connect(self._removed)
         viewer.layers.selection.events.active.connect(self._selected)
         self._selected()
@@ -73,7 +78,21 @@ class Workspace:
         info = None if active is None else info_of(active)
         if info is not None and not self._belongs(active, work):
             self.viewer.layers.selection.active = work.layer
+        self._side_by_side.show(work)
         self.events.slides.emit()
+
+    def _owner(self, layer: Layer) -> SlideWork | None:
+        """Return the slide that a layer is, or shows something of; None if of none."""
+        if layer in self._works:
+            return self._works[layer]
+        info = info_of(layer)
+        for work in self.works:
+            if work.layers.shows(layer):
+                return work
+        for work in self.works:
+            if info is not None and info.fingerprint == work.fingerprint:
+                return work
+        return None
 
     def _belongs(self, layer: Layer | None, work: SlideWork) -> bool:
         """Return whether a layer is a slide's, or shows a result of it."""
@@ -90,6 +109,7 @@ class Workspace:
     def _inserted(self, event: Any) -> None:
         self._take(event.value)
         self._selected()
+        self._side_by_side.show(self.current)
 
     def _take(self, layer: Layer) -> None:
         info = info_of(layer)
@@ -99,6 +119,7 @@ class Workspace:
             self.choose(work)
             for other in list(self.viewer.layers):
                 adopt(work, other)
+            self._side_by_side.lay_below(work)
         elif info is not None:
             for work in self.works:
                 adopt(work, layer)
@@ -110,6 +131,7 @@ class Workspace:
         work.abandon()
         if work is self.current:
             self.current = next(iter(self._works.values()), None)
+            self._side_by_side.show(self.current)
         self.events.slides.emit()
 
     def _selected(self, event: Any = None) -> None:
@@ -120,3 +142,5 @@ class Workspace:
             return
         with suppress(StopIteration):
             self.choose(next(w for w in self.works if self._belongs(active, w)))
+        if self.current is not None and active is self.current.layer_of("regions"):
+            self.current.region_finder.tell_locked()

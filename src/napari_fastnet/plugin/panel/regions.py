@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from magicgui.widgets import PushButton, Table
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error, show_info, show_warning
 from napari.viewer import Viewer
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QStyledItemDelegate
@@ -18,6 +18,7 @@ from napari_fastnet.core.regions import Region, summarise
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.io.number_words import counted
 from napari_fastnet.io.region_files import write_regions_csv
+from napari_fastnet.plugin.exporting import snapshot_of
 from napari_fastnet.plugin.importing import load_regions, load_truth
 from napari_fastnet.plugin.layers import to_um
 from napari_fastnet.plugin.panel.dialogs import ask_csv_path, ask_file, ask_origin
@@ -98,6 +99,7 @@ class RegionsSection(Section):
         self.listen(events.filled, self._heatmap_filled)
         self.listen(events.regions, self._show)
         self.listen(events.spacing, self._show)
+        self.listen(events.tissue, self._show_totals)
         self.listen(events.slides, self._other_slide)
         self.table.native.currentCellChanged.connect(self._fly)
         self.table.native.cellClicked.connect(self._fly)
@@ -148,7 +150,11 @@ class RegionsSection(Section):
         except FastNetError as error:
             show_error(str(error))
             return
-        show_info(f"{counted(len(work.regions), 'region')} written to {path}")
+        told = f"{counted(len(work.regions), 'region')} written to {path}"
+        if unfinished := snapshot_of(work).unfinished:
+            show_warning(f"{told}; {unfinished}")
+        else:
+            show_info(told)
 
     def _ask_and_save(self) -> None:
         if self.work is None:
@@ -234,10 +240,15 @@ class RegionsSection(Section):
             }
             self.table.native.setCurrentItem(None)
             self.table.native.resizeColumnsToContents()
-        self.totals.value = "" if work is None else totals_of(work)
+        self._show_totals(work)
         self.csv.enabled = work is not None and work.heatmap is not None
         self.load.enabled = self.csv.enabled
         self.truth.enabled = work is not None and work.ready
+
+    def _show_totals(self, work: SlideWork | None) -> None:
+        """Follow the regions, and the tissue that they are a share of."""
+        if work is self.work:
+            self.totals.value = "" if work is None else totals_of(work)
 
     def _fly(self, row: int, *_: Any) -> None:
         work = self.work
