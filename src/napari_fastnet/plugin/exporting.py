@@ -95,6 +95,19 @@ class Snapshot:
             picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
         )
 
+    @property
+    def unfinished(self) -> str:
+        """What is not computed yet of the run, in words; empty of one that ended."""
+        counts = self.record.get("counts") or {}
+        left = counts.get("stopped", 0) if self.heatmap is not None else 0
+        if not left:
+            return ""
+        return (
+            f"unfinished: {left:,} of {counts['kept']:,} patches are not computed yet, so "
+            "that there may be more tumor than these files show; export again when the "
+            "detection has ended"
+        )
+
     def _totals(self, regions: list[Region]) -> dict[str, Any]:
         tissue, sizes = self.tissue, self.sizes
         area = None if tissue is None else tissue.area_mm2

@@ -42,6 +42,14 @@ def export(qtbot):
     return press
 
 
+def test_a_run_that_has_ended_is_not_called_unfinished(
+    panel, detect, export, tmp_path, told
+) -> None:
+    detect(panel)
+    export(panel, tmp_path / "files")
+    assert told[-1].endswith(f"files written to {tmp_path / 'files'}")
+
+
 def test_everything_that_is_shown_is_written(
     viewer, panel, detect, export, tmp_path
 ) -> None:
@@ -132,10 +140,13 @@ def half_done(qtbot, viewer, panel, compute, before_inference):
 
 
 def test_a_run_that_is_not_over_says_what_is_missing(
-    half_done, panel, export, tmp_path
+    half_done, panel, export, tmp_path, told
 ) -> None:
     _, cancel = half_done
     names = export(panel, tmp_path / "files")
+    told_of_files = told[-1]
+    panel.regions.save_csv(tmp_path / "regions.csv")
+    assert "unfinished: " in told[-1]
     cancel()
 
     record = read_record(tmp_path / "files" / "run.json")
@@ -143,6 +154,8 @@ def test_a_run_that_is_not_over_says_what_is_missing(
     counts = record["counts"]
     assert counts["computed"] == heatmap.computed.sum() > 0
     assert counts["stopped"] == counts["kept"] - counts["computed"] > 0
+    left = f"unfinished: {counts['stopped']:,} of {counts['kept']:,} patches"
+    assert left in told_of_files
     assert heatmap.mpp == (1.0, 1.0)
     assert record["model"]["name"] == "dark"
     assert record["quality"] == {}

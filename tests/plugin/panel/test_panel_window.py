@@ -112,3 +112,12 @@ def test_removing_the_slide_stops_the_run(qtbot, running) -> None:
     viewer.layers.remove(viewer.layers["square"])
     qtbot.waitUntil(lambda: not job.running, timeout=10_000)
     assert panel.slide.work is None
+
+
+def test_a_fitted_view_is_fitted_again_beside_the_panel(qtbot, window) -> None:
+    viewer, _, _ = window
+
+    qtbot.wait(500)
+    zoom = viewer.scene.camera.zoom
+    viewer.reset_view()
+    assert viewer.scene.camera.zoom == pytest.approx(zoom)

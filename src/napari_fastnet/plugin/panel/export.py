@@ -110,6 +110,8 @@ class ExportSection(Section):
         formats = list(self.formats.formats) + [OVERVIEW] * self.overview.value
         snapshot = snapshot_of(work, self.which.value)
         notes = bounds_notes(work.slide) if "geojson" in formats else ()
+        if snapshot.unfinished:
+            notes = (snapshot.unfinished, *notes)
         self._job = Job(
             writing(snapshot, folder, parts, formats),
             on_value=lambda paths: _tell(paths, folder, notes),
@@ -120,9 +122,11 @@ class ExportSection(Section):
 
 
 def _tell(paths: list[Path], folder: Path, notes: tuple[str, ...]) -> None:
-    show_info(f"{len(paths)} files written to {folder}")
+    told = f"{len(paths)} files written to {folder}"
     if notes:
-        show_warning("\n".join(notes))
+        show_warning("\n".join((told, *notes)))
+    else:
+        show_info(told)
 
 
 def writing(

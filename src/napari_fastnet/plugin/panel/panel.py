@@ -15,6 +15,7 @@ from napari_fastnet.plugin.panel.export import ExportSection
 from napari_fastnet.plugin.panel.regions import RegionsSection
 from napari_fastnet.plugin.panel.slide import SlideSection
 from napari_fastnet.plugin.panel.tissue import TissueSection
+from napari_fastnet.plugin.panel.view_fit import FitOnceDocked
 
 
 class FastNetPanel(Container[Widget]):
@@ -51,6 +52,7 @@ class FastNetPanel(Container[Widget]):
         )
         self._watch = UndockWatch(self.native, self._undocked)
         self._width = WidthKeeper(self.native)
+        self._fit = FitOnceDocked(self.native, self.slide.workspace.viewer)
 
     def _undocked(self) -> None:
         for section in (
