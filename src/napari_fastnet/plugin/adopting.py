@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari_fastnet.plugin.slide_work import SlideWork
 
 
-def adopt(work: SlideWork, layer: Layer) -> None:
+def adopt(work: SlideWork, layer: Layer, free: Callable[[Layer], bool]) -> None:
     """Let the panel work on a saved result of a slide that is open.
 
     Thresholds, brushes, the table and the next start then work on the layer as on one
@@ -38,15 +39,18 @@ def adopt(work: SlideWork, layer: Layer) -> None:
         An open slide.
     layer : Layer
         Any layer that is in the viewer.
+    free : callable
+        Returns whether a layer shows nothing of another slide: of two copies of a slide
+        each has layers of its own.
     """
     info = info_of(layer)
     ours = isinstance(info, ResultInfo) and info.fingerprint == work.fingerprint
     if not (isinstance(info, ResultInfo) and ours and work.ready):
         return
-    if work.layers.holds(info.kind):
+    if work.layers.holds(info.kind) or not free(layer):
         return
     if info.kind == "roi":
-        _adopt_masks(work, info)
+        _adopt_masks(work, info, free)
     elif not np.allclose(info.mpp, work.slide.require_mpp()):
         return
     elif info.kind == "regions":
@@ -78,7 +82,9 @@ def _adopt_outlines(work: SlideWork, layer: Any, info: ResultInfo) -> None:
         work.region_finder.take_outlines(outlines_of(regions), str(path))
 
 
-def _adopt_masks(work: SlideWork, info: ResultInfo) -> None:
+def _adopt_masks(
+    work: SlideWork, info: ResultInfo, free: Callable[[Layer], bool]
+) -> None:
     """Find the masks as they were saved, so that thresholds and brushes work on them.
 
     The region of interest is the last of the masks to be opened.
@@ -89,13 +95,15 @@ def _adopt_masks(work: SlideWork, info: ResultInfo) -> None:
     saved: dict[Any, Layer] = {}
     for kind in KINDS:
         for layer in result_layers(work.viewer.layers, work.fingerprint, kind):
-            saved[kind] = layer
+            if free(layer):
+                saved[kind] = layer
     masks = {kind: np.asarray(layer.data) != 0 for kind, layer in saved.items()}
     recorded = (info.record or {}).get("tissue") or {}
 
     def take(editor: TissueEditor) -> None:
         for kind, layer in saved.items():
-            work.layers.adopt(kind, layer)
+            if free(layer):
+                work.layers.adopt(kind, layer)
         work.set_editor(editor)
 
     start_job(work, partial(restored, work.slide, recorded, masks), take)

@@ -141,7 +141,8 @@ def mask_layer_data(
     from napari.utils.colormaps import DirectLabelColormap
 
     clear = "transparent"
-    colours = {None: clear, 0: clear, 1: MASK_COLOURS[kind]}
+    # any label counts as mask, and shows as one
+    colours = {None: MASK_COLOURS[kind], 0: clear, 1: MASK_COLOURS[kind]}
     info = ResultInfo(kind, slide_name, fingerprint, mpp, record=record)
     keywords = {
         "name": MASK_NAMES[kind],

@@ -78,9 +78,14 @@ class RegionFinder:
         """Show nothing of what is being found; what was found stays."""
         self._latest.drop()
 
+    def close(self) -> None:
+        """Find no more, and leave the layer to itself."""
+        self.drop()
+        self._outlines.release()
+
     def forget(self) -> None:
         """Have none."""
-        self.drop()
+        self.close()
         self.found, self.outlines = [], None
 
     def _prepare(self) -> Callable[[], list[Region]] | None:

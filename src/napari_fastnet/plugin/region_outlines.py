@@ -69,10 +69,19 @@ class RegionOutlines:
         if layer is None or self._work.heatmap is None:
             return
         if layer is not self._guarded:
+            self.release()
             self._guarded = layer
             layer.events.editable.connect(self._lock)
             layer.events.data.connect(self._changed)
         self._lock()
+
+    def release(self) -> None:
+        """Guard nothing: the slide is gone, or its regions are."""
+        self._waiting = None
+        if self._guarded is not None:
+            self._guarded.events.editable.disconnect(self._lock)
+            self._guarded.events.data.disconnect(self._changed)
+            self._guarded = None
 
     def tell(self) -> None:
         """Tell, once, that the outlines are locked."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from napari_fastnet.plugin.layer_info import SlideInfo, info_of
+from napari_fastnet.plugin.layer_info import ResultInfo, SlideInfo, info_of
 from napari_fastnet.plugin.layers import HEATMAP_NAME, MASK_NAMES, REGIONS_NAME
 from napari_fastnet.plugin.quality_layer import QUALITY_NAME
 
@@ -77,18 +77,19 @@ class SideBySide:
 
     def _name(self) -> None:
         """Let names tell the slide, where there is more than one."""
-        infos = [info for layer in self._viewer.layers if (info := info_of(layer))]
-        if len({info.fingerprint for info in infos}) < 2:
-            return
-        for layer in list(self._viewer.layers):
+        slides = {}
+        for layer in self._viewer.layers:
             info, owner = info_of(layer), self._owner(layer)
-            plain = _PLAIN.fullmatch(layer.name)
-            if plain is None or isinstance(info, SlideInfo):
-                continue
             if owner is not None:
-                layer.name = f"{plain[1]} ({owner.name})"
-            elif info is not None:
-                layer.name = f"{plain[1]} ({info.slide_name})"
+                slides[layer] = str(owner.name)
+            elif isinstance(info, ResultInfo):
+                slides[layer] = info.slide_name
+        if len(set(slides.values())) < 2:
+            return
+        for layer, slide in slides.items():
+            plain = _PLAIN.fullmatch(layer.name)
+            if plain is not None and not isinstance(info_of(layer), SlideInfo):
+                layer.name = f"{plain[1]} ({slide})"
 
     def _grid_changed(self, event: object) -> None:
         self.show(self._shown)

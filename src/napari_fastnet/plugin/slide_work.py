@@ -350,6 +350,7 @@ class SlideWork:
     def abandon(self) -> None:
         """Stop, and follow the layers no more."""
         self.stop()
+        self.region_finder.close()
         self._follow_painting.cancel()
         self._masks.close()
 

@@ -118,11 +118,18 @@ class Workspace:
             work = self._works[layer] = SlideWork(self.viewer, image, self.events)
             self.choose(work)
             for other in list(self.viewer.layers):
-                adopt(work, other)
+                self._adopt(work, other)
             self._side_by_side.lay_below(work)
         elif info is not None:
             for work in self.works:
-                adopt(work, layer)
+                self._adopt(work, layer)
+
+    def _adopt(self, work: SlideWork, layer: Layer) -> None:
+        def free(layer: Layer) -> bool:
+            others = (other for other in self.works if other is not work)
+            return not any(other.layers.shows(layer) for other in others)
+
+        adopt(work, layer, free)
 
     def _removed(self, event: Any) -> None:
         work = self._works.pop(event.value, None)

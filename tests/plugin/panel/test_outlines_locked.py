@@ -43,11 +43,11 @@ def test_an_outline_that_is_deleted_is_drawn_again_and_one_is_told(
     canvas = viewer.window._qt_viewer.canvas.native
     for key in (Qt.Key.Key_5, Qt.Key.Key_A, Qt.Key.Key_Delete):  # select, all, delete
         QTest.keyClick(canvas, key)
-    qtbot.waitUntil(lambda: len(layer.data) == 1, timeout=5000)
+    qtbot.waitUntil(lambda: len(layer.data) == 1, timeout=20_000)
     assert sum("cannot be edited here" in message for message in told) == 1
 
     layer.data = [before + 50]
-    qtbot.waitUntil(lambda: np.array_equal(layer.data[0], before), timeout=5000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data[0], before), timeout=20_000)
     viewer.dims.ndisplay = 3
     viewer.dims.ndisplay = 2
     assert not layer.editable  # napari unlocks
@@ -64,7 +64,7 @@ def test_a_threshold_in_the_3d_view_reaches_outlines_and_table(
     panel.detect.threshold.value = 0.36
     wanted = find_regions(work.heatmap, 0.36)
     area = f"{sum(region.area_mm2 for region in wanted):.2f} mm²"
-    qtbot.waitUntil(lambda: area in panel.regions.totals.value, timeout=5000)
+    qtbot.waitUntil(lambda: area in panel.regions.totals.value, timeout=20_000)
     assert len(layer.data) == 0  # not those of 0.5
     assert any("2D view" in message for message in told)
 

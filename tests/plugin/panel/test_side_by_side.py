@@ -79,3 +79,30 @@ def test_results_that_were_opened_before_their_slide_lie_on_it_and_count(
     assert later.layers[0].name == "square"
     qtbot.waitUntil(lambda: again.slide.work.editor is not None, timeout=20_000)
     qtbot.waitUntil(lambda: again.regions.totals.value == totals, timeout=10_000)
+
+
+def test_two_copies_of_a_slide_have_masks_of_their_own(
+    qtbot, viewer, panel, compute, add_slide, square_svs
+) -> None:
+    first = compute(panel)
+    told = panel.tissue.percent.value
+    add_slide(viewer, square_svs)
+    second = panel.slide.work
+    assert second is not first
+    assert panel.tissue.percent.value == ""
+    compute(panel)
+    panel.tissue.low.value = 200
+    qtbot.wait(300)
+    assert panel.tissue.percent.value == "no tissue found"
+    panel.slide.choice.value = first
+    assert panel.tissue.percent.value == told
+    assert first.editor.edited_px == second.editor.edited_px == 0
+    assert first.layer_of("roi") is not second.layer_of("roi")
+
+
+def test_any_label_that_is_painted_counts_and_shows(viewer, panel, compute) -> None:
+    work = compute(panel)
+    roi = viewer.layers["tissue ROI"]
+    roi.paint((5, 5), 7)
+    assert work.tissue().masks.roi[5, 5]
+    np.testing.assert_array_equal(*roi.colormap.map(np.array([1, 7])))
