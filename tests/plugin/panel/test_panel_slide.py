@@ -98,7 +98,7 @@ def test_the_panel_follows_the_selected_layer(
     other = add_slide(viewer, unknown_svs)
     assert panel.slide.work.layer is other
     assert panel.tissue.percent.value == ""
-    viewer.layers.selection.active = viewer.layers["tissue ROI"]
+    viewer.layers.selection.active = viewer.layers["tissue ROI (square)"]
     assert panel.slide.work is square
     assert "tissue" in panel.tissue.percent.value
     panel.slide.choice.value = panel.slide.workspace.works[1]

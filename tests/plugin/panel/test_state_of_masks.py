@@ -52,8 +52,7 @@ def stroke(viewer, qtbot, start_um, end_um):
     qtbot.wait(250)
 
 
-def test_masks_computed_again_are_those_computed_first(qtbot, window) -> None:
-    viewer, panel = window
+def test_masks_computed_again_are_those_computed_first(qtbot, viewer, panel) -> None:
     click(panel.tissue.compute)
     wait_for_masks(qtbot, panel)
     first = {name: viewer.layers[name].data.copy() for name in NAMES}
@@ -103,8 +102,7 @@ def test_strokes_are_asked_about_and_kept_or_dropped(qtbot, window) -> None:
     assert panel.slide.work.editor.edited_px == 0
 
 
-def test_a_stroke_while_masks_are_computed_is_kept(qtbot, window) -> None:
-    viewer, panel = window
+def test_a_stroke_while_masks_are_computed_is_kept(qtbot, viewer, panel) -> None:
     click(panel.tissue.compute)
     wait_for_masks(qtbot, panel)
     click(panel.tissue.compute)
