@@ -12,7 +12,7 @@ from superqt.utils import qthrottled
 from napari_fastnet.core.regions import Region
 from napari_fastnet.engine.tissue_editor import KINDS, MaskKind, TissueEditor
 from napari_fastnet.io.slide_facts import finer_notes
-from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, SlideInfo
+from napari_fastnet.plugin.layer_info import SLIDE_KEY, Kind, SlideInfo, info_of
 from napari_fastnet.plugin.layers import (
     LayerData,
     heatmap_colormap,
@@ -163,7 +163,10 @@ class SlideWork:
             for kind in KINDS:
                 self._masks.watch(self.layers.put(kind, self._mask_data(kind)))
         self._touched = False
-        self.viewer.layers.selection.active = self.layer
+        active = self.viewer.layers.selection.active
+        info = None if active is None else info_of(active)
+        if info is None or info.fingerprint == self.fingerprint:
+            self.viewer.layers.selection.active = self.layer
         if damaged := editor.tissue().damaged:
             self.tell_damage(f"{damaged} tiles cannot be decoded and count as glass")
         self.tell_finer()

@@ -107,8 +107,10 @@ class Workspace:
             work.stop()
 
     def _inserted(self, event: Any) -> None:
+        shown = any(work.layers.shows(event.value) for work in self.works)
         self._take(event.value)
-        self._selected()
+        if not shown:  # a run of a slide that is not looked at chooses nothing
+            self._selected()
         self._side_by_side.show(self.current)
 
     def _take(self, layer: Layer) -> None:

@@ -173,6 +173,8 @@ def test_masks_lie_over_the_slide_also_where_the_heatmap_does_not(
     panel = make_panel(viewer)
     add_all(viewer, folder / "heatmap.ome.tif")
     add_slide(viewer, square_svs)
+    assert viewer.layers[0].name == "square"
+    viewer.layers.move(0, 2)  # by hand
     compute(panel)
     names = [layer.name for layer in viewer.layers]
     assert names[:2] == ["tumor probability", "square"]

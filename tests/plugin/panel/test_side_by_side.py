@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -46,15 +48,20 @@ def test_the_slide_chosen_shows_and_names_tell_whose_a_layer_is(
     assert "square" in shown(viewer)
 
 
-def test_a_run_that_ends_behind_another_slide_stays_behind(
-    qtbot, viewer, panel, compute, add_slide, other_svs
+def test_a_run_that_begins_and_ends_behind_another_slide_stays_behind(
+    qtbot, viewer, panel, add_slide, other_svs, before_inference
 ) -> None:
-    first = compute(panel)
+    gate = threading.Event()
+    before_inference(lambda _: gate.wait(20))
+    first = panel.slide.work
     panel.detect.start.native.click()
     add_slide(viewer, other_svs)
     second = panel.slide.work
+    assert first.layer_of("heatmap") is None
+    gate.set()
     qtbot.waitUntil(lambda: not first.detection.job.running, timeout=60_000)
     assert panel.slide.work is second
+    assert viewer.layers.selection.active is second.layer
     assert shown(viewer) == {"other"}
     panel.slide.choice.value = first
     assert "tumor probability (square)" in shown(viewer)
