@@ -198,3 +198,27 @@ def test_a_slide_that_is_mostly_missing_is_judged_by_the_rest(pages, tiff, tmp_p
     assert tissue.damaged == 0
     assert tissue.masks.roi.any()
     assert not tissue.masks.roi[:, tissue.masks.roi.shape[1] * 5 // 8 :].any()
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_a_level_that_shows_nothing_is_no_slide_without_tissue(
+    run, pages, tiff, tmp_path, grey
+):
+    wrong = [pages[0]] + [(np.full_like(image, grey), own) for image, own in pages[1:]]
+    path = tiff(tmp_path / "slide.tif", wrong, mpp=MPP)
+
+    ended = run("tissue", path, "-o", tmp_path / "out")
+
+    assert ended.code == 1
+    assert "slide.tif: level 2 shows another picture than level 0" in ended.err
+
+
+@pytest.mark.parametrize("grey", [0, 255, 244])
+def test_a_slide_of_one_colour_has_no_tissue(run, pages, tiff, tmp_path, grey):
+    plain = [(np.full_like(image, grey), own) for image, own in pages]
+    path = tiff(tmp_path / "slide.tif", plain, mpp=MPP)
+
+    ended = run("tissue", path, "-o", tmp_path / "out")
+
+    assert ended.code == 0
+    assert ("100.0% of the picture was never scanned" in ended.out) == (grey == 0)

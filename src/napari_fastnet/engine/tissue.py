@@ -12,6 +12,7 @@ from scipy.ndimage import binary_dilation
 from napari_fastnet.core.geometry import Box, Pair
 from napari_fastnet.core.picture import enlarged, png_bytes
 from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
+from napari_fastnet.engine.level_check import require_same_picture
 from napari_fastnet.engine.presence import (
     require_present,
     require_readable,
@@ -174,6 +175,8 @@ def find_tissue(
         The slide's file vanished or changed while it was read.
     UnreadableSlideError
         Most of the tiles cannot be decoded, in this level and in finer ones.
+    SlideFormatError
+        Nothing was found in a level that shows another picture than level 0.
     """
     return _tissue_at(MASK_MPP, slide, parameters, "white")
 
@@ -226,6 +229,8 @@ def _tissue_at(
         whole.width * own[1] / image.shape[1],
     )
     masks = compute_masks(image, mpp=mpp, parameters=parameters)
+    if damaged == "white" and not masks.roi.any():  # a rough look refuses nothing
+        require_same_picture(slide, image, level)
     return SlideTissue(image, mpp, masks, parameters, lost)
 
 
