@@ -64,6 +64,7 @@ class RegionFinder:
     def take_outlines(self, outlines: Annotations, path: str) -> None:
         """Measure a file's outlines instead of finding regions, and show them."""
         self.outlines, self.outlines_path = outlines, path
+        self.drop()  # those at the threshold, which are being found
         self.find()
 
     def lock(self) -> None:
