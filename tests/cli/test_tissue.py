@@ -7,6 +7,7 @@ import json
 from dataclasses import fields
 from typing import get_type_hints
 
+import numpy as np
 import pytest
 import tifffile
 
@@ -74,6 +75,39 @@ def test_a_record_of_a_detection_stays(slide_file, tmp_path, capsys):
     (tmp_path / "block" / "run.json").write_text("of a detection")
     run(slide_file, tmp_path, capsys=capsys)
     assert (tmp_path / "block" / "run.json").read_text() == "of a detection"
+
+
+def test_masks_that_are_not_those_of_the_detection_beside_them_are_told(
+    slide_file, dark_bundle, tmp_path, capsys
+):
+    words = [str(slide_file), "-o", str(tmp_path)]
+    assert main(["detect", *words, "--model", str(dark_bundle)]) == 0
+    capsys.readouterr()
+    assert main(["tissue", *words]) == 0
+    assert "detection" not in capsys.readouterr().err
+    assert main(["tissue", *words, "--low", "90"]) == 0
+    assert "the masks of its detection were others" in capsys.readouterr().err
+
+
+def test_masks_of_another_slide_of_the_name_stay(slide_file, tmp_path, capsys):
+    run(slide_file, tmp_path / "out", capsys=capsys)
+    other = tmp_path / "elsewhere" / slide_file.name
+    other.parent.mkdir()
+    image = np.full((320, 480, 3), 245, np.uint8)
+    image[:, 240:] = (200, 120, 180)
+    options = {"tile": (64, 64), "photometric": "rgb", "metadata": None}
+    tifffile.imwrite(
+        other,
+        image,
+        resolution=(5000, 5000),
+        resolutionunit="centimeter",
+        **options,
+    )
+    run(other, tmp_path / "out", capsys=capsys)
+    masks = sorted((tmp_path / "out").glob("*/tissue_roi.tif"))
+    assert len(masks) == 2
+    left, right = (tifffile.imread(path)[:, :10].mean() for path in masks)
+    assert {left > 0, right > 0} == {True, False}
 
 
 def test_unknown_spacing_ends_with_the_mend(slide_without_mpp, tmp_path, capsys):

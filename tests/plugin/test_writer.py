@@ -114,6 +114,7 @@ def test_regions_become_a_table(tmp_path, results):
     with Path(path).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["label"]) for row in rows] == sorted(set(layer.features["region"]))
+    assert {row["slide"] for row in rows} == {"tumor_026"}
 
 
 def test_a_slide_is_not_written_again(tmp_path, slide, results, add):

@@ -49,6 +49,7 @@ def tissue(
 ) -> None:
     """Write a slide's tissue masks."""
     from napari_fastnet.core.tissue import preset_with
+    from napari_fastnet.engine.result_folders import result_folder
     from napari_fastnet.engine.tissue import run_tissue
     from napari_fastnet.io.slide import open_slide
     from napari_fastnet.io.slide_facts import finer_notes, reading_notes
@@ -68,14 +69,36 @@ def tissue(
         minimum_hole_um2=minimum_hole_um2,
     )
     with open_slide(slide, mpp=mpp) as opened:
-        run = run_tissue(opened, output / slide.stem, parameters)
-        notes = (*reading_notes(opened), *finer_notes(opened))
+        run = run_tissue(opened, result_folder(opened, output), parameters)
+        notes = (*reading_notes(opened), *finer_notes(opened), *_other_masks(run))
     for note in notes:
         print(note, file=sys.stderr)
     if as_json:
         print_json({**run.record.to_dict(), "files": run.files})
     else:
         _print_run(run)
+
+
+def _other_masks(run: TissueRun) -> tuple[str, ...]:
+    """Return that a detection beside the masks was made with others."""
+    from napari_fastnet.errors import StoreError
+    from napari_fastnet.io.file_names import RECORD
+    from napari_fastnet.io.record import plain, read_record
+
+    folder = run.files[0].parent
+    try:
+        then = read_record(folder / RECORD)["tissue"]
+    except StoreError:  # there is none
+        return ()
+    now = plain(run.record.tissue)
+    if all(
+        then.get(k) == now.get(k) for k in ("thresholds", "parameters", "edited_px")
+    ):
+        return ()
+    return (
+        f"{folder}: the masks of its detection were others, and are replaced; run "
+        "detect again, or give another --output",
+    )
 
 
 def _print_run(run: TissueRun) -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.engine.head_start import first_block, rough_run
+from napari_fastnet.engine.result_folders import result_folder
 from napari_fastnet.engine.runs import RunOptions, SlideRun
 from napari_fastnet.engine.tissue import find_tissue
 from napari_fastnet.engine.tissue_editor import TissueEditor
 from napari_fastnet.io.cache import clear_cache
-from napari_fastnet.io.file_names import results_name
 from napari_fastnet.plugin.giving_way import in_own_thread
 from napari_fastnet.plugin.network import NETWORK
 from napari_fastnet.plugin.viewport import nearest_to_view
@@ -208,7 +208,7 @@ class Scan:
             colours=request.colours,
         )
         results = request.output_folder(self._slide, bundle)
-        return results / results_name(self._slide.path), options
+        return result_folder(self._slide, results), options
 
     def _compute(
         self, run: SlideRun, backend: Backend, should_stop: Callable[[], bool]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,8 @@ def write_regions(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
         return _write_with_napari(path, (data, attributes, "shapes"))
     regions = _regions(data, attributes, info)
     if path.lower().endswith(".csv"):
-        write_regions_csv(Path(path), regions, mpp=info.mpp)
+        name = PureWindowsPath(str(_record(info)["slide"]["path"])).name
+        write_regions_csv(Path(path), regions, mpp=info.mpp, slide=name)
     else:
         write_regions_geojson(Path(path), regions, record=_record(info))
     return [path]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_fastnet.core.regions import find_regions
+from napari_fastnet.io.record import read_record
 
 pytestmark = pytest.mark.gui
 
@@ -80,3 +81,30 @@ def test_regions_are_there_when_one_comes_back_to_a_slide(qtbot, panel, two) -> 
     qtbot.waitUntil(lambda: len(first.regions) == wanted, timeout=10_000)
     assert panel.slide.work is first  # also now that a layer of it was added
     qtbot.waitUntil(lambda: panel.regions.table.native.rowCount() == wanted)
+
+
+def test_results_of_another_slide_of_the_name_stay(
+    qtbot, viewer, panel, add_slide, tmp_path, write_svs, compute
+) -> None:
+    first = compute(panel)
+    panel.detect.stride.value = 4
+    panel.detect.results.value = tmp_path / "out"
+
+    def detect(work):
+        panel.slide.workspace.choose(work)
+        panel.detect.start.native.click()
+        qtbot.waitUntil(lambda: work.detection.result is not None, timeout=60_000)
+        return work.detection.result
+
+    image = np.full((800, 800, 3), 244, np.uint8)
+    image[100:700, 100:700] = (120, 60, 120)
+    before = detect(first)
+    (tmp_path / "elsewhere").mkdir()
+    name = first.slide.path.name
+    add_slide(viewer, write_svs(tmp_path / "elsewhere" / name, image, mpp=1.0))
+    after = detect(compute(panel))
+    assert before.folder.parent == after.folder.parent
+    assert before.folder != after.folder
+    for result in (before, after):
+        record = read_record(result.folder / "run.json")
+        assert record["slide"]["path"] == result.record.slide.path

@@ -146,7 +146,12 @@ class RegionsSection(Section):
         if work is None or work.heatmap is None:
             return
         try:
-            write_regions_csv(path, work.regions, mpp=work.heatmap.mpp)
+            write_regions_csv(
+                path,
+                work.regions,
+                mpp=work.heatmap.mpp,
+                slide=work.slide.path.name,
+            )
         except FastNetError as error:
             show_error(str(error))
             return
