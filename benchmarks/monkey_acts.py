@@ -273,7 +273,7 @@ class Acts:
         name = str(self.rng.choice(NAMES))
         if editor is not None:
             write(editor, name)
-            key(editor, Qt.Key.Key_Return)
+            key(view, Qt.Key.Key_Return)
         return name
 
     def remove_layer(self) -> str:

@@ -119,12 +119,13 @@ def key(widget: Any, *keys: Any, modifier: Any = PLAIN) -> None:
 
 def write(widget: Any, text: str) -> None:
     """Type a text over what a widget that was clicked holds."""
+    window = widget.window()  # stays, where an editor goes when its list is drawn anew
     key(widget, Qt.Key.Key_A, modifier=Qt.KeyboardModifier.ControlModifier)
     for letter in text:
         if letter.isascii():
-            QTest.keyClick(widget.window().windowHandle(), letter)
+            QTest.keyClick(window.windowHandle(), letter)
         else:  # as an input method brings it
-            target = QApplication.focusWidget() or widget
+            target = QApplication.focusWidget() or window
             for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
                 QApplication.sendEvent(target, QKeyEvent(kind, 0, PLAIN, letter))
 
