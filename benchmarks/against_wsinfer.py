@@ -24,10 +24,10 @@ from pathlib import Path
 
 import torch
 
-from napari_fastnet.engine.bench.detections import run_command
-from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.bundle_writing import write_bundle
-from napari_fastnet.io.model_description import ModelDescription
+from napari_fastnet.bench.detections import run_command
+from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.description import ModelDescription
+from napari_fastnet.model.writing import write_bundle
 from napari_fastnet.nn.checkpoint import export_onnx, load_weights, save_weights
 from napari_fastnet.nn.fastnet import FastNet
 

@@ -23,9 +23,9 @@ from pathlib import Path
 
 from distributed import Client, LocalCluster
 
-from napari_fastnet.engine.cohort import run_cohort
-from napari_fastnet.engine.cohort_cluster import Cluster
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.cohort.cluster import Cluster
+from napari_fastnet.cohort.cohort import run_cohort
+from napari_fastnet.synthetic.slide import write_slide
 
 WORKERS = (1, 2)
 WANTED = 1.8

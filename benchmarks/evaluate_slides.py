@@ -29,12 +29,12 @@ import numpy as np
 from page import write_between
 from scipy import ndimage
 
+from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.polygons import Annotations
-from napari_fastnet.io.annotations import write_asap_xml
-from napari_fastnet.io.export import write_heatmap_ome_tiff
-from napari_fastnet.io.record import (
+from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
+from napari_fastnet.results.record import (
     Counts,
     ModelFacts,
     RunRecord,

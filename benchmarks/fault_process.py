@@ -28,8 +28,8 @@ from fault_world import (
 from resume_kills import Runs
 
 from napari_fastnet.errors import StoreError
-from napari_fastnet.io.results import read_heatmap_ome_tiff
-from napari_fastnet.io.store import read_store
+from napari_fastnet.results.reading import read_heatmap_ome_tiff
+from napari_fastnet.store.store import read_store
 
 if TYPE_CHECKING:
     import random
@@ -198,9 +198,9 @@ def cluster_worker_lost(world: World, rng: random.Random, folder: Path) -> Verdi
     """Kill one of two workers of a dask cluster while it has a slide."""
     import distributed
 
-    from napari_fastnet.engine.cohort import run_cohort
-    from napari_fastnet.engine.cohort_cluster import Cluster
-    from napari_fastnet.engine.cohort_task import CohortOptions
+    from napari_fastnet.cohort.cluster import Cluster
+    from napari_fastnet.cohort.cohort import run_cohort
+    from napari_fastnet.cohort.task import CohortOptions
 
     slides = [world.slide, draw_slide(folder / "second.svs", seed=1)]
     options = CohortOptions(world.options, model=MODEL)

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from fault_world import Verdict, chosen, disturbed, draw_slide
 
-from napari_fastnet.io.tiff_tiles import FileBytes
+from napari_fastnet.slide.tiff_tiles import FileBytes
 
 if TYPE_CHECKING:
     import random
@@ -98,7 +98,7 @@ def _reads(
 def _spoilt(change: Callable[[int, bytes], bytes]) -> Iterator[None]:
     with (
         patch.object(FileBytes, "_fetch", _reads(change)),
-        patch("napari_fastnet.io.tiff_tiles.RETRY_S", (0.0, 0.01)),
+        patch("napari_fastnet.slide.tiff_tiles.RETRY_S", (0.0, 0.01)),
     ):
         yield
 

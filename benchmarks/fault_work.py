@@ -15,11 +15,11 @@ from unittest.mock import patch
 import numpy as np
 from fault_world import ERROR, RIGHT, Verdict, World, chosen, clear, disturbed
 
-from napari_fastnet.engine.blocks import BlockWork
-from napari_fastnet.engine.onnx_backend import OnnxBackend
+from napari_fastnet.detection.blocks import BlockWork
 from napari_fastnet.errors import BusyError
-from napari_fastnet.io.cache import cached_runs, clear_cache
-from napari_fastnet.io.store_lock import is_held
+from napari_fastnet.model.backends.onnx import OnnxBackend
+from napari_fastnet.store.cache import cached_runs, clear_cache
+from napari_fastnet.store.lock import is_held
 
 if TYPE_CHECKING:
     import random
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fault_world import OnStep
     from numpy.typing import NDArray
 
-    from napari_fastnet.engine.torch_backend import TorchBackend
+    from napari_fastnet.model.backends.torch import TorchBackend
 
 #: Blocks that a run reads.
 BLOCKS = 12
@@ -106,8 +106,8 @@ def no_number(world: World, rng: random.Random, folder: Path) -> Verdict:
 
 @cache
 def _torch(folder: Path) -> TorchBackend:
-    from napari_fastnet.engine.torch_backend import TorchBackend
-    from napari_fastnet.io.bundle import load_bundle
+    from napari_fastnet.model.backends.torch import TorchBackend
+    from napari_fastnet.model.bundle import load_bundle
 
     del folder
     return TorchBackend(load_bundle("fastnet-pcam"), "cpu")

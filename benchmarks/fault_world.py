@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from napari_fastnet.engine.runs import RunOptions, SlideRun
+from napari_fastnet.detection.run import RunOptions, SlideRun
 from napari_fastnet.errors import FastNetError, StoreError
-from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.results import read_heatmap_ome_tiff
-from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.store import read_store
-from napari_fastnet.io.store_lock import LOCK, is_held
+from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.results.reading import read_heatmap_ome_tiff
+from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.lock import LOCK, is_held
+from napari_fastnet.store.store import read_store
 
 if TYPE_CHECKING:
     import random
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastnet.engine.backends import Backend
+    from napari_fastnet.model.backends.backend import Backend
 
     #: Told of each step's number while a run goes on; may do harm.
     OnStep = Callable[[int], None]

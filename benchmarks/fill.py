@@ -22,12 +22,12 @@ import numpy as np
 import tifffile
 from page import write_between
 
+from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.dense import CELL_PX
-from napari_fastnet.engine.backends import create_backend
-from napari_fastnet.engine.whole_slide import detect
-from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.resample import resize
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.slide.resample import resize
+from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable

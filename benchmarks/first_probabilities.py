@@ -29,9 +29,9 @@ from heartbeat import block_seconds, circle, first_on_screen, measure
 from page import write_between
 from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
-from napari_fastnet.io.synthetic import write_slide
-from napari_fastnet.plugin.network import NETWORK
-from napari_fastnet.plugin.viewport import visible_box
+from napari_fastnet.plugin.detection.ready_network import NETWORK
+from napari_fastnet.plugin.detection.viewport import visible_box
+from napari_fastnet.synthetic.slide import write_slide
 
 #: Ways to the first probabilities, and what each means.
 WAYS = {
@@ -49,12 +49,12 @@ LOOKING = 3.0
 
 def set_up(way: str, folder: Path) -> None:
     """Change what one way does otherwise."""
-    from napari_fastnet.engine import plan
+    from napari_fastnet.detection import plan
 
     if way != CHOSEN:
         NETWORK.prepare = lambda _: None  # type: ignore[method-assign]
     if way == "cache":
-        from napari_fastnet.engine.private_imports import openvino
+        from napari_fastnet.machine.private_imports import openvino
 
         core = openvino.Core
         options = {"CACHE_DIR": str(folder / "compiled")}

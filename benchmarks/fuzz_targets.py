@@ -24,26 +24,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_fastnet.annotations.masks import read_picture
+from napari_fastnet.annotations.reading import read_annotations
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.io import bundle as bundles
-from napari_fastnet.io.added_models import add_model, remove_model
-from napari_fastnet.io.annotation_files import read_annotations
-from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.export import write_heatmap_ome_tiff
-from napari_fastnet.io.masks import read_picture
-from napari_fastnet.io.model_folders import VARIABLE
-from napari_fastnet.io.recognise import content_of
-from napari_fastnet.io.record import read_record, to_json
-from napari_fastnet.io.results import (
+from napari_fastnet.model import bundle as bundles
+from napari_fastnet.model.bundle import VARIABLE, load_bundle
+from napari_fastnet.model.user_models import add_model, remove_model
+from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
+from napari_fastnet.results.reading import (
     read_heatmap_ome_tiff,
     read_mask_export,
     read_regions_geojson,
     recorded_mpp,
 )
-from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.store import open_store, read_store
+from napari_fastnet.results.recognise import content_of
+from napari_fastnet.results.record import read_record, to_json
+from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.store import open_store, read_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +176,7 @@ def _weights_header(_: Path) -> list[bytes]:
 
 
 def _read_onnx(data: bytes, folder: Path) -> None:
-    from napari_fastnet.engine.onnx_backend import OnnxBackend
+    from napari_fastnet.model.backends.onnx import OnnxBackend
 
     path = folder / bundles.ONNX_FILE
     path.write_bytes(data)
@@ -287,7 +286,7 @@ def _run(folder: Path) -> list[bytes]:
 
 
 def _read_replayed(data: bytes, folder: Path) -> None:
-    from napari_fastnet.engine.replay import replay
+    from napari_fastnet.cohort.replay import replay
 
     path = folder / "run.json"
     path.write_bytes(data)
@@ -296,7 +295,7 @@ def _read_replayed(data: bytes, folder: Path) -> None:
 
 
 def _read_options(data: bytes, folder: Path) -> None:
-    from napari_fastnet.engine.replay import options_of
+    from napari_fastnet.cohort.replay import options_of
 
     path = folder / "run.json"
     path.write_bytes(data)
@@ -336,7 +335,7 @@ def _record() -> dict[str, Any]:
 
 def read_versions() -> dict[str, str]:
     """Return the versions that a record must name."""
-    from napari_fastnet.io.record import PACKAGES
+    from napari_fastnet.results.record import PACKAGES
 
     return dict.fromkeys(("python", *PACKAGES), "1")
 
@@ -413,7 +412,7 @@ def _regions(_: Path) -> list[bytes]:
         "properties": {"measurements": measured | {"mean probability": 1}},
     }
     collection = {"type": "FeatureCollection", "features": [feature]}
-    from napari_fastnet.io.region_files import RECORD_MEMBER
+    from napari_fastnet.results.regions import RECORD_MEMBER
 
     return [json.dumps(collection | {RECORD_MEMBER: _record()}).encode()]
 

@@ -32,10 +32,10 @@ import numpy as np
 from page import write_between
 from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
-from napari_fastnet.engine.runs import SlideRun
-from napari_fastnet.io.synthetic import write_slide
-from napari_fastnet.plugin.network import NETWORK
-from napari_fastnet.plugin.viewport import nearest_to_view, visible_box
+from napari_fastnet.detection.run import SlideRun
+from napari_fastnet.plugin.detection.ready_network import NETWORK
+from napari_fastnet.plugin.detection.viewport import nearest_to_view, visible_box
+from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from page import tell
 
-from napari_fastnet.core.metrics import roc_auc
-from napari_fastnet.engine.backends import network_on_cpu
-from napari_fastnet.engine.bench.machine import Machine
-from napari_fastnet.engine.bench.rates import rates
-from napari_fastnet.engine.private_imports import onnxruntime
-from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.patches import read_patches
+from napari_fastnet.bench.networks import rates
+from napari_fastnet.bench.report import Machine
+from napari_fastnet.core.metrics.patches import roc_auc
+from napari_fastnet.machine.private_imports import onnxruntime
+from napari_fastnet.model.backends.backend import network_on_cpu
+from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.patches.reading import read_patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,10 +28,15 @@ from matplotlib.figure import Figure
 from page import write_between
 from scipy import ndimage
 
-from napari_fastnet.core.lesions import ITC_UM, Lesion, Moments, find_lesions
+from napari_fastnet.annotations.reading import SUFFIXES, read_annotations
+from napari_fastnet.core.metrics.lesions import ITC_UM, Lesion, Moments, find_lesions
+from napari_fastnet.core.metrics.truth import (
+    CAMELYON_MPP,
+    PIXEL_UM,
+    draw_truth,
+    truth_step,
+)
 from napari_fastnet.core.regions import EIGHT_NEIGHBOURS, ITC_LIMIT_MM
-from napari_fastnet.core.truth import CAMELYON_MPP, PIXEL_UM, draw_truth, truth_step
-from napari_fastnet.io.annotation_files import SUFFIXES, read_annotations
 
 BINS_UM = (0, 150, ITC_UM, 500, 1000, 2000, 5000, np.inf)
 BEFORE_UM = ITC_LIMIT_MM * 1000

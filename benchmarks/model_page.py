@@ -17,7 +17,7 @@ from typing import Any
 
 from page import write_between
 
-from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.model.bundle import load_bundle
 
 PAGE = Path("docs/explain/model.md")
 MEASURES = ("auc", "accuracy", "recall", "precision", "f1")

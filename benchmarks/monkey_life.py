@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.synthetic.slide import write_slide
 
 WORK, SEED = Path(sys.argv[1]), int(sys.argv[2])
 PLACE = WORK / f"seed-{SEED}"

@@ -31,7 +31,7 @@ from typing import Any
 from page import write_between
 from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.synthetic.slide import write_slide
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 #: Cycles before these are not compared.

@@ -26,24 +26,24 @@ from page import tell, write_between
 from scipy.ndimage import gaussian_filter
 from stain_shift import DYES, SHIFTS
 
+from napari_fastnet.cohort.detect import detect
+from napari_fastnet.core.appearance.flags import Flag, blur_flags, colour_flags
+from napari_fastnet.core.appearance.sharpness import patch_sharpness
+from napari_fastnet.core.appearance.stain import STATISTICS_MPP
+from napari_fastnet.core.appearance.summary import summarise_quality
 from napari_fastnet.core.colour import density_to_rgb, rgb_to_density
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.grid import PatchGrid
-from napari_fastnet.core.metrics import roc_auc
-from napari_fastnet.core.quality import Flag, blur_flags, colour_flags
-from napari_fastnet.core.quality_summary import summarise_quality
-from napari_fastnet.core.sharpness import patch_sharpness
-from napari_fastnet.core.stain import STATISTICS_MPP
-from napari_fastnet.engine import blocks, quality
-from napari_fastnet.engine.backends import create_backend
-from napari_fastnet.engine.plan import make_plan
-from napari_fastnet.engine.quality import find_quality
-from napari_fastnet.engine.tissue import find_tissue
-from napari_fastnet.engine.whole_slide import detect
-from napari_fastnet.io.bundle import ModelBundle, load_bundle
-from napari_fastnet.io.patches import read_patches
-from napari_fastnet.io.resample import resize
-from napari_fastnet.io.slide import open_slide
+from napari_fastnet.core.metrics.patches import roc_auc
+from napari_fastnet.detection import blocks, quality
+from napari_fastnet.detection.plan import make_plan
+from napari_fastnet.detection.quality import find_quality
+from napari_fastnet.detection.tissue import find_tissue
+from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.bundle import ModelBundle, load_bundle
+from napari_fastnet.patches.reading import read_patches
+from napari_fastnet.slide.resample import resize
+from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable

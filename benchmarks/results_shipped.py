@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from results_stats import Log, estimate
 
 from napari_fastnet.engine.experiments import EXPERIMENTS, Run
-from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.model.bundle import load_bundle
 
 if TYPE_CHECKING:
     from results_stats import Estimate

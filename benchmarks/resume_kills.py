@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.engine.backends import create_backend
-from napari_fastnet.engine.runs import RunOptions, SlideRun
+from napari_fastnet.detection.run import RunOptions, SlideRun
 from napari_fastnet.errors import StoreError
-from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.results import read_heatmap_ome_tiff
-from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.store import Block, read_store
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.results.reading import read_heatmap_ome_tiff
+from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.store import Block, read_store
+from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from page import tell
 
-from napari_fastnet.engine.backends import create_backend
-from napari_fastnet.engine.bench.machine import Machine
-from napari_fastnet.engine.bench.rates import rates
-from napari_fastnet.engine.inference import PART_PX
-from napari_fastnet.engine.onnx_backend import OnnxBackend
-from napari_fastnet.engine.openvino_backend import OpenVinoBackend, hints
-from napari_fastnet.engine.private_imports import openvino
-from napari_fastnet.engine.processors import physical_cores
-from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.bench.networks import rates
+from napari_fastnet.bench.report import Machine
+from napari_fastnet.machine.memory import physical_cores
+from napari_fastnet.machine.private_imports import openvino
+from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.onnx import OnnxBackend
+from napari_fastnet.model.backends.openvino import OpenVinoBackend, hints
+from napari_fastnet.model.backends.parts import PART_PX
+from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.classifier import PatchClassifier
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastnet.io.bundle import ModelBundle
+    from napari_fastnet.model.bundle import ModelBundle
 
 PATCHES, PATCH_PX = 16, 256
 PICTURES = (24, 48, 96, 120)  # sides of dense pictures, in values

@@ -32,7 +32,7 @@ import numpy as np
 from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 from plugin_cycles import WARM_UP, State
 
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,11 +21,16 @@ import numpy as np
 from page import write_between
 from stain_shift import SHIFTS, low_resolution
 
-from napari_fastnet.core.metrics import roc_auc
-from napari_fastnet.core.stain import StainMatch, StainMethod, StainStatistics, estimate
-from napari_fastnet.engine.backends import Backend, create_backend
-from napari_fastnet.io.bundle import ModelBundle, load_bundle
-from napari_fastnet.io.patches import read_patches
+from napari_fastnet.core.appearance.stain import (
+    StainMatch,
+    StainMethod,
+    StainStatistics,
+    estimate,
+)
+from napari_fastnet.core.metrics.patches import roc_auc
+from napari_fastnet.model.backends.backend import Backend, create_backend
+from napari_fastnet.model.bundle import ModelBundle, load_bundle
+from napari_fastnet.patches.reading import read_patches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

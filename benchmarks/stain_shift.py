@@ -26,13 +26,13 @@ import numpy as np
 from page import write_between
 from PIL import Image
 
-from napari_fastnet.core.colour import density_to_rgb, rgb_to_density, rgb_to_lab
-from napari_fastnet.core.stain import (
+from napari_fastnet.core.appearance.stain import (
     STATISTICS_MPP,
     StainMatch,
     StainMethod,
     estimate,
 )
+from napari_fastnet.core.colour import density_to_rgb, rgb_to_density, rgb_to_lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable

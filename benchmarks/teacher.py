@@ -23,9 +23,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from napari_fastnet.core.metrics import roc_auc
-from napari_fastnet.io.patches import read_patches
-from napari_fastnet.nn.augment import Augmentation, augment
+from napari_fastnet.core.metrics.patches import roc_auc
+from napari_fastnet.patches.reading import read_patches
+from napari_fastnet.training.augment import Augmentation, augment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

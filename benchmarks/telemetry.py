@@ -31,7 +31,7 @@ from pathlib import Path
 
 from page import tell, write_between
 
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.synthetic.slide import write_slide
 
 #: What a script begins with.
 _HEAD = """

@@ -30,7 +30,7 @@ from page import write_between
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.grid import PatchGrid, patch_grid
 from napari_fastnet.core.tissue import TissueParameters, combine, compute_masks
-from napari_fastnet.io.slide import open_slide
+from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,8 @@ import napari
 import numpy as np
 from qtpy.QtTest import QTest
 
-from napari_fastnet.io.synthetic import write_slide
-from napari_fastnet.plugin.viewport import nearest_to_view, visible_box
+from napari_fastnet.plugin.detection.viewport import nearest_to_view, visible_box
+from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable

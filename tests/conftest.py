@@ -148,8 +148,8 @@ def dark_bundle(tmp_path_factory):
     from onnx import TensorProto as Kind
     from onnx import helper
 
-    from napari_fastnet.io.bundle_writing import write_bundle
-    from napari_fastnet.io.model_description import ModelDescription
+    from napari_fastnet.model.description import ModelDescription
+    from napari_fastnet.model.writing import write_bundle
 
     shape = ("patches", "height", "width", 3)
     nodes = [
@@ -279,8 +279,8 @@ def write_run():
     """
     from napari_fastnet.core.geometry import Grid
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.io.export import write_heatmap_ome_tiff
-    from napari_fastnet.io.record import (
+    from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
+    from napari_fastnet.results.record import (
         Counts,
         ModelFacts,
         RunRecord,
@@ -339,8 +339,8 @@ def random_network():
 @pytest.fixture(scope="session")
 def make_bundle(random_network, tmp_path_factory):
     """Return a function that writes a bundle of the random network."""
-    from napari_fastnet.io.bundle_writing import write_bundle
-    from napari_fastnet.io.model_description import ModelDescription
+    from napari_fastnet.model.description import ModelDescription
+    from napari_fastnet.model.writing import write_bundle
     from napari_fastnet.nn.checkpoint import export_onnx, save_weights
 
     def make(**changes):
@@ -392,7 +392,7 @@ def patches():
 @pytest.fixture(scope="session")
 def camelyon(tmp_path_factory):
     """Return a folder in CAMELYON16's layout: 2 normal, 2 tumour, 2 test slides."""
-    from napari_fastnet.io.synthetic_camelyon import write_camelyon
+    from napari_fastnet.synthetic.camelyon import write_camelyon
 
     folder = tmp_path_factory.mktemp("camelyon") / "CAMELYON16"
     write_camelyon(folder, testing=2, shape=(1536, 2048))

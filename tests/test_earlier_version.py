@@ -17,8 +17,8 @@ import pytest
 
 from napari_fastnet import RunOptions, detect, load_bundle, load_results, write_formats
 from napari_fastnet.cli.app import main
-from napari_fastnet.io.results import read_heatmap_ome_tiff, read_mask_export
-from napari_fastnet.io.store import read_store
+from napari_fastnet.results.reading import read_heatmap_ome_tiff, read_mask_export
+from napari_fastnet.store.store import read_store
 
 KEPT = Path(__file__).parent / "fixtures" / "version-0.1"
 SLIDE = KEPT / "slides" / "lesion.tif"

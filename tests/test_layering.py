@@ -59,7 +59,7 @@ def test_results_that_are_no_pictures_load_no_matplotlib():
 
 def test_matplotlib_comes_when_there_is_something_to_draw():
     """It takes a quarter of the time to the first result of a detection."""
-    code = "import napari_fastnet.engine.cohort_task, napari_fastnet.engine.whole_slide"
+    code = "import napari_fastnet.cohort.task, napari_fastnet.cohort.detect"
     assert not loaded_by(code) & {"matplotlib", "napari", "torch"}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from napari_fastnet.cli.app import app, main
-from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.model.bundle import load_bundle
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "paper" / "index.md").read_text("utf-8")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_fastnet.engine import private_imports
-from napari_fastnet.engine.private_imports import ONNXRUNTIME_SWITCH, OPENVINO_SENDER
+from napari_fastnet.machine import private_imports
+from napari_fastnet.machine.private_imports import ONNXRUNTIME_SWITCH, OPENVINO_SENDER
 
 pytestmark = pytest.mark.slow
 
@@ -66,14 +66,14 @@ KINDS = {
         slides="SLIDES", options="'--scheduler', cluster.scheduler_address"
     ),
     "doctor": "assert not main(['doctor'])",
-    "bench": "from napari_fastnet.engine.bench.detections import run_apart\n"
-    "from napari_fastnet.engine.bench.networks import _libraries\n"
-    "from napari_fastnet.io.bundle import load_bundle\n"
+    "bench": "from napari_fastnet.bench.detections import run_apart\n"
+    "from napari_fastnet.bench.networks import _libraries\n"
+    "from napari_fastnet.model.bundle import load_bundle\n"
     "_libraries(load_bundle(MODEL), 1)\n"
     "run_apart(['detect', SLIDES[0], '-o', OUT, '--model', MODEL])",
     "the plugin": "from pathlib import Path\n"
-    "from napari_fastnet.plugin.network import NETWORK\n"
-    "from napari_fastnet.plugin.request import Request\n"
+    "from napari_fastnet.plugin.detection.ready_network import NETWORK\n"
+    "from napari_fastnet.plugin.detection.request import Request\n"
     "for name in ('onnx', 'openvino'):\n"
     "    with NETWORK.used(Request(Path(MODEL), name, 1, 1, None, Path(OUT), False,"
     " True)):\n        pass",
@@ -171,7 +171,7 @@ def test_the_witness_sees_what_reports(run):
 def test_the_sender_is_there_for_others_afterwards(run):
     run(
         "import sys\n"
-        "from napari_fastnet.engine.private_imports import openvino\n"
+        "from napari_fastnet.machine.private_imports import openvino\n"
         "assert 'openvino_telemetry' not in sys.modules\n"
         "import openvino_telemetry, openvino.tools.ovc.main\n"
         "from openvino.tools.ovc import convert_impl, telemetry_utils, utils\n"
@@ -183,7 +183,7 @@ def test_the_sender_is_there_for_others_afterwards(run):
 def test_a_sender_that_was_imported_before_stays(run):
     run(
         "import sys, openvino_telemetry\n"
-        "from napari_fastnet.engine.private_imports import openvino\n"
+        "from napari_fastnet.machine.private_imports import openvino\n"
         "assert sys.modules['openvino_telemetry'] is openvino_telemetry\n"
         "from openvino.tools.ovc import telemetry_utils\n"
         "assert telemetry_utils.tm is not openvino_telemetry\n"

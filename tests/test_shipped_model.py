@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_fastnet.core.metrics import roc_auc
-from napari_fastnet.engine.backends import create_backend
-from napari_fastnet.engine.evaluate import EvaluationOptions, evaluate_patches
-from napari_fastnet.engine.runs import RunOptions
-from napari_fastnet.engine.whole_slide import DEFAULT_MODEL, detect
-from napari_fastnet.io.bundle import load_bundle, shipped
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.cohort.detect import DEFAULT_MODEL, detect
+from napari_fastnet.core.metrics.patches import roc_auc
+from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.evaluation.patches import EvaluationOptions, evaluate_patches
+from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.bundle import load_bundle, shipped
+from napari_fastnet.synthetic.slide import write_slide
 
 
 @pytest.fixture(scope="module")

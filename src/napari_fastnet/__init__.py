@@ -10,25 +10,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_fastnet.cohort.cohort import run_cohort
+    from napari_fastnet.cohort.detect import detect
+    from napari_fastnet.cohort.replay import Replay, replay
+    from napari_fastnet.cohort.slides import find_slides
+    from napari_fastnet.cohort.task import CohortOptions
     from napari_fastnet.core.geometry import Box, Grid, Level
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region, find_regions
     from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
-    from napari_fastnet.engine.backends import create_backend
-    from napari_fastnet.engine.cohort import run_cohort
-    from napari_fastnet.engine.cohort_slides import find_slides
-    from napari_fastnet.engine.cohort_task import CohortOptions
-    from napari_fastnet.engine.replay import Replay, replay
-    from napari_fastnet.engine.run_options import RunOptions
-    from napari_fastnet.engine.run_result import RunResult
-    from napari_fastnet.engine.runs import SlideRun
-    from napari_fastnet.engine.saved_results import Saved, load_results
-    from napari_fastnet.engine.tissue import SlideTissue, find_tissue
-    from napari_fastnet.engine.whole_slide import detect
+    from napari_fastnet.detection.options import RunOptions
+    from napari_fastnet.detection.run import SlideRun
+    from napari_fastnet.detection.tissue import SlideTissue, find_tissue
     from napari_fastnet.errors import FastNetError
-    from napari_fastnet.io.bundle import ModelBundle, load_bundle
-    from napari_fastnet.io.formats import Results, write_formats
-    from napari_fastnet.io.slide import Slide, open_slide
+    from napari_fastnet.model.backends.backend import create_backend
+    from napari_fastnet.model.bundle import ModelBundle, load_bundle
+    from napari_fastnet.results.formats import Results, write_formats
+    from napari_fastnet.results.result import RunResult, Saved, load_results
+    from napari_fastnet.slide.slide import Slide, open_slide
 
 __version__ = "0.1.0"
 
@@ -68,35 +67,35 @@ __all__ = [
 
 _HOME = {
     "Box": "core.geometry",
-    "CohortOptions": "engine.cohort_task",
+    "CohortOptions": "cohort.task",
     "FastNetError": "errors",
     "Grid": "core.geometry",
     "Heatmap": "core.heatmap",
     "Level": "core.geometry",
-    "ModelBundle": "io.bundle",
+    "ModelBundle": "model.bundle",
     "Region": "core.regions",
-    "Replay": "engine.replay",
-    "Results": "io.formats",
-    "RunOptions": "engine.run_options",
-    "RunResult": "engine.run_result",
-    "Saved": "engine.saved_results",
-    "Slide": "io.slide",
-    "SlideRun": "engine.runs",
-    "SlideTissue": "engine.tissue",
+    "Replay": "cohort.replay",
+    "Results": "results.formats",
+    "RunOptions": "detection.options",
+    "RunResult": "results.result",
+    "Saved": "results.result",
+    "Slide": "slide.slide",
+    "SlideRun": "detection.run",
+    "SlideTissue": "detection.tissue",
     "TissueMasks": "core.tissue",
     "TissueParameters": "core.tissue",
     "compute_masks": "core.tissue",
-    "create_backend": "engine.backends",
-    "detect": "engine.whole_slide",
+    "create_backend": "model.backends.backend",
+    "detect": "cohort.detect",
     "find_regions": "core.regions",
-    "find_slides": "engine.cohort_slides",
-    "find_tissue": "engine.tissue",
-    "load_bundle": "io.bundle",
-    "load_results": "engine.saved_results",
-    "open_slide": "io.slide",
-    "replay": "engine.replay",
-    "run_cohort": "engine.cohort",
-    "write_formats": "io.formats",
+    "find_slides": "cohort.slides",
+    "find_tissue": "detection.tissue",
+    "load_bundle": "model.bundle",
+    "load_results": "results.result",
+    "open_slide": "slide.slide",
+    "replay": "cohort.replay",
+    "run_cohort": "cohort.cohort",
+    "write_formats": "results.formats",
 }
 
 

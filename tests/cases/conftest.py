@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import tifffile
 
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:
     import numpy as np

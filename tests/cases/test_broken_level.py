@@ -12,9 +12,9 @@ import tifffile
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.engine.tissue import find_tissue
+from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import TileReadError
-from napari_fastnet.io.slide import open_slide
+from napari_fastnet.slide.slide import open_slide
 
 #: µm/px of level 0; level 1 is the model's 0.972, level 2 that of the masks.
 MPP = 0.486

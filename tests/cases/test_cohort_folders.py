@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.engine.cohort_task import CohortOptions, SlideTask, run_task
-from napari_fastnet.engine.result_folders import result_folders
-from napari_fastnet.engine.runs import RunOptions
-from napari_fastnet.io.cohort_report import CohortReport
-from napari_fastnet.io.record import read_record
+from napari_fastnet.cohort.folders import result_folders
+from napari_fastnet.cohort.report import CohortReport
+from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
+from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.results.record import read_record
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_fastnet.cli.app import app
+from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.dense import CELL_PX
-from napari_fastnet.engine.backends import create_backend
-from napari_fastnet.engine.tissue import find_tissue
-from napari_fastnet.engine.tissue_editor import TissueEditor
-from napari_fastnet.engine.whole_slide import detect
-from napari_fastnet.io.bundle import load_bundle
-from napari_fastnet.io.slide import open_slide
+from napari_fastnet.detection.tissue import find_tissue
+from napari_fastnet.detection.tissue_editor import TissueEditor
+from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.slide.slide import open_slide
 
 BLACK, WHITE, GREY, ROSE = (0, 0, 0), (255,) * 3, (205,) * 3, (205, 150, 185)
 

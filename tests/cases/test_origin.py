@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.engine.patch_plan import PatchOptions, find_candidates
-from napari_fastnet.io.camelyon import CamelyonSlide
-from napari_fastnet.io.outline_options import OutlineOptions
-from napari_fastnet.io.slide import open_slide
+from napari_fastnet.patches.camelyon import CamelyonSlide
+from napari_fastnet.patches.plan import PatchOptions, find_candidates
+from napari_fastnet.slide.slide import open_slide
 
 #: The corner of the scanned part, level-0 px, and what is outlined, from the slide's.
 TOP, LEFT = 96, 160

@@ -11,10 +11,10 @@ import json
 import numpy as np
 import pytest
 
+from napari_fastnet.annotations.reading import read_annotations
+from napari_fastnet.annotations.roi import read_outlines, read_roi
 from napari_fastnet.core.polygons import ring_area
 from napari_fastnet.errors import AnnotationError
-from napari_fastnet.io.annotation_files import read_annotations
-from napari_fastnet.io.roi import read_outlines, read_roi
 
 TUMOR = {"classification": {"name": "Tumor", "color": [200, 0, 0]}}
 ALL = "region of interest"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from napari_fastnet.cli.app import app
 from napari_fastnet.errors import SlideFormatError
-from napari_fastnet.io.slide import open_slide
+from napari_fastnet.slide.slide import open_slide
 
 MPP = 0.972
 SIZE = {"PhysicalSizeX": MPP, "PhysicalSizeY": MPP}

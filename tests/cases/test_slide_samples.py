@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from napari_fastnet.errors import SlideFormatError
-from napari_fastnet.io.slide import open_slide
+from napari_fastnet.slide.slide import open_slide
 
 MPP = 0.972
 SIZE = {"PhysicalSizeX": MPP, "PhysicalSizeY": MPP}

@@ -10,11 +10,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_fastnet.engine.cohort_slides import find_slides
+from napari_fastnet.cohort.slides import find_slides
 from napari_fastnet.errors import SlideFormatError
-from napari_fastnet.io.dicom import dicom_file
-from napari_fastnet.io.recognise import content_of
-from napari_fastnet.io.slide import open_slide
+from napari_fastnet.results.recognise import content_of
+from napari_fastnet.slide.openslide_reader import dicom_file
+from napari_fastnet.slide.slide import open_slide
 
 MPP = 0.972
 SERIES = "1.2.826.0.1.3680043.8.498.4711"

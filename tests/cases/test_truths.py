@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_fastnet.annotations.asap_xml import write_asap_xml
+from napari_fastnet.annotations.options import OutlineOptions
+from napari_fastnet.annotations.truth_files import find_truths
 from napari_fastnet.core.polygons import Annotations
-from napari_fastnet.engine.evaluate_slides import (
+from napari_fastnet.errors import DataError
+from napari_fastnet.evaluation.slides import (
     SkippedSlide,
     SlideEvaluationOptions,
     judge_slides,
 )
-from napari_fastnet.engine.evaluated_slides import find_sources
-from napari_fastnet.errors import DataError
-from napari_fastnet.io.annotations import write_asap_xml
-from napari_fastnet.io.export import write_mask_tiff
-from napari_fastnet.io.outline_options import OutlineOptions
-from napari_fastnet.io.truth_files import find_truths
+from napari_fastnet.evaluation.sources import find_sources
+from napari_fastnet.results.ome_tiff import write_mask_tiff
 
 CELL = 64
 SHAPE = (30, 40)

@@ -25,7 +25,7 @@ def slide_file(tmp_path_factory, write_tiff, texture):
 @pytest.fixture
 def bench(slide_file, tiny_bundle, capsys, monkeypatch):
     """Return a function that runs the command in no time and returns what it prints."""
-    monkeypatch.setattr("napari_fastnet.engine.bench.detections.ROUNDS", 1)
+    monkeypatch.setattr("napari_fastnet.bench.detections.ROUNDS", 1)
 
     def run(*options):
         argv = ["bench", str(slide_file), "--model", str(tiny_bundle.folder)]
@@ -40,7 +40,7 @@ def bench(slide_file, tiny_bundle, capsys, monkeypatch):
 def one_peer(monkeypatch):
     pytest.importorskip("pytorchcv")
     peers = ("mobilenetv2-0.5",)
-    monkeypatch.setattr("napari_fastnet.engine.bench.peers.PEERS", peers)
+    monkeypatch.setattr("napari_fastnet.bench.peers.PEERS", peers)
 
 
 def test_json_holds_rates_that_agree_with_each_other(bench, one_peer):

@@ -12,7 +12,7 @@ from napari_fastnet.cli.app import main
 from napari_fastnet.cli.cache import size_bytes, size_text
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import OptionError
-from napari_fastnet.io.store import open_store
+from napari_fastnet.store.store import open_store
 
 
 def open_run(cache, slide):

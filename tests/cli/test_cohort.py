@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.cli.cohort import TimeLeft, cohort_progress
-from napari_fastnet.engine.cohort import CohortProgress
-from napari_fastnet.io.cohort_findings import SlideRow
+from napari_fastnet.cli.detect import TimeLeft, cohort_progress
+from napari_fastnet.cohort.cohort import CohortProgress
+from napari_fastnet.cohort.rows import SlideRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

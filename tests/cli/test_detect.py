@@ -17,8 +17,8 @@ from scipy.ndimage import gaussian_filter
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.io import tiff_reader
-from napari_fastnet.io.record import read_record
+from napari_fastnet.results.record import read_record
+from napari_fastnet.slide import tiff as tiff_reader
 
 
 def detect(capsys, *arguments):

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.engine import doctor
-from napari_fastnet.engine.doctor import Finding
+from napari_fastnet.machine import doctor
+from napari_fastnet.machine.doctor import Finding
 
 GOOD = Finding("Python", True, True, "3.11.7", "")
 OPTIONAL = Finding("OpenVINO", False, False, "No module", "pip install openvino")

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from napari_fastnet.annotations.asap_xml import write_asap_xml
+from napari_fastnet.annotations.reading import read_annotations
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.polygons import Annotations
-from napari_fastnet.io.annotation_files import read_annotations
-from napari_fastnet.io.annotations import write_asap_xml
 
 SQUARE = np.array([(4, 5), (4, 20), (12, 20), (12, 5)], float) * 64
 

@@ -13,10 +13,10 @@ import pytest
 import tifffile
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.engine.evaluated_slides import Source, load_source
 from napari_fastnet.errors import StoreError
-from napari_fastnet.io.formats import FORMATS, Results, write_formats
+from napari_fastnet.evaluation.sources import Source, load_source
 from napari_fastnet.plugin.reader import read_layers
+from napari_fastnet.results.formats import FORMATS, Results, write_formats
 
 pytest.importorskip("pyarrow")
 #: What each format leaves of a run with masks, heatmap and regions.

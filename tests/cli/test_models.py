@@ -7,7 +7,7 @@ import json
 import pytest
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.io import bundle
+from napari_fastnet.model import bundle
 
 
 @pytest.fixture

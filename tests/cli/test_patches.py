@@ -7,11 +7,11 @@ import shutil
 
 import pytest
 
+from napari_fastnet.annotations.asap_xml import write_asap_xml
+from napari_fastnet.annotations.reading import read_annotations
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.polygons import Annotations
-from napari_fastnet.io.annotation_files import read_annotations
-from napari_fastnet.io.annotations import write_asap_xml
-from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.model.bundle import load_bundle
 
 SMALL = ["--mpp", "0.972", "--patch", "32"]
 #: Training that takes a second; what it learns does not matter.

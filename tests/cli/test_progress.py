@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from napari_fastnet.cli import progress
-from napari_fastnet.cli.progress import Pace, clock_text, progress_bar
+from napari_fastnet.cli import output as progress
+from napari_fastnet.cli.output import Pace, clock_text, progress_bar
 
 
 def clock(*seconds: float):

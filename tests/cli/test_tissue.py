@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.cli.tissue import tissue
+from napari_fastnet.cli.slide import tissue
 from napari_fastnet.core.tissue import PRESETS, TissueParameters
 
 FILES = [

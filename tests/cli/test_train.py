@@ -1,4 +1,4 @@
-"""`train` as its users type it: a bundle that `models` and `detect` accept."""
+"""`train` as its users type it: a bundle that `model.shipped` and `detect` accept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.io.bundle import load_bundle
+from napari_fastnet.model.bundle import load_bundle
 
 
 @pytest.fixture

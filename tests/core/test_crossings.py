@@ -6,8 +6,7 @@ from time import process_time
 
 import numpy as np
 
-from napari_fastnet.core.crossings import crossings
-from napari_fastnet.core.polygons import joined
+from napari_fastnet.core.polygons import crossings, joined
 
 BOW = np.array([[0.0, 0], [10, 10], [10, 0], [0, 10]])
 SQUARE = np.array([[0.0, 0], [0, 9], [9, 9], [9, 0]])

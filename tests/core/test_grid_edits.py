@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fastnet.core.grid import slide_grid, weigh_patches
-from napari_fastnet.core.grid_edits import kept_after
+from napari_fastnet.core.grid import kept_after, slide_grid, weigh_patches
 
 STEP = (4.0, 4.5)  # level-0 px a mask px
 

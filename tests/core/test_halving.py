@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from napari_fastnet.core.halving import halved, halvings
+from napari_fastnet.core.heatmap import halved, halvings
 
 NAN = np.nan
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from napari_fastnet.core.mask_edits import MaskEdits
+from napari_fastnet.core.tissue import MaskEdits
 from napari_fastnet.errors import MaskError
 
 MASKS = arrays(bool, (4, 5))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_fastnet.core.picture import enlarged, png_bytes
+from napari_fastnet.core.display import enlarged, png_bytes
 
 
 @pytest.mark.parametrize("channels", [3, 4])

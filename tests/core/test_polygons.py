@@ -196,7 +196,7 @@ def test_a_ring_of_many_long_edges_takes_seconds():
 @pytest.mark.slow
 def test_all_outlines_of_camelyon16(tmp_path):
     """110 slides: parsed, areas as shapely's, rasterised at level 5 in seconds each."""
-    from napari_fastnet.io.annotation_files import read_annotations
+    from napari_fastnet.annotations.reading import read_annotations
 
     archive = os.environ.get("NAPARI_FASTNET_OUTLINES")
     if archive is None:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_fastnet.core.colour import saturation_of
-from napari_fastnet.core.grey_levels import otsu_threshold
 from napari_fastnet.core.tissue import (
     PRESETS,
     TissueParameters,
     combine,
     compute_masks,
     hsv_mask,
+    otsu_threshold,
     preset_with,
     rgb_mask,
     threshold_mask,

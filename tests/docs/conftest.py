@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_fastnet.io.synthetic import write_slide
+from napari_fastnet.synthetic.slide import write_slide
 
 #: A slide's file, as small as drawn slides go, with a lesion in it.
 SHAPE = (1024, 1536)
@@ -82,7 +82,7 @@ def scene(
     shutil.copytree(dark_bundle, folder / "my_model")
     shutil.copytree(wsinfer_model, folder / "breast-tumor")
     monkeypatch.chdir(folder)
-    from napari_fastnet.io import cache
+    from napari_fastnet.store import cache
 
     monkeypatch.setattr(cache, "default_cache_folder", lambda: folder / "cache")
     return folder

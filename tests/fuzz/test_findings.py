@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_fastnet.annotations.asap_xml import read_asap_xml
+from napari_fastnet.annotations.masks import read_picture
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import (
     AnnotationError,
@@ -20,24 +22,22 @@ from napari_fastnet.errors import (
     StoreError,
     TileReadError,
 )
-from napari_fastnet.io.added_models import add_model
-from napari_fastnet.io.annotations import read_asap_xml
-from napari_fastnet.io.json_text import parse_json
-from napari_fastnet.io.masks import read_picture
-from napari_fastnet.io.model_description import ModelDescription, parse_description
-from napari_fastnet.io.patch_store import open_patch_store
-from napari_fastnet.io.record import read_record
-from napari_fastnet.io.results import read_heatmap_ome_tiff, read_regions_geojson
-from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.store import read_store
-from napari_fastnet.io.store_format import (
+from napari_fastnet.machine.json_text import parse_json
+from napari_fastnet.model.description import ModelDescription, parse_description
+from napari_fastnet.model.user_models import add_model
+from napari_fastnet.patches.store import open_patch_store
+from napari_fastnet.results.reading import read_heatmap_ome_tiff, read_regions_geojson
+from napari_fastnet.results.record import read_record
+from napari_fastnet.slide.samples import LARGEST_TILE_PX, check_claim
+from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.format import (
     MAXIMUM_BLOCKS,
     MAXIMUM_CELLS,
     RunDescription,
     read_description,
     record_bytes,
 )
-from napari_fastnet.io.tile_claims import LARGEST_TILE_PX, check_claim
+from napari_fastnet.store.store import read_store
 
 DEEP = b"[" * 100_000
 

@@ -5,7 +5,7 @@ import onnx
 import pytest
 import torch
 
-from napari_fastnet.engine.private_imports import onnxruntime
+from napari_fastnet.machine.private_imports import onnxruntime
 from napari_fastnet.nn.checkpoint import export_onnx
 from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig

@@ -44,7 +44,7 @@ def add(viewer_model):
 @pytest.fixture
 def slide(tmp_path, texture, write_svs):
     """Return an open slide of 300 x 500 px, 0.25 µm/px."""
-    from napari_fastnet.io.slide import open_slide
+    from napari_fastnet.slide.slide import open_slide
 
     path = write_svs(tmp_path / "tumor_026.svs", texture(300, 500), factors=(1, 4))
     with open_slide(path) as slide:

@@ -9,8 +9,7 @@ from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import find_regions
-from napari_fastnet.io.slide import open_slide
-from napari_fastnet.plugin.layers import (
+from napari_fastnet.plugin.layers.data import (
     MASK_COLOURS,
     MASK_CONTOUR_PX,
     heatmap_layer_data,
@@ -19,6 +18,7 @@ from napari_fastnet.plugin.layers import (
     slide_layer_data,
     to_um,
 )
+from napari_fastnet.slide.slide import open_slide
 
 RED_GREEN = HEATMAP_COLOURS["red-green"]
 

@@ -12,9 +12,9 @@ import pytest
 from npe2 import PluginManager, PluginManifest
 
 import napari_fastnet
-from napari_fastnet.engine.backends import BackendName
-from napari_fastnet.io.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES
+from napari_fastnet.model.backends.backend import BackendName
 from napari_fastnet.plugin.settings import Settings, default_cache_folder, read_settings
+from napari_fastnet.results.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = Path(napari_fastnet.__file__).parent / "napari.yaml"

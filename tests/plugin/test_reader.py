@@ -13,12 +13,12 @@ from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import FastNetError, StoreError
-from napari_fastnet.io.export import write_heatmap_ome_tiff, write_mask_tiff
-from napari_fastnet.io.region_files import write_regions_geojson
-from napari_fastnet.io.store import open_store
-from napari_fastnet.io.store_format import chunk_path
-from napari_fastnet.plugin.layers import info_of, slide_of
+from napari_fastnet.plugin.layers.data import info_of, slide_of
 from napari_fastnet.plugin.reader import get_reader, read_layers
+from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff, write_mask_tiff
+from napari_fastnet.results.regions import write_regions_geojson
+from napari_fastnet.store.format import chunk_path
+from napari_fastnet.store.store import open_store
 
 MPP = (0.25, 0.25)
 GRID = Grid((0.0, 64.0), (64.0, 64.0), (4, 4))

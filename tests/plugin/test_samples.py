@@ -12,7 +12,7 @@ import pytest
 
 from napari_fastnet.errors import OutputError, SlideNotFoundError
 from napari_fastnet.plugin import samples
-from napari_fastnet.plugin.layers import slide_of
+from napari_fastnet.plugin.layers.data import slide_of
 from napari_fastnet.plugin.settings import Settings
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import OutputError
-from napari_fastnet.plugin.layers import (
+from napari_fastnet.plugin.layers.data import (
     heatmap_layer_data,
     info_of,
     mask_layer_data,

@@ -10,20 +10,16 @@ from typing import Annotated
 import typer
 
 from napari_fastnet import __version__
-from napari_fastnet.cli.bench import bench
 from napari_fastnet.cli.cache import cache
 from napari_fastnet.cli.clock import restart
-from napari_fastnet.cli.demo import demo
 from napari_fastnet.cli.detect import detect
-from napari_fastnet.cli.doctor import doctor
 from napari_fastnet.cli.evaluate import evaluate
 from napari_fastnet.cli.experiment import experiment
-from napari_fastnet.cli.export import export
-from napari_fastnet.cli.info import info
+from napari_fastnet.cli.export import export, replay
+from napari_fastnet.cli.machine import bench, doctor
 from napari_fastnet.cli.models import models
 from napari_fastnet.cli.patches import patches
-from napari_fastnet.cli.replay import replay
-from napari_fastnet.cli.tissue import tissue
+from napari_fastnet.cli.slide import demo, info, tissue
 from napari_fastnet.cli.train import train
 from napari_fastnet.errors import FastNetError
 

@@ -12,11 +12,11 @@ import typer
 
 from napari_fastnet.cli.options import AsJson
 from napari_fastnet.cli.output import print_columns, print_json
+from napari_fastnet.core.display import counted
 from napari_fastnet.errors import OptionError
-from napari_fastnet.io.number_words import counted
 
 if TYPE_CHECKING:
-    from napari_fastnet.io.cache import CachedRun
+    from napari_fastnet.store.cache import CachedRun
 
 #: Each is 1000 times the one before.
 PREFIXES = ("", "k", "M", "G", "T")
@@ -39,7 +39,7 @@ Folder = Annotated[
 @cache.command(name="list")
 def list_runs(folder: Folder = None, as_json: AsJson = False) -> None:
     """List the runs, those not used for longest first."""
-    from napari_fastnet.io.cache import cached_runs
+    from napari_fastnet.store.cache import cached_runs
 
     place = _folder(folder)
     runs = cached_runs(place)
@@ -68,7 +68,7 @@ def clear(
     as_json: AsJson = False,
 ) -> None:
     """Delete all runs, or some; those that are being computed stay."""
-    from napari_fastnet.io.cache import cached_runs, clear_cache
+    from napari_fastnet.store.cache import cached_runs, clear_cache
 
     place = _folder(folder)
     since = None
@@ -109,7 +109,7 @@ def size_text(size: float) -> str:
 
 
 def _folder(chosen: Path | None) -> Path:
-    from napari_fastnet.io.cache import default_cache_folder
+    from napari_fastnet.store.cache import default_cache_folder
 
     return default_cache_folder() if chosen is None else chosen
 

@@ -72,8 +72,8 @@ def experiment(
     from napari_fastnet.engine.experiment_log import LOG
     from napari_fastnet.engine.experiment_runs import ExperimentJob, run_experiments
     from napari_fastnet.engine.experiments import planned
-    from napari_fastnet.engine.torch_device import fastest_device
-    from napari_fastnet.engine.train import use_threads
+    from napari_fastnet.model.backends.torch import fastest_device
+    from napari_fastnet.training.train import use_threads
 
     if threads is not None:
         use_threads(threads)

@@ -13,7 +13,7 @@ from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.errors import BundleError
 
 if TYPE_CHECKING:
-    from napari_fastnet.io.bundle import ModelBundle
+    from napari_fastnet.model.bundle import ModelBundle
 
 models = typer.Typer(
     help="List, show, check, add and remove models.",
@@ -33,7 +33,7 @@ def _list_by_default(context: typer.Context, as_json: AsJson = False) -> None:
 @models.command(name="list")
 def list_models(as_json: AsJson = False) -> None:
     """List the models that come with the package and those that were added."""
-    from napari_fastnet.io.bundle import available
+    from napari_fastnet.model.bundle import available
 
     facts = [_facts_or_fault(name) for name in available()]
     if as_json:
@@ -55,7 +55,7 @@ def list_models(as_json: AsJson = False) -> None:
 @models.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """Show a model's description and its card."""
-    from napari_fastnet.io.bundle import load_bundle
+    from napari_fastnet.model.bundle import load_bundle
 
     bundle = load_bundle(name)
     if as_json:
@@ -100,7 +100,7 @@ def add(
     ] = False,
 ) -> None:
     """Try a model and copy it to your own, so that its name is enough from then on."""
-    from napari_fastnet.engine.model_trial import take_in
+    from napari_fastnet.evaluation.trial import take_in
 
     bundle, trial = take_in(
         folder,
@@ -127,7 +127,7 @@ def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A model you added.")],
 ) -> None:
     """Delete a model that was added."""
-    from napari_fastnet.io.added_models import remove_model
+    from napari_fastnet.model.user_models import remove_model
 
     remove_model(name)
     print(f"removed {name}")
@@ -142,7 +142,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check each model's description and the SHA-256 of its files; 1 if one is damaged."""
-    from napari_fastnet.io.bundle import available
+    from napari_fastnet.model.bundle import available
 
     found = [_facts_or_fault(name) for name in names or available()]
     faults = [model for model in found if "error" in model]
@@ -177,7 +177,7 @@ def describe(bundle: ModelBundle) -> dict[str, Any]:
 
 def _facts_or_fault(name: str) -> dict[str, Any]:
     """Return what there is to say of a model, or what is wrong with it."""
-    from napari_fastnet.io.bundle import load_bundle
+    from napari_fastnet.model.bundle import load_bundle
 
     try:
         return describe(load_bundle(name))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
+    from napari_fastnet.annotations.options import OutlineOptions
     from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.io.outline_options import OutlineOptions
 
 SlidePath = Annotated[
     Path,
@@ -158,7 +158,7 @@ Threshold = Annotated[
 def offset_of(
     bounds_offset: tuple[float, float] | None, qupath_origin: bool
 ) -> Pair | Literal["scanned"]:
-    """Return from where outlines count, see `io.outline_options.OutlineOptions`."""
+    """Return from where outlines count, see `annotations.options.OutlineOptions`."""
     if bounds_offset is not None and qupath_origin:
         raise typer.BadParameter("give --bounds-offset or --qupath-origin, not both")
     return "scanned" if qupath_origin else bounds_offset or (0.0, 0.0)
@@ -170,7 +170,7 @@ def outline_options(
     qupath_origin: bool,
 ) -> OutlineOptions:
     """Return what is said of outlines that are read."""
-    from napari_fastnet.io.outline_options import OutlineOptions
+    from napari_fastnet.annotations.options import OutlineOptions
 
     return OutlineOptions(
         tuple(tumor_class or ()), offset_of(bounds_offset, qupath_origin)

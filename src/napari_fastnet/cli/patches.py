@@ -19,12 +19,11 @@ from napari_fastnet.cli.options import (
     TumorClass,
     outline_options,
 )
-from napari_fastnet.cli.output import print_columns, print_json
-from napari_fastnet.cli.progress import progress_bar
+from napari_fastnet.cli.output import print_columns, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from napari_fastnet.engine.make_patches import MakeOptions
-    from napari_fastnet.io.patch_report import PatchReport
+    from napari_fastnet.patches.make import MakeOptions
+    from napari_fastnet.patches.report import PatchReport
 
 _TITLES = {"look": "looking at slides", "write": "writing patches"}
 _NAMED = 5  # lines of each kind that are shown; the report has them all
@@ -93,10 +92,10 @@ def patches(
     as_json: AsJson = False,
 ) -> None:
     """Cut CAMELYON16's slides into labelled patches to train on."""
-    from napari_fastnet.core.patch_sampling import SamplingOptions
     from napari_fastnet.core.tissue import PRESETS
-    from napari_fastnet.engine.make_patches import MakeOptions
-    from napari_fastnet.engine.patch_plan import PatchOptions
+    from napari_fastnet.patches.make import MakeOptions
+    from napari_fastnet.patches.plan import PatchOptions
+    from napari_fastnet.patches.sampling import SamplingOptions
 
     options = MakeOptions(
         patches=PatchOptions(
@@ -156,7 +155,7 @@ def cut(
     PatchReport
         Of what the zarr holds now.
     """
-    from napari_fastnet.engine.make_patches import make_patches
+    from napari_fastnet.patches.make import make_patches
 
     making = make_patches(camelyon, output, options, workers=workers, fresh=fresh)
     reports = []
@@ -196,8 +195,8 @@ def print_report(report: PatchReport) -> None:
 
 def written_files(report: PatchReport) -> list[Path]:
     """Return the zarr, the contact sheet and the table of slides."""
-    from napari_fastnet.engine.make_patches import log_folder
-    from napari_fastnet.io.patch_report import SHEET, SLIDES_CSV
+    from napari_fastnet.patches.make import log_folder
+    from napari_fastnet.patches.report import SHEET, SLIDES_CSV
 
     store = report.store.folder
     return [store, log_folder(store) / SHEET, log_folder(store) / SLIDES_CSV]

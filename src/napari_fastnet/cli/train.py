@@ -13,11 +13,11 @@ import typer
 from napari_fastnet.cli.output import print_columns
 
 if TYPE_CHECKING:
-    from napari_fastnet.engine.train import TrainingJob
-    from napari_fastnet.io.bundle import ModelBundle
+    from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.nn.fastnet import FastNet
-    from napari_fastnet.nn.fit import Trainer
-    from napari_fastnet.nn.fit_options import EpochResult
+    from napari_fastnet.training.fit import Trainer
+    from napari_fastnet.training.options import EpochResult
+    from napari_fastnet.training.train import TrainingJob
 
 
 def train(
@@ -146,21 +146,21 @@ def train(
     ] = None,
 ) -> None:
     """Train FastNet on labelled patches and write a model bundle."""
-    from napari_fastnet.engine.distil import Teachers
-    from napari_fastnet.engine.publish import publish
-    from napari_fastnet.engine.torch_device import fastest_device
-    from napari_fastnet.engine.train import (
+    from napari_fastnet.model.backends.torch import fastest_device
+    from napari_fastnet.model.bundle import load_bundle
+    from napari_fastnet.nn.fastnet import FastNetConfig
+    from napari_fastnet.training.augment import Augmentation
+    from napari_fastnet.training.data import read_training_data
+    from napari_fastnet.training.distil import Teachers
+    from napari_fastnet.training.options import FitOptions
+    from napari_fastnet.training.publish import publish
+    from napari_fastnet.training.train import (
         TrainingJob,
         build_trainer,
         check_output,
         spacing_warnings,
         use_threads,
     )
-    from napari_fastnet.engine.training_data import read_training_data
-    from napari_fastnet.io.bundle import load_bundle
-    from napari_fastnet.nn.augment import Augmentation
-    from napari_fastnet.nn.fastnet import FastNetConfig
-    from napari_fastnet.nn.fit_options import FitOptions
 
     if threads is not None:
         use_threads(threads)
@@ -217,7 +217,7 @@ def train(
 
 def _train(job: TrainingJob, trainer: Trainer[FastNet]) -> None:
     """Train to the end, a line an epoch."""
-    from napari_fastnet.engine.train import STATE, doubt, run_training
+    from napari_fastnet.training.train import STATE, doubt, run_training
 
     epochs = job.fit.epochs
     begun = trainer.resume(job.log_folder / STATE)
@@ -282,14 +282,14 @@ def _cut_first(
     path: Path, output: Path, mpp: float | None, patch_px: int, per_slide: int
 ) -> Path:
     """Return data to train on: of a CAMELYON16 folder, patches cut beside the model."""
-    from napari_fastnet.io.camelyon import is_camelyon
+    from napari_fastnet.patches.camelyon import is_camelyon
 
     if not is_camelyon(path):
         return path
     from napari_fastnet.cli.patches import cut, print_report
-    from napari_fastnet.core.patch_sampling import SamplingOptions
-    from napari_fastnet.engine.make_patches import MakeOptions
-    from napari_fastnet.engine.patch_plan import PAPER_MPP, PatchOptions
+    from napari_fastnet.patches.make import MakeOptions
+    from napari_fastnet.patches.plan import PAPER_MPP, PatchOptions
+    from napari_fastnet.patches.sampling import SamplingOptions
 
     patches = PatchOptions(PAPER_MPP if mpp is None else mpp, patch_px)
     # Other options are other patches: a second training may ask for them.
@@ -304,9 +304,9 @@ def _stated(
     data: Sequence[Path], valid: Path | None, also: Sequence[Path], mpp: float | None
 ) -> tuple[Path, float]:
     """Return where to validate and the µm/px: as given, or as `patches` wrote."""
-    from napari_fastnet.engine.training_data import leaks
     from napari_fastnet.errors import DataError
-    from napari_fastnet.io.patch_store import is_patch_store, open_patch_store
+    from napari_fastnet.patches.store import is_patch_store, open_patch_store
+    from napari_fastnet.training.data import leaks
 
     for path in data:
         if not path.exists():

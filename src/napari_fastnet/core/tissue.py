@@ -14,21 +14,69 @@ from math import floor, isfinite
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from skimage.filters import threshold_otsu
 
+from napari_fastnet.core.appearance.never_scanned import never_scanned
 from napari_fastnet.core.colour import extremes, in_planes, saturation_of
-from napari_fastnet.core.grey_levels import histogram, median_of, otsu_of
 from napari_fastnet.core.morphology import (
     close_disk,
     fill_small_holes,
     remove_small_objects,
 )
-from napari_fastnet.core.never_scanned import never_scanned
-from napari_fastnet.errors import OptionError
+from napari_fastnet.errors import MaskError, OptionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
+
+
+_GREY_VALUES = 256
+_PIECE_PX = 2**16
+
+
+def otsu_threshold(values: NDArray[np.uint8]) -> float | None:
+    """Return Otsu's threshold of grey values, None where they are all the same.
+
+    Parameters
+    ----------
+    values : uint8 ndarray
+        Any shape.
+
+    Returns
+    -------
+    float or None
+        The highest grey value of the darker class.
+    """
+    return otsu_of(histogram(values))
+
+
+def histogram(values: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Return how often each grey value occurs, 256 numbers."""
+    counts = np.zeros(_GREY_VALUES, np.intp)
+    flat = values.ravel()
+    # piece by piece: a count of all at once takes eight bytes a px besides
+    for start in range(0, flat.size, _PIECE_PX):
+        piece = flat[start : start + _PIECE_PX]
+        counts += np.bincount(piece, minlength=_GREY_VALUES)
+    return counts
+
+
+def otsu_of(counts: NDArray[np.intp]) -> float | None:
+    """Return `otsu_threshold` of values of which it is known how often each occurs."""
+    occurring = np.flatnonzero(counts)
+    if occurring.size < 2:
+        return None
+    seen = slice(occurring[0], occurring[-1] + 1)
+    return float(threshold_otsu(hist=(counts[seen], np.arange(_GREY_VALUES)[seen])))
+
+
+def median_of(counts: NDArray[np.intp]) -> float:
+    """Return the median of values of which it is known how often each occurs."""
+    reached, total = np.cumsum(counts), counts.sum()
+    middle = [(total - 1) // 2, total // 2]
+    return float(np.searchsorted(reached, middle, side="right").mean())
+
 
 Channels = Literal["all", "any"]
 
@@ -317,3 +365,76 @@ def _saturated_threshold(
     counts[int(otsu) + 1 :] = 0  # what is left is the glass
     glass = median_of(counts)
     return max(otsu, glass + parameters.glass_margin)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskEdits:
+    """Additions to a mask and removals from it; no pixel is both.
+
+    Parameters
+    ----------
+    added, removed : (height, width) bool ndarray
+        True where a hand put mask, or took it away.
+    """
+
+    added: NDArray[np.bool_]
+    removed: NDArray[np.bool_]
+
+    @classmethod
+    def none(cls, shape: tuple[int, int]) -> MaskEdits:
+        """Return no edits of a mask of a (height, width)."""
+        return cls(np.zeros(shape, bool), np.zeros(shape, bool))
+
+    @property
+    def count(self) -> int:
+        """Pixels that were added or removed by hand."""
+        return int(self.added.sum()) + int(self.removed.sum())
+
+    def apply(self, computed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return a computed mask with the edits on top; a new array."""
+        mask: NDArray[np.bool_] = (computed | self.added) & ~self.removed
+        return mask
+
+    def resized(self, shape: tuple[int, int]) -> MaskEdits:
+        """Return the edits on a mask of another (height, width) of the same picture.
+
+        A pixel takes the edit of the pixel that its centre lies in.
+        """
+        if shape == self.added.shape or 0 in self.added.shape:
+            return self if shape == self.added.shape else MaskEdits.none(shape)
+        rows, columns = (
+            ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+            for new, old in zip(shape, self.added.shape, strict=True)
+        )
+        place = np.ix_(rows, columns)
+        return MaskEdits(self.added[place], self.removed[place])
+
+    def painted(
+        self, computed: NDArray[np.bool_], painted: NDArray[np.bool_]
+    ) -> MaskEdits:
+        """Return the edits with which a computed mask looks as it was painted.
+
+        Only pixels that differ from what these edits showed count as painted; the
+        others keep their edit, also where the computed mask now agrees with it. A
+        pixel painted back to its computed value has no edit any more.
+
+        Parameters
+        ----------
+        computed, painted : (height, width) bool ndarray
+            The mask without edits, and as it looks after painting.
+
+        Raises
+        ------
+        MaskError
+            The painted mask has another shape.
+        """
+        if painted.shape != computed.shape:
+            raise MaskError(
+                f"painted mask has shape {painted.shape}, the computed one "
+                f"{computed.shape}; paint on the mask that was computed"
+            )
+        kept = painted == self.apply(computed)
+        return MaskEdits(
+            np.where(kept, self.added, painted & ~computed),
+            np.where(kept, self.removed, ~painted & computed),
+        )

@@ -6,8 +6,8 @@ import csv
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.errors import DataError
-from napari_fastnet.io.files import atomic_path
-from napari_fastnet.io.store_lock import hold
+from napari_fastnet.machine.files import atomic_path
+from napari_fastnet.store.lock import hold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

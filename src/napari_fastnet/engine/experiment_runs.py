@@ -20,17 +20,17 @@ import torch
 from torch import Generator
 
 from napari_fastnet import __version__
-from napari_fastnet.core.bootstrap import METRICS
-from napari_fastnet.core.metrics import evaluate_probabilities
+from napari_fastnet.core.metrics.bootstrap import METRICS
+from napari_fastnet.core.metrics.patches import evaluate_probabilities
 from napari_fastnet.engine.experiment_log import LOG, append, keys, written
 from napari_fastnet.engine.experiments import NETWORKS
-from napari_fastnet.engine.training_data import read_part, refuse_shared
 from napari_fastnet.errors import BusyError, OptionError
-from napari_fastnet.io.store_lock import hold
-from napari_fastnet.nn.augment import Augmentation
 from napari_fastnet.nn.counts import flop_count, parameter_count
-from napari_fastnet.nn.fit import Trainer
-from napari_fastnet.nn.fit_options import FitOptions, Patches
+from napari_fastnet.store.lock import hold
+from napari_fastnet.training.augment import Augmentation
+from napari_fastnet.training.data import read_part, refuse_shared
+from napari_fastnet.training.fit import Trainer
+from napari_fastnet.training.options import FitOptions, Patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

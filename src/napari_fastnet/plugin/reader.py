@@ -11,9 +11,20 @@ from napari import current_viewer
 from napari.utils.notifications import show_warning
 
 from napari_fastnet.core.regions import find_regions
-from napari_fastnet.io.file_names import HEATMAP, QUALITY, REGIONS, STORE, mask_file
-from napari_fastnet.io.recognise import content_of
-from napari_fastnet.io.results import (
+from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
+from napari_fastnet.plugin.layers.data import (
+    MASK_NAMES,
+    LayerData,
+    heatmap_layer_data,
+    mask_layer_data,
+    quality_layer_data,
+    regions_layer_data,
+    slide_layer_data,
+)
+from napari_fastnet.plugin.layers.info import MaskKind
+from napari_fastnet.plugin.settings import read_settings
+from napari_fastnet.results.reading import (
+    heatmap_of_store,
     read_flags_export,
     read_heatmap_ome_tiff,
     read_mask_export,
@@ -21,21 +32,10 @@ from napari_fastnet.io.results import (
     recorded_grid,
     recorded_mpp,
 )
-from napari_fastnet.io.run_heatmap import heatmap_of_store
-from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.store import read_store
-from napari_fastnet.plugin.canvas_context import make_removal_safe
-from napari_fastnet.plugin.layer_info import MaskKind
-from napari_fastnet.plugin.layers import (
-    MASK_NAMES,
-    LayerData,
-    heatmap_layer_data,
-    mask_layer_data,
-    regions_layer_data,
-    slide_layer_data,
-)
-from napari_fastnet.plugin.quality_layer import quality_layer_data
-from napari_fastnet.plugin.settings import read_settings
+from napari_fastnet.results.recognise import content_of
+from napari_fastnet.results.record import HEATMAP, QUALITY, REGIONS, STORE, mask_file
+from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.store import read_store
 
 if TYPE_CHECKING:
     from napari_fastnet.core.heatmap import Heatmap

@@ -12,13 +12,13 @@ from napari.utils.notifications import show_error
 
 import napari_fastnet
 from napari_fastnet.errors import FastNetError, SlideNotFoundError
-from napari_fastnet.io.cache import private_folder
-from napari_fastnet.io.files import write_bytes
-from napari_fastnet.io.slide import open_slide
-from napari_fastnet.io.synthetic import write_slide
-from napari_fastnet.plugin.layers import LayerData, slide_layer_data
+from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.plugin.layers.data import LayerData, slide_layer_data
 from napari_fastnet.plugin.settings import read_settings
-from napari_fastnet.plugin.waiting import call_in_background
+from napari_fastnet.plugin.threads.waiting import call_in_background
+from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.cache import private_folder
+from napari_fastnet.synthetic.slide import write_slide
 
 SYNTHETIC = "synthetic-slide.svs"
 SMALL_REGION = "CMU-1-Small-Region.svs"

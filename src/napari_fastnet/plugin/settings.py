@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName
-from napari_fastnet.io.cache import LIMIT_BYTES, default_cache_folder
+from napari_fastnet.store.cache import LIMIT_BYTES, default_cache_folder
 
 PLUGIN = "napari-fastnet"
 

@@ -10,22 +10,22 @@ import numpy as np
 
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import OutputError
-from napari_fastnet.io.export import (
+from napari_fastnet.plugin.layers.data import LayerData, to_px
+from napari_fastnet.plugin.layers.info import SLIDE_KEY, ResultInfo, SlideInfo
+from napari_fastnet.plugin.layers.regions import regions_of
+from napari_fastnet.results.ome_tiff import (
     write_flags_tiff,
     write_heatmap_ome_tiff,
     write_mask_tiff,
 )
-from napari_fastnet.io.file_names import (
+from napari_fastnet.results.record import (
     HEATMAP,
     QUALITY,
     REGIONS,
     REGIONS_CSV,
     mask_file,
 )
-from napari_fastnet.io.region_files import write_regions_csv, write_regions_geojson
-from napari_fastnet.plugin.layer_info import SLIDE_KEY, ResultInfo, SlideInfo
-from napari_fastnet.plugin.layers import LayerData, to_px
-from napari_fastnet.plugin.region_features import regions_of
+from napari_fastnet.results.regions import write_regions_csv, write_regions_geojson
 
 #: npe2 compares beginnings: without the dot it would find this plugin too.
 NAPARI = "napari."

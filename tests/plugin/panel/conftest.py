@@ -40,8 +40,8 @@ def network(monkeypatch):
 
     The panel does not get it ready before the click: tests count what a network sees.
     """
-    from napari_fastnet.plugin import scan
-    from napari_fastnet.plugin.network import ReadyNetwork
+    from napari_fastnet.plugin.detection.detection import scan
+    from napari_fastnet.plugin.detection.ready_network import ReadyNetwork
     from napari_fastnet.plugin.panel import detect
 
     ready = ReadyNetwork(idle_s=600)
@@ -67,8 +67,8 @@ def add_slide():
     def add(viewer, path):
         from napari.layers import Layer
 
-        from napari_fastnet.io.slide import open_slide
-        from napari_fastnet.plugin.layers import slide_layer_data
+        from napari_fastnet.plugin.layers.data import slide_layer_data
+        from napari_fastnet.slide.slide import open_slide
 
         slide = open_slide(path)
         opened.append(slide)
@@ -199,7 +199,7 @@ def before_inference(monkeypatch):
 
     It is given the pixels: patches (N, H, W, 3), or a picture (H, W, 3) when dense.
     """
-    from napari_fastnet.plugin import network
+    from napari_fastnet.plugin.detection.detection import ready_network as network
 
     create = network.create_backend
 

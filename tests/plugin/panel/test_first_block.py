@@ -7,15 +7,17 @@ import threading
 import numpy as np
 import pytest
 
-from napari_fastnet.engine import head_start, plan, whole_slide
-from napari_fastnet.engine.tissue import find_tissue, rough_tissue
-from napari_fastnet.io.record import read_record
-from napari_fastnet.io.results import read_heatmap_ome_tiff
-from napari_fastnet.io.store import read_store
-from napari_fastnet.plugin import scan
-from napari_fastnet.plugin.exporting import snapshot_of, write_snapshot
-from napari_fastnet.plugin.layers import MASK_NAMES
-from napari_fastnet.plugin.masks_job import compute_masks
+from napari_fastnet.cohort import detect as whole_slide
+from napari_fastnet.detection import first_block as head_start
+from napari_fastnet.detection import plan
+from napari_fastnet.detection.tissue import find_tissue, rough_tissue
+from napari_fastnet.plugin.detection.detection import scan
+from napari_fastnet.plugin.layers.data import MASK_NAMES
+from napari_fastnet.plugin.work.exporting import snapshot_of, write_snapshot
+from napari_fastnet.plugin.work.masks import compute_masks
+from napari_fastnet.results.reading import read_heatmap_ome_tiff
+from napari_fastnet.results.record import read_record
+from napari_fastnet.store.store import read_store
 
 pytestmark = pytest.mark.gui
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_fastnet.io.record import read_record
-from napari_fastnet.plugin import importing
+from napari_fastnet.plugin.work import importing
+from napari_fastnet.results.record import read_record
 
 pytestmark = pytest.mark.gui
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from napari_fastnet.io.added_models import add_model
+from napari_fastnet.model.user_models import add_model
 
 pytestmark = pytest.mark.gui
 

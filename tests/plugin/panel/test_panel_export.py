@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_fastnet.engine.evaluated_slides import Source, load_source
-from napari_fastnet.engine.saved_results import load_results
 from napari_fastnet.errors import StoreError
-from napari_fastnet.io.record import read_record
-from napari_fastnet.io.results import read_heatmap_ome_tiff
+from napari_fastnet.evaluation.sources import Source, load_source
+from napari_fastnet.results.reading import read_heatmap_ome_tiff
+from napari_fastnet.results.record import read_record
+from napari_fastnet.results.result import load_results
 
 pytestmark = pytest.mark.gui
 
@@ -249,7 +249,7 @@ def test_a_disk_that_refuses_is_told_and_saving_can_be_tried_again(
 def test_a_folder_is_taken_as_people_type_it(
     panel, monkeypatch, tmp_path, typed
 ) -> None:
-    from napari_fastnet.plugin.panel.section import chosen_path
+    from napari_fastnet.plugin.widgets.section import chosen_path
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

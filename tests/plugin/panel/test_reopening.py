@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from napari_fastnet.plugin.layers import info_of
+from napari_fastnet.plugin.layers.data import info_of
 from napari_fastnet.plugin.reader import read_layers
 
 pytestmark = pytest.mark.gui
@@ -217,7 +217,7 @@ def test_corrected_regions_stay_when_they_are_opened_again(
 def test_a_threshold_that_cannot_be_is_not_taken(
     viewer, panel, heatmap, threshold
 ) -> None:
-    from napari_fastnet.plugin.layers import heatmap_layer_data
+    from napari_fastnet.plugin.layers.data import heatmap_layer_data
 
     work = panel.slide.work
     data = heatmap_layer_data(

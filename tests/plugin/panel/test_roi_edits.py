@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.io.results import read_heatmap_ome_tiff
-from napari_fastnet.io.store import read_store
+from napari_fastnet.results.reading import read_heatmap_ome_tiff
+from napari_fastnet.store.store import read_store
 
 pytestmark = pytest.mark.gui
 
@@ -103,7 +103,7 @@ class User:
 
 @pytest.fixture
 def user(qtbot, viewer, panel, compute, monkeypatch):
-    monkeypatch.setattr("napari_fastnet.engine.plan.BLOCK_CELLS", 4)
+    monkeypatch.setattr("napari_fastnet.detection.plan.BLOCK_CELLS", 4)
     return User(qtbot, viewer, panel, compute(panel))
 
 

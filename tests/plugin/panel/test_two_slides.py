@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_fastnet.core.regions import find_regions
-from napari_fastnet.io.record import read_record
+from napari_fastnet.results.record import read_record
 
 pytestmark = pytest.mark.gui
 

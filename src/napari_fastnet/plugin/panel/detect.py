@@ -15,11 +15,11 @@ from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 from superqt.utils import qdebounced, qthrottled
 
-from napari_fastnet.engine.backends import BackendName
 from napari_fastnet.errors import BundleError, FastNetError
-from napari_fastnet.plugin.command_line import copy_to_clipboard, detect_command
-from napari_fastnet.plugin.detection import Detection
-from napari_fastnet.plugin.network import NETWORK
+from napari_fastnet.model.backends.backend import BackendName
+from napari_fastnet.plugin.detection.detection import Detection
+from napari_fastnet.plugin.detection.ready_network import NETWORK
+from napari_fastnet.plugin.detection.request import Density, Request
 from napari_fastnet.plugin.panel import keys
 from napari_fastnet.plugin.panel.heatmap_look import HeatmapLook
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
@@ -29,18 +29,18 @@ from napari_fastnet.plugin.panel.progress import (
     per_cent,
     status_of,
 )
-from napari_fastnet.plugin.panel.section import (
+from napari_fastnet.plugin.settings import read_settings
+from napari_fastnet.plugin.threads.job import Job
+from napari_fastnet.plugin.widgets.section import (
     Section,
     chosen_path,
     folder_field,
     row,
     text_line,
 )
-from napari_fastnet.plugin.request import Density, Request
-from napari_fastnet.plugin.settings import read_settings
-from napari_fastnet.plugin.slide_work import SlideWork
-from napari_fastnet.plugin.worker import Job
-from napari_fastnet.plugin.workspace import workspace_of
+from napari_fastnet.plugin.work.command_line import copy_to_clipboard, detect_command
+from napari_fastnet.plugin.work.slide import SlideWork
+from napari_fastnet.plugin.work.workspace import workspace_of
 
 DETECT, PAUSE, RESUME = "Detect tumors", "Pause", "Resume"
 #: Of the button beside the status, px, which takes the rest of the line.

@@ -2,25 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, PushButton
 from napari.utils.notifications import show_error, show_info, show_warning
 from napari.viewer import Viewer
+from qtpy.QtWidgets import QMenu
 
-from napari_fastnet.io.formats import DETECT_FORMATS, FORMATS, PARTS, Part
-from napari_fastnet.io.slide_facts import bounds_notes
-from napari_fastnet.plugin.exporting import (
+from napari_fastnet.plugin.threads.job import Job, Work
+from napari_fastnet.plugin.widgets.section import (
+    Section,
+    chosen_path,
+    folder_field,
+    row,
+)
+from napari_fastnet.plugin.work.exporting import (
     WHICH,
     Snapshot,
     snapshot_of,
     write_snapshot,
 )
-from napari_fastnet.plugin.panel.format_menu import FormatMenu
-from napari_fastnet.plugin.panel.section import Section, chosen_path, folder_field, row
-from napari_fastnet.plugin.worker import Job, Work
+from napari_fastnet.results.formats import DETECT_FORMATS, FORMATS, PARTS, Part
+from napari_fastnet.slide.describe import bounds_notes
+
+
+class FormatMenu(PushButton):
+    """The formats of an export; its text names those that are ticked.
+
+    Parameters
+    ----------
+    names : collection of str
+        Keys of `FORMATS`, in the order of the menu.
+    chosen : collection of str
+        Those ticked at first.
+    """
+
+    def __init__(self, names: Collection[str], chosen: Collection[str]) -> None:
+        super().__init__(tooltip="In which formats; several can be ticked")
+        menu = QMenu(self.native)
+        menu.setToolTipsVisible(True)
+        self._actions: dict[str, Any] = {n: menu.addAction(n) for n in names}
+        for name, action in self._actions.items():
+            action.setCheckable(True)
+            action.setChecked(name in chosen)
+            action.setToolTip(FORMATS[name].about)
+            action.toggled.connect(self._show)
+        self.native.setMenu(menu)
+        self._show()
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that are ticked."""
+        return tuple(name for name, item in self._actions.items() if item.isChecked())
+
+    @formats.setter
+    def formats(self, chosen: Collection[str]) -> None:
+        for name, action in self._actions.items():
+            action.setChecked(name in chosen)
+
+    def _show(self, _: object = None) -> None:
+        self.text = ", ".join(self.formats) or "no format"
+
 
 TIPS = {
     "masks": "The three tissue masks and the region of interest",

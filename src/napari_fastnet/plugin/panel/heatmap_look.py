@@ -7,15 +7,15 @@ from magicgui.widgets.bases import Widget
 
 from napari_fastnet.core.colour import HEATMAP_COLOURS, ColoursName
 from napari_fastnet.plugin.panel.keys import HEATMAP
-from napari_fastnet.plugin.panel.number_widgets import NumberSlider
-from napari_fastnet.plugin.panel.section import row
 from napari_fastnet.plugin.settings import (
     forget_colours,
     listen_to_colours,
     read_settings,
 )
-from napari_fastnet.plugin.slide_work import SlideWork
-from napari_fastnet.plugin.workspace import Workspace
+from napari_fastnet.plugin.widgets.numbers import NumberSlider
+from napari_fastnet.plugin.widgets.section import row
+from napari_fastnet.plugin.work.slide import SlideWork
+from napari_fastnet.plugin.work.workspace import Workspace
 
 
 class HeatmapLook:

@@ -8,14 +8,14 @@ from magicgui.widgets import Container, Label
 from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
 
-from napari_fastnet.io.record import CALIBRATED, RESEARCH_USE
 from napari_fastnet.plugin.panel.detect import DetectSection
-from napari_fastnet.plugin.panel.docking import UndockWatch, WidthKeeper
 from napari_fastnet.plugin.panel.export import ExportSection
 from napari_fastnet.plugin.panel.regions import RegionsSection
 from napari_fastnet.plugin.panel.slide import SlideSection
 from napari_fastnet.plugin.panel.tissue import TissueSection
 from napari_fastnet.plugin.panel.view_fit import FitOnceDocked
+from napari_fastnet.plugin.widgets.dialogs import UndockWatch, WidthKeeper
+from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE
 
 
 class FastNetPanel(Container[Widget]):

@@ -9,7 +9,7 @@ from typing import Any
 from napari.utils import progress as activity
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_fastnet.plugin.detection import Detection
+from napari_fastnet.plugin.detection.detection import Detection
 
 #: Of an animation's own speed: a few pictures a second.
 CALM_PER_CENT = 12

@@ -13,19 +13,19 @@ from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QStyledItemDelegate
 from superqt.utils import qthrottled
 
+from napari_fastnet.core.display import counted
 from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.regions import Region, summarise
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.io.number_words import counted
-from napari_fastnet.io.region_files import write_regions_csv
-from napari_fastnet.plugin.exporting import snapshot_of
-from napari_fastnet.plugin.importing import load_regions, load_truth
-from napari_fastnet.plugin.layers import to_um
-from napari_fastnet.plugin.panel.dialogs import ask_csv_path, ask_file, ask_origin
+from napari_fastnet.plugin.detection.viewport import fly_to
+from napari_fastnet.plugin.layers.data import to_um
 from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
-from napari_fastnet.plugin.panel.section import Section, row, text_line
-from napari_fastnet.plugin.slide_work import SlideWork
-from napari_fastnet.plugin.viewport import fly_to
+from napari_fastnet.plugin.widgets.dialogs import ask_csv_path, ask_file, ask_origin
+from napari_fastnet.plugin.widgets.section import Section, row, text_line
+from napari_fastnet.plugin.work.exporting import snapshot_of
+from napari_fastnet.plugin.work.importing import load_regions, load_truth
+from napari_fastnet.plugin.work.slide import SlideWork
+from napari_fastnet.results.regions import write_regions_csv
 
 OUTLINE_FILES = "*.geojson *.json *.xml"
 TRUTH_FILES = f"{OUTLINE_FILES} *.tif *.tiff *.png"

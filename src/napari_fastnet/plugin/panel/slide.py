@@ -9,11 +9,11 @@ from napari.settings import get_settings
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 
-from napari_fastnet.core.quality_summary import quality_words
+from napari_fastnet.core.appearance.summary import quality_words
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.plugin.panel.number_widgets import NumberField
-from napari_fastnet.plugin.panel.section import Section, row, text_line
-from napari_fastnet.plugin.slide_work import SlideWork
+from napari_fastnet.plugin.widgets.numbers import NumberField
+from napari_fastnet.plugin.widgets.section import Section, row, text_line
+from napari_fastnet.plugin.work.slide import SlideWork
 
 NO_SLIDE = "Open a slide: drop it here, or use File > Open."
 

@@ -13,7 +13,7 @@ from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 
 from napari_fastnet.core.geometry import Pair
-from napari_fastnet.engine.tissue_editor import (
+from napari_fastnet.detection.tissue_editor import (
     AUTOMATIC,
     MASK_OF,
     MaskKind,
@@ -21,14 +21,14 @@ from napari_fastnet.engine.tissue_editor import (
     TissueEditor,
 )
 from napari_fastnet.errors import OptionError
-from napari_fastnet.plugin.importing import load_roi
-from napari_fastnet.plugin.masks_job import compute_masks
-from napari_fastnet.plugin.panel.dialogs import ask_file, ask_origin
 from napari_fastnet.plugin.panel.edits_question import EditsQuestion
 from napari_fastnet.plugin.panel.keys import MASKS
-from napari_fastnet.plugin.panel.number_widgets import NumberSlider
-from napari_fastnet.plugin.panel.section import Section, row, text_line
-from napari_fastnet.plugin.slide_work import SlideWork
+from napari_fastnet.plugin.widgets.dialogs import ask_file, ask_origin
+from napari_fastnet.plugin.widgets.numbers import NumberSlider
+from napari_fastnet.plugin.widgets.section import Section, row, text_line
+from napari_fastnet.plugin.work.importing import load_roi
+from napari_fastnet.plugin.work.masks import compute_masks
+from napari_fastnet.plugin.work.slide import SlideWork
 
 TIPS: dict[ThresholdName, str] = {
     "red": "RGB mask: tissue is at most so red",
@@ -206,7 +206,7 @@ class TissueSection(Section):
         self._change(lambda editor: editor.drop_edits())
 
     def load_roi(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
-        """Look only where a file says, as `io.roi.read_roi` reads it; faults are told."""
+        """Look only where a file says, as `annotations.roi.read_roi` reads it; faults are told."""
         work = self.work
         if work is not None and work.editor is not None:
             load_roi(work, path, bounds_offset=bounds_offset)

@@ -1,0 +1,1 @@
+"""Outlines and masks that others drew."""

@@ -1,0 +1,205 @@
+"""Masks that users bring: pictures of the whole slide, true where to look."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.errors import MaskError
+from napari_fastnet.slide.samples import check_claim
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tifffile import TiffFile
+
+
+#: What tifffile and imagecodecs raise over files that contradict themselves.
+DAMAGED = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+#: Bytes of px that any file may claim, and how often the file's own size: what is
+#: compressed as far as it goes has up to some 2000 times.
+ANY_FILE_BYTES, LARGEST_RATIO = 2**28, 4096
+
+
+def first_page(tif: TiffFile) -> NDArray[Any]:
+    """Return the px of the first page.
+
+    Parameters
+    ----------
+    tif : tifffile.TiffFile
+        Open.
+
+    Returns
+    -------
+    ndarray
+        As stored.
+
+    Raises
+    ------
+    ValueError
+        It claims more px than a file of its size can hold; also what else `DAMAGED`
+        names.
+    """
+    page = tif.pages.first
+    tile = prod(page.chunks) * page.nbytes // max(1, page.size) if page.is_tiled else 0
+    claimed = max(page.nbytes, tile)
+    if claimed > max(ANY_FILE_BYTES, LARGEST_RATIO * tif.filehandle.size):
+        raise ValueError(
+            f"its first page claims {claimed:,} bytes of px, and the file has "
+            f"{tif.filehandle.size:,}"
+        )
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if offset + count > tif.filehandle.size:
+            raise ValueError("its px go on behind the end of the file")
+        if page.compression != 1:
+            tif.filehandle.seek(offset)
+            check_claim(tif.filehandle.read(count))
+    return np.asarray(page.asarray())
+
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+def read_mask(path: Path, slide_shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Read a mask of a whole slide, at whatever scale it was drawn.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF (its first page), or PNG and whatever else Pillow reads; one channel;
+        everything above 0 is to be looked at.
+    slide_shape : tuple of int
+        (height, width) of the slide in level-0 px.
+
+    Returns
+    -------
+    ndarray
+        bool (height, width) in the mask's own px.
+
+    Raises
+    ------
+    MaskError
+        The file is missing, no picture of one channel, or its shape is not the
+        slide's: at the mask's height its width is more than a px off.
+    """
+    values = read_picture(path)
+    if values.ndim != 2 or not values.size:
+        raise MaskError(
+            f"{path}: a mask of shape {values.shape}; give a picture of one channel, "
+            "above 0 where to look"
+        )
+    if not fits(values.shape, slide_shape):
+        height, width = values.shape
+        expected = round(height * slide_shape[1] / slide_shape[0])
+        raise MaskError(
+            f"{path}: the mask is {width} x {height} px and the slide {slide_shape[1]} "
+            f"x {slide_shape[0]}; give a mask of the whole slide, at this height "
+            f"{expected} px wide"
+        )
+    mask: NDArray[np.bool_] = values > 0
+    return mask
+
+
+def fits(shape: tuple[int, ...], slide_shape: tuple[int, int]) -> bool:
+    """Return whether a mask can be one of the whole slide.
+
+    Its sides were each rounded to a whole px, and perhaps cut, so that each is up to
+    one px off.
+
+    Parameters
+    ----------
+    shape, slide_shape : tuple of int
+        (height, width) of mask and slide in their own px.
+
+    Returns
+    -------
+    bool
+        False where the ratios of the sides say it is another picture.
+    """
+    (height, width), (slide_height, slide_width) = shape, slide_shape
+    narrowest = (height - 1) * slide_width / slide_height - 1
+    widest = (height + 1) * slide_width / slide_height + 1
+    return narrowest <= width <= widest
+
+
+def fit_mask(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a mask at another size: true where at least half of a px was true.
+
+    Parameters
+    ----------
+    mask : ndarray
+        bool (height, width).
+    shape : tuple of int
+        Wanted height and width.
+
+    Returns
+    -------
+    ndarray
+        bool, of that shape.
+    """
+    from PIL import Image
+
+    if mask.shape == shape:
+        return mask
+    picture = Image.fromarray(mask.astype(np.uint8) * 255)
+    fitted = picture.resize((shape[1], shape[0]), Image.Resampling.BOX)
+    return np.asarray(fitted) >= 128
+
+
+def read_picture(path: Path) -> NDArray[Any]:
+    """Return the pixels of a picture file.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF (its first page), or PNG and whatever else Pillow reads.
+
+    Returns
+    -------
+    ndarray
+        As stored; perhaps with channels.
+
+    Raises
+    ------
+    MaskError
+        It is missing, no picture, or too large for one that is read as a whole.
+    """
+    from PIL import Image
+
+    if not path.is_file():
+        raise MaskError(f"{path}: no such mask file; check the path")
+    try:
+        if path.suffix.lower() in TIFF_SUFFIXES:
+            import tifffile
+
+            with tifffile.TiffFile(path) as tif:
+                values = first_page(tif)
+        else:
+            with Image.open(path) as picture:
+                values = np.asarray(picture)
+    except Image.DecompressionBombError as error:
+        raise MaskError(
+            f"{path}: too large a picture to be read as a whole; give a smaller one of the "
+            "whole slide, or a tiled TIFF"
+        ) from error
+    except (*DAMAGED, SyntaxError) as error:
+        raise MaskError(
+            f"{path}: not a picture that can be read ({error}); give a TIFF or PNG"
+        ) from error
+    return np.asarray(values)

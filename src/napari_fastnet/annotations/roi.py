@@ -1,0 +1,238 @@
+"""What users bring for a slide: where to look, and outlines of any meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fastnet.annotations.checks import without_frame
+from napari_fastnet.annotations.masks import fit_mask, read_mask
+from napari_fastnet.annotations.reading import SUFFIXES, read_annotations
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.polygons import (
+    Annotations,
+    crossings,
+    rings_outside,
+    slide_mask,
+)
+from napari_fastnet.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.annotations.classes import Meaning
+    from napari_fastnet.core.geometry import Pair
+
+
+#: Of a file's outlines with themselves: beyond it, mending them takes minutes.
+MAXIMUM_CROSSINGS = 2000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionOfInterest:
+    """Where to look on a slide; made by `read_roi`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+    area : (height, width) ndarray of bool, or Annotations
+        A picture of the slide, in px of its own, or outlines on it.
+    notes : tuple of str
+        What the user should be told.
+    """
+
+    path: Path
+    slide_shape: tuple[int, int]
+    area: NDArray[np.bool_] | Annotations
+    notes: tuple[str, ...] = ()
+
+    def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return the mask of the whole slide at a (height, width).
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Height and width that are wanted.
+
+        Returns
+        -------
+        ndarray
+            bool; of outlines, px whose centre lies inside.
+
+        Raises
+        ------
+        AnnotationError
+            The outlines lie between the centres of px.
+        """
+        if not isinstance(self.area, Annotations):
+            return fit_mask(self.area, shape)
+        mask = slide_mask(self.area, self.slide_shape, shape)
+        if not mask.any():
+            side_px = self.slide_shape[0] / shape[0]
+            raise AnnotationError(
+                f"{self.path}: its outlines enclose no px of the mask, {side_px:.0f} px "
+                "of the slide each; draw larger ones"
+            )
+        return mask
+
+
+def read_roi(
+    path: Path, slide_shape: tuple[int, int], *, bounds_offset: Pair = (0.0, 0.0)
+) -> RegionOfInterest:
+    """Read where to look, from whatever file it comes in.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF or PNG of the whole slide, above 0 inside, see `masks.read_mask`; or
+        outlines in level-0 px, GeoJSON, ASAP's XML or CAMELYON's JSON, of any class but
+        those that take out, see `outline_classes.NOT_OF_INTEREST`.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+    bounds_offset : tuple of float, optional
+        (y, x) level-0 px that are added to outlines, see `read_outlines`.
+
+    Returns
+    -------
+    RegionOfInterest
+        Its ``notes`` say what of the outlines is left out.
+
+    Raises
+    ------
+    MaskError
+        The picture cannot be read or is not one of the whole slide.
+    AnnotationError
+        The outlines cannot be read, or none lies on the slide.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        return RegionOfInterest(path, slide_shape, read_mask(path, slide_shape))
+    outlines, notes = read_outlines(
+        path, slide_shape, meaning="region of interest", bounds_offset=bounds_offset
+    )
+    if not outlines.positive:
+        raise AnnotationError(f"{path}: no outline in it; draw one, or export it anew")
+    return RegionOfInterest(path, slide_shape, outlines, notes)
+
+
+def read_outlines(
+    path: Path,
+    slide_shape: tuple[int, int],
+    bounds_offset: Pair = (0.0, 0.0),
+    *,
+    meaning: Meaning = "tumour",
+    tumor_classes: tuple[str, ...] = (),
+) -> tuple[Annotations, tuple[str, ...]]:
+    """Read outlines that belong to a slide.
+
+    Parameters
+    ----------
+    path : Path
+        As `annotation_files.read_annotations` has it.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+    bounds_offset : tuple of float, optional
+        (y, x) level-0 px that are added to every point: OpenSlide's bounds, where the
+        file counts from their corner, as QuPath does.
+    meaning : {"tumour", "region of interest"}
+        What they enclose.
+    tumor_classes : tuple of str, optional
+        Classes that are tumour, see `outline_classes.Classes`.
+
+    Returns
+    -------
+    tuple of Annotations and tuple of str
+        Perhaps no outline; and a line for what was skipped, and for outlines that reach
+        beyond the slide.
+
+    Raises
+    ------
+    AnnotationError
+        They cannot be read, all lie outside the slide, none counts of those there are,
+        or those of tumour, which become areas, cross themselves more than
+        ``MAXIMUM_CROSSINGS`` times.
+    """
+    found = read_slide_annotations(
+        path,
+        slide_shape,
+        meaning=meaning,
+        bounds_offset=bounds_offset,
+        tumor_classes=tumor_classes,
+    )
+    if found.skipped and not found.positive:
+        raise AnnotationError(
+            f"{path}: no outline that counts in it ({'; '.join(found.skipped[:3])})"
+        )
+    if meaning == "tumour" and found.crossing:
+        _require_few_crossings(path, found)
+    positive = found.positive
+    height, width = slide_shape
+    outside, beyond = rings_outside(positive, Box.of_shape(slide_shape))
+    if positive and outside == len(positive):
+        raise AnnotationError(
+            f"{path}: all of it lies outside the slide of {width} x {height} px; check "
+            "that it belongs to this slide and is in level-0 px"
+        )
+    notes = [f"{path.name}: {line}" for line in found.skipped]
+    if outside or beyond:
+        notes.append(
+            f"{path.name}: {outside + beyond} of {len(positive)} outlines reach beyond "
+            f"the slide of {width} x {height} px; what lies outside is left out"
+        )
+    return found, tuple(notes)
+
+
+def read_slide_annotations(
+    path: Path,
+    slide_shape: tuple[int, int] | None,
+    *,
+    meaning: Meaning = "tumour",
+    bounds_offset: Pair = (0.0, 0.0),
+    tumor_classes: tuple[str, ...] = (),
+) -> Annotations:
+    """Read outlines, laid on the slide, without the slide's own frame.
+
+    Parameters
+    ----------
+    path : Path
+        As `read_outlines` has it.
+    slide_shape : tuple of int or None
+        (height, width) of the slide, level-0 px, where it is known.
+    meaning, bounds_offset, tumor_classes
+        As `read_outlines` has them.
+
+    Returns
+    -------
+    Annotations
+        Perhaps without any outline.
+
+    Raises
+    ------
+    AnnotationError
+        They cannot be read.
+    """
+    found = without_frame(
+        read_annotations(path, meaning, tumor_classes),
+        slide_shape,
+        keep_one=meaning == "region of interest",
+    )
+    positive, negative = (
+        tuple(ring + np.asarray(bounds_offset) for ring in rings)
+        for rings in (found.positive, found.negative)
+    )
+    return replace(found, positive=positive, negative=negative)
+
+
+def _require_few_crossings(path: Path, found: Annotations) -> None:
+    rings = (*found.positive, *found.negative)
+    if crossings(rings, limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS:
+        raise AnnotationError(
+            f"{path}: outline {found.crossing[0]!r} or others cross themselves more than "
+            f"{MAXIMUM_CROSSINGS:,} times; simplify them"
+        )

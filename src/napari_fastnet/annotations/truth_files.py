@@ -1,0 +1,299 @@
+"""Which truth there is for which slide: outlines, masks, CAMELYON16's reference.
+
+Names are compared without regard to case: CAMELYON16 has both ``tumor_001`` and
+``Tumor_001``.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from napari_fastnet.annotations.checks import odd_outlines
+from napari_fastnet.annotations.reading import SUFFIXES as OUTLINES
+from napari_fastnet.annotations.roi import read_slide_annotations
+from napari_fastnet.annotations.truth_mask import read_truth_mask
+from napari_fastnet.core.metrics.truth import TruthMask, draw_truth, truth_step
+from napari_fastnet.errors import AnnotationError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from napari_fastnet.core.geometry import Pair
+
+MASKS = (".tif", ".tiff", ".png")
+REFERENCE = "reference.csv"
+
+_CLASSES = {"tumor": True, "tumour": True, "normal": False}
+_HEADINGS = ("slide", "image", "name", "case", "file")
+_SEPARATORS = ",;\t"
+
+#: What a slide's file ends in; outlines and lists carry it along (``a.svs.geojson``).
+_SLIDES = (
+    *(".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".dcm", ".czi", ".vsi", ".isyntax"),
+    *(".svslide", ".vms", ".vmu", ".tif", ".tiff", ".png", ".qptiff", ".btf"),
+)
+#: Files that hold a truth which is not read: of HALO, NDP.view, QuPath, CaseViewer, and
+#: packed ones.
+_UNREAD = (".annotations", ".ndpa", ".qpdata", ".annot", ".gz", ".zip", ".npy", ".svg")
+
+
+@dataclass(frozen=True, slots=True)
+class SlideTruth:
+    """What is known of one slide.
+
+    Parameters
+    ----------
+    name : str
+        As its file or its line has it.
+    outlines : Path or None
+        ASAP's XML, CAMELYON's JSON, GeoJSON, or a mask.
+    is_tumour : bool or None
+        What the reference says; None where there is none.
+    """
+
+    name: str
+    outlines: Path | None = None
+    is_tumour: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Truths:
+    """Everything that is known, by name.
+
+    Parameters
+    ----------
+    slides : dict of str to SlideTruth
+        By `slide_key`.
+    has_reference, has_outlines : bool
+        Whether there is a reference at all, and outlines of any slide.
+    unread : tuple of Path
+        Files that look like a truth and are of no kind that is read.
+    """
+
+    slides: dict[str, SlideTruth]
+    has_reference: bool
+    has_outlines: bool
+    unread: tuple[Path, ...] = ()
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the truth of any slide is a mask."""
+        files = (slide.outlines for slide in self.slides.values())
+        return any(f is not None and f.suffix.lower() in MASKS for f in files)
+
+    def unread_of(self, name: str) -> Path | None:
+        """Return the file that looks like a slide's truth and is not read."""
+        start = slide_key(name)
+        for path in self.unread:
+            rest = path.name.casefold().removeprefix(start)
+            if rest != path.name.casefold() and rest.startswith((".", "_mask.")):
+                return path
+        return None
+
+    def of(self, name: str) -> SlideTruth | None:
+        """Return what is known of a slide."""
+        return self.slides.get(slide_key(name))
+
+
+def slide_key(name: str) -> str:
+    """Return a slide's name for comparing.
+
+    Parameters
+    ----------
+    name : str
+        Of the slide, of its file, or of a file of its truth, without that file's suffix.
+
+    Returns
+    -------
+    str
+        Without case, folders, the suffix of a slide's file, ``.ome`` and ``_mask``.
+    """
+    key = _without_folders(name.casefold()).removesuffix("_mask")
+    for suffix in _SLIDES:
+        key = key.removesuffix(suffix)
+    return key.removesuffix(".ome").removesuffix("_mask")
+
+
+def find_truths(places: Iterable[Path]) -> Truths:
+    """Return which truth lies where.
+
+    Parameters
+    ----------
+    places : iterable of Path
+        Folders of outlines (ASAP's XML, CAMELYON's JSON, GeoJSON), of masks (TIFF, or PNG named ``_mask``), of
+        both, perhaps with a ``reference.csv``; or such files. A slide's file is named
+        as the slide, a mask also with ``_mask`` behind. Other files of a folder are
+        passed over.
+
+    Returns
+    -------
+    Truths
+        Of at least one slide.
+
+    Raises
+    ------
+    DataError
+        A place is missing or holds no truth, a slide has two, or a reference cannot be
+        understood.
+    """
+    slides: dict[str, SlideTruth] = {}
+    unread: list[Path] = []
+    references = 0
+    for place in places:
+        files = list(_files(place))
+        if not files:
+            raise DataError(
+                f"{place}: no truth; give a folder of ASAP's XML files or of mask TIFFs "
+                "named as the slides, or CAMELYON16's reference.csv"
+            )
+        unread += _unread_at(place)
+        for path in files:
+            if path.suffix.lower() == ".csv":
+                references += 1
+                _add_reference(slides, path)
+            else:
+                _add_outlines(slides, path)
+    outlined = any(slide.outlines for slide in slides.values())
+    return Truths(slides, bool(references), outlined, tuple(unread))
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """Return the truth at a place."""
+    if not place.exists():
+        raise DataError(f"{place}: no such file or folder; check --truth")
+    kinds = (*OUTLINES, *MASKS)
+    if not place.is_dir():
+        if place.suffix.lower() in (*kinds, ".csv"):
+            yield place
+        return
+    for path in sorted(place.iterdir()):
+        named = path.suffix.lower() in kinds or path.name.casefold() == REFERENCE
+        # beside outlines lie pictures of slides, too
+        stem, suffix = path.stem.casefold(), path.suffix.lower()
+        picture = suffix == ".png" and not stem.endswith("_mask")
+        if named and not picture and not path.name.startswith("."):
+            yield path
+
+
+def _unread_at(place: Path) -> list[Path]:
+    """Return the files at a place that look like a truth and are not read."""
+    if not place.is_dir():
+        return []
+    paths = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+    return [path for path in paths if path.suffix.lower() in _UNREAD]
+
+
+def _add_outlines(slides: dict[str, SlideTruth], path: Path) -> None:
+    key = slide_key(path.stem)
+    known = slides.get(key, SlideTruth(path.stem))
+    if known.outlines is not None:
+        raise DataError(
+            f"{path}: slide {known.name} has another truth, {known.outlines}; keep one"
+        )
+    slides[key] = replace(known, outlines=path)
+
+
+def _add_reference(slides: dict[str, SlideTruth], path: Path) -> None:
+    """Read lines of slide, class and whatever follows."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: no reference to read ({error})") from error
+    lines = text.splitlines()
+    separator = max(_SEPARATORS, key=next(filter(str.strip, lines), "").count)
+    table = csv.reader(lines, delimiter=separator)
+    rows = [[cell.strip() for cell in row] for row in table]
+    for number, row in enumerate(rows, 1):
+        if not any(row) or (number == 1 and _is_heading(row)):
+            continue
+        kind = _CLASSES.get(row[1].casefold()) if len(row) > 1 else None
+        if kind is None:
+            raise DataError(
+                f"{path}, line {number}: {','.join(row)[:60]!r} is not slide,class with "
+                "a class Tumor or Normal"
+            )
+        name = _without_suffix(row[0])
+        key = slide_key(name)
+        known = slides.get(key, SlideTruth(name))
+        if known.is_tumour not in (None, kind):
+            raise DataError(
+                f"{path}, line {number}: slide {name} was of the other class before; "
+                "keep one line"
+            )
+        slides[key] = replace(known, is_tumour=kind)
+
+
+def _is_heading(row: list[str]) -> bool:
+    """Return whether a first line has titles: no class, and a word for a slide."""
+    if len(row) > 1 and row[1].casefold() in _CLASSES:
+        return False
+    return row[0].casefold().startswith(_HEADINGS)
+
+
+def _without_folders(name: str) -> str:
+    """Return a name without folders before it, of whatever system."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _without_suffix(name: str) -> str:
+    """Return a slide's name without folders and the suffix of its file."""
+    name = _without_folders(name)
+    suffix = next((one for one in _SLIDES if name.casefold().endswith(one)), "")
+    return name[: len(name) - len(suffix)]
+
+
+def read_truth(
+    path: Path,
+    *,
+    mpp: Pair,
+    shape: tuple[int, int] | None = None,
+    mask_value: int | None = None,
+    bounds_offset: Pair = (0.0, 0.0),
+    tumor_classes: tuple[str, ...] = (),
+) -> tuple[TruthMask, tuple[str, ...]]:
+    """Return where a slide's tumour is, in px of some 7.776 µm.
+
+    Parameters
+    ----------
+    path : Path
+        Outlines, or a mask: TIFF or PNG.
+    mpp : tuple of float
+        (y, x) µm per level-0 px of the slide.
+    shape : tuple of int, optional
+        (height, width) of the slide, level-0 px. Without, it ends where its mask does,
+        or where no outline reaches any more.
+    mask_value : int, optional
+        What stands for tumour in a mask of several numbers.
+    bounds_offset : tuple of float, optional
+        (y, x) level-0 px that are added to outlines, see `roi.read_outlines`.
+    tumor_classes : tuple of str, optional
+        Classes of outlines that are tumour, see `outline_classes.Classes`.
+
+    Returns
+    -------
+    tuple of TruthMask and tuple of str
+        The whole slide or a window around the tumour, and what is odd about its
+        outlines, a line each.
+
+    Raises
+    ------
+    AnnotationError, MaskError
+        The file cannot be understood, or does not fit the slide.
+    """
+    step = truth_step(mpp)
+    if path.suffix.lower() in MASKS:
+        return read_truth_mask(path, step=step, shape=shape, value=mask_value), ()
+    annotations = read_slide_annotations(
+        path, shape, bounds_offset=bounds_offset, tumor_classes=tumor_classes
+    )
+    truth = draw_truth(annotations, step=step, shape=shape)
+    outlines = len(annotations.positive)
+    if outlines and not truth.inside.any():
+        raise AnnotationError(
+            f"{path}: none of its {outlines} outlines of tumour holds the centre of a px "
+            "of the slide; give those of this slide, in level-0 px"
+        )
+    return truth, odd_outlines(annotations, shape)

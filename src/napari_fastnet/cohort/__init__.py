@@ -1,0 +1,1 @@
+"""Slides, one or many, the folders of their results, and their report."""

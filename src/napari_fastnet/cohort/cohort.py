@@ -1,0 +1,219 @@
+"""Many slides: done by processes of this machine or by a dask cluster."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_fastnet.cohort.folders import result_folders
+from napari_fastnet.cohort.report import CohortReport
+from napari_fastnet.cohort.rows import SlideRow
+from napari_fastnet.cohort.task import (
+    CohortOptions,
+    Outcome,
+    SlideTask,
+    failed,
+    run_task,
+)
+from napari_fastnet.errors import OptionError, OutputError
+from napari_fastnet.machine.memory import physical_cores
+from napari_fastnet.machine.processes import map_in_processes
+from napari_fastnet.model.backends.backend import uses_gpu
+from napari_fastnet.model.bundle import load_bundle, shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from napari_fastnet.cohort.cluster import Cluster
+    from napari_fastnet.model.bundle import ModelBundle
+
+#: Slides at once on one GPU.
+GPU_WORKERS = 4
+
+_AGAIN = "the slides go on, and it is tried again"
+_ALL_THERE = "the results of the slides are there, start again for the table"
+
+
+@dataclass(frozen=True, slots=True)
+class CohortProgress:
+    """Where a cohort stands after a slide; frozen, so any thread may keep it.
+
+    Parameters
+    ----------
+    total : int
+        Slides.
+    done : int
+        Of them finished, those of an earlier start included.
+    earlier : int
+        Of those, found finished.
+    failed : int
+        Given up; the others go on.
+    workers : int
+        Slides that are done at once. 0 on a cluster that has no worker yet.
+    row : SlideRow or None
+        The slide that ended; None in the first value, before any has.
+    notes : tuple of str
+        What the user should be told of that slide besides.
+    listed : int
+        Slides in the tables, which are of the folder: those of other commands, too.
+    """
+
+    total: int
+    done: int = 0
+    earlier: int = 0
+    failed: int = 0
+    workers: int = 0
+    row: SlideRow | None = None
+    notes: tuple[str, ...] = ()
+    listed: int = 0
+
+    def after(self, outcome: Outcome, *notes: str) -> CohortProgress:
+        """Return where the cohort stands with one more slide ended."""
+        return replace(
+            self,
+            done=self.done + (outcome.row.status == "done"),
+            earlier=self.earlier + outcome.earlier,
+            failed=self.failed + (outcome.row.status == "failed"),
+            row=outcome.row,
+            notes=(*outcome.notes, *notes),
+        )
+
+
+def run_cohort(
+    slides: Sequence[str | Path],
+    output: str | Path,
+    options: CohortOptions | None = None,
+    *,
+    workers: int | None = None,
+    cluster: Cluster | None = None,
+) -> Generator[CohortProgress]:
+    """Find the tumours of many slides.
+
+    Each slide's results go to a folder of their own, see `result_folders`;
+    ``summary.csv`` and ``report.html`` beside them are kept up to date and have all
+    slides of the folder, those of other commands included. A slide that an
+    earlier start finished, for the same model and options, is not done again, and one
+    that it began is continued. A slide that fails is reported, and the others go on.
+
+    The processes of this machine are spawned, so a script that calls this needs the
+    guard ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    slides : sequence of str or Path
+        Different files; `find_slides` finds those of folders.
+    output : str or Path
+        Where results go.
+    options : CohortOptions, optional
+        What is asked for every slide.
+    workers : int, optional
+        Processes of this machine; by default as many as it has cores, and `GPU_WORKERS`
+        where a GPU does the work. Unless the options say, they share the cores.
+    cluster : Cluster, optional
+        What does the work instead; stays open.
+
+    Yields
+    ------
+    CohortProgress
+        At once, and after each slide. To stop, close the generator: what was computed
+        is kept.
+
+    Raises
+    ------
+    OptionError
+        There is no slide, fewer than one worker, or one mask for several slides.
+    BundleError
+        The model is missing or damaged.
+    OutputError
+        The summary or the report cannot be written, at the beginning or at the end.
+        In between it is said once, and tried again.
+    """
+    options = options or CohortOptions()
+    if not slides:
+        raise OptionError("no slide is given; name at least one")
+    if len(slides) > 1 and options.run.mask is not None:
+        raise OptionError(
+            f"{options.run.mask} is the mask of one slide and {len(slides)} are given; "
+            "run each slide with its own"
+        )
+    bundle = load_bundle(options.model)  # its fault is said once, not for every slide
+    if options.model not in shipped():
+        options = replace(options, model=bundle.folder)
+    options, workers = _shared_out(options, bundle, workers, len(slides), cluster)
+    report = CohortReport(Path(output))
+    with report.alone():  # two commands at once take no folder both
+        tasks = _tasks([Path(slide) for slide in slides], report, options)
+        report.add(SlideRow(task.folder.name, task.slide) for task in tasks)
+        report.write_alone()
+    progress = CohortProgress(len(tasks), workers=workers, listed=len(report.rows))
+    yield progress
+    if cluster is None:
+        outcomes = map_in_processes(run_task, tasks, workers, given_up=failed)
+    else:
+        outcomes = cluster.run(tasks)
+    told = False
+    try:
+        with closing(outcomes):
+            for outcome in outcomes:
+                trouble = report.put(outcome.row)
+                notes = [] if trouble is None or told else [f"{trouble}; {_AGAIN}"]
+                told = told or bool(notes)
+                progress = progress.after(outcome, *notes)
+                yield replace(progress, listed=len(report.rows))
+    except BaseException:  # which is not to be hidden by a table that is open elsewhere
+        with suppress(OutputError):
+            report.write()
+        raise
+    try:
+        report.write()
+    except OutputError as error:
+        raise OutputError(f"{error}; {_ALL_THERE}") from error
+
+
+def _shared_out(
+    options: CohortOptions,
+    bundle: ModelBundle,
+    workers: int | None,
+    slides: int,
+    cluster: Cluster | None,
+) -> tuple[CohortOptions, int]:
+    """Return the options with a worker's threads, and how many workers there are."""
+    if cluster is not None:
+        threads = options.threads or 1
+        if threads == 1:  # what a worker was given, to the letter
+            options = replace(options, run=replace(options.run, readers=0))
+        return replace(options, threads=threads), cluster.threads
+    if workers is not None and workers < 1:
+        raise OptionError(f"workers is {workers}; use at least 1")
+    cores = physical_cores()
+    if workers is None:
+        on_gpu = uses_gpu(bundle, options.backend, options.device)
+        workers = GPU_WORKERS if on_gpu else cores
+    workers = min(workers, slides)
+    threads = options.threads or max(1, cores // workers)
+    return replace(options, threads=threads), workers
+
+
+def _tasks(
+    slides: Sequence[Path], report: CohortReport, options: CohortOptions
+) -> list[SlideTask]:
+    """Return the work, large files first: no worker is left with one at the end."""
+    if options.run.mask is not None:
+        mask = options.run.mask.absolute()
+        options = replace(options, run=replace(options.run, mask=mask))
+    folders = result_folders(slides, report.folder.absolute(), report.promised())
+    tasks = [
+        SlideTask(slide.absolute(), folder, options)
+        for slide, folder in zip(slides, folders, strict=True)
+    ]
+    return sorted(tasks, key=lambda task: -_bytes(task.slide))
+
+
+def _bytes(path: Path) -> int:
+    """Return a file's size; 0 where there is none, which is said when its turn comes."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

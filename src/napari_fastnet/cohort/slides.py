@@ -1,0 +1,206 @@
+"""Which slides a cohort has, and what the folder of each one's results is called."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from functools import partial
+from glob import glob, has_magic
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_fastnet.errors import SlideNotFoundError
+from napari_fastnet.results.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES, content_of
+from napari_fastnet.results.record import results_name
+from napari_fastnet.slide.openslide_reader import dicom_file, one_of_each_series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+#: Of slides that only OpenSlide reads; inside a folder they are told by these.
+OPENSLIDE_SUFFIXES = (".mrxs", ".svslide", ".vms", ".vmu")
+
+
+def find_slides(
+    places: Iterable[str | Path],
+    left_out: Callable[[Path], None] | None = None,
+    twice: Callable[[Path, Path], None] | None = None,
+) -> list[Path]:
+    """Return the slides that are meant by files, folders and patterns.
+
+    Parameters
+    ----------
+    places : iterable of str or Path
+        A file is taken as it is, whether it can be read or not. Of a folder and those
+        in it, linked ones included, every slide is taken; other images, our own results
+        and hidden files are not. What may be a slide and cannot be looked at, a link to
+        nothing or a folder that may not be entered, is taken as well: it is for its
+        reader to say so. A pattern is one of
+        `glob`, ``**`` included, where there is no such file.
+    left_out : callable, optional
+        Told of each TIFF or DICOM file of a folder that is neither a slide nor one of
+        our results: small, grey, no microscopy, or so damaged that nobody can tell; not
+        of one that is named besides.
+    twice : callable, optional
+        Told of each slide that is found a second time through a link, and as which
+        path it is taken.
+
+    Returns
+    -------
+    list of Path
+        In the order given, a folder's by name; each slide once, also one that is
+        several DICOM files.
+
+    Raises
+    ------
+    SlideNotFoundError
+        A folder has no slide, or a pattern fits nothing.
+    """
+    found: dict[str, Path] = {}
+    others: dict[str, Path] = {}
+    try:
+        for place in map(Path, places):
+            for slide in _slides_at(place, partial(_note, others)):
+                first = _note(found, slide)
+                if twice is not None and _name(first) != _name(slide):
+                    twice(slide, first)
+    finally:
+        if left_out is not None:
+            for key, path in others.items():
+                if key not in found:
+                    left_out(path)
+    return one_of_each_series(found.values())
+
+
+def _note(paths: dict[str, Path], path: Path) -> Path:
+    """Take a file once, and return as which path; links keep their own names."""
+    return paths.setdefault(os.path.realpath(path), path)
+
+
+def _name(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100
+
+
+def _slides_at(place: Path, left_out: Callable[[Path], object]) -> Sequence[Path]:
+    if place.is_dir():
+        slides = sorted(_slides_under(place, left_out))
+        if not slides:
+            raise SlideNotFoundError(
+                f"{place}: no slide in this folder; give a folder with SVS, NDPI, SCN, "
+                "BIF, DICOM or tiled TIFF files, or name the file"
+            )
+        return slides
+    if has_magic(str(place)) and not place.exists():
+        matches = map(Path, sorted(glob(str(place), recursive=True)))  # noqa: PTH207
+        files = [path for path in matches if path.is_file() or _leads_nowhere(path)]
+        if not files:
+            raise SlideNotFoundError(f"{place}: no file fits this; check the pattern")
+        return files
+    return [place]
+
+
+def _slides_under(folder: Path, left_out: Callable[[Path], object]) -> Iterator[Path]:
+    """Find a folder's slides, those of folders in it included."""
+    for path in _files_under(folder):
+        suffix, content = path.suffix.lower(), content_of(path)
+        known = content == "slide" or suffix in OPENSLIDE_SUFFIXES
+        if known or _is_hidden_from_us(path):
+            yield path
+        elif content is None and suffix in TIFF_SUFFIXES:
+            if not _is_ours(path):
+                left_out(path)
+        elif content is None and (found := dicom_file(path)) is not None:
+            if found.is_slide:
+                yield path
+            else:
+                left_out(path)
+
+
+def _files_under(top: Path) -> Iterator[Path]:
+    """Return what is no folder, and folders that cannot be entered.
+
+    Linked folders come last, so that what lies in the folder itself is known by its own
+    path; no folder comes twice, however links go round.
+    """
+    seen, folders = set(), [top]
+    while folders:
+        refused: list[OSError] = []
+        for parent, inside, files in os.walk(folders.pop(0), onerror=refused.append):
+            real = os.path.realpath(parent)
+            # a store has thousands of files and no slide
+            inside[:] = [
+                f for f in inside if not f.startswith(".") and f[-5:] != ".zarr"
+            ]
+            if real in seen:
+                inside.clear()
+                continue
+            seen.add(real)
+            folders += [
+                path for f in sorted(inside) if (path := Path(parent, f)).is_symlink()
+            ]
+            yield from (Path(parent, file) for file in sorted(files) if file[0] != ".")
+        yield from (Path(error.filename) for error in refused)
+
+
+def _is_hidden_from_us(path: Path) -> bool:
+    """Return whether a path may stand for slides and cannot be looked at."""
+    may_be = path.suffix.lower() in (*SCANNER_SUFFIXES, *TIFF_SUFFIXES)
+    if _leads_nowhere(path):
+        return may_be or not path.suffix
+    if path.is_dir():
+        return True
+    return may_be and not os.access(path, os.R_OK)
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file lies among results, as an export for other programs does."""
+    return content_of(path.parent) == "results"
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def result_names(slides: Sequence[Path]) -> list[str]:
+    """Return a name for each slide's folder of results, no two alike.
+
+    It is the file's name without its suffix. Where that would be the same for two
+    slides, in upper or lower case, the suffix is added to those of one folder
+    (``a_svs``, ``a_tif``), and as many of the folders above as tell them apart are put
+    in front of those of several (``monday_a``, ``tuesday_a``).
+
+    Parameters
+    ----------
+    slides : sequence of Path
+        Different files.
+
+    Returns
+    -------
+    list of str
+        In the order of the slides.
+    """
+    paths = [slide.absolute() for slide in slides]
+    beside = Counter((path.parent, path.stem.casefold()) for path in paths)
+    own = [
+        results_name(path)
+        if beside[path.parent, path.stem.casefold()] == 1
+        else path.name.replace(".", "_")
+        for path in paths
+    ]
+    depth = [0] * len(paths)
+    while True:
+        names = [
+            "_".join((*path.parts[len(path.parts) - 1 - above : -1], name))
+            for path, name, above in zip(paths, own, depth, strict=True)
+        ]
+        counts = Counter(name.casefold() for name in names)
+        equal = [i for i, name in enumerate(names) if counts[name.casefold()] > 1]
+        deeper = [i for i in equal if depth[i] < len(paths[i].parts) - 2]
+        if not deeper:
+            break
+        for i in deeper:
+            depth[i] += 1
+    for i in equal:  # a_b/c and a/b_c
+        names[i] += "-" + sha256(str(paths[i]).encode()).hexdigest()[:8]
+    return names

@@ -1,0 +1,226 @@
+"""One slide of a cohort, as a worker process does it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.cohort.detect import DEFAULT_MODEL
+from napari_fastnet.cohort.page import write_thumbnail
+from napari_fastnet.cohort.regions_anew import regions_anew
+from napari_fastnet.cohort.rows import Findings, SlideRow
+from napari_fastnet.detection.options import request_digest
+from napari_fastnet.detection.presence import require_present
+from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
+from napari_fastnet.model.backends.backend import BackendName, create_backend
+from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.results.reading import read_heatmap_ome_tiff
+from napari_fastnet.results.record import (
+    HEATMAP,
+    MASKS,
+    OVERVIEW,
+    QUALITY,
+    RECORD,
+    REGIONS,
+    REGIONS_CSV,
+    STORE,
+    THUMBNAIL,
+    mask_file,
+    read_record,
+)
+from napari_fastnet.slide.describe import spacing_notes
+from napari_fastnet.slide.slide import open_slide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.results.result import RunResult
+    from napari_fastnet.slide.slide import Slide
+
+#: What a finished run has left, besides its record.
+OUTPUTS = (
+    STORE,
+    HEATMAP,
+    OVERVIEW,
+    QUALITY,
+    REGIONS_CSV,
+    REGIONS,
+    *(mask_file(name) for name in MASKS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CohortOptions:
+    """What is asked for every slide of a cohort.
+
+    Parameters
+    ----------
+    run : RunOptions
+        Stride, tissue, stain, threshold.
+    model : str or Path
+        Name of a shipped model, or the folder of a bundle.
+    mpp : float or (float, float) or None
+        µm/px of the slides where their files do not say or are wrong.
+    backend : {"auto", "onnx", "torch"}
+        What runs the network; see `create_backend`.
+    device : str or None
+        As for `create_backend`.
+    threads : int or None
+        Threads of the network in each worker.
+    """
+
+    run: RunOptions = field(default_factory=RunOptions)
+    model: str | Path = DEFAULT_MODEL
+    mpp: float | Pair | None = None
+    backend: BackendName = "auto"
+    device: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlideTask:
+    """One slide to do: what a worker, perhaps on another machine, is sent.
+
+    Parameters
+    ----------
+    slide : Path
+        Its file; absolute.
+    folder : Path
+        Where its results go; absolute.
+    options : CohortOptions
+        What is asked for.
+    """
+
+    slide: Path
+    folder: Path
+    options: CohortOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a slide.
+
+    Parameters
+    ----------
+    row : SlideRow
+        For the report; waiting where the work was stopped.
+    earlier : bool
+        An earlier run had done it all.
+    notes : tuple of str
+        What the user should be told besides: damage of an earlier run, set aside.
+    """
+
+    row: SlideRow
+    earlier: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def failed(task: SlideTask, error: str) -> Outcome:
+    """Return the outcome of a slide that cannot be done, with its reason in a line."""
+    line = " ".join(error.split())
+    if task.slide.name not in line:
+        line = f"{task.slide}: {line}"
+    return Outcome(SlideRow(task.folder.name, task.slide, "failed", line))
+
+
+def run_task(
+    task: SlideTask, should_stop: Callable[[], bool] = lambda: False
+) -> Outcome:
+    """Do one slide, or see that an earlier run did.
+
+    Parameters
+    ----------
+    task : SlideTask
+        The slide and what is asked for.
+    should_stop : callable, optional
+        Asked after every batch; true leaves the rest for the next start.
+
+    Returns
+    -------
+    Outcome
+        Also of a slide that cannot be read: its fault is a result here.
+    """
+    try:
+        return _run(task, should_stop)
+    except FastNetError as error:
+        return failed(task, str(error))
+
+
+def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
+    asked = task.options
+    _require_there(task.slide)
+    with open_slide(task.slide, mpp=asked.mpp) as slide:
+        bundle = load_bundle(asked.model)
+        earlier = None if asked.run.fresh else _earlier(task, slide, bundle)
+        if earlier is not None:
+            return Outcome(_done(task, slide, *earlier), earlier=True)
+        result = regions_anew(slide, bundle, task.folder, asked.run)
+        if result is not None:
+            return _outcome(task, slide, result)
+        run = SlideRun(slide, bundle, task.folder, asked.run)
+        network = create_backend(
+            bundle, name=asked.backend, device=asked.device, threads=asked.threads
+        )
+        for _ in run.steps(network, should_stop):
+            pass
+        if should_stop():
+            return Outcome(SlideRow(task.folder.name, task.slide))
+        require_present(slide)
+        result = run.finish(network.name)
+        return _outcome(task, slide, result)
+
+
+def _outcome(task: SlideTask, slide: Slide, result: RunResult) -> Outcome:
+    """Return the outcome of a run that ended."""
+    row = _done(task, slide, result.record.to_dict(), result.heatmap)
+    return Outcome(row, notes=(*spacing_notes(slide), *result.notes))
+
+
+def _require_there(path: Path) -> None:
+    """Raise where a path says more of what is wrong than opening it as a slide would."""
+    if path.is_symlink() and not path.exists():
+        raise SlideNotFoundError(
+            f"{path}: is a link to {path.readlink()}, which is not there; connect its "
+            "drive, or mend the link"
+        )
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise SlideNotFoundError(
+            f"{path}: this folder cannot be looked into; ask for the right to read it"
+        )
+
+
+def _earlier(
+    task: SlideTask, slide: Slide, bundle: ModelBundle
+) -> tuple[dict[str, Any], Heatmap] | None:
+    """Return record and heatmap of an earlier run that answers the same request."""
+    try:
+        record = read_record(task.folder / RECORD)
+        if record["options"].get("request") != request_digest(
+            slide, bundle, task.options.run
+        ):
+            return None
+        if not all((task.folder / name).exists() for name in OUTPUTS):
+            return None
+        # Of a file that was damaged a mended copy may be there: to its fingerprint, and
+        # so to the request, that is the same slide.
+        if record["counts"].get("failed") or record["tissue"].get("damaged_tiles"):
+            return None
+        heatmap, _ = read_heatmap_ome_tiff(task.folder / HEATMAP)
+    except StoreError:  # none, or damaged: it is made again
+        return None
+    return record, heatmap
+
+
+def _done(
+    task: SlideTask, slide: Slide, record: dict[str, Any], heatmap: Heatmap
+) -> SlideRow:
+    """Return the row of a slide that is done, its thumbnail written."""
+    write_thumbnail(task.folder / THUMBNAIL, slide, heatmap, task.options.run.colours)
+    found = Findings.of(record, heatmap)
+    return SlideRow(task.folder.name, task.slide, "done", found=found)

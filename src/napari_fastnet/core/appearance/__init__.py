@@ -1,0 +1,1 @@
+"""What tissue looks like: sharpness, stain, and flags where a heatmap is doubtful."""

@@ -1,0 +1,322 @@
+"""What a network should not be asked about: foreign colours, pen marks, blur.
+
+Flags are bits, so that a patch can have several. They never change a probability; they
+say where it means little. ``docs/explain/limits.md`` has what they find and miss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntFlag
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from napari_fastnet.core.appearance.sharpness import patch_sharpness, window_sums
+from napari_fastnet.core.colour import rgb_to_density
+from napari_fastnet.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.grid import PatchGrid
+
+    Image = NDArray[np.uint8]
+
+
+class Flag(IntFlag):
+    """Bits of a patch in ``quality.tif``."""
+
+    COLOUR = 1
+    PEN = 2
+    BLUR = 4
+
+
+#: In words, for everything that people read.
+WORDS = {
+    Flag.COLOUR: "unlike the training data in colour",
+    Flag.PEN: "with pen marks",
+    Flag.BLUR: "blurred",
+}
+
+#: Mean optical density from which a px is stained, as in `core.appearance.stain`.
+_GLASS_DENSITY = 0.15
+#: A patch with less stained tissue than this share of it is not judged by colour.
+_STAINED = 0.25
+# Added before the logarithm: differences of nearly clear tissue are noise.
+_CLEAR = 0.02
+# A patch has pen marks from this share of its px on, a line across a corner of it.
+_PEN_SHARE = 0.05
+# Rows of patches that are worked on at once: some 20 MB for the largest slides.
+_STRIP_ROWS = 32
+
+_DENSITIES = rgb_to_density(np.arange(256)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Gamut:
+    """What the training data of a model look like, from its ``model.json``.
+
+    Parameters
+    ----------
+    patches : int
+        From which this was measured.
+    mean : tuple of 3 float
+        Of the logarithms of patches' mean optical density in R, G and B.
+    precision : tuple of 3 tuples of 3 float
+        Inverse of their covariance.
+    distance : float
+        Mahalanobis distance within which 99 % of the patches lie.
+    sharpness : float
+        As `core.appearance.sharpness` measures it: 99 % of the patches are below it once they are
+        blurred by a Gaussian of 1 px.
+    """
+
+    patches: int
+    mean: tuple[float, ...]
+    precision: tuple[tuple[float, ...], ...]
+    distance: float
+    sharpness: float
+
+    def distances(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far (n, 3) `colour_features` lie from the training data's mean."""
+        away = features - np.array(self.mean)
+        squares = (away @ np.array(self.precision) * away).sum(axis=1)
+        found: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON."""
+        return {
+            "patches": self.patches,
+            "mean": list(self.mean),
+            "precision": [list(row) for row in self.precision],
+            "distance": self.distance,
+            "sharpness": self.sharpness,
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Gamut:
+        """Return the gamut of `to_dict`; OptionError where it is none."""
+        try:
+            mean = np.array(record["mean"], float)
+            precision = np.array(record["precision"], float)
+            found = cls(
+                int(record["patches"]),
+                tuple(mean.tolist()),
+                tuple(map(tuple, precision.tolist())),
+                float(record["distance"]),
+                float(record["sharpness"]),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as cause:
+            raise OptionError(
+                "quality is no gamut; give patches, mean, precision, distance and "
+                "sharpness as numbers"
+            ) from cause
+        numbers = (*mean.ravel(), *precision.ravel(), found.distance, found.sharpness)
+        if mean.shape != (3,) or precision.shape != (3, 3):
+            raise OptionError("quality needs a mean of 3 and a precision of 3 x 3")
+        if not np.isfinite(numbers).all() or found.distance <= 0:
+            raise OptionError("quality needs finite numbers and a distance above 0")
+        return found
+
+
+def pen_pixels(
+    red: NDArray[np.floating], green: NDArray[np.floating], blue: NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """Return where optical densities, at about 8 µm/px, are those of ink.
+
+    Neither dye takes more red than green light, and at 8 µm/px no nuclei take more than
+    four fifths of the red: blue, green and black ink do. Red ink takes all of the blue
+    and hardly any red.
+    """
+    found: NDArray[np.bool_] = (
+        (red > 1.1 * green + 0.15) | (red > 1.6) | ((blue > 1.0) & (red < 0.45 * blue))
+    )
+    return found
+
+
+def colour_features(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (n, 3) logarithms of mean density of (n, 4) sums: R, G, B and stained px."""
+    means = sums[:, :3] / np.maximum(sums[:, 3:], 1)
+    found: NDArray[np.float64] = np.log(means + _CLEAR)
+    return found
+
+
+def colour_planes(image: Image) -> list[NDArray[np.float32]]:
+    """Return of RGB: density of R, G and B where stained; stained or not; ink or not.
+
+    Five planes, (height, width), whose sums over a patch say all that is asked of it.
+    """
+    density = [_DENSITIES[image[..., channel]] for channel in range(3)]
+    stained = (density[0] + density[1] + density[2] >= 3 * _GLASS_DENSITY).astype(
+        np.float32
+    )
+    ink = pen_pixels(*density).astype(np.float32)
+    return [*(plane * stained for plane in density), stained, ink]
+
+
+def judge(
+    sums: NDArray[np.float64], px: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which patches have stain enough for their colour, and which have ink.
+
+    ``sums`` is (n, 5), `colour_planes` of each patch, and ``px`` (n,) its size.
+    """
+    return sums[:, 3] >= _STAINED * px, sums[:, 4] >= np.maximum(_PEN_SHARE * px, 1)
+
+
+def colour_flags(
+    image: Image,
+    patches: PatchGrid,
+    slide_shape: tuple[int, int],
+    gamut: Gamut | None,
+    match: Callable[[Image], Image] = lambda image: image,
+) -> tuple[NDArray[np.uint8], float | None]:
+    """Flag pen marks and foreign colours of the patches that are kept.
+
+    Parameters
+    ----------
+    image : (height, width, 3) uint8 ndarray
+        The whole slide at about 8 µm/px.
+    patches : PatchGrid
+        Where patches lie, level-0 px.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+    gamut : Gamut or None
+        The model's; None flags no colour.
+    match : callable, optional
+        The stain match that the network's pixels go through.
+
+    Returns
+    -------
+    flags : (rows, columns) uint8 ndarray
+        Bits of `Flag`, 0 where nothing is kept.
+    distance : float or None
+        Of the mean colour of the kept patches from the training data's, in standard
+        deviations of a patch; None where nothing could be judged.
+    """
+    flags = np.zeros(patches.kept.shape, np.uint8)
+    rows, columns = _px_ends(patches, slide_shape, image.shape[:2])
+    total, judged = np.zeros(3), 0
+    for first in range(0, len(flags), _STRIP_ROWS):
+        part = slice(first, first + _STRIP_ROWS)
+        there = np.flatnonzero(patches.kept[part].any(axis=0))
+        if not there.size:
+            continue
+        cells = part, slice(int(there[0]), int(there[-1]) + 1)
+        kept, down, across = patches.kept[cells], rows[:, part], columns[:, cells[1]]
+        top, left = int(down[0, 0]), int(across[0, 0])
+        seen = match(image[top : int(down[1, -1]), left : int(across[1, -1])])
+        sums = _patch_sums(seen, down - top, across - left)[kept]
+        px = np.outer(down[1] - down[0], across[1] - across[0])[kept]
+        stained, ink = judge(sums, px)
+        found = np.where(ink, np.uint8(Flag.PEN), np.uint8(0))
+        if gamut is not None:
+            features = colour_features(sums[:, :4])
+            foreign = stained & (gamut.distances(features) > gamut.distance)
+            found[foreign] |= np.uint8(Flag.COLOUR)
+            total += features[stained].sum(axis=0)
+            judged += int(stained.sum())
+        flags[cells][kept] = found
+    if gamut is None or not judged:
+        return flags, None
+    return flags, float(gamut.distances(total[None] / judged)[0])
+
+
+def _px_ends(
+    patches: PatchGrid, slide_shape: tuple[int, int], shape: tuple[int, ...]
+) -> list[NDArray[np.intp]]:
+    """Return begin and end of each row and column of patches, px of the picture."""
+    found = []
+    for axis, count in enumerate(patches.kept.shape):
+        step: Pair = patches.grid.step
+        middles = patches.grid.origin[axis] + step[axis] * (np.arange(count) + 0.5)
+        scale = shape[axis] / slide_shape[axis]
+        half = patches.patch[axis] / 2
+        begins = np.floor((middles - half) * scale + 0.5)
+        stops = np.maximum(np.floor((middles + half) * scale + 0.5), begins + 1)
+        found.append(np.clip([begins, stops], 0, shape[axis]).astype(np.intp))
+    return found
+
+
+def _patch_sums(
+    image: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return (rows, columns, 5): `colour_planes` of each patch."""
+    planes = [window_sums(plane, rows, columns) for plane in colour_planes(image)]
+    return np.stack(planes, axis=-1)
+
+
+def blur_flags(
+    sharpness: NDArray[np.float32], kept: NDArray[np.bool_], gamut: Gamut
+) -> NDArray[np.uint8]:
+    """Return `Flag.BLUR` where kept patches are less sharp than the gamut allows.
+
+    NaN, where sharpness is not known, is not flagged.
+    """
+    with np.errstate(invalid="ignore"):
+        blurred = kept & (sharpness < gamut.sharpness)
+    return np.where(blurred, np.uint8(Flag.BLUR), np.uint8(0))
+
+
+#: Share of the training patches that lies inside.
+INSIDE = 0.99
+#: Blur that is to be found, standard deviation in px of the model.
+BLUR_PX = 1.0
+#: Fewer patches than this cannot say where 99 % of them lie.
+FEWEST = 200
+
+
+def measure_gamut(
+    coarse: Sequence[NDArray[np.uint8]], patches: Sequence[NDArray[np.uint8]]
+) -> Gamut | None:
+    """Measure what a model was trained on.
+
+    Parameters
+    ----------
+    coarse, patches : sequence of (side, side, 3) uint8 ndarray
+        The training patches at 8 µm/px, and as the model saw them.
+
+    Returns
+    -------
+    Gamut or None
+        None where fewer than 200 of them are tissue, or all are of one colour.
+    """
+    sums = np.array([[float(q.sum()) for q in colour_planes(p)] for p in coarse])
+    if len(sums) < FEWEST:
+        return None
+    stained, _ = judge(sums, np.full(len(sums), float(coarse[0].size // 3)))
+    features = colour_features(sums[stained, :4])
+    covariance = np.cov(features.T) if len(features) >= FEWEST else np.zeros((3, 3))
+    if np.linalg.matrix_rank(covariance) < 3:
+        return None
+    mean = features.mean(axis=0)
+    precision = np.linalg.inv(covariance)
+    gamut = Gamut(
+        len(sums),
+        tuple(mean.tolist()),
+        tuple(map(tuple, precision.tolist())),
+        distance=1.0,
+        sharpness=float(np.quantile([blurred_sharpness(p) for p in patches], INSIDE)),
+    )
+    limit = float(np.quantile(gamut.distances(features), INSIDE))
+    return replace(gamut, distance=limit)
+
+
+def blurred_sharpness(patch: NDArray[np.uint8], sigma_px: float = BLUR_PX) -> float:
+    """Return the sharpness of one patch after a Gaussian blur."""
+    blurred = gaussian_filter(patch, (sigma_px, sigma_px, 0))
+    side = len(patch)
+    found = patch_sharpness(blurred, (1, 1), patch_px=side, stride_px=side)
+    return float(found[0, 0])

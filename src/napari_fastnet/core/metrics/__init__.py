@@ -1,0 +1,1 @@
+"""Measures of patches, px, slides and lesions."""

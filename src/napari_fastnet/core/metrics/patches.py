@@ -1,0 +1,429 @@
+"""How well patches are told apart: Eqs. 8-11 of the paper, ROC, calibration.
+
+Tumour is the positive class, and a patch is called tumour where its probability is at
+or above the threshold. What is undefined is None, never 0 and never NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.core.metrics.bootstrap import (
+    METRICS,
+    Interval,
+    Ranking,
+    percentile_intervals,
+    ratio,
+)
+from napari_fastnet.core.metrics.edge_intervals import (
+    auc_interval,
+    f1_interval,
+    share_interval,
+)
+from napari_fastnet.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class PatchMetrics:
+    """What `evaluate_probabilities` found.
+
+    Parameters
+    ----------
+    n, positives : int
+        Patches, and those of them that are tumour.
+    threshold : float
+        Probability from which a patch is called tumour.
+    true_positives, false_positives, true_negatives, false_negatives : int
+        The confusion matrix.
+    auc : float or None
+        Area under the ROC curve; None where all labels are the same.
+    accuracy, recall, precision, f1, specificity : float or None
+        Eqs. 8-11, and the recall of normal patches; None where the denominator is 0.
+    ci95 : dict of str to (float, float) or None
+        95 % interval of each of `METRICS`; None where the metric is None, or no
+        resampling was asked for.
+    slides : int or None
+        How many slides the intervals were drawn from, each with all of its patches; None
+        where patches were drawn, whose intervals are too narrow where several are of
+        one slide.
+    """
+
+    n: int
+    positives: int
+    threshold: float
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+    auc: float | None
+    accuracy: float | None
+    recall: float | None
+    precision: float | None
+    f1: float | None
+    specificity: float | None
+    ci95: dict[str, Interval | None]
+    slides: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON has them; the confusion matrix comes as a dict."""
+        first = ("n", "positives", "threshold", *METRICS)
+        return {
+            **{name: getattr(self, name) for name in first},
+            "ci95": {
+                name: None if interval is None else list(interval)
+                for name, interval in self.ci95.items()
+            },
+            "ci95_by": "patches" if self.slides is None else "slides",
+            "slides": self.slides,
+            "confusion": {
+                "tp": self.true_positives,
+                "fp": self.false_positives,
+                "tn": self.true_negatives,
+                "fn": self.false_negatives,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """A reliability table: of patches given 0.8, how many in 10 are tumour.
+
+    Parameters
+    ----------
+    edges : (bins + 1,) float64 ndarray
+        Limits of the bins, 0 to 1; a value on a limit belongs to the bin above it, and
+        1 to the last.
+    counts : (bins,) int64 ndarray
+        Patches in each bin.
+    mean_probability, positive_fraction : (bins,) float64 ndarray
+        What was said and what was so; NaN where the bin is empty.
+    expected_calibration_error : float
+        Their mean distance, weighted by the counts.
+    """
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    mean_probability: NDArray[np.float64]
+    positive_fraction: NDArray[np.float64]
+    expected_calibration_error: float
+
+
+def evaluate_probabilities(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    *,
+    threshold: float,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    slides: Sequence[str | None] | None = None,
+) -> PatchMetrics:
+    """Return Eqs. 8-11, specificity and AUC, each with a 95 % interval.
+
+    Where every draw gives the same, as of a metric that is 0 or 1, the interval is
+    calculated: see `napari_fastnet.core.metrics.edge_intervals`.
+
+    Parameters
+    ----------
+    labels : array_like
+        (n,) bool, or numbers 0 and 1; 1 is tumour. One class alone is allowed.
+    probabilities : array_like
+        (n,) float in 0..1, of tumour.
+    threshold : float
+        0..1; a probability equal to it is a call of tumour.
+    bootstrap : int
+        Resamples for the intervals, drawn within each class so that the share of
+        tumour stays as it is; 0 gives none. Resamples in which a metric is undefined
+        do not count towards its interval.
+    seed : int
+        Of the resampling.
+    slides : sequence of (str or None), optional
+        The slide of each patch. Patches of one slide are alike: where all slides are
+        known, and two of them at least, whole slides are drawn.
+
+    Returns
+    -------
+    PatchMetrics
+        Numbers with None for what is undefined.
+
+    Raises
+    ------
+    DataError
+        Without patches, or with labels or probabilities outside their range.
+    OptionError
+        With a threshold or a number of resamples outside its range.
+    """
+    truth, scores = _checked(labels, probabilities)
+    if not 0 <= threshold <= 1:
+        raise OptionError(f"threshold is {threshold}; a probability lies in 0..1")
+    if bootstrap < 0:
+        raise OptionError(f"bootstrap is {bootstrap}; use a number of resamples from 0")
+    once = np.ones((1, len(truth)), np.int64)
+    ranking = Ranking(truth, scores, threshold)
+    values = {name: _defined(value[0]) for name, value in ranking.metrics(once).items()}
+    tp, fp, tn, fn = (int(part[0]) for part in ranking.confusion(once))
+    groups = _groups(slides)
+    intervals: dict[str, Interval | None] = dict.fromkeys(METRICS)
+    if bootstrap:
+        intervals = percentile_intervals(ranking, bootstrap, seed, groups)
+        alike = [name for name in METRICS if len(set(intervals[name] or ())) == 1]
+        intervals |= _calculated(
+            {name: values[name] for name in alike}, truth, scores >= threshold, groups
+        )
+    return PatchMetrics(
+        n=len(truth),
+        positives=int(truth.sum()),
+        threshold=float(threshold),
+        true_positives=tp,
+        false_positives=fp,
+        true_negatives=tn,
+        false_negatives=fn,
+        ci95={
+            name: None if values[name] is None else intervals[name] for name in METRICS
+        },
+        slides=None if groups is None else int(groups.max()) + 1,
+        **values,
+    )
+
+
+def _groups(slides: Sequence[str | None] | None) -> NDArray[np.int64] | None:
+    """Return the number of each patch's slide; None where patches are to be drawn."""
+    if slides is None or None in slides or len(set(slides)) < 2:
+        return None
+    groups: NDArray[np.int64] = np.unique(np.asarray(slides), return_inverse=True)[1]
+    return groups
+
+
+def _calculated(
+    values: dict[str, float | None],
+    truth: NDArray[np.bool_],
+    called: NDArray[np.bool_],
+    groups: NDArray[np.int64] | None,
+) -> dict[str, Interval | None]:
+    """Return intervals that no draws give; slides count where they are drawn."""
+
+    def count(members: NDArray[np.bool_]) -> int:
+        return int(members.sum()) if groups is None else len(set(groups[members]))
+
+    of = {
+        "accuracy": np.ones_like(truth),
+        "recall": truth,
+        "precision": called,
+        "f1": truth | called,
+        "specificity": ~truth,
+    }
+    found: dict[str, Interval | None] = {}
+    for name, value in values.items():
+        if value is None:
+            continue
+        if name == "auc":
+            found[name] = auc_interval(value, count(truth), count(~truth))
+        else:
+            interval = f1_interval if name == "f1" else share_interval
+            found[name] = interval(value, count(of[name]))
+    return found
+
+
+def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
+    """Return the chance that a tumour patch scores above a normal one, ties half.
+
+    Parameters
+    ----------
+    labels : array_like
+        (n,) bool, or numbers 0 and 1.
+    scores : array_like
+        (n,) of any range.
+
+    Returns
+    -------
+    float or None
+        Area under the ROC curve, by counting pairs (Mann and Whitney); None where all
+        labels are the same.
+    """
+    truth = np.asarray(labels).astype(bool)
+    if truth.all() or not truth.any():
+        return None
+    values, group = np.unique(np.asarray(scores), return_inverse=True)
+    tumour, normal = (
+        np.bincount(group[members], minlength=len(values))
+        for members in (truth, ~truth)
+    )
+    # A tumour patch's pairs count twice where the normal one is below, once in a tie.
+    pairs = tumour @ (2 * np.cumsum(normal) - normal)
+    return float(pairs / (2 * tumour.sum() * normal.sum()))
+
+
+def roc_curve(
+    labels: ArrayLike, scores: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return false positive rates, true positive rates and their thresholds.
+
+    Parameters
+    ----------
+    labels : array_like
+        (n,) bool, or numbers 0 and 1, both classes among them.
+    scores : array_like
+        (n,) of any range.
+
+    Returns
+    -------
+    false_positive_rate : (k + 1,) float64 ndarray
+        One point for each of k distinct scores, called positive from that score on,
+        after the point (0, 0) of the threshold infinity.
+    true_positive_rate : (k + 1,) float64 ndarray
+        Of the same points.
+    thresholds : (k + 1,) float64 ndarray
+        Their scores, falling.
+
+    Raises
+    ------
+    DataError
+        Where all labels are the same.
+    """
+    truth = np.asarray(labels).astype(bool)
+    if truth.all() or not truth.any():
+        raise DataError(
+            f"a ROC curve of {truth.size} patches of one class is undefined; give both"
+        )
+    values, group = np.unique(np.asarray(scores, np.float64), return_inverse=True)
+    rates = []
+    for members in (~truth, truth):
+        counts = np.bincount(group[members], minlength=len(values))[::-1]
+        rates.append(np.concatenate([[0.0], np.cumsum(counts) / members.sum()]))
+    return rates[0], rates[1], np.concatenate([[np.inf], values[::-1]])
+
+
+def calibration(
+    labels: ArrayLike, probabilities: ArrayLike, bins: int = 10
+) -> Reliability:
+    """Return how far probabilities are from the shares of tumour they stand for.
+
+    Parameters
+    ----------
+    labels, probabilities : array_like
+        As for `evaluate_probabilities`.
+    bins : int
+        Equal parts of 0..1, at least 1.
+
+    Returns
+    -------
+    Reliability
+        The table and the expected calibration error.
+    """
+    truth, scores = _checked(labels, probabilities)
+    if bins < 1:
+        raise OptionError(f"bins is {bins}; use at least 1")
+    edges = np.arange(bins + 1) / bins
+    place = np.minimum(np.searchsorted(edges, scores, side="right") - 1, bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    said = np.bincount(place, scores, minlength=bins)
+    so = np.bincount(place, truth.astype(np.float64), minlength=bins)
+    error = float(np.abs(said - so).sum() / len(truth))
+    return Reliability(edges, counts, ratio(said, counts), ratio(so, counts), error)
+
+
+def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Return the mean squared distance of probability and label, 0 (best) to 1."""
+    truth, scores = _checked(labels, probabilities)
+    return float(np.mean((scores - truth) ** 2))
+
+
+def _checked(
+    labels: ArrayLike, probabilities: ArrayLike
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return both as (n,) arrays, or say what is wrong with them."""
+    truth, scores = np.asarray(labels), np.asarray(probabilities, np.float64)
+    if truth.ndim != 1 or truth.shape != scores.shape or not truth.size:
+        raise DataError(
+            f"labels have shape {truth.shape} and probabilities {scores.shape}; give "
+            "one of each a patch, and at least one patch"
+        )
+    if not np.isin(truth, (0, 1)).all():
+        raise DataError("a label is neither 0 nor 1; 1 is tumour, 0 is normal")
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise DataError("a probability is NaN or lies outside 0..1")
+    return truth.astype(bool), scores
+
+
+def _defined(value: float) -> float | None:
+    """Return a number as it is and NaN as None."""
+    return None if np.isnan(value) else float(value)
+
+
+#: The recalls that a model card lists.
+RECALLS = (0.80, 0.85, 0.90, 0.95, 0.97, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """One point of a ROC curve, as one who chooses a threshold asks for it.
+
+    Parameters
+    ----------
+    at_least : float
+        The recall that was asked for.
+    threshold : float
+        Highest probability from which calling tumour reaches it.
+    recall, specificity, precision : float
+        What that threshold gives on these patches.
+    """
+
+    at_least: float
+    threshold: float
+    recall: float
+    specificity: float
+    precision: float
+
+
+def operating_points(
+    labels: ArrayLike, probabilities: ArrayLike, recalls: Sequence[float] = RECALLS
+) -> list[OperatingPoint]:
+    """Return the highest threshold that reaches each recall.
+
+    Parameters
+    ----------
+    labels : array_like
+        (n,) bool, or numbers 0 and 1, both classes among them; 1 is tumour.
+    probabilities : array_like
+        (n,) float in 0..1, of tumour.
+    recalls : sequence of float
+        Each above 0 and at most 1.
+
+    Returns
+    -------
+    list of OperatingPoint
+        One for each recall, in their order.
+
+    Raises
+    ------
+    DataError
+        Where all labels are the same.
+    OptionError
+        With a recall outside its range.
+    """
+    truth = np.asarray(labels).astype(bool)
+    false_alarms, found, thresholds = roc_curve(truth, probabilities)
+    points = []
+    for asked in recalls:
+        if not 0 < asked <= 1:
+            raise OptionError(f"recall is {asked}; use a share above 0, at most 1")
+        # Shares are quotients of whole numbers: 19 / 20 must reach 0.95.
+        at = int(np.argmax(found >= asked - 1e-12))
+        hits, alarms = found[at] * truth.sum(), false_alarms[at] * (~truth).sum()
+        points.append(
+            OperatingPoint(
+                at_least=float(asked),
+                threshold=float(thresholds[at]),
+                recall=float(found[at]),
+                specificity=float(1 - false_alarms[at]),
+                precision=float(hits / (hits + alarms)),
+            )
+        )
+    return points

@@ -1,0 +1,158 @@
+"""Whether a slide holds tumour: numbers of its heatmap, and what they tell apart."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+from scipy.optimize import minimize
+
+from napari_fastnet.core.metrics.lesions import Moments
+from napari_fastnet.core.regions import EIGHT_NEIGHBOURS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.heatmap import Heatmap
+
+#: Regions are taken at both: what is perhaps tumour, and what is hardly anything else.
+LOW, HIGH = 0.5, 0.9
+
+_FOLDS = 5
+_RIDGE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFeatures:
+    """A few numbers of a heatmap, each higher where there is more tumour.
+
+    All are 0 of a heatmap in which nothing was computed.
+
+    Parameters
+    ----------
+    maximum : float
+        The highest probability.
+    smoothed_maximum : float
+        The highest mean of 3 x 3 cells, of those that were computed; the middle one is.
+    share_low : float
+        Share of the computed cells from `LOW` on.
+    longest_um_low : float
+        Major axis of the largest region from `LOW` on.
+    area_mm2_high : float
+        Area of all cells from `HIGH` on.
+    longest_um_high : float
+        Major axis of the largest region from `HIGH` on.
+    """
+
+    maximum: float = 0.0
+    smoothed_maximum: float = 0.0
+    share_low: float = 0.0
+    longest_um_low: float = 0.0
+    area_mm2_high: float = 0.0
+    longest_um_high: float = 0.0
+
+
+FEATURES = tuple(field.name for field in fields(SlideFeatures))
+
+
+def slide_features(heatmap: Heatmap) -> SlideFeatures:
+    """Return the numbers of a heatmap; it may have no cells."""
+    computed = heatmap.computed
+    if not computed.any():
+        return SlideFeatures()
+    values = np.where(computed, heatmap.probabilities, np.float32(0))
+    low, high = values >= np.float32(LOW), values >= np.float32(HIGH)
+    return SlideFeatures(
+        maximum=float(values.max()),
+        smoothed_maximum=_smoothed_maximum(values, computed),
+        share_low=float(low.sum() / computed.sum()),
+        longest_um_low=_longest_um(low, heatmap),
+        area_mm2_high=float(high.sum()) * heatmap.cell_area_mm2,
+        longest_um_high=_longest_um(high, heatmap),
+    )
+
+
+def _smoothed_maximum(
+    values: NDArray[np.float32], computed: NDArray[np.bool_]
+) -> float:
+    """Return the highest mean of 3 x 3 cells, those left out that are not computed."""
+    total, count = (
+        ndimage.uniform_filter(array.astype(np.float32), 3, mode="constant")
+        for array in (values, computed)
+    )
+    # Sums of nine numbers, where one is 1/9 at least and rounding is 1e-7.
+    return float(np.max(total[computed] / count[computed]))
+
+
+def _longest_um(mask: NDArray[np.bool_], heatmap: Heatmap) -> float:
+    """Return the major axis of the region of the most cells; of equal ones the first."""
+    labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
+    if not count:
+        return 0.0
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    axis = Moments.of(labels == np.argmax(sizes)).major_axis
+    height_um, width_um = heatmap.cell_um
+    return axis * float(np.sqrt(height_um * width_um))
+
+
+def combined_scores(
+    features: list[SlideFeatures], labels: NDArray[np.bool_], *, seed: int = 0
+) -> NDArray[np.float64] | None:
+    """Return a score of each slide from all its numbers, learned on other slides.
+
+    A logistic regression is fitted to four fifths of the slides and judges the fifth, in
+    turn, so that no slide is judged by what was learned from it.
+
+    Parameters
+    ----------
+    features : list of SlideFeatures
+        n slides.
+    labels : (n,) bool ndarray
+        True is tumour.
+    seed : int, optional
+        Of the deal into fifths, in each of which the share of tumour is about the same.
+
+    Returns
+    -------
+    (n,) float64 ndarray or None
+        Log odds; None with fewer than ten slides of a kind.
+    """
+    if min(labels.sum(), (~labels).sum()) < 2 * _FOLDS:
+        return None
+    table = np.array([list(asdict(slide).values()) for slide in features])
+    # Sizes span orders of magnitude.
+    table = np.log1p(table)
+    fold = np.empty(len(labels), np.intp)
+    generator = np.random.default_rng(seed)
+    for members in (np.flatnonzero(labels), np.flatnonzero(~labels)):
+        fold[generator.permutation(members)] = np.arange(len(members)) % _FOLDS
+    scores = np.empty(len(labels))
+    for held_back in range(_FOLDS):
+        learn, judge = fold != held_back, fold == held_back
+        scores[judge] = _logistic(table[learn], labels[learn], table[judge])
+    return scores
+
+
+def _logistic(
+    table: NDArray[np.float64], labels: NDArray[np.bool_], asked: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Fit a ridge logistic regression and return the log odds of other rows."""
+    middle, spread = table.mean(axis=0), table.std(axis=0)
+    spread[spread == 0] = 1
+    known, asked = (table - middle) / spread, (asked - middle) / spread
+    sign = np.where(labels, 1.0, -1.0)
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = sign * (known @ weights[1:] + weights[0])
+        pull = -sign / (1 + np.exp(np.clip(margin, -500, 500)))
+        value = np.logaddexp(0, -margin).sum() + _RIDGE / 2 * weights[1:] @ weights[1:]
+        slope = np.concatenate([[pull.sum()], pull @ known + _RIDGE * weights[1:]])
+        return float(value), slope
+
+    start = np.zeros(known.shape[1] + 1)
+    weights = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    found: NDArray[np.float64] = asked @ weights[1:] + weights[0]
+    return found

@@ -1,0 +1,420 @@
+"""One slide from start to files: tissue, plan, detection, exports, record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.annotations.options import OutlineOptions
+from napari_fastnet.annotations.roi import RegionOfInterest, read_roi
+from napari_fastnet.cohort.rows import highest_probability
+from napari_fastnet.core.appearance.stain import StainMatch, estimate
+from napari_fastnet.core.appearance.summary import doubt_values
+from napari_fastnet.core.regions import find_regions, summarise
+from napari_fastnet.detection.compute import Progress, detect
+from napari_fastnet.detection.options import RunOptions as RunOptions
+from napari_fastnet.detection.options import request_digest
+from napari_fastnet.detection.plan import Plan, make_plan
+from napari_fastnet.detection.presence import require_readable, require_unchanged
+from napari_fastnet.detection.quality import find_quality
+from napari_fastnet.detection.tissue import SlideTissue, find_tissue, slide_facts
+from napari_fastnet.errors import StoreError
+from napari_fastnet.machine.files import remove
+from napari_fastnet.model.bundle import stain_target
+from napari_fastnet.results.formats import DETECT_FORMATS, Results, write_formats
+from napari_fastnet.results.record import (
+    RECORD,
+    SHARPNESS,
+    STORE,
+    Counts,
+    ModelFacts,
+    RunRecord,
+    Seconds,
+    read_record,
+    write_record,
+)
+from napari_fastnet.results.recorded_slide import corner_of, roi_notes
+from napari_fastnet.results.result import RunResult
+from napari_fastnet.slide.describe import finer_notes, reading_notes
+from napari_fastnet.slide.resample import RESAMPLING
+from napari_fastnet.store.store import Block, RunStore, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.regions import Region
+    from napari_fastnet.model.backends.backend import Backend
+    from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.slide.slide import Slide
+
+THUMBNAIL_PX = 1000  # about as large as overview.png shows it
+#: While a run computes, its time is kept so often: a kill loses no more of it.
+KEEP_EVERY_S = 2.0
+
+
+def write_run(results: Results, record: RunRecord, store: RunStore) -> tuple[Path, ...]:
+    """Write what a finished run leaves beside its store.
+
+    Parameters
+    ----------
+    results : Results
+        With the record as a dictionary.
+    record : RunRecord
+        The same record.
+    store : RunStore
+        Of the run; the files go beside it.
+
+    Returns
+    -------
+    tuple of Path
+        The files, and the store's folder.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    folder = store.folder.parent
+    # First it goes, and last it comes: where there is a record, all else is of its run.
+    remove(folder / RECORD)
+    files = write_formats(results, folder, DETECT_FORMATS)
+    store.set_record(dict(results.record))
+    write_record(folder / RECORD, record)
+    return tuple(sorted([*files, store.folder, folder / RECORD]))
+
+
+class SlideRun:
+    """A slide, a model and what is to be done with them.
+
+    Building one finds the tissue, lays the grid and opens the store; `steps` computes
+    and `finish` writes the results.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open; stays open. Its µm/px must be known.
+    bundle : ModelBundle
+        The model's description.
+    folder : Path
+        Where results go; made where it is missing.
+    options : RunOptions
+        What is asked for.
+    tissue : SlideTissue, optional
+        Masks that are ready, perhaps edited by hand; found anew by default.
+    after : SlideRun, optional
+        What had a head start (see `detection.first_block`): the run goes on with its block,
+        its time and its notes.
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        bundle: ModelBundle,
+        folder: Path,
+        options: RunOptions,
+        *,
+        tissue: SlideTissue | None = None,
+        after: SlideRun | None = None,
+    ) -> None:
+        began = perf_counter()
+        self.began: float = began if after is None else after.began
+        self.slide, self.bundle, self.folder, self.options = (
+            slide,
+            bundle,
+            folder,
+            options,
+        )
+        # First what costs nothing: a model's or a mask's fault is said at once.
+        self._target = stain_target(bundle, options.stain)
+        given = _read_roi(slide, options)
+        # Of masks that were given nobody can tell whether another would be the same.
+        self._request = None if tissue else request_digest(slide, bundle, options)
+        self.tissue: SlideTissue = tissue or find_tissue(slide, options.tissue)
+        misplaced: tuple[str, ...] = ()
+        if given is not None:
+            masks = self.tissue.masks
+            roi = given.mask(masks.roi.shape)
+            self.tissue = replace(self.tissue, masks=replace(masks, roi=roi))
+            misplaced = roi_notes(given, roi, self.tissue.by_name, slide.require_mpp())
+        self._notes = (
+            *reading_notes(slide),
+            *self._replaced(),
+            *self._of_mask(given),
+            *misplaced,
+        )
+        if after is not None:
+            self._notes += after.store_notes
+        self.stain = self._match_stain()
+        plan = make_plan(
+            slide,
+            bundle,
+            self.tissue.masks.roi,
+            stride=options.stride,
+            anchor=options.anchor,
+            stain=self.stain,
+            flips=bundle.flips if options.flips is None else options.flips,
+        )
+        plan = replace(plan, fill=self.tissue.masks.fill)
+        self.plan: Plan = plan.within(options.memory_mb)
+        self.store: RunStore = open_store(
+            folder / STORE,
+            key=self._key(),
+            grid=self.plan.patches.grid,
+            mpp=slide.require_mpp(),
+            block_cells=self.plan.block_cells,
+            fresh=options.fresh and after is None,
+        )
+        self._progress: Progress | None = None
+        self._before = (0.0, 0.0) if after is None else after.step_seconds
+        self._earlier: Seconds = self.store.spent() if after is None else after.earlier
+        self._tissue_seconds = perf_counter() - began
+
+    @property
+    def threshold(self) -> float:
+        """The threshold asked for, or the model's."""
+        asked = self.options.threshold
+        return self.bundle.threshold if asked is None else asked
+
+    @property
+    def step_seconds(self) -> tuple[float, float]:
+        """Seconds of reading and of inferring so far."""
+        (read, infer), last = self._before, self._progress
+        if last is None:
+            return read, infer
+        return read + last.read_seconds, infer + last.infer_seconds
+
+    @property
+    def earlier(self) -> Seconds:
+        """What the parts of the run before this one took."""
+        return self._earlier
+
+    @property
+    def seconds(self) -> Seconds:
+        """What the run took up to now, all its parts together."""
+        (read, infer), before = self.step_seconds, self._earlier
+        return Seconds(
+            read=before.read + read,
+            infer=before.infer + infer,
+            total=before.total + perf_counter() - self.began,
+            earlier=before.total,
+        )
+
+    @property
+    def store_notes(self) -> tuple[str, ...]:
+        """What is to be told of the store and what belongs to it."""
+        return (*self.store.notes, *self.store.companion(SHARPNESS).notes)
+
+    def steps(
+        self,
+        backend: Backend,
+        should_stop: Callable[[], bool] = lambda: False,
+        priority: Callable[[Block], float] | None = None,
+    ) -> Iterator[Progress]:
+        """Compute what is missing; see `detect`."""
+        kept = perf_counter()
+        try:
+            for progress in detect(
+                self.slide,
+                self.plan,
+                backend,
+                self.store,
+                readers=self.options.readers,
+                should_stop=should_stop,
+                priority=priority,
+            ):
+                self._progress = progress
+                if perf_counter() - kept > KEEP_EVERY_S:
+                    self.store.keep_spent(self.seconds)
+                    kept = perf_counter()
+                yield progress
+        finally:
+            if self._progress is not None:
+                self.store.keep_spent(self.seconds)
+
+    def finish(self, backend_name: str) -> RunResult:
+        """Write heatmap, masks, regions, overview and record.
+
+        Parameters
+        ----------
+        backend_name : str
+            For the record.
+
+        Returns
+        -------
+        RunResult
+            What was found, also where there is no tissue.
+
+        Raises
+        ------
+        OutputError
+            A file cannot be written; the store keeps what was computed.
+        SlideNotFoundError
+            The slide's file vanished or changed.
+        UnreadableSlideError
+            Most of the patches could not be read.
+        """
+        require_unchanged(self.slide)
+        kept = self.plan.patches.kept
+        heatmap = self.store.heatmap().only(kept)
+        failed = self.store.unreadable(kept)
+        tried = failed + int(heatmap.computed.sum())
+        require_readable(self.slide, failed, tried, "patches")
+        regions = find_regions(heatmap, self.threshold)
+        quality = find_quality(
+            self.tissue,
+            self.plan,
+            self.slide.shape,
+            self.store.companion(SHARPNESS).read(),
+            self.bundle.gamut,
+            doubt=doubt_values(
+                heatmap.probabilities, self.threshold, whole=self.options.mask is None
+            ),
+        )
+        record = self.record(
+            heatmap, regions, backend=backend_name, quality=quality.section
+        )
+        carried = record.to_dict()
+        results = Results(
+            record=carried,
+            mpp=heatmap.mpp,
+            slide_shape=self.slide.shape,
+            heatmap=heatmap,
+            regions=regions,
+            flags=quality.flags,
+            masks=self.tissue.by_name,
+            mask_mpp=self.tissue.mpp,
+            picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
+        )
+        files = write_run(results, record, self.store)
+        return RunResult(
+            record,
+            heatmap,
+            regions,
+            files,
+            (*self._notes, *self.store_notes, *finer_notes(self.slide)),
+            quality.flags,
+            all_earlier=self.step_seconds[1] == 0,
+        )
+
+    def _replaced(self) -> tuple[str, ...]:
+        """Return that results of another slide of the same name go."""
+        try:
+            other = read_record(self.folder / RECORD)["slide"]
+        except StoreError:  # none, or damaged
+            return ()
+        if other["fingerprint"] == self.slide.fingerprint:
+            return ()
+        return (f"{self.folder}: replaced the results of {other['path']}",)
+
+    def _of_mask(self, given: RegionOfInterest | None) -> tuple[str, ...]:
+        """Return what is to be told of the region of interest that was given."""
+        if given is None:
+            return ()
+        if self.tissue.masks.roi.any():
+            return given.notes
+        return (*given.notes, f"{given.path}: selects nothing, so nothing was scanned")
+
+    def _match_stain(self) -> StainMatch | None:
+        """Measure the slide's stain on its tissue at low resolution."""
+        method = self.options.stain
+        if method == "none":
+            return None
+        source = estimate(self.tissue.image[self.tissue.masks.roi], method)
+        return StainMatch(method, source, self._target)
+
+    def _key(self) -> dict[str, Any]:
+        """Return what the probabilities of the run depend on, besides the grid."""
+        return {
+            "slide": self.slide.fingerprint,
+            "model": self.bundle.sha256,
+            "calibration": self.bundle.calibration,
+            "patch_px": self.plan.patch_px,
+            "spacing": self.plan.spacing,
+            "stain": None if self.stain is None else self.stain.to_dict(),
+            "resampling": RESAMPLING,
+            "flips": self.plan.flips,
+            "dense": self.plan.dense is not None,
+            **({} if self.plan.fill is None else {"never_scanned": "white"}),
+            **self.bundle.taken_for,
+        }
+
+    def record(
+        self,
+        heatmap: Heatmap,
+        regions: Sequence[Region] | None = None,
+        *,
+        backend: str | None = None,
+        quality: Mapping[str, Any] | None = None,
+    ) -> RunRecord:
+        """Return the record of the run as it stands.
+
+        Parameters
+        ----------
+        heatmap : Heatmap
+            What is known of the patches that are kept.
+        regions : sequence of Region, optional
+            Found in it; None says nothing of regions.
+        backend : str, optional
+            What computes, as it calls itself.
+        quality : Mapping, optional
+            What is flagged; see `RunRecord`.
+
+        Returns
+        -------
+        RunRecord
+            Of a run that has not ended, ``counts.stopped`` patches are to be done yet.
+        """
+        wanted = self.plan.patches.kept
+        kept = int(wanted.sum())
+        failed = self.store.unreadable(wanted)  # of other masks there may be more
+        computed = int(heatmap.computed.sum())
+        bundle = self.bundle
+        found: Mapping[str, Any] = {}
+        if regions is not None:
+            found = {
+                **summarise(regions, self.tissue.area_mm2),
+                "highest_probability": highest_probability(heatmap),
+            }
+        return RunRecord(
+            slide=slide_facts(self.slide),
+            model=ModelFacts(
+                name=bundle.name,
+                version=bundle.version,
+                sha256=bundle.sha256,
+                mpp=bundle.spacing_um_px,
+                patch=bundle.patch_size_pixels,
+            ),
+            grid=heatmap.grid,
+            threshold=self.threshold,
+            tissue=self.tissue.to_dict(),
+            counts=Counts(kept=kept, computed=computed, failed=failed),
+            seconds=self.seconds,
+            options={
+                "stride_px": self.plan.stride_px,
+                "dense": self.plan.dense is not None,
+                "keep": self.plan.keep,
+                "flips": self.plan.flips,
+                "stain": self.stain.to_dict() if self.stain else {"method": "none"},
+                "resampling": RESAMPLING,
+                "backend": backend,
+                "request": self._request,
+                "mask": self.options.mask and self.options.mask.absolute(),
+                "bounds_offset": self.options.bounds_offset,
+                "tissue_seconds": self._tissue_seconds,
+                "colours": self.options.colours,
+            },
+            regions=found,
+            quality=quality or {},
+        )
+
+
+def _read_roi(slide: Slide, options: RunOptions) -> RegionOfInterest | None:
+    """Read the region of interest that the user gave, None where there is none."""
+    if options.mask is None:
+        return None
+    outlines = OutlineOptions(bounds_offset=options.bounds_offset)
+    offset = outlines.offset(lambda: corner_of(slide.bounds))
+    return read_roi(options.mask, slide.shape, bounds_offset=offset)

@@ -1,0 +1,307 @@
+"""The tissue of a whole slide: its masks at low resolution, and their files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from napari_fastnet.core.display import enlarged, png_bytes
+from napari_fastnet.core.geometry import Box, Pair
+from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
+from napari_fastnet.detection.level_check import require_same_picture
+from napari_fastnet.detection.presence import (
+    require_present,
+    require_readable,
+    require_unchanged,
+)
+from napari_fastnet.errors import MaskError
+from napari_fastnet.machine.memory import physical_cores
+from napari_fastnet.results.formats import Results, write_formats
+from napari_fastnet.results.record import (
+    MASKS,
+    TISSUE_RECORD,
+    RunRecord,
+    Seconds,
+    SlideFacts,
+    write_record,
+)
+from napari_fastnet.results.recorded_slide import corner_of
+from napari_fastnet.slide.tiles import WHITE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.slide.slide import Slide
+    from napari_fastnet.slide.tiles import Damaged
+
+#: Size of a mask pixel, µm: what the parameters' defaults were measured at.
+MASK_MPP = 8.0
+#: And of a px of masks that only tell where tissue surely is, µm.
+ROUGH_MPP = 64.0
+
+#: Threads that read the slide for its masks: each holds a piece of 12 MB.
+MOST_READERS = 4
+
+#: Colour of the tissue's outline in a notebook: teal, which no stain is.
+OUTLINE = (0, 128, 128)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SlideTissue:
+    """The masks of a whole slide and what they were made of.
+
+    Parameters
+    ----------
+    image : (height, width, 3) uint8 ndarray
+        The slide at about ``MASK_MPP``; it fills the slide exactly.
+    mpp : tuple of float
+        (y, x) size of a pixel of image and masks, µm.
+    masks : TissueMasks
+        Three masks and the region of interest, (height, width).
+    parameters : TissueParameters
+        What was asked for.
+    damaged : int
+        Tiles that could not be decoded.
+    edited_px : int
+        Mask pixels that were changed by hand.
+    """
+
+    image: NDArray[np.uint8]
+    mpp: Pair
+    masks: TissueMasks
+    parameters: TissueParameters
+    damaged: int
+    edited_px: int = 0
+
+    @property
+    def by_name(self) -> dict[str, NDArray[np.bool_]]:
+        """The masks, in the order of the paper."""
+        return {name: getattr(self.masks, name) for name in MASKS}
+
+    @property
+    def scanned(self) -> NDArray[np.uint8]:
+        """The image with white where nothing was scanned: black fill is no ink."""
+        if self.masks.fill is None:
+            return self.image
+        return np.where(self.masks.fill[..., None], np.uint8(WHITE), self.image)
+
+    @property
+    def area_mm2(self) -> float:
+        """Area of the region of interest, mm²; 0 where there is no tissue."""
+        return float(self.masks.roi.sum()) * self.mpp[0] * self.mpp[1] / 1e6
+
+    def with_roi(self, roi: NDArray[np.bool_]) -> SlideTissue:
+        """Return the same with another region of interest, as after painting.
+
+        Parameters
+        ----------
+        roi : (height, width) bool ndarray
+            True where the detection is to look, a px as large as those of the masks.
+
+        Raises
+        ------
+        MaskError
+            It has another shape or dtype.
+        """
+        old = self.masks.roi
+        if roi.shape != old.shape or roi.dtype != bool:
+            raise MaskError(
+                f"region of interest is {roi.dtype} {roi.shape}; give bool {old.shape}"
+            )
+        edited = self.edited_px + int((roi != old).sum())
+        return replace(self, masks=replace(self.masks, roi=roi), edited_px=edited)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.masks.roi.shape))
+        return (
+            f"<SlideTissue {shape} px of {self.mpp[0]:.3g} µm, {self.area_mm2:.3g} mm²>"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """Return the slide with all that is no tissue faded, for a notebook."""
+        shown = self.image.copy()
+        outside = ~self.masks.roi
+        shown[outside] = 255 - (255 - shown[outside]) // 4
+        shown[self.masks.roi & binary_dilation(outside)] = OUTLINE
+        return png_bytes(enlarged(shown))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ``tissue`` section of a run record."""
+        return {
+            "fraction": self.masks.fraction,
+            "area_mm2": self.area_mm2,
+            "never_scanned": self.masks.never_scanned,
+            "mpp": self.mpp,
+            "thresholds": self.masks.thresholds,
+            "parameters": asdict(self.parameters),
+            "damaged_tiles": self.damaged,
+            "edited_px": self.edited_px,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TissueRun:
+    """What `run_tissue` did: the masks, the record, and the files written."""
+
+    tissue: SlideTissue
+    record: RunRecord
+    files: tuple[Path, ...]
+
+
+def find_tissue(
+    slide: Slide, parameters: TissueParameters | None = None
+) -> SlideTissue:
+    """Compute the tissue masks of a slide.
+
+    Tiles that cannot be decoded are white, so no tissue.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its µm/px must be known.
+    parameters : TissueParameters, optional
+        Thresholds and how the region of interest is closed and cleaned.
+
+    Returns
+    -------
+    SlideTissue
+        Masks without a True where there is no tissue: that is a result.
+
+    Raises
+    ------
+    SpacingError
+        The slide's µm/px is unknown or absurd.
+    SlideNotFoundError
+        The slide's file vanished or changed while it was read.
+    UnreadableSlideError
+        Most of the tiles cannot be decoded, in this level and in finer ones.
+    SlideFormatError
+        Nothing was found in a level that shows another picture than level 0.
+    """
+    return _tissue_at(MASK_MPP, slide, parameters, "white")
+
+
+def rough_tissue(slide: Slide, parameters: TissueParameters) -> SlideTissue:
+    """Compute masks of px of ``ROUGH_MPP``, from a slide's coarsest levels.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its µm/px must be known.
+    parameters : TissueParameters
+        Of the masks to come; what is smaller than a px is neither closed nor cleaned.
+
+    Raises
+    ------
+    SpacingError, SlideNotFoundError
+        As for `find_tissue`.
+    TileReadError
+        A tile cannot be decoded.
+    """
+    return _tissue_at(ROUGH_MPP, slide, parameters, "raise")
+
+
+def _tissue_at(
+    wanted_mpp: float,
+    slide: Slide,
+    parameters: TissueParameters | None,
+    damaged: Damaged,
+) -> SlideTissue:
+    """Return masks of px of about that size."""
+    parameters = parameters or TissueParameters()
+    own = slide.require_mpp()
+    whole = Box.of_shape(slide.shape)
+    # a slide narrower than half a mask pixel still has one
+    wanted = (
+        min(wanted_mpp, whole.height * own[0]),
+        min(wanted_mpp, whole.width * own[1]),
+    )
+    readers = min(physical_cores(), MOST_READERS)
+    image = slide.read(whole, wanted, damaged=damaged, threads=readers)
+    require_unchanged(slide)
+    # of this level alone: what shows or judges the slide reads others
+    level = slide.level_for(wanted)
+    if lost := slide.damaged_tiles(level):
+        require_present(slide)
+        require_readable(slide, lost, slide.written_tiles(level), "tiles")
+    mpp = (
+        whole.height * own[0] / image.shape[0],
+        whole.width * own[1] / image.shape[1],
+    )
+    masks = compute_masks(image, mpp=mpp, parameters=parameters)
+    if damaged == "white" and not masks.roi.any():  # a rough look refuses nothing
+        require_same_picture(slide, image, level)
+    return SlideTissue(image, mpp, masks, parameters, lost)
+
+
+def slide_facts(slide: Slide) -> SlideFacts:
+    """Return what a run record says of a slide whose µm/px is known."""
+    height, width = slide.shape
+    return SlideFacts(
+        path=str(slide.path.absolute()),
+        fingerprint=slide.fingerprint,
+        width=width,
+        height=height,
+        mpp=slide.require_mpp(),
+        mpp_source=slide.mpp_source,
+        vendor=slide.vendor,
+        icc_profile=slide.profile,
+        reading=slide.reading_notes,
+        scanned_from=corner_of(slide.bounds),
+        finer_tiles=slide.finer_tiles,
+    )
+
+
+def run_tissue(
+    slide: Slide, folder: Path, parameters: TissueParameters | None = None
+) -> TissueRun:
+    """Compute the tissue masks of a slide and write them with their record.
+
+    The record goes to ``tissue.json``: a ``run.json`` beside it belongs to a detection
+    and stays as it is.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its µm/px must be known.
+    folder : Path
+        Made where it is missing.
+    parameters : TissueParameters, optional
+        Thresholds and how the region of interest is closed and cleaned.
+
+    Returns
+    -------
+    TissueRun
+        The masks, the record and the files.
+
+    Raises
+    ------
+    SpacingError
+        The slide's µm/px is unknown or absurd.
+    OutputError
+        A file cannot be written.
+    """
+    started = perf_counter()
+    tissue = find_tissue(slide, parameters)
+    seconds = perf_counter() - started
+    record = RunRecord(
+        slide=slide_facts(slide),
+        tissue=tissue.to_dict(),
+        seconds=Seconds(read=seconds, infer=0.0, total=seconds),
+    )
+    results = Results(
+        record=record.to_dict(),
+        mpp=record.slide.mpp,
+        slide_shape=slide.shape,
+        masks=tissue.by_name,
+        mask_mpp=tissue.mpp,
+    )
+    files = write_formats(results, folder, ["ome-tiff"])
+    write_record(folder / TISSUE_RECORD, record)
+    return TissueRun(tissue, record, (*files, folder / TISSUE_RECORD))

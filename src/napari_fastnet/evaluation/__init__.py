@@ -1,0 +1,1 @@
+"""Evaluation on patches and on slides."""

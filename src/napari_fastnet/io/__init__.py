@@ -1,1 +1,0 @@
-"""The disk: the only package that opens files; no torch, no Qt."""

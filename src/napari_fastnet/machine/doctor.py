@@ -1,0 +1,195 @@
+"""Examine the installation: what is there, what is missing, how to get it.
+
+Every part is tried in a Python process of its own, so that a library that crashes or
+hangs while it loads is a finding and not the end of the examination.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMEOUT_S = 120
+QT_LIBRARIES = (
+    "sudo apt-get install libgl1 libegl1 libdbus-1-3 libfontconfig1 libglib2.0-0 "
+    "libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One part to try.
+
+    Parameters
+    ----------
+    name : str
+        What a user calls the part.
+    code : str
+        Python that prints a line of findings, or fails.
+    mend : str
+        What to do when it fails.
+    needed : bool
+        Without it nothing works; the other parts add to what can be done.
+    """
+
+    name: str
+    code: str
+    mend: str
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a probe came to.
+
+    Parameters
+    ----------
+    name : str
+        The probe's name.
+    ok : bool
+        The part works.
+    needed : bool
+        The command line cannot do without it.
+    text : str
+        Versions and devices; where it failed, the reason.
+    mend : str
+        What to do; empty where it works.
+    """
+
+    name: str
+    ok: bool
+    needed: bool
+    text: str
+    mend: str
+
+
+_REINSTALL = 'pip install --upgrade --force-reinstall "napari-fastnet"'
+
+PROBES = (
+    Probe(
+        "Python",
+        "import platform, sys; assert sys.version_info >= (3, 11), 'too old';"
+        "print(platform.python_version(), platform.platform())",
+        "install Python 3.11 or newer",
+        needed=True,
+    ),
+    Probe(
+        "slide reader",
+        "import tiffslide, tifffile, zarr; print('tiffslide', tiffslide.__version__,"
+        "'tifffile', tifffile.__version__, 'zarr', zarr.__version__)",
+        'pip install --upgrade "tiffslide>=3.0.1"',
+        needed=True,
+    ),
+    Probe(
+        "tile codecs",
+        "import imagecodecs as c; names = 'JPEG8 JPEG2K LZW DEFLATE ZSTD WEBP'.split();"
+        "lack = [n for n in names if not getattr(c, n).available];"
+        "assert not lack, 'without ' + ' '.join(lack);"
+        "print('imagecodecs', c.__version__, 'with', ' '.join(names))",
+        "pip install --upgrade imagecodecs",
+        needed=True,
+    ),
+    Probe(
+        "models",
+        "from napari_fastnet.model.bundle import load_bundle, shipped;"
+        "bundles = [load_bundle(name) for name in shipped()];"
+        "assert bundles, 'none in the package';"
+        "print(', '.join(f'{b.name} {b.version}' for b in bundles))",
+        _REINSTALL,
+        needed=True,
+    ),
+    Probe(
+        "ONNX Runtime",
+        "from napari_fastnet.machine.private_imports import onnxruntime as o;"
+        "print(o.__version__, *o.get_available_providers())",
+        "pip install --upgrade onnxruntime",
+        needed=True,
+    ),
+    Probe(
+        "torch",
+        "import torch; cuda = torch.cuda.is_available(); print(torch.__version__,"
+        "'on ' + torch.cuda.get_device_name() if cuda else 'on Apple MPS' "
+        "if torch.backends.mps.is_available() else 'without a GPU')",
+        "pip install --upgrade torch; needed to train and for a GPU only",
+    ),
+    Probe(
+        "OpenVINO",
+        "from napari_fastnet.model.backends.openvino import has_bfloat16, openvino;"
+        "print(openvino.__version__, 'in bfloat16' if has_bfloat16() else "
+        "'without bfloat16: no faster than ONNX Runtime')",
+        'pip install "napari-fastnet[openvino]" for a faster CPU back end on x86',
+    ),
+    Probe(
+        "OpenSlide",
+        "import openslide; print(openslide.__library_version__)",
+        'pip install "napari-fastnet[openslide]" to read MRXS and DICOM slides',
+    ),
+    Probe(
+        "napari",
+        "import napari; print(napari.__version__)",
+        "pip install --upgrade napari",
+    ),
+    Probe(
+        "Qt",
+        "from qtpy import API_NAME, QT_VERSION, QtWidgets; print(API_NAME, QT_VERSION)",
+        f'pip install "napari-fastnet[all]"; on Debian also: {QT_LIBRARIES}',
+    ),
+    Probe(
+        "window, OpenGL",
+        "from qtpy.QtGui import QOffscreenSurface, QOpenGLContext;"
+        "from qtpy.QtWidgets import QApplication;"
+        "a = QApplication([]); c = QOpenGLContext(); s = QOffscreenSurface(); s.create();"
+        "assert c.create() and c.makeCurrent(s), 'no OpenGL context to be had';"
+        "print(a.platformName(), 'OpenGL %d.%d' % c.format().version())",
+        "napari's window (not the command line) needs a display with OpenGL; on "
+        f"Debian also: {QT_LIBRARIES}",
+    ),
+)
+
+
+def examine(probes: tuple[Probe, ...] = PROBES) -> Iterator[Finding]:
+    """Try every part, several at a time.
+
+    Parameters
+    ----------
+    probes : tuple of Probe, optional
+        The parts; all by default.
+
+    Yields
+    ------
+    Finding
+        One for each probe, in their order.
+    """
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        yield from pool.map(_try, probes)
+
+
+def _try(probe: Probe) -> Finding:
+    ok, text = _run(probe.code)
+    return Finding(probe.name, ok, probe.needed, text, "" if ok else probe.mend)
+
+
+def _run(code: str) -> tuple[bool, str]:
+    """Run Python code apart; return whether it ended well, and its telling line."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False, f"no answer within {TIMEOUT_S} s"
+    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
+    if done.returncode == 0:
+        return True, lines[-1] if lines else "there"
+    if lines and lines[0].startswith("Traceback"):
+        return False, lines[-1]
+    return False, lines[0] if lines else f"ended with code {done.returncode}"

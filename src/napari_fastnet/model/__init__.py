@@ -1,0 +1,1 @@
+"""Model bundles: description, card, models that users added."""

@@ -1,0 +1,278 @@
+"""What computes the network: ONNX Runtime or OpenVINO on the CPU, torch on a GPU.
+
+No library is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
+
+import numpy as np
+
+from napari_fastnet.detection.plan import DENSE_BLOCK_CELLS
+from napari_fastnet.errors import DependencyError, OptionError
+from napari_fastnet.model.backends.parts import one_line
+from napari_fastnet.model.description import TORCHSCRIPT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.model.bundle import ModelBundle
+
+BackendName = Literal["auto", "onnx", "openvino", "torch"]
+
+
+class Backend(Protocol):
+    """A network ready to judge patches; may be shared by threads."""
+
+    @property
+    def name(self) -> str:
+        """What computes and on what, for the run's record."""
+
+    @property
+    def one_shape(self) -> bool:
+        """Whether pictures should all have one shape: each new one costs seconds."""
+
+    def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities of tumour.
+
+        Parameters
+        ----------
+        patches : (N, H, W, 3) uint8 ndarray
+            RGB at the model's µm/px; N may be 0, H and W are at least 31.
+
+        Returns
+        -------
+        (N,) float32 ndarray
+            0..1, the same for a patch whatever the others are (within 1e-6).
+
+        Raises
+        ------
+        DataError
+            The array is of another kind.
+        DetectionError
+            The library failed, or a probability is not a number.
+        """
+
+    def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the log odds of tumour of each cell of a picture's feature map.
+
+        The mean over the cells that a patch has is the patch's log odds.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) uint8 ndarray
+            RGB at the model's µm/px; H and W are at least 31.
+
+        Returns
+        -------
+        (h, w) float32 ndarray
+            One cell every 16 px.
+
+        Raises
+        ------
+        DataError
+            The array is of another kind.
+        DetectionError
+            The library failed, or a value is not a number.
+        """
+
+    def release(self) -> None:
+        """Give back the memory that computing took; what comes next takes it again."""
+
+
+def create_backend(
+    bundle: ModelBundle,
+    *,
+    name: BackendName = "auto",
+    device: str | None = None,
+    threads: int | None = None,
+) -> Backend:
+    """Return a model's network, ready to run.
+
+    Parameters
+    ----------
+    bundle : ModelBundle
+        The model.
+    name : {"auto", "onnx", "openvino", "torch"}
+        "auto" is torch where a device other than the CPU is asked for, else the fastest
+        that is installed: OpenVINO where it finds bfloat16, or ONNX Runtime.
+    device : str, optional
+        "cpu", "cuda", "cuda:1" or "mps"; by default the CPU, and for torch the fastest
+        that it sees.
+    threads : int, optional
+        Threads that compute on a CPU; as many as it has physical cores by default.
+
+    Returns
+    -------
+    Backend
+        The same probabilities from each, within 1e-4; from OpenVINO in bfloat16 some
+        0.01 off.
+
+    Raises
+    ------
+    OptionError
+        There is no such back end or device, or they do not go together.
+    DependencyError
+        The library is not installed.
+    DetectionError
+        The library cannot load the model.
+    """
+    if name not in get_args(BackendName):
+        raise OptionError(
+            f"backend is {name!r}; use one of {', '.join(get_args(BackendName))}"
+        )
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads is {threads}; use at least 1")
+    if bundle.kind == TORCHSCRIPT:
+        if name not in ("auto", "torch"):
+            raise OptionError(
+                f"backend is {name!r} and the model {bundle.name} is TorchScript, which "
+                "torch runs; use backend torch"
+            )
+        with _needed("torch"):
+            from napari_fastnet.model.backends.torchscript import TorchScriptBackend
+
+            return TorchScriptBackend(bundle, device, threads)
+    if name == "auto":
+        name = _fastest_on_cpu() if device in (None, "cpu") else "torch"
+    if name != "torch" and device not in (None, "cpu"):
+        raise OptionError(
+            f"device is {device!r} and the backend {name} runs on the cpu only; use "
+            "backend torch or leave the device out"
+        )
+    if name == "torch":
+        with _needed("torch"):
+            from napari_fastnet.model.backends.torch import TorchBackend
+
+            return TorchBackend(bundle, device, threads)
+    model = f"{bundle.name} {bundle.version}"
+    return network_on_cpu(bundle.onnx_path, model, name=name, threads=threads)
+
+
+def uses_gpu(bundle: ModelBundle, name: BackendName, device: str | None) -> bool:
+    """Return whether `create_backend` would let a GPU do the work.
+
+    Parameters
+    ----------
+    bundle, name, device
+        As for `create_backend`.
+    """
+    if device is not None:
+        return device != "cpu"
+    if name != "torch" and bundle.kind != TORCHSCRIPT:
+        return False
+    with _needed("torch"):
+        from napari_fastnet.model.backends.torch import fastest_device
+
+        return fastest_device() != "cpu"
+
+
+def warm_up(
+    backend: Backend,
+    bundle: ModelBundle,
+    *,
+    dense: bool,
+    block_cells: int = DENSE_BLOCK_CELLS,
+) -> None:
+    """Let a network judge what is white: it is compiled when it is first asked.
+
+    Parameters
+    ----------
+    backend : Backend
+        From `create_backend` for this model.
+    bundle : ModelBundle
+        The model.
+    dense : bool
+        Whether it will be asked for the cells of pictures, not for patches.
+    block_cells : int, optional
+        Of how many cells a side the pictures' blocks are; see `detection.plan`.
+
+    Raises
+    ------
+    DetectionError
+        The library failed.
+    """
+    side = bundle.patch_size_pixels
+    scan = bundle.dense_scan
+    if backend.one_shape and dense and scan is not None:
+        side = scan.picture_px(block_cells)
+    white = np.full((1, side, side, 3), 255, np.uint8)
+    if dense:
+        backend.cell_margins(white[0])
+    else:
+        backend.predict(white)
+
+
+def network_on_cpu(
+    path: Path,
+    model: str,
+    *,
+    name: BackendName = "auto",
+    threads: int | None = None,
+) -> Backend:
+    """Return a network of a file, ready to run on the CPU.
+
+    Parameters
+    ----------
+    path : Path
+        A bundle's model.onnx, or another network of the same input and output.
+    model : str
+        What to call it in error messages.
+    name, threads
+        As for `create_backend`; not "torch".
+
+    Returns
+    -------
+    Backend
+        That has no `cell_margins` where the network has none.
+
+    Raises
+    ------
+    DependencyError
+        The library is not installed.
+    DetectionError
+        The library cannot load the network.
+    """
+    if name == "auto":
+        name = _fastest_on_cpu()
+    if name == "openvino":
+        with _needed("openvino"):
+            from napari_fastnet.model.backends.openvino import OpenVinoBackend
+
+            return OpenVinoBackend(path, model, threads)
+    with _needed("onnxruntime"):
+        from napari_fastnet.model.backends.onnx import OnnxBackend
+
+        return OnnxBackend(path, model, threads)
+
+
+def _fastest_on_cpu() -> BackendName:
+    """Return OpenVINO if it is there and computes in bfloat16, else ONNX Runtime.
+
+    In single precision the two are equally fast.
+    """
+    if find_spec("openvino") is None:
+        return "onnx"
+    from napari_fastnet.model.backends.openvino import has_bfloat16
+
+    return "openvino" if has_bfloat16() else "onnx"
+
+
+@contextmanager
+def _needed(package: str) -> Iterator[None]:
+    """Say which package to install where an import in here fails."""
+    try:
+        yield
+    except ImportError as error:
+        if isinstance(error, DependencyError):
+            raise
+        raise DependencyError(
+            f"the backend needs {package}, which cannot be imported "
+            f"({one_line(error)}); run: pip install {package}"
+        ) from error

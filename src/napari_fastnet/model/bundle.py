@@ -1,0 +1,302 @@
+"""A model on disk: model.json, weights.safetensors, model.onnx and MODEL_CARD.md.
+
+Reading one needs no torch and runs no code of the model's maker: safetensors and ONNX
+hold numbers, while a pickle (.pt, .pth, .pkl) may hold anything and is refused. So is a
+TorchScript program, unless the user has taken it in: see `model.user_models`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from napari_fastnet.core.appearance.stain import StainMethod, StainStatistics
+from napari_fastnet.errors import BundleError, OptionError
+from napari_fastnet.machine.json_text import parse_json
+from napari_fastnet.model.description import (
+    FASTNET,
+    TORCHSCRIPT,
+    ModelDescription,
+    parse_description,
+)
+
+#: Names another folder than the user's own, for example one that a group shares.
+VARIABLE = "NAPARI_FASTNET_MODELS"
+
+
+def models_folder() -> Path:
+    """Return the folder of added models; it need not exist."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("napari-fastnet", appauthor=False) / "models"
+
+
+def added_names() -> list[str]:
+    """Return the names of the models that were added, sorted."""
+    try:
+        folders = list(models_folder().iterdir())
+    except OSError:  # there is none, or it is not for this user
+        return []
+    return sorted(
+        folder.name
+        for folder in folders
+        if not folder.name.startswith(".") and (folder / "model.json").is_file()
+    )
+
+
+MODEL_FILE = "model.json"
+CONFIG_FILE = "config.json"  # of a model for WSInfer
+WEIGHTS_FILE = "weights.safetensors"
+ONNX_FILE = "model.onnx"
+CARD_FILE = "MODEL_CARD.md"
+TORCHSCRIPT_FILE = "torchscript_model.pt"  # WSInfer's name for it
+#: The files of each kind of model, besides its card; the first stands for it.
+FILES = {FASTNET: (WEIGHTS_FILE, ONNX_FILE), TORCHSCRIPT: (TORCHSCRIPT_FILE,)}
+
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
+
+_MEND = "copy the bundle again from its origin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ModelBundle(ModelDescription):
+    """A model's description and where its files are, as `load_bundle` checked them.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the files.
+    files : dict of str to str
+        SHA-256 of each of `FILES`, hexadecimal.
+    """
+
+    folder: Path
+    files: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"<ModelBundle {self.name} {self.version}, {self.spacing_um_px:g} µm/px>"
+
+    def _repr_markdown_(self) -> str:
+        """Return the model card, which a notebook shows."""
+        return self.card()
+
+    def card(self) -> str:
+        """Return the text of the model card, Markdown.
+
+        Raises
+        ------
+        BundleError
+            It cannot be read.
+        """
+        path = self.folder / CARD_FILE
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(
+                f"{path}: the model has no card to read ({error}); ask where it came "
+                "from"
+            ) from error
+
+    @property
+    def weights_path(self) -> Path:
+        """FastNet's weights, safetensors."""
+        return self._file(WEIGHTS_FILE)
+
+    @property
+    def onnx_path(self) -> Path:
+        """The network from uint8 patches to probabilities, ONNX."""
+        return self._file(ONNX_FILE)
+
+    @property
+    def torchscript_path(self) -> Path:
+        """The TorchScript program from prepared patches to logits."""
+        return self._file(TORCHSCRIPT_FILE)
+
+    @property
+    def sha256(self) -> str:
+        """The digest that stands for the model: that of its weights or program."""
+        return self.files[FILES[self.kind][0]]
+
+    def _file(self, name: str) -> Path:
+        if name not in FILES[self.kind]:
+            raise BundleError(
+                f"the model {self.name} is a {self.kind} model without {name}; give one "
+                "that has it"
+            )
+        return self.folder / name
+
+
+def shipped() -> list[str]:
+    """Return the names of the models in the package, sorted."""
+    return sorted(file.parent.name for file in _models_folder().glob(f"*/{MODEL_FILE}"))
+
+
+def available() -> list[str]:
+    """Return the names of the models in the package, then of those that were added."""
+    return [*shipped(), *(name for name in added_names() if name not in shipped())]
+
+
+def load_bundle(name_or_folder: str | Path) -> ModelBundle:
+    """Return a model after checking its description and every file's SHA-256.
+
+    Parameters
+    ----------
+    name_or_folder : str or Path
+        Name of a model that is shipped or was added, or a folder. A name goes before
+        a folder of that name in the working directory; write ``./name`` for the
+        latter.
+
+    Returns
+    -------
+    ModelBundle
+        Everything about the model but its weights.
+
+    Raises
+    ------
+    BundleError
+        There is no such model, a file is missing or not the one that model.json
+        vouches for, a field is out of range, or the model is a pickle.
+    """
+    try:
+        folder = _find(name_or_folder)
+    except (OSError, ValueError) as error:  # no right to look, an impossible name
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(
+            f"cannot look for the model {str(name_or_folder)[:80]!r}: {error}; give a "
+            "folder that can be read"
+        ) from error
+    return read_bundle(folder)
+
+
+def read_bundle(folder: Path) -> ModelBundle:
+    """Return the model in a folder, checked as by `load_bundle`, whatever its kind."""
+    description, files = _read_model_file(folder / MODEL_FILE)
+    for name, expected in files.items():
+        found = sha256_of(folder / name)
+        if found != expected:
+            raise BundleError(
+                f"{folder / name}: its SHA-256 is {found[:12]}..., {MODEL_FILE} says "
+                f"{expected[:12]}...; the file was changed or damaged, {_MEND}"
+            )
+    return _bundle(description, folder, files)
+
+
+def _bundle(
+    description: ModelDescription, folder: Path, files: dict[str, str]
+) -> ModelBundle:
+    """Return the description with the files that belong to it."""
+    values = {f.name: getattr(description, f.name) for f in fields(ModelDescription)}
+    return ModelBundle(**values, folder=folder, files=files)
+
+
+def _models_folder() -> Path:
+    return Path(str(resources.files("napari_fastnet.model.shipped")))
+
+
+def _find(name_or_folder: str | Path) -> Path:
+    """Return the folder of a model, which has a model.json."""
+    if isinstance(name_or_folder, str):
+        if name_or_folder in shipped():
+            return _models_folder() / name_or_folder
+        if name_or_folder in added_names():
+            return models_folder() / name_or_folder
+    folder = Path(name_or_folder)
+    if folder.is_file():
+        if folder.suffix.lower() in PICKLES:
+            raise _pickle_error(folder)
+        raise BundleError(f"{folder} is a file; give the folder that has {MODEL_FILE}")
+    if not folder.is_dir():
+        raise BundleError(
+            f"no model {str(name_or_folder)!r}: give a folder with {MODEL_FILE}, or "
+            f"one of the models here: {', '.join(available()) or 'none'}"
+        )
+    if folder.absolute().parent != models_folder().absolute():
+        _refuse_programs(folder)
+    if not (folder / MODEL_FILE).is_file():
+        raise BundleError(f"{folder} has no {MODEL_FILE}; give a model bundle's folder")
+    return folder.absolute()
+
+
+def _refuse_programs(folder: Path) -> None:
+    """Raise where a folder holds what can run code and nobody has taken it in."""
+    programs = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICKLES)
+    if not programs:
+        return
+    described = (folder / CONFIG_FILE).is_file() or (folder / MODEL_FILE).is_file()
+    if described and programs[0].name == TORCHSCRIPT_FILE:
+        raise BundleError(
+            f"{programs[0]} is a program, which can do anything on this computer; if "
+            "you trust who made it, take it in: napari-fastnet models add "
+            f"{folder} --allow-torchscript"
+        )
+    raise _pickle_error(programs[0])
+
+
+def _pickle_error(path: Path) -> BundleError:
+    return BundleError(
+        f"{path} is a pickle, which can run code when it is opened, and is refused; "
+        f"use a bundle with {WEIGHTS_FILE} and {ONNX_FILE} and no pickle beside them"
+    )
+
+
+def _read_model_file(path: Path) -> tuple[ModelDescription, dict[str, str]]:
+    """Return the description and the SHA-256 of each file."""
+    content = read_json(path)
+    try:
+        description = parse_description(content)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}; {_MEND}") from error
+    files = content.get("files")
+    names = (*FILES[description.kind], CARD_FILE)
+    if not (isinstance(files, dict) and set(files) == set(names)):
+        raise BundleError(
+            f"{path}: files must give the SHA-256 of {', '.join(names)} and of "
+            f"nothing else; {_MEND}"
+        )
+    return description, {name: str(files[name]) for name in names}
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a model's JSON file; BundleError if it is none."""
+    try:
+        return parse_json(path.read_bytes(), strict=True)
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
+    except ValueError as error:
+        raise BundleError(f"{path} is not valid JSON ({error}); {_MEND}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256, hexadecimal."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
+
+
+def stain_target(bundle: ModelBundle, method: StainMethod) -> StainStatistics | None:
+    """Return the colours that a model was trained on.
+
+    Raises
+    ------
+    OptionError
+        The model does not state them for this method.
+    """
+    if method == "none":
+        return None
+    if method not in bundle.stain:
+        known = ", ".join(["none", *bundle.stain])
+        raise OptionError(
+            f"stain is {method!r} and the model {bundle.name} states no such colours; "
+            f"use one of {known}"
+        )
+    return StainStatistics.from_dict(bundle.stain[method])

@@ -1,0 +1,1 @@
+"""Shipped model bundles, one folder each; see `napari_fastnet.model.bundle`."""

@@ -1,0 +1,166 @@
+"""Writes a model bundle: aside, checked, and renamed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from typing import TYPE_CHECKING
+
+from napari_fastnet.errors import BundleError, OutputError
+from napari_fastnet.model.bundle import (
+    CARD_FILE,
+    FILES,
+    MODEL_FILE,
+    ONNX_FILE,
+    WEIGHTS_FILE,
+    ModelBundle,
+    load_bundle,
+    sha256_of,
+)
+from napari_fastnet.results.record import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_fastnet.model.description import ModelDescription
+
+#: Where a training keeps its state and curves; it stays when a bundle is replaced.
+TRAINING_FOLDER = "training"
+
+
+def write_bundle(
+    folder: Path, description: ModelDescription, *, weights: Path, onnx: Path, card: str
+) -> ModelBundle:
+    """Write a bundle aside, check it as `load_bundle` does, and rename it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it goes. The files of an earlier bundle there are replaced, each whole;
+        a folder that holds something else is left alone.
+    description : ModelDescription
+        Content of model.json.
+    weights, onnx : Path
+        Files to copy.
+    card : str
+        Text of MODEL_CARD.md, Markdown.
+
+    Returns
+    -------
+    ModelBundle
+        What `load_bundle` gives of it.
+
+    Raises
+    ------
+    OutputError
+        The folder holds something else, or cannot be written.
+    BundleError
+        The description is out of range.
+    """
+    sources = {WEIGHTS_FILE: weights, ONNX_FILE: onnx}
+    return write_model(folder, description, sources=sources, card=card)
+
+
+def write_model(
+    folder: Path,
+    description: ModelDescription,
+    *,
+    sources: Mapping[str, Path],
+    card: str,
+) -> ModelBundle:
+    """Write a model of any kind, as `write_bundle` does.
+
+    Parameters
+    ----------
+    folder, description
+        As for `write_bundle`.
+    sources : Mapping of str to Path
+        What to copy, by the names that `FILES` gives for the model's kind.
+    card : str
+        Text of MODEL_CARD.md, Markdown.
+
+    Returns
+    -------
+    ModelBundle
+        What `load_bundle` gives of it.
+
+    Raises
+    ------
+    OutputError
+        The folder holds something else, or cannot be written.
+    """
+    folder = folder.absolute()
+    aside = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:12]}")
+    try:
+        check_bundle_folder(folder)
+        aside.mkdir(parents=True)
+        for name, source in sources.items():
+            shutil.copyfile(source, aside / name)
+        (aside / CARD_FILE).write_text(card, encoding="utf-8")
+        names = (*FILES[description.kind], CARD_FILE)
+        files = {name: sha256_of(aside / name) for name in names}
+        content = json.dumps(
+            plain({**description.to_dict(), "files": files}),
+            indent=2,
+            ensure_ascii=False,
+        )
+        (aside / MODEL_FILE).write_text(content + "\n", encoding="utf-8")
+        load_bundle(aside)
+        _move(aside, folder, names)
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise BundleError(
+            f"{folder}: the model's description holds what cannot be written ({error}); "
+            "mend it"
+        ) from error
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror or error}; free some space or "
+            "choose another output folder"
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return load_bundle(folder)
+
+
+def check_bundle_folder(folder: Path) -> None:
+    """Refuse a folder that a bundle must not replace.
+
+    Raises
+    ------
+    OutputError
+        It holds something else, or cannot be looked into.
+    """
+    try:
+        taken = folder.exists() and not _may_replace(folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot look into {folder}: {error.strerror or error}; choose another "
+            "output folder"
+        ) from error
+    if taken:
+        raise OutputError(
+            f"{folder} exists and is no model bundle; choose another output folder"
+        )
+
+
+def _may_replace(folder: Path) -> bool:
+    """Return whether what is there is a bundle, or nothing but a training's log."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return MODEL_FILE in names or names <= {TRAINING_FOLDER}
+
+
+def _move(aside: Path, folder: Path, names: tuple[str, ...]) -> None:
+    """Rename ``aside`` onto ``folder``, or its files onto those that are there."""
+    if not folder.exists():
+        aside.rename(folder)
+        return
+    # model.json comes last: until then it vouches for other files, and a bundle left
+    # half-way is refused.
+    for name in (*names, MODEL_FILE):
+        (aside / name).replace(folder / name)

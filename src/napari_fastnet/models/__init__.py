@@ -1,1 +1,0 @@
-"""Shipped model bundles, one folder each; see `napari_fastnet.io.bundle`."""

@@ -1,0 +1,1 @@
+"""Labelled patches out of annotated slides."""

@@ -1,0 +1,1 @@
+"""A detection in the background."""

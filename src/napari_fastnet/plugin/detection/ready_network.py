@@ -1,0 +1,117 @@
+"""The network that detections use, got ready before anybody clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock, Thread, Timer
+from typing import TYPE_CHECKING
+
+from napari_fastnet.errors import FastNetError
+from napari_fastnet.machine.memory import give_back
+from napari_fastnet.model.backends.backend import Backend, create_backend, warm_up
+from napari_fastnet.model.bundle import ModelBundle, load_bundle
+from napari_fastnet.plugin.threads.giving_way import give_way
+
+if TYPE_CHECKING:
+    from napari_fastnet.plugin.detection.request import Request
+
+#: A network that nobody uses gives its memory back after so many seconds.
+IDLE_S = 300
+
+
+class ReadyNetwork:
+    """Keeps the network that was asked for last, until nobody used it for a while.
+
+    Loading a library and compiling a network takes most of a second, which otherwise
+    passes between the click and the first probabilities.
+
+    Parameters
+    ----------
+    idle_s : float
+        How long it is kept after its last use, seconds.
+    """
+
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
+        self._loading, self._counting = Lock(), Lock()
+        self._key: tuple[object, ...] | None = None
+        self._backend: Backend | None = None
+        self._prepared: tuple[object, ...] | None = None
+        self._users = 0
+        self._timer: Timer | None = None
+
+    def prepare(self, request: Request) -> None:
+        """Load and compile what a request needs, in a thread that gives way.
+
+        What cannot be loaded is left to be told when it is used. Nothing is done where
+        the same was asked for last.
+        """
+        wanted = (request.model, request.backend, request.threads, request.density)
+        if wanted != self._prepared:
+            self._prepared = wanted
+            Thread(target=self._prepare, args=(request,), name="fastnet-ready").start()
+
+    @contextmanager
+    def used(self, request: Request) -> Iterator[tuple[ModelBundle, Backend]]:
+        """Give model and network of a request: those that are ready, or new ones.
+
+        Parameters
+        ----------
+        request : Request
+            Its model, back end and threads count.
+
+        Yields
+        ------
+        ModelBundle and Backend
+            May be shared with others.
+
+        Raises
+        ------
+        BundleError, DependencyError, DetectionError
+            As `load_bundle` and `create_backend` say.
+        """
+        self._count(1)
+        try:
+            yield self._get(request)
+        finally:
+            self._count(-1)
+
+    def drop(self) -> None:
+        """Give the network up; those who use it keep it to their end."""
+        with self._loading:
+            self._key = self._backend = self._prepared = None
+        give_back()
+
+    def _prepare(self, request: Request) -> None:
+        give_way()
+        with suppress(FastNetError), self.used(request) as (bundle, backend):
+            warm_up(backend, bundle, dense=request.stride(bundle) == "dense")
+
+    def _get(self, request: Request) -> tuple[ModelBundle, Backend]:
+        bundle = load_bundle(request.model)
+        files = tuple(sorted(bundle.files.items()))
+        key = (bundle.folder, files, request.backend, request.threads)
+        with self._loading:  # whoever comes meanwhile waits, and finds it loaded
+            if self._backend is None or key != self._key:
+                self._key = self._backend = None
+                self._backend = create_backend(
+                    bundle, name=request.backend, threads=request.threads
+                )
+                self._key = key
+            return bundle, self._backend
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._users += change
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._users == 0:
+                self._timer = Timer(self._idle_s, self.drop)
+                self._timer.daemon = True  # nothing is lost with it
+                self._timer.start()
+
+
+#: Of all viewers of this process.
+NETWORK = ReadyNetwork()

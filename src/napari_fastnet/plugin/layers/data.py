@@ -1,0 +1,402 @@
+"""What becomes a layer, and where it lies: the one place that turns px into µm.
+
+World coordinates are µm from the top left corner of the slide. napari puts the
+*centre* of an array's first element at ``translate``, so that every image here is moved
+by half of its own px: slide, masks and heatmap then begin at the same corner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_fastnet.core.appearance.flags import Flag
+from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS, ColoursName
+from napari_fastnet.core.geometry import Grid, Pair
+from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.regions import Region
+from napari_fastnet.plugin.layers.info import SLIDE_KEY, MaskKind, ResultInfo, SlideInfo
+from napari_fastnet.plugin.layers.info import info_of as info_of
+from napari_fastnet.plugin.layers.info import result_layers as result_layers
+from napari_fastnet.plugin.layers.info import slide_of as slide_of
+from napari_fastnet.plugin.layers.regions import region_features
+from napari_fastnet.slide.slide import Slide
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_fastnet.core.metrics.truth import TruthMask
+
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+UM = ("micrometer", "micrometer")
+PX = ("pixel", "pixel")
+
+MASK_NAMES: dict[str, str] = {
+    "rgb": "tissue: RGB",
+    "hsv": "tissue: HSV",
+    "threshold": "tissue: threshold",
+    "roi": "tissue ROI",
+}
+HEATMAP_NAME = "tumor probability"
+REGIONS_NAME = "tumor regions"
+
+#: Blues and greys: neither the pinks of a stained slide nor the heatmap's colours.
+MASK_COLOURS = {
+    "rgb": "#00a5e0",
+    "hsv": "#7a5cff",
+    "threshold": "#5f6b7a",
+    "roi": "#0047ff",
+}
+#: The three are fainter: on a stained slide their outlines run along every nucleus.
+MASK_OPACITY = {"rgb": 0.35, "hsv": 0.35, "threshold": 0.35, "roi": 0.7}
+#: Width of a mask's outline in px of the mask: `Labels.contour`, which is no keyword.
+MASK_CONTOUR_PX = 2
+REGION_COLOUR = "#202020"
+REGION_EDGE_UM = 8.0
+
+
+def to_um(points_px: Any, mpp: Pair) -> NDArray[np.float64]:
+    """Return (..., 2) points, (y, x) in level-0 px, as world coordinates, µm."""
+    points: NDArray[np.float64] = np.multiply(points_px, mpp, dtype=np.float64)
+    return points
+
+
+def to_px(points_um: Any, mpp: Pair) -> NDArray[np.float64]:
+    """Return (..., 2) world coordinates, µm, as (y, x) in level-0 px."""
+    points: NDArray[np.float64] = np.divide(points_um, mpp, dtype=np.float64)
+    return points
+
+
+def slide_layer_data(slide: Slide) -> LayerData:
+    """Return a slide as a multiscale image; no px is read.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open, and to stay open as long as the layer lives.
+
+    Returns
+    -------
+    tuple
+        Lazy levels, keywords, "image". In µm, or in px where the µm/px is unknown or
+        absurd.
+    """
+    keywords = {
+        "name": slide.path.stem,
+        "rgb": True,
+        "multiscale": True,
+        "contrast_limits": (0, 255),
+        # dask's cache keeps every view there ever was, up to a quarter of the memory,
+        # and finds none of them again; a slide keeps the tiles it read last
+        "cache": False,
+        **_slide_placement(slide),
+    }
+    return slide.pyramid(), keywords, "image"
+
+
+def place_slide_layer(layer: Image, slide: Slide) -> None:
+    """Give a slide's layer another µm/px: that of the same slide opened with it.
+
+    Parameters
+    ----------
+    layer : Image
+        Made of `slide_layer_data`; it goes on reading from the slide it was made of.
+    slide : Slide
+        The same file, from `Slide.with_mpp`.
+    """
+    for name, value in _slide_placement(slide).items():
+        setattr(layer, name, value)
+
+
+def mask_layer_data(
+    kind: MaskKind,
+    mask: NDArray[Any],
+    mpp: Pair,
+    slide_name: str,
+    *,
+    fingerprint: str = "",
+    record: dict[str, Any] | None = None,
+) -> LayerData:
+    """Return a tissue mask as a single-scale, paintable Labels layer.
+
+    Parameters
+    ----------
+    kind : {"rgb", "hsv", "threshold", "roi"}
+        Which mask; says name and colour.
+    mask : (height, width) ndarray
+        bool or integer; copied. Its top left corner is that of the slide.
+    mpp : tuple of float
+        (y, x) µm per px of the mask.
+    slide_name, fingerprint : str
+        As in `ResultInfo`.
+    record : dict, optional
+        The run record.
+
+    Returns
+    -------
+    tuple
+        Labels 0 and 1 (uint8), keywords, "labels".
+    """
+    from napari.utils.colormaps import DirectLabelColormap
+
+    clear = "transparent"
+    # any label counts as mask, and shows as one
+    colours = {None: MASK_COLOURS[kind], 0: clear, 1: MASK_COLOURS[kind]}
+    info = ResultInfo(kind, slide_name, fingerprint, mpp, record=record)
+    keywords = {
+        "name": MASK_NAMES[kind],
+        "colormap": DirectLabelColormap(color_dict=colours),
+        "opacity": MASK_OPACITY[kind],
+        **placement((0.0, 0.0), mpp, UM),
+        "metadata": {SLIDE_KEY: info},
+    }
+    return (np.asarray(mask) != 0).astype(np.uint8), keywords, "labels"
+
+
+def heatmap_layer_data(
+    heatmap: Heatmap,
+    slide_name: str,
+    opacity: float = 0.5,
+    *,
+    fingerprint: str = "",
+    record: dict[str, Any] | None = None,
+    colours: ColoursName = DEFAULT_COLOURS,
+) -> LayerData:
+    """Return a heatmap as a coloured image, clear where nothing was computed.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        Its array is shown, not copied: write into it and call ``layer.refresh()``.
+        Without any cell, a single NaN is shown.
+    slide_name : str
+        Of the slide's file, without suffix.
+    opacity : float
+        0..1.
+    fingerprint : str
+        Of the slide's contents.
+    record : dict, optional
+        The run record; the middle of the colours is at its threshold.
+    colours : {"red-green", "blue-orange"}
+        From normal to tumour.
+
+    Returns
+    -------
+    tuple
+        Probabilities (rows, columns), keywords, "image".
+    """
+    values = heatmap.probabilities
+    if values.size == 0:
+        values = np.full((1, 1), np.nan, np.float32)
+    corner_um = to_um(heatmap.grid.origin, heatmap.mpp)
+    info = ResultInfo(
+        "heatmap", slide_name, fingerprint, heatmap.mpp, heatmap.grid, record
+    )
+    threshold = (record or {}).get("threshold")
+    keywords = {
+        "name": HEATMAP_NAME,
+        "colormap": heatmap_colormap(0.5 if threshold is None else threshold, colours),
+        "contrast_limits": (0.0, 1.0),
+        "interpolation2d": "nearest",
+        "opacity": opacity,
+        **placement(corner_um, heatmap.cell_um, UM),
+        "metadata": {SLIDE_KEY: info},
+    }
+    return values, keywords, "image"
+
+
+def heatmap_colormap(
+    threshold: float = 0.5, colours: ColoursName = DEFAULT_COLOURS
+) -> Any:
+    """Return the colours of a heatmap as a napari Colormap; NaN is clear.
+
+    Parameters
+    ----------
+    threshold : float
+        0..1; the middle of the colours lies there, so that what reaches it is on
+        the side of tumour.
+    colours : {"red-green", "blue-orange"}
+        From normal to tumour.
+    """
+    from napari.utils.colormaps import Colormap
+
+    middle = min(max(threshold, 0.01), 0.99)
+    stops = HEATMAP_COLOURS[colours]
+    positions = [position for position, *_ in stops]
+    return Colormap(
+        colors=[(r / 255, g / 255, b / 255, 1.0) for _, r, g, b in stops],
+        controls=np.interp(positions, (0, 0.5, 1), (0, middle, 1)),
+        nan_color=(0.0, 0.0, 0.0, 0.0),
+        name="normal to tumor",
+        display_name="normal to tumor",
+    )
+
+
+def regions_layer_data(
+    regions: Sequence[Region],
+    mpp: Pair,
+    slide_name: str,
+    *,
+    fingerprint: str = "",
+    record: dict[str, Any] | None = None,
+) -> LayerData:
+    """Return regions as outlines: a closed path a ring.
+
+    Not polygons: napari would cut each into triangles though no face shows, 20 s for
+    the outlines of a large slide where paths take 0.1 s.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+        May be empty.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    slide_name, fingerprint : str
+        As in `ResultInfo`.
+    record : dict, optional
+        The run record.
+
+    Returns
+    -------
+    tuple
+        Rings (n, 2) in µm, keywords, "shapes". The features of a ring say which region
+        and part it belongs to, whether it is a hole, and the region's measures.
+    """
+    rings = [r for region in regions for part in region.polygons for r in part]
+    info = ResultInfo("regions", slide_name, fingerprint, mpp, record=record)
+    keywords = {
+        "name": REGIONS_NAME,
+        "ndim": 2,
+        "shape_type": "path",
+        "edge_color": REGION_COLOUR,
+        "face_color": "transparent",
+        "edge_width": REGION_EDGE_UM,
+        "opacity": 1.0,
+        "features": region_features(regions),
+        "scale": (1.0, 1.0),
+        "units": UM,
+        "metadata": {SLIDE_KEY: info},
+    }
+    closed = [np.concatenate((ring, ring[:1])) for ring in rings]
+    return [to_um(ring, mpp) for ring in closed], keywords, "shapes"
+
+
+def _slide_placement(slide: Slide) -> dict[str, Any]:
+    """Return units, scale, translate and metadata of a slide's layer."""
+    info = SlideInfo.of(slide)
+    units = PX if info.mpp is None else UM
+    placed = placement((0.0, 0.0), info.mpp or (1.0, 1.0), units)
+    return {**placed, "metadata": {SLIDE_KEY: info}}
+
+
+def placement(corner: Any, size: Pair, units: tuple[str, str]) -> dict[str, Any]:
+    """Return units, scale and translate of an image whose px have a size.
+
+    ``corner`` is where the first px begins, in the units given, as the size is.
+    """
+    scale = tuple(float(side) for side in size)
+    centre = tuple(float(at) + side / 2 for at, side in zip(corner, scale, strict=True))
+    return {"scale": scale, "translate": centre, "units": units}
+
+
+QUALITY_NAME = "quality flags"
+#: None of them a colour of stain, heatmap or masks; several flags at once are white.
+FLAG_COLOURS = {Flag.COLOUR: "#ff00ff", Flag.PEN: "#00ffd0", Flag.BLUR: "#ffb000"}
+SEVERAL = "#ffffff"
+
+
+def quality_layer_data(
+    flags: NDArray[np.uint8],
+    grid: Grid,
+    mpp: Pair,
+    slide_name: str,
+    *,
+    fingerprint: str = "",
+    record: dict[str, Any] | None = None,
+) -> LayerData:
+    """Return flags as a single-scale Labels layer, hidden where nothing is flagged.
+
+    Parameters
+    ----------
+    flags : (rows, columns) uint8 ndarray
+        Bits of `core.appearance.flags.Flag`, which are the labels. Without cells, a single 0 is
+        shown.
+    grid : Grid
+        Of the heatmap.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    slide_name, fingerprint : str
+        As in `ResultInfo`.
+    record : dict, optional
+        The run record.
+
+    Returns
+    -------
+    tuple
+        Labels (uint8), keywords, "labels".
+    """
+    from napari.utils.colormaps import DirectLabelColormap
+
+    colours = {None: "transparent", 0: "transparent"}
+    colours |= {value: FLAG_COLOURS.get(Flag(value), SEVERAL) for value in range(1, 8)}
+    info = ResultInfo("quality", slide_name, fingerprint, mpp, grid, record)
+    size = (grid.step[0] * mpp[0], grid.step[1] * mpp[1])
+    keywords = {
+        "name": QUALITY_NAME,
+        "colormap": DirectLabelColormap(color_dict=colours),
+        "opacity": 0.5,
+        "visible": bool(flags.any()),
+        **placement(to_um(grid.origin, mpp), size, UM),
+        "metadata": {SLIDE_KEY: info},
+    }
+    shown = flags.copy() if flags.size else np.zeros((1, 1), np.uint8)
+    return shown, keywords, "labels"
+
+
+#: Told from the heatmap's colours and from stains, by readers of every colour sense.
+COLOUR = (0.0, 0.35, 1.0)
+OPACITY = 0.4
+
+
+def truth_layer_data(truth: TruthMask, mpp: Pair) -> LayerData:
+    """Return a truth as an image layer, clear where nothing is tumour.
+
+    Parameters
+    ----------
+    truth : TruthMask
+        A window into the slide.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+
+    Returns
+    -------
+    tuple
+        uint8 of 0 and 1, keywords, "image".
+    """
+    from napari.utils.colormaps import Colormap
+
+    values = truth.inside.astype(np.uint8)
+    if not values.size:
+        values = np.zeros((1, 1), np.uint8)
+    size = [step * um for step, um in zip(truth.step, mpp, strict=True)]
+    keywords: dict[str, Any] = {
+        "name": "truth",
+        "colormap": Colormap([(*COLOUR, 0.0), (*COLOUR, 1.0)], name="truth"),
+        "contrast_limits": (0, 1),
+        "opacity": OPACITY,
+        "blending": "translucent",
+        "interpolation2d": "nearest",
+        "scale": size,
+        # napari puts the centre of the first px there
+        "translate": [
+            (at + 0.5) * um for at, um in zip(truth.first, size, strict=True)
+        ],
+        "units": UM,
+        "metadata": {},
+    }
+    return values, keywords, "image"

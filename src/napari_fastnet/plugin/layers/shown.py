@@ -1,0 +1,142 @@
+"""The layers that show what is known of one slide."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_fastnet.detection.tissue_editor import KINDS
+from napari_fastnet.plugin.layers.info import SLIDE_KEY, Kind, ResultInfo, info_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.plugin.layers.data import LayerData
+
+
+#: What is shown of a slide: results, and what they are compared with.
+Shown = Kind | Literal["truth"]
+
+
+class WorkLayers:
+    """One layer of each kind, kept and given new data, never replaced.
+
+    So a layer keeps its place, its looks and whether it shows.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Gets the layers.
+    slide : Layer, optional
+        That of the slide, which masks are not to lie below.
+    """
+
+    def __init__(self, viewer: ViewerModel, slide: Layer | None = None) -> None:
+        self._viewer, self._slide = viewer, slide
+        self._layers: dict[Shown, Layer] = {}
+
+    def get(self, kind: Shown) -> Layer | None:
+        """Return the layer that shows a result, None if there is none in the viewer."""
+        layer = self._layers.get(kind)
+        return layer if layer is not None and layer in self._viewer.layers else None
+
+    def holds(self, kind: Shown) -> bool:
+        """Return whether a layer shows a result, rather than none or an empty one."""
+        layer = self.get(kind)
+        return layer is not None and info_of(layer) is not None
+
+    def shows(self, layer: Layer) -> bool:
+        """Return whether it is one of these layers."""
+        return any(layer is one for one in self._layers.values())
+
+    def adopt(self, kind: Shown, layer: Layer) -> None:
+        """Take a layer that somebody else put into the viewer."""
+        before = self.get(kind)
+        self._layers[kind] = layer
+        if before is not None and before is not layer:  # an empty one
+            self._viewer.layers.remove(before)
+
+    def empty(self, kind: Shown) -> None:
+        """Show no result, and no longer say that one is shown; the layer stays."""
+        from napari.layers import Labels, Shapes
+
+        layer: Any = self.get(kind)
+        if layer is None:
+            return
+        if isinstance(layer, Shapes):
+            layer.selected_data = set()
+            layer.data = []
+        elif isinstance(layer, Labels):
+            layer.data = np.zeros_like(layer.data)
+            layer.editable = False  # forgets what could be undone, too
+        else:
+            layer.data = np.full_like(layer.data, np.nan)
+        layer.metadata = {}
+
+    def empty_and_scale(self, factor: Pair) -> None:
+        """Show no results any more, and what else there is in another size.
+
+        Parameters
+        ----------
+        factor : tuple of float
+            (y, x) µm/px of now by those of before.
+        """
+        for kind in tuple(self._layers):
+            layer = self.get(kind)
+            if layer is None:
+                continue
+            if kind != "truth":
+                self.empty(kind)
+            layer.scale = np.multiply(layer.scale, factor)
+            layer.translate = np.multiply(layer.translate, factor)
+
+    def note(self, kind: Kind, record: dict[str, Any]) -> None:
+        """Put another record into a layer's metadata; saving the layer writes it."""
+        layer = self.get(kind)
+        info = None if layer is None else info_of(layer)
+        if layer is not None and isinstance(info, ResultInfo):
+            layer.metadata = {SLIDE_KEY: replace(info, record=record)}
+
+    def _place_of(self, kind: Shown) -> int:
+        """Return the place of a new layer: on top, but masks between slide and heatmap."""
+        layers, heatmap = self._viewer.layers, self.get("heatmap")
+        if heatmap is None or kind not in KINDS:
+            return len(layers)
+        place = int(layers.index(heatmap))
+        hidden = self._slide in layers and place < layers.index(self._slide)
+        return len(layers) if hidden else place
+
+    def put(self, kind: Shown, layer_data: LayerData) -> Layer:
+        """Show data in the layer that there is, or in a new one."""
+        from napari.layers import Layer
+
+        data, keywords, layer_type = layer_data
+        layer = self.get(kind)
+        if layer is None:
+            layer = Layer.create(data, keywords, layer_type)
+            self._layers[kind] = layer
+            selection = self._viewer.layers.selection
+            with selection.events.active.blocker():  # nobody has chosen it
+                active = selection.active
+                self._viewer.layers.insert(self._place_of(kind), layer)
+                selection.active = active
+            return layer
+        if layer_type == "shapes":
+            layer.selected_data = set()
+            looks = ("edge_width", "edge_color", "face_color")
+            with layer.block_thumbnail_update():
+                layer.data = []
+                # with their looks: set afterwards, each draws all shapes anew
+                given = {name: keywords[name] for name in looks}
+                layer.add(data, shape_type="path", **given)
+            layer.features = keywords["features"]
+        else:
+            layer.data = data
+            layer.editable = layer_type == "labels" or layer.editable
+            layer.scale, layer.translate = keywords["scale"], keywords["translate"]
+        layer.metadata = keywords["metadata"]
+        return layer

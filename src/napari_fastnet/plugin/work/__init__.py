@@ -1,0 +1,1 @@
+"""State of the work on one slide."""

@@ -1,0 +1,109 @@
+"""Going on from saved results: layers that were opened again come back to life."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.core.drawn_regions import outlines_of
+from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.detection.tissue_editor import KINDS
+from napari_fastnet.errors import FastNetError
+from napari_fastnet.plugin.layers.data import to_px
+from napari_fastnet.plugin.layers.info import ResultInfo, info_of, result_layers
+from napari_fastnet.plugin.layers.regions import regions_of
+from napari_fastnet.plugin.work.masks import restored, start_job
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_fastnet.detection.tissue_editor import TissueEditor
+    from napari_fastnet.plugin.work.slide import SlideWork
+
+
+def adopt(work: SlideWork, layer: Layer, free: Callable[[Layer], bool]) -> None:
+    """Let the panel work on a saved result of a slide that is open.
+
+    Thresholds, brushes, the table and the next start then work on the layer as on one
+    of the panel's own. Nothing happens where there is such a result already. A single
+    mask is left alone unless it is the region of interest, the last to be opened; a
+    result of another µm/px is left alone too.
+
+    Parameters
+    ----------
+    work : SlideWork
+        An open slide.
+    layer : Layer
+        Any layer that is in the viewer.
+    free : callable
+        Returns whether a layer shows nothing of another slide: of two copies of a slide
+        each has layers of its own.
+    """
+    info = info_of(layer)
+    ours = isinstance(info, ResultInfo) and info.fingerprint == work.fingerprint
+    if not (isinstance(info, ResultInfo) and ours and work.ready):
+        return
+    if work.layers.holds(info.kind) or not free(layer):
+        return
+    if info.kind == "roi":
+        _adopt_masks(work, info, free)
+    elif not np.allclose(info.mpp, work.slide.require_mpp()):
+        return
+    elif info.kind == "regions":
+        work.layers.adopt("regions", layer)
+        work.region_finder.lock()
+        _adopt_outlines(work, layer, info)
+    elif info.kind == "quality":
+        work.layers.adopt("quality", layer)
+    elif info.kind == "heatmap":
+        _adopt_heatmap(work, layer, info)
+
+
+def _adopt_heatmap(work: SlideWork, layer: Layer, info: ResultInfo) -> None:
+    if work.heatmap is None and info.grid is not None:
+        with suppress(FastNetError):  # somebody else's numbers in our layer
+            heatmap = Heatmap(np.asarray(layer.data), info.grid, info.mpp)
+            work.layers.adopt("heatmap", layer)
+            work.take_heatmap(heatmap, info.record or {}, opacity=float(layer.opacity))
+
+
+def _adopt_outlines(work: SlideWork, layer: Any, info: ResultInfo) -> None:
+    """Keep regions that were brought from a file: no threshold gives them."""
+    path = ((info.record or {}).get("regions") or {}).get("outlines")
+    if not path:
+        return
+    rings = [to_px(ring, info.mpp) for ring in layer.data]
+    with suppress(FastNetError):  # changed by hand since
+        regions = regions_of(rings, layer.features, info.mpp)
+        work.region_finder.take_outlines(outlines_of(regions), str(path))
+
+
+def _adopt_masks(
+    work: SlideWork, info: ResultInfo, free: Callable[[Layer], bool]
+) -> None:
+    """Find the masks as they were saved, so that thresholds and brushes work on them.
+
+    The region of interest is the last of the masks to be opened.
+    """
+    computing = work.tissue_job is not None and work.tissue_job.running
+    if work.editor is not None or computing:
+        return
+    saved: dict[Any, Layer] = {}
+    for kind in KINDS:
+        for layer in result_layers(work.viewer.layers, work.fingerprint, kind):
+            if free(layer):
+                saved[kind] = layer
+    masks = {kind: np.asarray(layer.data) != 0 for kind, layer in saved.items()}
+    recorded = (info.record or {}).get("tissue") or {}
+
+    def take(editor: TissueEditor) -> None:
+        for kind, layer in saved.items():
+            if free(layer):
+                work.layers.adopt(kind, layer)
+        work.set_editor(editor)
+
+    start_job(work, partial(restored, work.slide, recorded, masks), take)

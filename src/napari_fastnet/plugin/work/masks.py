@@ -1,0 +1,119 @@
+"""Finding the masks of a slide in a thread, or bringing saved ones back to life."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.detection.tissue import find_tissue
+from napari_fastnet.detection.tissue_editor import (
+    AUTOMATIC,
+    KINDS,
+    MaskKind,
+    TissueEditor,
+)
+from napari_fastnet.errors import FastNetError
+from napari_fastnet.plugin.threads.job import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastnet.plugin.work.slide import SlideWork
+    from napari_fastnet.slide.slide import Slide
+
+Masks = Mapping[MaskKind, "NDArray[np.bool_]"]
+
+
+def compute_masks(work: SlideWork) -> None:
+    """Find the masks of a slide; its layers show them when they are there."""
+    start_job(work, lambda: computed(work.slide), work.set_editor)
+
+
+def start_job(
+    work: SlideWork,
+    make: Callable[[], TissueEditor | None],
+    take: Callable[[TissueEditor], None],
+) -> None:
+    """Make an editor in a thread.
+
+    Parameters
+    ----------
+    work : SlideWork
+        Its ``tissue_job`` this is until it ends.
+    make : callable
+        Called in the thread; None is nothing to take.
+    take : callable
+        Gets the editor, on the GUI's thread.
+    """
+    found: list[TissueEditor] = []
+
+    def run(should_stop: Callable[[], bool]) -> Iterator[TissueEditor]:
+        # napari imports it with its first Labels layer: half a second for the window
+        import_module("pandas")
+        editor = make()
+        if editor is not None:
+            yield editor
+
+    def show(complete: bool) -> None:
+        # Only now: superqt's workers change Python's warning filters while they run,
+        # and so do napari's layers while they are made.
+        for editor in found:
+            take(editor)
+        work.events.tissue.emit(work)
+
+    work.tissue_job = Job(run, on_value=found.append, on_end=show)
+    work.tissue_job.start()
+    work.events.tissue.emit(work)
+
+
+def computed(slide: Slide) -> TissueEditor:
+    """Return the masks of a slide as they are found."""
+    return TissueEditor(find_tissue(slide, TissueParameters()))
+
+
+def restored(
+    slide: Slide, recorded: Mapping[str, Any], masks: Masks
+) -> TissueEditor | None:
+    """Return the masks of a slide as they were saved, to be worked on.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open, its µm/px known.
+    recorded : Mapping
+        The ``tissue`` section of a run record; may be empty.
+    masks : Mapping
+        Of them those that were saved: bool (height, width).
+
+    Returns
+    -------
+    TissueEditor or None
+        What a threshold does not explain counts as painted. None where the masks have
+        another size than those found now.
+    """
+    moved = dict(recorded.get("parameters") or {})
+    editor = TissueEditor(find_tissue(slide, _parameters(moved)))
+    if any(mask.shape != editor.mask("roi").shape for mask in masks.values()):
+        return None
+    unmoved = TissueParameters()
+    editor.automatic.update(low=unmoved.low, high=unmoved.high)
+    for name in AUTOMATIC:
+        if isinstance(moved.get(name), int | float):
+            editor.set_threshold(name, moved[name])
+    for kind in KINDS:
+        if kind in masks:
+            editor.paint(kind, masks[kind])
+    return editor
+
+
+def _parameters(recorded: Mapping[str, Any]) -> TissueParameters:
+    """Return recorded parameters with automatic thresholds; defaults for nonsense."""
+    names = {field.name for field in fields(TissueParameters)} - set(AUTOMATIC)
+    try:
+        return TissueParameters(**{k: v for k, v in recorded.items() if k in names})
+    except (TypeError, FastNetError):
+        return TissueParameters()

@@ -1,0 +1,99 @@
+"""Several slides in one viewer: one shows, and names tell whose a layer is.
+
+All slides begin at the same corner, so that they would lie on each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from napari_fastnet.plugin.layers.data import (
+    HEATMAP_NAME,
+    MASK_NAMES,
+    QUALITY_NAME,
+    REGIONS_NAME,
+)
+from napari_fastnet.plugin.layers.info import ResultInfo, SlideInfo, info_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_fastnet.plugin.work.slide import SlideWork
+
+_NAMES = (*MASK_NAMES.values(), HEATMAP_NAME, REGIONS_NAME, QUALITY_NAME, "truth")
+#: A name that nobody chose; napari numbers those that there are twice.
+_PLAIN = re.compile(rf"({'|'.join(map(re.escape, _NAMES))})( \[\d+\])?")
+
+
+class SideBySide:
+    """Shows the layers of one slide, and hides those of the others.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        In its grid all slides show.
+    owner : callable
+        Returns whose a layer is, None for a layer of others.
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, owner: Callable[[Layer], SlideWork | None]
+    ) -> None:
+        self._viewer, self._owner = viewer, owner
+        self._hidden: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
+        self._shown: SlideWork | None = None
+        viewer.canvas.grid.events.enabled.connect(self._grid_changed)
+
+    def show(self, work: SlideWork | None) -> None:
+        """Show a slide's layers as they were when another was chosen."""
+        self._shown = work
+        self._name()
+        all_show = self._viewer.canvas.grid.enabled
+        for layer in list(self._viewer.layers):
+            owner = self._owner(layer)
+            if owner is None:
+                continue
+            if owner is work or all_show:
+                was_shown = self._hidden.pop(layer, False)
+                layer.visible = layer.visible or was_shown
+            elif layer.visible:
+                self._hidden[layer] = True
+                layer.visible = False
+
+    def lay_below(self, work: SlideWork) -> None:
+        """Put a slide's picture below the results of it that were opened before."""
+        layers = self._viewer.layers
+        at = layers.index(work.layer)
+        results = [
+            layers.index(layer)
+            for layer in layers
+            if layer is not work.layer
+            and not isinstance(info_of(layer), SlideInfo)
+            and self._owner(layer) is work
+        ]
+        lowest = min(results, default=at)
+        if lowest < at:
+            layers.move(at, lowest)
+
+    def _name(self) -> None:
+        """Let names tell the slide, where there is more than one."""
+        slides = {}
+        for layer in self._viewer.layers:
+            info, owner = info_of(layer), self._owner(layer)
+            if owner is not None:
+                slides[layer] = str(owner.name)
+            elif isinstance(info, ResultInfo):
+                slides[layer] = info.slide_name
+        if len(set(slides.values())) < 2:
+            return
+        for layer, slide in slides.items():
+            plain = _PLAIN.fullmatch(layer.name)
+            if plain is not None and not isinstance(info_of(layer), SlideInfo):
+                layer.name = f"{plain[1]} ({slide})"
+
+    def _grid_changed(self, event: object) -> None:
+        self.show(self._shown)

@@ -1,0 +1,197 @@
+"""Heatmap and masks as OME-TIFF, which QuPath, Fiji, OpenSlide and bioio read.
+
+What each file's numbers mean is in ``docs/explain/coordinates.md``. Every file is
+written aside and renamed; an OutputError says what to do when it cannot be written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+import numpy as np
+import tifffile
+
+from napari_fastnet.core.heatmap import halvings
+from napari_fastnet.errors import MaskError
+from napari_fastnet.machine.files import atomic_path
+from napari_fastnet.results.record import RESEARCH_USE, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.heatmap import Heatmap
+
+TILE_PX = 256
+UM_PER_CM = 10_000
+#: Under which namespace the run record stands among an OME-TIFF's annotations.
+RECORD_NAMESPACE = "napari-fastnet/run-record"
+#: How the image of flags is called, by which it is told from a mask.
+FLAGS_NAME = "quality flags"
+#: Under this, identifiers are made from what they identify: the same again next time.
+ID_NAMESPACE = UUID("2f1f3a3e-6f0e-5a55-9f6c-0d5f6c1f7a10")
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What OME-XML says of an image: words, and (y, x) of px and corner in µm."""
+
+    name: str
+    description: str
+    px_um: Pair
+    corner_um: Pair
+
+
+def write_heatmap_ome_tiff(
+    path: Path, heatmap: Heatmap, *, record: Mapping[str, Any] | None = None
+) -> None:
+    """Write the probabilities as OME-TIFF: float32, one value a grid cell.
+
+    NaN stays NaN (not computed). The physical size is that of a cell; the plane's
+    position is the top left corner of the first cell, both in µm from the top left
+    corner of the slide. A heatmap without cells becomes a single NaN.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``heatmap.ome.tif``.
+    heatmap : Heatmap
+        What to write. Where it is large, smaller levels follow as SubIFDs, each half
+        as fine as the one before, as `core.heatmap` makes them.
+    record : Mapping, optional
+        The run record, kept as an annotation of the image.
+    """
+    values = heatmap.probabilities
+    if values.size == 0:
+        values = np.full((1, 1), np.nan, dtype=np.float32)
+    about = _About(
+        "tumour probability",
+        "Tumour probability, 0..1; NaN: not computed.",
+        heatmap.cell_um,
+        heatmap.corner_um,
+    )
+    _write_ome_tiff(path, halvings(values, TILE_PX), about, record or {})
+
+
+def write_mask_tiff(
+    path: Path,
+    mask: NDArray[np.bool_],
+    mpp: Pair,
+    *,
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a mask as OME-TIFF: uint8, 0 outside and 255 inside, with its µm/px.
+
+    Parameters
+    ----------
+    path : Path
+        For example ``tissue_roi.tif``.
+    mask : (height, width) ndarray of bool
+        Not empty; its top left corner is that of the slide. Where it is large, smaller
+        levels follow as for the heatmap.
+    mpp : tuple of float
+        (y, x) µm per px of the mask.
+    record : Mapping, optional
+        The run record, kept as an annotation of the image.
+
+    Raises
+    ------
+    MaskError
+        If the mask is no such array.
+    """
+    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
+        raise MaskError(
+            f"mask for {path.name} is {mask.dtype} of shape {mask.shape}; give a "
+            "two-dimensional array of bool with at least one px"
+        )
+    levels = [level.view(np.uint8) * np.uint8(255) for level in halvings(mask, TILE_PX)]
+    name = path.name.split(".")[0]
+    about = _About(name, "Mask: 255 inside, 0 outside.", mpp, (0.0, 0.0))
+    _write_ome_tiff(path, levels, about, record or {})
+
+
+def write_flags_tiff(
+    path: Path,
+    flags: NDArray[np.uint8],
+    heatmap: Heatmap,
+    *,
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write flags as OME-TIFF: uint8, bits of `core.appearance.flags.Flag`, one value a cell.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``quality.tif``.
+    flags : (rows, columns) uint8 ndarray
+        Without cells it becomes a single 0.
+    heatmap : Heatmap
+        Of the same cells: says where they lie.
+    record : Mapping, optional
+        The run record, kept as an annotation of the image.
+    """
+    values = flags if flags.size else np.zeros((1, 1), np.uint8)
+    about = _About(
+        FLAGS_NAME,
+        "Bits: 1 colour unlike the training data, 2 pen, 4 blur; 0 none.",
+        heatmap.cell_um,
+        heatmap.corner_um,
+    )
+    _write_ome_tiff(path, [values], about, record or {})
+
+
+def _write_ome_tiff(
+    path: Path, levels: list[NDArray[Any]], about: _About, record: Mapping[str, Any]
+) -> None:
+    """Write a pyramid, finest level first, the others as its SubIFDs."""
+    metadata = _ome_metadata(levels[0], about, to_json(record))
+    with (
+        atomic_path(path) as aside,
+        tifffile.TiffWriter(aside, ome=True) as tif,
+    ):
+        for index, level in enumerate(levels):
+            y_um, x_um = (um * 2**index for um in about.px_um)
+            tif.write(
+                level,
+                photometric="minisblack",
+                tile=(TILE_PX, TILE_PX),
+                compression="zlib",
+                resolution=(UM_PER_CM / x_um, UM_PER_CM / y_um),
+                resolutionunit="CENTIMETER",
+                software="napari-fastnet",
+                metadata=None if index else metadata,
+                subfiletype=1 if index else 0,
+                subifds=0 if index else len(levels) - 1,
+            )
+
+
+def _ome_metadata(
+    values: NDArray[Any], about: _About, record_text: str
+) -> dict[str, Any]:
+    """Return what tifffile turns into OME-XML."""
+    content = sha256(values.tobytes()).hexdigest() + record_text
+    return {
+        "axes": "YX",
+        # by default tifffile makes one of the time and this computer's network address
+        "UUID": str(uuid5(ID_NAMESPACE, content)),
+        "Name": about.name,
+        "Description": f"{about.description} {RESEARCH_USE}",
+        "PhysicalSizeX": about.px_um[1],
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": about.px_um[0],
+        "PhysicalSizeYUnit": "µm",
+        "Channel": {"Name": [about.name]},
+        "Plane": {
+            "PositionX": [about.corner_um[1]],
+            "PositionXUnit": ["µm"],
+            "PositionY": [about.corner_um[0]],
+            "PositionYUnit": ["µm"],
+        },
+        "CommentAnnotation": {"Namespace": RECORD_NAMESPACE, "Value": record_text},
+    }

@@ -1,0 +1,460 @@
+"""``overview.png``: slide, heatmap and regions on one page, made for a slide deck.
+
+matplotlib draws on its Agg canvas, never through pyplot, so this works without a
+display, in threads and beside a GUI.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import floor, log10
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.patches import Rectangle
+from matplotlib.path import Path as Outline
+
+from napari_fastnet.core.colour import (
+    DEFAULT_COLOURS,
+    OPACITY,
+    ColoursName,
+    blend,
+    colours_of,
+)
+from napari_fastnet.core.display import counted, number_words
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.regions import summarise
+from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.files import atomic_path
+from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.regions import Region
+
+
+WIDTH = 1800.0
+MARGIN = 60.0
+GAP = 40.0
+HEADER = 200.0  # title, totals, the words above the pictures
+FOOTER = 250.0  # scale bar and legend, quality, model, notice
+DPI = 100
+POINTS_PER_PX = 72 / DPI
+
+# Room for one picture, (height, width): two beside each other, two stacked.
+BESIDE = (1120.0, (WIDTH - 2 * MARGIN - GAP) / 2)
+STACKED = (480.0, WIDTH - 2 * MARGIN)
+STACKED_GAP = 70.0
+
+INK = "#1b1b1f"
+GREY = "#5c5c66"
+LINE = "#c4c4cc"
+OUTLINE = "#14001a"
+HATCH = "#2b2b6b"
+FONT = "DejaVu Sans"  # comes with matplotlib
+SMALL_PX = 14.0  # rings under this get a hairline
+SCALE_BAR_PX = 300.0  # at most
+# The legend: left and right end of the colours, and where its two squares begin.
+RAMP = (690.0, 930.0)
+RAMP_HEIGHT = 22.0
+REGION_X = 1070.0
+CLEAR_X = 1370.0
+SWATCH = 24.0
+ABOUT_ROOM = 370.0  # what the notice leaves of the last line
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the two pictures stand, page px, and the height of the page."""
+
+    left: Box
+    right: Box
+    height: float
+
+    @classmethod
+    def of(cls, size_um: Pair) -> Layout:
+        """Return the layout that shows a slide of (height, width) µm largest."""
+        height_um, width_um = size_um
+
+        def fitted(room: Pair) -> Pair:
+            scale = min(room[0] / height_um, room[1] / width_um)
+            return max(height_um * scale, 1.0), max(width_um * scale, 1.0)
+
+        beside, stacked = fitted(BESIDE), fitted(STACKED)
+        if beside[1] >= stacked[1]:
+            left = Box.of_shape(beside, (HEADER, MARGIN))
+            right = Box.of_shape(beside, (HEADER, MARGIN + BESIDE[1] + GAP))
+        else:
+            left = Box.of_shape(stacked, (HEADER, MARGIN))
+            right = Box.of_shape(stacked, (left.bottom + STACKED_GAP, MARGIN))
+        return cls(left, right, right.bottom + FOOTER)
+
+
+@dataclass(slots=True)
+class Page:
+    """A page being drawn.
+
+    Parameters
+    ----------
+    slide : Box
+        The whole slide, level-0 px.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    """
+
+    slide: Box
+    mpp: Pair
+    layout: Layout = field(init=False)
+    canvas: FigureCanvasAgg = field(init=False)
+    axes: Axes = field(init=False)
+    _hatched: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        height_um = self.slide.height * self.mpp[0]
+        self.layout = Layout.of((height_um, self.slide.width * self.mpp[1]))
+        size = WIDTH / DPI, self.layout.height / DPI
+        figure = Figure(figsize=size, dpi=DPI, facecolor="white")
+        self.canvas = FigureCanvasAgg(figure)
+        self.axes = figure.add_axes((0, 0, 1, 1))
+
+    def picture(self, box: Box, image: NDArray[np.uint8], words: str) -> None:
+        """Draw an image into a box, with words above it and a hairline around it."""
+        extent = (box.left, box.right, box.bottom, box.top)
+        self.axes.imshow(
+            image, extent=extent, aspect="auto", interpolation="antialiased"
+        )
+        self.axes.add_patch(
+            Rectangle((box.left, box.top), box.width, box.height, fill=False, ec=LINE)
+        )
+        self.text(box.left, box.top - 14, words, size=24, va="bottom", color=GREY)
+
+    def outlines(self, box: Box, regions: Sequence[Region]) -> None:
+        """Draw the outlines of regions over the picture in a box."""
+        scale = np.array([box.width / self.slide.width, box.height / self.slide.height])
+        large: list[Outline] = []
+        small: list[Outline] = []
+        for region in regions:
+            for polygon in region.polygons:
+                for ring in polygon:
+                    points = ring[:, ::-1] * scale + (box.left, box.top)
+                    sides = np.ptp(points, axis=0)
+                    kind = large if sides.max() >= SMALL_PX else small
+                    kind.append(Outline([*points, points[0]], closed=True))
+        # light under dark, so that the line shows on red as well as on dark tissue
+        self._lines(box, large, "white", 3.6)
+        self._lines(box, large, OUTLINE, 1.8)
+        # specks stay specks: thousands of them must not hide the heatmap
+        self._lines(box, small, OUTLINE, 1.0)
+
+    def _lines(
+        self, box: Box, paths: Sequence[Outline], colour: str, width_px: float
+    ) -> None:
+        """Draw closed paths, cut off at the box: cells reach over a slide's edge."""
+        width = width_px * POINTS_PER_PX
+        lines = PathCollection(
+            paths, facecolors="none", edgecolors=colour, linewidths=width
+        )
+        self.axes.add_collection(lines)
+        frame = Rectangle((box.left, box.top), box.width, box.height)
+        frame.set_transform(self.axes.transData)
+        lines.set_clip_path(frame)
+
+    def header(self, title: str, totals: str) -> None:
+        """Draw the title and the line under it."""
+        room = WIDTH - 2 * MARGIN
+        self.text(MARGIN, 74, title, size=40, weight="bold", room=room)
+        self.text(MARGIN, 124, totals, size=26, color=GREY, room=room)
+
+    def note(self, words: str) -> None:
+        """Draw the line under the legend: what is to be known of the quality."""
+        sample = "Hatched: flagged. " if self._hatched else ""
+        y = self.layout.right.bottom + 118
+        self.text(MARGIN, y, sample + words, size=22, room=WIDTH - 2 * MARGIN)
+
+    def hatch(self, box: Box, cells: NDArray[np.bool_], over: Box) -> None:
+        """Hatch cells over the picture in a box; together they cover ``over``, px."""
+        self._hatched = True
+        # a rim of nothing, so that the hatch ends at the edge of the grid
+        values = np.pad(cells.astype(np.float32), 1)
+        rows, columns = (np.arange(-0.5, count + 1) / count for count in cells.shape)
+        y = (over.top + rows * over.height) * box.height / self.slide.height + box.top
+        x = (over.left + columns * over.width) * box.width / self.slide.width + box.left
+        drawn = self.axes.contourf(
+            x, y, values, levels=(0.5, 1.5), colors="none", hatches=("///",)
+        )
+        drawn.set_edgecolor(HATCH)
+        drawn.set_linewidth(0)
+        frame = Rectangle((box.left, box.top), box.width, box.height)
+        frame.set_transform(self.axes.transData)
+        drawn.set_clip_path(frame)
+
+    def footer(self, about: str, notice: str) -> None:
+        """Draw the last line: what made the page, and what it must not be used for."""
+        y = self.layout.height - 44
+        self.axes.plot((MARGIN, WIDTH - MARGIN), (y - 40, y - 40), color=LINE, lw=1)
+        self.text(MARGIN, y, about, size=22, color=GREY, room=ABOUT_ROOM)
+        self.text(WIDTH - MARGIN, y, notice, size=22, weight="bold", ha="right")
+
+    def scale_bar(self) -> None:
+        """Draw a bar of a round length, and the length."""
+        px_per_um = self.layout.left.width / (self.slide.width * self.mpp[1])
+        length_um = round_length(SCALE_BAR_PX / px_per_um)
+        y, end = self._legend_y, MARGIN + length_um * px_per_um
+        self.axes.plot(
+            (MARGIN, end),
+            (y, y),
+            color=INK,
+            lw=7 * POINTS_PER_PX,
+            solid_capstyle="butt",
+        )
+        self._label(end + 14, length_words(length_um))
+
+    def legend(
+        self, threshold: float | None, regions: str, colours: ColoursName
+    ) -> None:
+        """Draw the colours with a threshold, what an outline is, and what clear means."""
+        y = self._legend_y
+        ramp = colours_of(np.linspace(0, 1, 256, dtype=np.float32)[None], 1.0, colours)
+        extent = (RAMP[0], RAMP[1], y + RAMP_HEIGHT / 2, y - RAMP_HEIGHT / 2)
+        self.axes.imshow(ramp, extent=extent, aspect="auto")
+        self._label(RAMP[0] - 12, "normal", ha="right")
+        self._label(RAMP[1] + 12, "tumour")
+        if threshold is not None:
+            mark = RAMP[0] + threshold * (RAMP[1] - RAMP[0])
+            self.axes.plot((mark, mark), (y - 18, y + 18), color="white", lw=4)
+            self.axes.plot((mark, mark), (y - 18, y + 18), color=OUTLINE, lw=2)
+
+        self._swatch(REGION_X, OUTLINE, 2.5)
+        words = REGION_X + SWATCH + 12
+        self._label(words, regions, room=CLEAR_X - words - 20)
+        self._swatch(CLEAR_X, LINE, 1.5)
+        self._label(CLEAR_X + SWATCH + 12, "clear: glass or not computed")
+
+    def _swatch(self, x: float, colour: str, width_px: float) -> None:
+        """Draw an empty square of the legend."""
+        self.axes.add_patch(
+            Rectangle(
+                (x, self._legend_y - SWATCH / 2),
+                SWATCH,
+                SWATCH,
+                fill=False,
+                edgecolor=colour,
+                linewidth=width_px * POINTS_PER_PX,
+            )
+        )
+
+    def _label(
+        self, x: float, words: str, *, ha: str = "left", room: float = WIDTH
+    ) -> None:
+        """Draw words of the legend."""
+        style = {"ha": ha, "va": "center_baseline"}
+        self.text(x, self._legend_y, words, size=22, room=room, **style)
+
+    @property
+    def _legend_y(self) -> float:
+        """Middle of the row of scale bar and legend."""
+        return self.layout.right.bottom + 58
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        words: str,
+        *,
+        size: float,
+        room: float = WIDTH,
+        **style: Any,
+    ) -> None:
+        """Draw words with their baseline at (x, y), cut to ``room``; sizes in px."""
+        shown = drawable(words)
+        plain = {"parse_math": False, "usetex": False}  # a name may hold a dollar
+        style = {"color": INK, "family": FONT, **plain, **style}
+        drawn = self.axes.text(x, y, shown, fontsize=size * POINTS_PER_PX, **style)
+        while (width := drawn.get_window_extent().width) > room:
+            shown = shorten(shown, int(len(shown) * room / width))
+            drawn.set_text(shown)
+
+    def save(self, path: Path, *, comment: str) -> None:
+        """Write the page as PNG, with a comment among its text chunks."""
+        self.axes.set(xlim=(0, WIDTH), ylim=(self.layout.height, 0), aspect="auto")
+        self.axes.set_axis_off()
+        metadata = {"Software": "napari-fastnet", "Comment": comment}
+        # unlike savefig it heeds no user's settings of resolution and margins
+        self.canvas.print_png(  # type: ignore[no-untyped-call]
+            str(path), metadata=metadata, pil_kwargs={"compress_level": 3}
+        )
+
+
+def round_length(limit_um: float) -> float:
+    """Return the greatest 1, 2 or 5 times a power of ten up to ``limit_um``."""
+    power = 10.0 ** floor(log10(limit_um))
+    return next(step * power for step in (5, 2, 1) if step * power <= limit_um)
+
+
+def length_words(length_um: float) -> str:
+    """Return a length in the unit that suits it: ``500 µm``, ``2 mm``."""
+    if length_um >= 1000:
+        return f"{length_um / 1000:g} mm"
+    return f"{length_um:g} µm"
+
+
+def drawable(words: str) -> str:
+    """Return words with a box for every character that the font does not have."""
+    characters = get_font(findfont(FONT)).get_charmap()
+    return "".join(one if ord(one) in characters else "□" for one in words)
+
+
+def shorten(words: str, limit: int) -> str:
+    """Return words of at most ``limit`` characters, cut in the middle."""
+    if len(words) <= limit:
+        return words
+    start = (limit - 1) // 2
+    return f"{words[:start]}…{words[len(words) - (limit - 1 - start) :]}"
+
+
+#: Of what a probability is, and is not for.
+NOTICE = f"{CALIBRATED} {RESEARCH_USE}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Caption:
+    """What the page says in words, in which colours, and what it hatches.
+
+    Parameters
+    ----------
+    title : str
+        Usually the slide's file name; shortened in the middle where it is too long.
+    model : str
+        Name and version of the model.
+    threshold : float
+        At which the regions were found, 0..1.
+    tissue_mm2 : float or None
+        Area of the tissue; None where it is not known.
+    colours : {"red-green", "blue-orange"}
+        Of the heatmap.
+    quality : str
+        What is to be known of the slide's quality, a sentence.
+    flags : (rows, columns) ndarray of uint8, optional
+        Of the heatmap's cells, which are hatched where it is not 0.
+    outlines : str, optional
+        The file that the regions came from, where they are not those at the threshold.
+    """
+
+    title: str
+    model: str
+    threshold: float
+    tissue_mm2: float | None = None
+    colours: ColoursName = DEFAULT_COLOURS
+    quality: str = ""
+    flags: NDArray[np.uint8] | None = None
+    outlines: str = ""
+
+
+def write_overview(
+    path: Path,
+    thumbnail: NDArray[np.uint8],
+    heatmap: Heatmap,
+    regions: Sequence[Region],
+    *,
+    slide_shape: tuple[float, float],
+    caption: Caption,
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the overview picture, 1800 px wide.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``overview.png``.
+    thumbnail : (height, width, 3) ndarray of uint8
+        The whole slide; about 1000 to 2000 px on its longer side looks best.
+    heatmap : Heatmap
+        May have no cells, or none that was computed.
+    regions : sequence of Region
+        May be empty.
+    slide_shape : tuple of float
+        (height, width) of the slide in level-0 px: what the thumbnail shows.
+    caption : Caption
+        Title and facts in words.
+    record : Mapping, optional
+        The run record, kept as the picture's ``Comment``.
+
+    Raises
+    ------
+    OptionError
+        If the thumbnail is no such array or the slide has no extent.
+    OutputError
+        If the file cannot be written.
+    """
+    if thumbnail.dtype != np.uint8 or thumbnail.ndim != 3 or thumbnail.shape[2] != 3:
+        raise OptionError(
+            f"thumbnail is {thumbnail.dtype} of shape {thumbnail.shape}; give "
+            "(height, width, 3) uint8"
+        )
+    if thumbnail.size == 0 or min(slide_shape) <= 0:
+        raise OptionError(
+            f"thumbnail of shape {thumbnail.shape} and slide of {slide_shape} px; "
+            "both need an extent"
+        )
+    slide = Box.of_shape(slide_shape)
+    values = heatmap.resampled_to(slide, thumbnail.shape[:2])
+    with_heatmap = blend(thumbnail, colours_of(values, OPACITY, caption.colours))
+
+    page = Page(slide, heatmap.mpp)
+    page.header(caption.title, totals_words(heatmap, regions, caption))
+    page.picture(page.layout.left, thumbnail, "Slide")
+    page.picture(page.layout.right, with_heatmap, "Tumour probability")
+    if caption.flags is not None and caption.flags.any():
+        page.hatch(page.layout.right, caption.flags != 0, heatmap.grid.box)
+    page.outlines(page.layout.right, regions)
+    page.scale_bar()
+    if caption.outlines:
+        page.legend(None, "region: from a file", caption.colours)
+        page.footer(caption.model, NOTICE)
+    else:
+        words = f"region: {caption.threshold:.3g} or more"
+        page.legend(caption.threshold, words, caption.colours)
+        page.footer(f"{caption.model} · threshold {caption.threshold:.3g}", NOTICE)
+    page.note(caption.quality)
+    with atomic_path(path) as aside:
+        page.save(aside, comment=to_json(record or {}))
+
+
+def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) -> str:
+    """Return the slide's totals in a line."""
+    if not heatmap.probabilities.size or caption.tissue_mm2 == 0:
+        return "No tissue was found, so nothing was scanned."
+    totals = summarise(regions, caption.tissue_mm2)
+    tissue, share = "", ""
+    if caption.tissue_mm2 is not None:
+        tissue = f" of {number_words(caption.tissue_mm2)} mm² tissue"
+        if not caption.outlines:  # those may lie beside the tissue
+            share = f" ({number_words(100 * (totals['tissue_fraction'] or 0))} %)"
+    if not heatmap.computed.any():
+        return f"Nothing was scanned{tissue}."
+    if not regions and caption.outlines:
+        return f"No region in {caption.outlines}: 0 mm²{tissue}."
+    if not regions:
+        return f"No region at or above the threshold: 0 mm²{tissue}."
+    counts = {"macro": totals["macro"], "micro": totals["micro"], "ITC": totals["itc"]}
+    classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    number = counted(len(regions), "region")
+    if caption.outlines:
+        number += f" of {caption.outlines}"
+    area_mm2 = number_words(totals["area_mm2"])
+    longest_mm = number_words(max(region.longest_axis_mm for region in regions))
+    return (
+        f"{number} ({classes})  ·  tumour {area_mm2} mm²{tissue}{share}"
+        f"  ·  longest axis {longest_mm} mm"
+    )

@@ -1,0 +1,342 @@
+"""Our own exports read back: heatmaps, masks and regions, with their run records."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import nan
+from typing import TYPE_CHECKING, Any, Literal
+from xml.etree.ElementTree import ParseError
+
+import numpy as np
+import shapely
+
+from napari_fastnet.annotations.masks import DAMAGED, first_page
+from napari_fastnet.core.geometry import Grid, Pair
+from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.regions import Region
+from napari_fastnet.errors import StoreError
+from napari_fastnet.machine.json_text import parse_json
+from napari_fastnet.results.ome_tiff import FLAGS_NAME, RECORD_NAMESPACE
+from napari_fastnet.results.record import HEATMAP, STORE
+from napari_fastnet.results.regions import RECORD_MEMBER
+from napari_fastnet.store.store import read_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tifffile import TiffFile
+
+    from napari_fastnet.store.store import RunStore
+
+
+#: How every TIFF of `results.ome_tiff` names its software.
+SOFTWARE = "napari-fastnet"
+_MEND = "export it again from its run"
+_TAIL_BYTES = 2**20  # a GeoJSON's record stands at its end
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """A mask that was exported: bool (height, width), (y, x) µm per px, the record."""
+
+    mask: NDArray[np.bool_]
+    mpp: Pair
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def tiff_export(tif: TiffFile) -> Literal["heatmap", "mask", "quality"] | None:
+    """Return which export an open TIFF file is, None for any other file."""
+    page = tif.pages.first
+    ours = getattr(page, "software", None) == SOFTWARE
+    if not ours or RECORD_NAMESPACE not in (tif.ome_metadata or ""):
+        return None
+    if page.dtype == np.float32:
+        return "heatmap"
+    return "quality" if f'Name="{FLAGS_NAME}"' in (tif.ome_metadata or "") else "mask"
+
+
+def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
+    """Read what `write_heatmap_ome_tiff` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``heatmap.ome.tif``.
+
+    Returns
+    -------
+    tuple of Heatmap and dict
+        The same values on the same grid, and the run record. Without a record that
+        states grid and µm/px, level-0 px are taken to be 1 µm.
+
+    Raises
+    ------
+    StoreError
+        It is no such file, or damaged.
+    """
+    with _opened(path) as (values, nodes):
+        record = _record(nodes)
+        plane = nodes["Plane"].attrib
+        if "grid" in record and "slide" in record:
+            grid, mpp = _recorded_grid(record)
+        else:
+            origin = float(plane["PositionY"]), float(plane["PositionX"])
+            grid, mpp = Grid(origin, _px_um(nodes), values.shape), (1.0, 1.0)
+    if 0 in grid.shape:  # a heatmap without cells is written as a single NaN
+        values = np.empty(grid.shape, np.float32)
+    if values.shape != grid.shape or values.dtype != np.float32:
+        raise StoreError(f"{path}: values and grid do not agree; {_MEND}")
+    return Heatmap(values, grid, mpp), record
+
+
+def read_mask_export(path: Path) -> Mask:
+    """Read what `write_mask_tiff` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        For example ``tissue_roi.tif``.
+
+    Returns
+    -------
+    Mask
+        With its record.
+
+    Raises
+    ------
+    StoreError
+        It is no such file, or damaged.
+    """
+    with _opened(path) as (values, nodes):
+        record, mpp = _record(nodes), _px_um(nodes)
+    return Mask(values > 0, mpp, record)
+
+
+def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """Read what `write_flags_tiff` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``quality.tif``.
+
+    Returns
+    -------
+    tuple of ndarray and dict
+        uint8 (rows, columns), bits of `core.appearance.flags.Flag`, and the run record, which
+        states the grid.
+
+    Raises
+    ------
+    StoreError
+        It is no such file, or damaged.
+    """
+    with _opened(path) as (values, nodes):
+        record = _record(nodes)
+        grid, _ = _recorded_grid(record)
+    if 0 in grid.shape:  # written as a single 0
+        values = np.empty(grid.shape, np.uint8)
+    if values.shape != grid.shape or values.dtype != np.uint8:
+        raise StoreError(f"{path}: flags and grid do not agree; {_MEND}")
+    return values, record
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[NDArray[Any], dict[str, Any]]]:
+    """Give an export's first page and its OME nodes; what fails on them is damage."""
+    import tifffile
+    from defusedxml import DefusedXmlException
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            values, nodes = first_page(tif), _ome_nodes(tif)
+        yield values, nodes
+    except (*DAMAGED, ParseError, DefusedXmlException) as error:
+        raise _not_ours(path, error) from error
+
+
+def is_regions_export(path: Path) -> bool:
+    """Return whether a GeoJSON file is one that `write_regions_geojson` wrote."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return f'"{RECORD_MEMBER}":'.encode() in file.read()
+    except OSError:
+        return False
+
+
+def read_regions_geojson(path: Path) -> tuple[list[Region], dict[str, Any]]:
+    """Read what `write_regions_geojson` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``regions.geojson``, written without a bounds offset.
+
+    Returns
+    -------
+    tuple of list of Region and dict
+        The regions, largest first, and the run record.
+
+    Raises
+    ------
+    StoreError
+        It is no such file, or damaged.
+    """
+    try:
+        collection = parse_json(path.read_bytes())
+        regions = [
+            _region(label, feature)
+            for label, feature in enumerate(collection["features"], 1)
+        ]
+        record: dict[str, Any] = dict(collection[RECORD_MEMBER])
+    except (*DAMAGED, shapely.errors.ShapelyError) as error:
+        raise _not_ours(path, error) from error
+    return regions, record
+
+
+def recorded_mpp(path: Path, record: dict[str, Any]) -> Pair:
+    """Return the slide's (y, x) µm/px out of a run record.
+
+    Raises
+    ------
+    StoreError
+        The record does not state it.
+    """
+    try:
+        y, x = record["slide"]["mpp"]
+        return float(y), float(x)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{path}: its record states no µm/px of the slide; {_MEND}"
+        ) from error
+
+
+def _region(label: int, feature: dict[str, Any]) -> Region:
+    """Return one region of a feature."""
+    geometry, measured = feature["geometry"], feature["properties"]["measurements"]
+    parts = geometry["coordinates"]
+    if geometry["type"] == "Polygon":
+        parts = [parts]
+    polygons = tuple(
+        tuple(np.asarray(ring, np.float64)[:-1, ::-1] for ring in part)
+        for part in parts
+    )
+    if not all(np.isfinite(ring).all() for part in polygons for ring in part):
+        raise ValueError("a coordinate is no number")
+    # cells are of one size, so that the middle of the area is the mean of their centres
+    middle = shapely.MultiPolygon([(p[0], list(p[1:])) for p in polygons]).centroid
+    return Region(
+        label=label,
+        area_mm2=float(measured["area mm^2"]),
+        longest_axis_mm=float(measured["longest axis mm"]),
+        max_probability=float(measured.get("max probability", nan)),
+        mean_probability=float(measured.get("mean probability", nan)),
+        centroid=(middle.x, middle.y),
+        polygons=polygons,
+    )
+
+
+def _ome_nodes(tif: TiffFile) -> dict[str, Any]:
+    """Return the elements of a file's OME-XML, the last of each kind, by name."""
+    from defusedxml.ElementTree import fromstring
+
+    root = fromstring(tif.ome_metadata or "")
+    return {node.tag.rpartition("}")[2]: node for node in root.iter()}
+
+
+def _record(nodes: dict[str, Any]) -> dict[str, Any]:
+    record = parse_json(nodes["CommentAnnotation"].findtext("{*}Value") or "{}")
+    if not isinstance(record, dict):
+        raise ValueError("its record is no object")
+    return record
+
+
+def recorded_grid(record: dict[str, Any]) -> Grid:
+    """Return the grid of a record that states one."""
+    parts = ("origin_px", "step_px", "shape")
+    origin, step, shape = (tuple(record["grid"][name]) for name in parts)
+    return Grid(origin, step, shape)
+
+
+def _recorded_grid(record: dict[str, Any]) -> tuple[Grid, Pair]:
+    """Return the grid and the slide's µm/px of a record."""
+    y, x = record["slide"]["mpp"]
+    return recorded_grid(record), (float(y), float(x))
+
+
+def _px_um(nodes: dict[str, Any]) -> Pair:
+    """Return (y, x) µm per px of an image."""
+    pixels = nodes["Pixels"].attrib
+    return float(pixels["PhysicalSizeY"]), float(pixels["PhysicalSizeX"])
+
+
+def _not_ours(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: no export to open ({error}); {_MEND}")
+
+
+def read_run_heatmap(folder: Path, record: dict[str, Any]) -> Heatmap | None:
+    """Read the heatmap of a finished run.
+
+    Parameters
+    ----------
+    folder : Path
+        Of its results.
+    record : dict
+        Its record.
+
+    Returns
+    -------
+    Heatmap or None
+        Of ``heatmap.ome.tif``, or of ``run.zarr`` where that is missing; None where
+        there is neither, since only tissue was computed.
+
+    Raises
+    ------
+    StoreError
+        It is damaged, or the store holds patches of other masks besides, which are no
+        part of the result.
+    """
+    if (folder / HEATMAP).is_file():
+        return read_heatmap_ome_tiff(folder / HEATMAP)[0]
+    if not (folder / STORE).is_dir():
+        return None
+    store, _ = read_store(folder / STORE)
+    if store.notes:
+        raise StoreError(" ".join(store.notes))
+    return heatmap_of_store(store, record)
+
+
+def heatmap_of_store(store: RunStore, record: dict[str, Any]) -> Heatmap:
+    """Return the heatmap of a finished run out of its store.
+
+    Parameters
+    ----------
+    store : RunStore
+        Of the run.
+    record : dict
+        The run's; with it, the store must hold what the run did and no more.
+
+    Returns
+    -------
+    Heatmap
+        What is known.
+
+    Raises
+    ------
+    StoreError
+        It holds patches of other masks besides, which are no part of the result.
+    """
+    heatmap = store.heatmap()
+    known = int(heatmap.computed.sum())
+    told = (record.get("counts") or {}).get("computed", known)
+    if known > told:
+        raise StoreError(
+            f"{store.folder}: holds {known:,} patches where the run has {told:,}, since it "
+            f"keeps those of other masks too, and {HEATMAP} beside it is missing; run "
+            "detect again, which writes it"
+        )
+    return heatmap

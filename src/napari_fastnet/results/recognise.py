@@ -1,0 +1,112 @@
+"""What a path holds, told without reading pixels: a slide, one of our files, or neither."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_fastnet.annotations.masks import DAMAGED
+from napari_fastnet.errors import FastNetError
+from napari_fastnet.machine.json_text import parse_json
+from napari_fastnet.results.reading import is_regions_export, tiff_export
+from napari_fastnet.results.record import HEATMAP, REGIONS, STORE
+from napari_fastnet.slide.image import pixel_count, slide_series
+from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.slide.tiff import page_list_errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tifffile import TiffFile, TiffPageSeries
+
+Content = Literal["slide", "heatmap", "mask", "quality", "regions", "run", "results"]
+
+#: Suffixes that only scanners use; those of TIFF belong to everybody.
+SCANNER_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif")
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+#: From here on an image is too large to be shown as one, tiled or not.
+LARGE_PX = 8192 * 8192
+
+
+def content_of(path: Path) -> Content | None:
+    """Return what a path holds that this package opens.
+
+    Parameters
+    ----------
+    path : Path
+        A file or folder; it need not exist.
+
+    Returns
+    -------
+    {"slide", "heatmap", "mask", "regions", "run", "results"} or None
+        "run" is a ``run.zarr``, "results" the folder around one or around an export.
+        None where it is nothing of ours: a plain TIFF image is left to other readers.
+        Never raises.
+    """
+    try:
+        if path.is_dir():
+            return _folder_content(path)
+        suffix = path.suffix.lower()
+        if not path.is_file():
+            return None
+        if suffix in SCANNER_SUFFIXES:
+            return "slide"
+        if suffix in TIFF_SUFFIXES:
+            return _tiff_content(path)
+    except OSError:
+        return None
+    return "regions" if suffix == ".geojson" and is_regions_export(path) else None
+
+
+def _folder_content(path: Path) -> Content | None:
+    if _is_run(path):
+        return "run"
+    ours = _is_run(path / STORE) or (path / HEATMAP).is_file()
+    return "results" if ours or is_regions_export(path / REGIONS) else None
+
+
+def _is_run(path: Path) -> bool:
+    """Return whether a folder is the zarr array of a run."""
+    try:
+        described: Any = parse_json((path / "zarr.json").read_bytes())
+        return "napari_fastnet_run" in described["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _tiff_content(path: Path) -> Content | None:
+    """Tell slides and exports from images, by the largest image."""
+    import tifffile
+
+    try:
+        with page_list_errors(), tifffile.TiffFile(path) as tif:
+            export = tiff_export(tif)
+            if export is not None:
+                return export
+            image = slide_series(tif)
+            page = image.keyframe
+            colour = page.dtype == "uint8" and page.samplesperpixel in (3, 4)
+            slide = colour and (
+                _has_levels(tif, image) or pixel_count(image) >= LARGE_PX
+            )
+    except DAMAGED:
+        return None
+    return "slide" if slide or (colour and _states_mpp(path)) else None
+
+
+def _has_levels(tif: TiffFile, image: TiffPageSeries) -> bool:
+    """Return whether an image is cut into tiles or has smaller copies."""
+    page = image.keyframe
+    if page.is_tiled or page.subifds or len(image.levels) > 1:
+        return True
+    return len(tif.pages) > 1 and bool(getattr(tif.pages[1], "is_reduced", False))
+
+
+def _states_mpp(path: Path) -> bool:
+    """Return whether a file opens as a slide and states a µm/px to be believed."""
+    try:
+        with open_slide(path) as slide:
+            slide.require_mpp()
+    except FastNetError:
+        return False
+    return True

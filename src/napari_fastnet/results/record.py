@@ -1,0 +1,342 @@
+"""The run record: what was done to which slide with which model, as ``run.json``.
+
+Every exported file carries it where its format allows, so that a picture or a table
+found years later still says where it came from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
+from pathlib import Path
+from platform import python_version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.errors import OptionError, StoreError
+from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.machine.json_text import parse_json
+
+if TYPE_CHECKING:
+    from napari_fastnet.core.geometry import Grid, Pair
+
+
+# What stands in a path for a byte that is no UTF-8.
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+_NO_PART_OF_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+STORE = "run.zarr"
+#: Inside of the store: how sharp the patches are.
+SHARPNESS = "sharpness"
+RECORD = "run.json"
+TISSUE_RECORD = "tissue.json"
+HEATMAP = "heatmap.ome.tif"
+OVERVIEW = "overview.png"
+QUALITY = "quality.tif"
+THUMBNAIL = "thumbnail.jpg"
+REGIONS = "regions.geojson"
+REGIONS_CSV = "regions.csv"
+
+#: The masks, in the order of the paper; the region of interest comes last.
+MASKS = ("rgb", "hsv", "threshold", "roi")
+
+
+def results_name(slide: Path) -> str:
+    """Return how the folder of a slide's results is called: as the file without suffix.
+
+    Of ``...svs`` that would be the folder above; such a name is kept whole.
+    """
+    return slide.name if slide.stem in (".", "..") else slide.stem
+
+
+def mask_file(name: str) -> str:
+    """Return how the file of a mask is called."""
+    return f"tissue_{name}.tif"
+
+
+def written(text: str | Path) -> str:
+    """Return a name or path as it can be written into a file.
+
+    A name of an old server or a foreign disk need be no UTF-8. Each such byte becomes
+    U+FFFD, the mark of what cannot be shown.
+    """
+    return _NO_TEXT.sub("\ufffd", str(text))
+
+
+def in_a_line(text: str | Path) -> str:
+    """Return a name or path as it can be printed: as `written`, and in one line."""
+    return _NO_PART_OF_A_LINE.sub("\ufffd", written(text))
+
+
+RESEARCH_USE = "Research use only. Not for diagnosis."
+CALIBRATED = "Probabilities: calibrated on validation patches, not on this slide."
+FORMAT = "napari-fastnet run"
+FORMAT_VERSION = 1
+PACKAGES = (
+    "napari-fastnet",
+    "numpy",
+    "tiffslide",
+    "tifffile",
+    "onnxruntime",
+    "openvino",
+    "torch",
+    "scikit-image",
+)
+
+# What is used without a further look when a record is read back.
+KINDS: dict[tuple[str, str], type | tuple[type, ...]] = {
+    ("slide", "path"): str,
+    ("slide", "mpp"): list,
+    ("slide", "mpp_source"): str,
+    ("model", "name"): str,
+    ("tissue", "fraction"): (int, float),
+}
+
+# Sections of run.json, and what each must hold when it is not null.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "slide": ("path", "fingerprint", "width", "height", "mpp", "mpp_source"),
+    "model": ("name", "version", "sha256", "mpp", "patch"),
+    "grid": ("origin_px", "step_px", "shape"),
+    "tissue": ("fraction",),
+    "counts": ("kept", "computed", "failed", "stopped"),
+    "seconds": ("read", "infer", "total"),
+    "options": (),
+    "regions": (),
+    "versions": ("python", "napari-fastnet"),  # of others, whatever was known then
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFacts:
+    """The slide: its path, content fingerprint, size in px and µm/px (y, x).
+
+    The ICC profile is one that the file has and that is not applied; ``reading`` is what
+    must be told of how the file is read, ``scanned_from`` the corner of the scanned part
+    (y, x), level-0 px. ``finer_tiles`` counts, level by level, the tiles that could not be
+    decoded and were made from a finer level.
+    """
+
+    path: str
+    fingerprint: str
+    width: int
+    height: int
+    mpp: Pair
+    mpp_source: str
+    vendor: str
+    icc_profile: str | None = None
+    reading: tuple[str, ...] = ()
+    scanned_from: Pair | None = None
+    finer_tiles: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """The model: its digest, the µm/px it works at and its patch's side in px."""
+
+    name: str
+    version: str
+    sha256: str
+    mpp: float
+    patch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Patches: those the tissue asked for, those computed, those not readable."""
+
+    kept: int
+    computed: int
+    failed: int
+
+    @property
+    def stopped(self) -> int:
+        """Patches left undone because the run was stopped."""
+        return self.kept - self.computed - self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Time spent; reading and inference overlap, so they may exceed the total.
+
+    All three are of all parts of a run that was interrupted; ``earlier`` is what of the
+    total its parts before the last one took.
+    """
+
+    read: float
+    infer: float
+    total: float
+    earlier: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """Everything ``run.json`` says about a run.
+
+    Parameters
+    ----------
+    slide : SlideFacts
+        What was read.
+    tissue : Mapping
+        ``fraction`` (0..1) and whatever else describes the masks: thresholds used,
+        radii, area in mm².
+    model, grid, threshold, counts : optional
+        None where only tissue was computed. The grid is in level-0 px.
+    seconds : Seconds
+        Time spent.
+    options : Mapping
+        How patches were made and run: stride, keep rule, stain match, resampling
+        filter, back end.
+    regions : Mapping
+        Totals, as :func:`napari_fastnet.core.regions.summarise` gives them.
+    quality : Mapping
+        What is flagged, as `core.appearance.summary.summarise_quality` gives it.
+    created : str
+        ISO 8601 in UTC; now, where not given.
+    """
+
+    slide: SlideFacts
+    tissue: Mapping[str, Any]
+    seconds: Seconds
+    model: ModelFacts | None = None
+    grid: Grid | None = None
+    threshold: float | None = None
+    counts: Counts | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    regions: Mapping[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    created: str = field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
+    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON has it; numbers that are not finite become None."""
+        counts, grid = self.counts, self.grid
+        record = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "created": self.created,
+            "notice": RESEARCH_USE,
+            "calibration": CALIBRATED,
+            "slide": asdict(self.slide),
+            "model": None if self.model is None else asdict(self.model),
+            "grid": None
+            if grid is None
+            else {"origin_px": grid.origin, "step_px": grid.step, "shape": grid.shape},
+            "threshold": self.threshold,
+            "tissue": self.tissue,
+            "counts": None
+            if counts is None
+            else {**asdict(counts), "stopped": counts.stopped},
+            "seconds": asdict(self.seconds),
+            "options": self.options,
+            "regions": self.regions,
+            "quality": self.quality,
+            "versions": versions(),
+        }
+        return {key: plain(value) for key, value in record.items()}
+
+
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:
+    """Return the versions of Python and of what shapes results; None: not installed.
+
+    Only metadata are read; nothing is imported.
+    """
+    found: dict[str, str | None] = {"python": python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: paths as text, arrays as lists, NaN as None.
+
+    Raises
+    ------
+    OptionError
+        If the value, or one inside it, has no JSON form.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    raise OptionError(
+        f"a run record cannot hold {value!r}; give text, numbers, lists or dictionaries"
+    )
+
+
+def to_json(record: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """Return a record as JSON with sorted keys and no NaN; ASCII, for TIFF tags."""
+    return json.dumps(
+        plain(dict(record)), sort_keys=True, indent=indent, allow_nan=False
+    )
+
+
+def write_record(path: Path, record: RunRecord) -> None:
+    """Write ``run.json``, aside and renamed; OutputError if it cannot be written."""
+    write_bytes(path, (to_json(record.to_dict(), indent=2) + "\n").encode())
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what a ``run.json`` says.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, is not JSON, or lacks a part of a run record.
+    """
+    try:
+        record = parse_json(path.read_bytes(), strict=True)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(
+            f"{path} is not valid JSON ({error}); run detect again to replace it"
+        ) from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise StoreError(f"{path} is not a run record; give the run.json of a run")
+    if record.get("format_version") != FORMAT_VERSION:
+        raise StoreError(
+            f"{path} has format version {record.get('format_version')!r}, this version "
+            f"reads {FORMAT_VERSION}; update napari-fastnet or run detect again"
+        )
+    for name in ("slide", "tissue", "seconds", "versions"):
+        _require(path, record.get(name) is not None, name)
+    for name, keys in SECTIONS.items():
+        _require(path, name in record, name)
+        section = record[name]
+        _require(path, section is None or isinstance(section, dict), name)
+        for key in keys if section is not None else ():
+            _require(path, key in section, f"{name}.{key}")
+    record.setdefault("quality", {})  # records of before there was any
+    _require(path, isinstance(record["quality"], dict), "quality")
+    for (name, key), kind in KINDS.items():
+        value = (record[name] or {}).get(key)
+        is_kind = record[name] is None or isinstance(value, kind)
+        _require(path, is_kind and "\0" not in str(value), f"{name}.{key}")
+    return record
+
+
+def _require(path: Path, holds: bool, name: str) -> None:
+    """Raise if a part of the record is not as it must be."""
+    if not holds:
+        raise StoreError(
+            f"{path} is damaged: {name!r} is missing or of another kind; run detect "
+            "again to replace it"
+        )

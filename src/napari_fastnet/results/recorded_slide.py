@@ -1,0 +1,175 @@
+"""What a folder of results says of its slide: its tissue, and where its scan begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.placement import LEAST_INTEREST, mask_points, placement_note
+from napari_fastnet.core.polygons import slide_mask
+from napari_fastnet.errors import FastNetError, StoreError
+from napari_fastnet.results.reading import read_mask_export
+from napari_fastnet.results.record import MASKS, mask_file
+from napari_fastnet.slide.slide import open_slide
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastnet.annotations.roi import RegionOfInterest
+    from napari_fastnet.core.geometry import Box, Pair
+    from napari_fastnet.core.metrics.truth import TruthMask
+    from napari_fastnet.core.polygons import Annotations
+
+
+def tissue_of(masks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
+    """Return where tissue is by most masks of a slide, whatever region was looked at.
+
+    Parameters
+    ----------
+    masks : Mapping of str to ndarray
+        bool (height, width), by the names of ``MASKS``.
+
+    Returns
+    -------
+    ndarray or None
+        bool; None without the three masks.
+    """
+    three = [masks[name] for name in MASKS if name != "roi" and name in masks]
+    if len(three) < 3:
+        return None
+    first, second, third = three
+    most: NDArray[np.bool_] = (first & second) | (first & third) | (second & third)
+    return most
+
+
+def recorded_tissue(folder: Path) -> NDArray[np.bool_] | None:
+    """Return where tissue is by the masks in a folder of results, None without them."""
+    paths = {name: folder / mask_file(name) for name in MASKS if name != "roi"}
+    if not all(path.is_file() for path in paths.values()):
+        return None
+    return tissue_of({name: read_mask_export(p).mask for name, p in paths.items()})
+
+
+def corner_of(bounds: Box | None) -> Pair:
+    """Return where the scanned part of a slide begins, (y, x) level-0 px."""
+    return (0.0, 0.0) if bounds is None else (bounds.top, bounds.left)
+
+
+def recorded_corner(folder: Path, record: Mapping[str, Any]) -> Pair:
+    """Return where the scanned part of a recorded slide begins.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the results, for what errors say.
+    record : Mapping
+        The run record. Of one that does not say it, the slide itself is asked.
+
+    Returns
+    -------
+    tuple of float
+        (y, x) level-0 px.
+
+    Raises
+    ------
+    StoreError
+        Neither says it.
+    """
+    slide = record["slide"]
+    if slide.get("scanned_from") is not None:
+        y, x = slide["scanned_from"]
+        return float(y), float(x)
+    try:
+        with open_slide(Path(slide["path"])) as opened:
+            if opened.fingerprint == slide["fingerprint"]:
+                return corner_of(opened.bounds)
+    except FastNetError as error:
+        reason = str(error)
+    else:
+        reason = f"{slide['path']} is another slide now"
+    raise StoreError(
+        f"{folder}: the record does not say where the scanned part begins, and the slide "
+        f"cannot be asked ({reason}); give --bounds-offset Y X"
+    )
+
+
+def roi_notes(
+    given: RegionOfInterest,
+    roi: NDArray[np.bool_],
+    masks: Mapping[str, NDArray[np.bool_]],
+    mpp: Pair,
+) -> tuple[str, ...]:
+    """Return what is to be told where a region of interest is mostly glass.
+
+    Parameters
+    ----------
+    given : RegionOfInterest
+        As read.
+    roi : (height, width) bool ndarray
+        Its mask.
+    masks : Mapping of str to ndarray
+        Of the slide, as for `tissue_of`.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    """
+    tissue = tissue_of(masks)
+    if tissue is None:
+        return ()
+    height, width = given.slide_shape
+    step = (height / roi.shape[0], width / roi.shape[1])
+    note = placement_note(
+        mask_points(roi, step),
+        tissue,
+        given.slide_shape,
+        mpp=mpp,
+        least=LEAST_INTEREST,
+    )
+    return (f"{given.path.name}: {note}",) if note else ()
+
+
+def outline_notes(
+    path: Path,
+    outlines: Annotations,
+    tissue: NDArray[np.bool_] | None,
+    slide_shape: tuple[int, int],
+    mpp: Pair,
+) -> tuple[str, ...]:
+    """Return what is to be told where outlines of tumor are mostly around glass.
+
+    Parameters
+    ----------
+    path : Path
+        Their file.
+    outlines : Annotations
+        On the slide.
+    tissue : (height, width) bool ndarray or None
+        As `tissue_of` gives it.
+    slide_shape : tuple of int
+        (height, width), level-0 px.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    """
+    if tissue is None:
+        return ()
+    height, width = tissue.shape
+    step = (slide_shape[0] / height, slide_shape[1] / width)
+    inside = slide_mask(outlines, slide_shape, (height, width))
+    note = placement_note(mask_points(inside, step), tissue, slide_shape, mpp=mpp)
+    return (f"{path.name}: {note}",) if note else ()
+
+
+def truth_notes(
+    truth: TruthMask,
+    tissue: NDArray[np.bool_] | None,
+    slide_shape: tuple[int, int],
+    mpp: Pair,
+) -> tuple[str, ...]:
+    """Return what is to be told of a truth that is mostly glass, see `outline_notes`."""
+    if tissue is None:
+        return ()
+    points = mask_points(truth.inside, truth.step, truth.first)
+    note = placement_note(points, tissue, slide_shape, mpp=mpp)
+    return (note,) if note else ()

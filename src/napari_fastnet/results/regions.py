@@ -1,0 +1,201 @@
+"""Regions as files that QuPath and spreadsheets read: GeoJSON and CSV.
+
+What each file's numbers mean is in ``docs/explain/coordinates.md``. Every file is
+written aside and renamed; an OutputError says what to do when it cannot be written.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+import numpy as np
+
+from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS
+from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.results.record import RESEARCH_USE, plain, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.outlines import Polygon
+    from napari_fastnet.core.regions import Region
+
+#: The member of the GeoJSON file, beside ``features``, that holds the run record.
+RECORD_MEMBER = "napari_fastnet"
+#: Under this, identifiers are made from what they identify: the same again next time.
+ID_NAMESPACE = UUID("8a4c1f0e-97a6-5b0c-8f86-3a3c6e0a5d21")
+#: QuPath's own name for the class, so that its scripts find the regions.
+QUPATH_CLASS = {
+    "name": "Tumor",
+    "color": list(HEATMAP_COLOURS[DEFAULT_COLOURS][-1][1:]),
+}
+COORDINATE_DECIMALS = 3  # of a level-0 px, so under a nanometre
+
+# Decimals of regions.csv; what is not named has all its digits.
+CSV_DECIMALS = {
+    "area_mm2": 6,
+    "longest_axis_mm": 4,
+    "max_probability": 4,
+    "mean_probability": 4,
+    "centroid_x_px": 1,
+    "centroid_y_px": 1,
+    "centroid_x_um": 1,
+    "centroid_y_um": 1,
+}
+
+
+def write_regions_geojson(
+    path: Path,
+    regions: Iterable[Region],
+    *,
+    bounds_offset: Pair = (0.0, 0.0),
+    record: Mapping[str, Any] | None = None,
+) -> None:
+    """Write regions as a GeoJSON FeatureCollection, one annotation a region.
+
+    Coordinates are (x, y) in level-0 px, y downwards, as QuPath has them.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``regions.geojson``.
+    regions : iterable of Region
+        May be empty.
+    bounds_offset : tuple of float
+        (y, x) in level-0 px that is taken off every coordinate. QuPath shows only the
+        part of a slide that OpenSlide's bounds-y and bounds-x begin; give those two
+        for a file that QuPath is to show in the right place.
+    record : Mapping, optional
+        The run record, kept as the member ``napari_fastnet``.
+    """
+    if not np.isfinite(bounds_offset).all():
+        raise OptionError(f"bounds offset is {bounds_offset}; give two numbers of px")
+    about = plain(dict(record or {}))
+    slide = about.get("slide") or {}
+    source = str(slide.get("fingerprint", ""))
+    # Text at once: 100,000 regions as one tree of lists take a GB and twice the time.
+    features = (_feature(region, bounds_offset, source) for region in regions)
+    text = (
+        '{"type": "FeatureCollection", "features": [\n'
+        + ",\n".join(features)
+        + f'\n], "{RECORD_MEMBER}": {json.dumps(about, allow_nan=False)}}}\n'
+    )
+    write_bytes(path, text.encode())
+
+
+def _feature(region: Region, offset: Pair, source: str) -> str:
+    """Return one region as QuPath writes an annotation, as JSON."""
+    parts = [_coordinates(polygon, offset) for polygon in region.polygons]
+    geometry = (
+        {"type": "Polygon", "coordinates": parts[0]}
+        if len(parts) == 1
+        else {"type": "MultiPolygon", "coordinates": parts}
+    )
+    outline = json.dumps(geometry, allow_nan=False)
+    measurements = {
+        "area mm^2": region.area_mm2,
+        "longest axis mm": region.longest_axis_mm,
+        "max probability": region.max_probability,
+        "mean probability": region.mean_probability,
+    }
+    properties = {
+        "objectType": "annotation",
+        "name": f"Region {region.label} ({region.size_class})",
+        "classification": QUPATH_CLASS,
+        # JSON has no NaN, and QuPath takes what is not there for not known
+        "measurements": {n: v for n, v in measurements.items() if isfinite(v)},
+    }
+    return (
+        f'{{"type": "Feature", "id": "{uuid5(ID_NAMESPACE, source + outline)}", '
+        f'"geometry": {outline}, "properties": {json.dumps(properties, allow_nan=False)}}}'
+    )
+
+
+def _coordinates(polygon: Polygon, offset: Pair) -> list[list[list[float]]]:
+    """Return closed rings of [x, y].
+
+    Exteriors run clockwise to the eye and so, with y pointing down, anticlockwise by
+    the formula: the order that RFC 7946 asks for.
+    """
+    return [
+        np.round(
+            np.concatenate((ring, ring[:1]))[:, ::-1] - np.asarray(offset)[::-1],
+            COORDINATE_DECIMALS,
+        ).tolist()
+        for ring in polygon
+    ]
+
+
+def region_table(regions: Iterable[Region], *, mpp: Pair) -> dict[str, list[Any]]:
+    """Return regions as columns, a row a region.
+
+    Parameters
+    ----------
+    regions : iterable of Region
+        Without any, the columns are empty.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+
+    Returns
+    -------
+    dict of str to list
+        By name, with the unit in it. The last two are ``mpp``, the same in every row.
+    """
+    found = list(regions)
+    y, x = ([region.centroid[axis] for region in found] for axis in (0, 1))
+    return {
+        "label": [region.label for region in found],
+        "size_class": [str(region.size_class) for region in found],
+        "area_mm2": [region.area_mm2 for region in found],
+        "longest_axis_mm": [region.longest_axis_mm for region in found],
+        "max_probability": [region.max_probability for region in found],
+        "mean_probability": [region.mean_probability for region in found],
+        "centroid_x_px": x,
+        "centroid_y_px": y,
+        "centroid_x_um": [value * mpp[1] for value in x],
+        "centroid_y_um": [value * mpp[0] for value in y],
+        "um_per_px_x": [mpp[1]] * len(found),
+        "um_per_px_y": [mpp[0]] * len(found),
+    }
+
+
+def write_regions_csv(
+    path: Path, regions: Iterable[Region], *, mpp: Pair, slide: str = ""
+) -> None:
+    """Write regions as a table (RFC 4180, UTF-8), one row a region.
+
+    The columns are those of `region_table`, ``notice``: that they are for research, and
+    ``slide``, so that the tables of many slides can be put together.
+
+    Parameters
+    ----------
+    path : Path
+        Usually ``regions.csv``.
+    regions : iterable of Region
+        Without any, the table is its header.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    slide : str, optional
+        Name of the slide's file.
+    """
+    columns = region_table(regions, mpp=mpp)
+    for name, decimals in CSV_DECIMALS.items():
+        columns[name] = [
+            f"{value:.{decimals}f}" if isfinite(value) else ""
+            for value in columns[name]
+        ]
+    columns["notice"] = [RESEARCH_USE] * len(columns["label"])
+    columns["slide"] = [slide] * len(columns["label"])
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(columns)
+    table.writerows(zip(*columns.values(), strict=True))
+    write_bytes(path, written(text.getvalue()).encode())

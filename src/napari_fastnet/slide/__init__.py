@@ -1,0 +1,1 @@
+"""Reading of slides: levels, µm/px, tiles."""

@@ -1,0 +1,157 @@
+"""Which reader opens a file, and what is said where none does."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from napari_fastnet.errors import (
+    DependencyError,
+    DriveError,
+    SlideFormatError,
+    SlideNotFoundError,
+)
+from napari_fastnet.slide.openslide_reader import UnknownSlideError, open_with_openslide
+from napari_fastnet.slide.tiff import (
+    NotTiffSlideError,
+    VentanaError,
+    open_tiff,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_fastnet.slide.tiles import Source
+
+#: Size, time of change (ns) and number of a file.
+Stamp = tuple[int, int, int]
+
+# Both ends of the file enter the fingerprint: headers, first and last tiles.
+_FINGERPRINT_BYTES = 2**16
+
+
+def open_source(path: Path) -> Source:
+    """Open a slide as TIFF or, where it is none or a Ventana, with OpenSlide.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Source
+        Open; to be closed by the caller.
+
+    Raises
+    ------
+    SlideNotFoundError
+        There is no such file.
+    SlideFormatError
+        It is no slide, is cut short, or its pixels are not 8-bit RGB or grey.
+    """
+    _check_file(path)
+    try:
+        return open_tiff(path)
+    except NotTiffSlideError as error:
+        return _open_other(path, error)
+
+
+def fingerprint(path: Path, source: Source) -> str:
+    """Return a hash of the contents that survives renaming and copying.
+
+    It covers the size, 64 KiB at either end, and each level's table of tiles (where a
+    tile lies, how long it is), not every pixel: tiles replaced by others of equal
+    length in the middle of the file go unnoticed.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    source : Source
+        The same, open.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    SlideNotFoundError
+        The file is gone by now.
+    DriveError
+        The drive refuses to give it.
+    """
+    try:
+        size = path.stat().st_size
+        state = hashlib.sha256(str(size).encode())
+        with path.open("rb") as file:
+            state.update(file.read(_FINGERPRINT_BYTES))
+            file.seek(max(0, size - _FINGERPRINT_BYTES))
+            state.update(file.read())
+    except FileNotFoundError:
+        raise SlideNotFoundError(
+            f"{path}: vanished while it was open; put it back"
+        ) from None
+    except OSError as error:
+        raise DriveError.reading(path, error) from error
+    state.update(source.digest())
+    return state.hexdigest()
+
+
+def file_stamp(path: Path) -> Stamp | None:
+    """Return a file's stamp, which is the same until somebody writes to it.
+
+    None where it is gone. It costs next to nothing to ask.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _check_file(path: Path) -> None:
+    """Raise unless the path is a file that can be read and is not empty."""
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError:
+        raise SlideNotFoundError(
+            f"{path}: there is no such file; check the path"
+        ) from None
+    except OSError as error:
+        raise SlideFormatError(
+            f"{path}: cannot be opened ({error.strerror}); give a slide file you may read"
+        ) from error
+    if empty:
+        raise SlideFormatError(f"{path}: is empty; copy it again from its origin")
+
+
+def _open_other(path: Path, reason: NotTiffSlideError) -> Source:
+    """Open with OpenSlide what is no TIFF slide."""
+    kinds = "give an SVS, SCN, NDPI, tiled TIFF or OME-TIFF file"
+    try:
+        source = open_with_openslide(path)
+    except DependencyError:
+        raise SlideFormatError(
+            f"{reason}; {kinds}, or pip install 'napari-fastnet[openslide]' for MRXS, "
+            "VMS, BIF and DICOM"
+        ) from reason
+    except SlideFormatError as error:
+        if isinstance(reason, VentanaError):
+            raise SlideFormatError(f"{reason}, and {_without_path(error)}") from error
+        if not isinstance(error, UnknownSlideError):
+            raise
+        raise SlideFormatError(f"{reason}; {kinds}, or MRXS, VMS, DICOM") from reason
+    if isinstance(reason, VentanaError) and source.vendor != "ventana":
+        source.close()
+        raise SlideFormatError(
+            f"{reason}, and OpenSlide does not know it for one; {kinds}"
+        ) from reason
+    return source
+
+
+def _without_path(error: SlideFormatError) -> str:
+    return str(error).partition(": ")[2]

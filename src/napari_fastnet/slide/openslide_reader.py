@@ -1,0 +1,344 @@
+"""Open with OpenSlide what tiffslide cannot read: MRXS, VMS, DICOM and others."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import threading
+from dataclasses import dataclass
+from functools import partial
+from mmap import ACCESS_READ, mmap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fastnet.errors import (
+    DependencyError,
+    FastNetError,
+    SlideFormatError,
+)
+from napari_fastnet.slide.samples import JPEG2000_START, is_decoded_to_rgb, over_white
+from napari_fastnet.slide.spacing import Spacing
+from napari_fastnet.slide.tiles import (
+    DamagedTileError,
+    OnDamage,
+    Pixels,
+    Source,
+    TileCache,
+    TiledLevel,
+    bounds_of,
+    profile_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from openslide import OpenSlide
+
+
+#: Of files that may be DICOM; archives often give them none.
+DICOM_SUFFIXES = (".dcm", ".dicom", "")
+
+_PREAMBLE = 128
+_HEAD_BYTES = 2**20  # what comes before the series takes a few hundred bytes
+_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_IMPLICIT = "1.2.840.10008.1.2"
+_UNREAD = ("1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")  # other order; deflated
+_JPEG2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_TRANSFORMS, _STREAM_HEAD = ("YBR_ICT", "YBR_RCT"), 4096
+_SYNTAX, _IMAGE_TYPE = 0x0002_0010, 0x0008_0008
+_CLASS, _SERIES = 0x0008_0016, 0x0020_000E
+_LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")
+_UNDEFINED, _ITEM, _END_OF_ITEM, _END = (
+    0xFFFFFFFF,
+    0xFFFE_E000,
+    0xFFFE_E00D,
+    0xFFFE_E0DD,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DicomFile:
+    """What tells the files of a slide from others.
+
+    Parameters
+    ----------
+    series : str
+        Number of the series, the same in all files of a slide.
+    is_slide : bool
+        It is a whole-slide image, and no picture of anything else.
+    is_volume : bool
+        It holds a level of the slide, and not its label or overview.
+    """
+
+    series: str
+    is_slide: bool
+    is_volume: bool
+
+
+def dicom_file(path: Path) -> DicomFile | None:
+    """Return what a file says of its series, None where it is no DICOM.
+
+    Parameters
+    ----------
+    path : Path
+        A file; only what may be DICOM by its suffix is looked into. What cannot be read
+        is None: it is for its reader to say why.
+    """
+    if path.suffix.lower() not in DICOM_SUFFIXES:
+        return None
+    try:
+        if not path.is_file():  # a pipe would wait for ever
+            return None
+        with path.open("rb") as file:
+            head = file.read(_PREAMBLE + 4)
+            if head[_PREAMBLE:] != b"DICM":
+                return None
+            data = file.read(_HEAD_BYTES)
+    except OSError:
+        return None
+    found: dict[int, str] = {}
+    try:
+        for tag, value in _elements(data):
+            found[tag] = value.decode("ascii", "replace").strip("\0 ")
+    except (struct.error, ValueError):
+        pass  # cut short: what was read until here may suffice
+    kind = found.get(_IMAGE_TYPE, "").split("\\")
+    return DicomFile(
+        found.get(_SERIES, ""),
+        found.get(_CLASS) == _WHOLE_SLIDE and _SERIES in found,
+        len(kind) > 2 and kind[2] in ("VOLUME", "RESAMPLED"),
+    )
+
+
+def lacks_its_transform(path: Path, syntax: str, colours: str) -> bool:
+    """Return whether a file states a transform to YCbCr that its JPEG 2000 is without.
+
+    Slides of Aperio's were converted so by several programs; a decoder that relies on
+    the statement gives YCbCr out as RGB (github.com/openslide/openslide/issues/772).
+
+    Parameters
+    ----------
+    path : Path
+        A file of the slide.
+    syntax, colours : str
+        Its transfer syntax and photometric interpretation.
+    """
+    if syntax not in _JPEG2000 or colours not in _TRANSFORMS:
+        return False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        at = data.find(JPEG2000_START)
+        return at >= 0 and not is_decoded_to_rgb(data[at : at + _STREAM_HEAD])
+
+
+def one_of_each_series(paths: Iterable[Path]) -> list[Path]:
+    """Return paths with one for all DICOM files of a folder that are one slide.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of any kind, in an order that is kept.
+
+    Returns
+    -------
+    list of Path
+        For a slide the first by name of its files that hold a level, so that it is the
+        same whichever of them are given.
+    """
+    groups: dict[object, list[tuple[bool, Path]]] = {}
+    for path in paths:
+        found = dicom_file(path)
+        if found is None or not found.is_slide:
+            groups[path] = [(False, path)]
+        else:
+            group = groups.setdefault((path.parent, found.series), [])
+            group.append((not found.is_volume, path))
+    return [min(group)[1] for group in groups.values()]
+
+
+def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and value of each element up to the series, those of sequences not."""
+    at, implicit = 0, False
+    while at < len(data):
+        tag, start, size = _head(data, at, implicit and data[at : at + 2] != b"\2\0")
+        if tag > _SERIES:
+            return
+        if size == _UNDEFINED:
+            at = _behind(data, start, implicit)
+            continue
+        value = data[start : start + size]
+        yield tag, value
+        if tag == _SYNTAX:
+            syntax = value.decode("ascii", "replace").strip("\0 ")
+            implicit = syntax == _IMPLICIT
+            if syntax in _UNREAD:
+                return
+        at = start + size
+
+
+def _head(data: bytes, at: int, implicit: bool) -> tuple[int, int, int]:
+    """Return tag, place of the value and its size, of an element or item."""
+    group, element = struct.unpack_from("<HH", data, at)
+    tag = group << 16 | element
+    if implicit or group == _ITEM >> 16:
+        return tag, at + 8, struct.unpack_from("<I", data, at + 4)[0]
+    if data[at + 4 : at + 6] in _LONG:
+        return tag, at + 12, struct.unpack_from("<I", data, at + 8)[0]
+    return tag, at + 8, struct.unpack_from("<H", data, at + 6)[0]
+
+
+def _behind(data: bytes, at: int, implicit: bool) -> int:
+    """Return the first byte behind a sequence or item of undefined length."""
+    while True:
+        tag, start, size = _head(data, at, implicit)
+        if tag in (_END, _END_OF_ITEM):
+            return start
+        at = _behind(data, start, implicit) if size == _UNDEFINED else start + size
+
+
+#: OpenSlide hides a file's own tiles; regions of this side are read instead.
+TILE_PX = 512
+
+_COLOUR_FIELDS = ("TransferSyntaxUID", "PhotometricInterpretation")
+
+
+class UnknownSlideError(SlideFormatError):
+    """OpenSlide knows no slide of that kind."""
+
+
+class _Handle:
+    """An OpenSlide object that outlives its errors; thread-safe.
+
+    After the first error OpenSlide refuses every further read of the same object, so
+    that one corrupt tile would take the rest of the slide along; it is opened anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from openslide import OpenSlide
+
+        self._path = path
+        self._lock = threading.Lock()
+        self._open: OpenSlide | None = OpenSlide(path)
+
+    @property
+    def slide(self) -> OpenSlide:
+        """The open slide; FastNetError after `close`."""
+        slide = self._open
+        if slide is None:
+            raise FastNetError(f"{self._path.name}: was closed; open the slide again")
+        return slide
+
+    def read(
+        self, level: int, row: int, column: int, _: OnDamage | None
+    ) -> Pixels | None:
+        """Return a region of ``TILE_PX`` squared as RGB over white, None if blank."""
+        from openslide import OpenSlide, OpenSlideError
+
+        slide = self.slide
+        scale = slide.level_downsamples[level]
+        corner = (round(column * TILE_PX * scale), round(row * TILE_PX * scale))
+        try:
+            rgba = np.asarray(slide.read_region(corner, level, (TILE_PX, TILE_PX)))
+        except OpenSlideError as error:
+            with self._lock:
+                if self._open is slide:
+                    self._open = OpenSlide(self._path)
+            raise DamagedTileError(str(error)) from error
+        if not rgba[..., 3].any():
+            return None
+        return over_white(rgba)
+
+    def close(self) -> None:
+        """Close the slide; a second time does nothing."""
+        with self._lock:
+            if self._open is not None:
+                self._open.close()
+                self._open = None
+
+
+def open_with_openslide(path: Path) -> Source:
+    """Open a slide with OpenSlide.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    Source
+        Its levels, maker and µm/px.
+
+    Raises
+    ------
+    DependencyError
+        OpenSlide is not installed.
+    UnknownSlideError
+        OpenSlide does not know the file either.
+    SlideFormatError
+        It does, and cannot read it, or would read false colours.
+    """
+    try:
+        from openslide import OpenSlideError, OpenSlideUnsupportedFormatError
+    except ImportError as error:
+        raise DependencyError(
+            "OpenSlide is not installed; pip install 'napari-fastnet[openslide]'"
+        ) from error
+    try:
+        handle = _Handle(path)
+    except (OpenSlideError, OSError) as error:
+        unknown = isinstance(error, OpenSlideUnsupportedFormatError)
+        raise (UnknownSlideError if unknown else SlideFormatError)(
+            f"{path}: OpenSlide does not read it ({error})"
+        ) from error
+    slide, cache = handle.slide, TileCache()
+    stated = (slide.properties.get(f"dicom.{field}", "") for field in _COLOUR_FIELDS)
+    if lacks_its_transform(path, *stated):
+        handle.close()
+        raise SlideFormatError(
+            f"{path}: its colours are not those it states (YCbCr by a transform that its "
+            "JPEG 2000 lacks), and would be wrong; write it anew, e.g. with bfconvert"
+        )
+    levels = tuple(
+        TiledLevel(
+            path.name,
+            index,
+            (height, width),
+            (TILE_PX, TILE_PX),
+            partial(handle.read, index),
+            cache,
+        )
+        for index, (width, height) in enumerate(slide.level_dimensions)
+    )
+    quick_hash = str(slide.properties.get("openslide.quickhash-1"))
+    identity = f"{quick_hash} {slide.level_dimensions}".encode()
+    vendor = slide.properties.get("openslide.vendor", "unknown")
+    return Source(
+        levels,
+        vendor,
+        _spacing(slide),
+        lambda: hashlib.sha256(identity).digest(),
+        handle.close,
+        bounds_of(slide.properties, "openslide"),
+        (),
+        _profile(slide),
+    )
+
+
+def _spacing(slide: OpenSlide) -> Spacing:
+    """Return the µm/px that OpenSlide reports; for plain TIFFs it is the tag's."""
+    properties = slide.properties
+    is_tag = properties.get("openslide.vendor") == "generic-tiff"
+    stated = Spacing.stated(
+        properties.get("openslide.mpp-y"),
+        properties.get("openslide.mpp-x"),
+        "resolution tag" if is_tag else "vendor",
+    )
+    return stated or Spacing()
+
+
+def _profile(slide: OpenSlide) -> str | None:
+    """Return the name of the ICC profile of the slide, None where it has none."""
+    profile = slide.color_profile
+    return None if profile is None else profile_name(profile.tobytes())

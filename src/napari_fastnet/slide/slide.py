@@ -1,0 +1,353 @@
+"""A whole-slide image: levels, µm/px with its source, and pixels at any µm/px."""
+
+from __future__ import annotations
+
+import weakref
+from functools import cached_property, partial
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.geometry import Box, Level, Pair
+from napari_fastnet.errors import OptionError
+from napari_fastnet.slide.describe import slide_card
+from napari_fastnet.slide.finer_level import FinerTiles
+from napari_fastnet.slide.opening import file_stamp, fingerprint, open_source
+from napari_fastnet.slide.pyramid import (
+    STEP,
+    DamageLog,
+    coarser_levels,
+    coarsest_within,
+    lazy_levels,
+    made_levels,
+    own_levels,
+)
+from napari_fastnet.slide.resample import resample
+from napari_fastnet.slide.spacing import Spacing, pair_of
+
+if TYPE_CHECKING:
+    import dask.array
+
+    from napari_fastnet.slide.opening import Stamp
+    from napari_fastnet.slide.tiles import Damaged, Pixels, Source
+
+
+class Slide:
+    """An open slide; `open_slide` makes one.
+
+    A tile of a coarser level that cannot be decoded, or lacks, is made from the next finer level where that can be,
+    and told in `finer_tiles`; what is said below of such tiles is of the others.
+
+    Coordinates are (y, x) in level-0 px unless said otherwise, pixels ``uint8
+    (height, width, 3)`` RGB, white (255) outside the slide and where the scanner
+    wrote no tile. All methods may be called from several threads at once. A slide
+    pickles as its path (and the µm/px the user gave) and is opened anew there.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    source : Source
+        The opened file; this object owns it.
+    spacing : Spacing
+        µm/px of level 0, which the user may have given instead of the file.
+    stamp : tuple of int, optional
+        `slide.opening.file_stamp` when the file was found to be this slide.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (height, width) of level 0.
+    levels : tuple of Level
+        The file's own, finest first; downsamples are real ratios, (y, x).
+    mpp : tuple of float or None
+        (y, x) µm/px as stated, even if absurd; `require_mpp` gives it checked.
+    stated_mpp : tuple of float or None
+        (y, x) µm/px that the file states, also where the user gave another.
+    mpp_source : str
+        "vendor", "OME", "resolution tag", "user" or "unknown".
+    vendor : str
+        Scanner maker, or "generic-tiff" and "ome-tiff".
+    bounds : Box or None
+        Of the scanned part, level-0 px, where the file says it.
+    reading_notes : tuple of str
+        What must be told of how the file is read: which plane, which of two images.
+    profile : str or None
+        Name of the ICC profile of the file; colours are read without it.
+    """
+
+    def __init__(
+        self, path: Path, source: Source, spacing: Spacing, stamp: Stamp | None = None
+    ) -> None:
+        self.path, self.vendor, self.bounds = path, source.vendor, source.bounds
+        self.mpp, self.mpp_source = spacing.mpp, spacing.source
+        self.stated_mpp = source.spacing.mpp
+        self.reading_notes, self.profile = source.notes, source.profile
+        self.shape = source.levels[0].shape
+        self._source, self._spacing, self.stamp = source, spacing, stamp
+        self._finer = FinerTiles(source.levels)
+        own = self._finer.levels
+        made = coarser_levels(own[-1])
+        self.levels = tuple(own_levels(own))
+        self._all_levels = (*self.levels, *made_levels(made, self.levels[-1], STEP))
+        self._tiles = (*own, *made)
+        self._damage = DamageLog(self.levels)
+        # a viewer's layer ends without saying so
+        weakref.finalize(self, source.close)
+
+    def __enter__(self) -> Slide:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = self.mpp if self.mpp_source == "user" else None
+        return partial(open_slide, self.path.absolute(), mpp=given), ()
+
+    def __repr__(self) -> str:
+        return f"<Slide {self.path.name}, {self.shape[1]} x {self.shape[0]} px>"
+
+    def _repr_html_(self) -> str:
+        return slide_card(self)
+
+    def close(self) -> None:
+        """Close the file; reading afterwards is a FastNetError."""
+        self._source.close()
+
+    def require_mpp(self) -> Pair:
+        """Return the (y, x) µm/px of level 0, checked.
+
+        Raises
+        ------
+        SpacingError
+            Unknown, outside 0.05..5, or y and x more than 2 % apart.
+        """
+        return self._spacing.require(self.path.name)
+
+    def with_mpp(self, mpp: float | Pair) -> Slide:
+        """Return the slide opened once more with the user's µm/px, as `open_slide`."""
+        return open_slide(self.path, mpp=mpp)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the contents, the same for renamed and copied files.
+
+        See `slide.opening.fingerprint` for what it covers.
+        """
+        return fingerprint(self.path, self._source)
+
+    @property
+    def damaged(self) -> tuple[Box, ...]:
+        """Where tiles could not be decoded and were read as white."""
+        return self._damage.boxes
+
+    def damaged_tiles(self, level: Level) -> int:
+        """Return how many tiles of a level, or of what it is made of, were so."""
+        return self._damage.count(min(level.index, self.levels[-1].index))
+
+    def written_tiles(self, level: Level) -> int:
+        """Return how many tiles a level, or what it is made of, has in the file."""
+        tiles = self._tiles[min(level.index, self.levels[-1].index)]
+        return tiles.tiles - tiles.blank
+
+    @property
+    def finer_tiles(self) -> dict[int, int]:
+        """How many tiles of a level were broken or missing and made from a finer one.
+
+        By the index of the level; of what was read so far.
+        """
+        return self._finer.counts
+
+    def level_for(self, mpp: float | Pair) -> Level:
+        """Return the coarsest level that is at least as fine as asked, 1 % allowed.
+
+        Parameters
+        ----------
+        mpp : float or (float, float)
+            Wanted µm/px, one number or (y, x).
+
+        Returns
+        -------
+        Level
+            The finest, if none is fine enough. Behind the file's own ``levels`` come
+            those that `pyramid` makes where the file has none so coarse.
+        """
+        return coarsest_within(self._all_levels, self._scale(mpp))
+
+    def read(
+        self,
+        box: Box,
+        mpp: float | Pair,
+        *,
+        damaged: Damaged = "raise",
+        threads: int = 1,
+    ) -> Pixels:
+        """Return a box of the slide at the µm/px asked for.
+
+        The px come from the level of `level_for`, through the one filter of
+        `slide.resample`; a box that needs no change of size is returned unfiltered.
+
+        Parameters
+        ----------
+        box : Box
+            Level-0 px, real-valued; it may leave the slide.
+        mpp : float or (float, float)
+            Wanted µm/px, one number or (y, x).
+        damaged : {"raise", "white"}
+            What a tile that cannot be decoded is: an error, or white and noted in
+            `damaged`.
+        threads : int, optional
+            That read a large box together.
+
+        Returns
+        -------
+        ndarray
+            ``uint8 (round(box height * slide µm/px / mpp), the same of width, 3)``. It
+            spans the box exactly: where that is no whole number of px, px are up to
+            half a px over the whole box wider or narrower than asked.
+
+        Raises
+        ------
+        TileReadError
+            A tile cannot be decoded.
+        DriveError
+            The drive fails.
+        SpacingError
+            The slide's own µm/px is unknown or absurd.
+        """
+        scale = self._scale(mpp)
+        shape = (round(box.height / scale[0]), round(box.width / scale[1]))
+        level = coarsest_within(self._all_levels, scale)
+        return self._read(box, shape, level, damaged, threads)
+
+    def read_level(
+        self,
+        level: int,
+        top: int,
+        left: int,
+        height: int,
+        width: int,
+        *,
+        damaged: Damaged = "raise",
+    ) -> Pixels:
+        """Return the untouched px of a level.
+
+        Parameters
+        ----------
+        level : int
+            0 is the finest; those behind ``levels`` are the made ones of `pyramid`.
+        top, left, height, width : int
+            The region in the level's own px; white where it leaves the slide.
+        damaged : {"raise", "white"}
+            As for `read`.
+
+        Returns
+        -------
+        ndarray
+            ``uint8 (height, width, 3)``.
+
+        Raises
+        ------
+        OptionError
+            There is no such level.
+        TileReadError
+            A tile cannot be decoded.
+        DriveError
+            The drive fails.
+        """
+        if not 0 <= level < len(self._tiles):
+            raise OptionError(
+                f"level is {level}; {self.path.name} has 0 to {len(self._tiles) - 1}"
+            )
+        note = self._damage.note if damaged == "white" else None
+        return self._tiles[level].read(top, left, height, width, on_damage=note)
+
+    def thumbnail(self, max_side_px: int) -> Pixels:
+        """Return the whole slide, its longer side ``max_side_px`` or its own size.
+
+        Tiles that cannot be decoded are white and noted in `damaged`.
+
+        Parameters
+        ----------
+        max_side_px : int
+            At least 1.
+
+        Returns
+        -------
+        ndarray
+            ``uint8 (height, width, 3)``.
+        """
+        factor = max(1.0, max(self.shape) / max_side_px)
+        height, width = (max(1, round(side / factor)) for side in self.shape)
+        level = coarsest_within(self._all_levels, (factor, factor))
+        return self._read(Box.of_shape(self.shape), (height, width), level, "white")
+
+    def pyramid(self) -> list[dask.array.Array]:
+        """Return lazy arrays, ``uint8 (height, width, 3)``, finest level first.
+
+        The file's own levels, a chunk a tile, then levels made from the last one by
+        averaging 4 x 4 px until one has at most 2048 px a side. Tiles that cannot be
+        decoded are white and noted in `damaged`. The arrays read from this object: do
+        not close it while they are in use.
+        """
+        return lazy_levels(self, self._tiles, self.fingerprint)
+
+    def _read(
+        self,
+        box: Box,
+        shape: tuple[int, int],
+        level: Level,
+        damaged: Damaged,
+        threads: int = 1,
+    ) -> Pixels:
+        """Return a level-0 box out of one level, resampled to a shape."""
+        y, x = level.downsample
+        inner = Box(box.top / y, box.left / x, box.bottom / y, box.right / x)
+
+        def read(top: int, left: int, height: int, width: int) -> Pixels:
+            return self.read_level(
+                level.index, top, left, height, width, damaged=damaged
+            )
+
+        return resample(read, level.shape, inner, shape, threads=threads)
+
+    def _scale(self, mpp: float | Pair) -> Pair:
+        """Return level-0 px per px at the µm/px asked for, (y, x)."""
+        own = self.require_mpp()
+        wanted = pair_of(mpp)
+        if not all(0 < value < inf for value in wanted):
+            raise OptionError(f"µm/px asked for is {mpp}; use a number above 0")
+        return wanted[0] / own[0], wanted[1] / own[1]
+
+
+def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
+    """Open a slide as TIFF or, for what is none, with OpenSlide.
+
+    Parameters
+    ----------
+    path : str or Path
+        SVS, tiled TIFF, OME-TIFF, SCN, NDPI; with OpenSlide also MRXS, VMS, BIF, DICOM.
+    mpp : float or (float, float), optional
+        µm/px of level 0 that replaces what the file states, one number or (y, x).
+
+    Returns
+    -------
+    Slide
+        A context manager. A slide whose own µm/px is unknown or absurd opens too.
+
+    Raises
+    ------
+    SlideNotFoundError
+        There is no such file.
+    SlideFormatError
+        It is no slide, is cut short, or its pixels are not 8-bit RGB or grey.
+    SpacingError
+        The ``mpp`` given is absurd.
+    """
+    path = Path(path)
+    if (spacing := None if mpp is None else Spacing.of_user(mpp)) is not None:
+        spacing.require(path.name)
+    stamp = file_stamp(path)  # first: a file that takes its place now is another one
+    source = open_source(path)
+    return Slide(path, source, spacing or source.spacing, stamp)

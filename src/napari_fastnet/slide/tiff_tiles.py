@@ -1,0 +1,261 @@
+"""The tiles (or strips) of one TIFF page, fetched and decoded on their own."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.errors import DriveError, FastNetError, SlideFormatError
+from napari_fastnet.slide.samples import (
+    LARGEST_TILE_PX,
+    Converter,
+    check_claim,
+    converter,
+    decoder_of,
+    reading_of,
+    unread_kind,
+)
+from napari_fastnet.slide.tiles import DamagedTileError, Pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tifffile import TiffFrame, TiffPage
+
+_CONVERT = (
+    "convert it, e.g. vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg"
+)
+
+# TIFF's numbers.
+_JPEG = 7
+
+# A JPEG stream ends with this; a few bytes of padding may follow.
+_JPEG_END, _JPEG_PADDING = b"\xff\xd9", 64
+
+# What the decoders raise over bytes they cannot make sense of; imagecodecs' own
+# errors are RuntimeErrors, tifffile's are ValueErrors.
+_DECODE_ERRORS = (RuntimeError, ValueError, TypeError, OSError)
+
+
+#: A network drive that was lost for a moment is there again after one of these, s.
+RETRY_S = (0.1, 0.4)
+
+
+class FileBytes:
+    """A file read at given places by several threads.
+
+    Where the drive fails it is tried again, a few times.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("rb")
+        self._lock = threading.Lock()
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return ``count`` bytes from ``offset``.
+
+        Raises
+        ------
+        DamagedTileError
+            The file ends before.
+        DriveError
+            The drive fails again and again.
+        FastNetError
+            The file was closed.
+        """
+        with self._lock:
+            if self._file.closed:
+                raise FastNetError(
+                    f"{self._path.name}: was closed; open the slide again"
+                )
+            data = self._tried(offset, count)
+        if len(data) < count:
+            raise DamagedTileError(f"the file ends {count - len(data)} bytes too early")
+        return data
+
+    def _tried(self, offset: int, count: int) -> bytes:
+        for wait_s in RETRY_S:
+            try:
+                return self._read(offset, count)
+            except OSError:
+                time.sleep(wait_s)
+        try:
+            return self._read(offset, count)
+        except OSError as error:
+            raise DriveError.reading(self._path, error) from error
+
+    def _read(self, offset: int, count: int) -> bytes:
+        data = self._fetch(offset, count)
+        if len(data) < count and self._path.stat().st_size >= offset + count:
+            raise OSError(errno.EIO, "fewer bytes came than the file has")
+        return data
+
+    def _fetch(self, offset: int, count: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(count)
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        with self._lock:
+            self._file.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TilePage:
+    """Where a page's tiles lie in the file, and how to turn one into RGB.
+
+    Parameters
+    ----------
+    shape, tile_shape : tuple of int
+        (height, width) of the page and of its tiles (strips: as wide as the page).
+    offsets, byte_counts : ndarray
+        ``int64 (planes, rows, columns)``; a tile of 0 bytes was never written.
+    decoders : tuple of callable
+        Of each plane; map (bytes, index) to ``(height, width, samples)``.
+    to_rgb : Converter
+        Maps ``(height, width, samples)`` to RGB.
+    ends_as_jpeg : bool
+        Whether each tile is a whole JPEG stream.
+    reading : str
+        What of this enters the slide's fingerprint.
+    """
+
+    shape: tuple[int, int]
+    tile_shape: tuple[int, int]
+    offsets: NDArray[np.int64]
+    byte_counts: NDArray[np.int64]
+    decoders: tuple[Callable[[bytes, int], NDArray[Any]], ...]
+    to_rgb: Converter
+    ends_as_jpeg: bool
+    reading: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        pages: Sequence[TiffPage | TiffFrame],
+        key: TiffPage,
+        name: str,
+        *,
+        aperio: bool = False,
+    ) -> TilePage:
+        """Return the tiles of an image: one page, or one page a colour.
+
+        Parameters
+        ----------
+        pages : sequence of tifffile pages
+            One page of 1, 3 or 4 samples, or three of one sample: R, G, B.
+        key : tifffile page
+            The one that describes them all.
+        name : str
+            The file, for error messages.
+        aperio : bool, optional
+            Whether Aperio wrote the file, whose number for JPEG 2000 in YCbCr others
+            use for RGB.
+
+        Returns
+        -------
+        TilePage
+            Independent of tifffile's open file.
+
+        Raises
+        ------
+        SlideFormatError
+            The pixels are of a kind that is no brightfield RGB.
+        """
+        _check(key, len(pages), name)
+        height, width = key.imagelength, key.imagewidth
+        tile_shape = (key.tilelength, key.tilewidth)
+        if not key.is_tiled:
+            tile_shape = (min(key.rowsperstrip, height), width)
+        if tile_shape[0] * tile_shape[1] > LARGEST_TILE_PX:
+            raise SlideFormatError(
+                f"{name}: the image is stored in pieces of {tile_shape[1]} x "
+                f"{tile_shape[0]} px, too large to decode one by one; {_CONVERT}"
+            )
+        grid = (len(pages), -(-height // tile_shape[0]), -(-width // tile_shape[1]))
+        to_rgb = converter(key)
+        # each page has its own tables of JPEG
+        decoders = [decoder_of(page, key, aperio=aperio) for page in pages]
+        return cls(
+            (height, width),
+            tile_shape,
+            _table([page.dataoffsets for page in pages], grid, name),
+            _table([page.databytecounts for page in pages], grid, name),
+            tuple(decode for decode, _ in decoders),
+            to_rgb,
+            key.compression == _JPEG and all(whole for _, whole in decoders),
+            reading_of(key),
+        )
+
+    @property
+    def end(self) -> int:
+        """First byte of the file behind all tiles, or beyond every file."""
+        # As real numbers: a sum of whole ones may turn over and be negative.
+        ends = self.offsets.astype(np.float64) + self.byte_counts
+        return int(ends.max(initial=0))
+
+    @property
+    def blank(self) -> int:
+        """How many tiles were never written."""
+        return int(((self.offsets == 0) | (self.byte_counts == 0)).any(axis=0).sum())
+
+    def load(self, file: FileBytes, row: int, column: int) -> Pixels | None:
+        """Return a tile's RGB px, None for one that was never written.
+
+        Raises
+        ------
+        DamagedTileError
+            The bytes are missing or cannot be decoded; the message is the cause.
+        """
+        planes = []
+        for offsets, counts, decode in zip(
+            self.offsets, self.byte_counts, self.decoders, strict=True
+        ):
+            offset, count = int(offsets[row, column]), int(counts[row, column])
+            if not offset or not count:
+                return None
+            data = file.read(offset, count)
+            if self.ends_as_jpeg and _JPEG_END not in data[-_JPEG_PADDING:]:
+                raise DamagedTileError("its JPEG data end too early")
+            index = row * offsets.shape[1] + column
+            try:
+                check_claim(data)
+                planes.append(decode(data, index))
+            except _DECODE_ERRORS as error:
+                raise DamagedTileError(str(error) or type(error).__name__) from error
+        return self.to_rgb(planes[0] if len(planes) == 1 else np.dstack(planes))
+
+
+def _table(
+    tables: Sequence[Sequence[int]], grid: tuple[int, int, int], name: str
+) -> NDArray[np.int64]:
+    """Return one number a tile, ``int64 (planes, rows, columns)``."""
+    count = grid[1] * grid[2]
+    if any(len(table) < count for table in tables):
+        raise SlideFormatError(
+            f"{name}: the table of tiles is too short, {count} are needed; copy the "
+            "file again from its origin"
+        )
+    return np.array([table[:count] for table in tables], np.int64).reshape(grid)
+
+
+def _check(key: TiffPage, pages: int, name: str) -> None:
+    """Raise SlideFormatError unless the page holds 8-bit grey, RGB or YCbCr."""
+    found = unread_kind(key, pages)
+    if found is not None:
+        raise SlideFormatError(
+            f"{name}: the pixels are {found}; 8-bit RGB or grey is read, {_CONVERT}"
+        )

@@ -1,0 +1,280 @@
+"""Images made of tiles: the form in which every reader hands pixels over."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.errors import TileReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_fastnet.slide.spacing import Spacing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """An open slide file as a reader hands it to `Slide`.
+
+    Parameters
+    ----------
+    levels : tuple of TiledLevel
+        The file's own levels, finest first.
+    vendor : str
+        Scanner maker or kind of file, lower case.
+    spacing : Spacing
+        µm/px of level 0 as the file states it.
+    digest : callable
+        Returns bytes that change with the contents' layout (tile tables).
+    close : callable
+        Closes the file; may be called twice.
+    bounds : Box or None
+        Of the scanned part, level-0 px, where the file says it; from `bounds_of`.
+    notes : tuple of str
+        What must be told of how the file is read, without the file's name.
+    profile : str or None
+        Name of the ICC profile of the file, which is not applied.
+    """
+
+    levels: tuple[TiledLevel, ...]
+    vendor: str
+    spacing: Spacing
+    digest: Callable[[], bytes]
+    close: Callable[[], None]
+    bounds: Box | None = None
+    notes: tuple[str, ...] = ()
+    profile: str | None = None
+
+
+def bounds_of(properties: Mapping[str, Any], reader: str) -> Box | None:
+    """Return the box of the scanned part, which QuPath takes for the whole slide.
+
+    Parameters
+    ----------
+    properties : mapping
+        As OpenSlide or tiffslide gives them.
+    reader : {"openslide", "tiffslide"}
+        What their names begin with.
+
+    Returns
+    -------
+    Box or None
+        Level-0 px; None where the properties do not state it.
+    """
+    names = ("bounds-y", "bounds-x", "bounds-height", "bounds-width")
+    stated = [properties.get(f"{reader}.{name}") for name in names]
+    if any(value is None for value in stated):
+        return None
+    top, left, height, width = map(float, stated)  # type: ignore[arg-type]
+    return Box.of_shape((height, width), (top, left))
+
+
+def profile_name(data: bytes) -> str:
+    """Return what an ICC profile calls itself, "unnamed" where it cannot be read."""
+    from PIL.ImageCms import ImageCmsProfile, PyCMSError, getProfileDescription
+
+    try:
+        name = str(getProfileDescription(ImageCmsProfile(BytesIO(data))))
+    except (PyCMSError, OSError):
+        return "unnamed"
+    return " ".join(name.split()) or "unnamed"
+
+
+#: ``uint8 (height, width, 3)``, RGB.
+Pixels = NDArray[np.uint8]
+
+#: What becomes of a tile that cannot be decoded: an error, or white.
+Damaged = Literal["raise", "white"]
+
+#: The value, in every channel, of what lies outside a slide or was never scanned.
+WHITE = 255
+
+#: Memory for decoded tiles, one allowance a cache.
+CACHE_BYTES = 32 * 2**20
+
+
+class TileCache:
+    """Decoded tiles, the least recently used forgotten first; thread-safe.
+
+    Parameters
+    ----------
+    budget_bytes : int
+        Most bytes of pixels to keep.
+    """
+
+    def __init__(self, budget_bytes: int = CACHE_BYTES) -> None:
+        self._budget_bytes = budget_bytes
+        self._used_bytes = 0
+        self._tiles: OrderedDict[tuple[int, int, int], Pixels] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[int, int, int]) -> Pixels | None:
+        """Return the tile of a (level, row, column), None where it is not kept."""
+        with self._lock:
+            tile = self._tiles.get(key)
+            if tile is not None:
+                self._tiles.move_to_end(key)
+            return tile
+
+    def put(self, key: tuple[int, int, int], tile: Pixels) -> None:
+        """Keep a tile; one larger than the whole allowance is not kept."""
+        if tile.nbytes > self._budget_bytes:
+            return
+        with self._lock:
+            if key in self._tiles:
+                return
+            self._tiles[key] = tile
+            self._used_bytes += tile.nbytes
+            while self._used_bytes > self._budget_bytes:
+                _, dropped = self._tiles.popitem(last=False)
+                self._used_bytes -= dropped.nbytes
+
+    def clear(self) -> None:
+        """Forget all tiles."""
+        with self._lock:
+            self._tiles.clear()
+            self._used_bytes = 0
+
+
+class DamagedTileError(TileReadError):
+    """A tile's own bytes cannot be decoded; the message is the cause alone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TiledLevel:
+    """One image cut into equal tiles, read tile by tile.
+
+    Parameters
+    ----------
+    name : str
+        The file, for error messages.
+    index : int
+        The level, for error messages and as the cache's key.
+    shape, tile_shape : tuple of int
+        (height, width) of the image and of a tile, px. Tiles of the last row and
+        column may reach beyond the image.
+    load : callable
+        Maps (row, column, on_damage) of a tile to its px, or to None for a tile that
+        was never written. Raises `DamagedTileError` where its bytes cannot be decoded.
+        A level made of another passes ``on_damage`` on to that one's `read`.
+    cache : TileCache
+        Where decoded tiles are kept.
+    blank : int, optional
+        How many tiles were never written, where the file says it.
+    """
+
+    name: str
+    index: int
+    shape: tuple[int, int]
+    tile_shape: tuple[int, int]
+    load: Callable[[int, int, OnDamage | None], Pixels | None]
+    cache: TileCache
+    blank: int = 0
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles the image has, written or not."""
+        rows, columns = (
+            -(-side // tile)
+            for side, tile in zip(self.shape, self.tile_shape, strict=True)
+        )
+        return rows * columns
+
+    def read(
+        self,
+        top: int,
+        left: int,
+        height: int,
+        width: int,
+        *,
+        on_damage: OnDamage | None = None,
+    ) -> Pixels:
+        """Return a region, ``uint8 (height, width, 3)``, of this image's own px.
+
+        Parameters
+        ----------
+        top, left, height, width : int
+            The region; what of it lies outside the image is white.
+        on_damage : callable, optional
+            Called with this level and the (row, column) of each tile that cannot be
+            decoded, which is then white. Without it such a tile is an error.
+
+        Returns
+        -------
+        ndarray
+            A new array.
+
+        Raises
+        ------
+        TileReadError
+            A tile cannot be decoded.
+        """
+        pixels = np.full((height, width, 3), WHITE, np.uint8)
+        tile_height, tile_width = self.tile_shape
+        bottom = min(top + height, self.shape[0])
+        right = min(left + width, self.shape[1])
+        for row in range(max(0, top) // tile_height, -(-bottom // tile_height)):
+            for column in range(max(0, left) // tile_width, -(-right // tile_width)):
+                tile = self._tile(row, column, on_damage)
+                if tile is None:
+                    continue
+                tile_top, tile_left = row * tile_height, column * tile_width
+                y0, x0 = max(top, tile_top), max(left, tile_left)
+                y1 = min(bottom, tile_top + tile.shape[0])
+                x1 = min(right, tile_left + tile.shape[1])
+                if y1 <= y0 or x1 <= x0:  # all of it lies behind the image's last px
+                    continue
+                pixels[y0 - top : y1 - top, x0 - left : x1 - left] = tile[
+                    y0 - tile_top : y1 - tile_top, x0 - tile_left : x1 - tile_left
+                ]
+        return pixels
+
+    def _tile(self, row: int, column: int, on_damage: OnDamage | None) -> Pixels | None:
+        """Return a tile from the cache or the file; None stands for white."""
+        key = (self.index, row, column)
+        tile = self.cache.get(key)
+        if tile is not None:
+            return tile
+        whole = True
+
+        def note(level: TiledLevel, row: int, column: int) -> None:
+            nonlocal whole
+            whole = False
+            if on_damage is not None:
+                on_damage(level, row, column)
+
+        try:
+            tile = self.load(row, column, note if on_damage is not None else None)
+        except DamagedTileError as error:
+            if on_damage is None:
+                raise TileReadError(self._complaint(row, column, error)) from error
+            on_damage(self, row, column)
+            return None
+        # What has a white hole may be an error to the next who asks.
+        if tile is not None and whole:
+            tile.flags.writeable = False
+            self.cache.put(key, tile)
+        return tile
+
+    def _complaint(self, row: int, column: int, cause: DamagedTileError) -> str:
+        """Return what is said of a tile that cannot be decoded."""
+        height, width = self.tile_shape
+        top, left = row * height, column * width
+        return (
+            f"{self.name}: level {self.index}, rows {top} to {top + height}, columns "
+            f"{left} to {left + width} (level px) cannot be read ({cause}); copy the "
+            "file again from its origin"
+        )
+
+
+#: Told of the (level, row, column) of a tile that cannot be decoded.
+OnDamage = Callable[[TiledLevel, int, int], None]

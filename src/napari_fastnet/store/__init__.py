@@ -1,0 +1,1 @@
+"""Probabilities on disk, resumable."""

@@ -1,0 +1,248 @@
+"""What the files of a stored run say: a zarr array, and checksums for all of it.
+
+The little of zarr 3 that a run needs is written and read here, without the zarr
+package: thousands of small chunks cost it 30 times the work, in threads of its own.
+Every zarr reader opens what is written.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.core.geometry import Grid, Pair
+from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.json_text import parse_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+#: Bump when the meaning of what is stored changes: older runs then start anew.
+FORMAT = 2
+DESCRIPTION, RECORD, CHUNKS = "zarr.json", "record.json", "c"
+#: How long the parts of a run took so far.
+SPENT = "seconds.json"
+#: A slide of 200,000 px a side has 40,000,000 cells of 32 px: no run is larger, whatever
+#: its file claims.
+MAXIMUM_CELLS, MAXIMUM_BLOCKS = 2**27, 2**18
+
+_VERSION = "napari_fastnet_run"
+_CHECKSUM_BYTES = 4
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """What makes two runs the same; it stands in ``zarr.json``.
+
+    Parameters
+    ----------
+    key : dict
+        JSON-able: slide, model and whatever else a probability depends on.
+    grid : Grid
+        Cells of the run.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    block_cells : int
+        Side of a block, which is a chunk, in cells.
+    """
+
+    key: dict[str, Any]
+    grid: Grid
+    mpp: Pair
+    block_cells: int
+
+    def __post_init__(self) -> None:
+        rows, columns = self.grid.shape
+        side = self.block_cells
+        whole = all(type(value) is int for value in (rows, columns, side))
+        if not whole or side < 1:
+            raise OptionError(
+                f"a run of {rows} x {columns} cells in blocks of {side}; these are whole "
+                "numbers"
+            )
+        blocks = -(-rows // side) * -(-columns // side)
+        if max(rows * columns, side * side) > MAXIMUM_CELLS or blocks > MAXIMUM_BLOCKS:
+            raise OptionError(
+                f"a run of {rows} x {columns} cells in blocks of {side}; at most "
+                f"{MAXIMUM_CELLS:,} cells in {MAXIMUM_BLOCKS:,} blocks can be kept: "
+                "choose a larger stride"
+            )
+
+    @cached_property
+    def content(self) -> bytes:
+        """What ``zarr.json`` holds; equal descriptions give equal bytes."""
+        own = {
+            _VERSION: FORMAT,
+            "key": self.key,
+            "grid": {
+                "origin_px": self.grid.origin,
+                "step_px": self.grid.step,
+                "shape": self.grid.shape,
+            },
+            "mpp": self.mpp,
+            "block_cells": self.block_cells,
+        }
+        document = {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": self.grid.shape,
+            "data_type": "float32",
+            "chunk_grid": {
+                "name": "regular",
+                "configuration": {"chunk_shape": [self.block_cells] * 2},
+            },
+            "chunk_key_encoding": {
+                "name": "default",
+                "configuration": {"separator": "/"},
+            },
+            "fill_value": "NaN",
+            "codecs": [
+                {"name": "bytes", "configuration": {"endian": "little"}},
+                {"name": "crc32c"},
+            ],
+            "dimension_names": ["y", "x"],
+            "attributes": _sealed(own),
+        }
+        return json.dumps(document, indent=2, sort_keys=True).encode()
+
+
+def read_description(content: bytes) -> RunDescription | None:
+    """Return what a ``zarr.json`` says.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+
+    Returns
+    -------
+    RunDescription or None
+        None where it is the run of another version of this package.
+
+    Raises
+    ------
+    ValueError
+        It is damaged, or describes no run of this package.
+    """
+    try:
+        own = parse_json(content)["attributes"]
+        if own[_VERSION] != FORMAT:
+            return None
+        origin, step, shape = (
+            tuple(own["grid"][name]) for name in ("origin_px", "step_px", "shape")
+        )
+        for pair in (origin, step, shape, own["mpp"]):
+            if [type(number) in (int, float) for number in pair] != [True, True]:
+                raise ValueError(f"its grid has {pair!r} where two numbers belong")
+        grid = Grid(origin, step, shape)
+        found = RunDescription(own["key"], grid, tuple(own["mpp"]), own["block_cells"])
+        whole = found.content
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("it describes no run") from error
+    # Also the checksum, and what zarr readers go by.
+    if whole != content:
+        raise ValueError("its description contradicts itself")
+    return found
+
+
+def record_bytes(record: dict[str, Any]) -> bytes:
+    """Return ``record.json``, which carries the record of a finished run."""
+    return json.dumps(_sealed({"record": record}), sort_keys=True).encode()
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record of a run, empty while there is none; ValueError if damaged."""
+    try:
+        sealed: dict[str, Any] = parse_json((folder / RECORD).read_bytes())
+        record: Any = sealed["record"]
+        again = _sealed({"record": record})
+    except FileNotFoundError:
+        return {}
+    except (OSError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{RECORD} holds no record") from error
+    if again != sealed:
+        raise ValueError(f"{RECORD} has another checksum")
+    is_record = isinstance(record, dict) and all(
+        isinstance(record.get(name) or {}, dict) for name in ("model", "counts")
+    )
+    if not is_record:
+        raise ValueError(f"{RECORD} holds no record")
+    checked: dict[str, Any] = record
+    return checked
+
+
+def chunk_path(folder: Path, row: int, column: int) -> Path:
+    """Return the file of a chunk; row and column count chunks."""
+    return folder / CHUNKS / str(row) / str(column)
+
+
+def encode(values: NDArray[np.float32], side: int) -> bytes:
+    """Return the chunk of a block of at most ``side`` cells a side."""
+    whole = np.full((side, side), np.nan, "<f4")
+    whole[: values.shape[0], : values.shape[1]] = values
+    content = whole.tobytes()
+    return content + _checksum(content)
+
+
+def decode(chunk: bytes, side: int) -> NDArray[np.float32]:
+    """Return float32 (side, side) of a chunk; ValueError if it is damaged."""
+    content, checksum = chunk[:-_CHECKSUM_BYTES], chunk[-_CHECKSUM_BYTES:]
+    if _checksum(content) != checksum:
+        raise ValueError("its checksum is another")
+    return np.frombuffer(content, "<f4").reshape(side, side)
+
+
+def read_chunks(
+    folder: Path, description: RunDescription
+) -> tuple[NDArray[np.float32], list[Path]]:
+    """Return what is stored of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run.
+    description : RunDescription
+        What it should be.
+
+    Returns
+    -------
+    tuple of ndarray and list of Path
+        float32 values of the grid, NaN where there is no chunk or a damaged one, and
+        the files of the damaged ones.
+    """
+    side, (rows, columns) = description.block_cells, description.grid.shape
+    values = np.full((rows, columns), np.nan, np.float32)
+    damaged = []
+    for row, column in product(range(0, rows, side), range(0, columns, side)):
+        path = chunk_path(folder, row // side, column // side)
+        try:
+            whole = decode(path.read_bytes(), side)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError):
+            damaged.append(path)
+            continue
+        part = values[row : row + side, column : column + side]
+        part[...] = whole[: part.shape[0], : part.shape[1]]
+    return values, damaged
+
+
+def _checksum(content: bytes) -> bytes:
+    import google_crc32c
+
+    return int(google_crc32c.value(content)).to_bytes(_CHECKSUM_BYTES, "little")
+
+
+def _sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """Return content with its digest, as JSON will give it back."""
+    text = json.dumps(content, sort_keys=True)
+    restored: dict[str, Any] = json.loads(text)
+    return {**restored, "sha256": sha256(text.encode()).hexdigest()}

@@ -1,0 +1,142 @@
+"""One process at a time writes a stored run, and the others learn which.
+
+The operating system holds the lock and drops it when the process ends, however it
+ends: a lock left behind by a crash does not exist. On a file system without such locks
+(some network drives and cluster mounts) a lease stands for it: a file with process and
+host, refreshed while it is held. It is void as soon as that process is gone from this
+host, and on another host when nobody refreshed it for `LEASE_S`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from napari_fastnet.errors import BusyError, OutputError
+from napari_fastnet.machine.files import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from filelock import BaseFileLock
+
+LOCK, LEASE, HOLDER = ".lock", ".lease", ".holder.json"
+#: A panel's run that was just cancelled ends within that.
+WAIT_S = 5.0
+POLL_S = 0.1
+#: A lease that nobody refreshed for so long is nobody's; its holder does so thrice as often.
+LEASE_S = 60.0
+#: How a file system says that it has no locks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+
+
+@contextmanager
+def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Be the only one who writes a run; not to be entered twice.
+
+    Parameters
+    ----------
+    folder : Path
+        The run; it must exist.
+    wait_s : float, optional
+        How long to wait for another holder.
+
+    Yields
+    ------
+    None
+        While it is held, by whichever thread.
+
+    Raises
+    ------
+    BusyError
+        Another process, or another thread of this one, is still writing; names it.
+    OutputError
+        The folder cannot be written.
+    """
+    from filelock import Timeout
+
+    if not folder.is_dir():  # it would be made, and then be no run
+        raise OutputError(f"cannot lock {folder}: it was deleted; start again")
+    try:
+        lock = _acquired(folder, wait_s)
+    except Timeout as error:
+        raise BusyError(
+            f"{folder}: {_holder(folder)}; wait for it to end, or choose another "
+            "output folder"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot lock {folder}: {reason(error)}") from error
+    try:
+        with suppress(OSError):  # a full disk: the lock holds without a name on it
+            _sign(folder)
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / HOLDER).unlink()
+        lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether somebody is writing a run; changes nothing where nobody is."""
+    from filelock import Timeout
+
+    if not any((folder / name).exists() for name in (LOCK, LEASE)):
+        return False
+    try:
+        _acquired(folder, 0).release()
+    except Timeout:
+        return True
+    except OSError:  # not ours to write: nobody here can tell
+        return False
+    return False
+
+
+def _acquired(folder: Path, wait_s: float) -> BaseFileLock:
+    """Return the lock of the operating system, or a lease where it has none; held."""
+    from filelock import FileLock, SoftFileLease, Timeout
+
+    lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=wait_s, poll_interval=POLL_S)
+    except Timeout:  # an OSError, too
+        raise
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        lease = SoftFileLease(
+            folder / LEASE, lease_duration=LEASE_S, thread_local=False
+        )
+        lease.acquire(timeout=wait_s, poll_interval=POLL_S)
+        return lease
+    return lock
+
+
+def _sign(folder: Path) -> None:
+    """Say who holds the lock."""
+    signature = {
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+    # never through a link that somebody put there
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(folder / HOLDER, flags, 0o666), "w") as file:
+        file.write(json.dumps(signature))
+
+
+def _holder(folder: Path) -> str:
+    """Return who holds the lock, as far as it can be read."""
+    try:
+        said = json.loads((folder / HOLDER).read_bytes())
+        who = f"process {said['process']} on {said['host']}"
+        if (said["process"], said["host"]) == (os.getpid(), socket.gethostname()):
+            who = "this program"
+        return f"{who} is computing this run since {said['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process is computing this run"

@@ -1,0 +1,346 @@
+"""The run of one model over one slide, on disk, block by block.
+
+A store is a folder that zarr and every zarr reader opens: one array of
+probabilities, one chunk a block of work. A chunk is written aside and renamed, so a
+killed run leaves whole blocks, and the next start goes on with the others. Chunks carry
+checksums: one that a disk spoiled is found, not believed.
+
+One process writes at a time, see `RunStore.writing`; reading takes no lock.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.errors import OutputError, StoreError
+from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.machine.json_text import parse_json
+from napari_fastnet.results.record import Seconds
+from napari_fastnet.store import format as store_format
+from napari_fastnet.store.format import RECORD, RunDescription
+from napari_fastnet.store.lock import WAIT_S, hold
+from napari_fastnet.store.mending import (
+    begin,
+    clear_litter,
+    damaged_files,
+    fits,
+    look,
+    make_folder,
+    mend,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Grid, Pair
+
+_PARTS = ("read", "infer", "total")
+
+#: Stored for a patch that could not be read; a probability is 0 to 1.
+UNREADABLE = np.float32(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rectangle of grid cells: the unit of work, of storage and of order.
+
+    Parameters
+    ----------
+    first, end : tuple of int
+        (row, column) of the first cell, and one past the last.
+    """
+
+    first: tuple[int, int]
+    end: tuple[int, int]
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the block in an array over the grid."""
+        return slice(self.first[0], self.end[0]), slice(self.first[1], self.end[1])
+
+
+class RunStore:
+    """Probabilities of a grid on disk; open it with `open_store`.
+
+    Parameters
+    ----------
+    folder : Path
+        The zarr folder.
+    description : RunDescription
+        Which run it is.
+    notes : tuple of str, optional
+        What the user should be told of the opening: damage that was set aside.
+    """
+
+    def __init__(
+        self, folder: Path, description: RunDescription, notes: tuple[str, ...] = ()
+    ) -> None:
+        self.folder, self.notes = folder, notes
+        self._description = description
+        self._writing = False
+        self._companions: dict[str, RunStore] = {}
+
+    @property
+    def grid(self) -> Grid:
+        """Where the cells lie."""
+        return self._description.grid
+
+    @property
+    def mpp(self) -> Pair:
+        """(y, x) µm per level-0 px."""
+        return self._description.mpp
+
+    @property
+    def block_cells(self) -> int:
+        """Side of a block in cells."""
+        return self._description.block_cells
+
+    def blocks(self) -> list[Block]:
+        """Return all blocks, row by row; those at the end are smaller."""
+        rows, columns = self.grid.shape
+        side = self.block_cells
+        return [
+            Block((row, column), (min(row + side, rows), min(column + side, columns)))
+            for row in range(0, rows, side)
+            for column in range(0, columns, side)
+        ]
+
+    @contextmanager
+    def writing(self, wait_s: float = WAIT_S) -> Iterator[None]:
+        """Keep other processes from writing this run; not to be entered twice.
+
+        Read after entering: what another process computed up to then is in the store.
+
+        Parameters
+        ----------
+        wait_s : float, optional
+            How long to wait for a process that is still writing.
+
+        Yields
+        ------
+        None
+            Until then the run is this process's alone.
+
+        Raises
+        ------
+        BusyError
+            Another process is computing the run; names it.
+        StoreError
+            The run was replaced or deleted since it was opened.
+        OutputError
+            The folder cannot be written or locked.
+        """
+        self._require_unchanged()
+        with hold(self.folder, wait_s):
+            self._require_unchanged()
+            clear_litter(self.folder)
+            self._writing = True
+            try:
+                yield
+            finally:
+                self._writing = False
+
+    def write(self, block: Block, values: NDArray[np.float32]) -> None:
+        """Store a block; once this returns, neither a kill nor a power cut loses it.
+
+        Parameters
+        ----------
+        block : Block
+            One of `blocks`.
+        values : ndarray
+            float32 probabilities; NaN = not asked for, `UNREADABLE` = tried in vain.
+
+        Raises
+        ------
+        BusyError
+            Outside of `writing`: another process is computing the run.
+        StoreError
+            The run was replaced or deleted while it was computed.
+        OutputError
+            The disk is full or refuses.
+        """
+        if not self._writing:
+            with self.writing():
+                self.write(block, values)
+            return
+        self._require_unchanged()
+        content = store_format.encode(values, self.block_cells)
+        row, column = (first // self.block_cells for first in block.first)
+        path = store_format.chunk_path(self.folder, row, column)
+        try:
+            write_bytes(path, content)
+        except OutputError as error:
+            raise OutputError(f"{error}; what was computed is kept") from error
+
+    def read(self) -> NDArray[np.float32]:
+        """Return all values as stored: NaN, `UNREADABLE`, or a probability.
+
+        Blocks that are damaged are NaN.
+
+        Raises
+        ------
+        StoreError
+            The run was replaced or deleted since it was opened.
+        """
+        values, _ = store_format.read_chunks(self.folder, self._description)
+        # Afterwards: blocks of a run that took this one's place are never shown.
+        self._require_unchanged()
+        return values
+
+    def heatmap(self) -> Heatmap:
+        """Return what is known so far; cells that could not be read are NaN."""
+        values = self.read()
+        return Heatmap(
+            np.where(values == UNREADABLE, np.float32(np.nan), values),
+            self.grid,
+            self.mpp,
+        )
+
+    def unreadable(self, among: NDArray[np.bool_] | None = None) -> int:
+        """Return how many patches, of all or ``among`` some, were tried in vain."""
+        found = self.read() == UNREADABLE
+        return int((found if among is None else found & among).sum())
+
+    def set_record(self, record: dict[str, Any]) -> None:
+        """Keep the run record with the probabilities."""
+        self._require_unchanged()
+        write_bytes(self.folder / RECORD, store_format.record_bytes(record))
+
+    def spent(self) -> Seconds:
+        """Return what earlier parts of the run took; 0 where that is not known."""
+        path = self.folder / store_format.SPENT
+        try:
+            if path.exists():
+                said = parse_json(path.read_bytes())
+            else:  # versions of before left it in the record alone
+                said = store_format.read_record(self.folder)["seconds"]
+            seconds = Seconds(*(float(said[name]) for name in _PARTS))
+        except (OSError, ValueError, LookupError, TypeError):
+            return Seconds(0.0, 0.0, 0.0)
+        return seconds if min(astuple(seconds)) >= 0 else Seconds(0.0, 0.0, 0.0)
+
+    def keep_spent(self, seconds: Seconds) -> None:
+        """Keep what the run took so far; on a full disk it is not kept."""
+        content = json.dumps({name: getattr(seconds, name) for name in _PARTS})
+        with suppress(OutputError):
+            write_bytes(self.folder / store_format.SPENT, content.encode())
+
+    def companion(self, name: str) -> RunStore:
+        """Return a store of other values of the same cells, inside this run's folder.
+
+        It is begun where there is none that belongs to this run, and it is as durable.
+
+        Parameters
+        ----------
+        name : str
+            Of the folder, and of what the values are.
+
+        Raises
+        ------
+        BusyError, OutputError
+            As for `open_store`.
+        """
+        own = self._description
+        if name not in self._companions:  # once: what it notes is not to be lost
+            self._companions[name] = open_store(
+                self.folder / name,
+                key={"values": name, "of": own.key},
+                grid=own.grid,
+                mpp=own.mpp,
+                block_cells=own.block_cells,
+            )
+        return self._companions[name]
+
+    def _require_unchanged(self) -> None:
+        """Raise unless the folder still holds this run."""
+        if not fits(self.folder, self._description):
+            raise StoreError(
+                f"{self.folder}: another run took its place, or it was deleted, while "
+                "it was in use; start again"
+            )
+
+
+def open_store(
+    folder: Path,
+    *,
+    key: dict[str, Any],
+    grid: Grid,
+    mpp: Pair,
+    block_cells: int,
+    fresh: bool = False,
+) -> RunStore:
+    """Open the run in a folder, or begin one where there is none that fits.
+
+    What is damaged is renamed to ``run.zarr.damaged-1`` (or the next free number) and
+    said in the store's ``notes``: single blocks, which are then computed again, or the
+    whole run where its description is damaged.
+
+    Parameters
+    ----------
+    folder : Path
+        ``run.zarr``; made where it is missing.
+    key : dict
+        JSON-able: slide, model and whatever else a probability depends on. A run
+        with another key or grid is not continued but replaced.
+    grid : Grid
+        Cells of the run.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    block_cells : int
+        Side of a block in cells.
+    fresh : bool, optional
+        Replace the run even if it fits.
+
+    Returns
+    -------
+    RunStore
+        The run, with what it already holds.
+
+    Raises
+    ------
+    BusyError
+        Another process is computing the run that would be replaced or mended.
+    OutputError
+        The folder cannot be written.
+    """
+    wanted = RunDescription(key, grid, mpp, block_cells)
+    if not fresh and fits(folder, wanted) and not damaged_files(folder, wanted):
+        return RunStore(folder, wanted)
+    make_folder(folder)
+    with hold(folder):
+        notes = () if fresh else mend(folder, wanted)
+        if fresh or not fits(folder, wanted):
+            begin(folder, wanted)
+    return RunStore(folder, wanted, notes)
+
+
+def read_store(folder: Path) -> tuple[RunStore, dict[str, Any]]:
+    """Open a run for reading; takes no lock and changes nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        A ``run.zarr``.
+
+    Returns
+    -------
+    tuple of RunStore and dict
+        The run and its record; the record is empty while the run is not finished.
+        Blocks that are damaged or missing are NaN and said in the run's ``notes``.
+
+    Raises
+    ------
+    StoreError
+        There is no run, or its description is damaged.
+    """
+    description, record, notes = look(folder)
+    return RunStore(folder, description, notes), record

@@ -1,0 +1,90 @@
+"""Patches by which a model is tried before it is taken in: glass, and drawn tissue.
+
+Nobody's tissue is shipped, so that they come from the drawn slide: a network that was
+trained on lymph nodes tells them apart, and of others they show whether it is alive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from napari_fastnet.synthetic import texture
+from napari_fastnet.synthetic.texture import TEXTURE_MPP, TEXTURE_PX
+
+if TYPE_CHECKING:
+    from napari_fastnet.slide.tiles import Pixels
+
+#: Patches of either tissue, ...
+EACH = 6
+#: ... or as many as have so many px, one at least.
+_MOST_PX = 2**21
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SamplePatches:
+    """Patches of three kinds, each uint8 (n, side, side, 3).
+
+    Parameters
+    ----------
+    white : ndarray
+        One of glass.
+    normal : ndarray
+        Of drawn lymphoid tissue.
+    tumor : ndarray
+        Of drawn metastases.
+    """
+
+    white: Pixels
+    normal: Pixels
+    tumor: Pixels
+
+
+def sample_patches(side_px: int, mpp: float, *, seed: int = 0) -> SamplePatches:
+    """Draw patches as a model wants them.
+
+    Parameters
+    ----------
+    side_px : int
+        Their side, px.
+    mpp : float
+        Their µm/px; coarse ones show the drawn tissue repeated.
+    seed : int
+        Equal seeds give equal patches.
+
+    Returns
+    -------
+    SamplePatches
+        Up to `EACH` of either tissue.
+    """
+    rng = np.random.default_rng(seed)
+    white = np.full((1, side_px, side_px, 3), 255, np.uint8)
+    normal, tumor = (
+        _cut(_at(drawn, mpp), side_px, rng)
+        for drawn in (texture.lymphoid(rng), texture.tumour(rng))
+    )
+    return SamplePatches(white, normal, tumor)
+
+
+def _at(drawn: Pixels, mpp: float) -> Pixels:
+    """Return a texture at another µm/px; it still joins itself on all sides."""
+    side = max(1, round(TEXTURE_PX * TEXTURE_MPP / mpp))
+    image = Image.fromarray(drawn).resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def _cut(drawn: Pixels, side_px: int, rng: np.random.Generator) -> Pixels:
+    """Return patches from anywhere in a texture."""
+    firsts = rng.integers(
+        len(drawn), size=(max(1, min(EACH, _MOST_PX // side_px**2)), 2)
+    )
+    steps = np.arange(side_px)
+    return np.stack(
+        [
+            drawn[np.ix_((y + steps) % len(drawn), (x + steps) % len(drawn))]
+            for y, x in firsts
+        ]
+    )

@@ -1,0 +1,174 @@
+"""A slide that looks like H&E-stained lymph nodes with metastases, and is drawn.
+
+It feeds the demonstration, the sample data and tests: nobody's tissue, written in
+seconds, and where its lesions lie is known. The picture resembles real patches at
+10x closely enough for the shipped network to work on it; what it shows there says
+nothing about how well the network does on tissue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.files import atomic_path
+from napari_fastnet.synthetic.layout import Layout
+from napari_fastnet.synthetic.picture import PICTURE_STEP, Picture
+from napari_fastnet.synthetic.texture import TEXTURE_MPP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.geometry import Grid
+    from napari_fastnet.slide.tiles import Pixels
+
+#: µm/px of level 0, CAMELYON16's; level 1 has the 0.972 µm/px of its 10x patches.
+MPP = TEXTURE_MPP / PICTURE_STEP
+
+#: (height, width) of level 0, px: 2.0 x 2.5 mm.
+SHAPE = (8192, 10240)
+
+#: Side of a tile, px.
+TILE_PX = 256
+
+_QUALITY = 80
+_STRIP = 2 * TILE_PX // PICTURE_STEP  # rows of the picture drawn at once
+_MARGIN = 4  # rows beside them that enlarging looks at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What is known about a synthetic slide.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    mpp : float
+        µm/px of level 0.
+    layout : Layout
+        The outlines of nodes and lesions.
+    """
+
+    path: Path
+    mpp: float
+    layout: Layout
+
+    @property
+    def lesions(self) -> tuple[NDArray[np.float64], ...]:
+        """Outlines of the lesions, (n, 2) corners each, (y, x), level-0 px."""
+        return self.layout.lesions
+
+    def labels(self, grid: Grid) -> NDArray[np.int8]:
+        """Return -1 glass or fat, 0 normal, 1 tumour at the centres of cells."""
+        return self.layout.labels(grid)
+
+
+def write_slide(
+    path: Path,
+    *,
+    shape: tuple[int, int] = SHAPE,
+    seed: int = 0,
+    lesions: bool = True,
+) -> Truth:
+    """Write a synthetic slide: Aperio's layout, JPEG tiles, levels 1, 4 and 16.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write or replace, ``.svs``.
+    shape : tuple of int
+        (height, width) of level 0, px at 0.243 µm: multiples of 256, at least 1024.
+    seed : int
+        Equal seeds give equal slides.
+    lesions : bool
+        Draw lesions; without, all of the nodes is normal.
+
+    Returns
+    -------
+    Truth
+        Where the lesions lie.
+
+    Raises
+    ------
+    OptionError
+        The shape is another.
+    OutputError
+        The file cannot be written.
+    """
+    if any(side < 1024 or side % 256 for side in shape):
+        raise OptionError(
+            f"shape is {shape}; both sides are multiples of 256 px and at least 1024"
+        )
+    rng = np.random.default_rng(seed)
+    layout = Layout.drawn(shape, rng)
+    if not lesions:
+        layout = replace(layout, lesions=())
+    with atomic_path(path) as aside:
+        _write(aside, Picture(layout, rng), aperio_description(shape, seed))
+    return Truth(path, MPP, layout)
+
+
+def _write(path: Path, picture: Picture, description: str) -> None:
+    """Write a picture and the levels made from it."""
+    height, width = (side * PICTURE_STEP for side in picture.shape)
+    level1 = np.empty((height // 4, width // 4, 3), np.uint8)
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(
+            fine_tiles(picture, level1),
+            shape=(height, width, 3),
+            dtype=np.uint8,
+            **page_options(description, tile=True),
+        )
+        small = np.asarray(Image.fromarray(level1).reduce(4))
+        # Aperio's second page is always the thumbnail; readers count on it.
+        tif.write(small, **page_options(description, tile=False))
+        for level in (level1, small):
+            tif.write(level, **page_options(description, tile=True))
+
+
+def fine_tiles(picture: Picture, level1: Pixels) -> Iterator[Pixels]:
+    """Yield level 0's tiles row by row, and fill in level 1 on the way."""
+    height, width = picture.shape
+    for top in range(0, height, _STRIP):
+        rows = min(_STRIP, height - top)
+        strip = picture.strip(top - _MARGIN, top + rows + _MARGIN)
+        inner = (0, _MARGIN, width, _MARGIN + rows)
+        halved = strip.crop(inner).reduce(4 // PICTURE_STEP)
+        level1[top // 2 : (top + rows) // 2] = np.asarray(halved)
+        size = (width * PICTURE_STEP, rows * PICTURE_STEP)
+        fine = np.asarray(strip.resize(size, Image.Resampling.BICUBIC, box=inner))
+        for y in range(0, size[1], TILE_PX):
+            for x in range(0, size[0], TILE_PX):
+                yield fine[y : y + TILE_PX, x : x + TILE_PX]
+
+
+def aperio_description(shape: tuple[int, int], seed: int) -> str:
+    """Return the ImageDescription: Aperio's fields, and that this is none."""
+    height, width = shape
+    return (
+        "Aperio Image Library imitated by napari-fastnet\r\n"
+        f"{width}x{height} [0,0 {width}x{height}] ({TILE_PX}x{TILE_PX}) JPEG/RGB "
+        f"Q={_QUALITY}|AppMag = 40|MPP = {MPP:g}|Title = Synthetic slide, drawn, no "
+        f"tissue|Seed = {seed}"
+    )
+
+
+def page_options(description: str, *, tile: bool) -> dict[str, Any]:
+    """Return what every page has in common."""
+    return {
+        "photometric": "rgb",
+        "compression": "jpeg",
+        "compressionargs": {"level": _QUALITY},
+        "description": description,
+        "metadata": None,
+        **({"tile": (TILE_PX, TILE_PX)} if tile else {"rowsperstrip": 16}),
+    }

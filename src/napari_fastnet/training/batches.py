@@ -1,0 +1,96 @@
+"""What a network in training sees: patches changed at random, and what they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from napari_fastnet.training.augment import augment, turn
+
+if TYPE_CHECKING:
+    from napari_fastnet.training.options import FitOptions, Patches
+
+# Patches that are changed, and judged by teachers, at once.
+_PART = 512
+# Keeps the draws of prepared copies apart from those of epochs.
+_COPIES_SEED = 7_919
+
+
+class Teacher(Protocol):
+    """A network, or several, that know the task already."""
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """What tells it from any other."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return (N,) probabilities of tumour of (N, H, W, 3) float in 0..1."""
+
+
+class Batches:
+    """The training patches, changed anew for every batch or drawn from ready copies.
+
+    Changing patches and asking teachers costs more than a step of a small network.
+    Copies that were changed and judged once are used over and over, turned and flipped
+    anew each time.
+
+    Parameters
+    ----------
+    patches : Patches
+        What to learn from.
+    options : FitOptions
+        How patches are changed, and how many copies are made; 0 changes them anew.
+    teachers : Teacher, optional
+        Who judges the patches as the network sees them.
+    """
+
+    def __init__(
+        self, patches: Patches, options: FitOptions, teachers: Teacher | None
+    ) -> None:
+        self._patches, self._options, self._teachers = patches, options, teachers
+        self._copies: list[tuple[Tensor, Tensor]] = []
+
+    def draw(self, chosen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return a batch.
+
+        Parameters
+        ----------
+        chosen : Tensor
+            (N,) which patches.
+        generator : Generator
+            Source of all draws.
+
+        Returns
+        -------
+        tuple of Tensor
+            (N, H, W, 3) float in 0..1, and (N,) labels in 0..1.
+        """
+        if not self._options.copies:
+            return self._changed(chosen, generator)
+        if not self._copies:
+            self._copies = [self._copy(n) for n in range(self._options.copies)]
+        which = int(torch.randint(len(self._copies), (1,), generator=generator))
+        images, labels = self._copies[which]
+        return turn(images[chosen], generator).float() / 255, labels[chosen]
+
+    def _changed(self, chosen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        options = self._options
+        images = augment(self._patches.images[chosen], options.augmentation, generator)
+        labels = self._patches.labels[chosen]
+        if self._teachers is not None:
+            labels = labels.lerp(self._teachers(images), options.teachers_share)
+        return images, labels
+
+    def _copy(self, number: int) -> tuple[Tensor, Tensor]:
+        """Return all patches changed and judged: uint8 and labels."""
+        seed = self._options.seed * 100_003 + _COPIES_SEED + number
+        generator = Generator().manual_seed(seed)
+        images = torch.empty_like(self._patches.images)
+        labels = torch.empty_like(self._patches.labels)
+        for part in torch.arange(len(images)).split(_PART):
+            changed, judged = self._changed(part, generator)
+            images[part] = (changed * 255).round().to(torch.uint8)
+            labels[part] = judged
+        return images, labels

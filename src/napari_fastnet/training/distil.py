@@ -1,0 +1,89 @@
+"""Distillation: what trained networks say of the patches a smaller one learns from."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from napari_fastnet.core.metrics.calibration import logit_of
+from napari_fastnet.errors import BundleError
+from napari_fastnet.model.backends.backend import create_backend, network_on_cpu
+from napari_fastnet.model.bundle import load_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from napari_fastnet.model.backends.backend import Backend
+
+
+class Teachers:
+    """Networks that judge the same patches as their pupil, changed as it sees them.
+
+    A label says the same of a patch however it was changed; a teacher says what can
+    still be told of it, and its doubts are more to learn from than a plain 0 or 1.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Shipped models, bundles' folders, or files ``*.onnx`` of any network with the
+        input and output of a bundle's model.onnx. At least one.
+    threads : int, optional
+        Of the CPU; all physical cores by default.
+
+    Raises
+    ------
+    BundleError
+        There is no such model.
+    DetectionError
+        A network cannot be loaded.
+    """
+
+    def __init__(self, names: Sequence[str], threads: int | None = None) -> None:
+        teachers = [_load(name, threads) for name in names]
+        self._networks = [network for network, _, _ in teachers]
+        #: SHA-256 of each one's weights, hexadecimal.
+        self.digests = tuple(digest for _, digest, _ in teachers)
+        #: Name and µm/px of those that say at which they were trained.
+        self.spacings = [
+            (name, spacing)
+            for name, (_, _, spacing) in zip(names, teachers, strict=True)
+            if spacing is not None
+        ]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the teachers' common probability of tumour, their mean in log odds.
+
+        Parameters
+        ----------
+        images : Tensor
+            (N, H, W, 3) float in 0..1, at the teachers' µm/px.
+
+        Returns
+        -------
+        Tensor
+            (N,) float32.
+        """
+        patches = (images * 255).round().to(torch.uint8).cpu().numpy()
+        logits = [logit_of(network.predict(patches)) for network in self._networks]
+        mean = np.mean(logits, axis=0)
+        return torch.from_numpy(expit(mean).astype(np.float32))
+
+
+def _load(name: str, threads: int | None) -> tuple[Backend, str, float | None]:
+    """Return a network, the digest of its weights, and its µm/px if it has one."""
+    path = Path(name)
+    if path.suffix.lower() != ".onnx":
+        bundle = load_bundle(name)
+        network = create_backend(bundle, threads=threads)
+        return network, bundle.sha256, bundle.spacing_um_px
+    if not path.is_file():
+        raise BundleError(f"{path}: no such file; give the teacher's .onnx")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return network_on_cpu(path, path.name, threads=threads), digest, None

@@ -1,0 +1,398 @@
+"""Training: one epoch after another, resumable, the same for the same seed."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import asdict
+from functools import cached_property
+from time import perf_counter
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.swa_utils import AveragedModel
+
+from napari_fastnet.core.metrics.patches import roc_auc
+from napari_fastnet.errors import OptionError
+from napari_fastnet.nn.losses import PatchLoss
+from napari_fastnet.nn.network import TUMOUR, NetworkConfig, PatchNetwork
+from napari_fastnet.training.batches import Batches, Teacher
+from napari_fastnet.training.mosaic import (
+    mosaic_logits,
+    mosaic_probabilities,
+    mosaic_side,
+    patch_logits,
+)
+from napari_fastnet.training.options import EpochResult, FitOptions, Patches
+from napari_fastnet.training.state import (
+    Progress,
+    restore_training,
+    save_training,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.nn.classifier import Triple
+
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def running_mean(
+    decay: float,
+) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Return the rule by which averaged tensors follow the current ones.
+
+    The decay rises to its value over the first steps, so that a short training is
+    not held back by the weights it began with.
+
+    Parameters
+    ----------
+    decay : float
+        Share of the mean that a step keeps, in the long run; 0 to 1.
+
+    Returns
+    -------
+    callable
+        As `torch.optim.swa_utils.AveragedModel` takes it.
+    """
+
+    def follow(mean: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        kept = min(decay, (1 + float(steps)) / (10 + float(steps)))
+        for old, new in zip(mean, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, 1 - kept)
+            else:  # batch norm's counter of batches
+                old.copy_(new)
+
+    return follow
+
+
+_EVALUATION_BATCH = 256
+
+
+def channel_statistics(images: Tensor) -> tuple[Triple, Triple]:
+    """Return mean and standard deviation of each channel in 0..1, to 4 digits.
+
+    The first convolution has no bias. Fed with 0..1, which is all positive, a filter
+    is either above zero everywhere or nowhere, and its ReLU is dead or does nothing:
+    46 of 64 filters were dead in a network that was trained so.
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, H, W, 3) uint8.
+
+    Returns
+    -------
+    tuple of tuples
+        Means, then standard deviations; the latter at least 1e-3.
+    """
+    # A sum over all px overflows single precision; a part of them says the same.
+    sample = images[:: max(1, len(images) // 2000)].double().flatten(0, 2) / 255
+    mean, std = sample.mean(dim=0), sample.std(dim=0).clamp(min=1e-3)
+    means, stds = (tuple(round(float(v), 4) for v in part) for part in (mean, std))
+    return (means[0], means[1], means[2]), (stds[0], stds[1], stds[2])
+
+
+NetworkT = TypeVar("NetworkT", bound=PatchNetwork)
+
+
+class Trainer(Generic[NetworkT]):
+    """A network in training: weights, their running mean, optimiser and schedule.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Which network, and which variant of it.
+    train, valid : Patches
+        Patches to learn from and to watch; all of one size.
+    options : FitOptions
+        Recipe.
+    device : str
+        Where to compute, as torch names it.
+    normalisation : tuple of tuples, optional
+        Mean and standard deviation of each channel in 0..1, which the network is to
+        see as 0 and 1; those of the training patches by default.
+    teachers : Teacher, optional
+        Who judges each batch as the network sees it.
+    """
+
+    def __init__(
+        self,
+        config: NetworkConfig[NetworkT],
+        train: Patches,
+        valid: Patches,
+        options: FitOptions,
+        device: str = "cpu",
+        normalisation: tuple[Triple, Triple] | None = None,
+        *,
+        teachers: Teacher | None = None,
+    ) -> None:
+        if len(train.images) < options.batch_size:
+            raise OptionError(
+                f"{len(train.images)} training patches do not fill a batch of "
+                f"{options.batch_size}; give more patches or a smaller batch"
+            )
+        if options.mosaic_share:
+            mosaic_side(options.batch_size, train.images.shape[1])
+        torch.manual_seed(options.seed)
+        self.config = config
+        self.train, self.valid, self.options = train, valid, options
+        self.teachers = teachers
+        self.batches = Batches(train, options, teachers)
+        self.normalisation = normalisation or channel_statistics(train.images)
+        self.device = torch.device(device)
+        self.model = config.build().to(self.device)
+        # The layout that convolutions like best; mypy does not know the option.
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(
+            self.model,
+            multi_avg_fn=running_mean(options.average_decay),
+            use_buffers=True,
+        )
+        self.loss = PatchLoss(options.loss, options.loss_weight, options.focusing)
+        self.optimizer = AdamW(
+            self.model.parameters(),
+            options.learning_rate,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        self.steps = len(train.images) // options.batch_size
+        self.schedule = OneCycleLR(
+            self.optimizer,
+            options.learning_rate,
+            total_steps=self.steps * options.epochs,
+            pct_start=options.warm_up,
+        )
+        #: The averaged weights of the best epoch, by AUC on the validation patches.
+        self.kept = copy.deepcopy(self.averaged)
+        #: How far it is; `Progress.context` is the caller's to fill.
+        self.progress = Progress(options=asdict(options))
+        self._begun_with_a_model = False
+        #: Why the training ended before its last epoch.
+        self.stopped: str | None = None
+        #: Probabilities of the validation patches after the last epoch.
+        self.judged: NDArray[np.float32] = np.empty(0, np.float32)
+        if options.compiled:
+            # The method and not the layers: those are compiled one by one.
+            compiled = torch.compile(self.model.extract, dynamic=False)
+            self.model.extract = compiled  # type: ignore[method-assign]
+
+    @property
+    def averaged(self) -> NetworkT:
+        """The network with the running mean of the weights, in evaluation mode."""
+        return cast("NetworkT", self.average.module).eval()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self.progress.epoch
+
+    def start_from(self, network: NetworkT) -> None:
+        """Begin with the weights of a network of the same variant."""
+        weights = network.state_dict()
+        for own in (self.model, self.averaged, self.kept):
+            own.load_state_dict(weights)
+        self._begun_with_a_model = True
+
+    def resume(self, state: Path) -> int:
+        """Go on from a state on disk, if there is one, and return the epochs finished.
+
+        Raises
+        ------
+        DataError
+            The state is damaged, or of other data or options.
+        """
+        if not state.exists():
+            return 0
+        self.progress = restore_training(state, *self._state())
+        if self.progress.kept_epoch is None:  # of version 0.1, which kept the last
+            self._keep(self._evaluate(None, perf_counter()))
+        return self.epoch
+
+    def run(self, state: Path | None = None) -> Iterator[EpochResult]:
+        """Train to the last epoch, yielding after each.
+
+        Parameters
+        ----------
+        state : Path, optional
+            File for the state after each epoch. If it exists, training goes on
+            after the epoch it holds and ends as if it had never stopped.
+
+        Yields
+        ------
+        EpochResult
+            After the state was saved: what was yielded is not lost. Epoch 0 is that of
+            the model that it began with, where it began with one.
+
+        Raises
+        ------
+        OptionError
+            The numbers of the first epoch overflow. Where those of a later one do, the
+            training ends, and `stopped` says so.
+        """
+        if state is not None and not self.epoch:
+            self.resume(state)
+        if self._begun_with_a_model and not self.epoch:
+            yield self._keep(self._evaluate(None, perf_counter()))
+        while self.epoch < self.options.epochs:
+            began = perf_counter()
+            loss = self._train_epoch()
+            result = self._evaluate(loss, began)
+            if not (np.isfinite(loss) and np.isfinite(self.judged).all()):
+                self._stop()
+                return
+            self.progress.epoch += 1
+            self._keep(result)
+            if state is not None:
+                save_training(state, *self._state())
+            yield result
+
+    def _keep(self, result: EpochResult) -> EpochResult:
+        """Keep the averaged weights if no epoch was better; of equals, the last."""
+        best, auc = self.progress.kept_auc, result.auc
+        if best is None or (auc is not None and auc >= best):
+            self.progress.kept_epoch, self.progress.kept_auc = self.epoch, auc
+            self.kept.load_state_dict(self.averaged.state_dict())
+        return result
+
+    def _stop(self) -> None:
+        """End a training whose numbers overflow."""
+        words = (
+            f"the loss of epoch {self.epoch + 1} is not a number; use a lower learning "
+            f"rate than {self.options.learning_rate:g}, or float32"
+        )
+        if not self.epoch:
+            raise OptionError(words)
+        self.stopped = words
+
+    def _state(
+        self,
+    ) -> tuple[Progress, dict[str, nn.Module], AdamW, OneCycleLR, str]:
+        """Return what makes up the state, and what it was made for."""
+        modules: dict[str, nn.Module] = {
+            "model": self.model,
+            "average": self.average,
+            "kept": self.kept,
+        }
+        made_for = self._fingerprint
+        return self.progress, modules, self.optimizer, self.schedule, made_for
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Hash of recipe and data, which no epoch changes."""
+        taught_by = self.teachers.digests if self.teachers else ()
+        recipe = (self.options, self.config, self.normalisation, taught_by)
+        content = hashlib.sha256(repr(recipe).encode())
+        for tensor in (self.train.images, self.train.labels):
+            content.update(tensor.numpy().tobytes())
+        return content.hexdigest()
+
+    def _train_epoch(self) -> float:
+        """Pass over the training patches once and return the mean loss."""
+        # One generator an epoch, so that a resumed run draws what it would have.
+        generator = Generator().manual_seed(self.options.seed * 100_003 + self.epoch)
+        order = torch.randperm(len(self.train.images), generator=generator)
+        self.model.train()
+        total = 0.0
+        for step in range(self.steps):
+            first = step * self.options.batch_size
+            chosen = order[first : first + self.options.batch_size]
+            total += self._step(chosen, generator)
+        return total / self.steps
+
+    def _step(self, chosen: Tensor, generator: Generator) -> float:
+        """Learn from one batch and return its loss."""
+        options = self.options
+        images, labels = self.batches.draw(chosen, generator)
+        images, labels = images.to(self.device), labels.to(self.device)
+        images = self._normalised(images)
+        labels = labels * (1 - options.label_smoothing) + options.label_smoothing / 2
+        as_mosaic = torch.rand(1, generator=generator).item() < options.mosaic_share
+        predict = mosaic_logits if as_mosaic else patch_logits
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._arithmetic():
+            logits = predict(self.model, images)
+        loss: Tensor = self.loss(logits.float(), labels)
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update_parameters(self.model)
+        return loss.item()
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """Return uint8 patches as the network sees them."""
+        return self._normalised(images.float() / 255)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Return patches in 0..1, channels last, with the normalisation's 0 and 1."""
+        mean, std = torch.tensor(self.normalisation, device=images.device)
+        normalised: Tensor = (images - mean) / std
+        return normalised
+
+    def _arithmetic(self) -> torch.autocast:
+        enabled = self.options.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def _evaluate(self, loss: float | None, began: float) -> EpochResult:
+        """Judge the averaged weights on the validation patches."""
+        self.judged = alone = self.probabilities(self.valid.images).numpy()
+        labels = self.valid.labels.numpy() > 0.5
+        mosaic_auc = None
+        if self.options.mosaic_share:
+            mosaic_auc = roc_auc(labels, self._in_mosaics())
+        return EpochResult(
+            epoch=self.epoch if loss is None else self.epoch + 1,
+            seconds=perf_counter() - began,
+            learning_rate=float(self.schedule.get_last_lr()[0]),
+            loss=loss,
+            auc=roc_auc(labels, alone),
+            mosaic_auc=mosaic_auc,
+            accuracy=float(np.mean((alone >= 0.5) == labels)),
+        )
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return the averaged network's tumour probabilities of uint8 patches.
+
+        Parameters
+        ----------
+        images : Tensor
+            (N, H, W, 3) uint8.
+
+        Returns
+        -------
+        Tensor
+            (N,) float32 on the CPU.
+        """
+        model = self.averaged
+        parts = []
+        with torch.inference_mode(), self._arithmetic():
+            for batch in images.split(_EVALUATION_BATCH):
+                logits = patch_logits(model, self._prepared(batch.to(self.device)))
+                parts.append(logits.float().softmax(dim=1)[:, TUMOUR].cpu())
+        return torch.cat(parts)
+
+    def _in_mosaics(self) -> NDArray[np.float32]:
+        """Return the validation probabilities of patches among foreign neighbours."""
+        images = self.valid.images
+        order = torch.randperm(len(images), generator=Generator().manual_seed(0))
+        side = mosaic_side(self.options.batch_size, images.shape[1])
+        with self._arithmetic():
+            shuffled = mosaic_probabilities(
+                self.averaged,
+                images[order].to(self.device),
+                side,
+                self._prepared,
+            )
+        probabilities = torch.empty(len(images))
+        probabilities[order] = shuffled.cpu()
+        return probabilities.numpy()

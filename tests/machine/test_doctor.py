@@ -1,0 +1,52 @@
+"""The examination of the installation."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_fastnet.machine import doctor
+from napari_fastnet.machine.doctor import PROBES, Probe, examine
+
+
+def one(code: str):
+    (finding,) = examine((Probe("part", code, "get it", needed=True),))
+    return finding
+
+
+def test_a_part_that_works_reports_its_last_line_and_no_mend():
+    finding = one("print('remark'); print('1.2 with JPEG')")
+    assert (finding.ok, finding.text, finding.mend) == (True, "1.2 with JPEG", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("import no_such_module", "No module named 'no_such_module'"),
+        ("assert False, 'without LZW'", "AssertionError: without LZW"),
+        ("import sys; print('libEGL lost', file=sys.stderr); sys.exit(3)", "libEGL"),
+        ("import os; os._exit(3)", "ended with code 3"),
+        ("import os; os.abort()", "ended with code -6"),
+    ],
+)
+def test_a_part_that_fails_says_why_and_how_to_mend_it(code, text):
+    finding = one(code)
+    assert not finding.ok
+    assert text in finding.text
+    assert finding.mend == "get it"
+
+
+def test_a_part_that_hangs_is_a_finding(monkeypatch):
+    monkeypatch.setattr(doctor, "TIMEOUT_S", 0.2)
+    finding = one("import time; time.sleep(60)")
+    assert finding.text == "no answer within 0.2 s"
+
+
+def test_findings_come_in_the_order_of_the_probes():
+    probes = tuple(Probe(f"{n}", f"print({n})", "") for n in range(6))
+    assert [finding.text for finding in examine(probes)] == list("012345")
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_probes_are_valid_python_and_say_how_to_mend(probe):
+    compile(probe.code, probe.name, "exec")
+    assert probe.mend

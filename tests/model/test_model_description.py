@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_fastnet.errors import BundleError
+from napari_fastnet.model.description import ModelDescription, parse_description
+
+CONTENT = ModelDescription(
+    name="plain", version="1.0", patch_size_pixels=96, spacing_um_px=0.972
+).to_dict()
+
+NORMALIZE = {
+    "name": "Normalize",
+    "arguments": {"mean": [0.7, 0.5, 0.6], "std": [0.2, 0.2, 0.3]},
+}
+
+
+def test_a_description_comes_back():
+    assert parse_description(CONTENT).to_dict() == CONTENT
+
+
+@pytest.mark.parametrize("name", sorted(CONTENT.keys() - {"spec_version"}))
+def test_a_missing_field_is_named(name):
+    content = {key: value for key, value in CONTENT.items() if key != name}
+    with pytest.raises(BundleError, match=f"lacks '{name}'"):
+        parse_description(content)
+
+
+def test_unknown_fields_are_passed_over():
+    assert parse_description({**CONTENT, "hub": "x"}).name == "plain"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("name", ""),
+        ("name", 3),
+        ("name", "two\nlines"),
+        ("version", None),
+        ("architecture", "resnet18"),
+        ("architecture_options", []),
+        ("num_classes", 3),
+        ("num_classes", True),
+        ("patch_size_pixels", 30),
+        ("patch_size_pixels", 4097),
+        ("patch_size_pixels", 96.0),
+        ("spacing_um_px", 0.04),
+        ("spacing_um_px", 5.1),
+        ("spacing_um_px", "0.5"),
+        ("spacing_um_px", True),
+        ("class_names", ["tumour"]),
+        ("class_names", ["tumour", "tumour"]),
+        ("class_names", "no"),
+        ("class_names", [["a"], ["b"]]),
+        ("positive_class", 0),
+        ("positive_class", True),
+        ("threshold", -0.01),
+        ("threshold", 1.01),
+        ("calibration", {}),
+        ("calibration", {"scale": 0, "offset": 0}),
+        ("calibration", {"scale": 1, "offset": "0"}),
+        ("calibration", {"scale": 1, "offset": 0, "power": 2}),
+        ("stain", None),
+        ("training", "long"),
+        ("metrics", [0.9]),
+        ("transform", []),
+        ("transform", ["ToTensor"]),
+        ("transform", [{"name": "Resize"}]),
+        ("transform", [{"name": "ToTensor"}, {"name": "Normalize"}]),
+        ("transform", [NORMALIZE]),
+        (
+            "transform",
+            [
+                {"name": "ToTensor"},
+                {
+                    "name": "Normalize",
+                    "arguments": {"mean": [0, 0, 0], "std": [1, 1, 0]},
+                },
+            ],
+        ),
+    ],
+)
+def test_a_field_out_of_range_is_named(name, value):
+    with pytest.raises(BundleError, match=f"^{name} is .*; it must be"):
+        parse_description({**CONTENT, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("patch_size_pixels", 31),
+        ("patch_size_pixels", 4096),
+        ("spacing_um_px", 0.05),
+        ("spacing_um_px", 5),
+        ("threshold", 0),
+        ("threshold", 1.0),
+    ],
+)
+def test_a_field_at_its_limit_is_allowed(name, value):
+    assert getattr(parse_description({**CONTENT, name: value}), name) == value
+
+
+def test_a_long_value_is_cut_in_the_message():
+    with pytest.raises(BundleError) as caught:
+        parse_description({**CONTENT, "threshold": "x" * 10_000})
+    assert len(str(caught.value)) < 200
+
+
+def test_normalisation_is_that_of_the_transform():
+    plain = parse_description(CONTENT)
+    assert plain.normalisation == ((0, 0, 0), (1, 1, 1))
+    steps = [{"name": "ToTensor"}, NORMALIZE]
+    normalised = parse_description({**CONTENT, "transform": steps})
+    assert normalised.normalisation == ((0.7, 0.5, 0.6), (0.2, 0.2, 0.3))

@@ -1,0 +1,262 @@
+"""The overview picture: it is made for every slide, and shows what it should."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_fastnet.core.geometry import Box, Grid
+from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.regions import find_regions
+from napari_fastnet.errors import OptionError, OutputError
+from napari_fastnet.results.overview import (
+    GAP,
+    MARGIN,
+    WIDTH,
+    Caption,
+    Layout,
+    Page,
+    drawable,
+    length_words,
+    number_words,
+    round_length,
+    shorten,
+    totals_words,
+    write_overview,
+)
+
+CAPTION = Caption("slide.svs", "fastnet-pcam 1.0", 0.5, 12.5)
+
+
+def make(values, *, slide=(1000.0, 1000.0), mpp=(0.5, 0.5)):
+    values = np.asarray(values, dtype=np.float32)
+    step = tuple(side / max(n, 1) for side, n in zip(slide, values.shape, strict=True))
+    return Heatmap(values, Grid((0, 0), step, values.shape), mpp)
+
+
+def draw(path, heatmap, *, slide=(1000.0, 1000.0), caption=CAPTION, **options):
+    height, width = (max(1, round(400 * side / max(slide))) for side in slide)
+    thumbnail = np.full((height, width, 3), 200, np.uint8)
+    regions = find_regions(heatmap, caption.threshold)
+    write_overview(
+        path,
+        thumbnail,
+        heatmap,
+        regions,
+        slide_shape=slide,
+        caption=caption,
+        **options,
+    )
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int), image.text
+
+
+def test_green_lies_where_it_is_normal_and_red_where_there_is_tumour(tmp_path):
+    image, _ = draw(tmp_path / "o.png", make([[0.0, np.nan], [np.nan, 1.0]]))
+    assert image.shape[1] == WIDTH
+    box = Layout.of((1000, 1000)).right
+
+    def colour(y, x):
+        return image[
+            round(box.top + y * box.height), round(box.left + x * box.width)
+        ].tolist()
+
+    red, green, blue = colour(0.25, 0.25)
+    assert green > red + 50
+    red, green, blue = colour(0.75, 0.75)
+    assert red > max(green, blue) + 50
+    assert colour(0.25, 0.75) == colour(0.75, 0.25) == [200, 200, 200]
+
+
+def test_the_left_picture_is_the_plain_slide(tmp_path):
+    image, _ = draw(tmp_path / "o.png", make([[1.0]]))
+    box = Layout.of((1000, 1000)).left
+    inside = image[
+        round(box.top) + 5 : round(box.bottom) - 5,
+        round(box.left) + 5 : round(box.right) - 5,
+    ]
+    assert (inside == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("slide", "values"),
+    [
+        ((1000.0, 60000.0), np.eye(4, 200)),
+        ((60000.0, 1000.0), np.eye(200, 4)),
+        ((1.0, 1.0), np.ones((1, 1))),
+        ((1000.0, 1000.0), np.full((3, 3), np.nan)),
+        ((1000.0, 1000.0), np.empty((0, 0))),
+        ((1000.0, 1000.0), np.zeros((3, 3))),
+    ],
+    ids=["wide", "tall", "one px", "nothing computed", "no cells", "no regions"],
+)
+def test_every_slide_gets_a_page(tmp_path, slide, values):
+    image, _ = draw(tmp_path / "o.png", make(values, slide=slide), slide=slide)
+    layout = Layout.of(slide)
+    assert image.shape == (round(layout.height), WIDTH, 3)
+    y, x = (round(side) for side in layout.left.centre)
+    assert image[y, x].tolist() == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("values", "tissue_mm2", "words"),
+    [
+        (np.empty((0, 0)), None, "No tissue was found, so nothing was scanned."),
+        (np.zeros((2, 2)), 0.0, "No tissue was found, so nothing was scanned."),
+        (np.full((2, 2), np.nan), 3.0, "Nothing was scanned of 3 mm² tissue."),
+        (np.zeros((2, 2)), None, "No region at or above the threshold: 0 mm²."),
+        (
+            np.eye(2),
+            0.25,
+            "1 region (1 micro)  ·  tumour 0.125 mm² of 0.25 mm² tissue (50 %)"
+            "  ·  longest axis 0.707 mm",
+        ),
+        (
+            np.array([[1.0, 0.0, 1.0]]),
+            None,
+            "2 regions (2 micro)  ·  tumour 0.167 mm²  ·  longest axis 0.527 mm",
+        ),
+    ],
+)
+def test_the_line_of_totals(values, tissue_mm2, words):
+    heatmap = make(values)
+    caption = Caption("slide", "model", 0.5, tissue_mm2)
+    assert totals_words(heatmap, find_regions(heatmap, 0.5), caption) == words
+
+
+def test_the_line_of_totals_of_outlines_from_a_file_has_no_share_of_the_tissue():
+    heatmap = make(np.eye(2))
+    regions = find_regions(heatmap, 0.5)
+    caption = Caption("slide", "model", 0.5, 0.25, outlines="drawn.geojson")
+    words = totals_words(heatmap, regions, caption)
+    assert "tumour 0.125 mm² of 0.25 mm² tissue  ·" in words
+    assert totals_words(heatmap, [], caption) == (
+        "No region in drawn.geojson: 0 mm² of 0.25 mm² tissue."
+    )
+
+
+@pytest.mark.parametrize(
+    "title", ["$x_1$ \\frac{", "病例 42 🧫.svs", "long_name_" * 40, ""]
+)
+def test_any_file_name_is_drawn_inside_the_page(tmp_path, title):
+    image, _ = draw(
+        tmp_path / "o.png", make([[0.5]]), caption=Caption(title, title, 0.5, 1.0)
+    )
+    assert (image[:190, int(WIDTH - MARGIN / 2) :] == 255).all()
+
+
+def test_the_record_is_kept_as_the_comment(tmp_path):
+    _, text = draw(tmp_path / "o.png", make([[0.5]]), record={"threshold": 0.5})
+    assert json.loads(text["Comment"]) == {"threshold": 0.5}
+
+
+def test_the_same_input_makes_the_same_file(tmp_path):
+    for name in ("a.png", "b.png"):
+        draw(tmp_path / name, make([[0.2, 0.9]]))
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_cells_over_the_edge_of_the_slide_are_cut_off(tmp_path):
+    heatmap = Heatmap(
+        np.ones((3, 3), np.float32), Grid((-500, -500), (700, 700), (3, 3)), (1, 1)
+    )
+    image, _ = draw(tmp_path / "o.png", heatmap)
+    box = Layout.of((1000, 1000)).right
+    between = image[250:800, round(box.left) - 20 : round(box.left) - 2]
+    assert (between == 255).all()
+
+
+@pytest.mark.parametrize(
+    "thumbnail",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_what_is_no_thumbnail_is_refused(tmp_path, thumbnail):
+    with pytest.raises(OptionError, match="thumbnail"):
+        write_overview(
+            tmp_path / "o.png",
+            thumbnail,
+            make([[0.5]]),
+            [],
+            slide_shape=(10, 10),
+            caption=CAPTION,
+        )
+
+
+def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match=r"out/o\.png"):
+        draw(tmp_path / "out" / "o.png", make([[0.5]]))
+
+
+@pytest.mark.parametrize("size_um", [(1, 1), (1, 3), (3, 1), (1, 500), (500, 1)])
+def test_pictures_keep_their_proportions_and_do_not_overlap(size_um):
+    layout = Layout.of(size_um)
+    for box in (layout.left, layout.right):
+        assert box.left >= MARGIN
+        assert box.right <= WIDTH - MARGIN + 1e-6
+        assert box.bottom < layout.height
+        assert box.height / box.width == pytest.approx(size_um[0] / size_um[1])
+    assert layout.left.intersect(layout.right).is_empty
+    beside = layout.right.left >= layout.left.right + GAP - 1e-6
+    assert beside or layout.right.top >= layout.left.bottom + GAP
+
+
+def test_a_wide_slide_is_stacked_and_a_tall_one_is_not():
+    assert Layout.of((1, 4)).right.top > Layout.of((1, 4)).left.bottom
+    assert Layout.of((4, 1)).right.top == Layout.of((4, 1)).left.top
+
+
+@pytest.mark.parametrize(
+    ("limit_um", "expected"),
+    [(1.0, 1), (1.99, 1), (2.0, 2), (4.9, 2), (5.0, 5), (999.0, 500), (1e4, 1e4)],
+)
+def test_a_scale_bar_is_1_2_or_5(limit_um, expected):
+    assert round_length(limit_um) == expected
+
+
+@pytest.mark.parametrize(
+    ("length_um", "words"), [(0.5, "0.5 µm"), (500, "500 µm"), (1000, "1 mm")]
+)
+def test_lengths_change_to_mm_at_1000_um(length_um, words):
+    assert length_words(length_um) == words
+
+
+def test_the_scale_bar_is_as_long_as_it_says():
+    page = Page(Box.of_shape((1000, 1000)), (2.0, 2.0))
+    page.scale_bar()
+    (bar,) = page.axes.lines
+    px_per_um = page.layout.left.width / 2000
+    assert np.ptp(bar.get_xdata()) == pytest.approx(500 * px_per_um)
+    assert page.axes.texts[0].get_text() == "500 µm"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0, "0"),
+        (0.0005, "under 0.001"),
+        (0.0213, "0.0213"),
+        (99.95, "100"),
+        (1234, "1234"),
+    ],
+)
+def test_numbers_have_no_exponent(value, words):
+    assert number_words(value) == words
+
+
+def test_words_are_cut_in_the_middle():
+    assert shorten("abcdefgh", 8) == "abcdefgh"
+    assert shorten("abcdefgh", 5) == "ab…gh"
+    assert shorten("abcdefgh", 1) == "…"
+
+
+def test_characters_the_font_lacks_become_boxes():
+    assert drawable("a病µ") == "a□µ"

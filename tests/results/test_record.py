@@ -1,0 +1,196 @@
+"""The run record: what it must say, and what is no record."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_fastnet.core.geometry import Grid
+from napari_fastnet.errors import OptionError, OutputError, StoreError
+from napari_fastnet.results.record import (
+    Counts,
+    ModelFacts,
+    RunRecord,
+    Seconds,
+    SlideFacts,
+    plain,
+    read_record,
+    to_json,
+    versions,
+    write_record,
+)
+
+
+@pytest.fixture
+def record():
+    return RunRecord(
+        slide=SlideFacts(
+            "slides/ä.svs", "abc", 200, 100, (0.25, 0.26), "vendor", "aperio"
+        ),
+        model=ModelFacts("fastnet-pcam", "1.0", "f" * 64, 0.972, 96),
+        grid=Grid((10.5, -3.0), (124.4, 124.4), (4, 5)),
+        threshold=np.float32(0.5),
+        tissue={"fraction": 0.3, "thresholds": {"red": np.nan}},
+        counts=Counts(kept=20, computed=15, failed=2),
+        seconds=Seconds(1.0, 2.0, 2.5),
+        options={"stain": "none", "resampling": "area", "stride": "patch", "keep": 0.5},
+        regions={"regions": 0},
+    )
+
+
+def test_a_record_says_what_the_design_asks_for(record):
+    said = record.to_dict()
+    assert said["slide"] == {
+        "path": "slides/ä.svs",
+        "fingerprint": "abc",
+        "width": 200,
+        "height": 100,
+        "mpp": [0.25, 0.26],
+        "mpp_source": "vendor",
+        "vendor": "aperio",
+        "icc_profile": None,
+        "reading": [],
+        "scanned_from": None,
+        "finer_tiles": {},
+    }
+    assert said["model"]["patch"] == 96
+    assert said["grid"] == {
+        "origin_px": [10.5, -3.0],
+        "step_px": [124.4, 124.4],
+        "shape": [4, 5],
+    }
+    assert said["threshold"] == 0.5
+    assert said["counts"] == {"kept": 20, "computed": 15, "failed": 2, "stopped": 3}
+    assert said["seconds"] == {
+        "read": 1.0,
+        "infer": 2.0,
+        "total": 2.5,
+        "earlier": 0.0,
+    }
+    assert said["options"]["stain"] == "none"
+    assert said["tissue"]["thresholds"]["red"] is None  # NaN is not JSON
+    assert said["notice"] == "Research use only. Not for diagnosis."
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", said["created"])
+
+
+def test_what_is_written_is_read_again(tmp_path, record):
+    write_record(tmp_path / "run.json", record)
+    assert read_record(tmp_path / "run.json") == record.to_dict()
+
+
+def test_the_file_is_sorted_and_indented(tmp_path, record):
+    write_record(tmp_path / "run.json", record)
+    text = (tmp_path / "run.json").read_text()
+    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
+
+
+def test_a_record_of_tissue_alone_needs_no_model(tmp_path, record):
+    alone = RunRecord(
+        slide=record.slide, tissue={"fraction": 0}, seconds=record.seconds
+    )
+    write_record(tmp_path / "run.json", alone)
+    assert read_record(tmp_path / "run.json")["model"] is None
+
+
+def test_versions_come_from_metadata(record):
+    found = versions()
+    assert re.match(r"3\.\d+", found["python"])
+    assert found["numpy"] == np.__version__
+    assert {"napari-fastnet", "tiffslide", "tifffile", "onnxruntime"} <= set(found)
+
+
+def test_a_package_that_is_not_installed_has_no_version():
+    assert versions(["no-such-package"])["no-such-package"] is None
+
+
+def test_plain_values():
+    given = {
+        "path": Path("a"),
+        "array": np.array([1.5, np.inf]),
+        "pair": (np.int64(1), True),
+        3: None,
+    }
+    assert plain(given) == {
+        "path": "a",
+        "array": [1.5, None],
+        "pair": [1, True],
+        "3": None,
+    }
+
+
+def test_what_has_no_json_form_is_refused():
+    with pytest.raises(OptionError, match="cannot hold"):
+        plain({"a": [object()]})
+
+
+def test_json_for_tags_is_ascii():
+    assert to_json({"b": "µ", "a": 1}) == '{"a": 1, "b": "\\u00b5"}'
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"run\.json"):
+        read_record(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "\xff", '{"a": NaN}'])
+def test_what_is_no_json_is_refused(tmp_path, text):
+    (tmp_path / "run.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(StoreError, match="not valid JSON"):
+        read_record(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "other"}', '"a"'])
+def test_other_json_is_refused(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(StoreError, match="not a run record"):
+        read_record(tmp_path / "run.json")
+
+
+def remove(*keys):
+    def edit(record):
+        for key in keys[:-1]:
+            record = record[key]
+        del record[keys[-1]]
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (remove("slide"), "'slide'"),
+        (remove("slide", "mpp_source"), "'slide.mpp_source'"),
+        (remove("model", "sha256"), "'model.sha256'"),
+        (remove("grid", "origin_px"), "'grid.origin_px'"),
+        (remove("tissue", "fraction"), "'tissue.fraction'"),
+        (remove("counts", "failed"), "'counts.failed'"),
+        (remove("counts"), "'counts'"),
+        (remove("seconds", "total"), "'seconds.total'"),
+        (remove("versions", "python"), "'versions.python'"),
+        (lambda record: record.update(slide=None), "'slide'"),
+        (lambda record: record.update(grid=[1]), "'grid'"),
+    ],
+)
+def test_one_damaged_part_is_named(tmp_path, record, edit, named):
+    said = record.to_dict()
+    edit(said)
+    (tmp_path / "run.json").write_text(json.dumps(said))
+    with pytest.raises(StoreError, match=f"{named} is missing or of another kind"):
+        read_record(tmp_path / "run.json")
+
+
+def test_a_later_format_is_refused(tmp_path, record):
+    said = record.to_dict() | {"format_version": 2}
+    (tmp_path / "run.json").write_text(json.dumps(said))
+    with pytest.raises(StoreError, match="update napari-fastnet"):
+        read_record(tmp_path / "run.json")
+
+
+def test_a_record_that_cannot_be_written_is_an_output_error(tmp_path, record):
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match=r"out/run\.json"):
+        write_record(tmp_path / "out" / "run.json", record)

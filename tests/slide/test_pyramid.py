@@ -1,0 +1,141 @@
+"""The lazy arrays are the slide, tile by tile, down to a level that is small."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from napari_fastnet.slide import pyramid
+from napari_fastnet.slide.pyramid import LevelArray
+from napari_fastnet.slide.slide import open_slide
+
+
+@pytest.fixture(scope="module")
+def image(texture):
+    return texture(2300, 300)
+
+
+@pytest.fixture
+def slide(tmp_path, image, write_svs):
+    with open_slide(write_svs(tmp_path / "single.svs", image)) as opened:
+        yield opened
+
+
+def test_a_single_level_gets_coarser_ones(slide, image):
+    levels = slide.pyramid()
+
+    assert [level.shape for level in levels] == [(2300, 300, 3), (575, 75, 3)]
+    assert all(level.dtype == np.uint8 for level in levels)
+    np.testing.assert_array_equal(levels[0].compute(), image)
+    means = image.reshape(575, 4, 75, 4, 3).mean(axis=(1, 3))
+    assert np.abs(levels[1].compute() - means).max() <= 0.5
+
+
+def test_chunks_are_the_files_tiles(slide):
+    chunks = slide.pyramid()[0].chunks
+
+    assert chunks[0][:-1] == (64,) * 35
+    assert chunks[1] == (64, 64, 64, 64, 44)
+    assert chunks[2] == (3,)
+
+
+@pytest.mark.parametrize(
+    ("most", "side"), [(180, 64), (179, 128), (45, 128), (44, 192)]
+)
+def test_many_tiles_are_joined_to_fewer_chunks(slide, image, monkeypatch, most, side):
+    monkeypatch.setattr(pyramid, "MOST_CHUNKS", most)  # the slide has 36 x 5 tiles
+    finest = slide.pyramid()[0]
+
+    assert finest.chunksize == (side, side, 3)
+    np.testing.assert_array_equal(finest[100:400, 30:].compute(), image[100:400, 30:])
+
+
+def test_strips_are_joined_to_chunks(tmp_path, image, write_tiff):
+    path = write_tiff(tmp_path / "strips.tif", image, tile=None, rowsperstrip=10)
+
+    with open_slide(path) as slide:
+        first = slide.pyramid()[0]
+        assert first.chunks[0][:2] == (260, 260)
+        np.testing.assert_array_equal(first.compute(), image)
+
+
+def test_levels_are_made_until_one_is_small(tmp_path, monkeypatch, image, write_svs):
+    monkeypatch.setattr(pyramid, "COARSEST_PX", 50)
+    path = write_svs(tmp_path / "a.svs", image, factors=(1, 2))
+
+    with open_slide(path) as slide:
+        shapes = [level.shape[:2] for level in slide.pyramid()]
+        coarsest = slide.pyramid()[-1].compute()
+
+    assert shapes == [(2300, 300), (1150, 150), (288, 38), (72, 10), (18, 3)]
+    inner = image[:2176, :256].reshape(17, 128, 2, 128, 3).mean(axis=(1, 3))
+    assert np.abs(coarsest[:17, :2] - inner).max() < 3
+
+
+def test_the_rest_of_the_last_cells_is_white(tmp_path, monkeypatch, write_svs):
+    monkeypatch.setattr(pyramid, "COARSEST_PX", 30)
+    path = write_svs(tmp_path / "a.svs", np.zeros((42, 40, 3), np.uint8))
+
+    with open_slide(path) as slide:
+        made = slide.pyramid()[1].compute()
+
+    assert made.shape == (11, 10, 3)
+    assert (made[:10] == 0).all()
+    assert np.abs(made[10].astype(int) - 128).max() <= 1
+
+
+def test_a_tile_that_cannot_be_read_is_white_and_noted(
+    tmp_path, image, write_svs, tile_place, overwrite
+):
+    path = write_svs(tmp_path / "a.svs", image, compression="jpeg")
+    offset, count = tile_place(path, 0)
+    overwrite(path, offset, b"\xab" * count)
+
+    with open_slide(path) as slide:
+        fine, made = slide.pyramid()
+        assert (made[:16, :16].compute() == 255).all()
+        assert (fine[:64, :64].compute() == 255).all()
+        assert [(box.bottom, box.right) for box in slide.damaged] == [(64, 64)]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.s_[5:9, 7:300],
+        np.s_[70],
+        np.s_[-3:, 2],
+        np.s_[100:10:-7, ::3],
+        np.s_[..., 1],
+        np.s_[50:50],
+        np.s_[2:2000:50, 10:20, ::-1],
+    ],
+)
+def test_indexing_is_that_of_numpy(slide, image, key):
+    np.testing.assert_array_equal(slide.pyramid()[0][key].compute(), image[key])
+
+
+def test_a_level_array_takes_whole_numbers(slide, image):
+    array = LevelArray(slide, slide._tiles[0])
+
+    np.testing.assert_array_equal(array[7, 2:5, 0], image[7, 2:5, 0])
+    np.testing.assert_array_equal(array[(slice(3, 4),)], image[3:4])
+
+
+def test_arrays_can_be_sent_to_other_processes(slide):
+    sent = pickle.loads(pickle.dumps(LevelArray(slide, slide._tiles[1])))
+
+    np.testing.assert_array_equal(sent[:, :], slide.pyramid()[1].compute())
+    sent._slide.close()
+
+
+@pytest.mark.real
+def test_the_single_level_aperio_slide(real_slides):
+    path = real_slides / "CMU-1-Small-Region.svs"
+    if not path.exists():
+        pytest.skip(f"no {path.name}")
+    with open_slide(path) as slide:
+        shapes = [level.shape for level in slide.pyramid()]
+
+    assert shapes == [(2967, 2220, 3), (742, 555, 3)]
