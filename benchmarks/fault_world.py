@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.results.reading import read_heatmap_ome_tiff

@@ -29,6 +29,7 @@ from napari_fastnet.annotations.reading import read_annotations
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import FastNetError
+from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.model import bundle as bundles
 from napari_fastnet.model.bundle import VARIABLE, load_bundle
 from napari_fastnet.model.user_models import add_model, remove_model
@@ -40,7 +41,7 @@ from napari_fastnet.results.reading import (
     recorded_mpp,
 )
 from napari_fastnet.results.recognise import content_of
-from napari_fastnet.results.record import read_record, to_json
+from napari_fastnet.results.record import read_record
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.store import open_store, read_store
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.results.record import plain
+from napari_fastnet.machine.json_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

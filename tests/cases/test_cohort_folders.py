@@ -12,7 +12,7 @@ from napari_fastnet.cli.app import main
 from napari_fastnet.cohort.folders import result_folders
 from napari_fastnet.cohort.report import CohortReport
 from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
-from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.results.record import read_record
 
 

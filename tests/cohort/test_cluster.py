@@ -20,7 +20,7 @@ from napari_fastnet.cohort.cluster import Cluster
 from napari_fastnet.cohort.cohort import run_cohort
 from napari_fastnet.cohort.slides import find_slides
 from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
-from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ import tifffile
 from napari_fastnet.cohort.cohort import run_cohort
 from napari_fastnet.cohort.slides import find_slides
 from napari_fastnet.cohort.task import CohortOptions, SlideTask, failed, run_task
-from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import BundleError, OptionError, OutputError
 from napari_fastnet.machine.processes import map_in_processes
 

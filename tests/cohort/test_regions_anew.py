@@ -14,7 +14,7 @@ from napari_fastnet.cohort import task as cohort_task
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
 from napari_fastnet.detection import run as runs
-from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OutputError
 from napari_fastnet.results import formats
 from napari_fastnet.results.reading import read_regions_geojson

@@ -15,7 +15,7 @@ from napari_fastnet.cohort.replay import (
     replay,
     value_differences,
 )
-from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import (
     MaskError,

@@ -17,7 +17,7 @@ from napari_fastnet.cohort.task import (
     SlideTask,
     run_task,
 )
-from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.results.record import read_record
 
 

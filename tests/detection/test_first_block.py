@@ -18,8 +18,9 @@ from napari_fastnet.detection import plan
 from napari_fastnet.detection import run as runs
 from napari_fastnet.detection.compute import Progress
 from napari_fastnet.detection.first_block import first_block, rough_run
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.plan import dense_cells
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import find_tissue, rough_tissue
 from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import load_bundle

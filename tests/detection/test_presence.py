@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.presence import require_present, require_unchanged
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import SlideNotFoundError
 from napari_fastnet.model.backends.backend import create_backend

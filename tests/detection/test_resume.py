@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import StoreError
 from napari_fastnet.model.backends.backend import create_backend

@@ -17,7 +17,8 @@ from PIL import Image
 
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.appearance import stain_maps
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import MaskError, OptionError, OutputError, SpacingError
 from napari_fastnet.model.backends.backend import create_backend

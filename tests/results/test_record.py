@@ -11,15 +11,14 @@ import pytest
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import OptionError, OutputError, StoreError
+from napari_fastnet.machine.json_text import plain, to_json
 from napari_fastnet.results.record import (
     Counts,
     ModelFacts,
     RunRecord,
     Seconds,
     SlideFacts,
-    plain,
     read_record,
-    to_json,
     versions,
     write_record,
 )

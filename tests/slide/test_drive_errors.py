@@ -8,7 +8,8 @@ import io
 import numpy as np
 import pytest
 
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import DriveError, SlideNotFoundError
 from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import load_bundle

@@ -23,7 +23,7 @@ from napari_fastnet.bench.report import (
 )
 from napari_fastnet.bench.scan import ROUNDS, ScanBench
 from napari_fastnet.cohort.detect import DEFAULT_MODEL
-from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.model.backends.backend import BackendName, create_backend

@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.detection.blocks import BlockWork
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import SlideTissue, find_tissue
 from napari_fastnet.errors import OptionError
 from napari_fastnet.model.backends.backend import warm_up
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.detection.blocks import BlockPixels
+    from napari_fastnet.detection.options import RunOptions
     from napari_fastnet.detection.plan import Plan
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle

@@ -370,7 +370,7 @@ def detect(
     """Find tumours: heatmap, masks, regions, overview and record of each slide."""
     from napari_fastnet.cohort.task import CohortOptions
     from napari_fastnet.core.tissue import preset_with
-    from napari_fastnet.detection.run import RunOptions
+    from napari_fastnet.detection.options import RunOptions
 
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("give --workers or --scheduler, not both")

@@ -16,7 +16,7 @@ def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print data as JSON: paths as text, arrays as lists, NaN as null."""
     import json
 
-    from napari_fastnet.results.record import plain
+    from napari_fastnet.machine.json_text import plain
 
     text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
     try:

@@ -107,7 +107,8 @@ def tissue(
 def _other_masks(run: TissueRun) -> tuple[str, ...]:
     """Return that a detection beside the masks was made with others."""
     from napari_fastnet.errors import StoreError
-    from napari_fastnet.results.record import RECORD, plain, read_record
+    from napari_fastnet.machine.json_text import plain
+    from napari_fastnet.results.record import RECORD, read_record
 
     folder = run.files[0].parent
     try:
@@ -155,7 +156,7 @@ def demo(
 ) -> None:
     """Make a synthetic slide, find its lesions, and say what was found."""
     from napari_fastnet.cohort.detect import detect
-    from napari_fastnet.detection.run import RunOptions
+    from napari_fastnet.detection.options import RunOptions
     from napari_fastnet.synthetic.slide import write_slide
 
     path = output / "synthetic.svs"

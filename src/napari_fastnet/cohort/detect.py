@@ -14,8 +14,9 @@ from napari_fastnet.cohort.page import write_thumbnail
 from napari_fastnet.cohort.regions_anew import regions_anew
 from napari_fastnet.cohort.report import SUMMARY, update_report
 from napari_fastnet.detection.first_block import first_block, rough_run
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.plan import dense_block_cells, dense_cells, dense_scan_of
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import OutputError
 from napari_fastnet.model.backends.backend import create_backend, warm_up
 from napari_fastnet.model.bundle import ModelBundle, load_bundle

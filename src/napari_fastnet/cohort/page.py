@@ -16,6 +16,7 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
+from napari_fastnet.cohort.rows import NOT_SCANNED
 from napari_fastnet.core.colour import (
     DEFAULT_COLOURS,
     OPACITY,
@@ -90,8 +91,6 @@ LEGEND = (
     "on the model's validation patches, not on these slides; &#9888;: blurred, with pen, or "
     "unlike the training data, see quality.tif."
 )
-#: Of a slide without tissue, or of which nothing could be read: it is not free of tumour.
-NOT_SCANNED = "not scanned"
 CLASSES = {
     "macro": "with a macro",
     "micro": "with a micro",

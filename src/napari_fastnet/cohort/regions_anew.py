@@ -10,15 +10,16 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.cohort.rows import highest_probability
 from napari_fastnet.core.appearance.flags import Flag
 from napari_fastnet.core.appearance.summary import doubt_values, summarise_quality
+from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.detection.options import request_digest
 from napari_fastnet.detection.presence import require_unchanged
-from napari_fastnet.detection.run import THUMBNAIL_PX, write_run
+from napari_fastnet.detection.run import write_run
 from napari_fastnet.errors import OptionError, StoreError
-from napari_fastnet.results.formats import Results
+from napari_fastnet.machine.json_text import plain
+from napari_fastnet.results.formats import THUMBNAIL_PX, Results
 from napari_fastnet.results.reading import (
     Mask,
     read_flags_export,
@@ -38,7 +39,6 @@ from napari_fastnet.results.record import (
     Seconds,
     SlideFacts,
     mask_file,
-    plain,
     read_record,
     versions,
 )

@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from napari_fastnet.cohort.page import NOT_SCANNED
+from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.regions import size_class
 from napari_fastnet.errors import OutputError, StoreError
 from napari_fastnet.machine.files import reason
@@ -31,6 +29,9 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
 
+
+#: Of a slide without tissue, or of which nothing could be read: it is not free of tumour.
+NOT_SCANNED = "not scanned"
 
 #: Columns of ``summary.csv``, and the decimals of those that are measures.
 COLUMNS: dict[str, int | None] = {
@@ -65,12 +66,6 @@ COLUMNS: dict[str, int | None] = {
 
 Status = Literal["waiting", "done", "failed"]
 _ORDER: dict[Status, int] = {"done": 0, "failed": 1, "waiting": 2}
-
-
-def highest_probability(heatmap: Heatmap) -> float | None:
-    """Return the highest probability of any cell; None where there is none."""
-    highest = np.fmax.reduce(heatmap.probabilities, axis=None, initial=np.nan)
-    return None if np.isnan(highest) else float(highest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ from napari_fastnet.cohort.detect import DEFAULT_MODEL
 from napari_fastnet.cohort.page import write_thumbnail
 from napari_fastnet.cohort.regions_anew import regions_anew
 from napari_fastnet.cohort.rows import Findings, SlideRow
-from napari_fastnet.detection.options import request_digest
+from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.presence import require_present
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
 from napari_fastnet.model.backends.backend import BackendName, create_backend
 from napari_fastnet.model.bundle import load_bundle

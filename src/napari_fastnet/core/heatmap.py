@@ -222,3 +222,9 @@ class Heatmap:
             If ``opacity`` lies outside 0..1, or there are no such colours.
         """
         return colours_of(self.probabilities, opacity, colours)
+
+
+def highest_probability(heatmap: Heatmap) -> float | None:
+    """Return the highest probability of any cell; None where there is none."""
+    highest = np.fmax.reduce(heatmap.probabilities, axis=None, initial=np.nan)
+    return None if np.isnan(highest) else float(highest)

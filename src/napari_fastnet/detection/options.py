@@ -11,7 +11,7 @@ from napari_fastnet.annotations.reading import SUFFIXES as OUTLINES
 from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS, ColoursName
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.errors import MaskError, OptionError
-from napari_fastnet.results.record import to_json
+from napari_fastnet.machine.json_text import to_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from napari_fastnet.core.appearance.stain import StainMethod
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.detection.plan import Stride
-    from napari_fastnet.detection.run import RunOptions
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide
 

@@ -9,6 +9,7 @@ from napari_fastnet.core.dense import CELL_PX, DenseScan
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.grid import PatchGrid, slide_grid, tissue_grid, weigh_patches
 from napari_fastnet.errors import OptionError
+from napari_fastnet.model.backends.backend import DENSE_BLOCK_CELLS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +26,6 @@ BLOCK_PX = 1024
 #: and no more cells than this a side, so that a block stays less than half a second's
 #: work: the order of what is left changes between blocks. 32 cost 4 % less.
 BLOCK_CELLS = 16
-#: Dense scanning pays for the edges of each block: 1.3 times what 96 cells cost alone.
-DENSE_BLOCK_CELLS = 96
 #: What is laid over all cells takes more of a large slide; smaller blocks, from so many
 #: cells on, make up for it: 64 take 140 MB less than 96, and 7 % more time.
 SMALLER_BLOCKS = {500_000: 80, 1_000_000: 64}

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import RegionOfInterest, read_roi
-from napari_fastnet.cohort.rows import highest_probability
 from napari_fastnet.core.appearance.stain import StainMatch, estimate
 from napari_fastnet.core.appearance.summary import doubt_values
+from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.detection.compute import Progress, detect
-from napari_fastnet.detection.options import RunOptions as RunOptions
-from napari_fastnet.detection.options import request_digest
+from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.plan import Plan, make_plan
 from napari_fastnet.detection.presence import require_readable, require_unchanged
 from napari_fastnet.detection.quality import find_quality
@@ -22,7 +21,12 @@ from napari_fastnet.detection.tissue import SlideTissue, find_tissue, slide_fact
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import remove
 from napari_fastnet.model.bundle import stain_target
-from napari_fastnet.results.formats import DETECT_FORMATS, Results, write_formats
+from napari_fastnet.results.formats import (
+    DETECT_FORMATS,
+    THUMBNAIL_PX,
+    Results,
+    write_formats,
+)
 from napari_fastnet.results.record import (
     RECORD,
     SHARPNESS,
@@ -50,7 +54,6 @@ if TYPE_CHECKING:
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide
 
-THUMBNAIL_PX = 1000  # about as large as overview.png shows it
 #: While a run computes, its time is kept so often: a kill loses no more of it.
 KEEP_EVERY_S = 2.0
 

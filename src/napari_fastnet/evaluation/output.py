@@ -18,7 +18,8 @@ from napari_fastnet.core.display import counted
 from napari_fastnet.core.metrics.froc import RATES
 from napari_fastnet.evaluation.sources import write_candidates
 from napari_fastnet.machine.files import atomic_path, write_bytes
-from napari_fastnet.results.record import RESEARCH_USE, to_json
+from napari_fastnet.machine.json_text import to_json
+from napari_fastnet.results.record import RESEARCH_USE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,10 +1,19 @@
-"""JSON of strangers: what Python's reader lets through or breaks on is a ValueError."""
+"""JSON, read strictly and written plainly.
+
+Reading turns whatever Python's own reader lets through or breaks on into a ValueError.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from math import isfinite
+from pathlib import Path
 from typing import Any, NoReturn
+
+import numpy as np
+
+from napari_fastnet.errors import OptionError
 
 
 def parse_json(content: bytes | str, *, strict: bool = False) -> Any:
@@ -33,6 +42,38 @@ def parse_json(content: bytes | str, *, strict: bool = False) -> Any:
         return json.loads(content, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: paths as text, arrays as lists, NaN as None.
+
+    Raises
+    ------
+    OptionError
+        If the value, or one inside it, has no JSON form.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    raise OptionError(
+        f"a run record cannot hold {value!r}; give text, numbers, lists or dictionaries"
+    )
+
+
+def to_json(record: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """Return a record as JSON with sorted keys and no NaN; ASCII, for TIFF tags."""
+    return json.dumps(
+        plain(dict(record)), sort_keys=True, indent=indent, allow_nan=False
+    )
 
 
 def _refuse(name: str) -> NoReturn:

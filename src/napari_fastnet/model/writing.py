@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import BundleError, OutputError
+from napari_fastnet.machine.json_text import plain
 from napari_fastnet.model.bundle import (
     CARD_FILE,
     FILES,
@@ -18,7 +19,6 @@ from napari_fastnet.model.bundle import (
     load_bundle,
     sha256_of,
 )
-from napari_fastnet.results.record import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

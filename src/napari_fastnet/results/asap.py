@@ -18,8 +18,8 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import halvings
 from napari_fastnet.core.polygons import Annotations, joined
 from napari_fastnet.machine.files import atomic_path
+from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.results.ome_tiff import UM_PER_CM
-from napari_fastnet.results.record import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -59,6 +59,10 @@ Part = Literal["masks", "heatmap", "regions"]
 PARTS: tuple[Part, ...] = ("masks", "heatmap", "regions")
 
 
+#: Side of the slide's picture, px: about as large as overview.png shows it.
+THUMBNAIL_PX = 1000
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Results:
     """What there is of a slide to write.

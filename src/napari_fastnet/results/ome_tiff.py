@@ -17,7 +17,8 @@ import tifffile
 from napari_fastnet.core.heatmap import halvings
 from napari_fastnet.errors import MaskError
 from napari_fastnet.machine.files import atomic_path
-from napari_fastnet.results.record import RESEARCH_USE, to_json
+from napari_fastnet.machine.json_text import to_json
+from napari_fastnet.results.record import RESEARCH_USE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

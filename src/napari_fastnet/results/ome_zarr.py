@@ -15,7 +15,8 @@ import numpy as np
 from napari_fastnet.core.heatmap import halvings
 from napari_fastnet.errors import MaskError
 from napari_fastnet.machine.files import atomic_folder
-from napari_fastnet.results.record import RESEARCH_USE, plain
+from napari_fastnet.machine.json_text import plain
+from napari_fastnet.results.record import RESEARCH_USE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

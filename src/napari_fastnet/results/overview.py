@@ -30,7 +30,8 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import atomic_path
-from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE, to_json
+from napari_fastnet.machine.json_text import to_json
+from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,24 +6,21 @@ found years later still says where it came from.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from math import isfinite
-from pathlib import Path
 from platform import python_version
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from napari_fastnet.errors import OptionError, StoreError
+from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import write_bytes
-from napari_fastnet.machine.json_text import parse_json
+from napari_fastnet.machine.json_text import parse_json, plain, to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from napari_fastnet.core.geometry import Grid, Pair
 
 
@@ -254,38 +251,6 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:
         except PackageNotFoundError:
             found[package] = None
     return found
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it: paths as text, arrays as lists, NaN as None.
-
-    Raises
-    ------
-    OptionError
-        If the value, or one inside it, has no JSON form.
-    """
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    raise OptionError(
-        f"a run record cannot hold {value!r}; give text, numbers, lists or dictionaries"
-    )
-
-
-def to_json(record: Mapping[str, Any], *, indent: int | None = None) -> str:
-    """Return a record as JSON with sorted keys and no NaN; ASCII, for TIFF tags."""
-    return json.dumps(
-        plain(dict(record)), sort_keys=True, indent=indent, allow_nan=False
-    )
 
 
 def write_record(path: Path, record: RunRecord) -> None:

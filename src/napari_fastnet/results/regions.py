@@ -18,7 +18,8 @@ import numpy as np
 from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import write_bytes
-from napari_fastnet.results.record import RESEARCH_USE, plain, written
+from napari_fastnet.machine.json_text import plain
+from napari_fastnet.results.record import RESEARCH_USE, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

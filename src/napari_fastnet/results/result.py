@@ -18,9 +18,8 @@ from napari_fastnet.core.display import (
 from napari_fastnet.core.drawn_regions import drawn_totals, regions_of_outlines
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.regions import Region, find_regions, summarise
-from napari_fastnet.detection.run import THUMBNAIL_PX
 from napari_fastnet.errors import FastNetError, OptionError, OutputError, StoreError
-from napari_fastnet.results.formats import Results
+from napari_fastnet.results.formats import THUMBNAIL_PX, Results
 from napari_fastnet.results.reading import (
     Mask,
     read_flags_export,

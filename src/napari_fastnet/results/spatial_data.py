@@ -12,8 +12,9 @@ import numpy as np
 
 from napari_fastnet.errors import DependencyError
 from napari_fastnet.machine.files import atomic_folder
+from napari_fastnet.machine.json_text import plain
 from napari_fastnet.results.ome_zarr import HEATMAP_NAME, RECORD_ATTRIBUTE, is_ours
-from napari_fastnet.results.record import RESEARCH_USE, plain
+from napari_fastnet.results.record import RESEARCH_USE
 from napari_fastnet.results.regions import region_table
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import numpy as np
 
 from napari_fastnet.errors import DependencyError
 from napari_fastnet.machine.files import atomic_path, write_bytes
-from napari_fastnet.results.record import RESEARCH_USE, to_json, written
+from napari_fastnet.machine.json_text import to_json
+from napari_fastnet.results.record import RESEARCH_USE, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

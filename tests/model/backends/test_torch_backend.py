@@ -10,7 +10,7 @@ import torch
 
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.detection import plan
-from napari_fastnet.detection.run import RunOptions
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import BundleError, DetectionError
 from napari_fastnet.model.backends import backend as backends
 from napari_fastnet.model.backends import torch as torch_device

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.plugin.detection.live_heatmap import LiveHeatmap

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from napari_fastnet.cohort.folders import result_folder
 from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.detection.first_block import first_block, rough_run
-from napari_fastnet.detection.run import RunOptions, SlideRun
+from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.detection.tissue_editor import TissueEditor
 from napari_fastnet.plugin.detection.ready_network import NETWORK

@@ -14,14 +14,14 @@ from napari_fastnet.core.drawn_regions import drawn_totals
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import Region, SizeClass, summarise
-from napari_fastnet.detection.run import THUMBNAIL_PX
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.regions import regions_at
-from napari_fastnet.results.formats import Part, Results, write_formats
-from napari_fastnet.results.record import RECORD, Counts, RunRecord, Seconds, to_json
+from napari_fastnet.results.formats import THUMBNAIL_PX, Part, Results, write_formats
+from napari_fastnet.results.record import RECORD, Counts, RunRecord, Seconds
 
 if TYPE_CHECKING:
     from napari_fastnet.core.polygons import Annotations
