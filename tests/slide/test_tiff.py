@@ -8,7 +8,8 @@ import tifffile
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.errors import SlideFormatError, TileReadError
-from napari_fastnet.slide.describe import bounds_notes, slide_description, slide_rows
+from napari_fastnet.slide.describe import slide_rows
+from napari_fastnet.slide.notes import bounds_notes
 from napari_fastnet.slide.slide import open_slide
 
 
@@ -215,7 +216,7 @@ def test_leica_areas_are_put_together(tmp_path, image):
         assert (slide.mpp, slide.mpp_source) == ((0.5, 0.5), "vendor")
         assert slide.levels[1].shape == (80, 48)
         assert slide.bounds == Box(16, 8, 154, 88)  # around both areas
-        facts = slide_description(slide)
+        facts = slide.to_dict()
         assert facts["bounds"] == {"y": 16, "x": 8, "height": 138, "width": 80}
         assert ("scanned", "from 16 (y), 8 (x) px on: see --bounds-offset") in (
             slide_rows(facts)

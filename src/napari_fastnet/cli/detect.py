@@ -431,7 +431,7 @@ def detect_one(
     from napari_fastnet.machine.memory import give_back_at_once
     from napari_fastnet.model.backends.backend import create_backend
     from napari_fastnet.model.bundle import load_bundle
-    from napari_fastnet.slide.describe import bounds_notes, spacing_notes
+    from napari_fastnet.slide.notes import bounds_notes, spacing_notes
     from napari_fastnet.slide.slide import open_slide
 
     give_back_at_once()

@@ -35,16 +35,12 @@ if TYPE_CHECKING:
 
 def info(slide: SlidePath, mpp: SlideMpp = None, as_json: AsJson = False) -> None:
     """Show a slide's size, levels, µm/px and its source."""
-    from napari_fastnet.slide.describe import (
-        reading_notes,
-        slide_description,
-        slide_rows,
-        spacing_notes,
-    )
+    from napari_fastnet.slide.describe import slide_rows
+    from napari_fastnet.slide.notes import reading_notes, spacing_notes
     from napari_fastnet.slide.slide import open_slide
 
     with open_slide(slide, mpp=mpp) as opened:
-        facts = slide_description(opened)
+        facts = opened.to_dict()
         notes = (*reading_notes(opened), *spacing_notes(opened))
     for note in notes:
         print(note, file=sys.stderr)
@@ -76,7 +72,7 @@ def tissue(
     from napari_fastnet.cohort.folders import result_folder
     from napari_fastnet.core.tissue import preset_with
     from napari_fastnet.detection.tissue import run_tissue
-    from napari_fastnet.slide.describe import finer_notes, reading_notes
+    from napari_fastnet.slide.notes import finer_notes, reading_notes
     from napari_fastnet.slide.slide import open_slide
 
     parameters = preset_with(

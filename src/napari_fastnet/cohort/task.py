@@ -30,7 +30,7 @@ from napari_fastnet.results.record import (
     mask_file,
     read_record,
 )
-from napari_fastnet.slide.describe import spacing_notes
+from napari_fastnet.slide.notes import spacing_notes
 from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ from napari_fastnet.results.record import (
 )
 from napari_fastnet.results.recorded_slide import corner_of, roi_notes
 from napari_fastnet.results.result import RunResult
-from napari_fastnet.slide.describe import finer_notes, reading_notes
+from napari_fastnet.slide.notes import finer_notes, reading_notes
 from napari_fastnet.slide.resample import RESAMPLING
 from napari_fastnet.store.store import Block, RunStore, open_store
 

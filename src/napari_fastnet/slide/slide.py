@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_fastnet.core.display import NOTEBOOK_PX
 from napari_fastnet.core.geometry import Box, Level, Pair
 from napari_fastnet.errors import OptionError
 from napari_fastnet.slide.describe import slide_card
@@ -109,7 +110,56 @@ class Slide:
         return f"<Slide {self.path.name}, {self.shape[1]} x {self.shape[0]} px>"
 
     def _repr_html_(self) -> str:
-        return slide_card(self)
+        return slide_card(self.to_dict(), self.thumbnail(NOTEBOOK_PX))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``info --json`` prints: plain data, None where unknown.
+
+        Returns
+        -------
+        dict
+            path, vendor, fingerprint, width and height (level-0 px), mpp ((y, x), µm/px),
+            mpp_source, width_mm, height_mm, bounds (y, x, height, width of the scanned
+            part, level-0 px), icc_profile (its name; it is not applied), reading (what
+            must be told of how the file is read), and levels: index, width, height (level
+            px) and downsample ((y, x), level-0 px per level px).
+        """
+        height, width = self.shape
+        y_mm, x_mm = (
+            (None, None)
+            if self.mpp is None
+            else (height * self.mpp[0] / 1000, width * self.mpp[1] / 1000)
+        )
+        return {
+            "path": str(self.path),
+            "vendor": self.vendor,
+            "fingerprint": self.fingerprint,
+            "width": width,
+            "height": height,
+            "mpp": None if self.mpp is None else list(self.mpp),
+            "mpp_source": self.mpp_source,
+            "width_mm": x_mm,
+            "height_mm": y_mm,
+            "bounds": None
+            if self.bounds is None
+            else {
+                "y": self.bounds.top,
+                "x": self.bounds.left,
+                "height": self.bounds.height,
+                "width": self.bounds.width,
+            },
+            "icc_profile": self.profile,
+            "reading": list(self.reading_notes),
+            "levels": [
+                {
+                    "index": level.index,
+                    "width": level.shape[1],
+                    "height": level.shape[0],
+                    "downsample": list(level.downsample),
+                }
+                for level in self.levels
+            ],
+        }
 
     def close(self) -> None:
         """Close the file; reading afterwards is a FastNetError."""

@@ -25,7 +25,7 @@ from napari_fastnet.plugin.work.exporting import (
     write_snapshot,
 )
 from napari_fastnet.results.formats import DETECT_FORMATS, FORMATS, PARTS, Part
-from napari_fastnet.slide.describe import bounds_notes
+from napari_fastnet.slide.notes import bounds_notes
 
 
 class FormatMenu(PushButton):

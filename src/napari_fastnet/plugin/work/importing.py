@@ -20,7 +20,7 @@ from napari_fastnet.results.recorded_slide import (
     tissue_of,
     truth_notes,
 )
-from napari_fastnet.slide.describe import bounds_notes
+from napari_fastnet.slide.notes import bounds_notes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -25,7 +25,7 @@ from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.events import WorkEvents
 from napari_fastnet.plugin.work.regions import RegionFinder
-from napari_fastnet.slide.describe import finer_notes
+from napari_fastnet.slide.notes import finer_notes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

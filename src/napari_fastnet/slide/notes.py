@@ -1,0 +1,110 @@
+"""Lines to be told about a slide: its µm/px, its corner, how it is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_fastnet.core.display import counted
+from napari_fastnet.errors import SpacingError
+
+if TYPE_CHECKING:
+    from napari_fastnet.slide.slide import Slide
+
+#: From this share on, a µm/px that was given is told to be another than the file's.
+_FAR_OFF = 0.1
+
+
+def spacing_notes(slide: Slide) -> tuple[str, ...]:
+    """Return what to tell of a µm/px that cannot be, or is not the file's.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+
+    Returns
+    -------
+    tuple of str
+        A line where µm/px is absurd, or was given and is more than a tenth off what the
+        file states.
+    """
+    if slide.mpp is None:
+        return ()
+    try:
+        y, x = slide.require_mpp()
+    except SpacingError as error:
+        return (str(error),)
+    stated = slide.stated_mpp
+    if slide.mpp_source != "user" or stated is None:
+        return ()
+    if all(
+        abs(mine - theirs) <= _FAR_OFF * theirs
+        for mine, theirs in zip((y, x), stated, strict=True)
+    ):
+        return ()
+    return (
+        f"{slide.path.name}: taken as {x:.4g} µm/px, as given, where the file says "
+        f"{stated[1]:.4g}; sizes, and what the model sees, follow from that",
+    )
+
+
+def reading_notes(slide: Slide) -> tuple[str, ...]:
+    """Return what must be told of how the file is read: which plane, which image.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+
+    Returns
+    -------
+    tuple of str
+        A line each; mostly none.
+    """
+    return tuple(f"{slide.path.name}: {note}" for note in slide.reading_notes)
+
+
+def finer_notes(slide: Slide) -> tuple[str, ...]:
+    """Return what to tell of a level that was read from the next finer one.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open, and read from.
+
+    Returns
+    -------
+    tuple of str
+        A line for each level of which tiles could not be decoded.
+    """
+    return tuple(
+        f"{slide.path.name}: {counted(tiles, 'tile')} of level {level} cannot be read, "
+        "the next finer level was read instead; copy the file again if its original is "
+        "whole"
+        for level, tiles in slide.finer_tiles.items()
+    )
+
+
+def bounds_notes(slide: Slide) -> tuple[str, ...]:
+    """Return what to tell of outlines where QuPath counts from another corner.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+
+    Returns
+    -------
+    tuple of str
+        A line where the scanned part does not begin at the slide's corner.
+    """
+    bounds = slide.bounds
+    if bounds is None or (bounds.top, bounds.left) == (0, 0):
+        return ()
+    y, x = bounds.top, bounds.left
+    return (
+        f"the scanned part begins at {y:g} (y), {x:g} (x) px: QuPath counts from there, "
+        "outlines read and written here from the slide's corner; give "
+        f"`export --bounds-offset {y:g} {x:g}` for QuPath, and --qupath-origin wherever "
+        "outlines of QuPath are read",
+    )
