@@ -38,10 +38,10 @@ from napari_fastnet.results.record import (
     Counts,
     ModelFacts,
     RunRecord,
-    Seconds,
     SlideFacts,
     write_record,
 )
+from napari_fastnet.store.format import Seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -284,10 +284,10 @@ def write_run():
         Counts,
         ModelFacts,
         RunRecord,
-        Seconds,
         SlideFacts,
         write_record,
     )
+    from napari_fastnet.store.format import Seconds
 
     def write(folder, values, *, mpp=0.243, cell_px=64, stopped=0):
         values = np.asarray(values, np.float32)

@@ -16,12 +16,12 @@ from napari_fastnet.results.record import (
     Counts,
     ModelFacts,
     RunRecord,
-    Seconds,
     SlideFacts,
     read_record,
     versions,
     write_record,
 )
+from napari_fastnet.store.format import Seconds
 
 
 @pytest.fixture

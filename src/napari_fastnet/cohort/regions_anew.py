@@ -36,13 +36,13 @@ from napari_fastnet.results.record import (
     Counts,
     ModelFacts,
     RunRecord,
-    Seconds,
     SlideFacts,
     mask_file,
     read_record,
     versions,
 )
 from napari_fastnet.results.result import RunResult
+from napari_fastnet.store.format import Seconds
 from napari_fastnet.store.store import RunStore, read_store
 
 if TYPE_CHECKING:

@@ -34,7 +34,6 @@ from napari_fastnet.results.record import (
     Counts,
     ModelFacts,
     RunRecord,
-    Seconds,
     read_record,
     write_record,
 )
@@ -42,6 +41,7 @@ from napari_fastnet.results.recorded_slide import corner_of, roi_notes
 from napari_fastnet.results.result import RunResult
 from napari_fastnet.slide.notes import finer_notes, reading_notes
 from napari_fastnet.slide.resample import RESAMPLING
+from napari_fastnet.store.format import Seconds
 from napari_fastnet.store.store import Block, RunStore, open_store
 
 if TYPE_CHECKING:

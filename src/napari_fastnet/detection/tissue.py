@@ -25,12 +25,12 @@ from napari_fastnet.results.record import (
     MASKS,
     TISSUE_RECORD,
     RunRecord,
-    Seconds,
     SlideFacts,
     write_record,
 )
 from napari_fastnet.results.recorded_slide import corner_of
 from napari_fastnet.slide.tiles import WHITE
+from napari_fastnet.store.format import Seconds
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastnet.core.geometry import Grid, Pair
+    from napari_fastnet.store.format import Seconds
 
 
 # What stands in a path for a byte that is no UTF-8.
@@ -155,20 +156,6 @@ class Counts:
     def stopped(self) -> int:
         """Patches left undone because the run was stopped."""
         return self.kept - self.computed - self.failed
-
-
-@dataclass(frozen=True, slots=True)
-class Seconds:
-    """Time spent; reading and inference overlap, so they may exceed the total.
-
-    All three are of all parts of a run that was interrupted; ``earlier`` is what of the
-    total its parts before the last one took.
-    """
-
-    read: float
-    infer: float
-    total: float
-    earlier: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

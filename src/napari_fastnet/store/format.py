@@ -38,6 +38,20 @@ _VERSION = "napari_fastnet_run"
 _CHECKSUM_BYTES = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Time spent; reading and inference overlap, so they may exceed the total.
+
+    All three are of all parts of a run that was interrupted; ``earlier`` is what of the
+    total its parts before the last one took.
+    """
+
+    read: float
+    infer: float
+    total: float
+    earlier: float = 0.0
+
+
 @dataclass(frozen=True)
 class RunDescription:
     """What makes two runs the same; it stands in ``zarr.json``.

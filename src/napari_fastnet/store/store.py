@@ -21,9 +21,8 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import OutputError, StoreError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.json_text import parse_json
-from napari_fastnet.results.record import Seconds
 from napari_fastnet.store import format as store_format
-from napari_fastnet.store.format import RECORD, RunDescription
+from napari_fastnet.store.format import RECORD, RunDescription, Seconds
 from napari_fastnet.store.lock import WAIT_S, hold
 from napari_fastnet.store.mending import (
     begin,

@@ -21,7 +21,8 @@ from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.regions import regions_at
 from napari_fastnet.results.formats import THUMBNAIL_PX, Part, Results, write_formats
-from napari_fastnet.results.record import RECORD, Counts, RunRecord, Seconds
+from napari_fastnet.results.record import RECORD, Counts, RunRecord
+from napari_fastnet.store.format import Seconds
 
 if TYPE_CHECKING:
     from napari_fastnet.core.polygons import Annotations
