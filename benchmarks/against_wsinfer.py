@@ -9,7 +9,7 @@ libraries of its time, so it is called in an environment of its own; without
     python benchmarks/against_wsinfer.py SLIDE [--wsinfer PATH] [--repeats 3] [--json]
 """
 
-# ruff: noqa: INP001, T201  a script on its own, no package
+# ruff: noqa: T201  a script on its own, no package
 
 from __future__ import annotations
 

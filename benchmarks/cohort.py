@@ -8,7 +8,7 @@ cores; the time that a worker's processors were busy says whether it kept to one
     python benchmarks/cohort.py [--slides 20] [--side 6144] [--repeats 3] [--json]
 """
 
-# ruff: noqa: INP001, T201  a script on its own, no package
+# ruff: noqa: T201  a script on its own, no package
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Disks that are full, refuse, or have gone: what `faults` does to what is written."""
 
-# ruff: noqa: INP001  beside scripts, in no package
-
 from __future__ import annotations
 
 import errno

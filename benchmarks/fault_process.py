@@ -1,7 +1,5 @@
 """Processes that are killed, or that get in each other's way, for `faults`."""
 
-# ruff: noqa: INP001  beside scripts, in no package
-
 from __future__ import annotations
 
 import contextlib
@@ -25,11 +23,10 @@ from fault_world import (
     children_of,
     draw_slide,
 )
-from resume_kills import Runs
-
 from napari_fastnet.errors import StoreError
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.store.store import read_store
+from resume_kills import Runs
 
 if TYPE_CHECKING:
     import random

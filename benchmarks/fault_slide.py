@@ -1,7 +1,5 @@
 """Slides that vanish, change or cannot be read while a run goes on, for `faults`."""
 
-# ruff: noqa: INP001  beside scripts, in no package
-
 from __future__ import annotations
 
 import errno
@@ -13,7 +11,6 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from fault_world import Verdict, chosen, disturbed, draw_slide
-
 from napari_fastnet.slide.tiff_tiles import FileBytes
 
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
 """Threads, networks, devices and clocks that fail in the middle of a run, for `faults`."""
 
-# ruff: noqa: INP001  beside scripts, in no package
-
 from __future__ import annotations
 
 import os
@@ -13,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
-from fault_world import ERROR, RIGHT, Verdict, World, chosen, clear, disturbed
 
+from fault_world import ERROR, RIGHT, Verdict, World, chosen, clear, disturbed
 from napari_fastnet.detection.blocks import BlockWork
 from napari_fastnet.errors import BusyError
 from napari_fastnet.model.backends.onnx import OnnxBackend
@@ -26,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from fault_world import OnStep
     from numpy.typing import NDArray
 
+    from fault_world import OnStep
     from napari_fastnet.model.backends.torch import TorchBackend
 
 #: Blocks that a run reads.

@@ -3,8 +3,6 @@
 Used by `faults` and by the tests of tests/faults.
 """
 
-# ruff: noqa: INP001  beside scripts, in no package
-
 from __future__ import annotations
 
 import tempfile

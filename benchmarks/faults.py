@@ -11,7 +11,7 @@ until all of its cases were tried; no case counts twice. No new case begins afte
 seconds. The exit code is 1 where a promise was broken.
 """
 
-# ruff: noqa: INP001, T201  a script on its own, no package
+# ruff: noqa: T201  a script on its own, no package
 
 from __future__ import annotations
 

@@ -11,8 +11,6 @@ time that reading and inferring the same block takes when all else is ready.
 Without a slide one of 5 x 5 mm is drawn.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -25,13 +23,13 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from heartbeat import block_seconds, circle, first_on_screen, measure
-from page import write_between
-from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
+from heartbeat import block_seconds, circle, first_on_screen, measure
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.viewport import visible_box
 from napari_fastnet.synthetic.slide import write_slide
+from page import write_between
+from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
 #: Ways to the first probabilities, and what each means.
 WAYS = {

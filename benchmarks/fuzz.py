@@ -10,7 +10,7 @@ of its own that may take 3 GiB beyond what it begins with; a case of more than 5
 crash, or any error but a FastNetError is a finding, and the exit code is then 1.
 """
 
-# ruff: noqa: INP001, T201  a script on its own, no package
+# ruff: noqa: T201  a script on its own, no package
 
 from __future__ import annotations
 

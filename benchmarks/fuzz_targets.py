@@ -5,8 +5,6 @@ them as the product does. It may return or raise a FastNetError; anything else i
 finding.
 """
 
-# ruff: noqa: INP001  beside scripts, in no package
-
 from __future__ import annotations
 
 import contextlib

@@ -13,8 +13,6 @@ is measured too, and so is that of reading and inferring one block without a win
 Without a slide one of 5 x 5 mm is drawn.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -29,13 +27,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from page import write_between
-from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.viewport import nearest_to_view, visible_box
 from napari_fastnet.synthetic.slide import write_slide
+from page import write_between
+from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

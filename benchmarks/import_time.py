@@ -7,8 +7,6 @@ counts: what else the machine does makes runs slower, never faster.
         [--page docs/howto/install.md]
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse

@@ -9,8 +9,6 @@ The archive holds one file of outlines a slide, level-0 px of 0.243 µm. With ``
 the figures replace what stands between the page's two marks.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -25,7 +23,6 @@ from time import perf_counter
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from page import write_between
 from scipy import ndimage
 
 from napari_fastnet.annotations.reading import SUFFIXES, read_annotations
@@ -37,6 +34,7 @@ from napari_fastnet.core.metrics.truth import (
     truth_step,
 )
 from napari_fastnet.core.regions import EIGHT_NEIGHBOURS, ITC_LIMIT_MM
+from page import write_between
 
 BINS_UM = (0, 150, ITC_UM, 500, 1000, 2000, 5000, np.inf)
 BEFORE_UM = ITC_LIMIT_MM * 1000

@@ -6,8 +6,6 @@
 The history (CSV) and the curves (PNG) of the training are copied beside the page.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -15,9 +13,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from page import write_between
-
 from napari_fastnet.model.bundle import load_bundle
+from page import write_between
 
 PAGE = Path("docs/explain/model.md")
 MEASURES = ("auc", "accuracy", "recall", "precision", "f1")

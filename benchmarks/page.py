@@ -1,6 +1,6 @@
 """Keep what a benchmark measured as JSON, and put it between two marks of a page."""
 
-# ruff: noqa: INP001, T201  scripts on their own, no package
+# ruff: noqa: T201  scripts on their own, no package
 
 from __future__ import annotations
 

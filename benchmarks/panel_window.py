@@ -1,7 +1,5 @@
 """A napari window with a slide and the FastNet panel, for benchmarks to drive."""
 
-# ruff: noqa: INP001  scripts on their own, no package
-
 from __future__ import annotations
 
 import os

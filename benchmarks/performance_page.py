@@ -7,8 +7,6 @@ Each file of benchmarks/results fills one part of the page, which says what wrot
 part of a file that is not there is left as it is. The roofline is drawn anew.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse

@@ -12,8 +12,6 @@ may grow. --bare leaves out the detection and the panel: what then grows is napa
 Without a slide a small one is drawn.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -28,10 +26,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_fastnet.synthetic.slide import write_slide
 from page import write_between
 from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
-
-from napari_fastnet.synthetic.slide import write_slide
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 #: Cycles before these are not compared.

@@ -10,8 +10,6 @@ of each, since only what harms needs a flag. A foreign slide is flagged as a who
 DATA is a tar or folder with images in 0/ and 1/ at the model's µm/px.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -22,9 +20,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from page import tell, write_between
 from scipy.ndimage import gaussian_filter
-from stain_shift import DYES, SHIFTS
 
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.appearance.flags import Flag, blur_flags, colour_flags
@@ -44,6 +40,8 @@ from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.patches.reading import read_patches
 from napari_fastnet.slide.resample import resize
 from napari_fastnet.slide.slide import open_slide
+from page import tell, write_between
+from stain_shift import DYES, SHIFTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

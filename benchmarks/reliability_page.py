@@ -7,8 +7,6 @@ The parts are faults.json of `faults`, fuzz.json of `fuzz` and soak.json of `soa
 part of a file that is not there is left as it is.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse

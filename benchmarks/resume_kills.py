@@ -9,8 +9,6 @@ computes or writes. The last one may end. Shown are how much was computed twice,
 whether both runs are equal, bit for bit; if not, the exit code is 1.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse

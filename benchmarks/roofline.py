@@ -9,8 +9,6 @@ write, every map going through memory once in and once out, in the numbers that 
 library computes with. Points above the slope keep maps in the cache, or never write them.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse

@@ -6,8 +6,6 @@ All take turns, so that ratios are fair where the machine is busy. torch.compile
 C++ compiler.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -18,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from page import tell
 
 from napari_fastnet.bench.networks import rates
 from napari_fastnet.bench.report import Machine
@@ -31,6 +28,7 @@ from napari_fastnet.model.backends.parts import PART_PX
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.classifier import PatchClassifier
+from page import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable

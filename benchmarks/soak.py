@@ -12,8 +12,6 @@ ends after so many cycles, or the first one after so many seconds. The file is w
 anew after every cycle.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -29,10 +27,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
-from plugin_cycles import WARM_UP, State
 
 from napari_fastnet.synthetic.slide import write_slide
+from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
+from plugin_cycles import WARM_UP, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,6 @@ row "none".
 DATA is a tar or folder with images in 0/ and 1/ at the model's µm/px.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -18,8 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-from page import write_between
-from stain_shift import SHIFTS, low_resolution
 
 from napari_fastnet.core.appearance.stain import (
     StainMatch,
@@ -31,6 +27,8 @@ from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.model.backends.backend import Backend, create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.patches.reading import read_patches
+from page import write_between
+from stain_shift import SHIFTS, low_resolution
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

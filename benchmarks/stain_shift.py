@@ -12,8 +12,6 @@ the price of matching what needs no match.
 A folder holds patches of one size as JPEG or PNG, at any depth.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -23,7 +21,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-from page import write_between
 from PIL import Image
 
 from napari_fastnet.core.appearance.stain import (
@@ -33,6 +30,7 @@ from napari_fastnet.core.appearance.stain import (
     estimate,
 )
 from napari_fastnet.core.colour import density_to_rgb, rgb_to_density, rgb_to_lab
+from page import write_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable

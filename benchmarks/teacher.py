@@ -8,7 +8,7 @@ takes the file that is written here. Its first weights come with the packages
         -o teacher.onnx
 """
 
-# ruff: noqa: INP001, SLF001, T201  a script on its own, and another's network
+# ruff: noqa: SLF001, T201  a script on its own, and another's network
 
 from __future__ import annotations
 

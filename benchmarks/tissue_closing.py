@@ -12,8 +12,6 @@ centre lies in a patch that the grid keeps (Eq. 4), patch = stride = one cell.
 With ``--page`` the table replaces what stands between the page's two marks.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -25,12 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from page import write_between
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.grid import PatchGrid, patch_grid
 from napari_fastnet.core.tissue import TissueParameters, combine, compute_masks
 from napari_fastnet.slide.slide import open_slide
+from page import write_between
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

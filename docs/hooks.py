@@ -19,6 +19,24 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+#: Rooms of the package that have a page, from the floor up.
+ROOMS = (
+    "core",
+    "machine",
+    "nn",
+    "slide",
+    "store",
+    "annotations",
+    "model",
+    "results",
+    "synthetic",
+    "detection",
+    "cohort",
+    "patches",
+    "evaluation",
+    "training",
+)
+
 ENVIRONMENT = """
 ## Environment variables
 
@@ -35,6 +53,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "reference/cli.md": command_page(),
         "reference/settings.md": settings_page(),
+        **{f"reference/{room}.md": room_page(room) for room in ROOMS},
     }
     for place, content in pages.items():
         if (stands_in := files.get_file_from_path(place)) is not None:  # in a clone
@@ -55,6 +74,18 @@ def command_page() -> str:
         "[What they are for](../howto/command-line.md) comes with examples.",
     ]
     _add_command(parts, typer.main.get_command(app), ["napari-fastnet"])
+    return "\n\n".join(parts) + "\n"
+
+
+def room_page(room: str) -> str:
+    """Return the modules of a room, each with what its docstrings say."""
+    package = ROOT / "src" / "napari_fastnet"
+    parts = [f"# `{room}`"]
+    for path in sorted((package / room).rglob("*.py")):
+        name = ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        if not name.endswith(".__init__"):
+            parts.append(f"## `{name}`")
+            parts.append(f"::: {name}\n    options:\n      heading_level: 3")
     return "\n\n".join(parts) + "\n"
 
 

@@ -66,7 +66,8 @@ def test_every_module_and_test_that_is_named_exists():
     named = [words for words in CODE if re.fullmatch(r"[\w/]+\.py", words)]
     assert len(named) > 30
     for path in named:
-        place = ROOT if path.startswith("tests/") else ROOT / "src" / "napari_fastnet"
+        beside = path.startswith(("tests/", "benchmarks/"))
+        place = ROOT if beside else ROOT / "src" / "napari_fastnet"
         assert (place / path).is_file(), path
 
 
@@ -76,6 +77,6 @@ def test_every_command_of_the_table_exists():
     rows = [line.split("|") for line in PAGE.splitlines() if line.startswith("| ")]
     named = {
         words.split()[0] for row in rows for words in re.findall("`(.*?)`", row[5])
-    }
-    assert named >= {"detect", "train", "patches", "evaluate", "experiment"}
+    } - {"benchmarks/paper/experiment.py"}
+    assert named >= {"detect", "train", "patches", "evaluate"}
     assert named <= commands

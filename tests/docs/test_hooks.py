@@ -36,3 +36,12 @@ def test_every_setting_is_on_the_page(hooks):
         assert f"## {section['title']}" in page
         for setting in section["properties"].values():
             assert f"| {setting['title']} |" in page
+
+
+def test_every_module_below_the_plugin_is_on_a_page(hooks):
+    pages = "".join(hooks.room_page(room) for room in hooks.ROOMS)
+    package = ROOT / "src" / "napari_fastnet"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert rooms - set(hooks.ROOMS) == {"bench", "cli", "plugin"}
+    assert "::: napari_fastnet.core.tissue\n" in pages
+    assert "::: napari_fastnet.model.backends.openvino\n" in pages

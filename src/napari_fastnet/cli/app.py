@@ -14,7 +14,6 @@ from napari_fastnet.cli.cache import cache
 from napari_fastnet.cli.clock import restart
 from napari_fastnet.cli.detect import detect
 from napari_fastnet.cli.evaluate import evaluate
-from napari_fastnet.cli.experiment import experiment
 from napari_fastnet.cli.export import export, replay
 from napari_fastnet.cli.machine import bench, doctor
 from napari_fastnet.cli.models import models
@@ -45,7 +44,6 @@ for command in (
     replay,
     patches,
     train,
-    experiment,
     bench,
     demo,
     doctor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_fastnet.engine.experiments import EXPERIMENTS, NETWORKS, planned
+from experiments import EXPERIMENTS, NETWORKS, planned
 from napari_fastnet.errors import OptionError
 
 

@@ -1,15 +1,12 @@
 """The shipped model beside the networks of Table IX, and why that is no fair match."""
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from results_stats import Log, estimate
-
-from napari_fastnet.engine.experiments import EXPERIMENTS, Run
+from experiments import EXPERIMENTS, Run
 from napari_fastnet.model.bundle import load_bundle
+from results_stats import Log, estimate
 
 if TYPE_CHECKING:
     from results_stats import Estimate

@@ -1,7 +1,12 @@
-"""``napari-fastnet experiment NAME``: the tables of the paper, computed anew."""
+"""Compute the tables of the paper anew.
+
+python benchmarks/paper/experiment.py factors
+python benchmarks/paper/experiment.py all --train train.tar --valid valid.tar -o out
+"""
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_fastnet.cli.output import print_columns
-from napari_fastnet.errors import OptionError
+from napari_fastnet.errors import FastNetError, OptionError
 
 if TYPE_CHECKING:
-    from napari_fastnet.engine.experiment_runs import RunDone
+    from experiment_runs import RunDone
 
 
 class ExperimentName(StrEnum):
@@ -66,12 +71,10 @@ def experiment(
         _print_factors()
         return
     if train is None or valid is None or output is None:
-        raise OptionError(
-            f"experiment {name} trains networks; give --train, --valid and --output"
-        )
-    from napari_fastnet.engine.experiment_log import LOG
-    from napari_fastnet.engine.experiment_runs import ExperimentJob, run_experiments
-    from napari_fastnet.engine.experiments import planned
+        raise OptionError(f"{name} trains networks; give --train, --valid and --output")
+    from experiment_log import LOG
+    from experiment_runs import ExperimentJob, run_experiments
+    from experiments import planned
     from napari_fastnet.model.backends.torch import fastest_device
     from napari_fastnet.training.train import use_threads
 
@@ -96,7 +99,7 @@ def _line(done: RunDone) -> str:
 
 
 def _print_factors() -> None:
-    from napari_fastnet.engine.loss_factors import (
+    from loss_factors import (
         PROBABILITIES,
         attention_table,
         focal_table,
@@ -117,3 +120,10 @@ def _print_factors() -> None:
             for row in table
         ]
         print_columns([header, *rows])
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(experiment)
+    except FastNetError as error:
+        sys.exit(f"error: {error}")

@@ -1,7 +1,5 @@
 """Pictures of the experiments: the networks side by side, and the search's surface."""
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -10,14 +8,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from results_stats import Log, estimate
 
-from napari_fastnet.engine.experiments import (
+from experiments import (
     EXPERIMENTS,
     SEARCHED_FOCUSINGS,
     SEARCHED_WEIGHTS,
     Run,
 )
+from results_stats import Log, estimate
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import torch
 
 from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.counts import parameter_count
-from napari_fastnet.nn.single_block import SingleBlockConfig
+from single_block import SingleBlockConfig
 
 
 def parameters(kind: str, count: int) -> int:

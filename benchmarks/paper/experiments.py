@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.fastnet import FastNetConfig
 from napari_fastnet.nn.peers import PeerConfig
-from napari_fastnet.nn.single_block import SingleBlockConfig
+from single_block import SingleBlockConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,19 +1,21 @@
 """Write the tables and pictures of docs/paper/results.md from the experiments' log.
 
-    python benchmarks/results_page.py [--log benchmarks/results/experiments.csv]
+    python benchmarks/paper/results_page.py [--log benchmarks/results/experiments.csv]
         [--page docs/paper/results.md] [--model fastnet-pcam]
 
-The log comes from `napari-fastnet experiment all`; the paper's own figures are in
+The log comes from `benchmarks/paper/experiment.py all`; the paper's own figures are in
 ``benchmarks/results/paper.csv``. No figure of the page is typed by hand.
 """
-
-# ruff: noqa: INP001  a script on its own, no package
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1]))
+
+from loss_factors import attention_table, focal_table
 from page import write_between
 from results_claims import TABLES, claims, verdicts
 from results_pictures import draw_networks, draw_search
@@ -21,9 +23,7 @@ from results_shipped import shipped
 from results_stats import Log, read_paper
 from results_tables import budget, counts, factors, search, table
 
-from napari_fastnet.engine.loss_factors import attention_table, focal_table
-
-RESULTS = Path(__file__).with_name("results")
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from napari_fastnet.engine.experiments import planned
+from experiments import planned
 
-ROOT = Path(__file__).parents[1]
-BENCHMARKS, PAGE = ROOT / "benchmarks", ROOT / "docs" / "paper" / "results.md"
+ROOT = Path(__file__).parents[2]
+BENCHMARKS, PAGE = ROOT / "benchmarks" / "paper", ROOT / "docs" / "paper" / "results.md"
 
 pytestmark = pytest.mark.skipif(
     not BENCHMARKS.is_dir(), reason="no benchmarks beside the tests"

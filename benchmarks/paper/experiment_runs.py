@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Generator
 
+from experiment_log import LOG, append, keys, written
+from experiments import NETWORKS
 from napari_fastnet import __version__
 from napari_fastnet.core.metrics.bootstrap import METRICS
 from napari_fastnet.core.metrics.patches import evaluate_probabilities
-from napari_fastnet.engine.experiment_log import LOG, append, keys, written
-from napari_fastnet.engine.experiments import NETWORKS
 from napari_fastnet.errors import BusyError, OptionError
 from napari_fastnet.nn.counts import flop_count, parameter_count
 from napari_fastnet.store.lock import hold
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_fastnet.engine.experiments import Run
+    from experiments import Run
 
 _CLAIMS = "running"
 

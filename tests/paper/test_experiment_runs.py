@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_fastnet.engine import experiment_runs
-from napari_fastnet.engine.experiment_log import LOG, read_log
-from napari_fastnet.engine.experiment_runs import ExperimentJob, run_experiments
-from napari_fastnet.engine.experiments import Run
+import experiment_runs
+from experiment_log import LOG, read_log
+from experiment_runs import ExperimentJob, run_experiments
+from experiments import Run
 from napari_fastnet.errors import DataError, OptionError
 
 RUNS = [

@@ -1,7 +1,5 @@
 """Means over seeds, their intervals, and what they say of the paper's claims."""
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import csv
@@ -12,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from scipy import stats
 
-from napari_fastnet.engine.experiment_log import read_log, written
+from experiment_log import read_log, written
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fastnet.engine.experiments import Run
+    from experiments import Run
 
 #: Fewer seeds say nothing of what another seed would give.
 ENOUGH_SEEDS = 3

@@ -1,15 +1,12 @@
 """What the paper says is better than what, and whether it is so in the log."""
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 from collections import Counter
 from itertools import combinations, pairwise
 
+from experiments import EXPERIMENTS, Run
 from results_stats import Estimate, Line, Log, difference, verdict
-
-from napari_fastnet.engine.experiments import EXPERIMENTS, Run
 
 #: The experiment of each table that is trained for.
 TABLES = {"V": "scales", "VI": "branches", "VII": "convolutions", "IX": "losses"}

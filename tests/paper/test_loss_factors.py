@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_fastnet.engine.loss_factors import attention_table, focal_table
+from loss_factors import attention_table, focal_table
 
 
 def row(table, focusing):

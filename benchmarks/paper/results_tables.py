@@ -1,18 +1,15 @@
 """The tables of docs/paper/results.md, as Markdown."""
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import json
 from statistics import fmean
 
+from experiments import EXPERIMENTS, NETWORKS, Run, planned
+from loss_factors import PROBABILITIES, FactorRow
+from napari_fastnet.nn.counts import flop_count, parameter_count
 from results_claims import LABELS, TABLES, printed_in
 from results_stats import ENOUGH_SEEDS, Estimate, Line, Log, estimate
-
-from napari_fastnet.engine.experiments import EXPERIMENTS, NETWORKS, Run, planned
-from napari_fastnet.engine.loss_factors import PROBABILITIES, FactorRow
-from napari_fastnet.nn.counts import flop_count, parameter_count
 
 
 def factors(formula: str, rows: list[FactorRow]) -> str:

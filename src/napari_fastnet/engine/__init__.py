@@ -1,1 +1,0 @@
-"""The work itself: joins io, nn and core; no Qt."""
