@@ -11,8 +11,6 @@ this leaves. Only the evaluation is timed.
 ``--page`` the figures replace what stands between the page's two marks.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -26,7 +24,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from page import write_between
 from scipy import ndimage
 
 from napari_fastnet.annotations.asap_xml import write_asap_xml
@@ -42,6 +39,7 @@ from napari_fastnet.results.record import (
     write_record,
 )
 from napari_fastnet.store.format import Seconds
+from page import write_between
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ of the pyramid or in level 0 alone. What was found is not to depend on it.
     python benchmarks/fill.py --page docs/explain/masks.md
 """
 
-# ruff: noqa: INP001, T201  scripts on their own, no package
+# ruff: noqa: T201  scripts on their own, no package
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
-from page import write_between
 
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.dense import CELL_PX
@@ -28,6 +27,7 @@ from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.slide.resample import resize
 from napari_fastnet.synthetic.slide import write_slide
+from page import write_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,6 @@ DATA is a tar or folder with images in 0/ and 1/ at the model's µm/px. Needs th
 onnx and openvino.
 """
 
-# ruff: noqa: INP001  a script on its own, no package
-
 from __future__ import annotations
 
 import argparse
@@ -23,7 +21,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from page import tell
 
 from napari_fastnet.bench.networks import rates
 from napari_fastnet.bench.report import Machine
@@ -32,6 +29,7 @@ from napari_fastnet.machine.private_imports import onnxruntime
 from napari_fastnet.model.backends.backend import network_on_cpu
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.patches.reading import read_patches
+from page import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

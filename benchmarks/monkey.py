@@ -14,7 +14,7 @@ napari alone (`OF_NAPARI` in monkey_watch.py) are counted and no faults. Without
 it brings its own (xvfb-run).
 """
 
-# ruff: noqa: INP001, T201  a script on its own, no package
+# ruff: noqa: T201  a script on its own, no package
 
 from __future__ import annotations
 

@@ -1,13 +1,10 @@
 """What the monkey does: one method an act, each by events of mouse, wheel and keys."""
 
-# ruff: noqa: INP001  a part of monkey.py
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from monkey_hands import PLAIN, click, double_click, drag, key, seen_point, wheel, write
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -18,6 +15,8 @@ from qtpy.QtWidgets import (
     QTableWidget,
     QWidget,
 )
+
+from monkey_hands import PLAIN, click, double_click, drag, key, seen_point, wheel, write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,5 @@
 """Hands: mouse, wheel and keys, given to windows as the system gives them."""
 
-# ruff: noqa: INP001  a part of monkey.py
-
 from __future__ import annotations
 
 from typing import Any

@@ -5,8 +5,6 @@
 With 0 minutes nothing is done: that is the new window that the others are compared with.
 """
 
-# ruff: noqa: INP001  a part of monkey.py
-
 from __future__ import annotations
 
 import faulthandler
@@ -19,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
 from napari_fastnet.synthetic.slide import write_slide
+from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
 WORK, SEED = Path(sys.argv[1]), int(sys.argv[2])
 PLACE = WORK / f"seed-{SEED}"
@@ -165,10 +163,11 @@ def slides() -> Path:
 
 def use(life: Life, watch: Any, minutes: float, log: Any) -> Counter[str]:
     """Use the window at random; return how often what was done."""
+    from qtpy.QtCore import QTimer
+
     from monkey_acts import Acts
     from monkey_hands import answer
     from monkey_sense import Sense
-    from qtpy.QtCore import QTimer
 
     acts, sense, done = Acts(life, life.rng), Sense(life), Counter()
     names = [str(PLACE / "out"), str(PLACE / "none.tif"), str(PLACE / "a.csv")]

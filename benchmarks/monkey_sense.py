@@ -1,7 +1,5 @@
 """What must hold after every act: nothing changed by itself, what is shown is used."""
 
-# ruff: noqa: INP001  a part of monkey.py
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,5 @@
 """What goes wrong while a window is used: tracebacks of every kind, messages of Qt."""
 
-# ruff: noqa: INP001  a part of monkey.py
-
 from __future__ import annotations
 
 import logging

@@ -14,7 +14,7 @@ With --control the libraries are imported as anybody else would, to see that the
 finds what they do; they report then.
 """
 
-# ruff: noqa: INP001, T201  a script on its own, no package
+# ruff: noqa: T201  a script on its own, no package
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 
-from page import tell, write_between
-
 from napari_fastnet.synthetic.slide import write_slide
+from page import tell, write_between
 
 #: What a script begins with.
 _HEAD = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,15 @@ def test_layers_hold():
         cache_dir=None,
     )
     assert code == linter.EXIT_STATUS_SUCCESS
+
+
+def test_no_module_imports_itself_round_about():
+    """Imports for types alone count: they too make a file hard to read alone."""
+    graph = pytest.importorskip("grimp").build_graph(
+        "napari_fastnet", exclude_type_checking_imports=False, cache_dir=None
+    )
+    imports = {
+        module: graph.find_modules_directly_imported_by(module)
+        for module in graph.modules
+    }
+    TopologicalSorter(imports).prepare()  # raises CycleError, with the circle
