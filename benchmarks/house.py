@@ -7,8 +7,6 @@ modules that import each other, imports for types alone included. First lines th
 with a clause ("what", "which", "where", ..., also after "Return") name no thing.
 """
 
-
-
 from __future__ import annotations
 
 import argparse

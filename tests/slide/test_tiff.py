@@ -8,9 +8,8 @@ import tifffile
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.errors import SlideFormatError, TileReadError
-from napari_fastnet.slide.describe import slide_rows
 from napari_fastnet.slide.notes import bounds_notes
-from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.slide.slide import open_slide, slide_rows
 
 
 @pytest.fixture(scope="module")

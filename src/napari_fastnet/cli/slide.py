@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 
 def info(slide: SlidePath, mpp: SlideMpp = None, as_json: AsJson = False) -> None:
     """Show a slide's size, levels, µm/px and its source."""
-    from napari_fastnet.slide.describe import slide_rows
     from napari_fastnet.slide.notes import reading_notes, spacing_notes
-    from napari_fastnet.slide.slide import open_slide
+    from napari_fastnet.slide.slide import open_slide, slide_rows
 
     with open_slide(slide, mpp=mpp) as opened:
         facts = opened.to_dict()

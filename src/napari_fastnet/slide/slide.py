@@ -8,10 +8,9 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.core.display import NOTEBOOK_PX
+from napari_fastnet.core.display import NOTEBOOK_PX, notebook_card, png_bytes
 from napari_fastnet.core.geometry import Box, Level, Pair
 from napari_fastnet.errors import OptionError
-from napari_fastnet.slide.describe import slide_card
 from napari_fastnet.slide.finer_level import FinerTiles
 from napari_fastnet.slide.opening import file_stamp, fingerprint, open_source
 from napari_fastnet.slide.pyramid import (
@@ -110,7 +109,8 @@ class Slide:
         return f"<Slide {self.path.name}, {self.shape[1]} x {self.shape[0]} px>"
 
     def _repr_html_(self) -> str:
-        return slide_card(self.to_dict(), self.thumbnail(NOTEBOOK_PX))
+        picture = png_bytes(self.thumbnail(NOTEBOOK_PX))
+        return notebook_card(slide_rows(self.to_dict()), png=picture)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``info --json`` prints: plain data, None where unknown.
@@ -401,3 +401,33 @@ def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
     stamp = file_stamp(path)  # first: a file that takes its place now is another one
     source = open_source(path)
     return Slide(path, source, spacing or source.spacing, stamp)
+
+
+def slide_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what `Slide.to_dict` says as rows of (what, text)."""
+    size = f"{facts['width']:,} x {facts['height']:,} px"
+    spacing = f"{facts['mpp_source']}: give it with --mpp"
+    if facts["mpp"] is not None:
+        size += f" = {facts['width_mm']:.1f} x {facts['height_mm']:.1f} mm"
+        y, x = facts["mpp"]
+        number = f"{x:.4g}" if x == y else f"{x:.4g} x {y:.4g}"
+        spacing = f"{number} ({facts['mpp_source']})"
+    rows = [
+        ("slide", Path(facts["path"]).name),
+        ("size", size),
+        ("µm/px", spacing),
+        ("vendor", facts["vendor"]),
+        ("fingerprint", facts["fingerprint"]),
+    ]
+    if bounds := facts["bounds"]:
+        y, x = bounds["y"], bounds["x"]
+        rows.append(
+            ("scanned", f"from {y:g} (y), {x:g} (x) px on: see --bounds-offset")
+        )
+    if profile := facts["icc_profile"]:
+        rows.append(("colours", f"as stored; the ICC profile {profile} is not applied"))
+    for level in facts["levels"]:
+        ratio = max(level["downsample"])
+        pixels = f"{level['width']:,} x {level['height']:,} px"
+        rows.append((f"level {level['index']}", f"{pixels}, 1:{ratio:.6g}"))
+    return rows

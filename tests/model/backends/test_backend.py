@@ -180,7 +180,7 @@ def test_options_out_of_range_are_refused(options, message, tiny_bundle):
 )
 def test_a_missing_library_gives_the_command(name, package, tiny_bundle, monkeypatch):
     monkeypatch.delitem(
-        sys.modules, f"napari_fastnet.engine.{name}_backend", raising=False
+        sys.modules, f"napari_fastnet.model.backends.{name}", raising=False
     )
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     with pytest.raises(DependencyError, match=f"run: pip install {package}"):
