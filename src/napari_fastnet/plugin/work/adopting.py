@@ -55,7 +55,7 @@ def adopt(work: SlideWork, layer: Layer, free: Callable[[Layer], bool]) -> None:
         return
     elif info.kind == "regions":
         work.layers.adopt("regions", layer)
-        work.region_finder.lock()
+        work.region_outlines.guard()
         _adopt_outlines(work, layer, info)
     elif info.kind == "quality":
         work.layers.adopt("quality", layer)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info, show_warning
 
-from napari_fastnet.plugin.layers.data import regions_layer_data
-
 if TYPE_CHECKING:
-    from napari_fastnet.core.geometry import Pair
+    from napari.components import ViewerModel
+
     from napari_fastnet.core.regions import Region
-    from napari_fastnet.plugin.work.slide import SlideWork
+    from napari_fastnet.plugin.layers.data import LayerData
+    from napari_fastnet.plugin.layers.shown import WorkLayers
 
 LOCKED = (
     "the outlines follow heatmap and threshold and cannot be edited here; to correct "
@@ -32,41 +32,49 @@ class RegionOutlines:
 
     Parameters
     ----------
-    work : SlideWork
-        Whose layer.
+    viewer : ViewerModel
+        Its dims say whether outlines can be drawn.
+    layers : WorkLayers
+        Hold the layer.
+    drawn : callable
+        Maps regions to the layer's data; None while the slide has no heatmap.
+    redraw : callable
+        Asks for the regions of now.
     """
 
-    def __init__(self, work: SlideWork) -> None:
-        self._work = work
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        layers: WorkLayers,
+        drawn: Callable[[Sequence[Region]], LayerData | None],
+        redraw: Callable[[], None],
+    ) -> None:
+        self._viewer, self._layers = viewer, layers
+        self._drawn, self._redraw = drawn, redraw
         self._drawing = self._told = False
-        self._waiting: tuple[Sequence[Region], Pair] | None = None
+        self._waiting: Sequence[Region] | None = None
         self._guarded: Any = None
-        work.viewer.dims.events.ndisplay.connect(self._dims_changed, position="last")
+        viewer.dims.events.ndisplay.connect(self._dims_changed, position="last")
 
-    def show(self, regions: Sequence[Region], mpp: Pair) -> None:
+    def show(self, regions: Sequence[Region]) -> None:
         """Draw regions; in the 3D view, in which napari cannot, once it is left."""
-        work = self._work
-        layer = work.layer_of("regions")
+        layer = self._layers.get("regions")
         if not regions and layer is None:
             return
-        if work.viewer.dims.ndisplay != 2:
-            self._wait(regions, mpp)
+        if self._viewer.dims.ndisplay != 2:
+            self._wait(regions)
             return
-        data = regions_layer_data(
-            regions,
-            mpp,
-            work.slide.path.stem,
-            fingerprint=work.fingerprint,
-            record=work.told_record(),
-        )
+        data = self._drawn(regions)
+        if data is None:
+            return
         with self._by_the_panel():
-            work.layers.put("regions", data)
+            self._layers.put("regions", data)
         self.guard()
 
     def guard(self) -> None:
         """Lock the layer, also if napari unlocks it, and draw anew what is changed."""
-        layer: Any = self._work.layer_of("regions")
-        if layer is None or self._work.heatmap is None:
+        layer: Any = self._layers.get("regions")
+        if layer is None or self._drawn(()) is None:
             return
         if layer is not self._guarded:
             self.release()
@@ -95,28 +103,26 @@ class RegionOutlines:
 
     def _changed(self, event: Any) -> None:
         """Undo what a script, or a key that the lock lets through, did."""
-        ours = self._guarded is self._work.layer_of("regions")
-        if self._drawing or not ours or self._work.heatmap is None:
+        ours = self._guarded is self._layers.get("regions")
+        if self._drawing or not ours or self._drawn(()) is None:
             return
         if str(getattr(event, "action", "")).endswith("ing"):  # not done yet
             return
         show_warning(f"{self._guarded.name}: {LOCKED}")
-        self._work.find_regions()
+        self._redraw()
 
-    def _wait(self, regions: Sequence[Region], mpp: Pair) -> None:
+    def _wait(self, regions: Sequence[Region]) -> None:
         if self._waiting is None:
             show_info(FLAT_ONLY)
-        self._waiting = regions, mpp
+        self._waiting = regions
         with self._by_the_panel():  # what it shows is of another threshold
-            self._work.layers.empty("regions")
+            self._layers.empty("regions")
 
     def _dims_changed(self, event: object) -> None:
-        if self._work.viewer.dims.ndisplay != 2 or self._waiting is None:
+        if self._viewer.dims.ndisplay != 2 or self._waiting is None:
             return
-        regions, mpp = self._waiting
-        self._waiting = None
-        if self._work.heatmap is not None:
-            self.show(regions, mpp)
+        regions, self._waiting = self._waiting, None
+        self.show(regions)
 
     @contextmanager
     def _by_the_panel(self) -> Iterator[None]:

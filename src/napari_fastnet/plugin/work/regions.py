@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +12,6 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.core.regions import Region, find_regions
 from napari_fastnet.plugin.threads.latest import Latest
-from napari_fastnet.plugin.work.outlines import RegionOutlines
-
-if TYPE_CHECKING:
-    from napari_fastnet.plugin.work.slide import SlideWork
 
 #: Between two showings the window has so many times as long for everything else.
 REST = 4
@@ -32,12 +27,16 @@ def regions_at(
 
 
 class RegionFinder:
-    """Finds and shows the regions at the threshold of now.
+    """Finds the regions at the threshold of now.
 
     Parameters
     ----------
-    work : SlideWork
-        Whose heatmap and threshold.
+    sought : callable
+        Returns the heatmap and the threshold of now, or None without a heatmap.
+    slide : Box
+        The whole slide, level-0 px.
+    found : callable
+        Is told the regions, in the window's thread.
 
     Attributes
     ----------
@@ -49,12 +48,16 @@ class RegionFinder:
         The file that they were brought from.
     """
 
-    def __init__(self, work: SlideWork) -> None:
+    def __init__(
+        self,
+        sought: Callable[[], tuple[Heatmap, float] | None],
+        slide: Box,
+        found: Callable[[list[Region]], None],
+    ) -> None:
         self.found: list[Region] = []
         self.outlines: Annotations | None = None
         self.outlines_path = ""
-        self._work = work
-        self._outlines = RegionOutlines(work)
+        self._sought, self._slide, self._found = sought, slide, found
         self._latest = Latest(self._prepare, self._take, rest=REST)
 
     def find(self) -> None:
@@ -67,39 +70,24 @@ class RegionFinder:
         self.drop()  # those at the threshold, which are being found
         self.find()
 
-    def lock(self) -> None:
-        """Guard the layer of the outlines, which a script or a file has put there."""
-        self._outlines.guard()
-
-    def tell_locked(self) -> None:
-        """Tell, once, that the outlines cannot be edited by hand."""
-        self._outlines.tell()
-
     def drop(self) -> None:
         """Show nothing of what is being found; what was found stays."""
         self._latest.drop()
 
-    def close(self) -> None:
-        """Find no more, and leave the layer to itself."""
-        self.drop()
-        self._outlines.release()
-
     def forget(self) -> None:
         """Have none."""
-        self.close()
+        self.drop()
         self.found, self.outlines = [], None
 
     def _prepare(self) -> Callable[[], list[Region]] | None:
-        heatmap, threshold = self._work.heatmap, self._work.threshold
-        if heatmap is None:
+        sought = self._sought()
+        if sought is None:
             return None
+        heatmap, threshold = sought
         still = Heatmap(np.array(heatmap.probabilities), heatmap.grid, heatmap.mpp)
-        outlines, slide = self.outlines, Box.of_shape(self._work.slide.shape)
+        outlines, slide = self.outlines, self._slide
         return lambda: regions_at(still, threshold, outlines, slide)
 
     def _take(self, regions: list[Region]) -> None:
-        work, self.found = self._work, regions
-        if work.heatmap is None:
-            return
-        self._outlines.show(regions, work.heatmap.mpp)
-        work.events.regions.emit(work)
+        self.found = regions
+        self._found(regions)

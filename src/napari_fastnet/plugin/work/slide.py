@@ -9,6 +9,7 @@ from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 from superqt.utils import qthrottled
 
+from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.regions import Region
 from napari_fastnet.detection.tissue_editor import KINDS, MaskKind, TissueEditor
 from napari_fastnet.plugin.layers.data import (
@@ -18,16 +19,20 @@ from napari_fastnet.plugin.layers.data import (
     mask_layer_data,
     place_slide_layer,
     quality_layer_data,
+    regions_layer_data,
 )
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, Kind, SlideInfo, info_of
 from napari_fastnet.plugin.layers.masks import MaskDisplay
 from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.events import WorkEvents
+from napari_fastnet.plugin.work.outlines import RegionOutlines
 from napari_fastnet.plugin.work.regions import RegionFinder
 from napari_fastnet.slide.notes import finer_notes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
@@ -58,6 +63,8 @@ class SlideWork:
     ----------
     region_finder : RegionFinder
         What finds the regions, or measures those that were brought.
+    region_outlines : RegionOutlines
+        What shows them, locked.
     layers : WorkLayers
         What shows masks, heatmap and regions.
     editor : TissueEditor or None
@@ -82,7 +89,12 @@ class SlideWork:
         self.threshold, self.opacity = 0.5, 0.5
         self.chosen_threshold: float | None = None
         self.layers = WorkLayers(viewer, layer)
-        self.region_finder = RegionFinder(self)
+        self.region_outlines = RegionOutlines(
+            viewer, self.layers, self._regions_data, self.find_regions
+        )
+        self.region_finder = RegionFinder(
+            self._sought, Box.of_shape(self.slide.shape), self._show_regions
+        )
         self._touched = self._told_damage = False
         self._told_finer: set[int] = set()
         self._painted_before: dict[MaskKind, MaskEdits] = {}
@@ -353,7 +365,7 @@ class SlideWork:
     def abandon(self) -> None:
         """Stop, and follow the layers no more."""
         self.stop()
-        self.region_finder.close()
+        self.region_outlines.release()
         self._follow_painting.cancel()
         self._masks.close()
 
@@ -377,6 +389,25 @@ class SlideWork:
             record=self.told_record(),
             colours=read_settings().colours,
         )
+
+    def _sought(self) -> tuple[Heatmap, float] | None:
+        return None if self.heatmap is None else (self.heatmap, self.threshold)
+
+    def _regions_data(self, regions: Sequence[Region]) -> LayerData | None:
+        if self.heatmap is None:
+            return None
+        return regions_layer_data(
+            regions,
+            self.heatmap.mpp,
+            self.slide.path.stem,
+            fingerprint=self.fingerprint,
+            record=self.told_record(),
+        )
+
+    def _show_regions(self, regions: list[Region]) -> None:
+        if self.heatmap is not None:
+            self.region_outlines.show(regions)
+            self.events.regions.emit(self)
 
     def _painted(self) -> None:
         self._touched = True

@@ -152,4 +152,4 @@ class Workspace:
         with suppress(StopIteration):
             self.choose(next(w for w in self.works if self._belongs(active, w)))
         if self.current is not None and active is self.current.layer_of("regions"):
-            self.current.region_finder.tell_locked()
+            self.current.region_outlines.tell()
