@@ -16,5 +16,5 @@ pip_install ".[openslide,spatialdata]" --group readers
 "$place/env/bin/python" -m pip check
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 # not from src: what is installed is what is tested
-"$place/env/bin/python" -m pytest tests/io/test_asap.py tests/io/test_foreign_geojson.py \
-    tests/io/test_spatial_data.py
+"$place/env/bin/python" -m pytest tests/results/test_asap.py tests/results/test_foreign_geojson.py \
+    tests/results/test_spatial_data.py

@@ -1,4 +1,4 @@
-"""`train` as its users type it: a bundle that `model.shipped` and `detect` accept."""
+"""`train` as its users type it: a bundle that `models` and `detect` accept."""
 
 from __future__ import annotations
 

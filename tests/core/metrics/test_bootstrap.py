@@ -12,7 +12,8 @@ from napari_fastnet.core.metrics.bootstrap import (
     resampled,
     resampled_groups,
 )
-from napari_fastnet.core.metrics.patches import bootstrap, roc_auc
+from napari_fastnet.core.metrics import bootstrap
+from napari_fastnet.core.metrics.patches import roc_auc
 
 TRUTH = np.array([True, False, False, True, True])
 

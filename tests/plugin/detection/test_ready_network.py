@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.plugin.detection.detection import ready_network as network
+from napari_fastnet.plugin.detection import ready_network as network
 from napari_fastnet.plugin.detection.ready_network import ReadyNetwork
 from napari_fastnet.plugin.detection.request import Request
 

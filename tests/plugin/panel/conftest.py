@@ -40,7 +40,7 @@ def network(monkeypatch):
 
     The panel does not get it ready before the click: tests count what a network sees.
     """
-    from napari_fastnet.plugin.detection.detection import scan
+    from napari_fastnet.plugin.detection import scan
     from napari_fastnet.plugin.detection.ready_network import ReadyNetwork
     from napari_fastnet.plugin.panel import detect
 
@@ -199,7 +199,7 @@ def before_inference(monkeypatch):
 
     It is given the pixels: patches (N, H, W, 3), or a picture (H, W, 3) when dense.
     """
-    from napari_fastnet.plugin.detection.detection import ready_network as network
+    from napari_fastnet.plugin.detection import ready_network as network
 
     create = network.create_backend
 

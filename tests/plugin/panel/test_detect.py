@@ -21,7 +21,7 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.detection.tissue_editor import TissueEditor
 from napari_fastnet.errors import DetectionError
-from napari_fastnet.plugin.detection.detection import detection
+from napari_fastnet.plugin.detection import detection
 from napari_fastnet.plugin.detection.viewport import nearest_to_view
 from napari_fastnet.plugin.settings import PLUGIN, Settings
 from napari_fastnet.plugin.work.command_line import detect_command

@@ -11,7 +11,7 @@ from napari_fastnet.cohort import detect as whole_slide
 from napari_fastnet.detection import first_block as head_start
 from napari_fastnet.detection import plan
 from napari_fastnet.detection.tissue import find_tissue, rough_tissue
-from napari_fastnet.plugin.detection.detection import scan
+from napari_fastnet.plugin.detection import scan
 from napari_fastnet.plugin.layers.data import MASK_NAMES
 from napari_fastnet.plugin.work.exporting import snapshot_of, write_snapshot
 from napari_fastnet.plugin.work.masks import compute_masks

@@ -27,9 +27,25 @@ if TYPE_CHECKING:
 
 #: Masks have been still for so long, ms, before the heatmap follows them.
 STILL_MS = 300
+#: Under which a slide's work knows it.
+KIND = "detection"
 #: The screen follows the work at most so often, ms: without a graphics card drawing
 #: the window takes as long as the work.
 SHOW_MS = 500
+
+
+def detection_of(work: SlideWork) -> Detection | None:
+    """Return a slide's detection: the one that goes on, or ended last."""
+    found = work.job_of(KIND)
+    return found if isinstance(found, Detection) else None
+
+
+def start_detection(work: SlideWork, request: Request) -> None:
+    """Begin a detection in place of the one before."""
+    work.end_job(KIND)
+    detection = Detection(work, request)
+    work.take_job(KIND, detection)
+    detection.start()
 
 
 class Detection:

@@ -17,7 +17,7 @@ from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.errors import BundleError, FastNetError
 from napari_fastnet.model.backends.backend import BackendName
-from napari_fastnet.plugin.detection.detection import Detection
+from napari_fastnet.plugin.detection.detection import detection_of, start_detection
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.request import Density, Request
 from napari_fastnet.plugin.panel import keys
@@ -186,8 +186,8 @@ class DetectSection(Section):
     def cancel_all(self) -> None:
         """Cancel every slide's run: the buttons are gone from the window."""
         for work in self.workspace.works:
-            if work.detection is not None:
-                work.detection.job.cancel()
+            if (detection := detection_of(work)) is not None:
+                detection.job.cancel()
 
     def request(self) -> Request:
         """Return what the widgets ask for.
@@ -243,14 +243,12 @@ class DetectSection(Section):
         except BundleError as error:
             show_error(str(error))
             return
-        if work.detection is not None:
-            work.detection.abandon()
-        work.detection = Detection(work, request)
-        work.detection.start()
+        start_detection(work, request)
 
     def _cancel(self) -> None:
-        if self.work is not None and self.work.detection is not None:
-            self.work.detection.job.cancel()
+        detection = None if self.work is None else detection_of(self.work)
+        if detection is not None:
+            detection.job.cancel()
 
     def _show(self, _: object = None) -> None:
         """Follow the current slide's run."""
@@ -259,7 +257,7 @@ class DetectSection(Section):
         self.start.enabled = work is not None and work.ready
         self.cancel.enabled = running
         self.start.text = _start_text(work)
-        detection = None if work is None else work.detection
+        detection = None if work is None else detection_of(work)
         self.copy.enabled = detection is not None and detection.run is not None
         self.status.value = status_of(detection)
         with drawn_later(self.progress.native):
@@ -270,15 +268,16 @@ class DetectSection(Section):
 
     def _show_activity(self) -> None:
         running = self.work is not None and running_job(self.work) is not None
-        detection = self.work.detection if self.work is not None else None
+        detection = None if self.work is None else detection_of(self.work)
         self._activity.follow(detection if running else None)
 
     def _copy(self) -> None:
         work = self.work
-        if work is None or work.detection is None or work.detection.run is None:
+        detection = None if work is None else detection_of(work)
+        if work is None or detection is None or detection.run is None:
             return
         try:
-            command = detect_command(work.detection.run, work)
+            command = detect_command(detection.run, work)
         except FastNetError as error:
             show_error(str(error))
             return
@@ -288,7 +287,8 @@ class DetectSection(Section):
 
 def running_job(work: SlideWork) -> Job | None:
     """Return the detection that is going on, or standing still, if there is one."""
-    job = None if work.detection is None else work.detection.job
+    detection = detection_of(work)
+    job = None if detection is None else detection.job
     return job if job is not None and job.running else None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_fastnet.core.colour import DEFAULT_COLOURS
 from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.plugin.detection.detection import detection_of
 from napari_fastnet.results.ome_tiff import write_mask_tiff
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ def detect_command(run: SlideRun, work: SlideWork) -> str:
     OutputError
         The mask cannot be written.
     """
-    assert work.detection is not None
-    request, tissue = work.detection.request, run.tissue
+    detection = detection_of(work)
+    assert detection is not None
+    request, tissue = detection.request, run.tissue
     words = ["napari-fastnet", "detect", str(run.slide.path.absolute())]
     words += ["-o", str(run.folder.parent.absolute()), "--model", str(request.model)]
     if run.options.stride is not None:

@@ -17,6 +17,7 @@ from napari_fastnet.core.regions import Region, SizeClass, summarise
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.json_text import to_json
+from napari_fastnet.plugin.detection.detection import detection_of
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.regions import regions_at
@@ -166,7 +167,7 @@ def _counts(work: SlideWork, heatmap: Heatmap) -> dict[str, int] | None:
     recorded: dict[str, int] = work.record.get("counts") or {}
     if not recorded.keys() >= {"kept", "failed"}:
         return None
-    detection = work.detection
+    detection = detection_of(work)
     kept = None if detection is None else detection.kept
     progress = None if detection is None else detection.progress
     counts = Counts(
@@ -179,7 +180,7 @@ def _counts(work: SlideWork, heatmap: Heatmap) -> dict[str, int] | None:
 
 def _has_quality(work: SlideWork) -> bool:
     """Return whether what is flagged is of the masks of now, not of a run before."""
-    detection = work.detection
+    detection = detection_of(work)
     ended = detection is None or detection.result is not None
     return ended and bool(work.record.get("quality"))
 

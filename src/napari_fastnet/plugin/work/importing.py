@@ -172,7 +172,7 @@ def agreement(counts: PixelCounts, threshold: float) -> str:
 
 def _start(work: SlideWork, kind: str, read: Work, take: Callable[[Any], None]) -> None:
     job = Job(read, on_value=take, on_end=lambda _: None)
-    work.take_import(kind, job)
+    work.take_job(kind, job)
     job.start()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from napari.utils.notifications import show_warning
@@ -25,6 +25,7 @@ from napari_fastnet.plugin.layers.info import SLIDE_KEY, Kind, SlideInfo, info_o
 from napari_fastnet.plugin.layers.masks import MaskDisplay
 from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.settings import read_settings
+from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.plugin.work.events import WorkEvents
 from napari_fastnet.plugin.work.outlines import RegionOutlines
 from napari_fastnet.plugin.work.regions import RegionFinder
@@ -39,12 +40,17 @@ if TYPE_CHECKING:
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.tissue import MaskEdits
     from napari_fastnet.detection.tissue import SlideTissue
-    from napari_fastnet.plugin.detection.detection import Detection
-    from napari_fastnet.plugin.threads.job import Job
     from napari_fastnet.slide.slide import Slide
 
 #: The region of interest follows a brush at most so often, ms.
 FOLLOW_MS = 100
+
+
+class Abandonable(Protocol):
+    """A job in a thread, or a detection, which is several one after the other."""
+
+    def abandon(self) -> None:
+        """Stop, and tell nobody any more."""
 
 
 class SlideWork:
@@ -71,8 +77,8 @@ class SlideWork:
         The masks, once computed.
     heatmap : Heatmap or None
         As it is shown; fills in during a run.
-    tissue_job, detection : Job or None, Detection or None
-        What computes the masks; the run in progress, or the last one.
+    tissue_job : Job or None
+        What computes the masks.
     threshold, opacity : float
         How the heatmap is shown.
     chosen_threshold : float or None
@@ -84,7 +90,6 @@ class SlideWork:
         self.editor: TissueEditor | None = None
         self.heatmap: Heatmap | None = None
         self.tissue_job: Job | None = None
-        self.detection: Detection | None = None
         self.record: dict[str, Any] = {}
         self.threshold, self.opacity = 0.5, 0.5
         self.chosen_threshold: float | None = None
@@ -98,7 +103,7 @@ class SlideWork:
         self._touched = self._told_damage = False
         self._told_finer: set[int] = set()
         self._painted_before: dict[MaskKind, MaskEdits] = {}
-        self._imports: dict[str, Job] = {}
+        self._jobs: dict[str, Abandonable] = {}
         self._masks = MaskDisplay(self.layer_of, self._painted)
         self._follow_painting = qthrottled(self.take_painting, timeout=FOLLOW_MS)
 
@@ -155,7 +160,8 @@ class SlideWork:
         self.abandon()
         self.editor, self.heatmap, self.record = None, None, {}
         self.region_finder.forget()
-        self.detection = self.tissue_job = None
+        self.tissue_job = None
+        self._jobs.clear()
         place_slide_layer(self.layer, slide)
         if before is not None:
             y, x = slide.require_mpp()
@@ -347,18 +353,31 @@ class SlideWork:
     @property
     def importing(self) -> bool:
         """Whether a file is being read that the user brought."""
-        return any(job.running for job in self._imports.values())
+        return any(isinstance(j, Job) and j.running for j in self._jobs.values())
 
-    def take_import(self, kind: str, job: Job) -> None:
-        """Take note of what reads a file; of the same kind, there is one at a time."""
-        if (before := self._imports.get(kind)) is not None:
+    @property
+    def detection(self) -> Any:
+        """The `Detection` that goes on or ended last, for scripts; None without one."""
+        return self.job_of("detection")
+
+    def job_of(self, kind: str) -> Abandonable | None:
+        """Return what was taken note of last; None where there is none."""
+        return self._jobs.get(kind)
+
+    def take_job(self, kind: str, job: Abandonable) -> None:
+        """Take note of what works on the slide; of a kind, there is one at a time."""
+        self.end_job(kind)
+        self._jobs[kind] = job
+
+    def end_job(self, kind: str) -> None:
+        """Stop what of a kind is at work, without another word."""
+        if (before := self._jobs.pop(kind, None)) is not None:
             before.abandon()
-        self._imports[kind] = job
 
     def stop(self) -> None:
         """Stop what is running without another word; what is shown stays."""
         self.region_finder.drop()
-        for job in (self.detection, self.tissue_job, *self._imports.values()):
+        for job in (*self._jobs.values(), self.tissue_job):
             if job is not None:
                 job.abandon()
 
