@@ -222,3 +222,44 @@ def test_a_slide_of_one_colour_has_no_tissue(run, pages, tiff, tmp_path, grey):
 
     assert ended.code == 0
     assert ("100.0% of the picture was never scanned" in ended.out) == (grey == 0)
+
+
+def black_below(pages, level):
+    """Return the pages with the last quarter of one level black, as if never written."""
+    spoilt = [(image.copy(), own) for image, own in pages]
+    image = spoilt[level][0]
+    image[image.shape[0] * 3 // 4 :] = 0
+    return spoilt
+
+
+def test_a_level_that_is_black_in_part_is_told(run, pages, tiff, tmp_path):
+    path = tiff(tmp_path / "part.tif", black_below(pages, 1), mpp=MPP)
+    ended = run("detect", path, "-o", tmp_path / "out")
+    assert ended.code == 0
+    assert (
+        "shows another picture than the one that the tissue was found on" in ended.err
+    )
+    (told,) = found(tmp_path / "out" / "part")["slide"]["reading"]
+    places = int(told.split("at ")[1].split(" of ")[0])
+    assert 4 <= places < 16  # of 32; the tissue is in the lower part of the picture
+
+
+def test_a_level_that_is_black_all_over_is_refused(run, pages, tiff, tmp_path):
+    black = [(image * (index != 1), own) for index, (image, own) in enumerate(pages)]
+    path = tiff(tmp_path / "black.tif", black, mpp=MPP)
+    ended = run("detect", path, "-o", tmp_path / "out")
+    assert ended.code == 1
+    assert "shows another picture" in ended.err
+    assert not (tmp_path / "out" / "black" / "run.json").exists()
+
+
+def test_a_slide_without_colour_is_not_just_without_tissue(run, pages, tiff, tmp_path):
+    grey = [
+        (np.repeat(image.mean(-1, keepdims=True), 3, -1).astype(np.uint8), own)
+        for image, own in pages
+    ]
+    path = tiff(tmp_path / "grey.tif", grey, mpp=MPP, compression="deflate")
+    for command in ("detect", "tissue"):
+        ended = run(command, path, "-o", tmp_path / command)
+        assert ended.code == 0
+        assert "the picture has next to no colour" in ended.err

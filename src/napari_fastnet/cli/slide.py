@@ -90,7 +90,12 @@ def tissue(
     )
     with open_slide(slide, mpp=mpp) as opened:
         run = run_tissue(opened, result_folder(opened, output), parameters)
-        notes = (*reading_notes(opened), *finer_notes(opened), *_other_masks(run))
+        notes = (
+            *reading_notes(opened),
+            *finer_notes(opened),
+            *run.tissue.notes,
+            *_other_masks(run),
+        )
     for note in notes:
         print(note, file=sys.stderr)
     if as_json:

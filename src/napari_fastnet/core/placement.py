@@ -97,7 +97,7 @@ def placement_note(
         key=lambda one: one[1],
     )
     what = f"only {share:.0%} of what is outlined lies on tissue"
-    if best >= share + BETTER:
+    if best >= max(share + BETTER, LEAST_TUMOR):
         return f"{what}; {how}, it would be {best:.0%}: check how it was exported"
     if share < least:
         return (

@@ -6,6 +6,8 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import RegionOfInterest, read_roi
 from napari_fastnet.core.appearance.stain import StainMatch, estimate
@@ -13,6 +15,7 @@ from napari_fastnet.core.appearance.summary import doubt_values
 from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.detection.compute import Progress, detect
+from napari_fastnet.detection.level_check import other_picture_note
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.plan import Plan, make_plan
 from napari_fastnet.detection.presence import require_readable, require_unchanged
@@ -144,6 +147,7 @@ class SlideRun:
             misplaced = roi_notes(given, roi, self.tissue.by_name, slide.require_mpp())
         self._notes = (
             *reading_notes(slide),
+            *self.tissue.notes,
             *self._replaced(),
             *self._of_mask(given),
             *misplaced,
@@ -258,6 +262,8 @@ class SlideRun:
             The slide's file vanished or changed.
         UnreadableSlideError
             Most of the patches could not be read.
+        SlideFormatError
+            The level that the model sees shows another picture than the tissue's.
         """
         require_unchanged(self.slide)
         kept = self.plan.patches.kept
@@ -279,6 +285,9 @@ class SlideRun:
         record = self.record(
             heatmap, regions, backend=backend_name, quality=quality.section
         )
+        if other := self._other_picture(heatmap):
+            told = (*record.slide.reading, other)
+            record = replace(record, slide=replace(record.slide, reading=told))
         carried = record.to_dict()
         results = Results(
             record=carried,
@@ -297,10 +306,23 @@ class SlideRun:
             heatmap,
             regions,
             files,
-            (*self._notes, *self.store_notes, *finer_notes(self.slide)),
+            (
+                *self._notes,
+                *self.store_notes,
+                *finer_notes(self.slide),
+                *([other] if other else []),
+            ),
             quality.flags,
             all_earlier=self.step_seconds[1] == 0,
         )
+
+    def _other_picture(self, heatmap: Heatmap) -> str:
+        """Return what is to be told where network and tissue saw different pictures."""
+        grid = heatmap.grid
+        cells = np.argwhere(heatmap.computed) + 0.5
+        centres = np.asarray(cells * grid.step + grid.origin, np.float64)
+        mpp = self.bundle.spacing_um_px
+        return other_picture_note(self.slide, self.tissue.image, centres, mpp)
 
     def _replaced(self) -> tuple[str, ...]:
         """Return that results of another slide of the same name go."""

@@ -96,6 +96,17 @@ class SlideTissue:
         """Area of the region of interest, mm²; 0 where there is no tissue."""
         return float(self.masks.roi.sum()) * self.mpp[0] * self.mpp[1] / 1e6
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be told where a slide that shows something has no tissue."""
+        masks = self.masks
+        if masks.roi.any() or masks.hsv.any() or not masks.rgb.any():
+            return ()
+        return (
+            "the picture has next to no colour, so that the saturation mask (HSV) finds "
+            "no tissue: the models here are for haematoxylin and eosin",
+        )
+
     def with_roi(self, roi: NDArray[np.bool_]) -> SlideTissue:
         """Return the same with another region of interest, as after painting.
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_fastnet.core.metrics import bootstrap
 from napari_fastnet.core.metrics.bootstrap import (
     Ranking,
     percentile_intervals,
@@ -12,7 +13,6 @@ from napari_fastnet.core.metrics.bootstrap import (
     resampled,
     resampled_groups,
 )
-from napari_fastnet.core.metrics import bootstrap
 from napari_fastnet.core.metrics.patches import roc_auc
 
 TRUTH = np.array([True, False, False, True, True])
