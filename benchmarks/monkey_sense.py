@@ -55,7 +55,8 @@ class Sense:
         self.look()
 
     def look(self) -> None:
-        """Look at the panel before an act."""
+        """Look at the panel before an act, once what the one before chose has come."""
+        QApplication.processEvents()
         panel = self._life.panel
         self._panel, self._work = panel, panel.slide.work
         self._choices, self._numbers = choices_of(panel), numbers_of(panel)
