@@ -17,6 +17,8 @@ MISUSE = ("QObject::", "QThread", "QPainter", "QTimer", "QBasicTimer", "QWidget:
 OF_NAPARI = {
     "in _draw\n    and self.data[tuple(np.round(c).astype(int))] == 0": "painting beside "
     "a Labels layer in the 3D view, https://github.com/napari/napari/issues/7325",
+    "in _world_to_displayed_data_normal": "key O, which turns a plane, on a picture "
+    "without depth in the 3D view",
 }
 
 
