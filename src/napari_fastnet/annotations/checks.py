@@ -26,8 +26,8 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.polygons import (
     Annotations,
     joined,
-    ring_area,
     rings_outside,
+    simple_area,
 )
 from napari_fastnet.errors import AnnotationError
 
@@ -303,14 +303,14 @@ def _is_frame(
         if min(height, width) <= 0:
             return False
         if height * width >= FRAME_SHARE * shape[0] * shape[1]:
-            return ring_area(ring) >= FRAME_SHARE * shape[0] * shape[1]
+            return simple_area(ring) >= FRAME_SHARE * shape[0] * shape[1]
     around = len(rings) > 1 and all(
         (other.min(axis=0) >= low).all() and (other.max(axis=0) <= high).all()
         for other in rings
     )
     if not around or np.abs(low).max() > 1:
         return False
-    return ring_area(ring) >= 0.999 * float(np.prod(high - low))
+    return simple_area(ring) >= 0.999 * float(np.prod(high - low))
 
 
 def _without_repeats(ring: NDArray[np.float64]) -> NDArray[np.float64]:
