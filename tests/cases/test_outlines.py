@@ -13,7 +13,7 @@ import pytest
 
 from napari_fastnet.annotations.reading import read_annotations
 from napari_fastnet.annotations.roi import read_outlines, read_roi
-from napari_fastnet.core.polygons import enclosed
+from napari_fastnet.core.polygons import ring_area
 from napari_fastnet.errors import AnnotationError
 
 TUMOR = {"classification": {"name": "Tumor", "color": [200, 0, 0]}}
@@ -21,7 +21,7 @@ ALL = "region of interest"
 
 
 def areas(rings):
-    return sorted(round(enclosed(ring).area) for ring in rings)
+    return sorted(round(ring_area(ring)) for ring in rings)
 
 
 @pytest.fixture

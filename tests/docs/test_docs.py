@@ -24,6 +24,7 @@ MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 #: What a block may not be run for.
 REASONS = (
     *("GPU", "cluster", "window", "data of yours", "minutes", "screen"),
+    "it crashes",
     "an environment of its own",
 )
 LANGUAGES = {"sh", "python", "json", "text", "toml", "yaml"}

@@ -25,9 +25,10 @@ from napari_fastnet.core.display import counted
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.polygons import (
     Annotations,
+    crossings,
     joined,
+    ring_area,
     rings_outside,
-    simple_area,
 )
 from napari_fastnet.errors import AnnotationError
 
@@ -48,6 +49,8 @@ FARTHEST_PX = 1e8
 
 #: An outline without a class that covers so much of a slide is the slide's own frame.
 FRAME_SHARE = 0.95
+#: A frame that was drawn by hand crosses itself no more often.
+FRAME_CROSSINGS = 100
 
 _NAMED = 3  # names that a line of many has
 
@@ -303,14 +306,24 @@ def _is_frame(
         if min(height, width) <= 0:
             return False
         if height * width >= FRAME_SHARE * shape[0] * shape[1]:
-            return simple_area(ring) >= FRAME_SHARE * shape[0] * shape[1]
+            return _area(ring) >= FRAME_SHARE * shape[0] * shape[1]
     around = len(rings) > 1 and all(
         (other.min(axis=0) >= low).all() and (other.max(axis=0) <= high).all()
         for other in rings
     )
     if not around or np.abs(low).max() > 1:
         return False
-    return simple_area(ring) >= 0.999 * float(np.prod(high - low))
+    return _area(ring) >= 0.999 * float(np.prod(high - low))
+
+
+def _area(ring: NDArray[np.float64]) -> float:
+    """Return what a ring encloses; 0 of a scribble, which is no frame.
+
+    The area of one that crosses itself thousands of times takes minutes.
+    """
+    if crossings([ring], limit=FRAME_CROSSINGS) > FRAME_CROSSINGS:
+        return 0.0
+    return ring_area(ring)
 
 
 def _without_repeats(ring: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,6 @@ import typer
 
 from napari_fastnet.cli.options import AsJson
 from napari_fastnet.cli.output import print_columns, print_json
-from napari_fastnet.core.display import counted
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
@@ -115,6 +114,8 @@ def _folder(chosen: Path | None) -> Path:
 
 
 def _count(runs: list[CachedRun]) -> str:
+    from napari_fastnet.core.display import counted
+
     size = size_text(sum(run.size_bytes for run in runs))
     return f"{counted(len(runs), 'run')}, {size}"
 

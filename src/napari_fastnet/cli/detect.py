@@ -51,7 +51,6 @@ from napari_fastnet.errors import (
     SlideFormatError,
     TileReadError,
 )
-from napari_fastnet.results.record import in_a_line
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -136,10 +135,13 @@ def detect_slides(
     """
     from napari_fastnet.cohort.cohort import run_cohort
     from napari_fastnet.cohort.slides import find_slides
+    from napari_fastnet.results.record import in_a_line
 
     left_out: list[Path] = []
 
     def twice(link: Path, first: Path) -> None:
+        from napari_fastnet.results.record import in_a_line
+
         words = f"{link}: the same file as {first}, which is done once"
         print("note:", in_a_line(words), file=sys.stderr)
 
@@ -179,6 +181,7 @@ def print_cohort(
     """Print what a cohort came to and where it is written."""
     from napari_fastnet.cohort.page import count_classes
     from napari_fastnet.cohort.report import REPORT, SUMMARY
+    from napari_fastnet.results.record import in_a_line
 
     files = [output / REPORT, output / SUMMARY]
     if as_json:
@@ -281,9 +284,12 @@ def _bar(title: str, stream: TextIO) -> Iterator[Show]:
 
 
 def _lines(stream: TextIO) -> Show:
+
     left = TimeLeft()
 
     def show(progress: CohortProgress) -> None:
+        from napari_fastnet.results.record import in_a_line
+
         for line in _messages(progress):
             print(line, file=stream, flush=True)
         if progress.row is not None and progress.row.status == "done":
@@ -298,6 +304,8 @@ def _lines(stream: TextIO) -> Show:
 
 def _messages(progress: CohortProgress) -> Iterator[str]:
     """Return what must be said of a step, on a terminal as well as in a log."""
+    from napari_fastnet.results.record import in_a_line
+
     if progress.row is None and progress.workers == 0:
         yield "the scheduler has no worker yet; waiting for one"
     for note in progress.notes:
