@@ -52,7 +52,7 @@ def measure(slides: list[Path], folder: Path, workers: int) -> Timing:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             memory_limit=0,
         ) as local,
         Client(local, set_as_default=False) as client,

@@ -206,7 +206,7 @@ def cluster_worker_lost(world: World, rng: random.Random, folder: Path) -> Verdi
         n_workers=2,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address=":0",
         memory_limit=0,
     ) as local:
         cluster = Cluster(local.scheduler_address)

@@ -71,7 +71,7 @@ KINDS = {
     "dask cluster": """
     import distributed
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         cohort("--scheduler", cluster.scheduler_address)
 """,

@@ -61,7 +61,7 @@ KINDS = {
     ),
     "workers of dask": "import distributed\n"
     "with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True,"
-    " dashboard_address=None, memory_limit=0) as cluster:\n    assert not "
+    " dashboard_address=':0', memory_limit=0) as cluster:\n    assert not "
     + DETECT.format(
         slides="SLIDES", options="'--scheduler', cluster.scheduler_address"
     ),
