@@ -13,7 +13,7 @@ from napari_fastnet.errors import SlideFormatError, TileReadError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_fastnet.core.geometry import Level
+    from napari_fastnet.core.geometry import Level, Pair
     from napari_fastnet.slide.slide import Slide
 
 #: So many places along each axis are looked at, each so many px of the picture a side.
@@ -49,22 +49,10 @@ def require_same_picture(slide: Slide, image: NDArray[np.uint8], level: Level) -
     own = min(level.index, slide.levels[-1].index)  # what a made level is made of
     if own == 0:
         return
-    shape = image.shape[:2]
-    y, x = (whole / part for whole, part in zip(slide.shape, shape, strict=True))
-    for row, column in product(range(PLACES), repeat=2):
-        top, left = (
-            max(0, (2 * at + 1) * side // (2 * PLACES) - SIDE_PX // 2)
-            for at, side in zip((row, column), shape, strict=True)
-        )
-        seen = image[top : top + SIDE_PX, left : left + SIDE_PX]
-        bottom, right = top + seen.shape[0], left + seen.shape[1]
-        box = Box(round(top * y), round(left * x), round(bottom * y), round(right * x))
-        try:
-            finest = slide.read(box, slide.require_mpp())
-        except TileReadError:
-            continue
-        apart = np.abs(finest.mean(axis=(0, 1)) - seen.mean(axis=(0, 1)))
-        if apart.max() > MOST_APART:
+    scale = np.divide(slide.shape, image.shape[:2])
+    for place in product((np.arange(PLACES) + 0.5) / PLACES, repeat=2):
+        centre = np.multiply(place, slide.shape)
+        if _differs(slide, image, centre, scale, slide.require_mpp()):
             raise SlideFormatError(
                 f"{slide.path}: level {own} shows another picture than level 0; "
                 f"convert the slide again: {CONVERT}"
@@ -126,7 +114,7 @@ def _differs(
     image: NDArray[np.uint8],
     centre: NDArray[np.float64],
     scale: NDArray[np.float64],
-    mpp: float,
+    mpp: float | Pair,
 ) -> bool:
     """Return whether slide and picture differ around a place."""
     top, left = np.maximum(centre / scale - SIDE_PX / 2, 0).astype(int)
