@@ -1,4 +1,4 @@
-"""``napari-fastnet detect SLIDE... -o DIR``: from slides to heatmaps and regions."""
+"""``napari-fastnet detect SLIDE... -o DIR``: one slide or many, with their report."""
 
 from __future__ import annotations
 
@@ -140,8 +140,6 @@ def detect_slides(
     left_out: list[Path] = []
 
     def twice(link: Path, first: Path) -> None:
-        from napari_fastnet.results.record import in_a_line
-
         words = f"{link}: the same file as {first}, which is done once"
         print("note:", in_a_line(words), file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""``napari-fastnet export RUN -f FORMAT -o DIR``: results in the formats of others."""
+"""``napari-fastnet export`` and ``replay``: a run in other formats, and once more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``napari-fastnet bench``: how fast detection is here, and how fast it could be."""
+"""``napari-fastnet bench`` and ``doctor``: speed here, and what is installed."""
 
 from __future__ import annotations
 

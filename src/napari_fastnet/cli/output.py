@@ -1,4 +1,4 @@
-"""What commands print on standard output: JSON for machines, columns for people."""
+"""Output of commands: JSON for machines, columns and progress for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``napari-fastnet tissue SLIDE -o DIR``: the three masks and the region of interest."""
+"""``napari-fastnet info``, ``tissue`` and ``demo``: a slide, its masks, a drawn one."""
 
 from __future__ import annotations
 

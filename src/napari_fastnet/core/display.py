@@ -1,4 +1,4 @@
-"""Pictures in memory for notebooks: PNG bytes, and small arrays made large enough."""
+"""Words for numbers, and pictures in memory for notebooks."""
 
 from __future__ import annotations
 

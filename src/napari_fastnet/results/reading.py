@@ -1,4 +1,4 @@
-"""Our own exports read back: heatmaps, masks and regions, with their run records."""
+"""Our own exports and the heatmaps of runs, read back with their records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows beside the panel: a model's card, files to open and to save."""
+"""Windows and docks beside the panel: a model's card, files to open and save."""
 
 from __future__ import annotations
 
