@@ -1,6 +1,7 @@
 """Measure how the code is arranged: lines, imports, circles, names, first lines.
 
     python benchmarks/house.py [--src src/napari_fastnet] [--json FILE]
+    python benchmarks/house.py --first-lines [WORD]    # list the clauses, of a room
 
 Code lines are those without blank lines, comments and docstrings. A circle is a set of
 modules that import each other, imports for types alone included. First lines that begin
@@ -78,6 +79,15 @@ class Module:
         return held - skipped
 
     @property
+    def clauses(self) -> list[tuple[int, str]]:
+        """First docstring lines that begin with a clause, with their line numbers."""
+        firsts = (
+            (node.lineno, node.value.strip().split("\n")[0])
+            for node in self.docstrings
+        )
+        return [(place, line) for place, line in firsts if CLAUSE.match(line)]
+
+    @property
     def import_lines(self) -> set[int]:
         """Numbers of the lines of import statements."""
         return {
@@ -130,11 +140,6 @@ def figures(source: Path) -> dict[str, object]:
     """Return the measures of a package."""
     modules = read(source)
     code = sum(len(module.code_lines) for module in modules)
-    firsts = [
-        node.value.strip().split("\n")[0]
-        for module in modules
-        for node in module.docstrings
-    ]
     names = Counter(module.name.split(".")[-1] for module in modules)
     folders = Counter(module.name.rpartition(".")[0] for module in modules)
     importers = Counter(
@@ -150,8 +155,8 @@ def figures(source: Path) -> dict[str, object]:
         "one_importer_at_most": sum(importers[m.name] <= 1 for m in modules),
         "largest_folder": max(folders.values()),
         "names_twice": {name: n for name, n in sorted(names.items()) if n > 1},
-        "clause_share": sum(bool(CLAUSE.match(first)) for first in firsts)
-        / len(firsts),
+        "clause_share": sum(len(module.clauses) for module in modules)
+        / sum(len(module.docstrings) for module in modules),
         "circle": circle(modules),
     }
 
@@ -161,7 +166,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--src", type=Path, default=SOURCE)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--first-lines", nargs="?", const="", metavar="WORD")
     arguments = parser.parse_args()
+    if arguments.first_lines is not None:
+        for module in read(arguments.src):
+            if arguments.first_lines in module.name:
+                for place, line in module.clauses:
+                    print(f"{module.name}:{place}: {line}")
+        return
     tell(figures(arguments.src), arguments.json)
 
 
