@@ -14,6 +14,7 @@ import argparse
 import ast
 import io
 import re
+import sys
 import tokenize
 from collections import Counter
 from dataclasses import dataclass
@@ -82,8 +83,7 @@ class Module:
     def clauses(self) -> list[tuple[int, str]]:
         """First docstring lines that begin with a clause, with their line numbers."""
         firsts = (
-            (node.lineno, node.value.strip().split("\n")[0])
-            for node in self.docstrings
+            (node.lineno, node.value.strip().split("\n")[0]) for node in self.docstrings
         )
         return [(place, line) for place, line in firsts if CLAUSE.match(line)]
 
@@ -172,7 +172,7 @@ def main() -> None:
         for module in read(arguments.src):
             if arguments.first_lines in module.name:
                 for place, line in module.clauses:
-                    print(f"{module.name}:{place}: {line}")
+                    sys.stdout.write(f"{module.name}:{place}: {line}\n")
         return
     tell(figures(arguments.src), arguments.json)
 
