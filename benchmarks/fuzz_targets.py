@@ -308,7 +308,7 @@ def _read_options(data: bytes, folder: Path) -> None:
 def _record() -> dict[str, Any]:
     from dataclasses import asdict
 
-    from napari_fastnet.core.tissue import TissueParameters
+    from napari_fastnet.core.options import TissueParameters
 
     slide = {"path": "/s/a.svs", "fingerprint": "f", "width": 384, "height": 320}
     slide |= {"mpp": [0.25, 0.25], "mpp_source": "user", "vendor": "aperio"}

@@ -17,13 +17,9 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from napari_fastnet.core.appearance.stain import (
-    StainMatch,
-    StainMethod,
-    StainStatistics,
-    estimate,
-)
+from napari_fastnet.core.appearance.stain import StainMatch, StainStatistics, estimate
 from napari_fastnet.core.metrics.patches import roc_auc
+from napari_fastnet.core.options import StainMethod
 from napari_fastnet.model.backends.backend import Backend, create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.patches.reading import read_patches

@@ -23,13 +23,9 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 from PIL import Image
 
-from napari_fastnet.core.appearance.stain import (
-    STATISTICS_MPP,
-    StainMatch,
-    StainMethod,
-    estimate,
-)
+from napari_fastnet.core.appearance.stain import STATISTICS_MPP, StainMatch, estimate
 from napari_fastnet.core.colour import density_to_rgb, rgb_to_density, rgb_to_lab
+from napari_fastnet.core.options import StainMethod
 from page import write_between
 
 if TYPE_CHECKING:

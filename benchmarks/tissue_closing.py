@@ -26,7 +26,8 @@ import numpy as np
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.grid import PatchGrid, patch_grid
-from napari_fastnet.core.tissue import TissueParameters, combine, compute_masks
+from napari_fastnet.core.options import TissueParameters
+from napari_fastnet.core.tissue import combine, compute_masks
 from napari_fastnet.slide.slide import open_slide
 from page import write_between
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from napari_fastnet.cohort.task import CohortOptions
     from napari_fastnet.core.geometry import Box, Grid, Level
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.options import TissueParameters
     from napari_fastnet.core.regions import Region, find_regions
-    from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
+    from napari_fastnet.core.tissue import TissueMasks, compute_masks
     from napari_fastnet.detection.options import RunOptions
     from napari_fastnet.detection.run import SlideRun
     from napari_fastnet.detection.tissue import SlideTissue, find_tissue
@@ -83,7 +84,7 @@ _HOME = {
     "SlideRun": "detection.run",
     "SlideTissue": "detection.tissue",
     "TissueMasks": "core.tissue",
-    "TissueParameters": "core.tissue",
+    "TissueParameters": "core.options",
     "compute_masks": "core.tissue",
     "create_backend": "model.backends.backend",
     "detect": "cohort.detect",

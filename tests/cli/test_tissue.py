@@ -13,7 +13,7 @@ import tifffile
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.cli.slide import tissue
-from napari_fastnet.core.tissue import PRESETS, TissueParameters
+from napari_fastnet.core.options import PRESETS, TissueParameters
 
 FILES = [
     "tissue.json",

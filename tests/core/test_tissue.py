@@ -12,14 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_fastnet.core.colour import saturation_of
+from napari_fastnet.core.options import PRESETS, TissueParameters, preset_with
 from napari_fastnet.core.tissue import (
-    PRESETS,
-    TissueParameters,
     combine,
     compute_masks,
     hsv_mask,
     otsu_threshold,
-    preset_with,
     rgb_mask,
     threshold_mask,
 )

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from napari_fastnet.cohort.detect import detect, progress_bar
-from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.detection import first_block as head_start
 from napari_fastnet.detection import plan
 from napari_fastnet.detection import run as runs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.detection.tissue import find_tissue, slide_facts
 from napari_fastnet.errors import SpacingError
 from napari_fastnet.slide.slide import open_slide

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_fastnet.core.tissue import TissueParameters, compute_masks
+from napari_fastnet.core.options import TissueParameters
+from napari_fastnet.core.tissue import compute_masks
 from napari_fastnet.detection.tissue import SlideTissue
 from napari_fastnet.detection.tissue_editor import KINDS, MASK_OF, TissueEditor
 from napari_fastnet.errors import OptionError

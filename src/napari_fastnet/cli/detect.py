@@ -375,7 +375,7 @@ def detect(
 ) -> None:
     """Find tumours: heatmap, masks, regions, overview and record of each slide."""
     from napari_fastnet.cohort.task import CohortOptions
-    from napari_fastnet.core.tissue import preset_with
+    from napari_fastnet.core.options import preset_with
     from napari_fastnet.detection.options import RunOptions
 
     if workers is not None and scheduler is not None:

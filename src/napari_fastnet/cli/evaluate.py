@@ -117,7 +117,7 @@ def slides(
 ) -> None:
     """Judge whole slides: FROC as in CAMELYON16, slide AUC, Dice and IoU."""
     from napari_fastnet.annotations.truth_files import find_truths
-    from napari_fastnet.core.metrics.candidates import MINIMUM, RADIUS_UM
+    from napari_fastnet.core.options import MINIMUM, RADIUS_UM
     from napari_fastnet.evaluation.output import write_evaluation
     from napari_fastnet.evaluation.slides import (
         SlideEvaluationOptions,

@@ -92,7 +92,7 @@ def patches(
     as_json: AsJson = False,
 ) -> None:
     """Cut CAMELYON16's slides into labelled patches to train on."""
-    from napari_fastnet.core.tissue import PRESETS
+    from napari_fastnet.core.options import PRESETS
     from napari_fastnet.patches.make import MakeOptions
     from napari_fastnet.patches.plan import PatchOptions
     from napari_fastnet.patches.sampling import SamplingOptions

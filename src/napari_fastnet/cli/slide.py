@@ -69,7 +69,7 @@ def tissue(
 ) -> None:
     """Write a slide's tissue masks."""
     from napari_fastnet.cohort.folders import result_folder
-    from napari_fastnet.core.tissue import preset_with
+    from napari_fastnet.core.options import preset_with
     from napari_fastnet.detection.tissue import run_tissue
     from napari_fastnet.slide.notes import finer_notes, reading_notes
     from napari_fastnet.slide.slide import open_slide

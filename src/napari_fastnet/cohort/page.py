@@ -18,15 +18,10 @@ from PIL import Image
 
 from napari_fastnet.cohort.rows import NOT_SCANNED
 from napari_fastnet.core import regions
-from napari_fastnet.core.colour import (
-    DEFAULT_COLOURS,
-    OPACITY,
-    ColoursName,
-    blend,
-    colours_of,
-)
+from napari_fastnet.core.colour import OPACITY, blend, colours_of
 from napari_fastnet.core.display import number_words
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.machine.files import atomic_path
 from napari_fastnet.results.record import OVERVIEW, RESEARCH_USE
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.folders import result_folder
-from napari_fastnet.core.colour import DEFAULT_COLOURS
-from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.core.options import DEFAULT_COLOURS, TissueParameters
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import (

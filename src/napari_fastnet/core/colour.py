@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ SHADING = 0.4  # how far the heatmap's colours follow the tissue's light and dar
 # How bright red, green and blue look (Rec. 601).
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
-ColoursName = Literal["red-green", "blue-orange"]
 #: A probability and its red, green and blue, 0..255.
 Stop = tuple[float, int, int, int]
 
@@ -40,7 +40,6 @@ HEATMAP_COLOURS: dict[ColoursName, tuple[Stop, ...]] = {
         (1.0, 205, 60, 0),
     ),
 }
-DEFAULT_COLOURS: ColoursName = "red-green"
 
 # Linear sRGB to CIE XYZ divided by the D65 white, so that white is (1, 1, 1) and
 # every grey has a = b = 0 (IEC 61966-2-1; the rows of the matrix sum to the white).

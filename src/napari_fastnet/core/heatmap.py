@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastnet.core.colour import DEFAULT_COLOURS, colours_of
+from napari_fastnet.core.colour import colours_of
 from napari_fastnet.core.display import enlarged, png_bytes
+from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_fastnet.core.colour import ColoursName
     from napari_fastnet.core.geometry import Box, Grid, Pair
+    from napari_fastnet.core.options import ColoursName
 
 
 def halved(values: NDArray[Any]) -> NDArray[Any]:

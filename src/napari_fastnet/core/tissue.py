@@ -9,9 +9,9 @@ and cleaned afterwards unless ``TissueParameters.paper`` is asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import floor, isfinite
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
+from math import floor
+from typing import TYPE_CHECKING
 
 import numpy as np
 from skimage.filters import threshold_otsu
@@ -23,7 +23,8 @@ from napari_fastnet.core.morphology import (
     fill_small_holes,
     remove_small_objects,
 )
-from napari_fastnet.errors import MaskError, OptionError
+from napari_fastnet.core.options import COLOURS, PRESETS, Channels, TissueParameters
+from napari_fastnet.errors import MaskError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,11 +79,6 @@ def median_of(counts: NDArray[np.intp]) -> float:
     return float(np.searchsorted(reached, middle, side="right").mean())
 
 
-Channels = Literal["all", "any"]
-
-#: Colour thresholds by name, in the order of the image's channels.
-COLOURS = ("red", "green", "blue")
-
 #: Threshold of a colour in which nothing is tissue: no grey value is as low.
 NOTHING_IS_DARKER = -1.0
 
@@ -91,99 +87,6 @@ NOTHING_IS_MORE_SATURATED = 255.0
 
 # An image asked for at 8 µm/px may come at 8.003; 40 µm are to be 5 px all the same.
 _SPACING_TOLERANCE = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class TissueParameters:
-    """How tissue is told from glass.
-
-    Parameters
-    ----------
-    low, high : float
-        THRESHOLD_MASK: every channel within these grey values, both included.
-    channels : {"all", "any"}
-        RGB_MASK: a pixel is tissue where all channels are dark (the paper), or
-        where any is (NCRF).
-    red, green, blue : float or None
-        A pixel's channel is dark at or below this grey value; None is automatic
-        (Otsu, see ``glass_margin``).
-    saturation : float or None
-        HSV_MASK: tissue above this saturation, 0..255; None is automatic.
-    glass_margin : float
-        An automatic threshold stays at least this many grey values away from the
-        typical glass pixel, so that the noise of an empty slide is no tissue.
-        0 is Otsu to the letter.
-    closing_um : float
-        Radius of the disk that closes gaps in the ROI, µm. 0 is off.
-    minimum_object_um2, minimum_hole_um2 : float
-        Smaller objects of the ROI are dropped and smaller holes are filled, µm².
-        0 is off.
-    """
-
-    low: float = 50
-    high: float = 240
-    channels: Channels = "all"
-    red: float | None = None
-    green: float | None = None
-    blue: float | None = None
-    saturation: float | None = None
-    glass_margin: float = 12
-    closing_um: float = 40
-    minimum_object_um2: float = 2_000
-    minimum_hole_um2: float = 100_000
-
-    def __post_init__(self) -> None:
-        if self.channels not in get_args(Channels):
-            raise OptionError(f"channels is {self.channels!r}; use 'all' or 'any'")
-        for name in ("low", "high", *COLOURS, "saturation", "glass_margin"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 255:
-                raise OptionError(f"{name} is {value}; a grey value lies in 0..255")
-        if self.low > self.high:
-            raise OptionError(
-                f"low is {self.low} and high is {self.high}; give low <= high"
-            )
-        for name in ("closing_um", "minimum_object_um2", "minimum_hole_um2"):
-            value = getattr(self, name)
-            if not (isfinite(value) and value >= 0):
-                raise OptionError(f"{name} is {value}; use a number from 0 (off)")
-
-    @classmethod
-    def paper(cls) -> TissueParameters:
-        """Return the paper to the letter: plain Otsu, nothing closed or removed."""
-        return cls(
-            glass_margin=0, closing_um=0, minimum_object_um2=0, minimum_hole_um2=0
-        )
-
-
-#: Parameters by the name the command line and the panel give them.
-PRESETS = {"default": TissueParameters(), "paper": TissueParameters.paper()}
-
-
-def preset_with(preset: str, **given: Any) -> TissueParameters:
-    """Return a preset with the parameters that are given in place of its own.
-
-    Parameters
-    ----------
-    preset : {"default", "paper"}
-        Where to start.
-    **given : float, str or None
-        Fields of `TissueParameters` by name; None leaves the preset's value.
-
-    Returns
-    -------
-    TissueParameters
-        Checked like any other.
-
-    Raises
-    ------
-    OptionError
-        There is no such preset, or a value is out of range.
-    """
-    if preset not in PRESETS:
-        raise OptionError(f"preset is {preset!r}; use one of {', '.join(PRESETS)}")
-    wanted = {name: value for name, value in given.items() if value is not None}
-    return replace(PRESETS[preset], **wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.reading import SUFFIXES as OUTLINES
-from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS, ColoursName
-from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.core.colour import HEATMAP_COLOURS
+from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName, TissueParameters
 from napari_fastnet.errors import MaskError, OptionError
 from napari_fastnet.machine.json_text import to_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fastnet.core.appearance.stain import StainMethod
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.options import StainMethod
     from napari_fastnet.detection.plan import Stride
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide

@@ -11,7 +11,8 @@ from scipy.ndimage import binary_dilation
 
 from napari_fastnet.core.display import enlarged, png_bytes
 from napari_fastnet.core.geometry import Box, Pair
-from napari_fastnet.core.tissue import TissueMasks, TissueParameters, compute_masks
+from napari_fastnet.core.options import TissueParameters
+from napari_fastnet.core.tissue import TissueMasks, compute_masks
 from napari_fastnet.detection.level_check import require_same_picture
 from napari_fastnet.detection.presence import (
     require_present,

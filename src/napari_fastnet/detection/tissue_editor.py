@@ -11,7 +11,6 @@ from napari_fastnet.core.colour import in_planes, saturation_of
 from napari_fastnet.core.tissue import (
     MaskEdits,
     TissueMasks,
-    TissueParameters,
     combine,
     hsv_mask,
     rgb_mask,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.options import TissueParameters
     from napari_fastnet.detection.tissue import SlideTissue
 
 MaskKind = Literal["rgb", "hsv", "threshold", "roi"]

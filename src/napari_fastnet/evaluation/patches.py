@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastnet.core.appearance.stain import (
-    STATISTICS_MPP,
-    StainMatch,
-    StainMethod,
-    estimate,
-)
+from napari_fastnet.core.appearance.stain import STATISTICS_MPP, StainMatch, estimate
 from napari_fastnet.core.metrics.patches import (
     PatchMetrics,
     brier,
@@ -38,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.options import StainMethod
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
 

@@ -15,12 +15,7 @@ from napari_fastnet.annotations.truth_files import (
     read_truth,
     slide_key,
 )
-from napari_fastnet.core.metrics.candidates import (
-    MINIMUM,
-    RADIUS_UM,
-    Candidates,
-    find_candidates,
-)
+from napari_fastnet.core.metrics.candidates import Candidates, find_candidates
 from napari_fastnet.core.metrics.froc import SlideHits, match_candidates
 from napari_fastnet.core.metrics.lesions import find_lesions
 from napari_fastnet.core.metrics.pixels import PixelCounts, count_pixels
@@ -31,6 +26,7 @@ from napari_fastnet.core.metrics.truth import (
     truth_extent,
     truth_step,
 )
+from napari_fastnet.core.options import MINIMUM, RADIUS_UM
 from napari_fastnet.errors import DataError, FastNetError, OptionError
 from napari_fastnet.evaluation.sources import Scanned, Source, load_source
 from napari_fastnet.results.recorded_slide import recorded_tissue, truth_notes

@@ -12,9 +12,9 @@ import os
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.core.appearance.stain import StainMethod, StainStatistics
+from napari_fastnet.core.appearance.stain import StainStatistics
 from napari_fastnet.errors import BundleError, OptionError
 from napari_fastnet.machine.json_text import parse_json
 from napari_fastnet.model.description import (
@@ -23,6 +23,9 @@ from napari_fastnet.model.description import (
     ModelDescription,
     parse_description,
 )
+
+if TYPE_CHECKING:
+    from napari_fastnet.core.options import StainMethod
 
 #: Names another folder than the user's own, for example one that a group shares.
 VARIABLE = "NAPARI_FASTNET_MODELS"

@@ -16,9 +16,9 @@ from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import read_slide_annotations
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.core.grid import patch_grid, slide_grid
+from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.core.placement import mask_points, placement_note
 from napari_fastnet.core.polygons import Annotations, rings_outside, tumour_share
-from napari_fastnet.core.tissue import TissueParameters
 from napari_fastnet.detection.plan import KEEP
 from napari_fastnet.detection.tissue import MASK_MPP, find_tissue
 from napari_fastnet.errors import AnnotationError, OptionError

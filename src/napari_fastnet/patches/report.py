@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS
+from napari_fastnet.core.colour import HEATMAP_COLOURS
+from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.machine.files import atomic_path, write_bytes
 from napari_fastnet.patches.sampling import PARTS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName
+from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.store.cache import LIMIT_BYTES, default_cache_folder
 
 PLUGIN = "napari-fastnet"

@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.annotations.asap_xml import write_asap_xml
-from napari_fastnet.core.colour import DEFAULT_COLOURS
 from napari_fastnet.core.display import unreadable_words
+from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.machine.files import clear_leftovers
 from napari_fastnet.results.asap import asap_annotations, write_asap_heatmap

@@ -18,15 +18,10 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 from matplotlib.path import Path as Outline
 
-from napari_fastnet.core.colour import (
-    DEFAULT_COLOURS,
-    OPACITY,
-    ColoursName,
-    blend,
-    colours_of,
-)
+from napari_fastnet.core.colour import OPACITY, blend, colours_of
 from napari_fastnet.core.display import counted, number_words
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import atomic_path

@@ -15,7 +15,8 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
-from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS
+from napari_fastnet.core.colour import HEATMAP_COLOURS
+from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.json_text import plain

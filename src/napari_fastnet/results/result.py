@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_fastnet.core.colour import ColoursName
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.options import ColoursName
     from napari_fastnet.results.record import RunRecord
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 
 from napari_fastnet.core.appearance.flags import measure_gamut
-from napari_fastnet.core.appearance.stain import STATISTICS_MPP, StainMethod, estimate
+from napari_fastnet.core.appearance.stain import STATISTICS_MPP, estimate
 from napari_fastnet.core.metrics.calibration import Calibration, calibrate
 from napari_fastnet.core.metrics.patches import (
     evaluate_probabilities,
     operating_points,
     roc_auc,
 )
+from napari_fastnet.core.options import StainMethod
 from napari_fastnet.model.backends.flips import predict_with_flips
 from napari_fastnet.model.card import section_of, write_card
 from napari_fastnet.model.description import ModelDescription

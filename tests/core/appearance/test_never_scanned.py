@@ -8,7 +8,8 @@ import pytest
 from napari_fastnet.core.appearance.never_scanned import BLACK as BLACKEST
 from napari_fastnet.core.appearance.never_scanned import never_scanned, whitened
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.tissue import TissueParameters, compute_masks
+from napari_fastnet.core.options import TissueParameters
+from napari_fastnet.core.tissue import compute_masks
 
 GLASS, TISSUE = (243, 241, 244), (190, 130, 170)
 MPP = (8.0, 8.0)

@@ -15,11 +15,11 @@ from hypothesis.extra.numpy import arrays
 from napari_fastnet.core.appearance.stain import (
     MINIMUM_PIXELS,
     StainMatch,
-    StainMethod,
     StainStatistics,
     estimate,
 )
 from napari_fastnet.core.colour import density_to_rgb, rgb_to_density, rgb_to_lab
+from napari_fastnet.core.options import StainMethod
 from napari_fastnet.errors import OptionError
 
 METHODS = [method for method in get_args(StainMethod) if method != "none"]

@@ -32,18 +32,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from napari_fastnet.core.appearance import stain_maps
 from napari_fastnet.core.colour import rgb_to_density
+from napari_fastnet.core.options import StainMethod
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-StainMethod = Literal["none", "reinhard", "macenko", "density"]
 
 #: µm/px at which colour statistics are taken, of slides and of training data alike.
 STATISTICS_MPP = 8.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fastnet.core.options import MINIMUM, RADIUS_UM
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
-
-#: From peak to peak: 12 px of level 6 of 0.243 µm/px, as for the NCRF reference.
-RADIUS_UM = 12 * 64 * 0.243
-#: Peaks below are no candidates. Low, for a curve that reaches many false positives.
-MINIMUM = 0.05
 
 # Cells looked at together for those that no peak has suppressed yet.
 _AT_ONCE = 2048

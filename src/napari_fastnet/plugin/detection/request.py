@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_fastnet.core.colour import DEFAULT_COLOURS, ColoursName
+from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.model.backends.backend import BackendName
 from napari_fastnet.store.cache import LIMIT_BYTES, private_folder
 

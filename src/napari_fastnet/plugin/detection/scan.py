@@ -10,7 +10,7 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_fastnet.cohort.folders import result_folder
-from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.detection.first_block import first_block, rough_run
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.run import SlideRun

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_fastnet.core.appearance.flags import Flag
-from napari_fastnet.core.colour import DEFAULT_COLOURS, HEATMAP_COLOURS, ColoursName
+from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.core.regions import Region
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, MaskKind, ResultInfo, SlideInfo
 from napari_fastnet.plugin.layers.info import info_of as info_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from magicgui.widgets import Label
 from magicgui.widgets.bases import Widget
 
-from napari_fastnet.core.colour import HEATMAP_COLOURS, ColoursName
+from napari_fastnet.core.colour import HEATMAP_COLOURS
+from napari_fastnet.core.options import ColoursName
 from napari_fastnet.plugin.panel.keys import HEATMAP
 from napari_fastnet.plugin.settings import (
     forget_colours,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from napari_fastnet.core.colour import DEFAULT_COLOURS
-from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.core.options import DEFAULT_COLOURS, TissueParameters
 from napari_fastnet.plugin.detection.detection import detection_of
 from napari_fastnet.results.ome_tiff import write_mask_tiff
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.core.tissue import TissueParameters
+from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.detection.tissue_editor import (
     AUTOMATIC,

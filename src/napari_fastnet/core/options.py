@@ -1,0 +1,125 @@
+"""Options of the computations on arrays, and their names for what there is to choose.
+
+Free of numpy: the command line takes names, help and defaults from here.
+"""
+
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any, Literal, Self, get_args
+
+from napari_fastnet.errors import OptionError
+
+#: Colours of a heatmap, from normal to tumor.
+ColoursName = Literal["red-green", "blue-orange"]
+DEFAULT_COLOURS: ColoursName = "red-green"
+
+#: Distance between peaks: 12 px of level 6 of 0.243 µm/px, as in the NCRF reference.
+RADIUS_UM = 12 * 64 * 0.243
+#: Probability below which peaks are no candidates; low, so that the FROC curve reaches
+#: many false positives.
+MINIMUM = 0.05
+
+#: Ways to match the colours of a slide to those of a model's training data.
+StainMethod = Literal["none", "reinhard", "macenko", "density"]
+
+#: Channels of a pixel that must be dark, for it to be tissue.
+Channels = Literal["all", "any"]
+
+#: Colour thresholds by name, in the order of the image's channels.
+COLOURS = ("red", "green", "blue")
+
+
+@dataclass(frozen=True, slots=True)
+class TissueParameters:
+    """Thresholds and sizes that tell tissue from glass.
+
+    Parameters
+    ----------
+    low : float
+        Threshold mask: lowest grey value of tissue, in every channel.
+    high : float
+        Threshold mask: highest grey value of tissue, in every channel.
+    channels : {"all", "any"}
+        RGB mask: channels that must be dark; all as in the paper, any as in NCRF.
+    red : float or None
+        RGB mask: highest red that is dark. None is automatic (Otsu).
+    green : float or None
+        RGB mask: highest green that is dark. None is automatic (Otsu).
+    blue : float or None
+        RGB mask: highest blue that is dark. None is automatic (Otsu).
+    saturation : float or None
+        HSV mask: tissue is above this, 0..255. None is automatic (Otsu).
+    glass_margin : float
+        Grey values between automatic thresholds and glass; 0 is plain Otsu.
+    closing_um : float
+        Radius of the disk that closes gaps, µm; 0 is off.
+    minimum_object_um2 : float
+        Area below which tissue is dropped, µm²; 0 is off.
+    minimum_hole_um2 : float
+        Area below which holes are filled, µm²; 0 is off.
+    """
+
+    low: float = 50
+    high: float = 240
+    channels: Channels = "all"
+    red: float | None = None
+    green: float | None = None
+    blue: float | None = None
+    saturation: float | None = None
+    glass_margin: float = 12
+    closing_um: float = 40
+    minimum_object_um2: float = 2_000
+    minimum_hole_um2: float = 100_000
+
+    def __post_init__(self) -> None:
+        if self.channels not in get_args(Channels):
+            raise OptionError(f"channels is {self.channels!r}; use 'all' or 'any'")
+        for name in ("low", "high", *COLOURS, "saturation", "glass_margin"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 255:
+                raise OptionError(f"{name} is {value}; a grey value lies in 0..255")
+        if self.low > self.high:
+            raise OptionError(
+                f"low is {self.low} and high is {self.high}; give low <= high"
+            )
+        for name in ("closing_um", "minimum_object_um2", "minimum_hole_um2"):
+            value = getattr(self, name)
+            if not (isfinite(value) and value >= 0):
+                raise OptionError(f"{name} is {value}; use a number from 0 (off)")
+
+    @classmethod
+    def paper(cls) -> Self:
+        """Return the paper to the letter: plain Otsu, nothing closed or removed."""
+        return cls(
+            glass_margin=0, closing_um=0, minimum_object_um2=0, minimum_hole_um2=0
+        )
+
+
+#: Parameters by the name the command line and the panel give them.
+PRESETS = {"default": TissueParameters(), "paper": TissueParameters.paper()}
+
+
+def preset_with(preset: str, **given: Any) -> TissueParameters:
+    """Return a preset with the parameters that are given in place of its own.
+
+    Parameters
+    ----------
+    preset : {"default", "paper"}
+        Where to start.
+    **given : float, str or None
+        Fields of `TissueParameters` by name; None leaves the preset's value.
+
+    Returns
+    -------
+    TissueParameters
+        Checked like any other.
+
+    Raises
+    ------
+    OptionError
+        There is no such preset, or a value is out of range.
+    """
+    if preset not in PRESETS:
+        raise OptionError(f"preset is {preset!r}; use one of {', '.join(PRESETS)}")
+    wanted = {name: value for name, value in given.items() if value is not None}
+    return replace(PRESETS[preset], **wanted)
