@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import itertools
 import os
 import shutil
 import time
@@ -79,22 +81,21 @@ def harmed(name: str) -> Callable[[World, random.Random, Path], Verdict]:
     return case
 
 
-def _reads(
-    change: Callable[[int, bytes], bytes],
-) -> Callable[[FileBytes, int, int], bytes]:
-    """Return what reads a file's bytes, spoilt by a function of the reading's number."""
-    whole, count = FileBytes._fetch, iter(range(10**9))  # noqa: SLF001
-
-    def read(self: FileBytes, offset: int, length: int) -> bytes:
-        return change(next(count), whole(self, offset, length))
-
-    return read
-
-
 @contextmanager
 def _spoilt(change: Callable[[int, bytes], bytes]) -> Iterator[None]:
+    """Spoil the bytes of each read by a function of its number, for slides opened now."""
+    count, whole = itertools.count(), FileBytes.__init__
+
+    class Spoilt(io.BufferedReader):
+        def read(self, size: int | None = -1) -> bytes:
+            return change(next(count), super().read(size))
+
+    def begin(self: FileBytes, path: Path) -> None:
+        whole(self, path)
+        self._file = Spoilt(self._file.detach())
+
     with (
-        patch.object(FileBytes, "_fetch", _reads(change)),
+        patch.object(FileBytes, "__init__", begin),
         patch("napari_fastnet.slide.tiff_tiles.RETRY_S", (0.0, 0.01)),
     ):
         yield

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.errors import TileReadError
 from napari_fastnet.slide.resample import resample
-from napari_fastnet.slide.tiles import WHITE, DamagedTileError
+from napari_fastnet.slide.tiles import WHITE, Pixels, TiledLevel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fastnet.slide.tiles import OnDamage, Pixels, TiledLevel
 
-
-# A coarser level lacks a tile only where all finer ones of it do; so many more of all
-# are told from a difference of tile sizes.
+# A finished level has at most this share of blank tiles more than the next finer one:
+# tiles of another size cut the empty parts of a slide differently.
 _BLANK_SLACK = 0.02
-# So far the filter reaches into a tile from outside, px.
+# The filter reaches so far into a tile from outside, px.
 _REACH_PX = 4
 
 
 class FinerTiles:
-    """A file's levels, of which a broken one is read from the next finer; thread-safe.
+    """A file's levels, each of which is repaired from the next finer one; thread-safe.
 
     Parameters
     ----------
@@ -35,71 +32,51 @@ class FinerTiles:
     Attributes
     ----------
     levels : tuple of TiledLevel
-        The same; a tile that cannot be decoded is made from the level before, where
-        that can be decoded all over it, and else is damaged as ever. So are tiles that
-        were never written, where a level lacks more of them than the one before: a
-        level that shows less than a finer one was not finished.
+        The same. A tile that cannot be decoded is made from the next finer level where
+        all of that can be decoded. So are tiles that were never written, where a level
+        has more of them than the next finer one: such a level was not finished.
     """
 
     def __init__(self, levels: Sequence[TiledLevel]) -> None:
         self._made: set[tuple[int, int, int]] = set()
-        self._lock = threading.Lock()
-        mended = [levels[0]]
+        repaired = [levels[0]]
         for level in levels[1:]:
-            mended.append(self._mended(level, mended[-1]))
-        self.levels = tuple(mended)
+            finer = repaired[-1]
+            lacks = level.blank / level.tiles > finer.blank / finer.tiles + _BLANK_SLACK
+            repaired.append(
+                replace(
+                    level,
+                    blank=0 if lacks else level.blank,
+                    remake=partial(self._remake, finer),
+                    is_unfinished=lacks,
+                )
+            )
+        self.levels = tuple(repaired)
 
     @property
     def counts(self) -> dict[int, int]:
-        """How many tiles of each level were made so far, where there are any."""
-        with self._lock:
-            made = [index for index, _, _ in self._made]
+        """The number of tiles made so far, by the index of their level."""
+        made = [index for index, _, _ in self._made.copy()]  # threads may add to it
         return {index: made.count(index) for index in sorted(set(made))}
 
-    def _mended(self, level: TiledLevel, finer: TiledLevel) -> TiledLevel:
-        lacks = _share_blank(level) > _share_blank(finer) + _BLANK_SLACK
+    def _remake(
+        self, finer: TiledLevel, level: TiledLevel, row: int, column: int
+    ) -> Pixels | None:
+        """Make a tile of a level from a finer one, None where nothing was scanned.
 
-        def made(row: int, column: int) -> Pixels | None:
-            tile = _tile_from(finer, level, row, column)
-            if (tile[_REACH_PX:-_REACH_PX, _REACH_PX:-_REACH_PX] == WHITE).all():
-                return None  # nothing was scanned there, but for what lies beside it
-            with self._lock:
-                self._made.add((level.index, row, column))
-            return tile
-
-        def load(row: int, column: int, on_damage: OnDamage | None) -> Pixels | None:
-            try:
-                tile = level.load(row, column, on_damage)
-            except DamagedTileError as error:
-                try:
-                    return made(row, column)
-                except TileReadError:
-                    raise error from None
-            if tile is not None or not lacks:
-                return tile
-            try:
-                return made(row, column)
-            except TileReadError as error:
-                raise DamagedTileError("was never written") from error
-
-        return replace(level, load=load, blank=0 if lacks else level.blank)
-
-
-def _share_blank(level: TiledLevel) -> float:
-    return level.blank / level.tiles
-
-
-def _tile_from(finer: TiledLevel, level: TiledLevel, row: int, column: int) -> Pixels:
-    """Return a tile of a level, made from a finer one.
-
-    Raises
-    ------
-    TileReadError
-        That one cannot be decoded there either.
-    """
-    (height, width), (rows, columns) = level.shape, level.tile_shape
-    top, left = row * rows, column * columns
-    bottom, right = min(top + rows, height), min(left + columns, width)
-    y, x = finer.shape[0] / height, finer.shape[1] / width
-    box = Box(top * y, left * x, bottom * y, right * x)
-    return resample(finer.read, finer.shape, box, (bottom - top, right - left))
+        Raises
+        ------
+        TileReadError
+            The finer level cannot be decoded there.
+        """
+        (height, width), (rows, columns) = level.shape, level.tile_shape
+        top, left = row * rows, column * columns
+        bottom, right = min(top + rows, height), min(left + columns, width)
+        y, x = finer.shape[0] / height, finer.shape[1] / width
+        box = Box(top * y, left * x, bottom * y, right * x)
+        shape = (bottom - top, right - left)
+        tile = resample(finer.read, finer.shape, box, shape)
+        if (tile[_REACH_PX:-_REACH_PX, _REACH_PX:-_REACH_PX] == WHITE).all():
+            return None  # what is not white at its rim belongs to its neighbours
+        self._made.add((level.index, row, column))
+        return tile

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import product
 from math import ceil, floor
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from napari_fastnet.core.geometry import Box
 from napari_fastnet.slide.tiles import WHITE, Pixels
+
+if TYPE_CHECKING:
+    from napari_fastnet.core.geometry import Box
 
 #: The filter of every resampled read, for the run record: Pillow's, whose support
 #: grows with the factor so that it does not alias. Of Pillow's five it loses the least
@@ -68,22 +72,11 @@ def resample(
     """
     if 0 in shape:
         return np.empty((*shape, 3), np.uint8)
-    scale = (box.height / shape[0], box.width / shape[1])
     if _is_aligned(box, shape):
         return read(round(box.top), round(box.left), *shape)
     pixels = np.empty((*shape, 3), np.uint8)
-
-    def fill(piece: tuple[slice, slice]) -> None:
-        rows, columns = piece
-        part = Box(
-            box.top + rows.start * scale[0],
-            box.left + columns.start * scale[1],
-            box.top + rows.stop * scale[0],
-            box.left + columns.stop * scale[1],
-        )
-        size = (rows.stop - rows.start, columns.stop - columns.start)
-        pixels[piece] = _filtered(read, extent, part, size)
-
+    fill = partial(_fill, pixels, read, extent, box)
+    scale = (box.height / shape[0], box.width / shape[1])
     pieces = list(product(_blocks(shape[0], scale[0]), _blocks(shape[1], scale[1])))
     if threads == 1 or len(pieces) == 1:
         for piece in pieces:
@@ -112,26 +105,36 @@ def _blocks(length: int, scale: float) -> Iterator[slice]:
         yield slice(start, min(start + step, length))
 
 
-def _filtered(
-    read: Read, extent: tuple[int, int], box: Box, size: tuple[int, int]
-) -> Pixels:
-    """Return one block: its px with a margin as wide as the filter, resized."""
-    margins = [
+def _fill(
+    pixels: Pixels,
+    read: Read,
+    extent: tuple[int, int],
+    box: Box,
+    piece: tuple[slice, slice],
+) -> None:
+    """Fill a piece of the output: its px with a margin as wide as the filter, resized."""
+    rows, columns = piece
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    y, x = box.height / pixels.shape[0], box.width / pixels.shape[1]
+    top, bottom = box.top + rows.start * y, box.top + rows.stop * y
+    left, right = box.left + columns.start * x, box.left + columns.stop * x
+    margin_y, margin_x = (
         ceil(_SUPPORT_PX * max(1.0, length / count)) + 1
-        for length, count in zip((box.height, box.width), size, strict=True)
-    ]
-    top, left = floor(box.top) - margins[0], floor(box.left) - margins[1]
-    height = ceil(box.bottom) + margins[0] - top
-    width = ceil(box.right) + margins[1] - left
-    if not _meets((top, left), (height, width), extent):
-        return np.full((*size, 3), WHITE, np.uint8)
+        for length, count in zip((bottom - top, right - left), size, strict=True)
+    )
+    first_row, first_column = floor(top) - margin_y, floor(left) - margin_x
+    height = ceil(bottom) + margin_y - first_row
+    width = ceil(right) + margin_x - first_column
+    if not _meets((first_row, first_column), (height, width), extent):
+        pixels[piece] = WHITE
+        return
     # One axis after the other: asked for both, Pillow may begin with either, and what is
     # rounded and clipped between them shows at seams (13 grey values were seen).
-    source = Image.fromarray(read(top, left, height, width))
-    rows = (0, box.top - top, size[1], box.bottom - top)
-    columns = (box.left - left, 0, box.right - left, height)
-    narrow = source.resize((size[1], height), _FILTER, box=columns)
-    return np.asarray(narrow.resize(size[::-1], _FILTER, box=rows))
+    source = Image.fromarray(read(first_row, first_column, height, width))
+    across = (left - first_column, 0, right - first_column, height)
+    narrow = source.resize((size[1], height), _FILTER, box=across)
+    down = (0, top - first_row, size[1], bottom - first_row)
+    pixels[piece] = np.asarray(narrow.resize(size[::-1], _FILTER, box=down))
 
 
 def _meets(

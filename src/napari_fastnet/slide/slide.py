@@ -354,12 +354,9 @@ class Slide:
         """Return a level-0 box out of one level, resampled to a shape."""
         y, x = level.downsample
         inner = Box(box.top / y, box.left / x, box.bottom / y, box.right / x)
-
-        def read(top: int, left: int, height: int, width: int) -> Pixels:
-            return self.read_level(
-                level.index, top, left, height, width, damaged=damaged
-            )
-
+        tiles = self._tiles[level.index]
+        note = self._damage.note if damaged == "white" else None
+        read = partial(tiles.read, on_damage=note)
         return resample(read, level.shape, inner, shape, threads=threads)
 
     def _scale(self, mpp: float | Pair) -> Pair:

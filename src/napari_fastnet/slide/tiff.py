@@ -13,6 +13,7 @@ import struct
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import ParseError
 
@@ -162,10 +163,7 @@ def _tiled(
     name: str, index: int, page: TilePage, file: FileBytes, cache: TileCache
 ) -> TiledLevel:
     """Return a page as tiles."""
-
-    def load(row: int, column: int, _: OnDamage | None) -> Pixels | None:
-        return page.load(file, row, column)
-
+    load = partial(page.load, file)
     return TiledLevel(name, index, page.shape, page.tile_shape, load, cache, page.blank)
 
 

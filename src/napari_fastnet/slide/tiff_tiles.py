@@ -20,7 +20,7 @@ from napari_fastnet.slide.samples import (
     reading_of,
     unread_kind,
 )
-from napari_fastnet.slide.tiles import DamagedTileError, Pixels
+from napari_fastnet.slide.tiles import DamagedTileError, OnDamage, Pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,9 +49,9 @@ RETRY_S = (0.1, 0.4)
 
 
 class FileBytes:
-    """A file read at given places by several threads.
+    """A file that several threads read at given places.
 
-    Where the drive fails it is tried again, a few times.
+    A read that the drive refuses is repeated after each wait of `RETRY_S`.
 
     Parameters
     ----------
@@ -81,31 +81,20 @@ class FileBytes:
                 raise FastNetError(
                     f"{self._path.name}: was closed; open the slide again"
                 )
-            data = self._tried(offset, count)
+            for wait_s in (*RETRY_S, None):
+                try:
+                    self._file.seek(offset)
+                    data = self._file.read(count)
+                    if len(data) < count <= self._path.stat().st_size - offset:
+                        raise OSError(errno.EIO, "fewer bytes came than the file has")
+                    break
+                except OSError as error:
+                    if wait_s is None:
+                        raise DriveError.reading(self._path, error) from error
+                    time.sleep(wait_s)
         if len(data) < count:
             raise DamagedTileError(f"the file ends {count - len(data)} bytes too early")
         return data
-
-    def _tried(self, offset: int, count: int) -> bytes:
-        for wait_s in RETRY_S:
-            try:
-                return self._read(offset, count)
-            except OSError:
-                time.sleep(wait_s)
-        try:
-            return self._read(offset, count)
-        except OSError as error:
-            raise DriveError.reading(self._path, error) from error
-
-    def _read(self, offset: int, count: int) -> bytes:
-        data = self._fetch(offset, count)
-        if len(data) < count and self._path.stat().st_size >= offset + count:
-            raise OSError(errno.EIO, "fewer bytes came than the file has")
-        return data
-
-    def _fetch(self, offset: int, count: int) -> bytes:
-        self._file.seek(offset)
-        return self._file.read(count)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
@@ -212,8 +201,12 @@ class TilePage:
         """How many tiles were never written."""
         return int(((self.offsets == 0) | (self.byte_counts == 0)).any(axis=0).sum())
 
-    def load(self, file: FileBytes, row: int, column: int) -> Pixels | None:
+    def load(
+        self, file: FileBytes, row: int, column: int, _: OnDamage | None
+    ) -> Pixels | None:
         """Return a tile's RGB px, None for one that was never written.
+
+        With the file bound, this is the ``load`` of a `TiledLevel`.
 
         Raises
         ------

@@ -170,6 +170,11 @@ class TiledLevel:
         Where decoded tiles are kept.
     blank : int, optional
         How many tiles were never written, where the file says it.
+    remake : callable, optional
+        Makes a tile that cannot be decoded out of a finer level, given this level, row
+        and column; TileReadError where that one cannot be decoded either.
+    is_unfinished : bool, optional
+        A tile that was never written is one that cannot be decoded.
     """
 
     name: str
@@ -179,6 +184,8 @@ class TiledLevel:
     load: Callable[[int, int, OnDamage | None], Pixels | None]
     cache: TileCache
     blank: int = 0
+    remake: Callable[[TiledLevel, int, int], Pixels | None] | None = None
+    is_unfinished: bool = False
 
     @property
     def tiles(self) -> int:
@@ -254,11 +261,18 @@ class TiledLevel:
 
         try:
             tile = self.load(row, column, note if on_damage is not None else None)
+            if tile is None and self.is_unfinished:
+                raise DamagedTileError("was never written")
         except DamagedTileError as error:
-            if on_damage is None:
-                raise TileReadError(self._complaint(row, column, error)) from error
-            on_damage(self, row, column)
-            return None
+            try:
+                if self.remake is None:
+                    raise
+                tile = self.remake(self, row, column)
+            except TileReadError:
+                if on_damage is None:
+                    raise TileReadError(self._complaint(row, column, error)) from error
+                on_damage(self, row, column)
+                return None
         # What has a white hole may be an error to the next who asks.
         if tile is not None and whole:
             tile.flags.writeable = False
