@@ -25,7 +25,8 @@ from torch.nn import functional
 
 from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.patches.reading import read_patches
-from napari_fastnet.training.augment import Augmentation, augment
+from napari_fastnet.training.augment import augment
+from napari_fastnet.training.options import Augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -99,3 +99,9 @@ def test_no_module_imports_itself_round_about():
         for module in graph.modules
     }
     TopologicalSorter(imports).prepare()  # raises CycleError, with the circle
+
+
+@pytest.mark.parametrize("room", ["training", "patches", "evaluation"])
+def test_options_of_commands_load_nothing_heavy(room):
+    """The command line takes names, help and defaults from them."""
+    assert not loaded_by(f"import napari_fastnet.{room}.options") & HEAVY

@@ -27,10 +27,10 @@ from napari_fastnet.core.metrics.patches import evaluate_probabilities
 from napari_fastnet.errors import BusyError, OptionError
 from napari_fastnet.nn.counts import flop_count, parameter_count
 from napari_fastnet.store.lock import hold
-from napari_fastnet.training.augment import Augmentation
+from napari_fastnet.training.batches import Patches
 from napari_fastnet.training.data import read_part, refuse_shared
 from napari_fastnet.training.fit import Trainer
-from napari_fastnet.training.options import FitOptions, Patches
+from napari_fastnet.training.options import Augmentation, FitOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

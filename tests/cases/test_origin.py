@@ -13,7 +13,8 @@ from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.patches.camelyon import CamelyonSlide
-from napari_fastnet.patches.plan import PatchOptions, find_candidates
+from napari_fastnet.patches.options import PatchOptions
+from napari_fastnet.patches.plan import find_candidates
 from napari_fastnet.slide.slide import open_slide
 
 #: The corner of the scanned part, level-0 px, and what is outlined, from the slide's.

@@ -13,11 +13,8 @@ from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.truth_files import find_truths
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import DataError
-from napari_fastnet.evaluation.slides import (
-    SkippedSlide,
-    SlideEvaluationOptions,
-    judge_slides,
-)
+from napari_fastnet.evaluation.options import SlideEvaluationOptions
+from napari_fastnet.evaluation.slides import SkippedSlide, judge_slides
 from napari_fastnet.evaluation.sources import find_sources
 from napari_fastnet.results.ome_tiff import write_mask_tiff
 

@@ -14,11 +14,8 @@ from napari_fastnet.errors import (
     OutputError,
     SpacingError,
 )
-from napari_fastnet.evaluation.patches import (
-    EvaluationOptions,
-    evaluate_patches,
-    write_probabilities,
-)
+from napari_fastnet.evaluation.options import EvaluationOptions
+from napari_fastnet.evaluation.patches import evaluate_patches, write_probabilities
 from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.training_facts import patch_digest, set_digest
 from napari_fastnet.slide.resample import resize

@@ -11,11 +11,8 @@ from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.annotations.truth_files import find_truths
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import DataError, OptionError
-from napari_fastnet.evaluation.slides import (
-    SkippedSlide,
-    SlideEvaluationOptions,
-    judge_slides,
-)
+from napari_fastnet.evaluation.options import SlideEvaluationOptions
+from napari_fastnet.evaluation.slides import SkippedSlide, judge_slides
 from napari_fastnet.evaluation.sources import find_sources
 
 # 30 x 40 cells of 64 px: 60 x 80 px of the truth.

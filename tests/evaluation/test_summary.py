@@ -14,12 +14,9 @@ from napari_fastnet.core.metrics.lesions import Lesion
 from napari_fastnet.core.metrics.pixels import BINS, PixelCounts
 from napari_fastnet.core.metrics.slides import FEATURES, SlideFeatures
 from napari_fastnet.errors import DataError
+from napari_fastnet.evaluation.options import SlideEvaluationOptions
 from napari_fastnet.evaluation.output import write_evaluation
-from napari_fastnet.evaluation.slides import (
-    JudgedSlide,
-    SkippedSlide,
-    SlideEvaluationOptions,
-)
+from napari_fastnet.evaluation.slides import JudgedSlide, SkippedSlide
 from napari_fastnet.evaluation.sources import read_candidates
 from napari_fastnet.evaluation.summary import summarise_slides
 

@@ -23,9 +23,8 @@ from napari_fastnet.errors import (
     StoreError,
 )
 from napari_fastnet.patches.camelyon import find_camelyon
-from napari_fastnet.patches.make import MakeOptions, log_folder, make_patches
-from napari_fastnet.patches.plan import PatchOptions
-from napari_fastnet.patches.sampling import SamplingOptions
+from napari_fastnet.patches.make import log_folder, make_patches
+from napari_fastnet.patches.options import MakeOptions, PatchOptions, SamplingOptions
 from napari_fastnet.patches.store import open_patch_store
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.lock import hold
@@ -156,9 +155,10 @@ def test_closing_the_generator_keeps_whole_slides(camelyon, tmp_path, made):
 SCRIPT = """
 import sys
 from pathlib import Path
-from napari_fastnet.patches.sampling import SamplingOptions
-from napari_fastnet.patches.make import MakeOptions, make_patches
-from napari_fastnet.patches.plan import PatchOptions
+from napari_fastnet.patches.options import SamplingOptions
+from napari_fastnet.patches.make import (make_patches)
+from napari_fastnet.patches.options import MakeOptions
+from napari_fastnet.patches.options import PatchOptions
 
 if __name__ == "__main__":
     options = MakeOptions(PatchOptions(0.972, 32), SamplingOptions(valid_share=0.5))

@@ -14,10 +14,11 @@ from napari_fastnet.annotations.reading import read_annotations
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import AnnotationError, OptionError
 from napari_fastnet.patches.camelyon import CamelyonSlide, find_camelyon
+from napari_fastnet.patches.options import PatchOptions
 from napari_fastnet.patches.plan import (
-    PatchOptions,
     candidates_of,
     find_candidates,
+    mask_cells,
     slide_spacing,
 )
 from napari_fastnet.slide.slide import open_slide
@@ -185,7 +186,7 @@ def test_a_levels_own_px_are_taken_where_they_are_near(slides):
     [(256, 0.243, 8), (96, 0.972, 12), (256, 1.0, 32), (97, 0.972, 12), (31, 0.25, 1)],
 )
 def test_masks_are_fine_enough_and_begin_with_the_patches_px(side, spacing, cells):
-    assert PatchOptions(spacing, side).mask_cells == cells
+    assert mask_cells(PatchOptions(spacing, side)) == cells
     assert side * spacing / cells <= 8
 
 

@@ -12,11 +12,8 @@ import pytest
 from PIL import Image
 
 from napari_fastnet.errors import DataError
-from napari_fastnet.patches.reading import (
-    MAXIMUM_SIDE_PX,
-    iterate_patches,
-    read_patches,
-)
+from napari_fastnet.patches.options import MAXIMUM_SIDE_PX
+from napari_fastnet.patches.reading import iterate_patches, read_patches
 
 COLOURS = {"0/a.png": (200, 120, 180), "0/b.png": (10, 20, 30), "1/c.png": (90, 0, 99)}
 

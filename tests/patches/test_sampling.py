@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_fastnet.errors import OptionError
+from napari_fastnet.patches.options import SamplingOptions
 from napari_fastnet.patches.sampling import (
     TEST,
     TRAIN,
     VALID,
     Candidates,
-    SamplingOptions,
     draw_patches,
     split_patches,
 )

@@ -8,7 +8,6 @@ from torch import Generator, Tensor
 
 from napari_fastnet.errors import OptionError
 from napari_fastnet.training.augment import (
-    Augmentation,
     augment,
     blur,
     compress,
@@ -16,6 +15,7 @@ from napari_fastnet.training.augment import (
     turn,
     zoom_and_shift,
 )
+from napari_fastnet.training.options import Augmentation
 
 NONE = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
 

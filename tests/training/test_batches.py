@@ -7,9 +7,8 @@ import torch
 from torch import Generator
 
 from napari_fastnet.errors import OptionError
-from napari_fastnet.training.augment import Augmentation
-from napari_fastnet.training.batches import Batches
-from napari_fastnet.training.options import FitOptions, Patches
+from napari_fastnet.training.batches import Batches, Patches
+from napari_fastnet.training.options import Augmentation, FitOptions
 
 
 class Bright:

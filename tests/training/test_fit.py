@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 
 from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.nn.fastnet import FastNetConfig
-from napari_fastnet.training.augment import Augmentation
+from napari_fastnet.training.batches import Patches
 from napari_fastnet.training.fit import Trainer, channel_statistics, running_mean
-from napari_fastnet.training.options import FitOptions, Patches
+from napari_fastnet.training.options import Augmentation, FitOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

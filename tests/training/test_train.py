@@ -14,7 +14,8 @@ from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.nn.fastnet import FastNetConfig
 from napari_fastnet.training.data import TrainingData, read_training_data
-from napari_fastnet.training.options import EpochResult, FitOptions
+from napari_fastnet.training.fit import EpochResult
+from napari_fastnet.training.options import FitOptions, PublishOptions
 from napari_fastnet.training.publish import publish
 from napari_fastnet.training.train import (
     CURVES,
@@ -58,7 +59,7 @@ def job(folder: Path, **changes: object) -> TrainingJob:
         "valid": write_patches(folder / "valid"),
         "folder": folder / "bundle",
         "spacing_um_px": 2.0,
-        "name": "small",
+        "model": PublishOptions("small"),
         "fit": FitOptions(epochs=2, batch_size=4),
     }
     return TrainingJob(**{**options, **changes})
@@ -155,8 +156,8 @@ def test_a_card_says_what_is_known_and_no_more(tmp_path: Path) -> None:
     assert "What the data are was not stated" in flat
     assert "whether they are of other slides and patients is not known" in flat
     assert "It holds where 50% of the patches are tumor" in flat
-    said = {"data_description": "livers\nof mice", "data_licence": "CC BY 4.0"}
-    flat = " ".join(trained(job(tmp_path, fit=QUICK, **said)).card().split())
+    said = PublishOptions(data_description="livers\nof mice", data_licence="CC BY 4.0")
+    flat = " ".join(trained(job(tmp_path, fit=QUICK, model=said)).card().split())
     assert "by the one who trained: livers of mice" in flat
     assert "by the one who trained: CC BY 4.0." in flat
 

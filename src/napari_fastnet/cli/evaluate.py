@@ -23,6 +23,7 @@ from napari_fastnet.cli.options import (
     outline_options,
 )
 from napari_fastnet.cli.output import print_columns, print_json, progress_bar
+from napari_fastnet.core.options import MINIMUM, RADIUS_UM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,13 +69,11 @@ def slides(
         ),
     ] = None,
     radius_um: Annotated[
-        float | None,
-        typer.Option(help="Candidates are farther apart than this, µm [186.6]."),
-    ] = None,
+        float, typer.Option(help="Candidates are farther apart than this, µm.")
+    ] = RADIUS_UM,
     minimum: Annotated[
-        float | None,
-        typer.Option(help="Lowest probability of a candidate [0.05]."),
-    ] = None,
+        float, typer.Option(help="Lowest probability of a candidate.")
+    ] = MINIMUM,
     threshold: Annotated[
         float | None,
         typer.Option(help="Dice and IoU: tumour from here on [the run's]."),
@@ -117,18 +116,15 @@ def slides(
 ) -> None:
     """Judge whole slides: FROC as in CAMELYON16, slide AUC, Dice and IoU."""
     from napari_fastnet.annotations.truth_files import find_truths
-    from napari_fastnet.core.options import MINIMUM, RADIUS_UM
+    from napari_fastnet.evaluation.options import SlideEvaluationOptions
     from napari_fastnet.evaluation.output import write_evaluation
-    from napari_fastnet.evaluation.slides import (
-        SlideEvaluationOptions,
-        judge_slides,
-    )
+    from napari_fastnet.evaluation.slides import judge_slides
     from napari_fastnet.evaluation.sources import find_sources
     from napari_fastnet.evaluation.summary import summarise_slides
 
     options = SlideEvaluationOptions(
-        radius_um=RADIUS_UM if radius_um is None else radius_um,
-        minimum=MINIMUM if minimum is None else minimum,
+        radius_um=radius_um,
+        minimum=minimum,
         threshold=threshold,
         boundary_um=boundary_um,
         mpp=mpp,
@@ -291,11 +287,8 @@ def patches(
     as_json: AsJson = False,
 ) -> None:
     """Judge labelled patches: accuracy, recall, precision, F1, ROC AUC."""
-    from napari_fastnet.evaluation.patches import (
-        EvaluationOptions,
-        evaluate_patches,
-        write_probabilities,
-    )
+    from napari_fastnet.evaluation.options import EvaluationOptions
+    from napari_fastnet.evaluation.patches import evaluate_patches, write_probabilities
     from napari_fastnet.model.backends.backend import create_backend
     from napari_fastnet.model.bundle import load_bundle
 

@@ -22,7 +22,7 @@ from napari_fastnet.cli.options import (
 from napari_fastnet.cli.output import print_columns, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from napari_fastnet.patches.make import MakeOptions
+    from napari_fastnet.patches.options import MakeOptions
     from napari_fastnet.patches.report import PatchReport
 
 _TITLES = {"look": "looking at slides", "write": "writing patches"}
@@ -93,9 +93,11 @@ def patches(
 ) -> None:
     """Cut CAMELYON16's slides into labelled patches to train on."""
     from napari_fastnet.core.options import PRESETS
-    from napari_fastnet.patches.make import MakeOptions
-    from napari_fastnet.patches.plan import PatchOptions
-    from napari_fastnet.patches.sampling import SamplingOptions
+    from napari_fastnet.patches.options import (
+        MakeOptions,
+        PatchOptions,
+        SamplingOptions,
+    )
 
     options = MakeOptions(
         patches=PatchOptions(

@@ -15,8 +15,7 @@ from napari_fastnet.cli.output import print_columns
 if TYPE_CHECKING:
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.nn.fastnet import FastNet
-    from napari_fastnet.training.fit import Trainer
-    from napari_fastnet.training.options import EpochResult
+    from napari_fastnet.training.fit import EpochResult, Trainer
     from napari_fastnet.training.train import TrainingJob
 
 
@@ -149,10 +148,13 @@ def train(
     from napari_fastnet.model.backends.torch import fastest_device
     from napari_fastnet.model.bundle import load_bundle
     from napari_fastnet.nn.fastnet import FastNetConfig
-    from napari_fastnet.training.augment import Augmentation
     from napari_fastnet.training.data import read_training_data
     from napari_fastnet.training.distil import Teachers
-    from napari_fastnet.training.options import FitOptions
+    from napari_fastnet.training.options import (
+        Augmentation,
+        FitOptions,
+        PublishOptions,
+    )
     from napari_fastnet.training.publish import publish
     from napari_fastnet.training.train import (
         TrainingJob,
@@ -176,8 +178,6 @@ def train(
         valid=valid,
         folder=output,
         spacing_um_px=mpp,
-        name=name,
-        version=model_version,
         network=network,
         fit=FitOptions(
             epochs=epochs,
@@ -195,15 +195,19 @@ def train(
             seed=seed,
             augmentation=Augmentation().scaled(augmentation),
         ),
+        model=PublishOptions(
+            name=name,
+            version=model_version,
+            flips=flips,
+            data_description=data_description,
+            data_licence=data_licence,
+        ),
         device=device or fastest_device(),
         start_from=start,
         teachers=Teachers(teacher, threads) if teacher else None,
         average_with=tuple(load_bundle(name) for name in average_with or ()),
         threads=threads,
-        flips=flips,
         also=also,
-        data_description=data_description,
-        data_licence=data_licence,
     )
     check_output(job)
     _warn(*spacing_warnings(job))
@@ -287,9 +291,12 @@ def _cut_first(
     if not is_camelyon(path):
         return path
     from napari_fastnet.cli.patches import cut, print_report
-    from napari_fastnet.patches.make import MakeOptions
-    from napari_fastnet.patches.plan import PAPER_MPP, PatchOptions
-    from napari_fastnet.patches.sampling import SamplingOptions
+    from napari_fastnet.patches.options import (
+        PAPER_MPP,
+        MakeOptions,
+        PatchOptions,
+        SamplingOptions,
+    )
 
     patches = PatchOptions(PAPER_MPP if mpp is None else mpp, patch_px)
     # Other options are other patches: a second training may ask for them.

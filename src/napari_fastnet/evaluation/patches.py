@@ -17,6 +17,7 @@ from napari_fastnet.core.metrics.patches import (
     operating_points,
 )
 from napari_fastnet.errors import DataError, SpacingError
+from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.machine.files import atomic_path
 from napari_fastnet.model.backends.flips import predict_with_flips
 from napari_fastnet.model.bundle import stain_target
@@ -33,44 +34,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.core.options import StainMethod
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
 
 _BATCH = 64
 # µm/px that differ by less, relative to each other, are the same.
 _SAME_SPACING = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationOptions:
-    """How patches are prepared and judged.
-
-    Parameters
-    ----------
-    mpp : float or None
-        µm/px of the patches; None is what a zarr states, and is refused of others.
-    part : {"train", "valid", "test"} or None
-        Of a zarr, the part to judge; None is all.
-    stain : {"none", "reinhard", "macenko", "density"}
-        Match of the patches' colours to the model's, one for all patches, from all of
-        their tissue, as a slide is matched.
-    threshold : float or None
-        Probability from which a patch is called tumour; None is the model's.
-    bootstrap, seed : int
-        Resamples for the 95 % intervals, and their seed.
-    flips : bool or None
-        Judge each patch and its three mirror images and take the mean; None is as
-        the model says.
-    """
-
-    mpp: float | None = None
-    stain: StainMethod = "none"
-    threshold: float | None = None
-    bootstrap: int = 1000
-    seed: int = 0
-    flips: bool | None = None
-    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

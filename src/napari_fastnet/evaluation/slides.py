@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from math import isfinite
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.truth_files import (
     SlideTruth,
     Truths,
@@ -26,68 +24,18 @@ from napari_fastnet.core.metrics.truth import (
     truth_extent,
     truth_step,
 )
-from napari_fastnet.core.options import MINIMUM, RADIUS_UM
 from napari_fastnet.errors import DataError, FastNetError, OptionError
+from napari_fastnet.evaluation.options import SlideEvaluationOptions
 from napari_fastnet.evaluation.sources import Scanned, Source, load_source
 from napari_fastnet.results.recorded_slide import recorded_tissue, truth_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Literal
 
     from napari_fastnet.core.geometry import Pair
 
 #: Of candidates that come without a heatmap, and so without a run's threshold.
 DEFAULT_THRESHOLD = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlideEvaluationOptions:
-    """How slides are judged.
-
-    Parameters
-    ----------
-    radius_um, minimum : float
-        Of the candidates, see `find_candidates`.
-    threshold : float or None
-        From which a px is called tumour; None is the run's.
-    boundary_um : float
-        px nearer than this to the truth's outline leave the comparison px by px.
-    mpp : float or None
-        µm/px of slides whose candidates come as CSV; None is CAMELYON16's 0.243.
-    mask_value : int or None
-        What stands for tumour in masks; None is the one number above 0.
-    unannotated : {"normal", "skip"} or None
-        What a slide without truth is, where no reference says it; None is normal among
-        outlines, as in CAMELYON16, whose normal slides have none, and skipped among
-        masks, of which a normal slide has an empty one.
-    exclude : tuple of str
-        Slides that are left out.
-    outlines : OutlineOptions
-        Which of the truth's outlines are tumor, and where they count from.
-    bootstrap, seed : int
-        Resamples for the 95 % intervals, and their seed.
-    """
-
-    radius_um: float = RADIUS_UM
-    minimum: float = MINIMUM
-    threshold: float | None = None
-    boundary_um: float = 0.0
-    mpp: float | None = None
-    mask_value: int | None = None
-    unannotated: Literal["normal", "skip"] | None = None
-    exclude: tuple[str, ...] = ()
-    outlines: OutlineOptions = field(default_factory=OutlineOptions)
-    bootstrap: int = 1000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not 0 < self.threshold <= 1:
-            raise OptionError(f"threshold is {self.threshold}; use above 0 up to 1")
-        if not (isfinite(self.boundary_um) and 0 <= self.boundary_um <= 1000):
-            raise OptionError(f"boundary is {self.boundary_um} µm; use 0 to 1000")
-        if self.bootstrap < 0:
-            raise OptionError(f"bootstrap is {self.bootstrap}; use 0 or more resamples")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,11 +14,8 @@ from napari_fastnet.core.metrics.patches import evaluate_probabilities, roc_auc
 from napari_fastnet.core.metrics.slides import FEATURES, combined_scores
 from napari_fastnet.core.metrics.truth import PIXEL_UM
 from napari_fastnet.errors import DataError
-from napari_fastnet.evaluation.slides import (
-    JudgedSlide,
-    SkippedSlide,
-    SlideEvaluationOptions,
-)
+from napari_fastnet.evaluation.options import SlideEvaluationOptions
+from napari_fastnet.evaluation.slides import JudgedSlide, SkippedSlide
 from napari_fastnet.results.record import RESEARCH_USE, versions
 
 if TYPE_CHECKING:

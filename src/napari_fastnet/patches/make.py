@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.errors import DataError, OptionError, OutputError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
 from napari_fastnet.patches.camelyon import find_camelyon
-from napari_fastnet.patches.plan import PatchOptions
+from napari_fastnet.patches.options import MakeOptions
 from napari_fastnet.patches.report import PatchReport, report_of, write_report
 from napari_fastnet.patches.sampling import (
     Candidates,
-    SamplingOptions,
     draw_patches,
 )
 from napari_fastnet.patches.store import open_patch_store
@@ -49,40 +47,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastnet.patches.camelyon import CamelyonSlide
+    from napari_fastnet.patches.options import SamplingOptions
 
 Stage = Literal["look", "write"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class MakeOptions:
-    """What `make_patches` is asked for.
-
-    Parameters
-    ----------
-    patches : PatchOptions
-        What patches are cut out.
-    sampling : SamplingOptions
-        Which of them are kept, and how they are divided.
-    testing : bool
-        The slides for testing too, as a part of their own.
-    """
-
-    patches: PatchOptions = field(default_factory=PatchOptions)
-    sampling: SamplingOptions = field(default_factory=SamplingOptions)
-    testing: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what the store says of itself."""
-        outlines = self.patches.outlines
-        return {
-            **asdict(self.patches),
-            # None as in stores from before there was anything to say
-            "outlines": None if outlines == OutlineOptions() else asdict(outlines),
-            "sampling": asdict(self.sampling),
-            "testing": self.testing,
-        }
 
 
 @dataclass(frozen=True, slots=True)

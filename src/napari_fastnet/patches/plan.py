@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -12,19 +12,15 @@ from zipfile import BadZipFile
 import numpy as np
 
 from napari_fastnet.annotations.checks import odd_outlines
-from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import read_slide_annotations
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.core.grid import patch_grid, slide_grid
-from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.core.placement import mask_points, placement_note
 from napari_fastnet.core.polygons import Annotations, rings_outside, tumour_share
 from napari_fastnet.detection.plan import KEEP
 from napari_fastnet.detection.tissue import MASK_MPP, find_tissue
-from napari_fastnet.errors import AnnotationError, OptionError
+from napari_fastnet.errors import AnnotationError
 from napari_fastnet.machine.files import atomic_path
-from napari_fastnet.model.description import MINIMUM_PATCH_PX
-from napari_fastnet.patches.reading import MAXIMUM_SIDE_PX
 from napari_fastnet.results.recorded_slide import corner_of
 from napari_fastnet.slide.slide import open_slide
 
@@ -35,6 +31,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.detection.tissue import SlideTissue
     from napari_fastnet.patches.camelyon import CamelyonSlide
+    from napari_fastnet.patches.options import PatchOptions
     from napari_fastnet.slide.slide import Slide
 
 
@@ -121,58 +118,8 @@ def _keep(path: Path, key: str, found: SlidePatches) -> None:
         )
 
 
-#: µm/px of the paper's patches: CAMELYON16's finest.
-PAPER_MPP = 0.243
 #: A level whose µm/px is this near to what is asked for is taken as it is.
 SAME_SPACING = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class PatchOptions:
-    """What patches are cut out.
-
-    Parameters
-    ----------
-    spacing_um_px : float
-        µm/px of the patches.
-    patch_px : int
-        Side of a patch in these px; 256 is the paper's WIDTH.
-    tissue : TissueParameters
-        Of the masks that tell tissue from glass.
-    slide_mpp : float or None
-        µm/px of the slides where their files do not say or are wrong.
-    fully_annotated : bool
-        Take normal patches, too, from slides on which not all tumour is outlined.
-    outlines : OutlineOptions
-        Which are tumor, and where they count from.
-    """
-
-    spacing_um_px: float = PAPER_MPP
-    patch_px: int = 256
-    tissue: TissueParameters = field(default_factory=TissueParameters)
-    slide_mpp: float | None = None
-    fully_annotated: bool = False
-    outlines: OutlineOptions = field(default_factory=OutlineOptions)
-
-    def __post_init__(self) -> None:
-        if not 0.05 <= self.spacing_um_px <= 5:
-            raise OptionError(f"mpp is {self.spacing_um_px} µm/px; use 0.05 to 5")
-        if not MINIMUM_PATCH_PX <= self.patch_px <= MAXIMUM_SIDE_PX:
-            raise OptionError(
-                f"patch is {self.patch_px} px; use {MINIMUM_PATCH_PX} to "
-                f"{MAXIMUM_SIDE_PX}"
-            )
-
-    @property
-    def mask_cells(self) -> int:
-        """How many px of the masks a patch is wide: none is larger than 8 µm.
-
-        A number that divides the patch, if there is one near: a patch that begins
-        with a px of the mask then begins with one of the slide.
-        """
-        least = max(1, ceil(self.patch_px * self.spacing_um_px / MASK_MPP - 1e-9))
-        fitting = (n for n in range(least, 2 * least) if self.patch_px % n == 0)
-        return next(fitting, least)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,7 +156,7 @@ def find_candidates(
     spacing = slide_spacing(slide, options.spacing_um_px)
     own = slide.require_mpp()
     patch = _pair(options.patch_px * s / m for s, m in zip(spacing, own, strict=True))
-    step = _pair(side / options.mask_cells for side in patch)
+    step = _pair(side / mask_cells(options) for side in patch)
     grid = slide_grid(slide.shape, stride=step)
     tissue = find_tissue(slide, options.tissue)
     normal = tissue_on(tissue, slide.shape, grid).astype(np.float32)
@@ -252,6 +199,17 @@ def find_candidates(
         parts.append(_patches(normal, 0, grid, patch, options.patch_px))
     positions, weights, labels = map(np.concatenate, zip(*parts, strict=True))
     return SlidePatches(positions, weights, labels, facts)
+
+
+def mask_cells(options: PatchOptions) -> int:
+    """Return the width of a patch in px of the masks, none larger than 8 µm.
+
+    A divisor of the patch's side, if there is one near: a patch that begins with a px of
+    the mask then begins with a px of the slide.
+    """
+    least = max(1, ceil(options.patch_px * options.spacing_um_px / MASK_MPP - 1e-9))
+    fitting = (n for n in range(least, 2 * least) if options.patch_px % n == 0)
+    return next(fitting, least)
 
 
 def slide_spacing(slide: Slide, wanted: float) -> Pair:

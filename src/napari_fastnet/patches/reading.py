@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from napari_fastnet.errors import DataError
+from napari_fastnet.patches.options import MAXIMUM_SIDE_PX
 from napari_fastnet.patches.store import is_patch_store, open_patch_store
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-#: Larger images are slides, not patches.
-MAXIMUM_SIDE_PX = 4096
 
 # Modes of 8 bits a channel that have colour, grey or a palette.
 _MODES = ("RGB", "RGBA", "RGBX", "P", "PA", "L", "LA")
@@ -229,7 +227,6 @@ def _zip_reader(
 
 
 __all__ = [
-    "MAXIMUM_SIDE_PX",
     "Patch",
     "PatchSet",
     "iterate_patches",

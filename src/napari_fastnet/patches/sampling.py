@@ -8,58 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-
-from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.patches.options import SamplingOptions
+
 #: Parts of a data set, in the order of the numbers that stand for them in files.
 PARTS = ("train", "valid", "test")
 TRAIN, VALID, TEST = range(3)
-
-Sampling = Literal["balanced", "full"]
-SplitBy = Literal["slides", "patches"]
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingOptions:
-    """How patches are drawn and divided.
-
-    Parameters
-    ----------
-    sampling : {"balanced", "full"}
-        As many tumour as normal patches in each part, or all there are.
-    per_slide : int or None
-        At most so many patches of a class from one slide.
-    split : {"slides", "patches"}
-        Whole slides go to training or validation, or patches at random. The latter is
-        the paper's: neighbours of a training patch, of the same tissue and stain, then
-        lie in the validation part, and its figures are too good.
-    valid_share : float
-        Share of the slides, or patches, that is for validation; 0 to below 1.
-    seed : int
-        Of all draws, 0 or above.
-    """
-
-    sampling: Sampling = "balanced"
-    per_slide: int | None = None
-    split: SplitBy = "slides"
-    valid_share: float = 0.2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.valid_share < 1:
-            raise OptionError(f"valid_share is {self.valid_share}; use 0 to below 1")
-        if self.per_slide is not None and self.per_slide < 1:
-            raise OptionError(f"per_slide is {self.per_slide}; use 1 or more")
-        if self.seed < 0:
-            raise OptionError(f"seed is {self.seed}; use 0 or more")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

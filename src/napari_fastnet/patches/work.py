@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.patches.camelyon import CamelyonSlide
-    from napari_fastnet.patches.plan import PatchOptions, SlidePatches
+    from napari_fastnet.patches.options import PatchOptions
+    from napari_fastnet.patches.plan import SlidePatches
 
 #: Patches are read square by square of so many level-0 px: the file's tiles under one
 #: are then still decoded when the next patch needs them.

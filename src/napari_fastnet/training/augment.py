@@ -6,8 +6,8 @@ returns a batch of the same shape, each patch changed by its own draw.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from napari_fastnet.errors import OptionError
+if TYPE_CHECKING:
+    from napari_fastnet.training.options import Augmentation
 
 # Optical densities of haematoxylin, eosin and the remainder in R, G, B
 # (Ruifrok & Johnston 2001, rows of unit length).
@@ -23,64 +24,6 @@ _STAINS = torch.tensor(
     [[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], dtype=torch.float32
 )
 _DARKEST = 1 / 255  # keeps the logarithm finite
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """How strongly patches are changed; 0 switches a change off.
-
-    Parameters
-    ----------
-    stain_scale : float
-        Standard deviation of the logarithm of each stain's amount.
-    stain_shift : float
-        Standard deviation of an added amount of each stain.
-    stain_hue : float
-        Standard deviation of the change of each stain's colour vector.
-    brightness : float
-        Standard deviation of the logarithm of each channel's gain.
-    blur, jpeg : float
-        Share of patches that are blurred, compressed.
-    zoom : float
-        Standard deviation of the logarithm of the magnification.
-    shift_px : int
-        Largest move of the patch, with its edge mirrored.
-    """
-
-    stain_scale: float = 0.25
-    stain_shift: float = 0.03
-    stain_hue: float = 0.08
-    brightness: float = 0.05
-    blur: float = 0.15
-    jpeg: float = 0.15
-    zoom: float = 0.07
-    shift_px: int = 4
-
-    def scaled(self, factor: float) -> Augmentation:
-        """Return the same changes, each so many times as strong or as frequent.
-
-        Parameters
-        ----------
-        factor : float
-            At least 0; shares stop at 1.
-
-        Returns
-        -------
-        Augmentation
-            Its shift rounded to whole px.
-        """
-        if factor < 0:
-            raise OptionError(f"augmentation is {factor}; use 0 (none) or more")
-        return Augmentation(
-            stain_scale=self.stain_scale * factor,
-            stain_shift=self.stain_shift * factor,
-            stain_hue=self.stain_hue * factor,
-            brightness=self.brightness * factor,
-            blur=min(1.0, self.blur * factor),
-            jpeg=min(1.0, self.jpeg * factor),
-            zoom=self.zoom * factor,
-            shift_px=round(self.shift_px * factor),
-        )
 
 
 def augment(patches: Tensor, options: Augmentation, generator: Generator) -> Tensor:

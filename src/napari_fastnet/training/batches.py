@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -10,12 +11,28 @@ from torch import Generator, Tensor
 from napari_fastnet.training.augment import augment, turn
 
 if TYPE_CHECKING:
-    from napari_fastnet.training.options import FitOptions, Patches
+    from napari_fastnet.training.options import FitOptions
 
 # Patches that are changed, and judged by teachers, at once.
 _PART = 512
 # Keeps the draws of prepared copies apart from those of epochs.
 _COPIES_SEED = 7_919
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """Labelled patches in memory.
+
+    Parameters
+    ----------
+    images : Tensor
+        (N, H, W, 3) uint8 RGB.
+    labels : Tensor
+        (N,) float32, 1 = tumor.
+    """
+
+    images: Tensor
+    labels: Tensor
 
 
 class Teacher(Protocol):

@@ -12,7 +12,7 @@ from napari_fastnet.errors import DataError
 from napari_fastnet.model.training_facts import DataFacts, data_facts, patch_digest
 from napari_fastnet.patches.reading import PatchSet, read_patches
 from napari_fastnet.patches.store import is_patch_store, open_patch_store
-from napari_fastnet.training.options import Patches
+from napari_fastnet.training.batches import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

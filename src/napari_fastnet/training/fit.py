@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -20,14 +20,13 @@ from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.losses import PatchLoss
 from napari_fastnet.nn.network import TUMOUR, NetworkConfig, PatchNetwork
-from napari_fastnet.training.batches import Batches, Teacher
+from napari_fastnet.training.batches import Batches, Patches, Teacher
 from napari_fastnet.training.mosaic import (
     mosaic_logits,
     mosaic_probabilities,
     mosaic_side,
     patch_logits,
 )
-from napari_fastnet.training.options import EpochResult, FitOptions, Patches
 from napari_fastnet.training.state import (
     Progress,
     restore_training,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.nn.classifier import Triple
+    from napari_fastnet.training.options import FitOptions
 
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -101,6 +101,36 @@ def channel_statistics(images: Tensor) -> tuple[Triple, Triple]:
     mean, std = sample.mean(dim=0), sample.std(dim=0).clamp(min=1e-3)
     means, stds = (tuple(round(float(v), 4) for v in part) for part in (mean, std))
     return (means[0], means[1], means[2]), (stds[0], stds[1], stds[2])
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """Figures of one epoch; the AUCs are those of the averaged weights.
+
+    Parameters
+    ----------
+    epoch : int
+        From 1; 0 is the model that training begins with.
+    seconds : float
+        Time of the epoch, evaluation included.
+    learning_rate : float
+        At the end of the epoch.
+    loss : float or None
+        Mean over the epoch's steps; None before the first.
+    auc, mosaic_auc : float or None
+        On the validation patches, each alone and each in a mosaic of others; None
+        where it is undefined.
+    accuracy : float
+        On the validation patches at a probability of one half.
+    """
+
+    epoch: int
+    seconds: float
+    learning_rate: float
+    loss: float | None
+    auc: float | None
+    mosaic_auc: float | None
+    accuracy: float
 
 
 NetworkT = TypeVar("NetworkT", bound=PatchNetwork)

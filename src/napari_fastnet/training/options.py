@@ -1,54 +1,106 @@
-"""What training is asked for, what it learns from, and what an epoch of it did."""
+"""Options of a training: the recipe, the changes to patches, the model card.
+
+Free of torch and numpy, so that the command line takes its names, help and defaults from
+here without loading either.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, fields
+from typing import Literal
 
 from napari_fastnet.errors import OptionError
-from napari_fastnet.training.augment import Augmentation
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from napari_fastnet.nn.losses import LossName
 
 
 @dataclass(frozen=True, slots=True)
-class FitOptions:
-    """How FastNet is trained; every field is an option of the command line.
+class Augmentation:
+    """Strength of the random changes to training patches; 0 switches a change off.
 
     Parameters
     ----------
-    epochs, batch_size : int
-        Passes over the data; patches a step.
-    learning_rate, weight_decay : float
-        Peak of the one-cycle schedule, and AdamW's decay.
+    stain_scale : float
+        Standard deviation of the logarithm of each stain's amount.
+    stain_shift : float
+        Standard deviation of an added amount of each stain.
+    stain_hue : float
+        Standard deviation of the change of each stain's colour vector.
+    brightness : float
+        Standard deviation of the logarithm of each channel's gain.
+    blur : float
+        Share of patches that are blurred.
+    jpeg : float
+        Share of patches that are compressed.
+    zoom : float
+        Standard deviation of the logarithm of the magnification.
+    shift_px : int
+        Largest shift of a patch, px; its edge is mirrored.
+    """
+
+    stain_scale: float = 0.25
+    stain_shift: float = 0.03
+    stain_hue: float = 0.08
+    brightness: float = 0.05
+    blur: float = 0.15
+    jpeg: float = 0.15
+    zoom: float = 0.07
+    shift_px: int = 4
+
+    def scaled(self, factor: float) -> Augmentation:
+        """Multiply all strengths by a factor, at least 0.
+
+        Shares stop at 1; the shift is rounded to whole px.
+        """
+        if factor < 0:
+            raise OptionError(f"augmentation is {factor}; use 0 (none) or more")
+        scaled = {each.name: getattr(self, each.name) * factor for each in fields(self)}
+        for share in ("blur", "jpeg"):
+            scaled[share] = min(1.0, scaled[share])
+        return Augmentation(**scaled | {"shift_px": round(scaled["shift_px"])})
+
+
+# The digest of a training's state is taken over the repr of this: its fields, their
+# order and the class's name are part of the file format.
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """Recipe by which a network is trained.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the data.
+    batch_size : int
+        Patches per step; a square number for mosaics.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    weight_decay : float
+        Weight decay of AdamW.
     warm_up : float
         Share of the steps in which the learning rate rises.
     loss : {"attention", "focal", "cross-entropy"}
-        See `PatchLoss`.
-    loss_weight, focusing : float
-        a and g of the loss.
+        Loss of the paper to train with.
+    loss_weight : float
+        a of the loss; the paper gives no value.
+    focusing : float
+        g of the loss; the paper gives no value.
     label_smoothing : float
-        Labels become s/2 and 1 - s/2.
+        Share s of smoothing: labels become s/2 and 1 - s/2.
     copies : int
-        Changed copies of the patches that are made once and drawn from; 0 changes
-        patches anew for every batch.
+        Augmented copies of the patches to make once and draw from, faster with teachers;
+        0 augments anew for every batch.
     teachers_share : float
-        Of the teachers' judgement in the labels, where there are teachers; 0 to 1.
+        Share of the teachers' probabilities in the labels, 0 to 1.
     mosaic_share : float
-        Share of the batches that are seen as one mosaic.
+        Share of the batches that are seen as one mosaic, 0 to 1.
     average_decay : float
-        Decay of the running mean of the weights, which is what is kept.
+        Decay of the running mean of the weights; the mean is kept, not the weights.
     precision : {"float32", "bfloat16"}
-        Arithmetic of the network; bfloat16 where the processor has it.
+        Arithmetic of the network.
     compiled : bool
         Compile the network first: minutes to start, then a third faster.
     seed : int
-        Of all draws.
+        Seed of all random draws.
     augmentation : Augmentation
-        How strongly patches are changed.
+        Strength of the random changes to patches.
     """
 
     epochs: int = 40
@@ -56,9 +108,9 @@ class FitOptions:
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warm_up: float = 0.15
-    loss: LossName = "attention"
+    loss: Literal["attention", "focal", "cross-entropy"] = "attention"
     loss_weight: float = 1.2
-    focusing: float = 2.0
+    focusing: float = 4.0
     label_smoothing: float = 0.0
     copies: int = 0
     teachers_share: float = 0.5
@@ -84,46 +136,25 @@ class FitOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class EpochResult:
-    """What one epoch did; the AUCs are those of the averaged weights.
+class PublishOptions:
+    """Facts about a new model that only the user knows.
 
     Parameters
     ----------
-    epoch : int
-        From 1; 0 is what the training begins with.
-    seconds : float
-        Time of the epoch, evaluation included.
-    learning_rate : float
-        At the end of the epoch.
-    loss : float or None
-        Mean over the epoch's steps; None before the first.
-    auc, mosaic_auc : float or None
-        On the validation patches, each alone and each in a mosaic of others; None
-        where it is undefined.
-    accuracy : float
-        On the validation patches at a probability of one half.
+    name : str
+        Name of the model.
+    version : str
+        Version of the model.
+    flips : bool
+        Let the model average over mirror images of a patch, too.
+    data_description : str or None
+        Description of the data, for the model card.
+    data_licence : str or None
+        Licence of the data, for the model card.
     """
 
-    epoch: int
-    seconds: float
-    learning_rate: float
-    loss: float | None
-    auc: float | None
-    mosaic_auc: float | None
-    accuracy: float
-
-
-@dataclass(frozen=True, slots=True)
-class Patches:
-    """Labelled patches in memory.
-
-    Parameters
-    ----------
-    images : Tensor
-        (N, H, W, 3) uint8 RGB.
-    labels : Tensor
-        (N,) float32, 1 = tumour.
-    """
-
-    images: Tensor
-    labels: Tensor
+    name: str = "fastnet"
+    version: str = "1.0"
+    flips: bool = False
+    data_description: str | None = None
+    data_licence: str | None = None

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.nn.classifier import Triple
     from napari_fastnet.nn.fastnet import FastNet
+    from napari_fastnet.training.batches import Patches
     from napari_fastnet.training.data import Part, TrainingData
     from napari_fastnet.training.fit import Trainer
-    from napari_fastnet.training.options import Patches
     from napari_fastnet.training.train import TrainingJob
 
 
@@ -83,7 +83,7 @@ def publish(
         others = [load_weights(bundle.weights_path) for bundle in job.average_with]
         network = average_weights([network, *others])
     # In single precision on the processor, as users will run it.
-    judge = partial(_judged, network, trainer.normalisation, job.flips)
+    judge = partial(_judged, network, trainer.normalisation, job.model.flips)
     labels = trainer.valid.labels.numpy() > 0.5
     raw = judge(trainer.valid)
     calibration = calibrate(labels, raw)
@@ -95,13 +95,13 @@ def publish(
     )
     coarse = _coarse(trainer.train, job.spacing_um_px)
     description = ModelDescription(
-        name=job.name,
-        version=job.version,
+        name=job.model.name,
+        version=job.model.version,
         patch_size_pixels=int(trainer.train.images.shape[1]),
         spacing_um_px=job.spacing_um_px,
         architecture=job.network.to_dict(),
         transform=_transform(trainer),
-        flips=job.flips,
+        flips=job.model.flips,
         calibration=asdict(calibration),
         stain=stain_targets(coarse),
         quality=quality_target(coarse, list(trainer.train.images.numpy())),
@@ -172,7 +172,7 @@ def _also(
     if job.start_from is not None:
         start = load_weights(job.start_from.weights_path)
         before = roc_auc(
-            labels, _judged(start, trainer.normalisation, job.flips, part.patches)
+            labels, _judged(start, trainer.normalisation, job.model.flips, part.patches)
         )
     return {**part.facts[0].to_dict(), **metrics.to_dict(), "auc_before": before}
 
@@ -244,8 +244,8 @@ def _training_facts(
         "datasets": [facts.to_dict() for facts in data.train.facts],
         "valid": data.valid.facts[0].to_dict(),
         "slides_apart": data.slides_apart,
-        "data_description": _said(job.data_description),
-        "data_licence": _said(job.data_licence),
+        "data_description": _said(job.model.data_description),
+        "data_licence": _said(job.model.data_licence),
         "epochs": trainer.epoch,
         "kept_epoch": trainer.progress.kept_epoch,
         "stopped": trainer.stopped,

@@ -15,8 +15,8 @@ from napari_fastnet.machine.files import atomic_path, reason
 from napari_fastnet.model.writing import check_bundle_folder
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
-from napari_fastnet.training.fit import Trainer
-from napari_fastnet.training.options import EpochResult, FitOptions
+from napari_fastnet.training.fit import EpochResult, Trainer
+from napari_fastnet.training.options import FitOptions, PublishOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,12 +48,12 @@ class TrainingJob:
         the curves and the state.
     spacing_um_px : float
         µm/px of the patches.
-    name, version : str
-        Of the model.
     network : FastNetConfig
         Variant of the network.
     fit : FitOptions
         Recipe.
+    model : PublishOptions
+        Facts about the new model that only the user knows.
     device : str
         Where to compute, as torch names it.
     start_from : ModelBundle or None
@@ -66,32 +66,24 @@ class TrainingJob:
         All must have begun with the same weights: between such there is no barrier.
     threads : int or None
         Of the CPU; None is all cores.
-    flips : bool
-        The model is to look at the mirror images of patches too.
     also : tuple of Path
         Patches to judge the model on once more, as ``valid``; nothing is chosen by
         them.
-    data_description, data_licence : str or None
-        What the user says of the data, for the model card.
     """
 
     data: tuple[Path, ...]
     valid: Path
     folder: Path
     spacing_um_px: float
-    name: str
-    version: str = "1.0"
     network: FastNetConfig = field(default_factory=FastNetConfig)
     fit: FitOptions = field(default_factory=FitOptions)
+    model: PublishOptions = field(default_factory=PublishOptions)
     device: str = "cpu"
     start_from: ModelBundle | None = None
     teachers: Teachers | None = None
     average_with: tuple[ModelBundle, ...] = ()
     threads: int | None = None
-    flips: bool = False
     also: tuple[Path, ...] = ()
-    data_description: str | None = None
-    data_licence: str | None = None
 
     @property
     def log_folder(self) -> Path:
