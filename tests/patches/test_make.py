@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -22,6 +23,7 @@ from napari_fastnet.errors import (
     OutputError,
     StoreError,
 )
+from napari_fastnet.patches import writing
 from napari_fastnet.patches.camelyon import find_camelyon
 from napari_fastnet.patches.make import log_folder, make_patches
 from napari_fastnet.patches.options import MakeOptions, PatchOptions, SamplingOptions
@@ -124,9 +126,21 @@ def test_processes_make_the_same(camelyon, tmp_path, made):
 
 def test_a_disk_that_fails_ends_the_work_with_one_error(camelyon, tmp_path):
     log_folder(tmp_path / "p.zarr").mkdir()
-    (log_folder(tmp_path / "p.zarr") / "unfinished").write_text("no folder")
+    (log_folder(tmp_path / "p.zarr") / "candidates").write_text("no folder")
     with pytest.raises(OutputError, match="cannot write"):
         list(make_patches(camelyon, tmp_path / "p.zarr", SMALL, workers=2))
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_slide(camelyon, tmp_path, monkeypatch):
+    def full(path, *_):
+        path.mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing, "_write_group", full)
+    store = tmp_path / "p.zarr"
+    with pytest.raises(OutputError, match=r"cannot write .*/p\.zarr/\w+: No space"):
+        list(make_patches(camelyon, store, SMALL, workers=1))
+    assert [path for path in store.iterdir() if path.is_dir()] == []
 
 
 def test_a_second_start_writes_nothing(camelyon, tmp_path):
@@ -187,11 +201,11 @@ def test_kill_9_and_another_start(camelyon, tmp_path, made, workers, until):
                 break
     with pytest.raises(DataError, match="not finished"):
         open_patch_store(store)
-    kept = [path for path in store.iterdir() if path.is_dir()]
+    kept = [path for path in store.glob("[!.]*") if path.is_dir()]
     assert len(kept) >= (until[-1:] == "2") + (until[:5] == "write")
     make(camelyon, store)
     assert contents(store) == contents(made)
-    assert not (log_folder(store) / "unfinished").exists()
+    assert not list(store.glob(".*"))
 
 
 @pytest.mark.slow

@@ -49,12 +49,44 @@ MENDS = {
 
 
 @contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """Yield a free path beside ``path``, with its suffix, and clear it at the end.
+
+    The folder is made where it is missing.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder to write or replace.
+
+    Yields
+    ------
+    Path
+        Where the body writes it before it calls `rename`.
+
+    Raises
+    ------
+    OutputError
+        For an OSError of the body that is no FastNetError; it names ``path``.
+    """
+    aside = path.with_name(f"{_aside_stem(path)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+    except FastNetError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+    finally:
+        _discard(aside)
+
+
+@contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` and rename it onto ``path`` at the end.
 
-    The folder is made where it is missing. What is renamed is on the disk, so that a power
-    cut does not lose it. When the body raises, the temporary file is
-    removed and a file that was at ``path`` before is left as it was.
+    What is renamed is on the disk, so that a power cut does not lose it. When the body
+    raises, a file that was at ``path`` before is left as it was.
 
     Parameters
     ----------
@@ -71,25 +103,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
     OutputError
         If making the folder, writing or renaming fails with an OSError.
     """
-    aside = path.with_name(f"{_aside_stem(path)}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_beside(path) as aside:
         yield aside
         _flush_to_disk(aside)
-        _rename(aside, path)
+        rename(aside, path)
         _flush_names(path.parent)
-    except FastNetError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {reason(error)}") from error
-    finally:
-        with suppress(OSError):  # it was renamed, or never came to be
-            aside.unlink()
 
 
 @contextmanager
 def atomic_folder(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
     """Yield a temporary folder beside ``path`` and rename it onto ``path`` at the end.
+
+    When the body raises, what was at ``path`` before is left as it was.
 
     Parameters
     ----------
@@ -101,8 +126,7 @@ def atomic_folder(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
     Yields
     ------
     Path
-        A path in the same folder where the body makes one. When the body raises it is
-        removed, and what was at ``path`` before is left as it was.
+        A path in the same folder where the body makes one.
 
     Raises
     ------
@@ -113,22 +137,12 @@ def atomic_folder(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
         raise OutputError(
             f"{path} exists and was not written by this; move it or {ANOTHER_FOLDER}"
         )
-    name = _aside_stem(path)
-    aside, old = path.with_name(f"{name}{path.suffix}"), path.with_name(f"{name}.old")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_beside(path) as aside, temporary_beside(path) as old:
         yield aside
         if path.exists():  # a folder cannot be renamed onto one that has files
-            _rename(path, old)
-        _rename(aside, path)
+            rename(path, old)
+        rename(aside, path)
         _flush_names(path.parent)
-    except FastNetError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {reason(error)}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -159,10 +173,16 @@ def clear_leftovers(folder: Path) -> None:
     with suppress(OSError):
         for path in list(folder.iterdir()):
             if (found := _ASIDE.match(path.name)) and _is_left(path, *found.groups()):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+                _discard(path)
+
+
+def _discard(path: Path) -> None:
+    """Remove a file or a folder that may be there."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _aside_stem(path: Path) -> str:
@@ -186,7 +206,7 @@ def _is_left(path: Path, host: str, process: str) -> bool:
     return time.time() - path.stat().st_mtime > LEFT_AFTER_S
 
 
-def _rename(path: Path, onto: Path) -> None:
+def rename(path: Path, onto: Path) -> None:
     """Rename a file; on Windows again and again while somebody has the other one open.
 
     A virus scanner or a reader lets go within moments, a spreadsheet does not.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import BundleError, OutputError
+from napari_fastnet.machine.files import rename, temporary_beside
 from napari_fastnet.machine.json_text import plain
 from napari_fastnet.model.bundle import (
     CARD_FILE,
@@ -92,37 +92,20 @@ def write_model(
         The folder holds something else, or cannot be written.
     """
     folder = folder.absolute()
-    aside = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:12]}")
-    try:
-        check_bundle_folder(folder)
-        aside.mkdir(parents=True)
+    check_bundle_folder(folder)
+    with temporary_beside(folder) as aside:
+        aside.mkdir()
         for name, source in sources.items():
             shutil.copyfile(source, aside / name)
-        (aside / CARD_FILE).write_text(card, encoding="utf-8")
-        names = (*FILES[description.kind], CARD_FILE)
-        files = {name: sha256_of(aside / name) for name in names}
-        content = json.dumps(
-            plain({**description.to_dict(), "files": files}),
-            indent=2,
-            ensure_ascii=False,
-        )
-        (aside / MODEL_FILE).write_text(content + "\n", encoding="utf-8")
+        try:
+            _describe(aside, description, card)
+        except (UnicodeEncodeError, RecursionError) as error:
+            raise BundleError(
+                f"{folder}: the model's description holds what cannot be written "
+                f"({error}); mend it"
+            ) from error
         load_bundle(aside)
-        _move(aside, folder, names)
-    except (UnicodeEncodeError, RecursionError) as error:
-        raise BundleError(
-            f"{folder}: the model's description holds what cannot be written ({error}); "
-            "mend it"
-        ) from error
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(
-            f"cannot write {folder}: {error.strerror or error}; free some space or "
-            "choose another output folder"
-        ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        _move(aside, folder, (*FILES[description.kind], CARD_FILE))
     return load_bundle(folder)
 
 
@@ -155,12 +138,22 @@ def _may_replace(folder: Path) -> bool:
     return MODEL_FILE in names or names <= {TRAINING_FOLDER}
 
 
+def _describe(folder: Path, description: ModelDescription, card: str) -> None:
+    """Write the card and, with the digests of all other files, model.json."""
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    names = (*FILES[description.kind], CARD_FILE)
+    files = {name: sha256_of(folder / name) for name in names}
+    content = {**description.to_dict(), "files": files}
+    text = json.dumps(plain(content), indent=2, ensure_ascii=False)
+    (folder / MODEL_FILE).write_text(text + "\n", encoding="utf-8")
+
+
 def _move(aside: Path, folder: Path, names: tuple[str, ...]) -> None:
     """Rename ``aside`` onto ``folder``, or its files onto those that are there."""
     if not folder.exists():
-        aside.rename(folder)
+        rename(aside, folder)
         return
     # model.json comes last: until then it vouches for other files, and a bundle left
     # half-way is refused.
     for name in (*names, MODEL_FILE):
-        (aside / name).replace(folder / name)
+        rename(aside / name, folder / name)

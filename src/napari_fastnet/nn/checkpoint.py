@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import uuid
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from napari_fastnet.errors import (
     BundleError,
     DependencyError,
-    FastNetError,
     OptionError,
-    OutputError,
 )
+from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.nn.classifier import PLAIN, UNCALIBRATED, Triple
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 # The only key: safetensors does not keep the order of several, and the same weights
@@ -52,8 +49,7 @@ def save_weights(model: FastNet, path: Path) -> None:
         for name, value in model.state_dict().items()
     }
     options = json.dumps(model.config.to_dict(), sort_keys=True)
-    with written_aside(path) as aside:
-        save_file(tensors, aside, {_METADATA_KEY: options})
+    write_bytes(path, save(tensors, {_METADATA_KEY: options}))
 
 
 def load_weights(path: Path) -> FastNet:
@@ -183,27 +179,4 @@ def export_onnx(
     graph = patch_graph(model, calibration=calibration, normalisation=normalisation)
     note = graph.metadata_props.add()
     note.key, note.value = "patch_size_pixels", str(patch_size)
-    with written_aside(path) as aside:
-        aside.write_bytes(graph.SerializeToString(deterministic=True))
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` and rename it onto ``path`` at the end.
-
-    OutputError where the file cannot be written; an earlier one is then kept.
-    """
-    aside = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:12]}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        aside.replace(path)
-    except (OSError, SafetensorError) as error:
-        if isinstance(error, FastNetError):
-            raise
-        raise OutputError(
-            f"cannot write {path}: {error}; free some space or choose another folder"
-        ) from error
-    finally:
-        with suppress(OSError):  # it was renamed, or never came to be
-            aside.unlink()
+    write_bytes(path, graph.SerializeToString(deterministic=True))

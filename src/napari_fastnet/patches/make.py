@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from napari_fastnet.errors import DataError, OptionError, OutputError
+from napari_fastnet.machine.files import clear_leftovers
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
 from napari_fastnet.patches.camelyon import find_camelyon
@@ -136,7 +137,7 @@ def make_patches(
     work = PatchWork(store.absolute(), log_folder(store.absolute()), options.patches)
     _make_folder(work.log)
     with hold(work.log):
-        shutil.rmtree(work.aside, ignore_errors=True)
+        clear_leftovers(work.store)
         if fresh:
             remove_store(work.store)
             shutil.rmtree(work.log / CANDIDATES, ignore_errors=True)
@@ -156,7 +157,6 @@ def make_patches(
         finish_store(work.store, names)
         report = report_of(open_patch_store(work.store), faults, folder.notes)
         write_report(work.log, report)
-        shutil.rmtree(work.aside, ignore_errors=True)
         yield MakeProgress("write", len(draws), len(draws), report=report)
 
 

@@ -47,7 +47,7 @@ class PatchWork:
     store : Path
         The zarr.
     log : Path
-        Folder beside it: what was found on slides, and groups until they are whole.
+        Folder beside it: what was found on slides.
     options : PatchOptions
         What patches are cut out.
     """
@@ -59,11 +59,6 @@ class PatchWork:
     def cache(self, slide: str) -> Path:
         """Return where the candidates of a slide are kept."""
         return self.log / CANDIDATES / f"{slide}.npz"
-
-    @property
-    def aside(self) -> Path:
-        """Where groups lie until they are whole."""
-        return self.log / "unfinished"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +152,6 @@ def write(draw: Draw, should_stop: Callable[[], bool], *, work: PatchWork) -> Wr
                     "drawn": len(draw.indices),
                 },
                 digest=digest,
-                aside=work.aside,
             )
     except _StoppedError:
         return Written(name, "stopped")

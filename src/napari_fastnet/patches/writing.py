@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastnet.errors import DataError, FastNetError, OutputError, StoreError
-from napari_fastnet.machine.files import reason, write_bytes
+from napari_fastnet.errors import DataError, StoreError
+from napari_fastnet.machine.files import atomic_folder, write_bytes
 from napari_fastnet.patches.store import (
     DESCRIPTION,
     FORMAT,
@@ -115,7 +114,6 @@ def write_slide_patches(
     side_px: int,
     facts: Mapping[str, Any],
     digest: str,
-    aside: Path,
 ) -> int:
     """Write the patches of one slide; at most one chunk of them is in memory.
 
@@ -133,8 +131,6 @@ def write_slide_patches(
         JSON-able, about the slide.
     digest : str
         What the patches are made of; see `stored_digest`.
-    aside : Path
-        A folder of the same disk, for the group until it is whole.
 
     Returns
     -------
@@ -146,20 +142,9 @@ def write_slide_patches(
     OutputError
         It cannot be written; nothing half-written has the slide's name.
     """
-    unfinished = aside / f"{slide}-{uuid.uuid4().hex[:12]}"
     attributes = {"facts": dict(facts), "digest": digest}
-    try:
-        count = _write_group(unfinished, patches, side_px, attributes)
-        if (folder / slide).exists():
-            shutil.rmtree(folder / slide)
-        unfinished.rename(folder / slide)
-    except FastNetError:  # of the patches' own; some are OSErrors too
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write {folder / slide}: {reason(error)}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return count
+    with atomic_folder(folder / slide, ours=lambda _: True) as unfinished:
+        return _write_group(unfinished, patches, side_px, attributes)
 
 
 def _write_group(

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_fastnet.errors import DataError
-from napari_fastnet.nn.checkpoint import written_aside
+from napari_fastnet.machine.files import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,8 +99,7 @@ def save_training(
         "groups": held["param_groups"],
     }
     metadata = {"counters": json.dumps(counters), "fingerprint": fingerprint}
-    with written_aside(path) as aside:
-        save_file(tensors, aside, metadata)
+    write_bytes(path, save(tensors, metadata))
 
 
 def restore_training(
