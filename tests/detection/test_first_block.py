@@ -21,7 +21,7 @@ from napari_fastnet.detection.first_block import first_block, rough_run
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.plan import dense_cells
 from napari_fastnet.detection.run import SlideRun
-from napari_fastnet.detection.tissue import find_tissue, rough_tissue
+from napari_fastnet.detection.tissue import find_tissue, tissue_at
 from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.slide.slide import open_slide
@@ -327,7 +327,7 @@ def test_glass_has_no_first_block(bundle, write_svs, tmp_path) -> None:
 
 
 def test_rough_masks_have_px_of_64_um(slide) -> None:
-    tissue = rough_tissue(slide, TissueParameters())
+    tissue = tissue_at(head_start.ROUGH_MPP, slide, TissueParameters())
     assert tissue.mpp == pytest.approx((64, 64), rel=0.02)
     fine = find_tissue(slide)
     assert tissue.area_mm2 == pytest.approx(fine.area_mm2, rel=0.15)

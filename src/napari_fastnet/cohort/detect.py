@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.cohort.folders import result_folder
 from napari_fastnet.cohort.page import write_thumbnail
@@ -21,12 +21,13 @@ from napari_fastnet.errors import OutputError
 from napari_fastnet.model.backends.backend import create_backend, warm_up
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.results.record import THUMBNAIL, results_name
-from napari_fastnet.slide.slide import Slide, open_slide
+from napari_fastnet.slide.slide import Slide, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from napari_fastnet.detection.compute import Progress
+    from napari_fastnet.detection.plan import Stride
     from napari_fastnet.detection.tissue import SlideTissue
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.results.result import RunResult
@@ -65,41 +66,62 @@ def progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
 DEFAULT_MODEL = "fastnet-pcam"
 
 
-def detect(
+def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     slide: str | Path | Slide,
-    output: str | Path,
+    output: str | Path | None = None,
     *,
+    threshold: float | None = None,
+    mask: str | Path | None = None,
+    stride: Stride = None,
     model: str | Path | ModelBundle = DEFAULT_MODEL,
+    device: str | None = None,
     options: RunOptions | None = None,
     tissue: SlideTissue | None = None,
     backend: Backend | Callable[[], Backend] | None = None,
     progress: bool | Callable[[Progress], None] = False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> RunResult:
-    """Find the tumours of a slide, as ``napari-fastnet detect`` does.
+    """Find the tumors of a slide.
 
-    What an earlier, interrupted run in the same place computed is not computed again.
+    Without an output folder the run lives in memory and leaves no file. Beside the
+    slide's pixels, of which a few blocks are in memory at a time, it holds the heatmap:
+    some 60 bytes for each of its cells, 100 MB for a slide of 100,000 px a side. With an
+    output folder every block of probabilities is on disk once it is computed: a run that
+    was interrupted goes on there.
 
     Parameters
     ----------
     slide : str, Path or Slide
-        The slide's file, or what `open_slide` made of it, which stays open.
-    output : str or Path
+        The slide's file, or an open slide from `open_slide`, which stays open.
+    output : str or Path, optional
         Results go to ``output/<name of the slide without its suffix>/``, or a longer
-        name where results of another slide are there. If there is the table of a
-        cohort, the slide comes into it.
+        name if that folder holds results of another slide. If the folder has the table
+        of a cohort, the slide is added to it.
+    threshold : float, optional
+        Probability, 0 to 1, from which a cell is tumor; the model's by default.
+    mask : str or Path, optional
+        A mask or outlines of the region to scan, instead of the tissue that is found.
+    stride : int, "patch" or "dense", optional
+        Distance between patches in px of the model; dense by default where the model
+        can.
     model : str, Path or ModelBundle, optional
-        A model's name, its folder, or what `load_bundle` gave.
-    options : RunOptions, optional
-        Stride, tissue, mask, stain, threshold.
+        A model's name, its folder, or the bundle that `load_model` gave.
+    device : str, optional
+        "cpu", "cuda", "cuda:1" or "mps"; the CPU by default.
+    options : Options, optional
+        All options of a run; the keywords above take precedence.
     tissue : SlideTissue, optional
-        Masks that are ready, from `find_tissue`, perhaps changed since; found anew by
-        default.
+        Masks from `find_tissue`, perhaps changed since; found anew by default.
     backend : Backend or callable, optional
-        What runs the network, from `create_backend` for this model; the fastest on
-        the CPU by default. A function that makes it is called in a thread, while the
-        tissue is found.
+        The network from `create_backend` for this model; the fastest on the device by
+        default. A function that makes it is called in a thread, while the tissue is
+        found.
     progress : bool or callable, optional
-        True shows a bar; a function is called after each block of patches.
+        True shows a bar; a function is called after each block of cells.
+    should_stop : callable, optional
+        Asked after each batch. Once true, the result holds what was computed so far:
+        ``record.counts.stopped`` says how many patches are missing, and a note says so.
+        In an output folder only the store is left, and the next call goes on from there.
 
     Returns
     -------
@@ -110,82 +132,86 @@ def detect(
     Raises
     ------
     FastNetError
-        The slide, the model or the output folder is at fault; one line says what,
-        why and the mend.
+        The slide, the model or the output folder is at fault; one line says what is
+        wrong, the rule, and the remedy.
     """
     bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
+    options = _with_keywords(options, threshold, mask, stride)
     with ExitStack() as stack:
-        if not isinstance(slide, Slide):
-            slide = stack.enter_context(open_slide(slide))
-        folder = result_folder(slide, Path(output))
-        options = options or RunOptions()
-        if tissue is None:
+        slide = stack.enter_context(opened(slide))
+        folder = None if output is None else result_folder(slide, Path(output))
+        if folder is not None and tissue is None:
             known = regions_anew(slide, bundle, folder, options)
             if known is not None:
-                return _told(slide, known, options)
+                return _with_table(slide, known, folder, options)
         dense = dense_scan_of(bundle, options.stride) is not None
         block_cells = dense_block_cells(dense_cells(slide, bundle))
 
         pool = stack.enter_context(ThreadPoolExecutor(1, "fastnet-load"))
+        if backend is None:
+            backend = partial(create_backend, bundle, device=device)
         loading = pool.submit(_network, bundle, backend, dense, block_cells)
         show = progress if callable(progress) else None
         if progress is True:
             show = stack.enter_context(progress_bar(slide.path.name))
         rough = rough_run(slide, bundle, folder, options) if tissue is None else None
         if rough is not None:
-            step = first_block(rough, loading.result())
+            step = first_block(rough, loading.result(), should_stop=should_stop)
             if show is not None and step is not None:
                 show(step)
         run = SlideRun(slide, bundle, folder, options, tissue=tissue, after=rough)
         del rough  # its weights of all cells
         network = loading.result()
-        for step in run.steps(network):
+        for step in run.steps(network, should_stop):
             if show is not None:
                 show(step)
-        return _told(slide, run.finish(network.name), options)
+        return _with_table(slide, run.finish(network.name), folder, options)
+
+
+def _with_keywords(
+    options: RunOptions | None,
+    threshold: float | None,
+    mask: str | Path | None,
+    stride: Stride,
+) -> RunOptions:
+    """Return options with the keywords that were given in place of theirs."""
+    given: dict[str, Any] = {
+        "threshold": threshold,
+        "mask": None if mask is None else Path(mask),
+        "stride": stride,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(options or RunOptions(), **given)
 
 
 def _network(
     bundle: ModelBundle,
-    backend: Backend | Callable[[], Backend] | None,
+    backend: Backend | Callable[[], Backend],
     dense: bool,
     block_cells: int,
 ) -> Backend:
     """Return the network that is given, or load it and let it run once."""
-    made = partial(create_backend, bundle) if backend is None else backend
-    if not callable(made):
-        return made
-    network = made()
+    if not callable(backend):
+        return backend
+    network = backend()
     warm_up(network, bundle, dense=dense, block_cells=block_cells)
     return network
 
 
-def _told(slide: Slide, result: RunResult, options: RunOptions) -> RunResult:
-    """Return a result once the cohort's table has it, with what is to be told of that."""
-    notes = (*_of_place(slide, result), *_tell_cohort(slide, result, options))
+def _with_table(
+    slide: Slide, result: RunResult, folder: Path | None, options: RunOptions
+) -> RunResult:
+    """Add a result to the cohort's table, if there is one, and say what went wrong."""
+    if folder is None or not result.files:  # in memory, or stopped
+        return result
+    notes: list[str] = []
+    usual = folder.with_name(results_name(slide.path))
+    if folder.name != usual.name and usual.is_dir():
+        notes.append(f"{usual}: holds the results of another slide; see {folder}")
+    if (folder.parent / SUMMARY).is_file():
+        try:
+            write_thumbnail(folder / THUMBNAIL, slide, result.heatmap, options.colours)
+            update_report(folder.parent)
+        except OutputError as error:
+            notes.append(f"{error}; the results are there, start again for the table")
     return replace(result, notes=(*result.notes, *notes))
-
-
-def _of_place(slide: Slide, result: RunResult) -> tuple[str, ...]:
-    """Return that the results are not where their name says."""
-    usual = result.folder.with_name(results_name(slide.path))
-    if result.folder.name == usual.name or not usual.is_dir():
-        return ()
-    return (f"{usual}: holds the results of another slide; see {result.folder}",)
-
-
-def _tell_cohort(
-    slide: Slide, result: RunResult, options: RunOptions
-) -> tuple[str, ...]:
-    """Bring the table of the folder around a result up to date; return what failed."""
-    output = result.folder.parent
-    if not (output / SUMMARY).is_file():
-        return ()
-    try:
-        write_thumbnail(
-            result.folder / THUMBNAIL, slide, result.heatmap, options.colours
-        )
-        update_report(output)
-    except OutputError as error:
-        return (f"{error}; the results are there, start again for the table",)
-    return ()

@@ -43,7 +43,7 @@ from napari_fastnet.results.record import (
 )
 from napari_fastnet.results.result import RunResult
 from napari_fastnet.store.format import Seconds
-from napari_fastnet.store.store import RunStore, read_store
+from napari_fastnet.store.store import StoredRun, read_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,7 +135,7 @@ class _Kept:
     """What a run left, all of it with the run's own record; StoreError otherwise."""
 
     def __init__(self, folder: Path, record: dict[str, Any]) -> None:
-        self.store: RunStore
+        self.store: StoredRun
         self.heatmap: Heatmap
         self.flags: NDArray[np.uint8]
         self.store, stored = read_store(folder / STORE)
@@ -168,7 +168,7 @@ def _quality(
     )
 
 
-def _seconds(store: RunStore, own: float) -> Seconds:
+def _seconds(store: StoredRun, own: float) -> Seconds:
     """Return what the probabilities took, and then the regions."""
     spent = store.spent()
     total = spent.total + own

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from napari_fastnet.detection.plan import SMALLER_BLOCKS, dense_cells, dense_scan_of
 from napari_fastnet.detection.run import SlideRun
-from napari_fastnet.detection.tissue import ROUGH_MPP, rough_tissue
+from napari_fastnet.detection.tissue import tissue_at
 from napari_fastnet.errors import TileReadError
 from napari_fastnet.results.record import STORE
 from napari_fastnet.store.format import CHUNKS
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
 #: A slide of fewer cells has its masks about when the network is loaded.
 LARGE_CELLS = min(SMALLER_BLOCKS)
+#: Size of a px of the rough masks, µm.
+ROUGH_MPP = 64.0
 #: A slide whose coarsest level has more px than this takes too long to look at twice.
 MOST_ROUGH_PX = 4_000_000
 
 
 def rough_run(
-    slide: Slide, bundle: ModelBundle, folder: Path, options: RunOptions
+    slide: Slide, bundle: ModelBundle, folder: Path | None, options: RunOptions
 ) -> SlideRun | None:
     """Lay out a run over masks of a large slide that are quickly found.
 
@@ -68,10 +70,11 @@ def rough_run(
     if max(prod(level.shape) for level in levels) > MOST_ROUGH_PX:
         return None
     # Only ever first, so that a run that was killed ends with the same values.
-    if not options.fresh and any((folder / STORE / CHUNKS).glob("*/[0-9]*")):
+    begun = folder is not None and any((folder / STORE / CHUNKS).glob("*/[0-9]*"))
+    if begun and not options.fresh:
         return None
     try:
-        tissue = rough_tissue(slide, options.tissue)
+        tissue = tissue_at(ROUGH_MPP, slide, options.tissue, damaged="raise")
     except TileReadError:
         return None
     if tissue.masks.fill is not None:  # finer masks see its outline elsewhere

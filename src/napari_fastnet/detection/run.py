@@ -44,8 +44,8 @@ from napari_fastnet.results.recorded_slide import corner_of, roi_notes
 from napari_fastnet.results.result import RunResult
 from napari_fastnet.slide.notes import finer_notes, reading_notes
 from napari_fastnet.slide.resample import RESAMPLING
-from napari_fastnet.store.format import Seconds
-from napari_fastnet.store.store import Block, RunStore, open_store
+from napari_fastnet.store.format import RunDescription, Seconds
+from napari_fastnet.store.store import Block, RunStore, StoredRun, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,7 +61,9 @@ if TYPE_CHECKING:
 KEEP_EVERY_S = 2.0
 
 
-def write_run(results: Results, record: RunRecord, store: RunStore) -> tuple[Path, ...]:
+def write_run(
+    results: Results, record: RunRecord, store: StoredRun
+) -> tuple[Path, ...]:
     """Write what a finished run leaves beside its store.
 
     Parameters
@@ -70,7 +72,7 @@ def write_run(results: Results, record: RunRecord, store: RunStore) -> tuple[Pat
         With the record as a dictionary.
     record : RunRecord
         The same record.
-    store : RunStore
+    store : StoredRun
         Of the run; the files go beside it.
 
     Returns
@@ -104,8 +106,9 @@ class SlideRun:
         Open; stays open. Its µm/px must be known.
     bundle : ModelBundle
         The model's description.
-    folder : Path
-        Where results go; made where it is missing.
+    folder : Path or None
+        Where results go; made where it is missing. None keeps the run in memory and
+        writes no file.
     options : RunOptions
         What is asked for.
     tissue : SlideTissue, optional
@@ -119,7 +122,7 @@ class SlideRun:
         self,
         slide: Slide,
         bundle: ModelBundle,
-        folder: Path,
+        folder: Path | None,
         options: RunOptions,
         *,
         tissue: SlideTissue | None = None,
@@ -166,14 +169,7 @@ class SlideRun:
         )
         plan = replace(plan, fill=self.tissue.masks.fill)
         self.plan: Plan = plan.within(options.memory_mb)
-        self.store: RunStore = open_store(
-            folder / STORE,
-            key=self._key(),
-            grid=self.plan.patches.grid,
-            mpp=slide.require_mpp(),
-            block_cells=self.plan.block_cells,
-            fresh=options.fresh and after is None,
-        )
+        self.store: RunStore = self._open_store(after)
         self._progress: Progress | None = None
         self._before = (0.0, 0.0) if after is None else after.step_seconds
         self._earlier: Seconds = self.store.spent() if after is None else after.earlier
@@ -242,7 +238,9 @@ class SlideRun:
                 self.store.keep_spent(self.seconds)
 
     def finish(self, backend_name: str) -> RunResult:
-        """Write heatmap, masks, regions, overview and record.
+        """Find the regions, and write all results of a run that is in a folder.
+
+        A run that was stopped leaves nothing but its store.
 
         Parameters
         ----------
@@ -300,7 +298,11 @@ class SlideRun:
             mask_mpp=self.tissue.mpp,
             picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
         )
-        files = write_run(results, record, self.store)
+        counts = record.counts
+        assert counts is not None
+        files: tuple[Path, ...] = ()
+        if isinstance(self.store, StoredRun) and not counts.stopped:
+            files = write_run(results, record, self.store)
         return RunResult(
             record,
             heatmap,
@@ -311,9 +313,36 @@ class SlideRun:
                 *self.store_notes,
                 *finer_notes(self.slide),
                 *([other] if other else []),
+                *([self._stopped(counts)] if counts.stopped else []),
             ),
             quality.flags,
             all_earlier=self.step_seconds[1] == 0,
+        )
+
+    def _stopped(self, counts: Counts) -> str:
+        """Say that the run was stopped, and how to finish it."""
+        again = "detect it again" if self.folder is None else "the next run goes on"
+        return (
+            f"{self.slide.path.name}: stopped with {counts.stopped:,} of "
+            f"{counts.kept:,} patches left; {again}"
+        )
+
+    def _open_store(self, after: SlideRun | None) -> RunStore:
+        """Open the run in the folder, or begin one in memory, with the first block."""
+        key, grid = self._key(), self.plan.patches.grid
+        mpp, block_cells = self.slide.require_mpp(), self.plan.block_cells
+        if self.folder is None:
+            described = RunDescription(key, grid, mpp, block_cells)
+            if after is not None and after.store.description == described:
+                return after.store
+            return RunStore(described)
+        return open_store(
+            self.folder / STORE,
+            key=key,
+            grid=grid,
+            mpp=mpp,
+            block_cells=block_cells,
+            fresh=self.options.fresh and after is None,
         )
 
     def _other_picture(self, heatmap: Heatmap) -> str:
@@ -326,6 +355,8 @@ class SlideRun:
 
     def _replaced(self) -> tuple[str, ...]:
         """Return that results of another slide of the same name go."""
+        if self.folder is None:
+            return ()
         try:
             other = read_record(self.folder / RECORD)["slide"]
         except StoreError:  # none, or damaged

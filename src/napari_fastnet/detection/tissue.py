@@ -30,6 +30,7 @@ from napari_fastnet.results.record import (
     write_record,
 )
 from napari_fastnet.results.recorded_slide import corner_of
+from napari_fastnet.slide.slide import Slide, opened
 from napari_fastnet.slide.tiles import WHITE
 from napari_fastnet.store.format import Seconds
 
@@ -38,13 +39,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastnet.slide.slide import Slide
     from napari_fastnet.slide.tiles import Damaged
 
 #: Size of a mask pixel, µm: what the parameters' defaults were measured at.
 MASK_MPP = 8.0
-#: And of a px of masks that only tell where tissue surely is, µm.
-ROUGH_MPP = 64.0
 
 #: Threads that read the slide for its masks: each holds a piece of 12 MB.
 MOST_READERS = 4
@@ -167,7 +165,7 @@ class TissueRun:
 
 
 def find_tissue(
-    slide: Slide, parameters: TissueParameters | None = None
+    slide: str | Path | Slide, parameters: TissueParameters | None = None
 ) -> SlideTissue:
     """Compute the tissue masks of a slide.
 
@@ -175,10 +173,10 @@ def find_tissue(
 
     Parameters
     ----------
-    slide : Slide
-        Its µm/px must be known.
+    slide : str, Path or Slide
+        A file, or an open slide, which stays open. Its µm/px must be known.
     parameters : TissueParameters, optional
-        Thresholds and how the region of interest is closed and cleaned.
+        Thresholds, and how the region of interest is closed and cleaned.
 
     Returns
     -------
@@ -196,48 +194,45 @@ def find_tissue(
     SlideFormatError
         Nothing was found in a level that shows another picture than level 0.
     """
-    return _tissue_at(MASK_MPP, slide, parameters, "white")
+    with opened(slide) as own:
+        return tissue_at(MASK_MPP, own, parameters or TissueParameters())
 
 
-def rough_tissue(slide: Slide, parameters: TissueParameters) -> SlideTissue:
-    """Compute masks of px of ``ROUGH_MPP``, from a slide's coarsest levels.
+def tissue_at(
+    mask_mpp: float,
+    slide: Slide,
+    parameters: TissueParameters,
+    damaged: Damaged = "white",
+) -> SlideTissue:
+    """Compute masks with pixels of about a given size.
 
     Parameters
     ----------
+    mask_mpp : float
+        Size of a mask pixel, µm; what is smaller is neither closed nor cleaned.
     slide : Slide
         Its µm/px must be known.
     parameters : TissueParameters
-        Of the masks to come; what is smaller than a px is neither closed nor cleaned.
+        Thresholds, and how the region of interest is closed and cleaned.
+    damaged : {"white", "raise"}, optional
+        Whether a tile that cannot be decoded is white or a `TileReadError`.
 
     Raises
     ------
-    SpacingError, SlideNotFoundError
+    SpacingError, SlideNotFoundError, UnreadableSlideError, SlideFormatError
         As for `find_tissue`.
-    TileReadError
-        A tile cannot be decoded.
     """
-    return _tissue_at(ROUGH_MPP, slide, parameters, "raise")
-
-
-def _tissue_at(
-    wanted_mpp: float,
-    slide: Slide,
-    parameters: TissueParameters | None,
-    damaged: Damaged,
-) -> SlideTissue:
-    """Return masks of px of about that size."""
-    parameters = parameters or TissueParameters()
     own = slide.require_mpp()
     whole = Box.of_shape(slide.shape)
     # a slide narrower than half a mask pixel still has one
     wanted = (
-        min(wanted_mpp, whole.height * own[0]),
-        min(wanted_mpp, whole.width * own[1]),
+        min(mask_mpp, whole.height * own[0]),
+        min(mask_mpp, whole.width * own[1]),
     )
     readers = min(physical_cores(), MOST_READERS)
     image = slide.read(whole, wanted, damaged=damaged, threads=readers)
     require_unchanged(slide)
-    # of this level alone: what shows or judges the slide reads others
+    # Count this level only; the viewer and the detection read other levels.
     level = slide.level_for(wanted)
     if lost := slide.damaged_tiles(level):
         require_present(slide)

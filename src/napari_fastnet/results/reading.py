@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tifffile import TiffFile
 
-    from napari_fastnet.store.store import RunStore
+    from napari_fastnet.store.store import StoredRun
 
 
 #: How every TIFF of `results.ome_tiff` names its software.
@@ -310,12 +310,12 @@ def read_run_heatmap(folder: Path, record: dict[str, Any]) -> Heatmap | None:
     return heatmap_of_store(store, record)
 
 
-def heatmap_of_store(store: RunStore, record: dict[str, Any]) -> Heatmap:
+def heatmap_of_store(store: StoredRun, record: dict[str, Any]) -> Heatmap:
     """Return the heatmap of a finished run out of its store.
 
     Parameters
     ----------
-    store : RunStore
+    store : StoredRun
         Of the run.
     record : dict
         The run's; with it, the store must hold what the run did and no more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import contextmanager
 from functools import cached_property, partial
 from math import inf
 from pathlib import Path
@@ -26,6 +27,8 @@ from napari_fastnet.slide.resample import resample
 from napari_fastnet.slide.spacing import Spacing, pair_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import dask.array
 
     from napari_fastnet.slide.opening import Stamp
@@ -398,6 +401,16 @@ def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
     stamp = file_stamp(path)  # first: a file that takes its place now is another one
     source = open_source(path)
     return Slide(path, source, spacing or source.spacing, stamp)
+
+
+@contextmanager
+def opened(slide: str | Path | Slide) -> Iterator[Slide]:
+    """Open the slide of a path; an open slide is passed on, and stays open."""
+    if isinstance(slide, Slide):
+        yield slide
+        return
+    with open_slide(slide) as own:
+        yield own
 
 
 def slide_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:

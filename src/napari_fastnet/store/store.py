@@ -1,11 +1,11 @@
-"""The run of one model over one slide, on disk, block by block.
+"""The probabilities of one model over one slide, block by block, on disk or in memory.
 
-A store is a folder that zarr and every zarr reader opens: one array of
+A store on disk is a folder that zarr and every zarr reader opens: one array of
 probabilities, one chunk a block of work. A chunk is written aside and renamed, so a
 killed run leaves whole blocks, and the next start goes on with the others. Chunks carry
 checksums: one that a disk spoiled is found, not believed.
 
-One process writes at a time, see `RunStore.writing`; reading takes no lock.
+One process writes at a time, see `StoredRun.writing`; reading takes no lock.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,40 +69,36 @@ class Block:
 
 
 class RunStore:
-    """Probabilities of a grid on disk; open it with `open_store`.
+    """Probabilities of a grid, block by block, in memory.
+
+    `StoredRun` keeps them in a folder.
 
     Parameters
     ----------
-    folder : Path
-        The zarr folder.
     description : RunDescription
-        Which run it is.
-    notes : tuple of str, optional
-        What the user should be told of the opening: damage that was set aside.
+        Identity of the run.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        Damage that was found and set aside when the run was opened.
     """
 
-    def __init__(
-        self, folder: Path, description: RunDescription, notes: tuple[str, ...] = ()
-    ) -> None:
-        self.folder, self.notes = folder, notes
-        self._description = description
-        self._writing = False
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, description: RunDescription) -> None:
+        self.description = description
         self._companions: dict[str, RunStore] = {}
 
     @property
     def grid(self) -> Grid:
-        """Where the cells lie."""
-        return self._description.grid
-
-    @property
-    def mpp(self) -> Pair:
-        """(y, x) µm per level-0 px."""
-        return self._description.mpp
+        """Cells of the run, level-0 px."""
+        return self.description.grid
 
     @property
     def block_cells(self) -> int:
         """Side of a block in cells."""
-        return self._description.block_cells
+        return self.description.block_cells
 
     def blocks(self) -> list[Block]:
         """Return all blocks, row by row; those at the end are smaller."""
@@ -112,6 +109,82 @@ class RunStore:
             for row in range(0, rows, side)
             for column in range(0, columns, side)
         ]
+
+    def heatmap(self) -> Heatmap:
+        """Return what is known so far; cells that could not be read are NaN."""
+        values = self.read()
+        return Heatmap(
+            np.where(values == UNREADABLE, np.float32(np.nan), values),
+            self.grid,
+            self.description.mpp,
+        )
+
+    def unreadable(self, among: NDArray[np.bool_] | None = None) -> int:
+        """Return how many patches, of all or ``among`` some, were tried in vain."""
+        found = self.read() == UNREADABLE
+        return int((found if among is None else found & among).sum())
+
+    @contextmanager
+    def writing(self, wait_s: float = WAIT_S) -> Iterator[None]:
+        """Keep other writers out; a run in memory has none."""
+        yield
+
+    def write(self, block: Block, values: NDArray[np.float32]) -> None:
+        """Store the values of one of `blocks`.
+
+        Parameters
+        ----------
+        block : Block
+            One of `blocks`.
+        values : ndarray
+            float32 probabilities; NaN = not asked for, `UNREADABLE` = tried in vain.
+        """
+        self._values[block.slices] = values
+
+    def read(self) -> NDArray[np.float32]:
+        """Return a copy of all values: NaN, `UNREADABLE`, or a probability."""
+        return self._values.copy()
+
+    def spent(self) -> Seconds:
+        """Return the time that earlier parts of the run took."""
+        return Seconds(0.0, 0.0, 0.0)
+
+    def keep_spent(self, seconds: Seconds) -> None:
+        """Store the time that the run took so far; in memory there is no later part."""
+
+    def companion(self, name: str) -> RunStore:
+        """Return the store of other values of the same cells, e.g. their sharpness."""
+        if name not in self._companions:  # only once, or its notes would be lost
+            self._companions[name] = self._open_companion(name)
+        return self._companions[name]
+
+    @cached_property
+    def _values(self) -> NDArray[np.float32]:
+        return np.full(self.grid.shape, np.nan, np.float32)
+
+    def _open_companion(self, name: str) -> RunStore:
+        return RunStore(self.description)
+
+
+class StoredRun(RunStore):
+    """Probabilities of a grid on disk; open it with `open_store`.
+
+    Parameters
+    ----------
+    folder : Path
+        The zarr folder.
+    description : RunDescription
+        Identity of the run.
+    notes : tuple of str, optional
+        Damage that was found and set aside when the run was opened.
+    """
+
+    def __init__(
+        self, folder: Path, description: RunDescription, notes: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(description)
+        self.folder, self.notes = folder, notes
+        self._writing = False
 
     @contextmanager
     def writing(self, wait_s: float = WAIT_S) -> Iterator[None]:
@@ -190,24 +263,10 @@ class RunStore:
         StoreError
             The run was replaced or deleted since it was opened.
         """
-        values, _ = store_format.read_chunks(self.folder, self._description)
+        values, _ = store_format.read_chunks(self.folder, self.description)
         # Afterwards: blocks of a run that took this one's place are never shown.
         self._require_unchanged()
         return values
-
-    def heatmap(self) -> Heatmap:
-        """Return what is known so far; cells that could not be read are NaN."""
-        values = self.read()
-        return Heatmap(
-            np.where(values == UNREADABLE, np.float32(np.nan), values),
-            self.grid,
-            self.mpp,
-        )
-
-    def unreadable(self, among: NDArray[np.bool_] | None = None) -> int:
-        """Return how many patches, of all or ``among`` some, were tried in vain."""
-        found = self.read() == UNREADABLE
-        return int((found if among is None else found & among).sum())
 
     def set_record(self, record: dict[str, Any]) -> None:
         """Keep the run record with the probabilities."""
@@ -233,35 +292,19 @@ class RunStore:
         with suppress(OutputError):
             write_bytes(self.folder / store_format.SPENT, content.encode())
 
-    def companion(self, name: str) -> RunStore:
-        """Return a store of other values of the same cells, inside this run's folder.
-
-        It is begun where there is none that belongs to this run, and it is as durable.
-
-        Parameters
-        ----------
-        name : str
-            Of the folder, and of what the values are.
-
-        Raises
-        ------
-        BusyError, OutputError
-            As for `open_store`.
-        """
-        own = self._description
-        if name not in self._companions:  # once: what it notes is not to be lost
-            self._companions[name] = open_store(
-                self.folder / name,
-                key={"values": name, "of": own.key},
-                grid=own.grid,
-                mpp=own.mpp,
-                block_cells=own.block_cells,
-            )
-        return self._companions[name]
+    def _open_companion(self, name: str) -> RunStore:
+        own = self.description
+        return open_store(
+            self.folder / name,
+            key={"values": name, "of": own.key},
+            grid=own.grid,
+            mpp=own.mpp,
+            block_cells=own.block_cells,
+        )
 
     def _require_unchanged(self) -> None:
         """Raise unless the folder still holds this run."""
-        if not fits(self.folder, self._description):
+        if not fits(self.folder, self.description):
             raise StoreError(
                 f"{self.folder}: another run took its place, or it was deleted, while "
                 "it was in use; start again"
@@ -276,7 +319,7 @@ def open_store(
     mpp: Pair,
     block_cells: int,
     fresh: bool = False,
-) -> RunStore:
+) -> StoredRun:
     """Open the run in a folder, or begin one where there is none that fits.
 
     What is damaged is renamed to ``run.zarr.damaged-1`` (or the next free number) and
@@ -301,7 +344,7 @@ def open_store(
 
     Returns
     -------
-    RunStore
+    StoredRun
         The run, with what it already holds.
 
     Raises
@@ -313,16 +356,16 @@ def open_store(
     """
     wanted = RunDescription(key, grid, mpp, block_cells)
     if not fresh and fits(folder, wanted) and not damaged_files(folder, wanted):
-        return RunStore(folder, wanted)
+        return StoredRun(folder, wanted)
     make_folder(folder)
     with hold(folder):
         notes = () if fresh else mend(folder, wanted)
         if fresh or not fits(folder, wanted):
             begin(folder, wanted)
-    return RunStore(folder, wanted, notes)
+    return StoredRun(folder, wanted, notes)
 
 
-def read_store(folder: Path) -> tuple[RunStore, dict[str, Any]]:
+def read_store(folder: Path) -> tuple[StoredRun, dict[str, Any]]:
     """Open a run for reading; takes no lock and changes nothing.
 
     Parameters
@@ -332,7 +375,7 @@ def read_store(folder: Path) -> tuple[RunStore, dict[str, Any]]:
 
     Returns
     -------
-    tuple of RunStore and dict
+    tuple of StoredRun and dict
         The run and its record; the record is empty while the run is not finished.
         Blocks that are damaged or missing are NaN and said in the run's ``notes``.
 
@@ -342,4 +385,4 @@ def read_store(folder: Path) -> tuple[RunStore, dict[str, Any]]:
         There is no run, or its description is damaged.
     """
     description, record, notes = look(folder)
-    return RunStore(folder, description, notes), record
+    return StoredRun(folder, description, notes), record

@@ -10,7 +10,7 @@ import pytest
 from napari_fastnet.cohort import detect as whole_slide
 from napari_fastnet.detection import first_block as head_start
 from napari_fastnet.detection import plan
-from napari_fastnet.detection.tissue import find_tissue, rough_tissue
+from napari_fastnet.detection.tissue import find_tissue, tissue_at
 from napari_fastnet.plugin.detection import scan
 from napari_fastnet.plugin.layers.data import MASK_NAMES
 from napari_fastnet.plugin.work.exporting import snapshot_of, write_snapshot
@@ -160,13 +160,13 @@ def test_masks_that_are_painted_in_a_pause_are_kept_and_followed(
 def test_rough_masks_that_keep_less_hide_nothing_in_the_end(
     qtbot, panel, begin, finding, wanted, monkeypatch
 ) -> None:
-    def less(*arguments):
-        tissue = rough_tissue(*arguments)
+    def less(*arguments, **options):
+        tissue = tissue_at(*arguments, **options)
         roi = tissue.masks.roi.copy()
         roi[:, :12] = False
         return tissue.with_roi(roi)
 
-    monkeypatch.setattr(head_start, "rough_tissue", less)
+    monkeypatch.setattr(head_start, "tissue_at", less)
     work = begin()
     work.detection.job.pause()
     finding.set()

@@ -36,6 +36,7 @@ def detect_command(run: SlideRun, work: SlideWork) -> str:
     """
     detection = detection_of(work)
     assert detection is not None
+    assert run.folder is not None
     request, tissue = detection.request, run.tissue
     words = ["napari-fastnet", "detect", str(run.slide.path.absolute())]
     words += ["-o", str(run.folder.parent.absolute()), "--model", str(request.model)]
