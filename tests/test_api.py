@@ -1,16 +1,21 @@
-"""The Python door: a slide's way through it, and what a notebook shows of each thing."""
+"""The Python door: its names, a slide's way through it, and what a notebook shows."""
 
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import napari_fastnet as nf
+
+TWELVE = {
+    "FastNetError", "Options", "detect", "detect_many", "evaluate", "find_tissue", "load",
+    "load_model", "models", "open_slide", "sample", "train",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def test_an_open_slide_and_a_loaded_model_do_as_well(
     slide_file, dark_bundle, result, tmp_path
 ):
     with nf.open_slide(slide_file) as slide:
-        again = nf.detect(slide, tmp_path, model=nf.load_bundle(dark_bundle))
+        again = nf.detect(slide, tmp_path, model=nf.load_model(dark_bundle))
         assert slide.thumbnail(8).shape == (6, 8, 3)  # it was left open
     np.testing.assert_array_equal(
         again.heatmap.probabilities, result.heatmap.probabilities
@@ -72,10 +77,10 @@ def test_a_region_of_interest_of_another_kind_is_refused(slide_file, wrong):
 def test_a_bar_is_shown_where_it_is_asked_for(
     slide_file, dark_bundle, tmp_path, capsys
 ):
-    options = nf.RunOptions(stride=8)
+    options = nf.Options(stride=8)
     nf.detect(slide_file, tmp_path, model=dark_bundle, options=options)
     assert not capsys.readouterr().err
-    fresh = nf.RunOptions(stride=8, fresh=True)
+    fresh = nf.Options(stride=8, fresh=True)
     nf.detect(slide_file, tmp_path, model=dark_bundle, options=fresh, progress=True)
     shown = capsys.readouterr().err
     assert "square.svs: 100%" in shown
@@ -130,13 +135,122 @@ def test_a_result_whose_overview_is_gone_is_still_shown(
 
 
 def test_a_model_shows_its_card(dark_bundle):
-    assert nf.load_bundle(dark_bundle)._repr_markdown_() == "# Darkness\n"
+    assert nf.load_model(dark_bundle)._repr_markdown_() == "# Darkness\n"
 
 
-def test_type_checkers_and_the_door_know_the_same_names():
-    source = Path(nf.__file__).read_text("utf-8")
-    imports = source.partition("TYPE_CHECKING:")[2].partition("__version__ =")[0]
-    names = {"__version__"}
-    for line in imports.splitlines():
-        names |= {name.strip() for name in line.partition(" import ")[2].split(",")}
-    assert names - {""} == set(nf.__all__)
+def test_the_door_has_twelve_names_and_all_lead_somewhere():
+    assert set(nf.__all__) == TWELVE | {"__version__"}
+    assert set(dir(nf)) >= TWELVE
+    for name in nf.__all__:
+        assert getattr(nf, name) is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "room", "new"),
+    [
+        ("Box", "core.geometry", "Box"),
+        ("RunOptions", "", "Options"),
+        ("load_bundle", "", "load_model"),
+        ("run_cohort", "cohort.cohort", "run_cohort"),
+    ],
+)
+def test_an_old_name_warns_and_names_the_new_one(old, room, new):
+    place = ".".join(filter(None, ("napari_fastnet", room)))
+    with pytest.warns(DeprecationWarning, match=f"use: from {place} import {new}$"):
+        found = getattr(nf, old)
+    assert found is getattr(import_module(place), new)
+
+
+@pytest.mark.parametrize("name", sorted(nf._MOVED))
+def test_every_old_name_leads_somewhere(name):
+    with pytest.warns(DeprecationWarning, match=name):
+        assert getattr(nf, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = nf.nonsense
+
+
+def test_models_lists_what_load_model_takes():
+    rows = nf.models()
+    assert "fastnet-pcam" in [row["name"] for row in rows]
+    for row in rows:
+        bundle = nf.load_model(row["name"])
+        assert (row["version"], row["mpp"]) == (bundle.version, bundle.spacing_um_px)
+        assert row["patch"] == bundle.patch_size_pixels
+
+
+def test_a_damaged_model_is_listed_with_its_fault(dark_bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_FASTNET_MODELS", str(tmp_path))
+    shutil.copytree(dark_bundle, tmp_path / "broken")
+    (tmp_path / "broken" / "model.json").write_text("{}")
+    row = nf.models()[-1]
+    assert row["name"] == "broken"
+    assert "model.json" in row["fault"]
+
+
+def test_a_sample_is_drawn_once_and_another_seed_draws_another(tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(path, **options):
+        drawn.append(options)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    monkeypatch.setattr("napari_fastnet.synthetic.slide.write_slide", draw)
+    monkeypatch.setattr(
+        "napari_fastnet.store.cache.default_cache_folder", lambda: tmp_path / "cache"
+    )
+    first = nf.sample()
+    assert nf.sample() == first
+    assert len(drawn) == 1
+    assert nf.sample(seed=3) != first != nf.sample(tumor=False)
+    assert nf.sample(tmp_path / "mine.svs", seed=4) == tmp_path / "mine.svs"
+    assert [options["seed"] for options in drawn] == [0, 3, 0, 4]
+
+
+def test_many_slides_give_their_results_and_a_table(
+    slide_file, dark_bundle, tmp_path, result
+):
+    (tmp_path / "slides").mkdir()
+    shutil.copy(slide_file, tmp_path / "slides" / "a.svs")
+    (tmp_path / "slides" / "b.svs").write_bytes(b"no slide")
+    places = [tmp_path / "slides" / name for name in ("a.svs", "b.svs")]
+    out = tmp_path / "out"
+    with pytest.warns(UserWarning, match=r"b\.svs"):
+        found = list(nf.detect_many(places, out, model=dark_bundle, workers=1))
+    assert len(found) == 1
+    np.testing.assert_array_equal(
+        found[0].heatmap.probabilities, result.heatmap.probabilities
+    )
+    assert (out / "summary.csv").is_file()
+    assert nf.load(out / "a").heatmap.grid == result.heatmap.grid
+
+
+def test_patches_are_evaluated(dark_bundle, tmp_path):
+    for label, grey in enumerate((250, 60)):
+        (tmp_path / str(label)).mkdir()
+        for number in range(3):
+            image = np.full((32, 32, 3), grey - number, np.uint8)
+            Image.fromarray(image).save(tmp_path / f"{label}/{number}.png")
+    mpp = nf.load_model(dark_bundle).spacing_um_px
+    found = nf.evaluate(tmp_path, model=dark_bundle, mpp=mpp, bootstrap=0)
+    assert found.to_dict()["auc"] == 1
+    with pytest.raises(nf.FastNetError, match="one tar, zip or folder"):
+        nf.evaluate([tmp_path, tmp_path], model=dark_bundle, mpp=mpp)
+
+
+def test_runs_are_evaluated_against_outlines(slide_file, result, tmp_path):
+    outlines = result.folder / "regions.geojson"
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    shutil.copy(outlines, truth / "square.geojson")
+    found = nf.evaluate(result.folder, truth, bootstrap=0)
+    assert found.to_dict()["slides"] == 1
+    assert found.to_dict()["pixels"]["dice"] > 0.9
+
+
+def test_training_asks_for_what_it_cannot_know(tmp_path):
+    with pytest.raises(nf.FastNetError, match="valid"):
+        nf.train([tmp_path, tmp_path], tmp_path / "model")

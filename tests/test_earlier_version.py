@@ -15,9 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_fastnet import RunOptions, detect, load_bundle, load_results, write_formats
 from napari_fastnet.cli.app import main
+from napari_fastnet.cohort.detect import detect
+from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.results.formats import write_formats
 from napari_fastnet.results.reading import read_heatmap_ome_tiff, read_mask_export
+from napari_fastnet.results.result import load_results
 from napari_fastnet.store.store import read_store
 
 KEPT = Path(__file__).parent / "fixtures" / "version-0.1"

@@ -54,7 +54,7 @@ def test_detection_on_the_cpu_loads_no_torch(dark_bundle, write_tiff, tmp_path):
 
 
 def test_results_that_are_no_pictures_load_no_matplotlib():
-    code = "from napari_fastnet import detect, find_tissue, load_results, write_formats"
+    code = "from napari_fastnet import *; from napari_fastnet.results import formats"
     assert not loaded_by(code) & {"matplotlib", "napari", "torch"}
 
 
@@ -62,21 +62,6 @@ def test_matplotlib_comes_when_there_is_something_to_draw():
     """It takes a quarter of the time to the first result of a detection."""
     code = "import napari_fastnet.cohort.task, napari_fastnet.cohort.detect"
     assert not loaded_by(code) & {"matplotlib", "napari", "torch"}
-
-
-def test_every_public_name_is_found_behind_the_door():
-    import napari_fastnet
-
-    for name in napari_fastnet.__all__:
-        assert getattr(napari_fastnet, name) is not None
-    assert set(napari_fastnet.__all__) <= set(dir(napari_fastnet))
-
-
-def test_a_name_that_is_not_public_is_an_attribute_error():
-    import napari_fastnet
-
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = napari_fastnet.nonsense
 
 
 def test_layers_hold():

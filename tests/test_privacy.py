@@ -77,7 +77,8 @@ KINDS = {
     "for name in ('onnx', 'openvino'):\n"
     "    with NETWORK.used(Request(Path(MODEL), name, 1, 1, None, Path(OUT), False,"
     " True)):\n        pass",
-    "a script": "from napari_fastnet import create_backend, load_bundle\n"
+    "a script": "from napari_fastnet.model.backends.backend import create_backend\n"
+    "from napari_fastnet.model.bundle import load_bundle\n"
     "for name in ('onnx', 'openvino'):\n"
     "    create_backend(load_bundle(MODEL), name=name)",
 }

@@ -1,114 +1,63 @@
-"""Find tumours in whole-slide images with FastNet; research use only.
+"""Find tumors in whole-slide images with FastNet; research use only.
 
-What is named here is public. Everything is loaded when it is first used, so that
-importing the package costs next to nothing.
+The public names are those of ``__init__.pyi``. Each is loaded when it is first used, so
+that importing the package costs next to nothing.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from napari_fastnet.cohort.cohort import run_cohort
-    from napari_fastnet.cohort.detect import detect
-    from napari_fastnet.cohort.replay import Replay, replay
-    from napari_fastnet.cohort.slides import find_slides
-    from napari_fastnet.cohort.task import CohortOptions
-    from napari_fastnet.core.geometry import Box, Grid, Level
-    from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.options import TissueParameters
-    from napari_fastnet.core.regions import Region, find_regions
-    from napari_fastnet.core.tissue import TissueMasks, compute_masks
-    from napari_fastnet.detection.options import RunOptions
-    from napari_fastnet.detection.run import SlideRun
-    from napari_fastnet.detection.tissue import SlideTissue, find_tissue
-    from napari_fastnet.errors import FastNetError
-    from napari_fastnet.model.backends.backend import create_backend
-    from napari_fastnet.model.bundle import ModelBundle, load_bundle
-    from napari_fastnet.results.formats import Results, write_formats
-    from napari_fastnet.results.result import RunResult, Saved, load_results
-    from napari_fastnet.slide.slide import Slide, open_slide
+import lazy_loader
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Box",
-    "CohortOptions",
-    "FastNetError",
-    "Grid",
-    "Heatmap",
-    "Level",
-    "ModelBundle",
-    "Region",
-    "Replay",
-    "Results",
-    "RunOptions",
-    "RunResult",
-    "Saved",
-    "Slide",
-    "SlideRun",
-    "SlideTissue",
-    "TissueMasks",
-    "TissueParameters",
-    "__version__",
-    "compute_masks",
-    "create_backend",
-    "detect",
-    "find_regions",
-    "find_slides",
-    "find_tissue",
-    "load_bundle",
-    "load_results",
-    "open_slide",
-    "replay",
-    "run_cohort",
-    "write_formats",
-]
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]
 
-_HOME = {
-    "Box": "core.geometry",
-    "CohortOptions": "cohort.task",
-    "FastNetError": "errors",
-    "Grid": "core.geometry",
-    "Heatmap": "core.heatmap",
-    "Level": "core.geometry",
-    "ModelBundle": "model.bundle",
-    "Region": "core.regions",
-    "Replay": "cohort.replay",
-    "Results": "results.formats",
-    "RunOptions": "detection.options",
-    "RunResult": "results.result",
-    "Saved": "results.result",
-    "Slide": "slide.slide",
-    "SlideRun": "detection.run",
-    "SlideTissue": "detection.tissue",
-    "TissueMasks": "core.tissue",
-    "TissueParameters": "core.options",
-    "compute_masks": "core.tissue",
-    "create_backend": "model.backends.backend",
-    "detect": "cohort.detect",
-    "find_regions": "core.regions",
-    "find_slides": "cohort.slides",
-    "find_tissue": "detection.tissue",
-    "load_bundle": "model.bundle",
-    "load_results": "results.result",
-    "open_slide": "slide.slide",
-    "replay": "cohort.replay",
-    "run_cohort": "cohort.cohort",
-    "write_formats": "results.formats",
+#: Names of version 0.1, and where they are now; they go in version 0.3.
+_MOVED = {
+    "Box": "core.geometry.Box",
+    "CohortOptions": "cohort.task.CohortOptions",
+    "Grid": "core.geometry.Grid",
+    "Heatmap": "core.heatmap.Heatmap",
+    "Level": "core.geometry.Level",
+    "ModelBundle": "model.bundle.ModelBundle",
+    "Region": "core.regions.Region",
+    "Replay": "cohort.replay.Replay",
+    "Results": "results.formats.Results",
+    "RunOptions": "door.Options",
+    "RunResult": "results.result.RunResult",
+    "Saved": "results.result.Saved",
+    "Slide": "slide.slide.Slide",
+    "SlideRun": "detection.run.SlideRun",
+    "SlideTissue": "detection.tissue.SlideTissue",
+    "TissueMasks": "core.tissue.TissueMasks",
+    "TissueParameters": "core.options.TissueParameters",
+    "compute_masks": "core.tissue.compute_masks",
+    "create_backend": "model.backends.backend.create_backend",
+    "find_regions": "core.regions.find_regions",
+    "find_slides": "cohort.slides.find_slides",
+    "load_bundle": "door.load_model",
+    "load_results": "results.result.load_results",
+    "replay": "cohort.replay.replay",
+    "run_cohort": "cohort.cohort.run_cohort",
+    "write_formats": "results.formats.write_formats",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Return a public name from the module it lives in."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # the next access does not come here
-    return value
+    """Load a public name, or warn of one that moved and load it."""
+    if name not in _MOVED:
+        return _load(name)
+    from importlib import import_module
+    from warnings import warn
 
-
-def __dir__() -> list[str]:
-    """Return the public names, for completion."""
-    return __all__
+    module, _, new = _MOVED[name].rpartition(".")
+    place = __name__ if module == "door" else f"{__name__}.{module}"
+    warn(
+        f"{__name__}.{name} is deprecated; use: from {place} import {new}",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(import_module(f"{__name__}.{module}"), new)

@@ -173,9 +173,9 @@ def test_no_result_is_another_for_it(slide_path, bundle, tmp_path, monkeypatch) 
 def test_its_time_is_told(slide_path, bundle, tmp_path, monkeypatch) -> None:
     wait, infer = 5.0, []
 
-    def later(run, backend):
+    def later(run, backend, **options):
         run.began -= wait  # as if it had taken so long
-        step = first_block(run, backend)
+        step = first_block(run, backend, **options)
         infer.append(step.infer_seconds)
         return step
 

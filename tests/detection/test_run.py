@@ -383,12 +383,12 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(
 ) -> None:
     script = (
         "import sys\n"
-        "from napari_fastnet import RunOptions, detect\n"
+        "from napari_fastnet import detect\n"
         "def told(progress):\n"
         "    print(progress.done, flush=True)\n"
         "    sys.stdin.readline()\n"
         "detect(*sys.argv[1:3], model=sys.argv[3],\n"
-        "             options=RunOptions(stride=2), progress=told)\n"
+        "       stride=2, progress=told)\n"
     )
     arguments = [str(slide_path), str(tmp_path / "killed"), str(dark_bundle)]
     process = subprocess.Popen(

@@ -67,7 +67,7 @@ write(store)
 subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 error, before = write(store), known(opened())
 try:
-    open_store(folder / "run.zarr", key={"other": 1}, grid=store.grid, mpp=store.mpp,
+    open_store(folder / "run.zarr", key={"other": 1}, grid=store.grid, mpp=store.description.mpp,
                block_cells=32)
 except OutputError as other:
     print(json.dumps([error, before, str(other)]))

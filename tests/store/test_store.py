@@ -54,7 +54,7 @@ def test_what_was_written_is_there_when_opened_again(tmp_path: Path) -> None:
     again = opened(tmp_path)
     np.testing.assert_array_equal(again.read()[0:3, 3:6], values)
     assert again.grid == GRID
-    assert again.mpp == (0.25, 0.251)
+    assert again.description.mpp == (0.25, 0.251)
 
 
 def test_unreadable_patches_are_counted_and_clear_in_the_heatmap(

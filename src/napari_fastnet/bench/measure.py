@@ -22,12 +22,11 @@ from napari_fastnet.bench.report import (
     Subject,
 )
 from napari_fastnet.bench.scan import ROUNDS, ScanBench
-from napari_fastnet.cohort.detect import DEFAULT_MODEL
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.model.backends.backend import BackendName, create_backend
-from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.bundle import DEFAULT_MODEL, load_bundle
 from napari_fastnet.synthetic.giga import giga_shape, write_giga_slide
 from napari_fastnet.synthetic.slide import MPP
 

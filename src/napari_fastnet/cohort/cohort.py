@@ -6,10 +6,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from warnings import warn
 
+from napari_fastnet.cohort.detect import with_keywords
 from napari_fastnet.cohort.folders import result_folders
 from napari_fastnet.cohort.report import CohortReport
 from napari_fastnet.cohort.rows import SlideRow
+from napari_fastnet.cohort.slides import find_slides
 from napari_fastnet.cohort.task import (
     CohortOptions,
     Outcome,
@@ -21,13 +24,18 @@ from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
 from napari_fastnet.model.backends.backend import uses_gpu
-from napari_fastnet.model.bundle import load_bundle, shipped
+from napari_fastnet.model.bundle import DEFAULT_MODEL, load_bundle, shipped
+from napari_fastnet.results.result import load_results
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from napari_fastnet.cohort.cluster import Cluster
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.detection.options import RunOptions
+    from napari_fastnet.detection.plan import Stride
     from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.results.formats import Results
 
 #: Slides at once on one GPU.
 GPU_WORKERS = 4
@@ -217,3 +225,69 @@ def _bytes(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
+    slides: str | Path | Iterable[str | Path],
+    output: str | Path,
+    *,
+    threshold: float | None = None,
+    stride: Stride = None,
+    model: str | Path = DEFAULT_MODEL,
+    device: str | None = None,
+    mpp: float | Pair | None = None,
+    workers: int | None = None,
+    options: RunOptions | None = None,
+) -> Iterator[Results]:
+    """Find the tumors of many slides, several at a time.
+
+    The folder gets a ``summary.csv`` and a ``report.html``, which are kept up to date,
+    and a folder for each slide. A slide that is finished there, with the same model and
+    options, is not computed again, and one that was interrupted goes on.
+
+    The slides are computed in processes of their own, so a script needs the guard
+    ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    slides : str, Path or iterable of them
+        Slides, folders of slides, or patterns such as ``"slides/*.svs"``.
+    output : str or Path
+        The folder of all results.
+    threshold, stride, model, device : optional
+        As for `detect`.
+    mpp : float or (float, float), optional
+        µm/px of the slides if their files state none, or a wrong one.
+    workers : int, optional
+        Slides at a time; as many as there are cores by default.
+    options : Options, optional
+        As for `detect`.
+
+    Yields
+    ------
+    Results
+        Of each slide, as soon as it is finished. A slide that cannot be computed has
+        none: a warning and the table say why.
+
+    Raises
+    ------
+    FastNetError
+        There is no slide, or model, options or output folder are at fault.
+    """
+    places = [slides] if isinstance(slides, str | Path) else slides
+    asked = CohortOptions(
+        run=with_keywords(options, threshold, None, stride),
+        model=model,
+        device=device,
+        mpp=mpp,
+    )
+    with closing(
+        run_cohort(find_slides(places), output, asked, workers=workers)
+    ) as cohort:
+        for row in (progress.row for progress in cohort):
+            if row is None:
+                continue
+            if row.status == "done":
+                yield load_results(Path(output) / row.name)
+            else:
+                warn(f"{row.slide}: {row.error}", stacklevel=2)

@@ -19,7 +19,7 @@ from napari_fastnet.detection.plan import dense_block_cells, dense_cells, dense_
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import OutputError
 from napari_fastnet.model.backends.backend import create_backend, warm_up
-from napari_fastnet.model.bundle import ModelBundle, load_bundle
+from napari_fastnet.model.bundle import DEFAULT_MODEL, ModelBundle, load_bundle
 from napari_fastnet.results.record import THUMBNAIL, results_name
 from napari_fastnet.slide.slide import Slide, opened
 
@@ -60,10 +60,6 @@ def progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
             bar.refresh()
 
         yield show
-
-
-#: The model that is used where none is named.
-DEFAULT_MODEL = "fastnet-pcam"
 
 
 def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
@@ -136,7 +132,7 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         wrong, the rule, and the remedy.
     """
     bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
-    options = _with_keywords(options, threshold, mask, stride)
+    options = with_keywords(options, threshold, mask, stride)
     with ExitStack() as stack:
         slide = stack.enter_context(opened(slide))
         folder = None if output is None else result_folder(slide, Path(output))
@@ -168,7 +164,7 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         return _with_table(slide, run.finish(network.name), folder, options)
 
 
-def _with_keywords(
+def with_keywords(
     options: RunOptions | None,
     threshold: float | None,
     mask: str | Path | None,

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.cohort.detect import DEFAULT_MODEL
 from napari_fastnet.cohort.page import write_thumbnail
 from napari_fastnet.cohort.regions_anew import regions_anew
 from napari_fastnet.cohort.rows import Findings, SlideRow
@@ -15,7 +14,7 @@ from napari_fastnet.detection.presence import require_present
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
 from napari_fastnet.model.backends.backend import BackendName, create_backend
-from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.bundle import DEFAULT_MODEL, load_bundle
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.results.record import (
     HEATMAP,
