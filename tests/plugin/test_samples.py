@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from email.message import Message
+import threading
 from hashlib import sha256
-from urllib.error import URLError
-from urllib.response import addinfourl
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 
 from napari_fastnet.errors import OutputError, SlideNotFoundError
 from napari_fastnet.plugin import samples
@@ -24,22 +24,48 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
+def answered(request, status, content=b"", **headers):
+    """Return what a server answers to a request."""
+    found = requests.Response()
+    found.status_code = status
+    found.raw, found.url, found.request = io.BytesIO(content), request.url, request
+    found.headers.update(headers)
+    return found
+
+
 @pytest.fixture
 def served(monkeypatch):
-    """Return a function that says what a download brings: bytes or an error."""
-    asked = []
+    """Return a function that says what a download brings, and returns who was asked.
 
-    def serve(answer):
-        def open_url(_, url, timeout):
-            asked.append(url)
+    It takes one answer, or answers by address: bytes, an error, a status or an address
+    to redirect to.
+    """
+
+    def serve(answers):
+        asked = []
+
+        def send(_, request, **__):
+            asked.append(request.url)
+            answer = answers
+            if isinstance(answers, dict):
+                answer = answers[request.url]
             if isinstance(answer, Exception):
                 raise answer
-            return io.BytesIO(answer)
+            if isinstance(answer, str):
+                return answered(request, 302, Location=answer)
+            if isinstance(answer, int):
+                return answered(request, answer)
+            return answered(request, 200, answer)
 
-        monkeypatch.setattr("urllib.request.OpenerDirector.open", open_url)
+        monkeypatch.setattr("requests.adapters.HTTPAdapter.send", send)
         return asked
 
     return serve
+
+
+def files(folder):
+    """Return the names of all files under a folder."""
+    return [path.name for path in folder.rglob("*") if path.is_file()]
 
 
 @pytest.fixture
@@ -83,7 +109,11 @@ def test_the_real_slide_is_downloaded_once(real, served, add):
 
 
 @pytest.mark.parametrize(
-    "error", [URLError("Name or service not known"), TimeoutError("timed out")]
+    "error",
+    [
+        requests.ConnectionError("Name or service not known"),
+        requests.ReadTimeout("timed out"),
+    ],
 )
 def test_without_a_connection_it_is_said_what_to_do(served, cache, error):
     served(error)
@@ -92,64 +122,83 @@ def test_without_a_connection_it_is_said_what_to_do(served, cache, error):
     said = str(raised.value)
     assert "could not be downloaded" in said
     assert "synthetic slide" in said
+    assert str(error) in said
     assert str(cache / "samples" / "CMU-1-Small-Region.svs") in said
     assert "\n" not in said
-    assert not cache.exists()
+    assert files(cache) == []
 
 
 @pytest.fixture
-def redirected(monkeypatch):
-    """Return a function that lets the server send on to an address; returns who asked."""
-    asked = []
+def server():
+    """Return a server of this computer: its answers by path, and what was asked of it."""
 
-    def answer(request, status, content=b"", **headers):
-        asked.append(request.full_url)
-        message = Message()
-        for name, value in headers.items():
-            message[name] = value
-        found = addinfourl(io.BytesIO(content), message, request.full_url, status)
-        found.msg = "said"
-        return found
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.asked.append(self.path)
+            status, headers, content = self.server.answers[self.path]
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
 
-    def redirect(target, content):
-        def https(_, request):
-            if request.full_url == samples.SMALL_REGION_URL:
-                return answer(request, 302, Location=target)
-            return answer(request, 200, content)
+        def log_message(self, *_):
+            pass
 
-        monkeypatch.setattr("urllib.request.HTTPSHandler.https_open", https)
-        monkeypatch.setattr(
-            "urllib.request.HTTPHandler.http_open",
-            lambda _, request: answer(request, 200, content),
-        )
-        return asked
-
-    return redirect
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as running:
+        running.answers, running.asked = {}, []
+        running.address = f"http://127.0.0.1:{running.server_port}"
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize("scheme", ["http", "HTTP", "ftp"])
-def test_a_download_that_is_sent_on_to_no_https_is_refused(
-    scheme, real, redirected, cache
+def test_a_download_that_is_redirected_to_no_https_is_refused(
+    scheme, real, server, cache, monkeypatch
 ):
-    asked = redirected(f"{scheme}://elsewhere.example/slide.svs", real)
-    with pytest.raises(SlideNotFoundError, match=r"sent on to .*not https"):
+    elsewhere = server.address.replace("http", scheme)
+    server.answers["/a"] = (302, {"Location": f"{elsewhere}/b"}, b"")
+    server.answers["/b"] = (200, {}, real)
+    monkeypatch.setattr(samples, "SMALL_REGION_URL", f"{server.address}/a")
+    with pytest.raises(SlideNotFoundError, match=r"redirected to .*not https"):
         samples.small_region()
-    assert asked == [samples.SMALL_REGION_URL]
-    assert not cache.exists()
+    assert server.asked == ["/a"]
+    assert files(cache) == []
 
 
-def test_a_download_that_is_sent_on_to_https_is_followed(real, redirected, cache):
-    asked = redirected("https://elsewhere.example/slide.svs", real)
+def test_a_download_that_is_redirected_to_https_is_followed(real, served, cache):
+    elsewhere = "https://elsewhere.example/slide.svs"
+    asked = served({samples.SMALL_REGION_URL: elsewhere, elsewhere: real})
     samples.small_region()
-    assert asked == [samples.SMALL_REGION_URL, "https://elsewhere.example/slide.svs"]
+    assert asked == [samples.SMALL_REGION_URL, elsewhere]
     assert (cache / "samples" / samples.SMALL_REGION).read_bytes() == real
 
 
 def test_another_file_is_not_taken_for_the_slide(served, cache):
     served(b"<html>please log in</html>")
-    with pytest.raises(SlideNotFoundError, match=r"26 bytes came .*SHA-256 differs"):
+    with pytest.raises(
+        SlideNotFoundError, match=r"another file came .*SHA-256 differs"
+    ):
         samples.small_region()
-    assert not cache.exists()
+    assert files(cache) == []
+
+
+def test_a_page_that_is_not_there_is_said(served, cache):
+    served(404)
+    with pytest.raises(SlideNotFoundError, match=r"could not be downloaded \(404"):
+        samples.small_region()
+    assert files(cache) == []
+
+
+def test_a_download_without_end_is_ended(real, served, cache, monkeypatch):
+    monkeypatch.setattr(samples, "LARGEST_BYTES", len(real) // 2)
+    served(real)
+    with pytest.raises(SlideNotFoundError, match=r"more than .* bytes came"):
+        samples.small_region()
+    assert files(cache) == []
 
 
 def test_a_file_cut_short_in_the_cache_is_fetched_again(real, served, cache):
@@ -158,6 +207,7 @@ def test_a_file_cut_short_in_the_cache_is_fetched_again(real, served, cache):
     path.write_bytes(real[:100])
     assert served(real) == []
     samples.small_region()
+    assert files(path.parent) == [path.name]
     assert path.read_bytes() == real
 
 
@@ -165,7 +215,7 @@ def test_a_file_put_there_by_hand_needs_no_connection(real, served, cache):
     path = cache / "samples" / samples.SMALL_REGION
     path.parent.mkdir(parents=True)
     path.write_bytes(real)
-    served(URLError("offline"))
+    served(requests.ConnectionError("offline"))
     assert samples.small_region()[0][1]["name"] == "CMU-1-Small-Region"
 
 

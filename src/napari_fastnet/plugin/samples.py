@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, wraps
-from hashlib import sha256
-from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from napari.utils.notifications import show_error
 
 import napari_fastnet
-from napari_fastnet.errors import FastNetError, SlideNotFoundError
-from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.errors import FastNetError, OutputError, SlideNotFoundError
+from napari_fastnet.machine.files import reason
 from napari_fastnet.plugin.layers.data import LayerData, slide_layer_data
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.threads.waiting import call_in_background
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.cache import private_folder
 from napari_fastnet.synthetic.slide import write_slide
+
+if TYPE_CHECKING:
+    from requests import Response
 
 SYNTHETIC = "synthetic-slide.svs"
 SMALL_REGION = "CMU-1-Small-Region.svs"
@@ -112,39 +115,81 @@ def small_region() -> list[LayerData]:
         The cache folder cannot be written.
     """
     path = samples_folder() / SMALL_REGION
-    if not (path.is_file() and _is_small_region(path.read_bytes())):
-        content = call_in_background(partial(_download, path), "Downloading a slide")
-        private_folder(read_settings().cache_folder)
-        write_bytes(path, content)
+    private_folder(read_settings().cache_folder)
+    call_in_background(partial(_fetch, path), "Downloading a slide")
     return [slide_layer_data(open_slide(path))]
 
 
-def _is_small_region(content: bytes) -> bool:
-    return sha256(content).hexdigest() == SMALL_REGION_SHA256
+def _fetch(path: Path) -> None:
+    """Download the slide, unless the file is there and whole.
 
+    pooch writes it aside and renames it once its SHA-256 is right.
+    """
+    import pooch
+    from requests import RequestException
 
-def _download(path: Path) -> bytes:
-    """Return the slide's bytes, checked."""
-    from urllib.request import build_opener
-
-    from napari_fastnet.plugin.https_only import HttpsOnly
-
-    mend = (
+    pooch.get_logger().setLevel("WARNING")  # else it writes to stderr where files go
+    remedy = (
         f"try again with a connection, put the file at {path}, or open the synthetic "
         "slide, which needs none"
     )
     try:
-        opener = build_opener(HttpsOnly)
-        with opener.open(SMALL_REGION_URL, timeout=TIMEOUT_SECONDS) as response:
-            content: bytes = response.read(LARGEST_BYTES)
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise SlideNotFoundError(
-            f"{SMALL_REGION} could not be downloaded ({reason}); {mend}"
-        ) from error
-    if not _is_small_region(content):
-        raise SlideNotFoundError(
-            f"{SMALL_REGION}: {len(content):,} bytes came and they are not that file "
-            f"(SHA-256 differs); {mend}"
+        pooch.retrieve(
+            SMALL_REGION_URL,
+            f"sha256:{SMALL_REGION_SHA256}",
+            path.name,
+            path.parent,
+            downloader=pooch.HTTPDownloader(
+                progressbar=_Limit(),
+                timeout=TIMEOUT_SECONDS,
+                hooks={"response": _refuse_plain_redirect},
+            ),
         )
-    return content
+    except RequestException as error:
+        cause = getattr(next(iter(error.args), None), "reason", error)
+        raise SlideNotFoundError(
+            f"{SMALL_REGION} could not be downloaded ({cause}); {remedy}"
+        ) from error
+    except ValueError as error:
+        raise SlideNotFoundError(
+            f"{SMALL_REGION}: another file came (its SHA-256 differs); {remedy}"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+
+
+def _refuse_plain_redirect(response: Response, **_: Any) -> None:
+    """Refuse a redirect to an address that is not https.
+
+    requests follows it: the SHA-256 is still checked, but everybody on the way would
+    see the download and could hold it up.
+    """
+    from requests import RequestException
+
+    target = urljoin(response.url, response.headers.get("Location", ""))
+    if response.is_redirect and not target.lower().startswith("https://"):
+        response.close()
+        raise RequestException(
+            f"it was redirected to {target[:200]!r}, which is not https"
+        )
+
+
+class _Limit:
+    """A progress bar of pooch's that ends a download of more than `LARGEST_BYTES`."""
+
+    total = seen = 0
+
+    def update(self, count: int) -> None:
+        """Count bytes that came."""
+        from requests import RequestException
+
+        self.seen += count
+        if self.seen > LARGEST_BYTES:
+            raise RequestException(f"more than {LARGEST_BYTES:,} bytes came")
+
+    def reset(self) -> None:
+        """Count from zero."""
+        self.seen = 0
+
+    def close(self) -> None:
+        """Do nothing."""
