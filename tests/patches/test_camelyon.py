@@ -47,7 +47,7 @@ def names(found):
 def test_slides_classes_and_annotations(folder):
     found = find_camelyon(folder)
     assert names(found) == ["normal_001", "normal_002", "tumor_001", "tumor_010"]
-    assert [slide.is_tumour for slide in found.slides] == [False, False, True, True]
+    assert [slide.is_tumor for slide in found.slides] == [False, False, True, True]
     assert found.slides[2].outlines == (
         folder / "training" / "lesion_annotations" / "tumor_001.xml"
     )
@@ -67,7 +67,7 @@ def test_the_test_set_on_demand(folder):
     assert len(find_camelyon(folder).slides) == 4
     found = find_camelyon(folder, testing=True)
     tests = found.slides[4:]
-    assert [(s.name, s.is_tumour, s.is_partly) for s in tests] == [
+    assert [(s.name, s.is_tumor, s.is_partly) for s in tests] == [
         ("test_001", True, False),
         ("test_002", False, False),
         ("test_114", True, True),

@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import zarr
 from PIL import Image
 
 from napari_fastnet.core.geometry import Box
@@ -23,7 +24,6 @@ from napari_fastnet.errors import (
     OutputError,
     StoreError,
 )
-from napari_fastnet.patches import writing
 from napari_fastnet.patches.camelyon import find_camelyon
 from napari_fastnet.patches.make import log_folder, make_patches
 from napari_fastnet.patches.options import MakeOptions, PatchOptions, SamplingOptions
@@ -132,11 +132,11 @@ def test_a_disk_that_fails_ends_the_work_with_one_error(camelyon, tmp_path):
 
 
 def test_a_disk_that_is_full_leaves_no_half_of_a_slide(camelyon, tmp_path, monkeypatch):
-    def full(path, *_):
+    def full(path, **_):
         path.mkdir()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writing, "_write_group", full)
+    monkeypatch.setattr(zarr, "create_group", full)
     store = tmp_path / "p.zarr"
     with pytest.raises(OutputError, match=r"cannot write .*/p\.zarr/\w+: No space"):
         list(make_patches(camelyon, store, SMALL, workers=1))

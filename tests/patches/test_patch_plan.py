@@ -191,7 +191,7 @@ def test_masks_are_fine_enough_and_begin_with_the_patches_px(side, spacing, cell
 
 
 def test_no_outline_of_tumour_is_refused(slides, tmp_path):
-    with pytest.raises(AnnotationError, match=r"no outline of tumour.*tumour slide"):
+    with pytest.raises(AnnotationError, match=r"no outline of tumor.*tumor slide"):
         found_on(annotated(tmp_path, slides["tumor_001"]))
 
 

@@ -1,25 +1,43 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_fastnet.errors import OptionError
+from napari_fastnet.patches import sampling
+from napari_fastnet.patches.camelyon import CamelyonSlide
 from napari_fastnet.patches.options import SamplingOptions
 from napari_fastnet.patches.sampling import (
     TEST,
     TRAIN,
     VALID,
     Candidates,
-    draw_patches,
-    split_patches,
 )
 
 
 def slide(name, normal, tumour, *, is_test=False):
     labels = np.array([1] * tumour + [0] * normal, np.uint8)
-    return Candidates(name, labels, tumour > 0, is_test)
+    path = Path(f"{name}.tif")
+    return Candidates(
+        CamelyonSlide(name, path, tumour > 0, is_test, None, False), labels
+    )
+
+
+def draw_patches(slides, options):
+    """Return (indices, parts) of each slide by name."""
+    draws = sampling.draw_patches(slides, options)
+    return {draw.slide.name: (draw.indices, draw.parts) for draw in draws}
+
+
+def split_patches(slides, options):
+    """Return the parts of each slide by name."""
+    parts = sampling.split_patches(slides, options)
+    names = [one.slide.name for one in slides]
+    return dict(zip(names, parts, strict=True))
 
 
 def cohort(tumour_slides=5, normal_slides=10):
@@ -32,7 +50,7 @@ def cohort(tumour_slides=5, normal_slides=10):
 def counts(slides, chosen, part):
     """Return how many (normal, tumour) patches of a part were drawn."""
     labels = [
-        slide.labels[chosen[slide.name][0][chosen[slide.name][1] == part]]
+        slide.labels[chosen[slide.slide.name][0][chosen[slide.slide.name][1] == part]]
         for slide in slides
     ]
     return tuple(np.bincount(np.concatenate(labels), minlength=2).tolist())
@@ -42,7 +60,9 @@ def test_everything_is_drawn_when_asked():
     slides = cohort()
     chosen = draw_patches(slides, SamplingOptions(sampling="full"))
     for one in slides:
-        np.testing.assert_array_equal(chosen[one.name][0], np.arange(len(one.labels)))
+        np.testing.assert_array_equal(
+            chosen[one.slide.name][0], np.arange(len(one.labels))
+        )
 
 
 def test_balanced_is_balanced_in_each_part_and_drops_no_more():
@@ -67,8 +87,8 @@ def test_a_cap_holds_for_each_class_of_each_slide():
     slides = cohort()
     chosen = draw_patches(slides, SamplingOptions(sampling="full", per_slide=7))
     for one in slides:
-        found = np.bincount(one.labels[chosen[one.name][0]], minlength=2)
-        assert found.tolist() == [7, 7 if one.is_tumour_slide else 0]
+        found = np.bincount(one.labels[chosen[one.slide.name][0]], minlength=2)
+        assert found.tolist() == [7, 7 if one.slide.is_tumor else 0]
 
 
 def test_a_slide_is_in_one_part_only():
@@ -102,7 +122,7 @@ def test_the_test_set_is_left_alone(split):
     slides = [*cohort(), slide("test_001", 9, 9, is_test=True)]
     parts = split_patches(slides, SamplingOptions(split=split))
     assert (parts["test_001"] == TEST).all()
-    assert all((parts[one.name] != TEST).all() for one in slides[:-1])
+    assert all((parts[one.slide.name] != TEST).all() for one in slides[:-1])
 
 
 def test_the_test_set_does_not_change_the_split():
@@ -130,8 +150,8 @@ def test_one_class_alone_is_balanced_to_nothing():
 
 
 def test_no_slides_give_nothing():
-    for sampling in ("full", "balanced"):
-        assert draw_patches([], SamplingOptions(sampling)) == {}
+    for kind in ("full", "balanced"):
+        assert draw_patches([], SamplingOptions(kind)) == {}
 
 
 @settings(max_examples=30, deadline=None)
@@ -144,7 +164,7 @@ def test_drawn_patches_are_different_and_exist(sizes, seed, limit):
     slides = [slide(f"s{n}", *size) for n, size in enumerate(sizes)]
     chosen = draw_patches(slides, SamplingOptions(seed=seed, per_slide=limit))
     for one in slides:
-        indices, parts = chosen[one.name]
+        indices, parts = chosen[one.slide.name]
         assert (np.diff(indices) > 0).all()
         assert ((indices >= 0) & (indices < len(one.labels))).all()
         assert len(parts) == len(indices)

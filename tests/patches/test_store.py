@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 
@@ -11,10 +12,12 @@ import zarr
 
 from napari_fastnet.errors import DataError, OutputError, StoreError
 from napari_fastnet.patches.reading import iterate_patches, read_patches, stored_spacing
-from napari_fastnet.patches.store import DrawnPatch, is_patch_store, open_patch_store
-from napari_fastnet.patches.writing import (
+from napari_fastnet.patches.store import (
+    DrawnPatch,
     begin_store,
     finish_store,
+    is_patch_store,
+    open_patch_store,
     remove_store,
     reopen_store,
     stored_digest,
@@ -38,7 +41,6 @@ def write(store, slide, patches, digest="d", **changes):
         "side_px": SIDE,
         "facts": {"slide": slide},
         "digest": digest,
-        "aside": store.with_name("aside"),
     }
     return write_slide_patches(store, slide, patches, **(options | changes))
 
@@ -117,12 +119,15 @@ def test_what_fails_half_way_leaves_what_was_there(store):
         write(store, "tumor_001", patches())
     assert stored_digest(store, "tumor_001") == "d"
     assert open_patch_store(store).count(None) == 8
-    assert list(store.with_name("aside").iterdir()) == []
+    folders = sorted(path.name for path in store.iterdir() if path.is_dir())
+    assert folders == ["normal_001", "tumor_001"]
 
 
-def test_a_disk_that_fails_is_an_output_error(store):
-    store.with_name("aside").rmdir()
-    store.with_name("aside").write_text("a file where a folder should be")
+def test_a_disk_that_fails_is_an_output_error(store, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zarr, "create_group", full)
     with pytest.raises(OutputError, match="tumor_001"):
         write(store, "tumor_001", [drawn(1)])
 

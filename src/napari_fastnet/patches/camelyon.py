@@ -1,4 +1,4 @@
-"""CAMELYON16's folder as it is published: its slides, classes and annotations.
+"""Slides, classes and annotations of CAMELYON16's folder as it is published.
 
     training/normal/normal_001.tif ...
     training/tumor/tumor_001.tif ...
@@ -16,33 +16,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_fastnet.annotations.truth_files import (
-    REFERENCE,
-    SlideTruth,
-    find_truths,
-    slide_key,
-)
+from napari_fastnet.annotations.truth_files import REFERENCE, find_truths, slide_key
 from napari_fastnet.errors import DataError
 from napari_fastnet.results.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
-#: Slides on which not all tumour is outlined, as is known of CAMELYON16: what lies
-#: outside their outlines is not known to be normal.
-PARTLY_ANNOTATED = frozenset(
-    (
-        *(
-            f"tumor_{number:03}"
-            for number in (
-                *(10, 15, 18, 20, 25, 29, 33, 34, 44, 46),
-                *(51, 54, 55, 56, 67, 79, 85, 92, 95, 110),
-            )
-        ),
-        "test_114",
-    )
+_PARTLY = (
+    *(10, 15, 18, 20, 25, 29, 33, 34, 44, 46),
+    *(51, 54, 55, 56, 67, 79, 85, 92, 95, 110),
 )
+#: Slides of CAMELYON16 on which not all tumor is outlined: tissue outside their outlines
+#: is not known to be normal.
+PARTLY_ANNOTATED = frozenset((*(f"tumor_{n:03}" for n in _PARTLY), "test_114"))
 #: A copy of another slide of the test set.
 DUPLICATES = frozenset({"test_049"})
 
@@ -63,19 +51,19 @@ class CamelyonSlide:
         Of the file, without suffix.
     path : Path
         The slide.
-    is_tumour : bool
-        Whether there is tumour on it.
+    is_tumor : bool
+        Whether there is tumor on it.
     is_test : bool
         Whether it is of the test set.
     outlines : Path or None
-        Its annotation; every slide with tumour has one.
+        Its annotation; every slide with tumor has one.
     is_partly : bool
-        Whether there may be tumour that is not outlined.
+        Whether there may be tumor that is not outlined.
     """
 
     name: str
     path: Path
-    is_tumour: bool
+    is_tumor: bool
     is_test: bool
     outlines: Path | None
     is_partly: bool
@@ -83,7 +71,7 @@ class CamelyonSlide:
 
 @dataclass(frozen=True, slots=True)
 class CamelyonFolder:
-    """The slides of a folder, and what in it is left out.
+    """The slides of a folder, and notes on files left out.
 
     Parameters
     ----------
@@ -107,14 +95,14 @@ def is_camelyon(folder: Path) -> bool:
 
 
 def find_camelyon(folder: Path, *, testing: bool = False) -> CamelyonFolder:
-    """Return the slides of a folder in CAMELYON16's layout.
+    """Find the slides of a folder in CAMELYON16's layout.
 
     Parameters
     ----------
     folder : Path
         The folder around ``training``.
     testing : bool
-        The slides for testing too.
+        Find the slides for testing too.
 
     Returns
     -------
@@ -129,10 +117,7 @@ def find_camelyon(folder: Path, *, testing: bool = False) -> CamelyonFolder:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; {_LAYOUT}")
-    training = _child(folder, "training")
-    if training is None:
-        raise DataError(f"{folder}: no folder training in it; {_LAYOUT}")
-    slides, notes = _training(folder, training)
+    slides, notes = _training(folder)
     if testing:
         more, more_notes = _testing(folder)
         slides, notes = slides + more, notes + more_notes
@@ -141,62 +126,70 @@ def find_camelyon(folder: Path, *, testing: bool = False) -> CamelyonFolder:
             f"{folder}: no slide that can be used ({len(notes)} left out; first: "
             f"{notes[0] if notes else 'there is none'}); {_LAYOUT}"
         )
-    _check_names(slides)
+    seen: dict[str, Path] = {}
+    for slide in slides:
+        other = seen.setdefault(slide_key(slide.name), slide.path)
+        if other != slide.path:
+            raise DataError(
+                f"{slide.path}: another slide has the same name, {other}; keep one"
+            )
     return CamelyonFolder(tuple(slides), tuple(notes))
 
 
-def _training(folder: Path, training: Path) -> tuple[list[CamelyonSlide], list[str]]:
-    """Return the slides for training: their class is the folder they lie in."""
-    normal = [
-        CamelyonSlide(path.stem, path, False, False, None, False)
-        for path in _slides(_child(training, "normal"))
-    ]
-    tumour, notes = [], []
-    paths = _slides(_child(training, "tumor"))
-    outlines = _outlines(folder, training) if paths else {}
-    for path in paths:
-        found = outlines.pop(slide_key(path.stem), None)
-        if found is None:
-            notes.append(f"{path}: a tumour slide without annotation")
-            continue
-        partly = slide_key(path.stem) in PARTLY_ANNOTATED
-        tumour.append(CamelyonSlide(path.stem, path, True, False, found, partly))
+def _training(folder: Path) -> tuple[list[CamelyonSlide], list[str]]:
+    """Find the slides for training: their class is the folder they lie in."""
+    training = _child(folder, "training")
+    if training is None:
+        raise DataError(f"{folder}: no folder training in it; {_LAYOUT}")
+    normal = _slides(_child(training, "normal"))
+    tumor = _slides(_child(training, "tumor"))
+    outlines = _outlines(folder, training) if tumor else {}
+    classes = [(path, False) for path in normal] + [(path, True) for path in tumor]
+    slides, notes = _usable(classes, outlines, is_test=False)
+    known = {slide_key(path.stem) for path in tumor}
     notes += [
         f"{path}: no slide of that name in training/tumor"
         for key, path in outlines.items()
-        if not key.startswith("test")
+        if key not in known and not key.startswith("test")
     ]
-    return normal + tumour, notes
+    return slides, notes
 
 
 def _testing(folder: Path) -> tuple[list[CamelyonSlide], list[str]]:
-    """Return the slides for testing: the reference has their classes."""
+    """Find the slides for testing: the reference has their classes."""
     testing = _child(folder, "testing")
     if testing is None:
         raise DataError(f"{folder}: no folder testing in it; leave the test set out")
     reference = _child(testing, REFERENCE)
     if reference is None:
         raise DataError(f"{testing}: no {REFERENCE}, which has the slides' classes")
-    classes = find_truths([reference]).slides
-    outlines = _outlines(folder, testing)
-    slides, notes = [], []
+    known = find_truths([reference]).slides
+    classes, notes = [], []
     for path in _slides(_child(testing, "images") or testing):
-        key = slide_key(path.stem)
-        known, found = classes.get(key, SlideTruth(path.stem)), outlines.get(key)
-        if key in DUPLICATES:
+        truth = known.get(slide_key(path.stem))
+        if slide_key(path.stem) in DUPLICATES:
             notes.append(f"{path}: a copy of another slide")
-        elif known.is_tumour is None:
+        elif truth is None or truth.is_tumour is None:
             notes.append(f"{path}: not in {reference}")
-        elif known.is_tumour and found is None:
-            notes.append(f"{path}: a tumour slide without annotation")
         else:
-            partly = key in PARTLY_ANNOTATED
-            annotation = found if known.is_tumour else None
-            slides.append(
-                CamelyonSlide(
-                    path.stem, path, known.is_tumour, True, annotation, partly
-                )
-            )
+            classes.append((path, truth.is_tumour))
+    slides, more = _usable(classes, _outlines(folder, testing), is_test=True)
+    return slides, notes + more
+
+
+def _usable(
+    classes: Iterable[tuple[Path, bool]], outlines: dict[str, Path], *, is_test: bool
+) -> tuple[list[CamelyonSlide], list[str]]:
+    """Return the slides that can be used, and a note on each other one."""
+    slides, notes = [], []
+    for path, is_tumor in classes:
+        key = slide_key(path.stem)
+        own = outlines.get(key) if is_tumor else None
+        if is_tumor and own is None:
+            notes.append(f"{path}: a tumor slide without annotation")
+            continue
+        partly = key in PARTLY_ANNOTATED
+        slides.append(CamelyonSlide(path.stem, path, is_tumor, is_test, own, partly))
     return slides, notes
 
 
@@ -216,14 +209,13 @@ def _slides(folder: Path | None) -> list[Path]:
     """Return the slides of a folder by name, hidden files left out."""
     if folder is None or not folder.is_dir():
         return []
-    suffixes = (*SCANNER_SUFFIXES, *TIFF_SUFFIXES)
-    return sorted(_visible(folder, suffixes), key=lambda path: slide_key(path.stem))
-
-
-def _visible(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            yield path
+    slides = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in (*SCANNER_SUFFIXES, *TIFF_SUFFIXES)
+        and not path.name.startswith(".")
+    ]
+    return sorted(slides, key=lambda path: slide_key(path.stem))
 
 
 def _child(folder: Path, name: str) -> Path | None:
@@ -232,14 +224,4 @@ def _child(folder: Path, name: str) -> Path | None:
     if exact.exists():
         return exact
     alike = (path for path in folder.iterdir() if path.name.casefold() == name)
-    return next(iter(sorted(alike)), None)
-
-
-def _check_names(slides: list[CamelyonSlide]) -> None:
-    seen: dict[str, Path] = {}
-    for slide in slides:
-        other = seen.setdefault(slide_key(slide.name), slide.path)
-        if other != slide.path:
-            raise DataError(
-                f"{slide.path}: another slide has the same name, {other}; keep one"
-            )
+    return min(alike, default=None)

@@ -1,9 +1,11 @@
 """CAMELYON16 to labelled patches: two passes over its slides, in processes.
 
-First every slide is looked at at low resolution, so that it is known which patches
-there are; then they are drawn, and each slide's are read and stored. Both go on where a
-killed run was: what was found on a slide is kept, and a slide's patches are there
-whole or not at all.
+First the candidates of every slide are found at low resolution; then they are drawn, and
+each slide's are read and stored. Both passes go on where a killed run was: the candidates
+of a slide are cached, and a slide's patches are there whole or not at all.
+
+Functions for the worker processes, their arguments and results can be pickled. A fault of a
+slide is returned, not raised: the other slides go on.
 """
 
 from __future__ import annotations
@@ -12,61 +14,62 @@ import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from hashlib import sha256
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from napari_fastnet.errors import DataError, OptionError, OutputError
+import numpy as np
+
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.detection.presence import require_present
+from napari_fastnet.errors import (
+    DataError,
+    FastNetError,
+    OptionError,
+    OutputError,
+    TileReadError,
+)
 from napari_fastnet.machine.files import clear_leftovers
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
+from napari_fastnet.patches import store as patch_store
 from napari_fastnet.patches.camelyon import find_camelyon
 from napari_fastnet.patches.options import MakeOptions
+from napari_fastnet.patches.plan import candidates_of
 from napari_fastnet.patches.report import PatchReport, report_of, write_report
-from napari_fastnet.patches.sampling import (
-    Candidates,
-    draw_patches,
-)
-from napari_fastnet.patches.store import open_patch_store
-from napari_fastnet.patches.work import (
-    CANDIDATES,
-    Draw,
-    Look,
-    PatchWork,
-    Written,
-    look,
-    write,
-)
-from napari_fastnet.patches.writing import (
-    begin_store,
-    finish_store,
-    remove_store,
-    reopen_store,
-)
+from napari_fastnet.patches.sampling import Candidates, Draw, draw_patches
+from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.lock import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from napari_fastnet.patches.camelyon import CamelyonSlide
-    from napari_fastnet.patches.options import SamplingOptions
+    from napari_fastnet.patches.options import PatchOptions, SamplingOptions
+    from napari_fastnet.patches.plan import SlidePatches
 
 Stage = Literal["look", "write"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+#: Patches are read square by square of so many level-0 px: the file's tiles under one
+#: are then still decoded when the next patch needs them.
+_SQUARE_PX = 2048
+_CANDIDATES = "candidates"
+
 
 @dataclass(frozen=True, slots=True)
 class MakeProgress:
-    """Where the making of patches stands; frozen, so any thread may keep it.
+    """Progress of making patches; frozen, so any thread may keep it.
 
     Parameters
     ----------
     stage : {"look", "write"}
-        Which pass.
+        The pass.
     done, total : int
         Slides of that pass.
-    fault : str
-        What is at fault with the slide that just ended; empty where nothing is.
     report : PatchReport or None
         In the last value.
     """
@@ -74,8 +77,31 @@ class MakeProgress:
     stage: Stage
     done: int
     total: int
-    fault: str = ""
     report: PatchReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatchWork:
+    """Folders and options that all slides share.
+
+    Parameters
+    ----------
+    store : Path
+        The zarr.
+    log : Path
+        Folder beside it, for the report and the cached candidates.
+    options : PatchOptions
+        Size of the patches, and the choice of what they are cut from.
+    """
+
+    store: Path
+    log: Path
+    options: PatchOptions
+
+    def candidates(self, slide: CamelyonSlide) -> SlidePatches:
+        """Return the candidates of a slide, cached where nothing changed."""
+        cache = self.log / _CANDIDATES / f"{slide.name}.npz"
+        return candidates_of(slide, self.options, cache)
 
 
 def log_folder(store: Path) -> Path:
@@ -103,18 +129,18 @@ def make_patches(
     store : Path
         The zarr to write or to go on with; its report goes to `log_folder`.
     options : MakeOptions, optional
-        What is asked for.
+        Patches, sampling and parts.
     workers : int, optional
         Processes; by default as many as there are cores. With one, this process does
         the work.
     fresh : bool, optional
-        Remove what is there first.
+        Remove an earlier store first.
 
     Yields
     ------
     MakeProgress
-        After each slide; the last has the report. To stop, close the generator: what
-        is stored is kept.
+        After each slide; the last has the report. To stop, close the generator: whole
+        slides are kept.
 
     Raises
     ------
@@ -135,90 +161,168 @@ def make_patches(
         raise OptionError(f"workers is {workers}; use at least 1")
     folder = find_camelyon(camelyon, testing=options.testing)
     work = PatchWork(store.absolute(), log_folder(store.absolute()), options.patches)
-    _make_folder(work.log)
+    try:
+        work.log.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make {work.log} ({error}); choose another output"
+        ) from error
     with hold(work.log):
         clear_leftovers(work.store)
         if fresh:
-            remove_store(work.store)
-            shutil.rmtree(work.log / CANDIDATES, ignore_errors=True)
-        begin_store(work.store, options.to_dict())
-        slides = folder.slides
-        ended = _each(partial(look, work=work), slides, workers, _not_looked_at)
-        looks: list[Look] = yield from _followed("look", ended, len(slides))
-        draws = _drawn(looks, options.sampling)
-        reopen_store(work.store)
-        ending = _each(partial(write, work=work), draws, workers, _not_written)
-        written: list[Written] = yield from _followed("write", ending, len(draws))
-        faults = {found.slide.name: found.fault for found in looks if found.fault}
-        faults |= {result.slide: result.fault for result in written if result.fault}
-        names = sorted(
-            draw.slide.name for draw in draws if draw.slide.name not in faults
+            patch_store.remove_store(work.store)
+            shutil.rmtree(work.log / _CANDIDATES, ignore_errors=True)
+        patch_store.begin_store(work.store, options.to_dict())
+        looks = yield from _pass(
+            "look",
+            partial(_look, work=work),
+            folder.slides,
+            workers,
+            lambda slide, reason: Candidates(slide, fault=reason),
         )
-        finish_store(work.store, names)
-        report = report_of(open_patch_store(work.store), faults, folder.notes)
+        draws = _drawn(looks, options.sampling)
+        patch_store.reopen_store(work.store)
+        written = yield from _pass(
+            "write",
+            partial(_write, work=work),
+            draws,
+            workers,
+            lambda draw, reason: (draw.slide.name, reason),
+        )
+        ended = [(look.slide.name, look.fault) for look in looks] + written
+        faults = {name: fault for name, fault in ended if fault}
+        drawn = {draw.slide.name for draw in draws}
+        patch_store.finish_store(work.store, sorted(drawn - faults.keys()))
+        whole = patch_store.open_patch_store(work.store)
+        report = report_of(whole, faults, folder.notes)
         write_report(work.log, report)
-        yield MakeProgress("write", len(draws), len(draws), report=report)
+        yield MakeProgress("write", len(draws), len(draws), report)
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make {path} ({error}); choose another output"
-        ) from error
+def _pass(
+    stage: Stage,
+    function: Callable[[Item, Callable[[], bool]], Result],
+    items: Sequence[Item],
+    workers: int,
+    given_up: Callable[[Item, str], Result],
+) -> Generator[MakeProgress, None, list[Result]]:
+    """Yield the progress of a pass and return the result of each slide."""
+    if workers > 1 and len(items) > 1:
+        ended = map_in_processes(function, items, workers, given_up=given_up)
+    else:
+        ended = (function(item, lambda: False) for item in items)
+    results: list[Result] = []
+    with closing(ended):
+        for result in ended:
+            results.append(result)
+            yield MakeProgress(stage, len(results), len(items))
+    return results
 
 
-def _drawn(looks: Sequence[Look], options: SamplingOptions) -> list[Draw]:
-    """Return what is to be stored of every slide that can be used."""
-    usable = {
-        found.slide.name: found
-        for found in sorted(looks, key=lambda one: one.slide.name)
-        if not found.fault
-    }
-    candidates = [
-        Candidates(name, found.labels, found.slide.is_tumour, found.slide.is_test)
-        for name, found in usable.items()
-    ]
-    chosen = draw_patches(candidates, options)
-    if not sum(len(indices) for indices, _ in chosen.values()):
-        faults = [found.fault for found in looks if found.fault]
+def _drawn(looks: Sequence[Candidates], options: SamplingOptions) -> list[Draw]:
+    """Draw the patches of every slide that can be used."""
+    usable = sorted(
+        (look for look in looks if not look.fault), key=lambda look: look.slide.name
+    )
+    draws = draw_patches(usable, options)
+    if not any(len(draw.indices) for draw in draws):
+        faults = [look.fault for look in looks if look.fault]
         raise DataError(
             f"no patch is drawn from {len(looks)} slides, {len(faults)} of them at fault"
             f"{': ' + faults[0] if faults else ''}; balanced sampling needs patches of "
             "both classes: see --sampling full"
         )
-    return [Draw(usable[name].slide, *chosen[name]) for name in chosen]
+    return draws
 
 
-def _each(
-    function: Callable[[Item, Callable[[], bool]], Result],
-    items: Sequence[Item],
-    workers: int,
-    given_up: Callable[[Item, str], Result],
-) -> Generator[Result]:
-    """Yield what a function makes of each item: in processes, or one after the other."""
-    if workers > 1 and len(items) > 1:
-        yield from map_in_processes(function, items, workers, given_up=given_up)
-    else:
-        yield from (function(item, lambda: False) for item in items)
+class _StoppedError(FastNetError):
+    """The work is to end; never leaves this module."""
 
 
-def _followed(
-    stage: Stage, ended: Generator[Any], total: int
-) -> Generator[MakeProgress, None, list[Any]]:
-    """Yield the progress of a pass and return what came of each slide."""
-    results: list[Any] = []
-    with closing(ended):
-        for result in ended:
-            results.append(result)
-            yield MakeProgress(stage, len(results), total, result.fault)
-    return results
+def _look(
+    slide: CamelyonSlide, should_stop: Callable[[], bool], *, work: PatchWork
+) -> Candidates:
+    """Find the candidates of a slide."""
+    if should_stop():
+        return Candidates(slide, fault="stopped")
+    try:
+        return Candidates(slide, work.candidates(slide).labels)
+    except OutputError:  # a full disk is no fault of the slide's
+        raise
+    except FastNetError as error:
+        return Candidates(slide, fault=_line(error))
 
 
-def _not_looked_at(slide: CamelyonSlide, reason: str) -> Look:
-    return Look(slide, fault=reason)
+def _write(
+    draw: Draw, should_stop: Callable[[], bool], *, work: PatchWork
+) -> tuple[str, str]:
+    """Store the patches of a slide, unless they are stored; return its name and fault."""
+    name = draw.slide.name
+    try:
+        found = work.candidates(draw.slide)
+        digest = _digest(found, draw)
+        if patch_store.stored_digest(work.store, name) != digest:
+            counts = np.bincount(found.labels, minlength=2).tolist()
+            patch_store.write_slide_patches(
+                work.store,
+                name,
+                _read(draw, found, work.options, should_stop),
+                side_px=work.options.patch_px,
+                facts=found.facts | {"candidates": counts, "drawn": len(draw.indices)},
+                digest=digest,
+            )
+    except OutputError:
+        raise
+    except FastNetError as error:
+        return name, _line(error)
+    return name, ""
 
 
-def _not_written(draw: Draw, reason: str) -> Written:
-    return Written(draw.slide.name, reason)
+def _line(error: FastNetError) -> str:
+    return " ".join(str(error).split())
+
+
+def _digest(found: SlidePatches, draw: Draw) -> str:
+    """Return a digest of the drawn patches: their places, and the slide's bytes."""
+    hashed = sha256(found.facts["fingerprint"].encode())
+    for values in (
+        found.positions[draw.indices],
+        found.weights[draw.indices],
+        found.labels[draw.indices],
+        draw.parts,
+    ):
+        hashed.update(np.ascontiguousarray(values).tobytes())
+    hashed.update(repr(found.facts["spacing_um_px"]).encode())
+    return hashed.hexdigest()
+
+
+def _read(
+    draw: Draw,
+    found: SlidePatches,
+    options: PatchOptions,
+    should_stop: Callable[[], bool],
+) -> Iterator[patch_store.DrawnPatch]:
+    """Yield the patches of a slide; those that cannot be decoded are left out."""
+    size = found.facts["patch_level0_px"]
+    spacing = tuple(found.facts["spacing_um_px"])
+    with open_slide(draw.slide.path, mpp=options.slide_mpp) as slide:
+        for order in _by_squares(found.positions[draw.indices]):
+            if should_stop():
+                raise _StoppedError("stopped")
+            index = draw.indices[order]
+            y, x = found.positions[index].tolist()
+            try:
+                image = slide.read(Box.of_shape(size, (y, x)), spacing)
+            except TileReadError:
+                require_present(slide)
+                continue
+            weight, label = found.weights[index].item(), found.labels[index].item()
+            part = draw.parts[order].item()
+            yield patch_store.DrawnPatch(image, (y, x), weight, label, part)
+
+
+def _by_squares(positions: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the order in which patches are read."""
+    rows, columns = (positions // _SQUARE_PX).T
+    order: NDArray[np.intp] = np.lexsort((*positions.T[::-1], columns, rows))
+    return order

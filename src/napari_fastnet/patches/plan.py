@@ -1,4 +1,4 @@
-"""Which patches of one slide are tumour and which are normal (Eqs. 1-4)."""
+"""Tumor and normal patches of one slide (Eqs. 1-4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_fastnet.annotations.roi import read_slide_annotations
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.core.grid import patch_grid, slide_grid
 from napari_fastnet.core.placement import mask_points, placement_note
-from napari_fastnet.core.polygons import Annotations, rings_outside, tumour_share
+from napari_fastnet.core.polygons import rings_outside, tumour_share
 from napari_fastnet.detection.plan import KEEP
 from napari_fastnet.detection.tissue import MASK_MPP, find_tissue
 from napari_fastnet.errors import AnnotationError
@@ -34,91 +34,9 @@ if TYPE_CHECKING:
     from napari_fastnet.patches.options import PatchOptions
     from napari_fastnet.slide.slide import Slide
 
-
-#: Bump when other candidates come out of the same slide.
+#: Bump when the same slide would give other candidates.
 FORMAT = 1
-
-
-def candidates_of(
-    known: CamelyonSlide, options: PatchOptions, cache: Path
-) -> SlidePatches:
-    """Return the candidates of a slide, from an earlier look where nothing changed.
-
-    Parameters
-    ----------
-    known : CamelyonSlide
-        The slide.
-    options : PatchOptions
-        What is asked for.
-    cache : Path
-        Where what was found is kept, ``.npz``.
-
-    Returns
-    -------
-    SlidePatches
-        Perhaps none: no tissue is a result.
-
-    Raises
-    ------
-    FastNetError
-        The slide or its annotation cannot be used.
-    """
-    with open_slide(known.path, mpp=options.slide_mpp) as slide:
-        key = _key(known, slide, options)
-        found = _cached(cache, key)
-        if found is None:
-            found = find_candidates(known, slide, options)
-            _keep(cache, key, found)
-    return found
-
-
-def _key(known: CamelyonSlide, slide: Slide, options: PatchOptions) -> str:
-    """Return what the candidates depend on."""
-    digest = ""
-    if known.outlines is not None:
-        with known.outlines.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-    return json.dumps(
-        {
-            "format": FORMAT,
-            "fingerprint": slide.fingerprint,
-            "mpp": slide.require_mpp(),
-            "outlines": digest,
-            "slide": [known.is_tumour, known.is_test, known.is_partly],
-            "options": asdict(options),
-        },
-        sort_keys=True,
-    )
-
-
-def _cached(path: Path, key: str) -> SlidePatches | None:
-    """Return what was found earlier, None where it was something else."""
-    try:
-        # Opened here: of a damaged file numpy leaves its own open.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            if str(file["key"]) != key:
-                return None
-            facts = json.loads(str(file["facts"]))
-            return SlidePatches(
-                file["positions"], file["weights"], file["labels"], facts
-            )
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
-
-
-def _keep(path: Path, key: str, found: SlidePatches) -> None:
-    with atomic_path(path) as aside:
-        np.savez_compressed(
-            aside,
-            key=np.array(key),
-            facts=np.array(json.dumps(found.facts)),
-            positions=found.positions,
-            weights=found.weights,
-            labels=found.labels,
-        )
-
-
-#: A level whose µm/px is this near to what is asked for is taken as it is.
+#: A level is read unfiltered where its µm/px is this near to the wanted one.
 SAME_SPACING = 0.01
 
 
@@ -133,7 +51,7 @@ class SlidePatches:
     weights : (n,) float32 ndarray
         W of Eq. 3, px of the patch.
     labels : (n,) uint8 ndarray
-        1 is tumour, 0 is normal.
+        1 is tumor, 0 is normal.
     facts : dict
         JSON-able: the slide, its µm/px, its annotation, areas, ``spacing_um_px`` and
         ``patch_level0_px`` as (y, x).
@@ -145,13 +63,76 @@ class SlidePatches:
     facts: dict[str, Any]
 
 
+def candidates_of(
+    known: CamelyonSlide, options: PatchOptions, cache: Path
+) -> SlidePatches:
+    """Find the candidates of a slide, or load them from a file where nothing changed.
+
+    Parameters
+    ----------
+    known : CamelyonSlide
+        The slide.
+    options : PatchOptions
+        Size of the patches, and the choice of what they are cut from.
+    cache : Path
+        File for the candidates, ``.npz``.
+
+    Returns
+    -------
+    SlidePatches
+        Perhaps none: no tissue is a result.
+
+    Raises
+    ------
+    FastNetError
+        The slide or its annotation cannot be used.
+    """
+    digest = ""
+    with open_slide(known.path, mpp=options.slide_mpp) as slide:
+        if known.outlines is not None:
+            with known.outlines.open("rb") as file:
+                digest = file_digest(file, "sha256").hexdigest()
+        depends_on = {
+            "format": FORMAT,
+            "fingerprint": slide.fingerprint,
+            "mpp": slide.require_mpp(),
+            "outlines": digest,
+            "slide": [known.is_tumor, known.is_test, known.is_partly],
+            "options": asdict(options),
+        }
+        key = json.dumps(depends_on, sort_keys=True)
+        found = _cached(cache, key)
+        if found is None:
+            found = find_candidates(known, slide, options)
+            arrays = {n: getattr(found, n) for n in ("positions", "weights", "labels")}
+            facts = np.array(json.dumps(found.facts))
+            with atomic_path(cache) as aside:
+                np.savez_compressed(aside, key=np.array(key), facts=facts, **arrays)
+    return found
+
+
+def _cached(path: Path, key: str) -> SlidePatches | None:
+    """Load candidates, None where they belong to another key or are damaged."""
+    try:
+        # Opened here, since numpy does not close its own file when it is damaged.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            if str(file["key"]) != key:
+                return None
+            facts = json.loads(str(file["facts"]))
+            return SlidePatches(
+                file["positions"], file["weights"], file["labels"], facts
+            )
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+
+
 def find_candidates(
     known: CamelyonSlide, slide: Slide, options: PatchOptions
 ) -> SlidePatches:
-    """Lay patches over a slide's tumour and over its normal tissue.
+    """Lay patches over a slide's tumor and over its normal tissue.
 
     Each has its own grid over its own bounding box, as in the paper, so that a patch
-    of normal tissue and one of tumour may overlap at a tumour's border.
+    of normal tissue and one of tumor may overlap at a tumor's border.
     """
     spacing = slide_spacing(slide, options.spacing_um_px)
     own = slide.require_mpp()
@@ -159,7 +140,7 @@ def find_candidates(
     step = _pair(side / mask_cells(options) for side in patch)
     grid = slide_grid(slide.shape, stride=step)
     tissue = find_tissue(slide, options.tissue)
-    normal = tissue_on(tissue, slide.shape, grid).astype(np.float32)
+    normal = _tissue_on(tissue, slide.shape, grid).astype(np.float32)
     notes: list[str] = list(slide.reading_notes)
     facts = {
         "slide": known.path.name,
@@ -167,7 +148,7 @@ def find_candidates(
         "mpp": own,
         "spacing_um_px": spacing,
         "patch_level0_px": patch,
-        "is_tumour": known.is_tumour,
+        "is_tumour": known.is_tumor,
         "is_test": known.is_test,
         "tissue_mm2": tissue.area_mm2,
         "tumour_mm2": 0.0,
@@ -175,26 +156,20 @@ def find_candidates(
     }
     parts = []
     if known.outlines is not None:
-        annotations = read_slide_annotations(
-            known.outlines,
-            slide.shape,
-            bounds_offset=options.outlines.offset(lambda: corner_of(slide.bounds)),
-            tumor_classes=options.outlines.tumor_classes,
-        )
-        notes += check_outlines(known.outlines, annotations, slide.shape)
-        tumour = tumour_share(annotations, grid)
+        tumor, odd = _tumor_on(known.outlines, slide, options, grid)
         covered = _pair(n * s for n, s in zip(grid.shape, grid.step, strict=True))
-        odd = placement_note(
-            mask_points(tumour > 0.5, grid.step), normal > 0, covered, mpp=own
+        placed = placement_note(
+            mask_points(tumor > 0.5, grid.step), normal > 0, covered, mpp=own
         )
-        notes += [odd] if odd else []
-        normal *= 1 - tumour
-        facts["tumour_mm2"] = float(tumour.sum(dtype=float)) * _mm2(step, own)
-        parts.append(_patches(tumour, 1, grid, patch, options.patch_px))
+        notes += [*odd, *([placed] if placed else [])]
+        normal *= 1 - tumor
+        cell_mm2 = step[0] * own[0] * step[1] * own[1] / 1e6
+        facts["tumour_mm2"] = float(tumor.sum(dtype=float)) * cell_mm2
+        parts.append(_patches(tumor, 1, grid, patch, options.patch_px))
     if tissue.damaged:
         notes.append(f"{tissue.damaged} tiles of the slide are damaged")
     if known.is_partly and not options.fully_annotated:
-        notes.append("not all tumour is outlined: no normal patches")
+        notes.append("not all tumor is outlined: no normal patches")
     else:
         parts.append(_patches(normal, 0, grid, patch, options.patch_px))
     positions, weights, labels = map(np.concatenate, zip(*parts, strict=True))
@@ -225,10 +200,10 @@ def slide_spacing(slide: Slide, wanted: float) -> Pair:
     return own if near else (wanted, wanted)
 
 
-def tissue_on(
+def _tissue_on(
     tissue: SlideTissue, shape: tuple[int, int], grid: Grid
 ) -> NDArray[np.bool_]:
-    """Return which cells of a grid over the slide have their centre in tissue."""
+    """Return a mask of the cells of a grid over the slide with their centre in tissue."""
     roi = tissue.masks.roi
     indices, inside = [], []
     for axis in (0, 1):
@@ -241,20 +216,24 @@ def tissue_on(
     return found
 
 
-def check_outlines(
-    path: Path, annotations: Annotations, shape: tuple[int, int]
-) -> tuple[str, ...]:
-    """Return what is odd about the outlines of a slide, a line each.
+def _tumor_on(
+    path: Path, slide: Slide, options: PatchOptions, grid: Grid
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Return the share of tumor of each cell, and a line for each odd outline.
 
-    Raises
-    ------
-    AnnotationError
-        None of them is tumour, or none of these lies on the slide.
+    Raises AnnotationError where no outline is tumor, or none of these lies on the slide.
     """
+    shape = slide.shape
+    annotations = read_slide_annotations(
+        path,
+        shape,
+        bounds_offset=options.outlines.offset(lambda: corner_of(slide.bounds)),
+        tumor_classes=options.outlines.tumor_classes,
+    )
     if not annotations.positive:
         left = f" ({'; '.join(annotations.skipped[:3])})" if annotations.skipped else ""
         raise AnnotationError(
-            f"{path}: no outline of tumour in the annotation of a tumour slide{left}; "
+            f"{path}: no outline of tumor in the annotation of a tumor slide{left}; "
             "outline it, or move the slide to the normal ones"
         )
     outside, _ = rings_outside(annotations.positive, Box.of_shape(shape))
@@ -263,7 +242,7 @@ def check_outlines(
             f"{path}: no outline lies on the slide of {shape[1]} x {shape[0]} px; give "
             "the annotation of this slide, in level-0 px"
         )
-    return odd_outlines(annotations, shape)
+    return tumour_share(annotations, grid), odd_outlines(annotations, shape)
 
 
 def _patches(
@@ -276,10 +255,6 @@ def _patches(
     weights = laid.weights[laid.kept] * (patch_px**2 / (patch[0] * patch[1]))
     labels = np.full(len(kept), label, np.uint8)
     return positions, weights.astype(np.float32), labels
-
-
-def _mm2(step: Pair, mpp: Pair) -> float:
-    return step[0] * mpp[0] * step[1] * mpp[1] / 1e6
 
 
 def _pair(values: Any) -> Pair:

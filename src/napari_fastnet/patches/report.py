@@ -1,4 +1,4 @@
-"""What a store of patches holds, as a table, as JSON and as a picture to look at."""
+"""Report of a store of patches: a table, JSON and a contact sheet."""
 
 from __future__ import annotations
 
@@ -22,31 +22,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from napari_fastnet.patches.store import DrawnPatch, PatchStore
 
 SLIDES_CSV, REPORT_JSON, SHEET = "slides.csv", "report.json", "contact_sheet.png"
 
-#: Names of the labels, in their order.
+#: Names of the labels in files, in their order.
 CLASSES = ("normal", "tumour")
 
-_THUMB, _GAP, _CAPTION = 96, 6, 14
+_THUMB, _GAP, _CAPTION, _TITLE = 96, 6, 14, 24
 _ACROSS, _DOWN = 10, 4
 
 
 @dataclass(frozen=True, slots=True)
 class SlideRow:
-    """What a slide gave.
+    """Patches of one slide.
 
     Parameters
     ----------
     slide : str
         Name.
     fault : str
-        Why it gave nothing; empty where nothing is at fault.
+        Reason why there are none; empty where nothing is at fault.
     facts : Mapping
-        As the store has them; empty for a slide at fault.
+        As stored; empty for a slide at fault.
     counts : dict of (str, str) to int
         Patches stored, by part and class.
     """
@@ -61,7 +59,6 @@ class SlideRow:
         facts = self.facts
         candidates = facts.get("candidates", (0, 0))
         stored = sum(self.counts.values())
-        notes = [*facts.get("notes", ()), *([self.fault] if self.fault else [])]
         kind = {True: "tumour", False: "normal", None: ""}[facts.get("is_tumour")]
         return {
             "slide": self.slide,
@@ -76,13 +73,13 @@ class SlideRow:
                 for name in CLASSES
             },
             "unreadable": facts.get("drawn", stored) - stored,
-            "notes": "; ".join(notes),
+            "notes": "; ".join([*facts.get("notes", ()), *filter(None, [self.fault])]),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class PatchReport:
-    """What a store holds.
+    """Report of a store of patches.
 
     Parameters
     ----------
@@ -91,7 +88,7 @@ class PatchReport:
     rows : tuple of SlideRow
         By name, slides at fault too.
     notes : tuple of str
-        What of the folder was left out.
+        Files of the folder that were left out.
     """
 
     store: PatchStore
@@ -105,13 +102,13 @@ class PatchReport:
 
     @property
     def odd(self) -> tuple[str, ...]:
-        """A line for each slide with something odd about it that is used."""
+        """A line for each slide in use with something odd about it."""
         noted = ((row.slide, row.facts.get("notes", ())) for row in self.rows)
         return tuple(f"{slide}: {'; '.join(notes)}" for slide, notes in noted if notes)
 
     @property
     def totals(self) -> dict[str, dict[str, int]]:
-        """How many patches there are, by part and class."""
+        """Numbers of patches by part and class."""
         return {
             part: {
                 name: sum(row.counts.get((part, name), 0) for row in self.rows)
@@ -135,26 +132,16 @@ class PatchReport:
 def report_of(
     store: PatchStore, faults: Mapping[str, str], notes: Sequence[str]
 ) -> PatchReport:
-    """Return the report of a store.
+    """Count the patches of a store; DataError where it is damaged.
 
     Parameters
     ----------
     store : PatchStore
         Whole.
     faults : Mapping
-        Slides that are not in it, and why.
+        Slides that are not in it, and their faults.
     notes : sequence of str
-        What of the folder was left out.
-
-    Returns
-    -------
-    PatchReport
-        Counts are those of the store itself.
-
-    Raises
-    ------
-    DataError
-        The store is damaged.
+        Files of the folder that were left out.
     """
     rows = [SlideRow(name, fault, {}, {}) for name, fault in faults.items()]
     for name in store.slides:
@@ -174,17 +161,7 @@ def report_of(
 def write_report(folder: Path, report: PatchReport) -> None:
     """Write ``slides.csv``, ``report.json`` and ``contact_sheet.png``.
 
-    Parameters
-    ----------
-    folder : Path
-        Made where it is missing.
-    report : PatchReport
-        What to write.
-
-    Raises
-    ------
-    OutputError
-        A file cannot be written.
+    The folder is made where it is missing; OutputError where it cannot be written.
     """
     text = io.StringIO(newline="")
     cells = [row.cells() for row in report.rows]
@@ -198,66 +175,49 @@ def write_report(folder: Path, report: PatchReport) -> None:
         contact_sheet(report).save(aside)
 
 
-def contact_sheet(report: PatchReport, seed: int = 0) -> Image.Image:
-    """Return a picture of some patches of both classes, of as many slides as there are.
+def contact_sheet(report: PatchReport) -> Image.Image:
+    """Draw some patches of both classes, of as many slides as there are.
 
-    Above each stand its slide and the share of it that is of its class, W over the area.
-
-    Parameters
-    ----------
-    report : PatchReport
-        Of the store.
-    seed : int, optional
-        Of the draw.
-
-    Returns
-    -------
-    Image
-        Tumour framed red above, normal framed green below.
+    Above each patch stand its slide and the share of it that is of its class, W over the
+    area. Tumor is framed red above, normal is framed green below.
     """
-    width = _ACROSS * (_THUMB + _GAP) + _GAP
+    found = [(label, _some(report.store, label)) for label in (1, 0)]
     cell = _THUMB + _CAPTION + _GAP
-    store = report.store
-    labels = {name: store.table(name)["labels"] for name in store.slides}
-    rows = {label: _some(store, labels, label, seed) for label in (1, 0)}
-    heights = {
-        label: 24 + cell * -(-len(found) // _ACROSS) for label, found in rows.items()
-    }
-    sheet = Image.new("RGB", (width, sum(heights.values()) + _GAP), "white")
+    heights = [_TITLE + cell * -(-len(some) // _ACROSS) for _, some in found]
+    size = (_ACROSS * (_THUMB + _GAP) + _GAP, sum(heights) + _GAP)
+    sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
     title, small = ImageFont.load_default(14), ImageFont.load_default(9)
     top, stops = 0, HEATMAP_COLOURS[DEFAULT_COLOURS]
-    for label, found in rows.items():
+    for (label, some), height in zip(found, heights, strict=True):
         colour = stops[-1 if label else 0][1:]
         total = sum(part[CLASSES[label]] for part in report.totals.values())
         name = CLASSES[label]
-        words = f"{name}: {len(found)} of {total:,} patches, and how much is {name}"
+        words = f"{name}: {len(some)} of {total:,} patches, and how much is {name}"
         draw.text((_GAP, top + 4), words, "black", title)
-        for number, (slide, patch) in enumerate(found):
+        for number, (slide, patch) in enumerate(some):
             x = _GAP + number % _ACROSS * (_THUMB + _GAP)
-            y = top + 24 + number // _ACROSS * cell
-            share = patch.weight / store.patch_px**2
+            y = top + _TITLE + number // _ACROSS * cell
+            share = patch.weight / report.store.patch_px**2
             draw.text((x, y), f"{slide[:12]}  {share:.0%}", "black", small)
             box = (x - 2, y + _CAPTION - 2, x + _THUMB + 1, y + _CAPTION + _THUMB + 1)
             draw.rectangle(box, outline=colour, width=2)
-            sheet.paste(_thumbnail(patch.image), (x, y + _CAPTION))
-        top += heights[label]
+            image = Image.fromarray(patch.image)
+            thumbnail = image.resize((_THUMB, _THUMB), Image.Resampling.LANCZOS)
+            sheet.paste(thumbnail, (x, y + _CAPTION))
+        top += height
     return sheet
 
 
-def _thumbnail(image: NDArray[np.uint8]) -> Image.Image:
-    return Image.fromarray(image).resize((_THUMB, _THUMB), Image.Resampling.LANCZOS)
-
-
-def _some(
-    store: PatchStore, labels: Mapping[str, NDArray[np.uint8]], label: int, seed: int
-) -> list[tuple[str, DrawnPatch]]:
+def _some(store: PatchStore, label: int) -> list[tuple[str, DrawnPatch]]:
     """Return patches of a class, one slide after the other in turn."""
-    rng = np.random.default_rng(seed)
-    left = {}
-    for name, values in labels.items():
-        indices = np.flatnonzero(values == label)
-        left[name] = rng.permutation(indices).tolist()
+    rng = np.random.default_rng(0)
+    left = {
+        name: rng.permutation(
+            np.flatnonzero(store.table(name)["labels"] == label)
+        ).tolist()
+        for name in store.slides
+    }
     chosen: list[tuple[str, int]] = []
     while any(left.values()) and len(chosen) < _ACROSS * _DOWN:
         chosen += [(name, left[name].pop()) for name in left if left[name]]
