@@ -16,6 +16,7 @@ from napari_fastnet.core.options import PRESETS, TissueParameters, preset_with
 from napari_fastnet.core.tissue import (
     combine,
     compute_masks,
+    histogram,
     hsv_mask,
     otsu_threshold,
     rgb_mask,
@@ -50,7 +51,7 @@ def slide_with_tissue():
 def test_otsu_splits_two_values_above_the_darker():
     values = np.array([10] * 6 + [200] * 4, np.uint8)
 
-    threshold = otsu_threshold(values)
+    threshold = otsu_threshold(histogram(values))
 
     assert 10 <= threshold < 200
 
@@ -65,7 +66,7 @@ def test_otsu_threshold_has_the_least_variance_within_its_classes():
         dark, bright = values[values <= threshold], values[values > threshold]
         return dark.size * dark.var() + bright.size * bright.var()
 
-    threshold = otsu_threshold(values)
+    threshold = otsu_threshold(histogram(values))
 
     best = min(within(other) for other in range(values.min(), values.max()))
     assert within(threshold) == pytest.approx(best)
@@ -73,7 +74,7 @@ def test_otsu_threshold_has_the_least_variance_within_its_classes():
 
 @pytest.mark.parametrize("values", [np.full(9, 255), np.zeros(9), np.array([])])
 def test_otsu_finds_no_threshold_in_one_value(values):
-    assert otsu_threshold(values.astype(np.uint8)) is None
+    assert otsu_threshold(histogram(values.astype(np.uint8))) is None
 
 
 COLOURS = np.array([[(100, 100, 100), (101, 100, 100), (101, 101, 101)]], np.uint8)
@@ -123,8 +124,10 @@ def test_paper_preset_uses_otsu_to_the_letter():
     masks = compute_masks(image, mpp=MPP, parameters=PRESETS["paper"])
 
     for index, name in enumerate(("red", "green", "blue")):
-        assert masks.thresholds[name] == otsu_threshold(image[..., index])
-    assert masks.thresholds["saturation"] == otsu_threshold(saturation_of(image))
+        assert masks.thresholds[name] == otsu_threshold(histogram(image[..., index]))
+    assert masks.thresholds["saturation"] == otsu_threshold(
+        histogram(saturation_of(image))
+    )
     assert (masks.thresholds["low"], masks.thresholds["high"]) == (50, 240)
 
 
@@ -148,7 +151,7 @@ def test_given_thresholds_are_used_and_the_others_stay_automatic():
 
     assert masks.thresholds["red"] == 120
     assert masks.thresholds["saturation"] == 30
-    assert masks.thresholds["green"] == otsu_threshold(image[..., 1])
+    assert masks.thresholds["green"] == otsu_threshold(histogram(image[..., 1]))
     np.testing.assert_array_equal(masks.hsv, saturation_of(image) > 30)
 
 

@@ -112,8 +112,7 @@ def read_mask(path: Path, slide_shape: tuple[int, int]) -> NDArray[np.bool_]:
             f"x {slide_shape[0]}; give a mask of the whole slide, at this height "
             f"{expected} px wide"
         )
-    mask: NDArray[np.bool_] = values > 0
-    return mask
+    return values > 0
 
 
 def fits(shape: tuple[int, ...], slide_shape: tuple[int, int]) -> bool:

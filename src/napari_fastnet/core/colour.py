@@ -1,4 +1,4 @@
-"""Colours: saturation, which tells tissue; CIELAB and optical density; a heatmap's."""
+"""Colour spaces that tell tissue and stains apart, and the colours of a heatmap."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Of a heatmap that lies over tissue in a picture.
+#: Opacity of a heatmap over tissue in a picture.
 OPACITY = 0.58
 SHADING = 0.4  # how far the heatmap's colours follow the tissue's light and dark
-# How bright red, green and blue look (Rec. 601).
+# Luminance of red, green and blue (Rec. 601).
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 #: A probability and its red, green and blue, 0..255.
 Stop = tuple[float, int, int, int]
 
-#: What shows a heatmap: normal tissue at 0, tumour at 1, and light between them, so that
-#: the two ends stand apart in any case. Red and green are the paper's. Who sees these
-#: two alike, as one man in twelve does, tells blue from orange as well as anybody.
+#: Colour scales of a heatmap: normal tissue at 0, tumor at 1, and a light middle, so
+#: that the ends differ from it for everybody. Red and green are the paper's; blue and
+#: orange are for the one man in twelve who cannot tell red from green.
 HEATMAP_COLOURS: dict[ColoursName, tuple[Stop, ...]] = {
     "red-green": (
         (0.0, 0, 128, 72),
@@ -43,6 +43,7 @@ HEATMAP_COLOURS: dict[ColoursName, tuple[Stop, ...]] = {
 
 # Linear sRGB to CIE XYZ divided by the D65 white, so that white is (1, 1, 1) and
 # every grey has a = b = 0 (IEC 61966-2-1; the rows of the matrix sum to the white).
+# scikit-image's conversion tints greys slightly and warns of colours out of range.
 _RGB_TO_XYZ = np.array(
     [
         [0.412453, 0.357580, 0.180423],
@@ -53,36 +54,64 @@ _RGB_TO_XYZ = np.array(
 _RGB_TO_XYZ /= _RGB_TO_XYZ.sum(axis=1, keepdims=True)
 _XYZ_TO_RGB = np.linalg.inv(_RGB_TO_XYZ)
 
-# Below this share of the white the cube root of CIELAB goes over into a line.
+# Below this share of the white the cube root of CIELAB is replaced by a line.
 _LINEAR_END = (6 / 29) ** 3
 _SLOPE = (29 / 6) ** 2 / 3
 
 
 def in_planes(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a copy of RGB in which each channel is in one piece, of the same shape.
+    """Copy an image so that each channel is contiguous in memory.
 
-    Three times as fast to compare, channel by channel.
+    Comparing such an image channel by channel takes a third of the time.
+
+    Parameters
+    ----------
+    image : (height, width, 3) uint8 ndarray
+        RGB.
+
+    Returns
+    -------
+    (height, width, 3) uint8 ndarray
+        The same values.
     """
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(image, -1, 0)), 0, -1)
 
 
 def saturation_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the HSV saturation of RGB, (..., 3) to (...), scaled to 0..255.
+    """Compute the HSV saturation of RGB.
 
-    Black has saturation 0.
+    Parameters
+    ----------
+    image : (..., 3) uint8 ndarray
+        RGB.
+
+    Returns
+    -------
+    (...) uint8 ndarray
+        Saturation scaled to 0..255; 0 for black.
     """
     darkest, brightest = extremes(image)
     share = (brightest - darkest).astype(np.float32)
     share *= 255
     share /= np.maximum(brightest, 1)
-    saturation: NDArray[np.uint8] = np.rint(share, out=share).astype(np.uint8)
-    return saturation
+    return np.rint(share, out=share).astype(np.uint8)
 
 
 def extremes(
     image: NDArray[np.uint8],
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the lowest and the highest channel of each pixel."""
+    """Return the lowest and the highest channel of each pixel.
+
+    Parameters
+    ----------
+    image : (..., 3) uint8 ndarray
+        RGB.
+
+    Returns
+    -------
+    lowest, highest : (...) uint8 ndarray
+        Of the three channels.
+    """
     # Ten times as fast as a minimum along an axis of length three.
     red, green, blue = (image[..., index] for index in range(3))
     lowest = np.minimum(np.minimum(red, green), blue)
@@ -90,9 +119,17 @@ def extremes(
 
 
 def rgb_to_lab(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return CIELAB (D65) of sRGB values 0..255; (..., 3) to (..., 3).
+    """Convert sRGB to CIELAB (D65).
 
-    L runs from 0 to 100; a is green to red, b is blue to yellow.
+    Parameters
+    ----------
+    rgb : (..., 3) ndarray
+        0..255.
+
+    Returns
+    -------
+    (..., 3) float64 ndarray
+        L from 0 to 100, a from green to red, b from blue to yellow.
     """
     share = np.asarray(rgb, dtype=np.float64) / 255
     linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
@@ -103,7 +140,18 @@ def rgb_to_lab(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def lab_to_rgb(lab: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return sRGB values 0..255 of CIELAB (D65), clipped to what sRGB can show."""
+    """Convert CIELAB (D65) to sRGB, the inverse of `rgb_to_lab`.
+
+    Parameters
+    ----------
+    lab : (..., 3) ndarray
+        L, a, b.
+
+    Returns
+    -------
+    (..., 3) float64 ndarray
+        0..255; colours that sRGB cannot show are clipped.
+    """
     lightness, a, b = np.moveaxis(np.asarray(lab, dtype=np.float64), -1, 0)
     y = (lightness + 16) / 116
     bent = np.stack([y + a / 500, y, y - b / 200], axis=-1)
@@ -117,19 +165,38 @@ def lab_to_rgb(lab: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def rgb_to_density(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return the optical density of values 0..255, to base e; white has none.
+    """Compute optical densities, to base e.
 
-    By Beer and Lambert's law the density of a pixel is the sum of its stains'. One
-    grey value is added first, so that black has a finite density (5.5).
+    By the law of Beer and Lambert the density of a pixel is the sum of the densities
+    of its stains.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        0..255, any shape.
+
+    Returns
+    -------
+    float64 ndarray of the same shape
+        0 for white. One grey value is added first, so that black has a finite
+        density (5.5).
     """
-    density: NDArray[np.float64] = -np.log(
-        (np.asarray(rgb, dtype=np.float64) + 1) / 256
-    )
-    return density
+    return -np.log((np.asarray(rgb, dtype=np.float64) + 1) / 256)
 
 
 def density_to_rgb(density: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return the values 0..255 of optical densities; the inverse, clipped."""
+    """Convert optical densities to grey values, the inverse of `rgb_to_density`.
+
+    Parameters
+    ----------
+    density : ndarray
+        To base e, any shape.
+
+    Returns
+    -------
+    float64 ndarray of the same shape
+        Clipped to 0..255.
+    """
     values = 256 * np.exp(-np.asarray(density, dtype=np.float64)) - 1
     rgb: NDArray[np.float64] = np.clip(values, 0, 255)
     return rgb
@@ -140,21 +207,21 @@ def colours_of(
     opacity: float,
     colours: ColoursName = DEFAULT_COLOURS,
 ) -> NDArray[np.uint8]:
-    """Return probabilities of any shape as red, green, blue and alpha; NaN is clear.
+    """Colour probabilities by one of `HEATMAP_COLOURS`.
 
     Parameters
     ----------
-    probabilities : (...) ndarray of float32
-        0..1 or NaN.
+    probabilities : (...) float32 ndarray
+        0..1, or NaN.
     opacity : float
-        0..1, of what is a number.
+        0..1, of every number; NaN becomes transparent.
     colours : {"red-green", "blue-orange"}
-        Of `HEATMAP_COLOURS`.
+        The colour scale.
 
     Returns
     -------
-    (..., 4) ndarray of uint8
-        Not premultiplied.
+    (..., 4) uint8 ndarray
+        Red, green, blue, alpha; not premultiplied.
 
     Raises
     ------
@@ -167,35 +234,32 @@ def colours_of(
         raise OptionError(
             f"colours are {colours!r}; use one of {', '.join(HEATMAP_COLOURS)}"
         )
-    stops = np.asarray(HEATMAP_COLOURS[colours])
-    steps = np.linspace(0, 1, 256)
-    table = np.empty((257, 4), dtype=np.uint8)
-    for channel in range(3):
-        ramp = np.interp(steps, stops[:, 0], stops[:, 1 + channel])
-        table[:256, channel] = np.rint(ramp)
+    places, *channels = np.transpose(HEATMAP_COLOURS[colours])
+    table = np.zeros((257, 4), dtype=np.uint8)  # the last row is for NaN
+    for index, channel in enumerate(channels):
+        table[:256, index] = np.rint(np.interp(np.linspace(0, 1, 256), places, channel))
     table[:256, 3] = round(255 * opacity)
-    table[256] = 0
     missing = np.isnan(probabilities)
-    index = np.rint(np.where(missing, 0, probabilities) * 255).astype(np.intp)
-    return table[np.where(missing, 256, index)]
+    place = np.rint(np.where(missing, 0, probabilities) * 255).astype(np.intp)
+    return table[np.where(missing, 256, place)]
 
 
 def blend(image: NDArray[np.uint8], overlay: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image with an overlay under which its light and dark stay visible.
+    """Lay a heatmap over an image whose light and dark stay visible.
 
     Under the overlay the image loses its own colours, which would muddy those of the
     heatmap, and the overlay takes over some of the image's light and dark.
 
     Parameters
     ----------
-    image : (height, width, 3) ndarray of uint8
+    image : (height, width, 3) uint8 ndarray
         Red, green, blue.
-    overlay : (height, width, 4) ndarray of uint8
+    overlay : (height, width, 4) uint8 ndarray
         Red, green, blue, alpha; alpha 0 leaves the image as it is.
 
     Returns
     -------
-    (height, width, 3) ndarray of uint8
+    (height, width, 3) uint8 ndarray
         The mixture.
     """
     grey = (image @ LUMINANCE)[..., None]

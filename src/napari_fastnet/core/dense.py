@@ -1,12 +1,14 @@
-"""Dense scanning: where the cells of a feature map lie, and what each of them means.
+"""Geometry of dense scanning: one pass of the network over a large picture.
 
-FastNet is convolutional up to its final average. Run once over a large picture, it
-gives a feature map of one cell every 16 px; the average over the cells that a patch
-would have had is that patch's value, so one pass gives a value every 16 px.
+FastNet (Table IV of the paper) is convolutional up to its final average. Run once over
+a large picture, it gives a feature map of one cell every 16 px, the product of its four
+strides. The average over the cells that a patch would have had is that patch's value,
+so one pass gives a value every 16 px.
 
 Only the padding differs. Around a lone patch the padded convolutions see zeros; here
-they see the tissue that is there, and zeros at the picture's edge only. What those
-zeros reach is left out, so that it does not matter how a slide is cut into pictures.
+they see the tissue that is there, and zeros at the picture's edge only. Cells that
+those zeros reach are left out, so the result does not depend on how a slide is cut
+into pictures.
 """
 
 from __future__ import annotations
@@ -16,34 +18,39 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
 
-    from napari_fastnet.core.geometry import Grid, Pair
+    from numpy.typing import NDArray
 
 #: px of the input from one cell of the feature map to the next: four strides of 2.
 CELL_PX = 16
 # Cells at the edge of a feature map that the zeros around its picture reach. The blocks
-# of a stage look 3 cells far; a stage halves what is spoilt: 3, then 2 + 3, then 3 + 3.
+# of a stage reach 3 cells; each stage halves the spoilt rim: 3, then 2 + 3, then 3 + 3.
 SPOILT_CELLS = 6
-# What a picture costs besides its cells, in cells: a library that meets a new shape gets
-# ready for it first (OpenVINO: 17 ms of a core, in which it looks at 1,700 cells).
+# Cost of a picture besides its cells, in cells: a library prepares for each new shape
+# (OpenVINO: 17 ms of a core, the time of 1,700 cells).
 _PICTURE_COST = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class DenseScan:
-    """What a patch is in a feature map.
+    """The place of a patch in a feature map.
 
     Parameters
     ----------
     patch_px : int
-        Side of a patch, px of the model.
+        Side of a patch, px of the model; at least 31.
     pool_cells : int or None
-        Side of the middle of a patch's map that is averaged; None is all of it.
+        Side of the central part of a patch's map that is averaged; None is all of it.
+
+    Raises
+    ------
+    OptionError
+        The patch is too small for a single cell.
     """
 
     patch_px: int
@@ -62,54 +69,48 @@ class DenseScan:
 
     @property
     def window(self) -> int:
-        """Side of the part of it that is averaged."""
+        """Side, in cells, of the part of that map that is averaged."""
         return min(self.pool_cells or self.patch_cells, self.patch_cells)
 
     @property
     def overhead(self) -> int:
-        """Cells that a picture's feature map has more than values, along an axis."""
+        """Cells of a picture's feature map in excess of its values, along an axis."""
         return self.window - 1 + 2 * SPOILT_CELLS
 
     @property
     def corner_px(self) -> int:
-        """Where the first value's patch begins in its picture, along either axis."""
+        """Begin of the first value's patch in its picture, px, along either axis."""
         return CELL_PX * (SPOILT_CELLS - (self.patch_cells - self.window) // 2)
 
     def picture_px(self, values: int) -> int:
-        """Return the side of the picture that gives so many values along an axis."""
+        """Return the side, px, of the picture that gives ``values`` along an axis."""
         return CELL_PX * (values + self.overhead) + CELL_PX - 1
 
     def picture_box(
         self, grid: Grid, first: tuple[int, int], shape: tuple[int, int]
     ) -> Box:
-        """Return the part of a slide to look at for some cells of a grid.
+        """Return the part of a slide that gives the values of some cells of a grid.
 
         Parameters
         ----------
         grid : Grid
             Cells of 16 px of the model; a patch is centred on each.
         first, shape : tuple of int
-            First cell (row, column), and how many of them.
+            First cell (row, column), and numbers of rows and columns.
 
         Returns
         -------
         Box
             Level-0 px; may leave the slide.
         """
-        scale: Pair = (grid.step[0] / CELL_PX, grid.step[1] / CELL_PX)
-        before = (self.patch_cells - self.window) // 2 - SPOILT_CELLS
         # From a cell's corner to its patch's, then to the first cell that is needed.
-        shift_px = CELL_PX / 2 - self.patch_px / 2 + CELL_PX * before
+        shift_px = CELL_PX / 2 - self.patch_px / 2 - self.corner_px
+        scale = (grid.step[0] / CELL_PX, grid.step[1] / CELL_PX)
         top, left = (
-            origin + step * index + part * shift_px
-            for origin, step, index, part in zip(
-                grid.origin, grid.step, first, scale, strict=True
-            )
+            grid.origin[axis] + grid.step[axis] * first[axis] + scale[axis] * shift_px
+            for axis in (0, 1)
         )
-        height, width = (
-            part * self.picture_px(count)
-            for part, count in zip(scale, shape, strict=True)
-        )
+        height, width = (scale[axis] * self.picture_px(shape[axis]) for axis in (0, 1))
         return Box(top, left, top + height, left + width)
 
     def pool(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -117,19 +118,19 @@ class DenseScan:
 
         Parameters
         ----------
-        cells : ndarray
-            float32 (h, w), a value of each cell of the feature map.
+        cells : (h, w) float32 ndarray
+            A value of each cell of the feature map.
 
         Returns
         -------
-        ndarray
-            float32 (h - overhead, w - overhead), a value of each patch.
+        (h - overhead, w - overhead) float32 ndarray
+            A value of each patch.
         """
         inner = cells[SPOILT_CELLS:-SPOILT_CELLS, SPOILT_CELLS:-SPOILT_CELLS]
         windows = np.lib.stride_tricks.sliding_window_view(
             inner, (self.window, self.window)
         )
-        # Every mean is of its own cells alone: a running sum would carry errors along.
+        # A running sum would be faster, but carries rounding errors from cell to cell.
         mean: NDArray[np.float32] = windows.mean(axis=(2, 3), dtype=np.float64).astype(
             np.float32
         )
@@ -137,7 +138,18 @@ class DenseScan:
 
 
 def feature_cells(side_px: int) -> int:
-    """Return the side of FastNet's feature map of a picture, 0 where it is too small."""
+    """Return the side of FastNet's feature map of a picture.
+
+    Parameters
+    ----------
+    side_px : int
+        Side of the picture.
+
+    Returns
+    -------
+    int
+        Cells; 0 where the picture is too small.
+    """
     for _ in range(4):
         side_px = max(0, (side_px - 1) // 2)
     return side_px
@@ -146,20 +158,20 @@ def feature_cells(side_px: int) -> int:
 def cover(
     wanted: NDArray[np.bool_], overhead: int, largest: int | None = None
 ) -> list[tuple[slice, slice]]:
-    """Cut what is wanted of a block into rectangles that together cost little.
+    """Cover the wanted cells of a block by rectangles of a low total cost.
 
-    A rectangle of h x w cells costs ``(h + overhead) * (w + overhead)`` and as much as
-    1000 cells besides: cutting it in two leaves out what nobody wants, but pays for two
-    edges and for a picture more.
+    A rectangle of h x w cells costs ``(h + overhead) * (w + overhead)`` plus the cost
+    of 1000 cells for the picture: cutting one in two leaves out unwanted cells, but pays
+    for two more edges and one more picture.
 
     Parameters
     ----------
-    wanted : ndarray
-        bool (h, w).
+    wanted : (h, w) bool ndarray
+        The cells whose value is asked for.
     overhead : int
         Cells that each rectangle costs more along an axis; at least 0.
     largest : int, optional
-        Side in cells that no rectangle may pass, at least 1.
+        Longest side of a rectangle in cells, at least 1.
 
     Returns
     -------
@@ -167,46 +179,45 @@ def cover(
         Rows and columns of rectangles that share no cell and hold every wanted one;
         none where nothing is wanted.
     """
+    return list(_rectangles(wanted, (0, 0), overhead, largest))
+
+
+def _rectangles(
+    wanted: NDArray[np.bool_],
+    corner: tuple[int, int],
+    overhead: int,
+    largest: int | None,
+) -> Iterator[tuple[slice, slice]]:
+    """Yield the rectangles of `cover`, moved by the corner of ``wanted``."""
     rows, columns = np.flatnonzero(wanted.any(axis=1)), np.flatnonzero(wanted.any(0))
     if not len(rows):
-        return []
-    top, left = int(rows[0]), int(columns[0])
-    bottom, right = int(rows[-1]) + 1, int(columns[-1]) + 1
-    inner = wanted[top:bottom, left:right]
-    best, parts = _costs(inner, overhead)[-1], None
-    for axis in (0, 1):
-        costs = _cut_costs(inner if axis == 0 else inner.T, overhead)
+        return
+    inner = wanted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    top, left = corner[0] + int(rows[0]), corner[1] + int(columns[0])
+    best, cut = _costs(inner, overhead)[-1], None
+    for axis, part in enumerate((inner, inner.T)):
+        upper, lower = _costs(part, overhead), _costs(part[::-1], overhead)
+        costs = upper[:-1] + lower[-2::-1]  # of a cut behind each row but the last
         if costs.size and costs.min() < best:
-            best, parts = costs.min(), (axis, int(costs.argmin()) + 1)
+            best, cut = costs.min(), (axis, int(costs.argmin()) + 1)
     longer = int(inner.shape[1] > inner.shape[0])
-    if parts is None and largest is not None and inner.shape[longer] > largest:
-        parts = longer, inner.shape[longer] // 2
-    if parts is None:
-        return [(slice(top, bottom), slice(left, right))]
-    axis, at = parts
-    found = []
-    for number, half in enumerate(np.split(inner, [at], axis)):
-        shift = [top, left]
-        shift[axis] += number * at
-        for down, across in cover(half, overhead, largest):
-            found.append((_moved(down, shift[0]), _moved(across, shift[1])))
-    return found
-
-
-def _cut_costs(wanted: NDArray[np.bool_], overhead: int) -> NDArray[np.intp]:
-    """Return what two rectangles cost, for each row but the last the upper may end at.
-
-    The first and the last row hold what is wanted.
-    """
-    upper, lower = _costs(wanted, overhead), _costs(wanted[::-1], overhead)
-    total: NDArray[np.intp] = upper[:-1] + lower[-2::-1]
-    return total
+    if cut is None and largest is not None and inner.shape[longer] > largest:
+        cut = longer, inner.shape[longer] // 2
+    if cut is None:
+        height, width = inner.shape
+        yield slice(top, top + height), slice(left, left + width)
+        return
+    axis, at = cut
+    first, second = np.split(inner, [at], axis)
+    yield from _rectangles(first, (top, left), overhead, largest)
+    corner = (top, left + at) if axis else (top + at, left)
+    yield from _rectangles(second, corner, overhead, largest)
 
 
 def _costs(wanted: NDArray[np.bool_], overhead: int) -> NDArray[np.intp]:
-    """Return what the box around what is wanted of the rows up to each costs.
+    """Return, for each row r, the cost of the box of wanted cells in rows 0..r.
 
-    The first row holds what is wanted.
+    Row 0 has a wanted cell.
     """
     height, width = wanted.shape
     held = wanted.any(axis=1)
@@ -216,7 +227,3 @@ def _costs(wanted: NDArray[np.bool_], overhead: int) -> NDArray[np.intp]:
     heights = np.maximum.accumulate(np.where(held, np.arange(1, height + 1), 0))
     costs: NDArray[np.intp] = (heights + overhead) * (widths + overhead) + _PICTURE_COST
     return costs
-
-
-def _moved(part: slice, by: int) -> slice:
-    return slice(part.start + by, part.stop + by)

@@ -1,4 +1,4 @@
-"""Words for numbers, and pictures in memory for notebooks."""
+"""Text and pictures for people: numbers in words, HTML and PNG for notebooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,18 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
-    """Return (height, width, 3 or 4) RGB or RGBA pixels as the bytes of a PNG file."""
+    """Encode pixels as a PNG file.
+
+    Parameters
+    ----------
+    pixels : (height, width, 3 or 4) uint8 ndarray
+        RGB or RGBA.
+
+    Returns
+    -------
+    bytes
+        The file's content.
+    """
     from imagecodecs import png_encode
 
     return bytes(png_encode(np.ascontiguousarray(pixels)))
@@ -32,7 +43,7 @@ def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
 def enlarged(
     cells: NDArray[Pixel], cell: Pair = (1.0, 1.0), side_px: int = NOTEBOOK_PX
 ) -> NDArray[Pixel]:
-    """Return cells as blocks of equal px, none of them lost.
+    """Enlarge cells to blocks of equal px; no cell is lost.
 
     Parameters
     ----------
@@ -41,8 +52,7 @@ def enlarged(
     cell : tuple of float, optional
         (y, x) size of a cell in any unit, for the picture's proportions.
     side_px : int, optional
-        What the picture's longer side is to reach; it is longer where there are more
-        cells.
+        Longer side of the picture; exceeded where there are more cells than px.
 
     Returns
     -------
@@ -51,12 +61,14 @@ def enlarged(
     """
     rows, columns = cells.shape[:2]
     height, width = rows * cell[0], columns * cell[1]
-    # so that along neither axis a px is larger than a cell
+    # along neither axis may a px be larger than a cell
     scale = max(side_px / max(height, width), 1 / cell[0], 1 / cell[1])
-    shape = max(1, round(height * scale)), max(1, round(width * scale))
     row, column = (
         np.minimum((np.arange(px) + 0.5) * count // px, count - 1).astype(np.intp)
-        for px, count in zip(shape, (rows, columns), strict=True)
+        for px, count in (
+            (max(1, round(height * scale)), rows),
+            (max(1, round(width * scale)), columns),
+        )
     )
     return cells[np.ix_(row, column)]
 
@@ -64,7 +76,7 @@ def enlarged(
 def notebook_card(
     rows: Iterable[Sequence[str]], *, png: bytes | None = None, width_px: int = 512
 ) -> str:
-    """Return a table and the picture above it as HTML that needs no other file.
+    """Return a table below a picture as HTML that needs no other file.
 
     Parameters
     ----------
@@ -73,7 +85,7 @@ def notebook_card(
     png : bytes, optional
         The picture, a PNG file's content.
     width_px : int, optional
-        The most that the picture may be wide, in the notebook's px.
+        Largest width of the picture, in the notebook's px.
 
     Returns
     -------
@@ -82,40 +94,85 @@ def notebook_card(
     """
     picture = ""
     if png is not None:
-        data = b64encode(png).decode()
         picture = (
-            f'<img src="data:image/png;base64,{data}" '
+            f'<img src="data:image/png;base64,{b64encode(png).decode()}" '
             f'style="max-width: {width_px}px; width: 100%">'
         )
+    cell = '<td style="text-align: left">{}</td>'
     lines = "".join(
-        "<tr>"
-        + "".join(f'<td style="text-align: left">{escape(cell)}</td>' for cell in row)
-        + "</tr>"
-        for row in rows
+        f"<tr>{''.join(cell.format(escape(text)) for text in row)}</tr>" for row in rows
     )
     return f"<div>{picture}<table>{lines}</table></div>"
 
 
 def number_words(value: float) -> str:
-    """Return a number of at least 0 with three digits and without an exponent."""
+    """Format a number of at least 0 with three digits and without an exponent.
+
+    Parameters
+    ----------
+    value : float
+        At least 0.
+
+    Returns
+    -------
+    str
+        ``under 0.001`` for smaller numbers above 0.
+    """
     if 0 < value < 0.001:
         return "under 0.001"
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number of things, as in ``1 slide`` and ``2,000 slides``."""
+    """Format a number of things, as in ``1 slide`` and ``2,000 slides``.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    noun : str
+        One of the things.
+    plural : str, optional
+        Several of them; by default the noun with an s.
+
+    Returns
+    -------
+    str
+        Number and noun.
+    """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def never_scanned_words(share: float) -> str:
-    """Return what is said of fill; nothing where less than a thousandth is fill."""
+    """Return a note about fill.
+
+    Parameters
+    ----------
+    share : float
+        Share of the picture that is fill, 0..1.
+
+    Returns
+    -------
+    str
+        Empty where less than a thousandth is fill.
+    """
     if share < 0.001:
         return ""
     return f"{share:.1%} of the picture was never scanned and is left out"
 
 
 def unreadable_words(failed: int, wanted: int) -> str:
-    """Return how many of the patches that were wanted could not be read."""
+    """Return a note about unreadable patches.
+
+    Parameters
+    ----------
+    failed, wanted : int
+        Patches that could not be read, and all that were asked for.
+
+    Returns
+    -------
+    str
+        Their number and share.
+    """
     share = failed / max(wanted, 1)
     return f"{failed:,} of {counted(wanted, 'patch', 'patches')} ({share:.0%}) could not be read"

@@ -1,4 +1,4 @@
-"""Regions that a person drew or corrected, measured on a heatmap."""
+"""Regions drawn or corrected by a person, measured on a heatmap."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 def regions_of_outlines(
     outlines: Annotations, heatmap: Heatmap, slide: Box
 ) -> list[Region]:
-    """Return outlines as regions.
+    """Measure outlines as regions.
 
-    Outlines that overlap or touch are one region, as cells that touch are. What lies
-    outside the slide is cut off.
+    Outlines that overlap or touch are one region, as cells that touch are. Parts outside
+    the slide are cut off.
 
     Parameters
     ----------
     outlines : Annotations
         Positive rings less the negative ones.
     heatmap : Heatmap
-        Its cells whose centre lies in a region tell its probabilities; where there is
-        none, the cell under a point of the region does.
+        A region has the probabilities of the cells whose centre lies in it; where there
+        is none, of the cell under a point of the region.
     slide : Box
         Level-0 px.
 
@@ -82,7 +82,18 @@ def regions_of_outlines(
 
 
 def outlines_of(regions: Sequence[Region]) -> Annotations:
-    """Return regions as outlines, of which `regions_of_outlines` makes them again."""
+    """Return regions as outlines, the inverse of `regions_of_outlines`.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+        Perhaps none.
+
+    Returns
+    -------
+    Annotations
+        A positive ring for each polygon.
+    """
     polygons = [polygon for region in regions for polygon in region.polygons]
     return Annotations(tuple(joined(polygon) for polygon in polygons), ())
 
@@ -93,7 +104,7 @@ def drawn_totals(
     roi: NDArray[np.bool_] | None,
     slide_shape: tuple[int, int],
 ) -> Totals:
-    """Return the totals of regions that were drawn, which may lie beside the tissue too.
+    """Compute the totals of drawn regions, which may also lie beside the tissue.
 
     Parameters
     ----------
@@ -109,8 +120,8 @@ def drawn_totals(
     Returns
     -------
     Totals
-        Of `summarise`; ``tissue_fraction`` is the share of the tissue that lies inside
-        them, None without tissue.
+        As from `summarise`, but ``tissue_fraction`` is the share of the tissue inside the
+        regions, None without tissue.
     """
     inside: float | None = None
     if roi is not None and roi.any():
@@ -160,29 +171,25 @@ def _probabilities(
     polygons: Sequence[Polygon], shape: shapely.MultiPolygon, heatmap: Heatmap
 ) -> Pair:
     """Return the greatest and the mean probability of a region's cells."""
-    grid = heatmap.grid
-    first, end = _window(shape, grid)
-    corner = grid.cells_box(first, end)
-    cells = (end[0] - first[0], end[1] - first[1])
-    window = Grid((corner.top, corner.left), grid.step, cells)
-    inside = rasterise([joined(polygon) for polygon in polygons], window)
-    values = heatmap.probabilities[first[0] : end[0], first[1] : end[1]][inside]
+    grid, bounds = heatmap.grid, shape.bounds
+    cells = []  # that the region may cover
+    for axis in (0, 1):
+        count = grid.shape[axis]
+        first, last = (
+            floor((bounds[edge] - grid.origin[axis]) / grid.step[axis])
+            for edge in (axis, axis + 2)
+        )
+        begin = min(max(0, first), count)
+        cells.append(slice(begin, min(max(begin, last + 1), count)))
+    rows, columns = cells
+    values = heatmap.probabilities[rows, columns]
+    corner = grid.cells_box((rows.start, columns.start), (rows.stop, columns.stop))
+    window = Grid(
+        (corner.top, corner.left), grid.step, (values.shape[0], values.shape[1])
+    )
+    values = values[rasterise([joined(polygon) for polygon in polygons], window)]
     values = values[~np.isnan(values)].astype(np.float64)
     if not values.size:
         point = shape.representative_point()
         values = np.array([heatmap.value_at((point.x, point.y))])
     return float(values.max()), float(min(values.mean(), values.max()))
-
-
-def _window(
-    shape: shapely.MultiPolygon, grid: Grid
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the first cell that a region may cover, and one past the last."""
-    top, left, bottom, right = shape.bounds
-    first, end = [], []
-    for axis, (low, high) in enumerate(((top, bottom), (left, right))):
-        origin, step, count = grid.origin[axis], grid.step[axis], grid.shape[axis]
-        begin = min(max(0, floor((low - origin) / step)), count)
-        first.append(begin)
-        end.append(min(max(begin, floor((high - origin) / step) + 1), count))
-    return (first[0], first[1]), (end[0], end[1])

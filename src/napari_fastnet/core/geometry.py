@@ -1,8 +1,8 @@
 """The one coordinate convention: ``(y, x)``, level-0 pixels, half-open boxes.
 
 Positions are real numbers. Pyramid levels of real slides are 16.002 times smaller,
-not 16, and a model's pixel is rarely a whole number of the slide's, so nothing is
-rounded before pixels are cut out of an array.
+not 16, and a model's pixel is rarely a whole number of a slide's, so positions are
+rounded only when pixels are cut out of an array.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ class Box:
     Parameters
     ----------
     top, left, bottom, right : float
-        Edges in level-0 px. Bottom and right are never above or left of the others.
+        Edges in level-0 px; ``top <= bottom`` and ``left <= right``.
+
+    Raises
+    ------
+    OptionError
+        An edge is not finite, or the box ends before it begins.
     """
 
     top: float
@@ -39,7 +44,15 @@ class Box:
 
     @classmethod
     def of_shape(cls, shape: Pair, origin: Pair = (0, 0)) -> Box:
-        """Return the box of a (height, width) with its corner at ``origin``."""
+        """Return the box of a shape at a corner.
+
+        Parameters
+        ----------
+        shape : tuple of float
+            (height, width) in level-0 px.
+        origin : tuple of float, optional
+            (y, x) of the top left corner.
+        """
         (top, left), (height, width) = origin, shape
         return cls(top, left, top + height, left + width)
 
@@ -64,7 +77,18 @@ class Box:
         return self.height <= 0 or self.width <= 0
 
     def intersect(self, other: Box) -> Box:
-        """Return the common part; an empty box at the nearer edge if there is none."""
+        """Return the common part of two boxes.
+
+        Parameters
+        ----------
+        other : Box
+            In the same coordinates.
+
+        Returns
+        -------
+        Box
+            Empty, at the nearer edge, where the boxes do not overlap.
+        """
         top, left = max(self.top, other.top), max(self.left, other.left)
         return Box(
             top,
@@ -74,7 +98,7 @@ class Box:
         )
 
     def contains(self, point: Pair) -> bool:
-        """Return whether the (y, x) lies inside; bottom and right edges do not."""
+        """Return whether a (y, x) lies inside; the bottom and right edges do not."""
         y, x = point
         return self.top <= y < self.bottom and self.left <= x < self.right
 
@@ -100,10 +124,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Equal cells over a slide; cell (row, column) is a value of a heatmap.
+    """Equal cells over a slide, one for each value of a heatmap.
 
-    A cell covers ``origin + index * step`` up to ``origin + (index + 1) * step`` and
-    its value belongs to the cell's centre.
+    A cell covers ``origin + index * step`` up to ``origin + (index + 1) * step``, and
+    its value belongs to its centre.
 
     Parameters
     ----------
@@ -112,7 +136,12 @@ class Grid:
     step : tuple of float
         (y, x) size of a cell, level-0 px.
     shape : tuple of int
-        Rows and columns.
+        Rows and columns, each at least 0.
+
+    Raises
+    ------
+    OptionError
+        A number is not finite, a step not above 0 or a shape negative.
     """
 
     origin: Pair
@@ -141,21 +170,37 @@ class Grid:
         return self.cells_box((row, column), (row + 1, column + 1))
 
     def cells_box(self, first: tuple[int, int], end: tuple[int, int]) -> Box:
-        """Return the box of the cells from ``first`` up to, not including, ``end``."""
-        top, left = (
-            o + s * i for o, s, i in zip(self.origin, self.step, first, strict=True)
+        """Return the box of a rectangle of cells.
+
+        Parameters
+        ----------
+        first, end : tuple of int
+            (row, column) of the first cell, and one past the last.
+        """
+        edges = (
+            self.origin[axis] + self.step[axis] * index[axis]
+            for index in (first, end)
+            for axis in (0, 1)
         )
-        bottom, right = (
-            o + s * i for o, s, i in zip(self.origin, self.step, end, strict=True)
-        )
-        return Box(top, left, bottom, right)
+        return Box(*edges)
 
     def cell_centre(self, row: int, column: int) -> Pair:
-        """Return the (y, x) to which a cell's value belongs."""
+        """Return the (y, x) of a cell's centre, level-0 px."""
         return self.cell_box(row, column).centre
 
     def index_of(self, point: Pair) -> tuple[int, int] | None:
-        """Return (row, column) of the cell that holds a (y, x), None outside."""
+        """Return the cell that holds a point.
+
+        Parameters
+        ----------
+        point : tuple of float
+            (y, x), level-0 px.
+
+        Returns
+        -------
+        tuple of int or None
+            (row, column); None outside the grid, and for NaN.
+        """
         axes = zip(point, self.origin, self.step, self.shape, strict=True)
         row, column = (_index_on_axis(*axis) for axis in axes)
         return None if row is None or column is None else (row, column)
@@ -164,7 +209,7 @@ class Grid:
 def _index_on_axis(
     position: float, origin: float, step: float, count: int
 ) -> int | None:
-    """Return which of ``count`` equal cells of an axis holds a position, or None."""
+    """Return the index of the cell of an axis that holds a position, or None."""
     quotient = (position - origin) / step
     if not -1 < quotient < count + 1:  # NaN lies in no cell either
         return None

@@ -2,8 +2,8 @@
 
 Xiao et al. (2023), Section III-B2: squares of one patch tile the bounding box of the
 mask, W is the sum of the mask inside a patch, and a patch is kept where W is at least
-half the patch. Here the coordinates are real numbers of level-0 px, so that a mask
-pixel of 16.002 slide pixels does not drift, and patches may overlap (a stride below
+half the patch. Here coordinates are real numbers of level-0 px, so that cells do not
+drift where a mask pixel is 16.002 slide pixels, and patches may overlap (a stride below
 the patch) or leave gaps.
 """
 
@@ -19,22 +19,22 @@ from numpy.typing import NDArray
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.errors import OptionError
 
-#: True is tissue; or how much of each px is, 0 to 1.
+#: Tissue or not, or the share of each px that is tissue, 0 to 1.
 Mask = NDArray[np.bool_] | NDArray[np.float32]
 
-# Sums of real numbers are off by some 1e-12 of a patch; a patch that is tissue to
-# exactly its half must not be lost to that.
+# Sums of real numbers are off by some 1e-12 of a patch; a patch of which exactly half is
+# tissue must not be lost to that.
 _TOLERANCE = 1e-9
 
-# Width of the parts of a mask that are summed one by one, px: narrow enough that none of
-# the arrays in between has a megabyte, which would be fetched from the system each time
-# (2 million cells: 0.16 s instead of 0.38).
+# Width, px, of the strips of a mask that are summed one by one: intermediate arrays stay
+# below the megabyte from which on they are allocated from the system each time (2
+# million cells: 0.16 s instead of 0.38).
 _STRIP_PX = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchGrid:
-    """Patches over the bounding box of a mask, and which of them hold tissue.
+    """Patches over a mask, with the tissue in each of them.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def patch_grid(
     Parameters
     ----------
     mask : (height, width) bool or float32 ndarray
-        True is tissue, or how much of a px is; nothing is tissue outside. Its corner
+        True is tissue, or the share of a px that is; outside there is none. Its corner
         lies at the slide's.
     mask_step : tuple of float
         (y, x) level-0 px per mask px; real numbers.
@@ -82,7 +82,8 @@ def patch_grid(
     stride : tuple of float
         (y, x) from patch to patch, level-0 px; equal to ``patch`` in the paper.
     keep : float
-        A patch is kept where tissue fills at least this share of it, above 0 to 1.
+        A patch is kept where tissue fills at least this share of it, above 0 to 1; one
+        half in the paper.
 
     Returns
     -------
@@ -101,12 +102,12 @@ def patch_grid(
 
 
 def tissue_grid(mask: Mask, *, mask_step: Pair, stride: Pair) -> Grid:
-    """Return the cells of one stride over the bounding box of a mask (Eqs. 1, 2).
+    """Lay cells of one stride over the bounding box of a mask (Eqs. 1, 2).
 
     Parameters
     ----------
     mask : (height, width) bool or float32 ndarray
-        True is tissue, or how much of a px is.
+        True is tissue, or the share of a px that is.
     mask_step, stride : tuple of float
         (y, x) level-0 px per mask px, and from cell to cell.
 
@@ -127,10 +128,10 @@ def tissue_grid(mask: Mask, *, mask_step: Pair, stride: Pair) -> Grid:
 
 
 def slide_grid(shape: Pair, *, stride: Pair, anchor: Pair = (0.0, 0.0)) -> Grid:
-    """Return the cells of one stride over a whole slide.
+    """Lay cells of one stride over a whole slide.
 
-    The cells do not depend on where the tissue lies, so that a value stays where it
-    is when a mask is edited.
+    The cells do not depend on the tissue, so a value stays in place when a mask is
+    edited.
 
     Parameters
     ----------
@@ -153,16 +154,14 @@ def slide_grid(shape: Pair, *, stride: Pair, anchor: Pair = (0.0, 0.0)) -> Grid:
         A size is not above 0.
     """
     _check_sizes(shape=shape, stride=stride)
-    axes = [_cells_from(*axis) for axis in zip(shape, stride, anchor, strict=True)]
-    (top, rows), (left, columns) = axes
-    return Grid((top, left), stride, (rows, columns))
-
-
-def _cells_from(length: float, stride: float, anchor: float) -> tuple[float, int]:
-    """Return where cells begin along an axis of a slide, and how many there are."""
-    before = ceil(anchor / stride - _TOLERANCE)  # cells up to the anchor
-    origin = anchor - before * stride
-    return origin, max(1, ceil((length - origin) / stride - _TOLERANCE))
+    origin, counts = [], []
+    for axis in (0, 1):
+        cells_before = ceil(anchor[axis] / stride[axis] - _TOLERANCE)
+        first = anchor[axis] - cells_before * stride[axis]
+        origin.append(first)
+        extent = (shape[axis] - first) / stride[axis]
+        counts.append(max(1, ceil(extent - _TOLERANCE)))
+    return Grid((origin[0], origin[1]), stride, (counts[0], counts[1]))
 
 
 def weigh_patches(
@@ -187,7 +186,7 @@ def weigh_patches(
     Returns
     -------
     PatchGrid
-        Of all cells of the grid.
+        Of the same cells.
 
     Raises
     ------
@@ -211,9 +210,9 @@ def _check_sizes(**sizes: Pair) -> None:
 def _cells_over(
     occupied: NDArray[np.bool_], mask_step: float, stride: float
 ) -> tuple[float, int]:
-    """Return where cells of one stride begin along one axis, and how many (Eqs. 1, 2).
+    """Return begin and number of the cells along one axis (Eqs. 1, 2).
 
-    ``occupied`` says of each mask px of the axis whether it holds tissue.
+    ``occupied`` is True for each mask px of the axis that holds tissue.
     """
     indices = np.flatnonzero(occupied)
     if indices.size == 0:
@@ -233,7 +232,7 @@ def _weights(
         centres = grid.origin[axis] + grid.step[axis] * (indices + 0.5)
         starts = (centres - patch[axis] / 2) / mask_step[axis]
         ends = (centres + patch[axis] / 2) / mask_step[axis]
-        # Strip by strip, which gives the same and does not fill the memory.
+        # Strip by strip gives the same and needs less memory.
         across = 1 - axis
         strips = np.array_split(sums, sums.shape[across] // _STRIP_PX + 1, across)
         found = [_sum_between(strip, axis, starts, ends) for strip in strips]
@@ -250,27 +249,24 @@ def _sum_between(
 ) -> NDArray[np.float64]:
     """Integrate along one axis between real positions, in px of ``values``.
 
-    The running sum at whole positions is a summed-area table along the axis;
-    between them it is interpolated linearly, which is exact because a pixel is
-    the same all over. Positions outside meet nothing.
+    The running sum at whole positions is a summed-area table along the axis. Linear
+    interpolation between them is exact, because a pixel is constant. Positions outside
+    count as nothing.
     """
     length = values.shape[axis]
-    padding = [(0, 0)] * values.ndim
+    padding = [(0, 0), (0, 0)]
     padding[axis] = (1, 0)
     running = np.pad(np.cumsum(values, axis=axis, dtype=np.float64), padding)
 
     def running_at(positions: NDArray[np.float64]) -> NDArray[np.float64]:
         clipped = np.clip(positions, 0, length)
         below = np.minimum(clipped.astype(np.intp), max(length - 1, 0))
-        shape = [1] * values.ndim
-        shape[axis] = -1
-        fraction = (clipped - below).reshape(shape)
+        fraction = np.expand_dims(clipped - below, 1 - axis)
         low = running.take(below, axis=axis)
         high = running.take(below + 1, axis=axis)
         return low + fraction * (high - low)
 
-    difference: NDArray[np.float64] = running_at(ends) - running_at(starts)
-    return difference
+    return running_at(ends) - running_at(starts)
 
 
 Cells = tuple[slice, slice]
@@ -284,78 +280,70 @@ def kept_after(
     mask_step: Pair,
     keep: float,
 ) -> tuple[Cells, NDArray[np.bool_]] | None:
-    """Return the cells that an edit may touch, and which of them are kept after it.
+    """Weigh again the patches that an edit of the mask may touch.
 
-    The same as weighing all patches again, at a cost that follows the size of the edit.
+    The result equals weighing all patches again, at a cost that follows the size of
+    the edit.
 
     Parameters
     ----------
     patches : PatchGrid
         Any grid over the mask.
     before, after : (height, width) bool ndarray
-        The mask; its corner lies at the slide's.
+        The mask before and after the edit; its corner lies at the slide's.
     mask_step : tuple of float
         (y, x) level-0 px per mask px.
     keep : float
-        Share of a patch that must be tissue.
+        Share of a patch that must be tissue, above 0 to 1.
 
     Returns
     -------
     tuple of (rows, columns) and bool ndarray, or None
-        Slices of the grid, and one value for each cell in them. None where nothing was
-        edited, or no patch reaches there.
+        Slices of the grid, and whether each cell in them is kept. None where nothing
+        was edited, or no patch reaches the edit.
     """
     changed = before != after
-    edited = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-    if not edited[0].size:
-        return None
-    (top, bottom), (left, right) = (
-        _cells_reaching(patches, axis, indices, mask_step[axis])
-        for axis, indices in enumerate(edited)
-    )
-    if bottom <= top or right <= left:
-        return None
-    (low, high), (near, far) = (
-        _mask_under(patches, axis, cells, mask_step[axis], after.shape[axis])
-        for axis, cells in enumerate(((top, bottom), (left, right)))
-    )
-    grid = patches.grid
-    part = Grid(
-        (
-            grid.origin[0] + grid.step[0] * top - mask_step[0] * low,
-            grid.origin[1] + grid.step[1] * left - mask_step[1] * near,
-        ),
-        grid.step,
-        (bottom - top, right - left),
-    )
+    axes = []
+    for axis in (0, 1):
+        edited = np.flatnonzero(changed.any(axis=1 - axis))
+        if not edited.size:
+            return None
+        cells = _cells_reaching(patches, axis, edited, mask_step[axis])
+        if cells.stop <= cells.start:
+            return None
+        px = _mask_under(patches, axis, cells, mask_step[axis], after.shape[axis])
+        start = patches.grid.origin[axis] + patches.grid.step[axis] * cells.start
+        axes.append((cells, px, start - mask_step[axis] * px.start))
+    (rows, down, top), (columns, across, left) = axes
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
     weighed = weigh_patches(
-        after[low:high, near:far],
+        after[down, across],
         mask_step=mask_step,
         patch=patches.patch,
-        grid=part,
+        grid=Grid((top, left), patches.grid.step, shape),
         keep=keep,
     )
-    return (slice(top, bottom), slice(left, right)), weighed.kept
+    return (rows, columns), weighed.kept
 
 
 def _cells_reaching(
     patches: PatchGrid, axis: int, edited: NDArray[np.intp], mask_step: float
-) -> tuple[int, int]:
-    """Return the first cell whose patch reaches edited mask px, and one past the last."""
+) -> slice:
+    """Return the cells of an axis whose patches reach edited mask px."""
     grid, half = patches.grid, patches.patch[axis] / 2
     origin, step, count = grid.origin[axis], grid.step[axis], grid.shape[axis]
     begin, end = edited[0] * mask_step, (edited[-1] + 1) * mask_step
     first = floor((begin - half - origin) / step - 0.5)
     last = ceil((end + half - origin) / step - 0.5)
-    return min(max(first, 0), count), min(max(last + 1, 0), count)
+    return slice(min(max(first, 0), count), min(max(last + 1, 0), count))
 
 
 def _mask_under(
-    patches: PatchGrid, axis: int, cells: tuple[int, int], mask_step: float, length: int
-) -> tuple[int, int]:
-    """Return the first mask px that the patches of some cells see, one past the last."""
+    patches: PatchGrid, axis: int, cells: slice, mask_step: float, length: int
+) -> slice:
+    """Return the mask px of an axis under the patches of some cells."""
     grid, half = patches.grid, patches.patch[axis] / 2
     origin, step = grid.origin[axis], grid.step[axis]
-    first = floor((origin + step * (cells[0] + 0.5) - half) / mask_step)
-    last = ceil((origin + step * (cells[1] - 0.5) + half) / mask_step)
-    return min(max(first, 0), length), min(max(last, 0), length)
+    first = floor((origin + step * (cells.start + 0.5) - half) / mask_step)
+    last = ceil((origin + step * (cells.stop - 0.5) + half) / mask_step)
+    return slice(min(max(first, 0), length), min(max(last, 0), length))

@@ -1,4 +1,4 @@
-"""A heatmap: one tumour probability a grid cell, and the colours that show it."""
+"""Heatmaps: one tumor probability for each grid cell, and their pyramids."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def halved(values: NDArray[Any]) -> NDArray[Any]:
-    """Return values at half the resolution.
+    """Halve the resolution.
 
     Parameters
     ----------
     values : (rows, columns) ndarray of float32 or bool
-        At least one cell; NaN is not known.
+        At least one cell; NaN is unknown.
 
     Returns
     -------
     ((rows + 1) // 2, (columns + 1) // 2) ndarray, of the same dtype
-        Each cell lies on exactly 2 x 2 of the old ones, of which some may lie outside
-        at the last row and column. Of floats the mean of those that are known, NaN
-        where none is; of bools, whether at least half of those inside are True.
+        Each cell covers exactly 2 x 2 of the old ones, of which some may lie outside
+        at the last row and column. A float is the mean of the known values, NaN
+        where there is none; a bool is True where at least half of those inside are.
     """
     rows, columns = ((side + 1) // 2 for side in values.shape)
     padding = tuple((0, side % 2) for side in values.shape)
@@ -48,7 +48,7 @@ def halved(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def halvings(values: NDArray[Any], smallest: int = 256) -> list[NDArray[Any]]:
-    """Return a pyramid, the values themselves first.
+    """Build a pyramid.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def halvings(values: NDArray[Any], smallest: int = 256) -> list[NDArray[Any]]:
     Returns
     -------
     list of ndarray
-        One level or more, each from `halved`.
+        One level or more, the values themselves first, then each `halved`.
     """
     levels = [values]
     while max(levels[-1].shape) > smallest:
@@ -70,16 +70,16 @@ def halvings(values: NDArray[Any], smallest: int = 256) -> list[NDArray[Any]]:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Heatmap:
-    """Tumour probabilities on a grid over a slide.
+    """Tumor probabilities on a grid over a slide.
 
-    The array is kept, not copied, so that a run can fill it while it is shown.
+    The array is not copied, so that a run can fill it while it is shown.
 
     Parameters
     ----------
     probabilities : (rows, columns) ndarray of float32
         0..1; NaN where nothing was computed (glass, or not yet). May have no cells.
     grid : Grid
-        Where the cells lie, level-0 px; its shape is that of ``probabilities``.
+        Places of the cells, level-0 px; its shape is that of ``probabilities``.
     mpp : tuple of float
         (y, x) µm per level-0 px, above 0.
 
@@ -122,7 +122,7 @@ class Heatmap:
         return f"{text}, {self.coverage:.0%} computed, highest {highest:.2f}>"
 
     def _repr_png_(self) -> bytes | None:
-        """Return what a notebook shows; None where there are no cells."""
+        """Return a PNG for notebooks; None where there are no cells."""
         if self.probabilities.size == 0:
             return None
         return png_bytes(enlarged(self.colours(), self.cell_um))
@@ -155,25 +155,39 @@ class Heatmap:
         return height_um * width_um / 1e6
 
     def only(self, cells: NDArray[np.bool_]) -> Heatmap:
-        """Return the heatmap with NaN in all other cells; (rows, columns) of bool."""
+        """Return the heatmap with NaN in all other cells.
+
+        Parameters
+        ----------
+        cells : (rows, columns) bool ndarray
+            The cells that keep their value.
+        """
         values = np.where(cells, self.probabilities, np.float32(np.nan))
         return Heatmap(values, self.grid, self.mpp)
 
     def value_at(self, point: Pair) -> float:
-        """Return the probability of the cell that holds a (y, x) in level-0 px.
+        """Return the probability of the cell that holds a point.
 
-        NaN outside the grid, and where the cell was not computed.
+        Parameters
+        ----------
+        point : tuple of float
+            (y, x), level-0 px.
+
+        Returns
+        -------
+        float
+            NaN outside the grid, and where the cell was not computed.
         """
         index = self.grid.index_of(point)
         return nan if index is None else float(self.probabilities[index])
 
     def resampled_to(self, box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
-        """Return the values under the pixel centres of a picture.
+        """Sample the values at the pixel centres of a picture.
 
         Parameters
         ----------
         box : Box
-            What the picture shows, level-0 px.
+            Extent of the picture, level-0 px.
         shape : tuple of int
             Height and width of the picture in its own px.
 
@@ -183,27 +197,24 @@ class Heatmap:
             The value of the cell that holds each pixel's centre (no interpolation);
             NaN outside the grid.
         """
+        places, cells = [], []
+        for axis, (start, extent) in enumerate(
+            ((box.top, box.height), (box.left, box.width))
+        ):
+            count = shape[axis]
+            centres = start + (np.arange(count) + 0.5) * (extent / max(count, 1))
+            index = np.floor((centres - self.grid.origin[axis]) / self.grid.step[axis])
+            inside = (index >= 0) & (index < self.grid.shape[axis])
+            places.append(inside)
+            cells.append(index[inside].astype(np.intp))
         values = np.full(shape, np.nan, dtype=np.float32)
-        rows, row_inside = self._cells_under(0, box.top, box.height, shape[0])
-        columns, column_inside = self._cells_under(1, box.left, box.width, shape[1])
-        values[np.ix_(row_inside, column_inside)] = self.probabilities[
-            np.ix_(rows[row_inside], columns[column_inside])
-        ]
+        values[np.ix_(*places)] = self.probabilities[np.ix_(*cells)]
         return values
-
-    def _cells_under(
-        self, axis: int, start: float, extent: float, count: int
-    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """Return the cell index under ``count`` pixel centres of one axis, and if any."""
-        centres = start + (np.arange(count) + 0.5) * (extent / max(count, 1))
-        index = np.floor((centres - self.grid.origin[axis]) / self.grid.step[axis])
-        inside = (index >= 0) & (index < self.grid.shape[axis])
-        return index.astype(np.intp), inside
 
     def colours(
         self, opacity: float = 1.0, colours: ColoursName = DEFAULT_COLOURS
     ) -> NDArray[np.uint8]:
-        """Return the heatmap in the red/green colours, or in others.
+        """Colour the cells; see `colours_of`.
 
         Parameters
         ----------
@@ -216,16 +227,22 @@ class Heatmap:
         -------
         (rows, columns, 4) ndarray of uint8
             Red, green, blue, alpha; not premultiplied.
-
-        Raises
-        ------
-        OptionError
-            If ``opacity`` lies outside 0..1, or there are no such colours.
         """
         return colours_of(self.probabilities, opacity, colours)
 
 
 def highest_probability(heatmap: Heatmap) -> float | None:
-    """Return the highest probability of any cell; None where there is none."""
+    """Return the highest probability of any cell.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        May have no cells.
+
+    Returns
+    -------
+    float or None
+        None where nothing was computed.
+    """
     highest = np.fmax.reduce(heatmap.probabilities, axis=None, initial=np.nan)
     return None if np.isnan(highest) else float(highest)

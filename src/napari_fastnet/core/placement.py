@@ -1,11 +1,12 @@
-"""Whether outlines lie where tissue is, or would if the slide were turned or mirrored.
+"""Detection of outlines that were exported turned, mirrored or in another unit.
 
 Viewers turn and mirror slides, and programs count from other corners and in other
-units. What comes of that is outlines that enclose glass.
+units. Such outlines enclose glass instead of tissue.
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
 
-#: Less of what is outlined as tumor lies on tissue only by mistake; a region of
-#: interest may be drawn around much glass.
+#: Smallest plausible share of outlined tumor that lies on tissue; a region of interest
+#: may be drawn around much glass.
 LEAST_TUMOR = 0.5
 LEAST_INTEREST = 0.2
-#: Another placement is told where so much more of it would lie on tissue.
+#: Another placement is suggested where it raises that share by as much.
 BETTER = 0.3
 
 _MOST_POINTS = 20_000
@@ -30,7 +31,7 @@ _MOST_POINTS = 20_000
 def mask_points(
     mask: NDArray[np.bool_], step: Pair, first: tuple[int, int] = (0, 0)
 ) -> NDArray[np.float64]:
-    """Return centres of px of a mask.
+    """Sample centres of px of a mask.
 
     Parameters
     ----------
@@ -44,13 +45,11 @@ def mask_points(
     Returns
     -------
     (n, 2) float64 ndarray
-        (y, x), level-0 px; of many px, some at random, always the same.
+        (y, x), level-0 px; a seeded random sample where there are many.
     """
     inside = np.flatnonzero(mask)
     if len(inside) > _MOST_POINTS:  # at random: an even step may fall into columns
-        inside = inside[
-            np.random.default_rng(0).integers(len(inside), size=_MOST_POINTS)
-        ]
+        inside = np.random.default_rng(0).choice(inside, _MOST_POINTS)
     index = np.column_stack(np.unravel_index(inside, mask.shape))
     points: NDArray[np.float64] = (index + first + 0.5) * np.asarray(step)
     return points
@@ -64,37 +63,37 @@ def placement_note(
     mpp: Pair | None = None,
     least: float = LEAST_TUMOR,
 ) -> str:
-    """Return what is to be told where outlines lie mostly on glass.
+    """Return a note where outlines lie mostly on glass.
 
     Parameters
     ----------
     points : (n, 2) float64 ndarray
-        Places inside of the outlines, (y, x), level-0 px, such as `mask_points` gives.
+        Points inside the outlines, (y, x), level-0 px, such as from `mask_points`.
     tissue : (height, width) bool ndarray
         Of the whole slide.
     slide_shape : tuple of float
         (height, width), level-0 px.
     mpp : tuple of float, optional
-        (y, x) µm per level-0 px: with it, numbers in µm are told.
+        (y, x) µm per level-0 px: with it, points given in µm are recognised.
     least : float, optional
-        So much of them lies on tissue where nothing is at fault.
+        Smallest plausible share of points on tissue.
 
     Returns
     -------
     str
-        Empty where nothing is odd, or there is neither tissue nor a point.
+        Empty where the placement is plausible, and without tissue or points.
     """
     if not len(points) or not tissue.any():
         return ""
     share = _share(points, tissue, slide_shape)
     if share >= LEAST_TUMOR:
         return ""
-    how, best = max(
+    best, how = max(
         (
-            (how, _share(there, tissue, slide_shape))
+            (_share(there, tissue, slide_shape), how)
             for how, there in _others(points, slide_shape, mpp)
         ),
-        key=lambda one: one[1],
+        key=itemgetter(0),
     )
     what = f"only {share:.0%} of what is outlined lies on tissue"
     if best >= max(share + BETTER, LEAST_TUMOR):
@@ -110,7 +109,7 @@ def placement_note(
 def _others(
     points: NDArray[np.float64], shape: Pair, mpp: Pair | None
 ) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """Yield where points lie if a slide was shown or counted otherwise."""
+    """Yield the points under each mistake of an export, with its name."""
     height, width = shape
     y, x = points.T
     for how, other_y, other_x in (
@@ -130,7 +129,7 @@ def _others(
 def _share(
     points: NDArray[np.float64], tissue: NDArray[np.bool_], shape: Pair
 ) -> float:
-    """Return how many of some points lie on tissue; beside the slide there is none."""
+    """Return the share of points on tissue; beside the slide there is none."""
     index = np.floor(points * np.divide(tissue.shape, shape)).astype(np.intp)
     on = np.all((index >= 0) & (index < tissue.shape), axis=1)
     return float(tissue[tuple(index[on].T)].sum()) / len(points)

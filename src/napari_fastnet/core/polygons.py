@@ -1,9 +1,13 @@
-"""Outlines as geometry: what they enclose, as areas and as masks.
+"""Outlines as geometry: rings turned into areas and masks.
 
-Outlines are rings of (y, x) in level-0 px; the last point joins the first. What a ring
-encloses is told by the even-odd rule: a point is inside when a line from it to the
-outside crosses the ring an odd number of times. A ring may cross itself, then, and may
-reach its holes over a cut of no width.
+Outlines are rings of (y, x) in level-0 px; the last point joins the first. The even-odd
+rule decides what a ring encloses: a point is inside when a line from it to the outside
+crosses the ring an odd number of times. So a ring may cross itself, and may reach its
+holes over a cut of no width.
+
+`rasterise` fills a ring of 18,601 points in 533 x 567 px in 7 ms. shapely's `contains_xy`
+of every centre gives the same px in 230 ms, scikit-image's polygons in 11 s, and
+Pillow's polygons are half a px too large (3 % of the area).
 """
 
 from __future__ import annotations
@@ -23,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# Edges that are looked at first, each further lot being twice as large, and at most; and
-# the crossings among them from which on the others are taken to be alike.
+# Size of the first sample of edges (each further one is twice as large), the largest
+# number of edges sampled, and the crossings that make an estimate good enough.
 _FIRST_EDGES = 16
 _MOST_EDGES = 10_000
 _ENOUGH = 50
@@ -33,21 +37,21 @@ _ENOUGH = 50
 def crossings(rings: Iterable[NDArray[np.float64]], *, limit: int) -> float:
     """Estimate how often rings cross themselves.
 
-    It takes seconds, whatever there is: a scribble of 20,000 points crosses itself 50
-    million times. Of up to ``_MOST_EDGES`` edges all crossings are counted.
+    Takes seconds at most, although a scribble of 20,000 points crosses itself 50
+    million times. Up to ``_MOST_EDGES`` edges all crossings are counted.
 
     Parameters
     ----------
     rings : iterable of (n, 2) ndarray
-        (y, x), level-0 px; where one comes back to a point, as on a detour to a hole,
-        it does not cross itself.
+        (y, x), level-0 px. A ring that comes back to a point, as on a detour to a hole,
+        does not cross itself there.
     limit : int
-        Of rings beyond it no more is asked.
+        Counting stops beyond it.
 
     Returns
     -------
     float
-        Some number above ``limit`` where there are clearly more.
+        Any number above ``limit`` where there are clearly more.
     """
     found = 0.0
     for ring in rings:
@@ -61,10 +65,10 @@ def crossings(rings: Iterable[NDArray[np.float64]], *, limit: int) -> float:
 
 
 def _crossings_of(loop: NDArray[np.float64], limit: int) -> float:
-    """Estimate how often a loop crosses itself; beyond twice a limit, roughly."""
+    """Estimate how often a loop crosses itself; roughly beyond twice the limit."""
     edges = shapely.linestrings(np.stack((loop, np.roll(loop, -1, axis=0)), axis=1))
     tree = shapely.STRtree(edges)
-    # a sample at any point, or a scribble's end could stand for all of it
+    # at random: the end of an outline may be a scribble
     chosen = np.random.default_rng(0).permutation(edges)[:_MOST_EDGES]
     seen, first, size, estimate = 0, 0, _FIRST_EDGES, 0.0
     while first < len(chosen):
@@ -77,7 +81,7 @@ def _crossings_of(loop: NDArray[np.float64], limit: int) -> float:
     return estimate
 
 
-#: Crossings of a ring with rows that are worked on at once: 100 MB.
+# Crossings of a ring with rows that are in memory at once: 100 MB.
 _CROSSINGS = 2_000_000
 # Cells whose samples are in memory at once.
 _STRIP_CELLS = 100_000
@@ -85,20 +89,20 @@ _STRIP_CELLS = 100_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotations:
-    """What is tumour on a slide: what lies in a positive ring and in no negative one.
+    """Outlines of tumor: points in a positive ring and in no negative one are tumor.
 
     Parameters
     ----------
     positive, negative : tuple of (n, 2) float64 ndarray
-        Rings of (y, x), level-0 px, at least three different points each: tumour, and
-        what is taken out of it.
+        Rings of (y, x), level-0 px, at least three different points each: tumor, and
+        areas taken out of it.
     skipped : tuple of str
         A line for everything in the file that encloses nothing or is left out, and for
-        what is taken for tumor without being called so.
+        outlines taken for tumor without such a class.
     crossing : tuple of str
         Names of the outlines that cross or touch themselves.
     unclassed : tuple of int
-        Which of ``positive`` have no class.
+        Indices of the ``positive`` without a class.
     """
 
     positive: tuple[NDArray[np.float64], ...]
@@ -109,30 +113,41 @@ class Annotations:
 
 
 def ring_area(ring: NDArray[np.float64]) -> float:
-    """Return what a ring encloses, level-0 px², by the even-odd rule."""
-    return float(enclosed(ring).area)
-
-
-def enclosed(ring: NDArray[np.float64]) -> Any:
-    """Return what a ring encloses by the even-odd rule.
+    """Measure the area that a ring encloses by the even-odd rule.
 
     Parameters
     ----------
     ring : (n, 2) ndarray
-        (y, x), level-0 px, at least three points; as `joined` makes it, or crossing
+        As for `enclosed`.
+
+    Returns
+    -------
+    float
+        Level-0 px².
+    """
+    return float(enclosed(ring).area)
+
+
+def enclosed(ring: NDArray[np.float64]) -> Any:
+    """Return the area that a ring encloses by the even-odd rule.
+
+    Parameters
+    ----------
+    ring : (n, 2) ndarray
+        (y, x), level-0 px, at least three points; may come from `joined`, or cross
         itself.
 
     Returns
     -------
     shapely geometry
-        Of areas, valid; shapely's x is y here, and its y is x.
+        Valid; shapely's x is y here, and its y is x.
     """
     whole = shapely.Polygon(ring)
     if whole.is_valid:
         return whole
-    # Not make_valid of the whole: it takes detours to holes for borders.
+    # make_valid of the whole ring would take detours to holes for borders
     parts = [shapely.make_valid(shapely.Polygon(loop)) for loop in loops(ring)]
-    while len(parts) > 1:  # a point is inside where it is inside an odd number of loops
+    while len(parts) > 1:  # a point inside an odd number of loops is inside the ring
         if len(parts) % 2:
             parts.append(shapely.Polygon())
         parts = list(shapely.symmetric_difference(parts[::2], parts[1::2]))
@@ -140,7 +155,18 @@ def enclosed(ring: NDArray[np.float64]) -> Any:
 
 
 def loops(ring: NDArray[np.float64]) -> Iterator[list[tuple[float, float]]]:
-    """Yield a ring cut where it comes back to a point; there and back again is none."""
+    """Cut a ring wherever it comes back to a point.
+
+    Parameters
+    ----------
+    ring : (n, 2) ndarray
+        (y, x), level-0 px.
+
+    Yields
+    ------
+    list of tuple
+        Points of a loop, at least three; a way there and back along one line is none.
+    """
     walked: list[tuple[float, float]] = []
     place: dict[tuple[float, float], int] = {}
     for y, x in [*ring.tolist(), ring[0].tolist()]:
@@ -156,7 +182,7 @@ def loops(ring: NDArray[np.float64]) -> Iterator[list[tuple[float, float]]]:
 
 
 def joined(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return an exterior and its holes as one ring.
+    """Join an exterior and its holes to one ring.
 
     Each hole is walked on a detour from the exterior's first point, there and back
     along the same line, so that the even-odd rule leaves exactly the holes out.
@@ -181,7 +207,18 @@ def joined(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def bounds(rings: Sequence[NDArray[np.float64]]) -> Box | None:
-    """Return the box that rings fill, level-0 px, None where there are none."""
+    """Return the bounding box of rings.
+
+    Parameters
+    ----------
+    rings : sequence of (n, 2) ndarray
+        (y, x), level-0 px.
+
+    Returns
+    -------
+    Box or None
+        None without rings.
+    """
     if not rings:
         return None
     top, left = np.min([ring.min(axis=0) for ring in rings], axis=0)
@@ -190,7 +227,7 @@ def bounds(rings: Sequence[NDArray[np.float64]]) -> Box | None:
 
 
 def rings_outside(rings: Sequence[NDArray[np.float64]], box: Box) -> tuple[int, int]:
-    """Return how many rings lie outside a box by their extent, and how many partly.
+    """Count the rings that lie outside a box, by their bounding boxes.
 
     Parameters
     ----------
@@ -201,8 +238,8 @@ def rings_outside(rings: Sequence[NDArray[np.float64]], box: Box) -> tuple[int, 
 
     Returns
     -------
-    tuple of int
-        Those of which nothing can lie inside, and those that reach beyond.
+    outside, beyond : int
+        Rings that lie wholly outside, and rings that reach beyond the box.
     """
     corners = (np.array([r.min(axis=0), r.max(axis=0)]) for r in rings)
     boxes = [Box(*map(float, corner.ravel())) for corner in corners]
@@ -214,7 +251,7 @@ def rings_outside(rings: Sequence[NDArray[np.float64]], box: Box) -> tuple[int, 
 def slide_mask(
     annotations: Annotations, slide_shape: tuple[int, int], shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """Return `tumour_mask` of a whole slide, (height, width) px in all.
+    """Return `tumour_mask` of a whole slide.
 
     Parameters
     ----------
@@ -223,14 +260,19 @@ def slide_mask(
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
     shape : tuple of int
-        (height, width) that is wanted.
+        (height, width) of the mask.
+
+    Returns
+    -------
+    (height, width) bool ndarray
+        True where a px's centre is tumor.
     """
     step = (slide_shape[0] / shape[0], slide_shape[1] / shape[1])
     return tumour_mask(annotations, Grid((0.0, 0.0), step, shape))
 
 
 def tumour_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:
-    """Return the mask of a slide's tumour.
+    """Draw the mask of a slide's tumor.
 
     Parameters
     ----------
@@ -241,9 +283,9 @@ def tumour_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:
 
     Returns
     -------
-    ndarray
-        bool (rows, columns), True where a px's centre is tumour. On a line between
-        inside and outside, a centre belongs to what lies below it or on its right.
+    (rows, columns) bool ndarray
+        True where a px's centre is tumor. A centre exactly on a border belongs to the
+        side below it or on its right.
     """
     mask = rasterise(annotations.positive, grid)
     if annotations.negative:
@@ -254,7 +296,7 @@ def tumour_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:
 def tumour_share(
     annotations: Annotations, grid: Grid, *, samples: int = 4
 ) -> NDArray[np.float32]:
-    """Return how much of each cell is tumour.
+    """Return the share of each cell that is tumor.
 
     Parameters
     ----------
@@ -263,13 +305,13 @@ def tumour_share(
     grid : Grid
         The cells.
     samples : int
-        Points a side at which a cell is looked at.
+        A cell is sampled at so many points along each axis.
 
     Returns
     -------
-    ndarray
-        float32 (rows, columns), 0 to 1. Computed strip by strip: beside the result,
-        memory does not grow with the slide.
+    (rows, columns) float32 ndarray
+        0 to 1. Computed strip by strip: beside the result, memory does not grow with
+        the slide.
     """
     rows, columns = grid.shape
     share = np.zeros(grid.shape, np.float32)
@@ -291,11 +333,10 @@ def tumour_share(
 
 
 def rasterise(rings: Sequence[NDArray[np.float64]], grid: Grid) -> NDArray[np.bool_]:
-    """Return the cells of a grid whose centre lies in any of the rings.
+    """Mark the cells of a grid whose centre lies in any of the rings.
 
-    Each ring costs time in proportion to its points, the rows they cross and the box
-    it fills: 4 ms for one of 18,601 points in 533 x 567 px. scikit-image tests every px
-    against every edge (11 s), and Pillow's polygons are half a px too large (3 %).
+    Each ring costs time in proportion to its points, the rows they cross and its
+    bounding box.
 
     Parameters
     ----------
@@ -306,57 +347,38 @@ def rasterise(rings: Sequence[NDArray[np.float64]], grid: Grid) -> NDArray[np.bo
 
     Returns
     -------
-    ndarray
-        bool (rows, columns).
+    (rows, columns) bool ndarray
+        True where a centre is inside.
     """
     mask = np.zeros(grid.shape, np.bool_)
     for ring in rings:
         # In cells, and so that the centre of cell (i, j) is (i, j).
         points = (ring - grid.origin) / grid.step - 0.5
-        window = _window(points, grid.shape)
-        if window is None:
-            continue
-        rows, columns = window
-        mask[rows, columns] |= _filled(points - (rows.start, columns.start), window)
+        ends = np.ceil(np.clip([points.min(0), points.max(0)], 0, grid.shape))
+        (top, left), (bottom, right) = ends.astype(np.intp).tolist()
+        if top < bottom and left < right:
+            filled = _filled(points - (top, left), (bottom - top, right - left))
+            mask[top:bottom, left:right] |= filled
     return mask
 
 
-def _window(
-    points: NDArray[np.float64], shape: tuple[int, int]
-) -> tuple[slice, slice] | None:
-    """Return the cells that a ring may cover, None where there are none."""
-    slices = []
-    for low, high, count in zip(
-        points.min(axis=0), points.max(axis=0), shape, strict=True
-    ):
-        first, end = (int(np.ceil(np.clip(v, 0, count))) for v in (low, high))
-        if first >= end:
-            return None
-        slices.append(slice(first, end))
-    return slices[0], slices[1]
-
-
-def _filled(
-    points: NDArray[np.float64], window: tuple[slice, slice]
-) -> NDArray[np.bool_]:
+def _filled(points: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the cells of a window whose centre is in a ring, in the window's cells.
 
-    Every edge toggles, in each row that it crosses, all cells to its right; those
+    Every edge toggles, in each row that it crosses, all cells to its right; cells
     toggled an odd number of times are inside.
     """
-    rows, columns = (part.stop - part.start for part in window)
-    toggled = np.zeros((rows, columns), np.bool_)
-    for row, column in _crossings(points, rows):
-        seen = column < columns
+    toggled = np.zeros(shape, np.bool_)
+    for row, column in _crossings(points, shape[0]):
+        seen = column < shape[1]
         np.logical_xor.at(toggled, (row[seen], np.maximum(column[seen], 0)), True)
-    inside: NDArray[np.bool_] = np.logical_xor.accumulate(toggled, axis=1)
-    return inside
+    return np.logical_xor.accumulate(toggled, axis=1)
 
 
 def _crossings(
     points: NDArray[np.float64], rows: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield where edges cross rows: the row, and the first column not left of it."""
+    """Yield crossings of edges with rows: row and first column not left of each."""
     following = np.roll(points, -1, axis=0)
     low = np.minimum(points[:, 0], following[:, 0])
     high = np.maximum(points[:, 0], following[:, 0])

@@ -1,6 +1,6 @@
-"""Regions: what lies at or above a threshold, measured and outlined.
+"""Regions of a heatmap at or above a threshold, measured and outlined.
 
-Size classes are those of the lymph node classification (AJCC/UICC): isolated tumour
+Size classes are those of the lymph node classification (AJCC/UICC): isolated tumor
 cells up to 0.2 mm, micrometastasis up to 2 mm, macrometastasis beyond. Here they name
 the size of a region of a heatmap; they are not a diagnosis.
 """
@@ -15,6 +15,7 @@ import numpy as np
 import shapely
 from scipy import ndimage
 
+from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
 from napari_fastnet.core.outlines import Polygon, trace_parts
 from napari_fastnet.errors import OptionError
 
@@ -23,16 +24,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastnet.core.geometry import Grid, Pair
+    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
 
 SizeClass = Literal["ITC", "micro", "macro"]
 ITC_LIMIT_MM = 0.2
 MICRO_LIMIT_MM = 2.0
 
-EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
-
-# Corners of a hull, each of which is compared with each.
+# Hulls of at most so many corners are measured by comparing each corner with each.
 _FEW_CORNERS = 256
 
 
@@ -50,7 +49,7 @@ class Region:
         Greatest distance between two points of the outline (maximum Feret diameter);
         for a region of one cell, the cell's diagonal.
     max_probability, mean_probability : float
-        Over the region's cells, 0..1; NaN for a region that a person drew where nothing
+        Over the region's cells, 0..1; NaN for a region drawn by a person where nothing
         was computed.
     centroid : tuple of float
         (y, x) mean of the cells' centres, level-0 px; may lie in a hole.
@@ -81,14 +80,25 @@ class Region:
 
 
 def size_class(longest_axis_mm: float) -> SizeClass:
-    """Return ITC up to and with 0.2 mm, micro up to and with 2 mm, else macro."""
+    """Classify a region by its size.
+
+    Parameters
+    ----------
+    longest_axis_mm : float
+        Maximum Feret diameter in mm.
+
+    Returns
+    -------
+    {"ITC", "micro", "macro"}
+        ITC up to and with 0.2 mm, micro up to and with 2 mm, else macro.
+    """
     if longest_axis_mm <= ITC_LIMIT_MM:
         return "ITC"
     return "micro" if longest_axis_mm <= MICRO_LIMIT_MM else "macro"
 
 
 def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
-    """Return the regions whose cells have at least the probability ``threshold``.
+    """Find the connected regions of cells at or above a threshold.
 
     Cells that touch along an edge or at a corner belong to one region. Cells that were
     not computed (NaN) belong to none. Holes stay holes.
@@ -110,11 +120,20 @@ def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
     ------
     OptionError
         If ``threshold`` lies outside 0..1.
+
+    Examples
+    --------
+    >>> from napari_fastnet.core.geometry import Grid
+    >>> from napari_fastnet.core.heatmap import Heatmap
+    >>> values = np.array([[0.9, 0.1], [0.2, 0.7]], np.float32)
+    >>> grid = Grid(origin=(0.0, 0.0), step=(64.0, 64.0), shape=(2, 2))
+    >>> find_regions(Heatmap(values, grid, mpp=(0.5, 0.5)), threshold=0.5)
+    [<Region 1: ITC, 0.00205 mm², longest 0.0905 mm, highest 0.90>]
     """
     if not 0 <= threshold <= 1:
         raise OptionError(f"threshold is {threshold}; give a probability in 0..1")
-    tumour = heatmap.probabilities >= np.float32(threshold)
-    labels, count = ndimage.label(tumour, structure=EIGHT_NEIGHBOURS)
+    above = heatmap.probabilities >= np.float32(threshold)
+    labels, count = ndimage.label(above, structure=EIGHT_NEIGHBOURS)
     if count == 0:
         return []
 
@@ -131,7 +150,13 @@ def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
         for axis, index in enumerate(np.divmod(cells, labels.shape[1]))
     ]
 
-    outlines = _outlines(labels, tumour, heatmap.grid)
+    parts, part_count = ndimage.label(above)  # along edges only, as outlines need it
+    region_of_part = np.zeros(part_count + 1, dtype=np.intp)
+    region_of_part[parts] = labels
+    found: list[list[Polygon]] = [[] for _ in range(count)]
+    for part, polygon in trace_parts(parts, heatmap.grid).items():
+        found[region_of_part[part] - 1].append(polygon)
+    outlines = [tuple(polygons) for polygons in found]
     longest_mm = longest_axes_mm(outlines, heatmap.mpp)
     return [
         Region(
@@ -139,7 +164,7 @@ def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
             area_mm2=float(sizes[index] * heatmap.cell_area_mm2),
             longest_axis_mm=longest_mm[index],
             max_probability=float(highest[index]),
-            # summing may leave a mean of equal values one rounding step too high
+            # the sum may leave a mean of equal values one rounding step too high
             mean_probability=float(min(mean[index], highest[index])),
             centroid=(float(centroid[0][index]), float(centroid[1][index])),
             polygons=outlines[index],
@@ -148,22 +173,8 @@ def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
     ]
 
 
-def _outlines(
-    labels: NDArray[np.intp], tumour: NDArray[np.bool_], grid: Grid
-) -> list[tuple[Polygon, ...]]:
-    """Return the polygons of label 1, 2, ... in level-0 px."""
-    parts, count = ndimage.label(tumour)
-    # every cell of a part says the same, so it does not matter which one is last
-    region_of_part = np.zeros(count + 1, dtype=np.intp)
-    region_of_part[parts] = labels
-    found: list[list[Polygon]] = [[] for _ in range(int(labels.max()))]
-    for part, polygon in trace_parts(parts, grid).items():
-        found[region_of_part[part] - 1].append(polygon)
-    return [tuple(polygons) for polygons in found]
-
-
 def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[float]:
-    """Return the greatest distance between two outline points of each region.
+    """Measure the greatest distance between two outline points of each region.
 
     Parameters
     ----------
@@ -182,7 +193,7 @@ def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[floa
     ]
     owner = np.repeat(np.arange(len(exteriors)), [len(points) for points in exteriors])
     points_mm = np.concatenate(exteriors) * np.asarray(mpp) / 1000
-    # two points farthest apart are corners of the convex hull, and those are few
+    # the two points farthest apart are corners of the convex hull, and those are few
     hulls = shapely.convex_hull(shapely.multipoints(points_mm, indices=owner))
     corners, owner = shapely.get_coordinates(hulls, return_index=True)
     ends = np.cumsum(np.bincount(owner, minlength=len(exteriors)))
@@ -192,7 +203,7 @@ def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[floa
 def _greatest_distance(corners: NDArray[np.float64]) -> float:
     """Return the greatest distance between two corners of a closed hull, (n, 2)."""
     others = corners[None]
-    if len(corners) > _FEW_CORNERS:  # each with each: terabytes for a million
+    if len(corners) > _FEW_CORNERS:  # all pairs of a million would take terabytes
         corners = corners[:-1]
         others = _opposite(corners)
     difference = corners[:, None, :] - others
@@ -200,10 +211,10 @@ def _greatest_distance(corners: NDArray[np.float64]) -> float:
 
 
 def _opposite(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (n, 6, 2) corners that can be farthest from each of a convex ring's.
+    """Return (n, 6, 2): for each corner of a convex ring, candidates for the farthest.
 
     Of the two corners that are farthest apart, one is also farthest from an edge that
-    ends at the other, and where that is, the edges turn back.
+    ends at the other; it lies where the edges turn back.
     """
     count = len(corners)
     y, x = (np.roll(corners, -1, axis=0) - corners).T
@@ -232,7 +243,7 @@ class Totals(TypedDict):
 
 
 def summarise(regions: Iterable[Region], tissue_mm2: float | None = None) -> Totals:
-    """Return the totals of a slide.
+    """Compute the totals of a slide.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """The paper's three tissue masks and the region of interest made of them.
 
-Section III-B1 of Xiao et al. (2023): RGB_MASK (Otsu on R, G and B), HSV_MASK (Otsu on
-the saturation), THRESHOLD_MASK (RGB between 50 and 240), and their AND. The paper
-stops there; on real tissue that loses tumour, so the region of interest is closed
+Section III-B1 and Fig. 4 of Xiao et al. (2023): RGB_MASK (Otsu on R, G and B), HSV_MASK
+(Otsu on the saturation), THRESHOLD_MASK (RGB between 50 and 240), and their AND. The
+paper stops there; on real tissue that loses tumor, so the region of interest is closed
 and cleaned afterwards unless ``TissueParameters.paper`` is asked for.
 ``docs/explain/masks.md`` has the measurements.
 """
@@ -36,72 +36,29 @@ _GREY_VALUES = 256
 _PIECE_PX = 2**16
 
 
-def otsu_threshold(values: NDArray[np.uint8]) -> float | None:
-    """Return Otsu's threshold of grey values, None where they are all the same.
-
-    Parameters
-    ----------
-    values : uint8 ndarray
-        Any shape.
-
-    Returns
-    -------
-    float or None
-        The highest grey value of the darker class.
-    """
-    return otsu_of(histogram(values))
-
-
-def histogram(values: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Return how often each grey value occurs, 256 numbers."""
-    counts = np.zeros(_GREY_VALUES, np.intp)
-    flat = values.ravel()
-    # piece by piece: a count of all at once takes eight bytes a px besides
-    for start in range(0, flat.size, _PIECE_PX):
-        piece = flat[start : start + _PIECE_PX]
-        counts += np.bincount(piece, minlength=_GREY_VALUES)
-    return counts
-
-
-def otsu_of(counts: NDArray[np.intp]) -> float | None:
-    """Return `otsu_threshold` of values of which it is known how often each occurs."""
-    occurring = np.flatnonzero(counts)
-    if occurring.size < 2:
-        return None
-    seen = slice(occurring[0], occurring[-1] + 1)
-    return float(threshold_otsu(hist=(counts[seen], np.arange(_GREY_VALUES)[seen])))
-
-
-def median_of(counts: NDArray[np.intp]) -> float:
-    """Return the median of values of which it is known how often each occurs."""
-    reached, total = np.cumsum(counts), counts.sum()
-    middle = [(total - 1) // 2, total // 2]
-    return float(np.searchsorted(reached, middle, side="right").mean())
-
-
-#: Threshold of a colour in which nothing is tissue: no grey value is as low.
+#: Threshold of a constant colour channel: no grey value is as low, so none is tissue.
 NOTHING_IS_DARKER = -1.0
 
-#: Threshold of a saturation in which nothing is tissue: no grey value is above.
+#: Threshold of a constant saturation: no value is above, so none is tissue.
 NOTHING_IS_MORE_SATURATED = 255.0
 
-# An image asked for at 8 µm/px may come at 8.003; 40 µm are to be 5 px all the same.
+# An image asked for at 8 µm/px may come at 8.003; 40 µm must be 5 px all the same.
 _SPACING_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class TissueMasks:
-    """Three masks of one image, the region of interest and what they were made with.
+    """Three masks of one image, their region of interest and their thresholds.
 
     Parameters
     ----------
     rgb, hsv, threshold, roi : (height, width) bool ndarray
         True is tissue.
     thresholds : dict of str to float
-        Those used, automatic or given: red, green, blue, saturation, low, high.
+        Automatic or given: red, green, blue, saturation, low, high.
     fill : (height, width) bool ndarray or None
         True was never scanned, so is in no mask and entered no threshold; None where
-        all was.
+        all was scanned.
     """
 
     rgb: NDArray[np.bool_]
@@ -128,10 +85,22 @@ def rgb_mask(
     thresholds: tuple[float, float, float],
     channels: Channels,
 ) -> NDArray[np.bool_]:
-    """Return RGB_MASK: (height, width) of (height, width, 3).
+    """Compute RGB_MASK.
 
-    A channel is dark at or below its threshold; Otsu's threshold is the highest value
-    of the darker class.
+    Parameters
+    ----------
+    image : (height, width, 3) uint8 ndarray
+        RGB.
+    thresholds : tuple of float
+        Of red, green and blue; a channel is dark at or below its own. Otsu's threshold
+        is the highest value of the darker class.
+    channels : {"all", "any"}
+        Dark channels that make a pixel tissue.
+
+    Returns
+    -------
+    (height, width) bool ndarray
+        True is tissue.
     """
     dark = [image[..., index] <= limit for index, limit in enumerate(thresholds)]
     join = np.logical_and if channels == "all" else np.logical_or
@@ -140,19 +109,43 @@ def rgb_mask(
 
 
 def hsv_mask(saturations: NDArray[np.uint8], *, saturation: float) -> NDArray[np.bool_]:
-    """Return HSV_MASK: where the saturation of `saturation_of` is above a threshold."""
+    """Compute HSV_MASK.
+
+    Parameters
+    ----------
+    saturations : (height, width) uint8 ndarray
+        From `saturation_of`.
+    saturation : float
+        Tissue is above.
+
+    Returns
+    -------
+    (height, width) bool ndarray
+        True is tissue.
+    """
     # Whole numbers compare ten times as fast, and there are no others.
-    mask: NDArray[np.bool_] = saturations > floor(saturation)
-    return mask
+    return saturations > floor(saturation)
 
 
 def threshold_mask(
     image: NDArray[np.uint8], *, low: float, high: float
 ) -> NDArray[np.bool_]:
-    """Return THRESHOLD_MASK: where every channel lies in low..high, both included."""
+    """Compute THRESHOLD_MASK.
+
+    Parameters
+    ----------
+    image : (height, width, 3) uint8 ndarray
+        RGB.
+    low, high : float
+        Every channel of tissue lies within, both included.
+
+    Returns
+    -------
+    (height, width) bool ndarray
+        True is tissue.
+    """
     darkest, brightest = extremes(image)
-    mask: NDArray[np.bool_] = (darkest >= low) & (brightest <= high)
-    return mask
+    return (darkest >= low) & (brightest <= high)
 
 
 def combine(
@@ -164,11 +157,26 @@ def combine(
     parameters: TissueParameters,
     fill: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """Return the region of interest: the AND of the masks, closed and cleaned.
+    """Compute the region of interest: the AND of the masks, closed and cleaned.
 
-    The masks are (height, width), perhaps edited by hand; ``mpp`` is the (y, x) size of
-    their pixels in µm. Gaps narrower than twice ``closing_um`` are closed, then objects
-    and then holes below their smallest area go. ``fill`` stays outside.
+    Gaps narrower than twice ``closing_um`` are closed, then small objects are dropped,
+    then small holes filled.
+
+    Parameters
+    ----------
+    rgb, hsv, threshold : (height, width) bool ndarray
+        The masks, perhaps edited by hand.
+    mpp : tuple of float
+        (y, x) size of their pixels in µm.
+    parameters : TissueParameters
+        Sizes of gaps, objects and holes.
+    fill : (height, width) bool ndarray, optional
+        Never scanned; stays outside.
+
+    Returns
+    -------
+    (height, width) bool ndarray
+        True is tissue.
     """
     pixel_um2 = mpp[0] * mpp[1]
     reach = parameters.closing_um * (1 + _SPACING_TOLERANCE)
@@ -181,7 +189,20 @@ def combine(
 def without_fill(
     mask: NDArray[np.bool_], fill: NDArray[np.bool_] | None
 ) -> NDArray[np.bool_]:
-    """Return a mask without what was never scanned."""
+    """Clear a mask where nothing was scanned.
+
+    Parameters
+    ----------
+    mask : (height, width) bool ndarray
+        Any mask.
+    fill : (height, width) bool ndarray or None
+        True was never scanned.
+
+    Returns
+    -------
+    (height, width) bool ndarray
+        The mask itself where ``fill`` is None.
+    """
     return mask if fill is None else mask & ~fill
 
 
@@ -191,16 +212,16 @@ def compute_masks(
     mpp: Pair,
     parameters: TissueParameters = PRESETS["default"],
 ) -> TissueMasks:
-    """Return the three masks of a low-resolution image and their region of interest.
+    """Compute the three masks of a low-resolution image and their region of interest.
 
     Parameters
     ----------
     image : (height, width, 3) uint8 ndarray
-        RGB, white outside the slide. About 8 µm/px is meant.
+        RGB, white outside the slide; at about 8 µm/px.
     mpp : tuple of float
         (y, x) size of a pixel in µm.
     parameters : TissueParameters
-        Thresholds, given or automatic, and how the ROI is closed and cleaned.
+        Thresholds, given or automatic, and sizes for closing and cleaning.
 
     Returns
     -------
@@ -208,66 +229,102 @@ def compute_masks(
         All False where the image is constant in a channel that has no given
         threshold, or has no pixels: no tissue is a result, not an error. Fill that was
         never scanned enters no threshold and no mask.
+
+    Examples
+    --------
+    >>> image = np.full((40, 40, 3), 245, np.uint8)
+    >>> image[:10, :20] = (150, 70, 140)
+    >>> compute_masks(image, mpp=(8.0, 8.0)).fraction
+    0.125
     """
     fill = never_scanned(image)
     image = in_planes(image)
     scanned = ... if fill is None else ~fill
-    colours = tuple(
-        _dark_threshold(
-            image[..., index][scanned], getattr(parameters, name), parameters
-        )
-        for index, name in enumerate(COLOURS)
-    )
-    saturations, saturation = saturation_of(image), parameters.saturation
-    if saturation is None:
-        saturation = _saturated_threshold(saturations[scanned], parameters)
-    red, green, blue = colours
+    saturations = saturation_of(image)
+    planes = dict(zip(COLOURS, np.moveaxis(image, -1, 0), strict=True))
+    used: dict[str, float] = {}
+    for name, plane in (planes | {"saturation": saturations}).items():
+        given = getattr(parameters, name)
+        if given is None:
+            margin = parameters.glass_margin
+            given = _automatic(plane[scanned], margin, dark=name in COLOURS)
+        used[name] = float(given)
+    used |= {"low": parameters.low, "high": parameters.high}
     rgb, hsv, between = (
         without_fill(mask, fill)
         for mask in (
             rgb_mask(
-                image, thresholds=(red, green, blue), channels=parameters.channels
+                image,
+                thresholds=(used["red"], used["green"], used["blue"]),
+                channels=parameters.channels,
             ),
-            hsv_mask(saturations, saturation=saturation),
+            hsv_mask(saturations, saturation=used["saturation"]),
             threshold_mask(image, low=parameters.low, high=parameters.high),
         )
     )
-    used = dict(zip(COLOURS, colours, strict=True))
-    used |= {"saturation": saturation, "low": parameters.low, "high": parameters.high}
     roi = combine(rgb, hsv, between, mpp=mpp, parameters=parameters, fill=fill)
     return TissueMasks(rgb, hsv, between, roi, used, fill)
 
 
-def _dark_threshold(
-    values: NDArray[np.uint8], given: float | None, parameters: TissueParameters
-) -> float:
-    """Return the threshold of a colour: given, or Otsu's kept away from the glass."""
-    if given is not None:
-        return float(given)
-    counts = histogram(values)
-    otsu = otsu_of(counts)
-    if otsu is None:
-        return NOTHING_IS_DARKER
-    if parameters.glass_margin == 0:
-        return otsu
-    counts[: int(otsu) + 1] = 0  # what is left is the glass
-    glass = median_of(counts)
-    return min(otsu, glass - parameters.glass_margin)
+def histogram(values: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Count grey values.
+
+    Parameters
+    ----------
+    values : uint8 ndarray
+        Any shape.
+
+    Returns
+    -------
+    (256,) int ndarray
+        Occurrences of each grey value.
+    """
+    # piece by piece: a count of all at once needs eight bytes more for each px
+    pieces = np.array_split(values.ravel(), values.size // _PIECE_PX + 1)
+    counts = np.zeros(_GREY_VALUES, np.intp)
+    for piece in pieces:
+        counts += np.bincount(piece, minlength=_GREY_VALUES)
+    return counts
 
 
-def _saturated_threshold(
-    values: NDArray[np.uint8], parameters: TissueParameters
-) -> float:
-    """Return the automatic threshold of the saturation, kept away from the glass."""
+def otsu_threshold(counts: NDArray[np.intp]) -> float | None:
+    """Compute Otsu's threshold of a histogram.
+
+    Parameters
+    ----------
+    counts : (256,) int ndarray
+        From `histogram`.
+
+    Returns
+    -------
+    float or None
+        The highest grey value of the darker class; None where all values are equal.
+    """
+    occurring = np.flatnonzero(counts)
+    if occurring.size < 2:
+        return None
+    seen = slice(occurring[0], occurring[-1] + 1)
+    return float(threshold_otsu(hist=(counts[seen], np.arange(_GREY_VALUES)[seen])))
+
+
+def _automatic(values: NDArray[np.uint8], glass_margin: float, *, dark: bool) -> float:
+    """Return Otsu's threshold kept away from the glass, which is bright or pale.
+
+    ``dark`` is True for a colour, where tissue is the dark side, and False for the
+    saturation.
+    """
     counts = histogram(values)
-    otsu = otsu_of(counts)
+    otsu = otsu_threshold(counts)
     if otsu is None:
-        return NOTHING_IS_MORE_SATURATED
-    if parameters.glass_margin == 0:
+        return NOTHING_IS_DARKER if dark else NOTHING_IS_MORE_SATURATED
+    if glass_margin == 0:
         return otsu
-    counts[int(otsu) + 1 :] = 0  # what is left is the glass
-    glass = median_of(counts)
-    return max(otsu, glass + parameters.glass_margin)
+    first = int(otsu) + 1
+    counts[slice(first) if dark else slice(first, None)] = 0  # leaves the glass
+    total = counts.sum()
+    middle = [(total - 1) // 2, total // 2]
+    glass = float(np.searchsorted(np.cumsum(counts), middle, side="right").mean())
+    return min(otsu, glass - glass_margin) if dark else max(otsu, glass + glass_margin)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,7 +334,7 @@ class MaskEdits:
     Parameters
     ----------
     added, removed : (height, width) bool ndarray
-        True where a hand put mask, or took it away.
+        True where a person painted or erased the mask.
     """
 
     added: NDArray[np.bool_]
@@ -285,7 +342,7 @@ class MaskEdits:
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> MaskEdits:
-        """Return no edits of a mask of a (height, width)."""
+        """Return no edits at all of a mask of a (height, width)."""
         return cls(np.zeros(shape, bool), np.zeros(shape, bool))
 
     @property
@@ -294,14 +351,13 @@ class MaskEdits:
         return int(self.added.sum()) + int(self.removed.sum())
 
     def apply(self, computed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return a computed mask with the edits on top; a new array."""
-        mask: NDArray[np.bool_] = (computed | self.added) & ~self.removed
-        return mask
+        """Apply the edits to a computed mask; returns a new array."""
+        return (computed | self.added) & ~self.removed
 
     def resized(self, shape: tuple[int, int]) -> MaskEdits:
-        """Return the edits on a mask of another (height, width) of the same picture.
+        """Resample the edits to a mask of another (height, width) of the same picture.
 
-        A pixel takes the edit of the pixel that its centre lies in.
+        Each pixel takes the edit of the old pixel that holds its centre.
         """
         if shape == self.added.shape or 0 in self.added.shape:
             return self if shape == self.added.shape else MaskEdits.none(shape)
@@ -315,7 +371,7 @@ class MaskEdits:
     def painted(
         self, computed: NDArray[np.bool_], painted: NDArray[np.bool_]
     ) -> MaskEdits:
-        """Return the edits with which a computed mask looks as it was painted.
+        """Return the edits that turn a computed mask into a painted one.
 
         Only pixels that differ from what these edits showed count as painted; the
         others keep their edit, also where the computed mask now agrees with it. A
@@ -324,7 +380,7 @@ class MaskEdits:
         Parameters
         ----------
         computed, painted : (height, width) bool ndarray
-            The mask without edits, and as it looks after painting.
+            The mask without edits, and the mask after painting.
 
         Raises
         ------

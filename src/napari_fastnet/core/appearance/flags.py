@@ -140,17 +140,15 @@ def pen_pixels(
     four fifths of the red: blue, green and black ink do. Red ink takes all of the blue
     and hardly any red.
     """
-    found: NDArray[np.bool_] = (
+    return (
         (red > 1.1 * green + 0.15) | (red > 1.6) | ((blue > 1.0) & (red < 0.45 * blue))
     )
-    return found
 
 
 def colour_features(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (n, 3) logarithms of mean density of (n, 4) sums: R, G, B and stained px."""
     means = sums[:, :3] / np.maximum(sums[:, 3:], 1)
-    found: NDArray[np.float64] = np.log(means + _CLEAR)
-    return found
+    return np.log(means + _CLEAR)
 
 
 def colour_planes(image: Image) -> list[NDArray[np.float32]]:

@@ -222,8 +222,7 @@ def _looks_like_glass(lowest: Bytes, highest: Bytes) -> Bools:
     """Return what is bright and of no colour."""
     darkest, _ = extremes(lowest)
     _, brightest = extremes(highest)
-    found: Bools = (darkest >= GLASS_FROM) & (brightest - darkest <= GLASS_SPREAD)
-    return found
+    return (darkest >= GLASS_FROM) & (brightest - darkest <= GLASS_SPREAD)
 
 
 def _straight_parts(same: Bools) -> Bools | None:

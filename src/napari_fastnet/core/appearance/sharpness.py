@@ -66,8 +66,7 @@ def patch_sharpness(
     coarse, fine = (_window_sums(pair, rows, columns) for pair in (steps, bends))
     # a window beyond the picture has neither
     quotient = np.maximum(fine, _NOISE) / np.maximum(coarse, _NOISE)
-    sharpness: NDArray[np.float32] = np.log(quotient).astype(np.float32)
-    return sharpness
+    return np.log(quotient).astype(np.float32)
 
 
 def _window_sums(

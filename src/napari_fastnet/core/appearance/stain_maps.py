@@ -54,8 +54,7 @@ def measure(
         lab = rgb_to_lab(pixels)
         return np.stack([lab.mean(axis=0), lab.std(axis=0)])
     if method == "density":
-        moments: NDArray[np.float64] = density.T @ density / len(density)
-        return moments
+        return density.T @ density / len(density)
     if method == "macenko":
         return _measure_macenko(density)
     raise ValueError(f"no statistics are defined for method {method!r}")
@@ -125,8 +124,7 @@ def _macenko_map(
         stains, maximum = stains[::-1], maximum[::-1]
     gain = np.append(_limited(target[2, :2] / maximum), 1.0)
     mixed = np.linalg.inv(_with_normal(stains)) @ np.diag(gain)
-    linear: NDArray[np.float64] = mixed @ _with_normal(target[:2])
-    return linear
+    return mixed @ _with_normal(target[:2])
 
 
 def _with_normal(stains: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -165,5 +163,4 @@ def _symmetric_power(
 
 def _limited(gain: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return gains held between a third and three."""
-    limited: NDArray[np.float64] = np.clip(gain, 1 / _LARGEST_GAIN, _LARGEST_GAIN)
-    return limited
+    return np.clip(gain, 1 / _LARGEST_GAIN, _LARGEST_GAIN)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_fastnet.core.metrics.truth import PIXEL_UM, TruthMask, nearer_than
-from napari_fastnet.core.regions import EIGHT_NEIGHBOURS
+from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -197,8 +197,7 @@ def _groups(slides: Sequence[str | None] | None) -> NDArray[np.int64] | None:
     """Return the number of each patch's slide; None where patches are to be drawn."""
     if slides is None or None in slides or len(set(slides)) < 2:
         return None
-    groups: NDArray[np.int64] = np.unique(np.asarray(slides), return_inverse=True)[1]
-    return groups
+    return np.unique(np.asarray(slides), return_inverse=True)[1]
 
 
 def _calculated(

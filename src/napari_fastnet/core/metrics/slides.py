@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.optimize import minimize
 
 from napari_fastnet.core.metrics.lesions import Moments
-from napari_fastnet.core.regions import EIGHT_NEIGHBOURS
+from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
