@@ -109,8 +109,10 @@ def extremes(
 
     Returns
     -------
-    lowest, highest : (...) uint8 ndarray
+    lowest : (...) uint8 ndarray
         Of the three channels.
+    highest : (...) uint8 ndarray
+        Likewise.
     """
     # Ten times as fast as a minimum along an axis of length three.
     red, green, blue = (image[..., index] for index in range(3))

@@ -238,8 +238,10 @@ def rings_outside(rings: Sequence[NDArray[np.float64]], box: Box) -> tuple[int, 
 
     Returns
     -------
-    outside, beyond : int
-        Rings that lie wholly outside, and rings that reach beyond the box.
+    outside : int
+        Rings that lie wholly outside.
+    beyond : int
+        Rings that lie partly inside.
     """
     corners = (np.array([r.min(axis=0), r.max(axis=0)]) for r in rings)
     boxes = [Box(*map(float, corner.ravel())) for corner in corners]
