@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -15,13 +18,13 @@ pytestmark = pytest.mark.gui
 
 @pytest.fixture
 def errors():
-    """Return the messages that napari is asked to show."""
+    """Return the notifications that napari is asked to show."""
     from napari.utils.notifications import notification_manager
 
     shown = []
 
     def note(notification):
-        shown.append(notification.message)
+        shown.append(notification)
 
     notification_manager.notification_ready.connect(note)
     yield shown
@@ -73,7 +76,8 @@ def test_what_torch_raises_is_shown_and_ends_the_job(qtbot, run, errors) -> None
     assert values == [1]
     assert ends == [False]
     assert not job.running
-    assert "RuntimeError: CUDA out of memory" in errors[0]
+    assert "RuntimeError: CUDA out of memory" in errors[0].message
+    assert "raise RuntimeError" in errors[0].as_text()  # its traceback
 
 
 def test_an_expected_error_is_shown_with_its_own_words(qtbot, run, errors) -> None:
@@ -84,7 +88,7 @@ def test_an_expected_error_is_shown_with_its_own_words(qtbot, run, errors) -> No
     _, values, ends = run(work)
     qtbot.waitUntil(lambda: bool(ends))
     assert (values, ends) == ([], [False])
-    assert errors == ["the network failed; use another"]
+    assert [error.message for error in errors] == ["the network failed; use another"]
 
 
 def test_cancel_is_answered_within_a_step_and_resources_are_closed(qtbot, run) -> None:
@@ -168,3 +172,54 @@ def test_an_abandoned_job_tells_nothing_more(qtbot, run, errors) -> None:
     going.set()
     qtbot.waitUntil(lambda: not job.running)
     assert (values, ends, errors) == ([1], [], [])
+
+
+def test_a_shown_error_keeps_nothing_of_the_work_alive(qtbot, run, errors) -> None:
+    class Slide:
+        pass
+
+    kept = []
+
+    def work(should_stop):
+        slide = Slide()
+        kept.append(weakref.ref(slide))
+        yield 1
+        raise RuntimeError("out of memory")
+
+    _, _, ends = run(work)
+    qtbot.waitUntil(lambda: bool(ends))
+    assert errors
+    assert kept[0]() is None
+
+
+QUIT = """
+import time
+from qtpy.QtCore import QCoreApplication, QTimer
+from napari_fastnet.plugin.threads.job import Job
+
+def work(should_stop):
+    try:
+        while not should_stop():
+            time.sleep(0.01)
+            yield 1
+    finally:
+        print("closed", flush=True)
+
+app = QCoreApplication([])
+job = Job(work, on_value=lambda _: app.quit())
+QTimer.singleShot(0, job.start)
+app.exec()
+print("quit", flush=True)
+"""
+
+
+def test_quitting_ends_what_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", QUIT],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split() == ["quit", "closed"]
+    assert done.stderr == ""

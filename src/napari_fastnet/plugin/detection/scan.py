@@ -18,7 +18,6 @@ from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.detection.tissue_editor import TissueEditor
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.viewport import nearest_to_view
-from napari_fastnet.plugin.threads.giving_way import in_own_thread
 from napari_fastnet.store.cache import clear_cache
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class Scan:
         """Whether masks were given that the work has not taken yet."""
         return self._new.is_set()
 
-    def work(self, should_stop: Callable[[], bool]) -> Iterator[Any]:
+    def work(self, should_stop: Callable[[], bool]) -> Generator[Any]:
         """Do the work, as `Job` takes it; can be called again when it has ended.
 
         Yields
@@ -126,9 +125,6 @@ class Scan:
             the slide is large; then for each version of the masks the others: one, many,
             and one, unless newer masks came or it was stopped.
         """
-        return in_own_thread(lambda: self._work(should_stop))
-
-    def _work(self, should_stop: Callable[[], bool]) -> Generator[Any]:
         with NETWORK.used(self._request) as (bundle, backend):
             behind, early = True, None
             while behind:

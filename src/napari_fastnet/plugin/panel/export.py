@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def writing(
 ) -> Work:
     """Return writing files as `Job` takes it."""
 
-    def work(should_stop: Callable[[], bool]) -> Iterator[Any]:
+    def work(should_stop: Callable[[], bool]) -> Generator[Any]:
         yield write_snapshot(snapshot, folder, parts, formats)
 
     return work

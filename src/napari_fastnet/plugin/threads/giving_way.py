@@ -1,69 +1,59 @@
-"""Threads for work that lets the window go first."""
+"""Low-priority threads, so that computing leaves the processor to the window first."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Callable
+from queue import SimpleQueue
+from time import sleep
 
-Value = TypeVar("Value")
-
-#: Of threads that compute; 0 is the window's, 19 would wait for everybody.
+#: Niceness of threads that compute; the window's is 0, the weakest 19.
 NICE = 10
+
+Task = Callable[[], None]
+
+#: All threads and the idle ones, each by its queue. Reused, because libraries keep memory
+#: for every thread that ever called them.
+_ALL: list[SimpleQueue[Task]] = []
+_IDLE: list[SimpleQueue[Task]] = []
+
+
+def run_in_thread(task: Task) -> None:
+    """Call a function, which raises nothing, in an idle or new low-priority thread."""
+    try:
+        tasks = _IDLE.pop()
+    except IndexError:
+        tasks = SimpleQueue()
+        _ALL.append(tasks)
+        # Not a ThreadPoolExecutor: Python waits for its threads before anything can tell
+        # them at exit that they should stop.
+        threading.Thread(
+            target=_serve, args=(tasks,), name="fastnet-work", daemon=True
+        ).start()
+    tasks.put(task)
 
 
 def give_way() -> None:
-    """Let this thread, and those it will start, wait for the window's, for good.
+    """Lower the priority of this thread, and of those it starts, for good.
 
-    Only where a thread has a priority of its own: elsewhere all would be slowed down.
+    On Linux only: elsewhere all threads share the priority of the process.
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
-def in_own_thread(make: Callable[[], Generator[Value]]) -> Generator[Value]:
-    """Yield what a generator yields that runs in a thread of ours, which gives way.
-
-    The caller's thread only waits. It may be one of a pool that others use as well: a
-    user may not take back what a thread has given way.
-
-    Parameters
-    ----------
-    make : callable
-        Called in the thread; so is everything that follows, closing included.
-
-    Yields
-    ------
-    object
-        The generator's values; what it raises is raised here.
-    """
-    end = object()
-    with _thread() as thread:
-        values = thread.submit(make).result()
-        try:
-            while (value := thread.submit(next, values, end).result()) is not end:
-                yield value  # type: ignore[misc]
-        finally:
-            thread.submit(values.close).result()
+def _serve(tasks: SimpleQueue[Task]) -> None:
+    give_way()
+    while True:
+        tasks.get()()
+        _IDLE.append(tasks)
 
 
-#: Threads that have given way and have nothing to do. Used again: the memory that
-#: libraries keep for each thread would else add up.
-_FREE: list[ThreadPoolExecutor] = []
-
-
-@contextmanager
-def _thread() -> Iterator[ThreadPoolExecutor]:
-    """Lend a thread to one caller."""
-    try:
-        thread = _FREE.pop()
-    except IndexError:
-        thread = ThreadPoolExecutor(1, "fastnet-work", initializer=give_way)
-    try:
-        yield thread
-    finally:
-        _FREE.append(thread)
+@atexit.register
+def _wait_for_all() -> None:
+    """Wait until all threads are idle: native code that outlives Python would crash."""
+    while len(_IDLE) < len(_ALL):
+        sleep(0.01)

@@ -1,59 +1,36 @@
-"""The one adapter between work that is a generator and a napari worker thread.
+"""Work in a low-priority thread, its values and errors handed to the GUI thread.
 
-A napari worker loses a RuntimeError raised in its generator, which is what torch
-raises; and on an error it warns of things of its own. So nothing is raised across the
-thread: every exception comes out as a `Failure`, a value like any other, and is shown
-here, on the GUI thread.
+Not a napari worker: that loses a RuntimeError raised in a generator, which is what torch
+raises, and changes the warning filters of the whole process while it runs.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from contextlib import closing
 from threading import Event
 from time import perf_counter
+from traceback import clear_frames
 from typing import Any
 
-from napari.qt.threading import GeneratorWorker
-from napari.utils.notifications import show_error
+from napari.utils.notifications import (
+    ErrorNotification,
+    notification_manager,
+    show_error,
+)
+from superqt.utils import ensure_main_thread
 
 from napari_fastnet.errors import FastNetError
+from napari_fastnet.plugin.threads.giving_way import run_in_thread
 
 LOG = logging.getLogger(__name__)
 
-#: How often a pause looks at the stop signal, seconds.
-PAUSE_LOOK_S = 0.05
-
 #: Takes a function that says whether to stop, yields values of any kind.
-Work = Callable[[Callable[[], bool]], Iterator[Any]]
+Work = Callable[[Callable[[], bool]], Generator[Any]]
 
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What went wrong in the thread.
-
-    Parameters
-    ----------
-    error : Exception
-        As it was raised.
-    """
-
-    error: Exception
-
-    @property
-    def message(self) -> str:
-        """One line for the user: what, why and the mend."""
-        if isinstance(self.error, FastNetError):
-            return str(self.error)
-        kind = type(self.error).__name__
-        return f"unexpected {kind}: {self.error}; what was computed is kept, try again"
-
-    def show(self) -> None:
-        """Tell the user by a napari notification, and the log if it was unexpected."""
-        if not isinstance(self.error, FastNetError):
-            LOG.error("unexpected", exc_info=self.error)
-        show_error(self.message)
+_RUNNING: set[Job] = set()
 
 
 class Job:
@@ -64,12 +41,17 @@ class Job:
     Parameters
     ----------
     work : callable
-        Called in the thread with a function that is to be polled and says whether to
-        stop; the values of the iterator it returns go to ``on_value``.
+        Called in the thread with a predicate that it polls to learn whether to stop; the
+        values of the generator it returns go to ``on_value``.
     on_value : callable
         Gets each value.
     on_end : callable
         Gets whether the work came to its own end: False if it failed or was stopped.
+
+    Attributes
+    ----------
+    running : bool
+        Whether ``on_end`` is still to come; true while paused.
     """
 
     def __init__(
@@ -77,37 +59,25 @@ class Job:
         work: Work,
         *,
         on_value: Callable[[Any], None],
-        on_end: Callable[[bool], None],
+        on_end: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        self._on_value, self._on_end = on_value, on_end
-        self._stop = Event()
-        # Not the worker's own pause: a resume before that takes effect is lost.
-        self._may_go_on = Event()
+        self._work, self._on_value, self._on_end = work, on_value, on_end
+        self._stop, self._may_go_on = Event(), Event()
         self._may_go_on.set()
         self._paused_at: float | None = None
         self._paused_s = 0.0
-        self._running = self._failed = self._abandoned = False
-        # Held here so that it can be closed: a worker that quits leaves it half-way.
-        self._values = self._guarded(work)
-        # Not by napari's create_worker: its window would keep each until it is closed.
-        self._worker = GeneratorWorker(_drain, self._values)
-        self._worker.yielded.connect(self._received)
-        self._worker.finished.connect(self._finished)
+        self.running = self._abandoned = False
 
     def start(self) -> None:
         """Begin."""
-        self._running = True
-        self._worker.start()
-
-    @property
-    def running(self) -> bool:
-        """Whether `on_end` is still to come; true while paused."""
-        return self._running
+        self.running = True
+        _RUNNING.add(self)
+        run_in_thread(self._run)
 
     @property
     def paused(self) -> bool:
         """Whether the work stands still, or will after the value at hand."""
-        return self._running and not self._may_go_on.is_set()
+        return self.running and not self._may_go_on.is_set()
 
     def pause(self) -> None:
         """Stand still after the value at hand."""
@@ -123,53 +93,73 @@ class Job:
 
     @property
     def paused_seconds(self) -> float:
-        """How long all pauses took, the one at hand included."""
+        """Length of all pauses together, the one at hand included."""
         if self._paused_at is None:
             return self._paused_s
         return self._paused_s + perf_counter() - self._paused_at
 
     def cancel(self) -> None:
-        """Stop as soon as the work looks at its stop signal; `on_end` follows."""
+        """Stop as soon as the work polls its predicate; ``on_end`` follows."""
         self._stop.set()
-        self._worker.quit()
+        self._may_go_on.set()
 
     def abandon(self) -> None:
-        """Stop without another callback: whoever would get it is going away."""
+        """Stop without another callback: their receiver is going away."""
         self._abandoned = True
         self.cancel()
 
-    def _should_stop(self) -> bool:
-        # napari quits workers itself when its window closes.
-        return self._stop.is_set() or self._worker.abort_requested
-
-    def _received(self, value: Any) -> None:
-        if self._abandoned:
-            return
-        if isinstance(value, Failure):
-            self._failed = True
-            value.show()
-            return
-        self._on_value(value)
-
-    def _finished(self) -> None:
-        self._running = False
-        # Ends the threads that read ahead.
-        self._values.close()
-        if not self._abandoned:
-            self._on_end(not self._failed and not self._should_stop())
-
-    def _guarded(self, work: Work) -> Generator[Any, None, None]:
-        """Run the work in the thread; an exception is its last value."""
+    def _run(self) -> None:
+        failed = False
         try:
-            for value in work(self._should_stop):
-                yield value
-                while not self._may_go_on.wait(PAUSE_LOOK_S):
-                    if self._should_stop():
-                        return
-        except Exception as error:  # noqa: BLE001 - raised, it would be lost, see above
-            yield Failure(error)
+            with closing(self._work(self._stop.is_set)) as values:
+                for value in values:
+                    self._tell(self._on_value, value)
+                    self._may_go_on.wait()
+                    if self._stop.is_set():
+                        break
+        except Exception as error:  # noqa: BLE001 - every error is shown
+            failed = True
+            self._tell(show_failure, error)
+        finally:
+            _RUNNING.discard(self)
+            if self._abandoned:
+                self.running = False
+            else:
+                ensure_main_thread(self._finished)(failed)
+
+    def _tell(self, callback: Callable[[Any], None], value: Any) -> None:
+        """Call back on the GUI thread, unless the job is abandoned by then."""
+
+        def call() -> None:
+            if not self._abandoned:
+                callback(value)
+
+        if not self._abandoned:
+            ensure_main_thread(call)()
+
+    def _finished(self, failed: bool) -> None:
+        self.running = False
+        if not self._abandoned:
+            self._on_end(not failed and not self._stop.is_set())
 
 
-def _drain(values: Generator[Any, None, None]) -> Generator[Any, None, None]:
-    """Pass values on; a worker wants a generator function of its own."""
-    yield from values
+def show_failure(error: Exception) -> None:
+    """Show an error as a napari notification; an unexpected one has its traceback."""
+    if isinstance(error, FastNetError):
+        show_error(str(error))
+        return
+    LOG.error("unexpected", exc_info=error)
+    # The notification is kept: without the frames it does not keep slide and network.
+    trace = error.__traceback__
+    error.__traceback__ = None if trace is None else trace.tb_next  # without `Job._run`
+    clear_frames(error.__traceback__)
+    notification = ErrorNotification(error)
+    notification.message = f"unexpected {type(error).__name__}: {error}; what was computed is kept, try again"
+    notification_manager.dispatch(notification)
+
+
+@atexit.register
+def _abandon_all() -> None:
+    """Stop what runs at exit, before `giving_way` waits for its threads."""
+    for job in list(_RUNNING):
+        job.abandon()

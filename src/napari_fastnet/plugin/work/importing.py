@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ def load_roi(work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)) -
     slide_shape, shape = work.slide.shape, work.editor.mask("roi").shape
     masks, mpp = work.editor.tissue().by_name, work.slide.require_mpp()
 
-    def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
+    def read(should_stop: Callable[[], bool]) -> Generator[Any]:
         roi = read_roi(path, slide_shape, bounds_offset=bounds_offset)
         mask = roi.mask((shape[0], shape[1]))
         yield mask, (*roi.notes, *roi_notes(roi, mask, masks, mpp))
@@ -91,7 +91,7 @@ def load_regions(
     slide_shape, mpp = work.slide.shape, work.slide.require_mpp()
     tissue = _tissue(work)
 
-    def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
+    def read(should_stop: Callable[[], bool]) -> Generator[Any]:
         outlines, notes = read_outlines(path, slide_shape, bounds_offset)
         odd = outline_notes(path, outlines, tissue, slide_shape, mpp)
         yield outlines, (*notes, *odd)
@@ -128,7 +128,7 @@ def load_truth(
     tissue = _tissue(work)
     heatmap = None if work.heatmap is None else work.heatmap.only(work.heatmap.computed)
 
-    def read(should_stop: Callable[[], bool]) -> Iterator[Any]:
+    def read(should_stop: Callable[[], bool]) -> Generator[Any]:
         truth, notes = read_truth(
             path, mpp=mpp, shape=shape, bounds_offset=bounds_offset
         )
@@ -171,7 +171,7 @@ def agreement(counts: PixelCounts, threshold: float) -> str:
 
 
 def _start(work: SlideWork, kind: str, read: Work, take: Callable[[Any], None]) -> None:
-    job = Job(read, on_value=take, on_end=lambda _: None)
+    job = Job(read, on_value=take)
     work.take_job(kind, job)
     job.start()
 

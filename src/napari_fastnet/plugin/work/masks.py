@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -49,23 +49,17 @@ def start_job(
     take : callable
         Gets the editor, on the GUI's thread.
     """
-    found: list[TissueEditor] = []
 
-    def run(should_stop: Callable[[], bool]) -> Iterator[TissueEditor]:
+    def run(should_stop: Callable[[], bool]) -> Generator[TissueEditor]:
         # napari imports it with its first Labels layer: half a second for the window
         import_module("pandas")
         editor = make()
         if editor is not None:
             yield editor
 
-    def show(complete: bool) -> None:
-        # Only now: superqt's workers change Python's warning filters while they run,
-        # and so do napari's layers while they are made.
-        for editor in found:
-            take(editor)
-        work.events.tissue.emit(work)
-
-    work.tissue_job = Job(run, on_value=found.append, on_end=show)
+    work.tissue_job = Job(
+        run, on_value=take, on_end=lambda _: work.events.tissue.emit(work)
+    )
     work.tissue_job.start()
     work.events.tissue.emit(work)
 
