@@ -202,7 +202,9 @@ class ScanBench:
     def _work(self) -> Iterator[BlockWork]:
         """Begin a run of which the parts are done one by one."""
         with self._run() as run:
-            yield BlockWork(run.slide, run.plan, self._backend, lambda: False)
+            yield BlockWork(
+                run.slide, run.plan, self._backend, self._kept, lambda: False
+            )
 
     def _warm_up(self, plan: Plan) -> None:
         """Let the network be compiled, which it has to be again after each detection."""
@@ -236,14 +238,14 @@ class ScanBench:
 
     def _read_block(self, work: BlockWork, block: Block) -> None:
         """Read a block and forget it."""
-        work.read(block, self._kept[block.slices])
+        work.read(block)
 
     def _infer(self, blocks: list[Block]) -> float:
         """Return how long the network takes for blocks that were read."""
         with self._work() as work:
             self._warm_up(work.plan)
             for block in blocks:
-                work.infer(work.read(block, self._kept[block.slices]))
+                work.infer(work.read(block))
             return work.infer_seconds
 
     def _network_mpx(self, blocks: list[Block]) -> float:
@@ -256,5 +258,5 @@ class ScanBench:
                     return int(pixels.wanted.sum()) * plan.patch_px**2
                 return sum(part.pixels[..., 0].size for part in pixels.parts)
 
-            read = (work.read(block, self._kept[block.slices]) for block in blocks)
+            read = (work.read(block) for block in blocks)
             return sum(map(judged_px, read)) * (_VIEWS if plan.flips else 1) / 1e6

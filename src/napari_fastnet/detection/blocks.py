@@ -1,4 +1,4 @@
-"""One block of work: its pixels read, its patches judged."""
+"""Work on one block of cells: read its pixels, infer its probabilities."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ BATCH = 56
 class Part:
     """A rectangle of a block's cells and the picture that shows their patches.
 
-    Patches overlap when the stride is less than a patch, so they are cut from the
-    picture batch by batch and never lie in memory all at once.
+    Patches overlap if the stride is less than a patch. They are cut from the picture
+    batch by batch, so that they are never all in memory.
     """
 
     slices: tuple[slice, slice]  # of the block, cells
@@ -49,11 +49,12 @@ class BlockPixels:
     Parameters
     ----------
     wanted, unreadable : ndarray
-        bool, the block's shape: which patches to judge, and which cannot be read.
+        bool, the block's shape: patches to compute, and patches that cannot be read.
     parts : tuple of Part
         Share no cell and hold every wanted one.
     sharpness : ndarray
-        float32, the block's shape: see `core.appearance.sharpness`; NaN where nothing was read.
+        float32, the block's shape: see `core.appearance.sharpness`; NaN where nothing
+        was read.
     """
 
     wanted: NDArray[np.bool_]
@@ -63,56 +64,59 @@ class BlockPixels:
 
 
 class BlockWork:
-    """Reading and inferring of one run, with the time that each took."""
+    """Reading and inference of one run, and the time that each took.
+
+    Parameters
+    ----------
+    slide, plan, backend, should_stop
+        As for `detection.compute.detect`.
+    missing : (rows, columns) bool ndarray
+        The cells of the run's grid to compute.
+    """
 
     def __init__(
         self,
         slide: Slide,
         plan: Plan,
         backend: Backend,
+        missing: NDArray[np.bool_],
         should_stop: Callable[[], bool],
     ) -> None:
         self.slide, self.plan, self.backend = slide, plan, backend
-        self.should_stop = should_stop
-        self.read_seconds = 0.0
-        self.infer_seconds = 0.0
+        self.missing, self.should_stop = missing, should_stop
+        self.read_seconds = self.infer_seconds = 0.0
 
-    def read(self, block: Block, wanted: NDArray[np.bool_]) -> BlockPixels:
-        """Read what the wanted patches of a block cover; runs in a thread."""
-        began = perf_counter()
+    def read(self, block: Block) -> BlockPixels:
+        """Read the pixels of a block's missing patches; runs in a thread."""
+        began, plan = perf_counter(), self.plan
+        wanted = self.missing[block.slices]
         unreadable = np.zeros_like(wanted)
         sharpness = np.full(wanted.shape, np.nan, np.float32)
         parts = []
-        for slices in cover(wanted, self.plan.overhead, self.plan.picture_cells):
-            first = tuple(
+        for slices in cover(wanted, plan.overhead, plan.picture_cells):
+            row, column = (
                 start + part.start
                 for start, part in zip(block.first, slices, strict=True)
             )
             rows, columns = (part.stop - part.start for part in slices)
-            shape = self.plan.picture_shape((rows, columns))
-            box = self.plan.picture_box(first, shape)
+            box = plan.picture_box((row, column), plan.picture_shape((rows, columns)))
             pixels, damaged = self._picture(box)
             parts.append(Part(slices, pixels))
-            unreadable[slices] = self._touched(first, wanted[slices], damaged)
-            sharpness[slices] = self._sharpness(pixels, (rows, columns))
+            if damaged:
+                touched = self._overlapping((row, column), wanted[slices], damaged)
+                unreadable[slices] = touched
+            sharpness[slices] = patch_sharpness(
+                pixels,
+                (rows, columns),
+                patch_px=plan.patch_px,
+                stride_px=plan.stride_px,
+                corner_px=0 if plan.dense is None else plan.dense.corner_px,
+            )
         self.read_seconds += perf_counter() - began
         return BlockPixels(wanted, unreadable, tuple(parts), sharpness)
 
-    def _sharpness(
-        self, pixels: NDArray[np.uint8], shape: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        """Return how sharp the patches of a picture's first cells are."""
-        plan = self.plan
-        return patch_sharpness(
-            pixels,
-            shape,
-            patch_px=plan.patch_px,
-            stride_px=plan.stride_px,
-            corner_px=0 if plan.dense is None else plan.dense.corner_px,
-        )
-
     def _picture(self, box: Box) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
-        """Return a part of the slide as the model sees it, and where it is damaged."""
+        """Read a part of the slide as the model sees it, and the damaged parts of it."""
         plan = self.plan
         damaged: tuple[Box, ...] = ()
         try:
@@ -126,16 +130,14 @@ class BlockWork:
             pixels = plan.stain.apply(pixels)
         return pixels, damaged
 
-    def _touched(
+    def _overlapping(
         self,
         first: tuple[int, int],
         wanted: NDArray[np.bool_],
         damaged: tuple[Box, ...],
     ) -> NDArray[np.bool_]:
-        """Return into the patches of which wanted cells a damaged tile reaches."""
+        """Return a mask of the wanted cells whose patch overlaps a damaged tile."""
         touched = np.zeros_like(wanted)
-        if not damaged:
-            return touched
         for row, column in np.argwhere(wanted):
             seen = self.plan.seen_box(first[0] + int(row), first[1] + int(column))
             touched[row, column] = any(
@@ -144,25 +146,36 @@ class BlockWork:
         return touched
 
     def infer(self, block: BlockPixels) -> NDArray[np.float32] | None:
-        """Return the values of a block, or None if it was stopped on the way."""
-        began = perf_counter()
+        """Return the values of a block, or None if the run was stopped."""
+        began, plan = perf_counter(), self.plan
         values = np.full(block.wanted.shape, np.nan, np.float32)
-        judge = self._judge_patches if self.plan.dense is None else self._judge_densely
-        wanted = block.wanted & ~block.unreadable
         for part in block.parts:
-            found = judge(part.pixels, wanted[part.slices])
-            if found is None:
+            wanted = (block.wanted & ~block.unreadable)[part.slices]
+            if plan.dense is None:
+                if not self._infer_patches(part.pixels, wanted, values[part.slices]):
+                    return None
+                continue
+            if self.should_stop():
                 return None
-            values[part.slices] = found
+            pixels = part.pixels
+            if self.backend.one_shape:  # cells beyond the wanted ones are not used
+                pixels = filled(pixels, (plan.largest_picture_px,) * 2)
+            found = map_with_flips(
+                self.backend.cell_margins, plan.dense.pool, pixels, plan.flips
+            )
+            rows, columns = wanted.shape
+            values[part.slices][wanted] = found[:rows, :columns][wanted]
         values[block.unreadable] = UNREADABLE
         self.infer_seconds += perf_counter() - began
         return values
 
-    def _judge_patches(
-        self, pixels: NDArray[np.uint8], wanted: NDArray[np.bool_]
-    ) -> NDArray[np.float32] | None:
-        """Cut the wanted patches out of a picture and judge each."""
-        values = np.full(wanted.shape, np.nan, np.float32)
+    def _infer_patches(
+        self,
+        pixels: NDArray[np.uint8],
+        wanted: NDArray[np.bool_],
+        values: NDArray[np.float32],
+    ) -> bool:
+        """Put the values of a picture's patches in place; return False if stopped."""
         side = self.plan.patch_px
         # A view: (rows, columns, 3, side, side) without a copy.
         windows = np.lib.stride_tricks.sliding_window_view(
@@ -171,28 +184,11 @@ class BlockWork:
         cells = np.argwhere(wanted)
         for start in range(0, len(cells), BATCH):
             if self.should_stop():
-                return None
+                return False
             batch = cells[start : start + BATCH]
             rows, columns = (batch * self.plan.stride_px).T
             patches = np.ascontiguousarray(windows[rows, columns].transpose(0, 2, 3, 1))
             values[tuple(batch.T)] = predict_with_flips(
                 self.backend.predict, patches, self.plan.flips
             )
-        return values
-
-    def _judge_densely(
-        self, pixels: NDArray[np.uint8], wanted: NDArray[np.bool_]
-    ) -> NDArray[np.float32] | None:
-        """Look at a picture as a whole and read the wanted patches' values off it."""
-        if self.should_stop():
-            return None
-        scan = self.plan.dense
-        assert scan is not None
-        if self.backend.one_shape:  # what is beyond the last wanted cells is not used
-            side = self.plan.largest_picture_px
-            pixels = filled(pixels, (side, side))
-        found = map_with_flips(
-            self.backend.cell_margins, scan.pool, pixels, self.plan.flips
-        )
-        rows, columns = wanted.shape
-        return np.where(wanted, found[:rows, :columns], np.float32(np.nan))
+        return True

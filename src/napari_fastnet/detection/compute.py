@@ -1,11 +1,12 @@
-"""Detection: patches in, probabilities out; one generator for every front end."""
+"""Detection block by block: one generator for every front end."""
 
 from __future__ import annotations
 
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -31,13 +32,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a detection stands after a block; frozen, so any thread may keep it.
+    """State of a detection after a block; frozen, so any thread may keep it.
 
     Parameters
     ----------
     done, total : int
-        Patches computed or given up, and all of the run; includes those of an
-        earlier, interrupted run.
+        Patches computed, those of an earlier, interrupted run included, and all of the
+        run.
     failed : int
         Patches that could not be read.
     block : Block
@@ -45,7 +46,7 @@ class Progress:
     values : ndarray
         float32, the block's shape: probabilities, NaN elsewhere.
     read_seconds, infer_seconds : float
-        Time spent so far reading (all threads together) and inferring.
+        Time spent so far on reading (all threads together) and on inference.
     """
 
     done: int
@@ -67,11 +68,11 @@ def detect(
     should_stop: Callable[[], bool] = lambda: False,
     priority: Callable[[Block], float] | None = None,
 ) -> Iterator[Progress]:
-    """Compute what a run still lacks, block by block.
+    """Compute the missing probabilities of a run, block by block.
 
     Blocks are read ahead in threads while the network works; at most ``readers + 1``
     are in memory, whatever the slide's size. A patch whose pixels cannot be decoded
-    stays NaN and is counted; the run goes on, and the next one tries it again.
+    stays NaN and is counted; the next run tries it again.
 
     Parameters
     ----------
@@ -82,14 +83,14 @@ def detect(
     backend : Backend
         The network.
     store : RunStore
-        Opened with the plan's grid. Each block is in it before it is yielded.
+        Opened with the plan's grid. Each block is stored before it is yielded.
     readers : int, optional
         Threads that read; 0 reads in the caller's own, when a block's turn comes.
     should_stop : callable, optional
-        Asked after every batch; true ends the generator, and the block at hand is
-        left for the next run.
+        Asked after every batch; once true the generator ends, and the next run computes
+        the block at hand.
     priority : callable, optional
-        Asked anew whenever a block is chosen: the lowest comes next, whatever was read
+        Asked again whenever a block is chosen: the lowest comes next, whatever was read
         ahead. From coarse to fine by default, see `coarse_to_fine`.
 
     Yields
@@ -110,16 +111,36 @@ def detect(
     OutputError
         The store cannot be written.
     """
-    work = BlockWork(slide, plan, backend, should_stop)
     sharpness = store.companion(SHARPNESS)
-    give_back()  # what the masks of a large slide took
+    give_back()  # the memory that the masks of a large slide took
     try:
-        with (
-            store.writing(),
-            sharpness.writing(),
-            _pool(readers) as pool,
-        ):
-            yield from _scan(work, (store, sharpness), pool, readers + 1, priority)
+        with store.writing(), sharpness.writing(), _pool(readers) as pool:
+            left = _Remaining(plan.patches.kept, store, sharpness)
+            work = BlockWork(slide, plan, backend, left.cells, should_stop)
+            submit = cast("Callable[..., Future[BlockPixels]]", pool.submit)
+            begin = partial(submit, work.read)
+            ahead = read_ahead(begin, left.blocks, readers + 1, priority)
+            with closing(ahead):
+                for block, pixels in ahead:
+                    found = work.infer(pixels)
+                    if found is None:
+                        return
+                    require_unchanged(slide)
+                    if (found == UNREADABLE).any():
+                        require_present(slide)
+                    merged, measured = left.merge(block, found, pixels.sharpness)
+                    # Sharpness first: every cell with a probability must have it.
+                    sharpness.write(block, measured)
+                    store.write(block, merged)
+                    yield Progress(
+                        left.done,
+                        left.total,
+                        left.failed,
+                        block,
+                        np.where(merged == UNREADABLE, np.float32(np.nan), merged),
+                        work.read_seconds,
+                        work.infer_seconds,
+                    )
     except MemoryError as error:
         raise DetectionError(
             f"memory is too short to scan {slide.path}; close other programs or give "
@@ -130,11 +151,47 @@ def detect(
         give_back()
 
 
+class _Remaining:
+    """The cells that a run still lacks, and counts of the others."""
+
+    def __init__(
+        self, wanted: NDArray[np.bool_], store: RunStore, sharpness: RunStore
+    ) -> None:
+        values, sharp = store.read(), sharpness.read()
+        # Try unreadable cells again: the file may have been repaired since.
+        known = wanted & ~np.isnan(values) & (values != UNREADABLE)
+        self.cells: NDArray[np.bool_] = wanted & ~known
+        self.done, self.total, self.failed = int(known.sum()), int(wanted.sum()), 0
+        blocks = [b for b in store.blocks() if self.cells[b.slices].any()]
+        self.blocks = coarse_to_fine(blocks, store.block_cells)
+        # Keep copies of the few blocks that were begun instead of the whole arrays,
+        # which take megabytes on large slides.
+        self._begun = {
+            block: (values[block.slices].copy(), sharp[block.slices].copy())
+            for block in blocks
+            if not np.isnan([values[block.slices], sharp[block.slices]]).all()
+        }
+
+    def merge(
+        self, block: Block, found: NDArray[np.float32], sharp: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Count the new values of a block, and add those that it had before."""
+        self.done += int((~np.isnan(found)).sum())
+        self.failed += int((found == UNREADABLE).sum())
+        if block not in self._begun:
+            return found, sharp
+        old, old_sharp = self._begun.pop(block)
+        return (
+            np.where(np.isnan(found), old, found),
+            np.where(np.isnan(sharp), old_sharp, sharp),
+        )
+
+
 class _SameThread(Executor):
-    """Does at once what is asked, in the thread that asks."""
+    """An executor without threads: `submit` does the work."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Return what the function gave; what it raises is raised here."""
+        """Call the function; its exception is raised here."""
         future: Future[T] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
@@ -144,60 +201,3 @@ def _pool(readers: int) -> Executor:
     if readers == 0:
         return _SameThread()
     return ThreadPoolExecutor(readers, thread_name_prefix="fastnet-read")
-
-
-def _scan(
-    work: BlockWork,
-    stores: tuple[RunStore, RunStore],
-    pool: Executor,
-    most: int,
-    priority: Callable[[Block], float] | None,
-) -> Iterator[Progress]:
-    """Compute and store what is lacking; at most so many blocks are in memory."""
-    store, sharpness = stores
-    wanted, values, sharp = work.plan.patches.kept, store.read(), sharpness.read()
-    # What could not be read is tried again: the file may have been mended since.
-    known = wanted & ~np.isnan(values) & (values != UNREADABLE)
-    done, failed = int(known.sum()), 0
-    missing = wanted & ~known
-    lacking = [block for block in store.blocks() if missing[block.slices].any()]
-    # Of large slides all values take megabytes, and few blocks have some already.
-    begun = {
-        block: (values[block.slices].copy(), sharp[block.slices].copy())
-        for block in lacking
-        if not np.isnan([values[block.slices], sharp[block.slices]]).all()
-    }
-    del values, sharp
-    pending = coarse_to_fine(lacking, store.block_cells)
-
-    def read(block: Block) -> Future[BlockPixels]:
-        return pool.submit(work.read, block, missing[block.slices])
-
-    blocks = read_ahead(read, pending, most, priority)
-    with closing(blocks):
-        for block, pixels in blocks:
-            found = work.infer(pixels)
-            if found is None:
-                return
-            require_unchanged(work.slide)
-            if (found == UNREADABLE).any():
-                require_present(work.slide)
-            merged, measured = found, pixels.sharpness
-            if block in begun:
-                values, sharp = begun.pop(block)
-                merged = np.where(np.isnan(merged), values, merged)
-                measured = np.where(np.isnan(measured), sharp, measured)
-            # first, so that of every cell with a probability it is known
-            sharpness.write(block, measured)
-            store.write(block, merged)
-            done += int((~np.isnan(found)).sum())
-            failed += int((found == UNREADABLE).sum())
-            yield Progress(
-                done,
-                int(wanted.sum()),
-                failed,
-                block,
-                np.where(merged == UNREADABLE, np.float32(np.nan), merged),
-                work.read_seconds,
-                work.infer_seconds,
-            )

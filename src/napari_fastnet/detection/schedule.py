@@ -1,4 +1,4 @@
-"""Reading blocks while others are computed, in an order that may change meanwhile."""
+"""The order of blocks, and reading ahead in it while the order may change."""
 
 from __future__ import annotations
 
@@ -12,41 +12,43 @@ if TYPE_CHECKING:
     from napari_fastnet.detection.blocks import BlockPixels
     from napari_fastnet.store.store import Block
 
+#: Blocks of the first rounds are at least this many blocks apart.
+APART = 4
+
 
 def read_ahead(
     read: Callable[[Block], Future[BlockPixels]],
-    blocks: Sequence[Block],
+    blocks: Iterable[Block],
     most: int,
     priority: Callable[[Block], float] | None = None,
 ) -> Generator[tuple[Block, BlockPixels]]:
-    """Yield blocks that were read, while others are being read.
+    """Yield blocks with their pixels while the next ones are read.
 
-    What is read ahead binds nobody: when the order changes, blocks that wait to be
-    read are called off, and those that lie ready are dropped and read again when their
-    turn comes. Only a reading that has begun comes to its end.
+    Prefetching is speculative: when the order changes, reads that have not begun are
+    cancelled, and pixels that are ready are dropped and read again in their turn.
 
     Parameters
     ----------
     read : callable
         Begins to read a block; fewer than ``most`` at the same time.
-    blocks : sequence of Block
+    blocks : iterable of Block
         Each comes once, in this order unless there is a priority.
     most : int
-        Blocks that are waited for, being read or lie ready at most; at least 1.
+        Blocks in memory, those being read included; at least 1.
     priority : callable, optional
-        Asked anew for all that are left before each is yielded: the lowest comes next.
+        Asked again for all remaining blocks before each: the lowest comes next.
 
     Yields
     ------
     Block and BlockPixels
-        As long as there are any; whatever reading raised is raised here.
+        An exception of a read is raised here.
     """
     left = list(blocks)
     ahead: dict[Block, Future[BlockPixels]] = {}
     try:
         while left:
-            coming = _next(left, most, priority)
-            _call_off(ahead, coming)
+            coming = nsmallest(most, left, key=priority) if priority else left[:most]
+            _cancel_others(ahead, coming)
             for block in coming:
                 if block not in ahead and len(ahead) < most:
                     ahead[block] = read(block)
@@ -57,17 +59,12 @@ def read_ahead(
             future.cancel()
 
 
-def _next(
-    left: Sequence[Block], count: int, priority: Callable[[Block], float] | None
-) -> Sequence[Block]:
-    """Return so many of the blocks that are left, those to come first."""
-    return left[:count] if priority is None else nsmallest(count, left, key=priority)
+def _cancel_others(
+    ahead: dict[Block, Future[BlockPixels]], coming: Sequence[Block]
+) -> None:
+    """Drop blocks that no longer come next; a read that has begun keeps its place.
 
-
-def _call_off(ahead: dict[Block, Future[BlockPixels]], coming: Sequence[Block]) -> None:
-    """Make room for what comes next; readings that have begun keep theirs.
-
-    They are fewer than there is room for, so that the next block always has some.
+    Fewer reads can have begun than there are places, so the next block always has one.
     """
     moved = coming[0] not in ahead
     for block, future in list(ahead.items()):
@@ -75,18 +72,14 @@ def _call_off(ahead: dict[Block, Future[BlockPixels]], coming: Sequence[Block]) 
             del ahead[block]
 
 
-#: How many blocks those that come first lie apart at least.
-APART = 4
-
-
 def coarse_to_fine(blocks: Iterable[Block], side: int) -> list[Block]:
-    """Return blocks so that the first few are spread over the whole slide.
+    """Sort blocks so that the first few are spread over the whole slide.
 
-    First every 2^n-th block of every 2^n-th row, then those half as far apart, each
-    round row by row, down to every fourth. The rest follows along Morton's curve,
-    neighbours soon after each other: what a file's tile shows of both is then decoded
-    once (at 8 gigapixels 14 % of the tiles were decoded again, with rounds down to
-    neighbours 43 %).
+    First comes every 2^n-th block of every 2^n-th row, then those half as far apart, each
+    round row by row, down to every fourth. The rest follows Morton's curve: neighbours
+    come soon after each other, so that a tile of the file is decoded once for both. At 8
+    gigapixels 14 % of the tiles were decoded again; with rounds down to direct
+    neighbours, 43 %.
 
     Parameters
     ----------
@@ -104,18 +97,12 @@ def coarse_to_fine(blocks: Iterable[Block], side: int) -> list[Block]:
     def rank(block: Block) -> tuple[int, int, int]:
         row, column = (first // side for first in block.first)
         together = row | column
-        # The lowest bit that is set: how far apart the blocks of its round lie.
+        # The lowest bit that is set is the distance of the blocks of one round.
         apart = together & -together or 1 << 62
-        if apart < APART:
-            return 0, _along_curve(row, column), 0
-        return -apart, row, column
+        if apart >= APART:
+            return -apart, row, column
+        bits = range(max(row, column).bit_length())
+        curve = ((row >> n & 1) << 2 * n + 1 | (column >> n & 1) << 2 * n for n in bits)
+        return 0, sum(curve), 0
 
     return sorted(blocks, key=rank)
-
-
-def _along_curve(row: int, column: int) -> int:
-    """Return the place on Morton's curve: the bits of row and column in turns."""
-    place = 0
-    for bit in range(max(row, column).bit_length()):
-        place |= (row >> bit & 1) << 2 * bit + 1 | (column >> bit & 1) << 2 * bit
-    return place
