@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
+import sys
+from dataclasses import replace
 from importlib import import_module
 from io import BytesIO
 
@@ -11,6 +14,7 @@ import pytest
 from PIL import Image
 
 import napari_fastnet as nf
+from napari_fastnet.errors import DependencyError, OutputError
 
 TWELVE = {
     "FastNetError", "Options", "detect", "detect_many", "evaluate", "find_tissue", "load",
@@ -120,7 +124,7 @@ def test_a_result_shows_its_overview_and_what_was_found(result, tmp_path):
     page = result._repr_html_()
     assert "data:image/png;base64," in page
     assert "Research use only. Not for diagnosis." in page
-    assert "<RunResult 1 regions, <Heatmap" in repr(result)
+    assert "<Result 1 lesion, <Heatmap" in repr(result)
     assert repr(result.regions).startswith("[<Region 1: micro")
     assert result._repr_png_() == (result.folder / "overview.png").read_bytes()
 
@@ -128,10 +132,67 @@ def test_a_result_shows_its_overview_and_what_was_found(result, tmp_path):
 def test_a_result_whose_overview_is_gone_is_still_shown(
     slide_file, dark_bundle, tmp_path
 ):
-    gone = nf.detect(slide_file, tmp_path, model=dark_bundle)
+    slide = shutil.copy(slide_file, tmp_path / "slide.tif")
+    gone = nf.detect(slide, tmp_path / "out", model=dark_bundle)
+    overview = (gone.folder / "overview.png").read_bytes()
     shutil.rmtree(gone.folder)
+    assert gone._repr_png_() == overview  # drawn again
+    slide.unlink()
     assert "<img" not in gone._repr_html_()
     assert gone._repr_png_() is None
+
+
+def test_a_loaded_result_is_the_same_and_is_shown(result):
+    loaded = nf.load(result.folder)
+    assert repr(loaded) == repr(result)
+    assert loaded._repr_png_() == result._repr_png_()
+    assert loaded.record.to_dict() == result.record.to_dict()
+    assert [one.area_mm2 for one in loaded.lesions] == [
+        one.area_mm2 for one in result.lesions
+    ]
+    assert loaded.files == result.files
+    other = nf.load(result.folder, threshold=0.99)
+    assert (other.threshold, other.files) == (0.99, ())
+    assert other._repr_png_() != result._repr_png_()  # with the mark of its threshold
+
+
+def test_a_result_is_a_table(result):
+    (row,) = result.table()
+    with (result.folder / "regions.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert list(row) == list(line)
+    assert row["area_mm2"] == result.lesions[0].area_mm2
+    assert row["slide"] == line["slide"]
+
+
+def test_a_data_frame_has_the_tables_columns(result):
+    pandas = pytest.importorskip("pandas")
+    frame = result.to_pandas()
+    pandas.testing.assert_frame_equal(frame, pandas.DataFrame(result.table()))
+
+
+def test_without_pandas_the_table_is_named(result, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(DependencyError, match=r"pip install pandas, or use table\(\)"):
+        result.to_pandas()
+
+
+def test_a_saved_result_is_what_detect_leaves(result, tmp_path):
+    place = result.save(tmp_path)
+    assert place == tmp_path / result.folder.name
+    same = nf.load(place)
+    assert same.record.to_dict() == result.record.to_dict()
+    names = {path.name for path in result.files}
+    assert {path.name for path in place.iterdir()} == names
+    assert (place / "overview.png").read_bytes() == result._repr_png_()
+    assert result.save(result.folder.parent) == result.folder  # it is there already
+
+
+def test_a_result_of_another_slide_is_not_replaced(result, tmp_path):
+    slide = replace(result.record.slide, fingerprint="another")
+    replace(result, record=replace(result.record, slide=slide)).save(tmp_path)
+    with pytest.raises(OutputError, match="holds the results of"):
+        result.save(tmp_path)
 
 
 def test_a_model_shows_its_card(dark_bundle):

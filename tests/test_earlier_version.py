@@ -19,9 +19,9 @@ from napari_fastnet.cli.app import main
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.model.bundle import load_bundle
-from napari_fastnet.results.formats import write_formats
+from napari_fastnet.results.loading import load
 from napari_fastnet.results.reading import read_heatmap_ome_tiff, read_mask_export
-from napari_fastnet.results.result import load_results
+from napari_fastnet.results.record import read_record
 from napari_fastnet.store.store import read_store
 
 KEPT = Path(__file__).parent / "fixtures" / "version-0.1"
@@ -46,18 +46,18 @@ def masks_of(folder):
 @pytest.mark.parametrize("place", ["run", "cohort", "run-of-bundle"])
 def test_results_open_and_export_bit_for_bit(place, kept, tmp_path):
     run = kept / place / "lesion"
-    results = load_results(run)
-    write_formats(results, tmp_path / "out", ["ome-tiff", "geojson", "asap", "csv"])
+    results = load(run)
+    results.export(tmp_path / "out", ["ome-tiff", "geojson", "asap", "csv"])
     np.testing.assert_array_equal(heatmap_of(tmp_path / "out"), heatmap_of(run))
     for ours, theirs in zip(masks_of(tmp_path / "out"), masks_of(run), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert (
-        results.record["model"]["sha256"] == load_results(run).record["model"]["sha256"]
-    )
+    kept_record = read_record(run / "run.json")
+    assert kept_record["model"]["sha256"] == results.record.model.sha256
+    assert results.record.to_dict() == kept_record
 
 
 def test_the_run_has_the_regions_that_it_reported():
-    results = load_results(KEPT / "run" / "lesion")
+    results = load(KEPT / "run" / "lesion")
     assert results.regions is not None
     areas = [round(region.area_mm2, 6) for region in results.regions]
     assert len(areas) == 5
@@ -112,8 +112,8 @@ def test_a_cohort_goes_on_in_its_folder(kept, capsys):
 def test_the_users_model_gives_what_it_gave(kept, tmp_path):
     bundle = load_bundle(kept / "bundle")
     assert (bundle.name, bundle.version) == ("house", "1.0")
-    then = load_results(kept / "run-of-bundle" / "lesion")
-    assert bundle.sha256 == then.record["model"]["sha256"]
+    then = load(kept / "run-of-bundle" / "lesion")
+    assert bundle.sha256 == then.record.model.sha256
     now = detect(kept / "slides" / "lesion.tif", tmp_path, model=bundle)
     # another processor computes in another precision: bfloat16 where it has it
     np.testing.assert_allclose(

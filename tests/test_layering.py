@@ -54,7 +54,7 @@ def test_detection_on_the_cpu_loads_no_torch(dark_bundle, write_tiff, tmp_path):
 
 
 def test_results_that_are_no_pictures_load_no_matplotlib():
-    code = "from napari_fastnet import *; from napari_fastnet.results import formats"
+    code = "from napari_fastnet import *; from napari_fastnet.results import loading"
     assert not loaded_by(code) & {"matplotlib", "napari", "torch"}
 
 

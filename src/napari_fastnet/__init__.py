@@ -25,10 +25,9 @@ _MOVED = {
     "ModelBundle": "model.bundle.ModelBundle",
     "Region": "core.regions.Region",
     "Replay": "cohort.replay.Replay",
-    "Results": "results.formats.Results",
+    "Results": "results.result.Result",
     "RunOptions": "door.Options",
-    "RunResult": "results.result.RunResult",
-    "Saved": "results.result.Saved",
+    "RunResult": "results.result.Result",
     "Slide": "slide.slide.Slide",
     "SlideRun": "detection.run.SlideRun",
     "SlideTissue": "detection.tissue.SlideTissue",
@@ -39,10 +38,9 @@ _MOVED = {
     "find_regions": "core.regions.find_regions",
     "find_slides": "cohort.slides.find_slides",
     "load_bundle": "door.load_model",
-    "load_results": "results.result.load_results",
+    "load_results": "results.loading.load",
     "replay": "cohort.replay.replay",
     "run_cohort": "cohort.cohort.run_cohort",
-    "write_formats": "results.formats.write_formats",
 }
 
 
@@ -54,7 +52,7 @@ def __getattr__(name: str) -> Any:
     from warnings import warn
 
     module, _, new = _MOVED[name].rpartition(".")
-    place = __name__ if module == "door" else f"{__name__}.{module}"
+    place = __name__ if new in __all__ else f"{__name__}.{module}"
     warn(
         f"{__name__}.{name} is deprecated; use: from {place} import {new}",
         DeprecationWarning,

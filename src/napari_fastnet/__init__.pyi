@@ -2,8 +2,9 @@
 from .cohort.cohort import detect_many
 from .cohort.detect import detect
 from .detection.tissue import find_tissue
-from .door import Options, evaluate, load, load_model, models, sample, train
+from .door import Options, evaluate, load_model, models, sample, train
 from .errors import FastNetError
+from .results.loading import load
 from .slide.slide import open_slide
 
 __version__: str

@@ -17,34 +17,10 @@ if TYPE_CHECKING:
 
     from napari_fastnet.evaluation.patches import Evaluation
     from napari_fastnet.evaluation.summary import SlideEvaluation
-    from napari_fastnet.results.formats import Results
     from napari_fastnet.training.fit import EpochResult
     from napari_fastnet.training.options import FitOptions
 
-__all__ = ["Options", "evaluate", "load", "load_model", "models", "sample", "train"]
-
-
-def load(folder: str | Path) -> Results:
-    """Read the results of a run.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder that a detection left, or an export of the panel.
-
-    Returns
-    -------
-    Results
-        Heatmap, regions and masks. The slide is opened when the overview is drawn.
-
-    Raises
-    ------
-    StoreError
-        There is no finished run, or it is damaged.
-    """
-    from napari_fastnet.results.result import load_results
-
-    return load_results(folder)
+__all__ = ["Options", "evaluate", "load_model", "models", "sample", "train"]
 
 
 def load_model(name_or_folder: str | Path) -> ModelBundle:

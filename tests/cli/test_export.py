@@ -16,7 +16,9 @@ from napari_fastnet.cli.app import main
 from napari_fastnet.errors import StoreError
 from napari_fastnet.evaluation.sources import Source, load_source
 from napari_fastnet.plugin.reader import read_layers
-from napari_fastnet.results.formats import FORMATS, Results, write_formats
+from napari_fastnet.results.record import RunRecord, SlideFacts
+from napari_fastnet.results.result import FORMATS, Result
+from napari_fastnet.store.format import Seconds
 
 pytest.importorskip("pyarrow")
 #: What each format leaves of a run with masks, heatmap and regions.
@@ -244,12 +246,12 @@ def test_the_overview_has_other_colours_where_asked(run, tmp_path, capsys):
 def test_masks_alone_have_no_place_in_geojson(tmp_path):
     from napari_fastnet.errors import OutputError
 
-    results = Results(
-        record={}, mpp=(1, 1), slide_shape=(8, 8), masks={"roi": np.ones((2, 2), bool)}
-    )
+    slide = SlideFacts("slide.svs", "abc", 8, 8, (1, 1), "vendor")
+    record = RunRecord(slide=slide, tissue={}, seconds=Seconds(0, 0, 0))
+    result = Result(record=record, masks={"roi": np.ones((2, 2), bool)})
     with pytest.raises(OutputError, match="nothing to export as geojson"):
-        write_formats(results, tmp_path, ["geojson"])
-    assert len(write_formats(results, tmp_path, ["ome-tiff"])) == 1
+        result.export(tmp_path, ["geojson"])
+    assert len(result.export(tmp_path, ["ome-tiff"])) == 1
 
 
 def edited(run, path, *, offset=(0, 0)):

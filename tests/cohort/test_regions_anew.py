@@ -13,12 +13,12 @@ from napari_fastnet.cohort import detect as whole_slide
 from napari_fastnet.cohort import task as cohort_task
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
-from napari_fastnet.detection import run as runs
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OutputError
-from napari_fastnet.results import formats
+from napari_fastnet.results.ome_tiff import write_mask_tiff
 from napari_fastnet.results.reading import read_regions_geojson
 from napari_fastnet.results.record import read_record
+from napari_fastnet.results.result import Result
 
 OTHER = 0.9
 
@@ -140,7 +140,7 @@ def test_masks_of_another_run_are_not_taken_for_its_own(
     record = json.loads((other.folder / "run.json").read_text())
     with tifffile.TiffFile(mask) as tif:
         shape = tif.asarray().shape
-    formats.write_mask_tiff(mask, np.zeros(shape, bool), (8.0, 8.0), record=record)
+    write_mask_tiff(mask, np.zeros(shape, bool), (8.0, 8.0), record=record)
     mask.replace(first.folder / "tissue_roi.tif")
     run = replace(options[0], threshold=OTHER)
     again = detect(slide_path, tmp_path / "out", model=options[1], options=run)
@@ -167,7 +167,7 @@ def test_while_files_are_written_there_is_no_record_of_others(
     def full(*_, **__):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(runs, "write_formats", full)
+    monkeypatch.setattr(Result, "export", full)
     run = replace(options[0], threshold=OTHER)
     with pytest.raises(OutputError):
         detect(slide_path, tmp_path / "out", model=options[1], options=run)

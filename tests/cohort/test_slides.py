@@ -204,13 +204,13 @@ def test_a_folder_that_may_not_be_entered_fails_and_is_not_passed_over(
 
 def test_results_inside_the_folder_of_slides_are_no_slides(folder) -> None:
     # detect and `export -f asap` left theirs there
-    from napari_fastnet.results.formats import FORMATS, write_formats
-    from napari_fastnet.results.result import load_results
+    from napari_fastnet.results.loading import load
+    from napari_fastnet.results.result import FORMATS
 
     before = find_slides([folder])
     formats = ["ome-tiff", "asap", "png", "csv", "geojson"]
     assert set(formats) <= set(FORMATS)
-    write_formats(load_results(folder / "b"), folder / "b", formats)
+    load(folder / "b").export(folder / "b", formats)
     told = []
     assert find_slides([folder], told.append) == before
     assert told == [folder / "photograph.tif"]

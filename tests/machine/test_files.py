@@ -76,7 +76,7 @@ def test_a_name_that_is_too_long_is_refused_with_the_mend(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on file size")
-@pytest.mark.parametrize("kind", ["bytes", "tiff", "png"])
+@pytest.mark.parametrize("kind", ["bytes", "tiff"])
 def test_a_write_that_runs_out_of_room_leaves_the_old_file(tmp_path, kind):
     # a limit on file size cuts a write short as a full disk does, in a process that
     # has no other use for files
@@ -92,23 +92,16 @@ def test_a_write_that_runs_out_of_room_leaves_the_old_file(tmp_path, kind):
         from napari_fastnet.errors import OutputError
         from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
         from napari_fastnet.machine.files import write_bytes
-        from napari_fastnet.results.overview import Caption, write_overview
 
         path = Path({str(path)!r})
         values = np.random.default_rng(0).random((300, 300), dtype=np.float32)
         heatmap = Heatmap(values, Grid((0, 0), (8, 8), (300, 300)), (1, 1))
-        caption = Caption("slide", "model", 0.5)
-        thumbnail = np.zeros((99, 99, 3), np.uint8)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
         try:
             if {kind!r} == "bytes":
                 write_bytes(path, bytes(100_000))
-            elif {kind!r} == "tiff":
-                write_heatmap_ome_tiff(path, heatmap)
             else:
-                write_overview(
-                    path, thumbnail, heatmap, [], slide_shape=(8, 8), caption=caption
-                )
+                write_heatmap_ome_tiff(path, heatmap)
         except OutputError as error:
             print(error)
         """

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from napari_fastnet.cohort.rows import SlideRow
     from napari_fastnet.cohort.task import CohortOptions
     from napari_fastnet.detection.plan import Stride
-    from napari_fastnet.results.result import RunResult
+    from napari_fastnet.results.result import Result
 
 
 #: So many files that are left out are named.
@@ -486,7 +486,7 @@ def stride_of(text: str) -> Stride:
     raise OptionError(f"stride is {text!r}; use dense, patch or a whole number of px")
 
 
-def print_result(result: RunResult) -> None:
+def print_result(result: Result) -> None:
     """Print what a run found and where it wrote it."""
     from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE
 

@@ -76,23 +76,21 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write the results of a run in the formats of others."""
-    from napari_fastnet.results.formats import write_formats
-    from napari_fastnet.results.result import Saved, load_results
+    from napari_fastnet.results.loading import load
 
     names = [name.lower() for words in formats for name in words.split(",") if name]
-    saved = Saved(
+    result = load(
         run,
-        threshold,
-        slide,
-        offset_of(bounds_offset, qupath_origin),
-        colours,
-        regions,
-        tuple(tumor_class or ()),
+        threshold=threshold,
+        slide=slide,
+        colours=colours,
+        regions=regions,
+        tumor_classes=tumor_class or (),
+        bounds_offset=offset_of(bounds_offset, qupath_origin),
     )
-    results = load_results(saved)
-    for note in results.notes:
+    for note in result.notes:
         print(note, file=sys.stderr)
-    files = write_formats(results, output, list(dict.fromkeys(names)))
+    files = result.export(output, list(dict.fromkeys(names)))
     if as_json:
         print_json({"files": files})
         return

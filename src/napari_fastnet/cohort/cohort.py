@@ -25,7 +25,7 @@ from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
 from napari_fastnet.model.backends.backend import uses_gpu
 from napari_fastnet.model.bundle import DEFAULT_MODEL, load_bundle, shipped
-from napari_fastnet.results.result import load_results
+from napari_fastnet.results.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_fastnet.detection.options import RunOptions
     from napari_fastnet.detection.plan import Stride
     from napari_fastnet.model.bundle import ModelBundle
-    from napari_fastnet.results.formats import Results
+    from napari_fastnet.results.result import Result
 
 #: Slides at once on one GPU.
 GPU_WORKERS = 4
@@ -238,7 +238,7 @@ def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     mpp: float | Pair | None = None,
     workers: int | None = None,
     options: RunOptions | None = None,
-) -> Iterator[Results]:
+) -> Iterator[Result]:
     """Find the tumors of many slides, several at a time.
 
     The folder gets a ``summary.csv`` and a ``report.html``, which are kept up to date,
@@ -265,7 +265,7 @@ def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
 
     Yields
     ------
-    Results
+    Result
         Of each slide, as soon as it is finished. A slide that cannot be computed has
         none: a warning and the table say why.
 
@@ -288,6 +288,6 @@ def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
             if row is None:
                 continue
             if row.status == "done":
-                yield load_results(Path(output) / row.name)
+                yield load(Path(output) / row.name)
             else:
                 warn(f"{row.slide}: {row.error}", stacklevel=2)

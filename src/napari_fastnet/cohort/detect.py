@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_fastnet.detection.plan import Stride
     from napari_fastnet.detection.tissue import SlideTissue
     from napari_fastnet.model.backends.backend import Backend
-    from napari_fastnet.results.result import RunResult
+    from napari_fastnet.results.result import Result
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     backend: Backend | Callable[[], Backend] | None = None,
     progress: bool | Callable[[Progress], None] = False,
     should_stop: Callable[[], bool] = lambda: False,
-) -> RunResult:
+) -> Result:
     """Find the tumors of a slide.
 
     Without an output folder the run lives in memory and leaves no file. Beside the
@@ -121,7 +121,7 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
 
     Returns
     -------
-    RunResult
+    Result
         Heatmap, regions, record and the files written. Without tissue the heatmap has
         no value and there are no regions.
 
@@ -195,8 +195,8 @@ def _network(
 
 
 def _with_table(
-    slide: Slide, result: RunResult, folder: Path | None, options: RunOptions
-) -> RunResult:
+    slide: Slide, result: Result, folder: Path | None, options: RunOptions
+) -> Result:
     """Add a result to the cohort's table, if there is one, and say what went wrong."""
     if folder is None or not result.files:  # in memory, or stopped
         return result
@@ -206,6 +206,7 @@ def _with_table(
         notes.append(f"{usual}: holds the results of another slide; see {folder}")
     if (folder.parent / SUMMARY).is_file():
         try:
+            assert result.heatmap is not None
             write_thumbnail(folder / THUMBNAIL, slide, result.heatmap, options.colours)
             update_report(folder.parent)
         except OutputError as error:

@@ -19,7 +19,6 @@ from napari_fastnet.detection.presence import require_unchanged
 from napari_fastnet.detection.run import write_run
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.machine.json_text import plain
-from napari_fastnet.results.formats import THUMBNAIL_PX, Results
 from napari_fastnet.results.reading import (
     Mask,
     read_flags_export,
@@ -41,7 +40,8 @@ from napari_fastnet.results.record import (
     read_record,
     versions,
 )
-from napari_fastnet.results.result import RunResult
+from napari_fastnet.results.recorded_slide import THUMBNAIL_PX
+from napari_fastnet.results.result import Result
 from napari_fastnet.store.format import Seconds
 from napari_fastnet.store.store import StoredRun, read_store
 
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 def regions_anew(
     slide: Slide, bundle: ModelBundle, folder: Path, options: RunOptions
-) -> RunResult | None:
+) -> Result | None:
     """Find and write the regions of a finished run once more.
 
     Parameters
@@ -75,7 +75,7 @@ def regions_anew(
 
     Returns
     -------
-    RunResult or None
+    Result or None
         What `SlideRun` would find. None where there is no run that was asked for the
         same but threshold and colours, or where a part of it is missing, damaged,
         changed since, or of other versions of what shapes results.
@@ -114,21 +114,17 @@ def regions_anew(
         },
         quality=quality,
     )
-    results = Results(
-        record=new.to_dict(),
-        mpp=kept.heatmap.mpp,
-        slide_shape=slide.shape,
+    result = Result(
+        record=new,
         heatmap=kept.heatmap,
         regions=regions,
         flags=kept.flags,
         masks={name: mask.mask for name, mask in kept.masks.items()},
         mask_mpp=kept.masks["roi"].mpp,
         picture=lambda: slide.thumbnail(THUMBNAIL_PX),
+        all_earlier=True,
     )
-    files = write_run(results, new, kept.store)
-    return RunResult(
-        new, kept.heatmap, regions, files, flags=kept.flags, all_earlier=True
-    )
+    return write_run(result, kept.store)
 
 
 class _Kept:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_fastnet.detection.tissue import SlideTissue
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
-    from napari_fastnet.results.result import RunResult
+    from napari_fastnet.results.result import Result
     from napari_fastnet.slide.slide import Slide
 
 
@@ -197,7 +197,7 @@ class Replay:
 
     Parameters
     ----------
-    result : RunResult
+    result : Result
         Of the repetition.
     differences : tuple of Difference
         Between the two records.
@@ -205,7 +205,7 @@ class Replay:
         Between the two heatmaps; None where the first is gone or has another grid.
     """
 
-    result: RunResult
+    result: Result
     differences: tuple[Difference, ...]
     values: ValueDifferences | None
 
@@ -286,7 +286,9 @@ def replay(
             progress=progress,
         )
     differences = record_differences(then, result.record.to_dict())
-    values = None if old is None else value_differences(old, result.heatmap, tolerance)
+    values = None
+    if old is not None and result.heatmap is not None:
+        values = value_differences(old, result.heatmap, tolerance)
     return Replay(result, differences, values)
 
 

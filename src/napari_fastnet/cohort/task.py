@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.model.bundle import ModelBundle
-    from napari_fastnet.results.result import RunResult
+    from napari_fastnet.results.result import Result
     from napari_fastnet.slide.slide import Slide
 
 #: What a finished run has left, besides its record.
@@ -175,8 +175,9 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
         return _outcome(task, slide, result)
 
 
-def _outcome(task: SlideTask, slide: Slide, result: RunResult) -> Outcome:
+def _outcome(task: SlideTask, slide: Slide, result: Result) -> Outcome:
     """Return the outcome of a run that ended."""
+    assert result.heatmap is not None
     row = _done(task, slide, result.record.to_dict(), result.heatmap)
     return Outcome(row, notes=(*spacing_notes(slide), *result.notes))
 

@@ -24,12 +24,6 @@ from napari_fastnet.detection.tissue import SlideTissue, find_tissue, slide_fact
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import remove
 from napari_fastnet.model.bundle import stain_target
-from napari_fastnet.results.formats import (
-    DETECT_FORMATS,
-    THUMBNAIL_PX,
-    Results,
-    write_formats,
-)
 from napari_fastnet.results.record import (
     RECORD,
     SHARPNESS,
@@ -40,8 +34,8 @@ from napari_fastnet.results.record import (
     read_record,
     write_record,
 )
-from napari_fastnet.results.recorded_slide import corner_of, roi_notes
-from napari_fastnet.results.result import RunResult
+from napari_fastnet.results.recorded_slide import THUMBNAIL_PX, corner_of, roi_notes
+from napari_fastnet.results.result import DETECT_FORMATS, Result
 from napari_fastnet.slide.notes import finer_notes, reading_notes
 from napari_fastnet.slide.resample import RESAMPLING
 from napari_fastnet.store.format import RunDescription, Seconds
@@ -61,24 +55,20 @@ if TYPE_CHECKING:
 KEEP_EVERY_S = 2.0
 
 
-def write_run(
-    results: Results, record: RunRecord, store: StoredRun
-) -> tuple[Path, ...]:
-    """Write what a finished run leaves beside its store.
+def write_run(result: Result, store: StoredRun) -> Result:
+    """Write the files of a finished run beside its store.
 
     Parameters
     ----------
-    results : Results
-        With the record as a dictionary.
-    record : RunRecord
-        The same record.
+    result : Result
+        Of the run.
     store : StoredRun
         Of the run; the files go beside it.
 
     Returns
     -------
-    tuple of Path
-        The files, and the store's folder.
+    Result
+        With the files, the store's folder among them.
 
     Raises
     ------
@@ -88,10 +78,15 @@ def write_run(
     folder = store.folder.parent
     # First it goes, and last it comes: where there is a record, all else is of its run.
     remove(folder / RECORD)
-    files = write_formats(results, folder, DETECT_FORMATS)
-    store.set_record(dict(results.record))
-    write_record(folder / RECORD, record)
-    return tuple(sorted([*files, store.folder, folder / RECORD]))
+    files = result.export(folder, DETECT_FORMATS)
+    store.set_record(result.record.to_dict())
+    write_record(folder / RECORD, result.record)
+    # the slide may be closed by the time that the result is shown
+    return replace(
+        result,
+        picture=None,
+        files=tuple(sorted([*files, store.folder, folder / RECORD])),
+    )
 
 
 class SlideRun:
@@ -237,7 +232,7 @@ class SlideRun:
             if self._progress is not None:
                 self.store.keep_spent(self.seconds)
 
-    def finish(self, backend_name: str) -> RunResult:
+    def finish(self, backend_name: str) -> Result:
         """Find the regions, and write all results of a run that is in a folder.
 
         A run that was stopped leaves nothing but its store.
@@ -249,7 +244,7 @@ class SlideRun:
 
         Returns
         -------
-        RunResult
+        Result
             What was found, also where there is no tissue.
 
         Raises
@@ -286,38 +281,28 @@ class SlideRun:
         if other := self._other_picture(heatmap):
             told = (*record.slide.reading, other)
             record = replace(record, slide=replace(record.slide, reading=told))
-        carried = record.to_dict()
-        results = Results(
-            record=carried,
-            mpp=heatmap.mpp,
-            slide_shape=self.slide.shape,
+        counts = record.counts
+        assert counts is not None
+        result = Result(
+            record=record,
             heatmap=heatmap,
             regions=regions,
             flags=quality.flags,
             masks=self.tissue.by_name,
             mask_mpp=self.tissue.mpp,
             picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
-        )
-        counts = record.counts
-        assert counts is not None
-        files: tuple[Path, ...] = ()
-        if isinstance(self.store, StoredRun) and not counts.stopped:
-            files = write_run(results, record, self.store)
-        return RunResult(
-            record,
-            heatmap,
-            regions,
-            files,
-            (
+            notes=(
                 *self._notes,
                 *self.store_notes,
                 *finer_notes(self.slide),
                 *([other] if other else []),
                 *([self._stopped(counts)] if counts.stopped else []),
             ),
-            quality.flags,
             all_earlier=self.step_seconds[1] == 0,
         )
+        if isinstance(self.store, StoredRun) and not counts.stopped:
+            return write_run(result, self.store)
+        return replace(result, picture=None)
 
     def _stopped(self, counts: Counts) -> str:
         """Say that the run was stopped, and how to finish it."""

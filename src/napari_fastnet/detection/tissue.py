@@ -21,7 +21,6 @@ from napari_fastnet.detection.presence import (
 )
 from napari_fastnet.errors import MaskError
 from napari_fastnet.machine.memory import physical_cores
-from napari_fastnet.results.formats import Results, write_formats
 from napari_fastnet.results.record import (
     MASKS,
     TISSUE_RECORD,
@@ -30,6 +29,7 @@ from napari_fastnet.results.record import (
     write_record,
 )
 from napari_fastnet.results.recorded_slide import corner_of
+from napari_fastnet.results.result import Result
 from napari_fastnet.slide.slide import Slide, opened
 from napari_fastnet.slide.tiles import WHITE
 from napari_fastnet.store.format import Seconds
@@ -302,13 +302,7 @@ def run_tissue(
         tissue=tissue.to_dict(),
         seconds=Seconds(read=seconds, infer=0.0, total=seconds),
     )
-    results = Results(
-        record=record.to_dict(),
-        mpp=record.slide.mpp,
-        slide_shape=slide.shape,
-        masks=tissue.by_name,
-        mask_mpp=tissue.mpp,
-    )
-    files = write_formats(results, folder, ["ome-tiff"])
+    result = Result(record=record, masks=tissue.by_name, mask_mpp=tissue.mpp)
+    files = result.export(folder, ["ome-tiff"])
     write_record(folder / TISSUE_RECORD, record)
     return TissueRun(tissue, record, (*files, folder / TISSUE_RECORD))

@@ -26,13 +26,19 @@ from napari_fastnet.core.metrics.truth import (
 )
 from napari_fastnet.errors import DataError, FastNetError, OptionError
 from napari_fastnet.evaluation.options import SlideEvaluationOptions
-from napari_fastnet.evaluation.sources import Scanned, Source, load_source
-from napari_fastnet.results.recorded_slide import recorded_tissue, truth_notes
+from napari_fastnet.evaluation.sources import DEFAULT_MPP, Source, load_source
+from napari_fastnet.results.recorded_slide import (
+    recorded_corner,
+    recorded_tissue,
+    truth_notes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.results.result import Result
 
 #: Of candidates that come without a heatmap, and so without a run's threshold.
 DEFAULT_THRESHOLD = 0.5
@@ -143,17 +149,18 @@ def _judge(
     if known is None:
         _require_normal(source, truths, options)
         known = SlideTruth(source.name, is_tumour=False)
-    mpp = None if options.mpp is None else (options.mpp, options.mpp)
-    scanned = load_source(source, mpp=mpp)
-    truth, notes = _truth(known, scanned, options)
+    found = load_source(source)
+    run = None if isinstance(found, Candidates) else found
+    truth, notes = _truth(known, run, source.path, options)
     is_tumour = _is_tumour(known, truth, notes)
-    candidates = scanned.candidates
-    if candidates is None:
-        assert scanned.heatmap is not None
+    if isinstance(found, Candidates):
+        candidates = found
+    else:
+        assert found.heatmap is not None
         candidates = find_candidates(
-            scanned.heatmap, radius_um=options.radius_um, minimum=options.minimum
+            found.heatmap, radius_um=options.radius_um, minimum=options.minimum
         )
-    _require_inside(source, candidates, _shape(scanned, truth))
+    _require_inside(source, candidates, _shape(run, truth))
     hits = None
     if truth is not None:
         hits = match_candidates(candidates, find_lesions(truth) if is_tumour else None)
@@ -166,7 +173,7 @@ def _judge(
         hits=hits,
         notes=notes,
     )
-    return _with_heatmap(judged, scanned, truth, options)
+    return _with_heatmap(judged, run, truth, options)
 
 
 def _known(source: Source, truths: Truths) -> SlideTruth | None:
@@ -208,32 +215,42 @@ def _require_normal(
 
 
 def _truth(
-    known: SlideTruth, scanned: Scanned, options: SlideEvaluationOptions
+    known: SlideTruth, run: Result | None, path: Path, options: SlideEvaluationOptions
 ) -> tuple[TruthMask | None, tuple[str, ...]]:
     """Return a slide's truth, None if unknown, and what is odd about it."""
+    shape: tuple[int, int] | None = None
+    if run is not None:
+        mpp, shape = run.mpp, run.slide_shape
+    else:  # candidates do not say it
+        mpp = DEFAULT_MPP if options.mpp is None else (options.mpp, options.mpp)
+
+    def corner() -> Pair:
+        if run is None:
+            raise DataError(
+                "a file of candidates does not say where the scanned part begins; give "
+                "--bounds-offset Y X"
+            )
+        return recorded_corner(path, run.record.to_dict())
+
     if known.outlines is not None:
         truth, notes = read_truth(
             known.outlines,
-            mpp=scanned.mpp,
-            shape=scanned.shape,
+            mpp=mpp,
+            shape=shape,
             mask_value=options.mask_value,
-            bounds_offset=options.outlines.offset(scanned.corner),
+            bounds_offset=options.outlines.offset(corner),
             tumor_classes=options.outlines.tumor_classes,
         )
-        return truth, (*notes, *_misplaced(truth, scanned))
+        if run is not None and truth.inside.any():
+            tissue = recorded_tissue(path)
+            notes = (*notes, *truth_notes(truth, tissue, run.slide_shape, mpp))
+        return truth, tuple(notes)
     if known.is_tumour:
         return None, ()
-    step = truth_step(scanned.mpp)
-    extent = truth_extent(scanned.shape or (0, 0), step)
-    return TruthMask(np.zeros((0, 0), bool), step, extent), ()
-
-
-def _misplaced(truth: TruthMask, scanned: Scanned) -> tuple[str, ...]:
-    """Return what is to be told of a truth that is mostly glass by the run's masks."""
-    if scanned.run is None or scanned.shape is None or not truth.inside.any():
-        return ()
-    tissue = recorded_tissue(scanned.run)
-    return truth_notes(truth, tissue, scanned.shape, scanned.mpp)
+    step = truth_step(mpp)
+    return TruthMask(
+        np.zeros((0, 0), bool), step, truth_extent(shape or (0, 0), step)
+    ), ()
 
 
 def _is_tumour(
@@ -258,12 +275,14 @@ def _is_tumour(
     return outlined
 
 
-def _shape(scanned: Scanned, truth: TruthMask | None) -> Pair | None:
+def _shape(run: Result | None, truth: TruthMask | None) -> Pair | None:
     """Return the slide's (height, width), None where neither run nor mask says it."""
-    if scanned.shape is None and truth is not None and truth.is_whole:
-        rows, columns = truth.extent
-        return rows * truth.step[0], columns * truth.step[1]
-    return scanned.shape
+    if run is not None:
+        return run.slide_shape
+    if truth is None or not truth.is_whole:
+        return None
+    rows, columns = truth.extent
+    return rows * truth.step[0], columns * truth.step[1]
 
 
 def _require_inside(source: Source, candidates: Candidates, shape: Pair | None) -> None:
@@ -279,21 +298,21 @@ def _require_inside(source: Source, candidates: Candidates, shape: Pair | None) 
 
 def _with_heatmap(
     judged: JudgedSlide,
-    scanned: Scanned,
+    run: Result | None,
     truth: TruthMask | None,
     options: SlideEvaluationOptions,
 ) -> JudgedSlide:
     """Add what only a heatmap tells."""
-    heatmap = scanned.heatmap
-    if heatmap is None:
+    if run is None or run.heatmap is None:
         return judged
+    heatmap = run.heatmap
     features = slide_features(heatmap)
     pixels = None
     if truth is not None:
         pixels = count_pixels(
             heatmap,
             truth,
-            threshold=options.threshold or scanned.threshold or DEFAULT_THRESHOLD,
+            threshold=options.threshold or run.threshold or DEFAULT_THRESHOLD,
             boundary_px=options.boundary_um / PIXEL_UM,
         )
     return replace(judged, features=features, score=features.maximum, pixels=pixels)

@@ -17,15 +17,14 @@ from napari_fastnet.core.metrics.candidates import Candidates
 from napari_fastnet.core.metrics.truth import CAMELYON_MPP
 from napari_fastnet.errors import DataError, StoreError
 from napari_fastnet.machine.files import write_bytes
-from napari_fastnet.results.reading import read_run_heatmap, recorded_mpp
-from napari_fastnet.results.record import HEATMAP, RECORD, STORE, read_record
-from napari_fastnet.results.recorded_slide import recorded_corner
+from napari_fastnet.results.reading import read_run_heatmap
+from napari_fastnet.results.record import HEATMAP, RECORD, STORE, RunRecord, read_record
+from napari_fastnet.results.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.results.record import Counts
 
 
 def write_candidates(path: Path, candidates: Candidates) -> None:
@@ -129,43 +128,6 @@ class Source:
         return (self.name, self.shared) if self.shared else (self.name,)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scanned:
-    """What was found on a slide.
-
-    Parameters
-    ----------
-    heatmap : Heatmap or None
-        Of a run.
-    candidates : Candidates or None
-        Of a file.
-    mpp : tuple of float
-        (y, x) µm per level-0 px.
-    shape : tuple of int or None
-        (height, width) of the slide; None where nothing says it.
-    threshold : float or None
-        Of the run.
-    run : Path or None
-        Its folder; None of a file of candidates.
-    """
-
-    heatmap: Heatmap | None
-    candidates: Candidates | None
-    mpp: Pair
-    shape: tuple[int, int] | None = None
-    threshold: float | None = None
-    run: Path | None = None
-
-    def corner(self) -> Pair:
-        """Return where the scanned part of the slide begins, (y, x) level-0 px."""
-        if self.run is None:
-            raise DataError(
-                "a file of candidates does not say where the scanned part begins; give "
-                "--bounds-offset Y X"
-            )
-        return recorded_corner(self.run, read_record(self.run / RECORD))
-
-
 def find_sources(places: Iterable[Path]) -> list[Source]:
     """Return the slides that are meant.
 
@@ -258,21 +220,18 @@ def _slide_file(path: Path) -> str:
         return ""
 
 
-def load_source(source: Source, *, mpp: Pair | None = None) -> Scanned:
-    """Return what was found on a slide.
+def load_source(source: Source) -> Result | Candidates:
+    """Read what was found on a slide.
 
     Parameters
     ----------
     source : Source
-        Which.
-    mpp : tuple of float, optional
-        (y, x) µm per level-0 px of slides whose candidates are given;
-        `DEFAULT_MPP` by default. Runs know theirs.
+        A run, or a file of candidates.
 
     Returns
     -------
-    Scanned
-        Of a run the heatmap, else the candidates.
+    Result or Candidates
+        Of a run record and heatmap alone.
 
     Raises
     ------
@@ -282,29 +241,21 @@ def load_source(source: Source, *, mpp: Pair | None = None) -> Scanned:
         The candidates cannot be read.
     """
     if not source.path.is_dir():
-        return Scanned(None, read_candidates(source.path), mpp or DEFAULT_MPP)
-    record = read_record(source.path / RECORD)
-    _require_finished(source.path, record.get("counts") or {})
-    heatmap = read_run_heatmap(source.path, record)
+        return read_candidates(source.path)
+    record = RunRecord.from_json(read_record(source.path / RECORD))
+    _require_finished(source.path, record.counts)
+    heatmap = read_run_heatmap(source.path, record.to_dict())
     if heatmap is None:
         raise StoreError(f"{source.path}: neither {HEATMAP} nor {STORE}; {_WANTED}")
-    slide = record["slide"]
-    return Scanned(
-        heatmap,
-        None,
-        recorded_mpp(source.path / RECORD, record),
-        (int(slide["height"]), int(slide["width"])),
-        record["threshold"],
-        source.path,
-    )
+    return Result(record=record, heatmap=heatmap)
 
 
-def _require_finished(path: Path, counts: dict[str, int]) -> None:
+def _require_finished(path: Path, counts: Counts | None) -> None:
     """Refuse a run of which a part was never looked at."""
-    if "kept" not in counts:
+    if counts is None:
         raise StoreError(f"{path}: only tissue was found here; run detect on the slide")
-    if counts.get("stopped"):
+    if counts.stopped:
         raise StoreError(
-            f"{path}: the run was stopped with {counts['stopped']:,} patches to go; run "
+            f"{path}: the run was stopped with {counts.stopped:,} patches to go; run "
             "detect again, it goes on from there"
         )

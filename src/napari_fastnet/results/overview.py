@@ -7,6 +7,7 @@ display, in threads and beside a GUI.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,11 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
-from napari_fastnet.machine.files import atomic_path
 from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -281,15 +280,17 @@ class Page:
             shown = shorten(shown, int(len(shown) * room / width))
             drawn.set_text(shown)
 
-    def save(self, path: Path, *, comment: str) -> None:
-        """Write the page as PNG, with a comment among its text chunks."""
+    def png(self, *, comment: str) -> bytes:
+        """Return the page as a PNG file, with a comment among its text chunks."""
         self.axes.set(xlim=(0, WIDTH), ylim=(self.layout.height, 0), aspect="auto")
         self.axes.set_axis_off()
         metadata = {"Software": "napari-fastnet", "Comment": comment}
         # unlike savefig it heeds no user's settings of resolution and margins
+        file = BytesIO()
         self.canvas.print_png(  # type: ignore[no-untyped-call]
-            str(path), metadata=metadata, pil_kwargs={"compress_level": 3}
+            file, metadata=metadata, pil_kwargs={"compress_level": 3}
         )
+        return file.getvalue()
 
 
 def round_length(limit_um: float) -> float:
@@ -357,8 +358,7 @@ class Caption:
     outlines: str = ""
 
 
-def write_overview(
-    path: Path,
+def overview_png(
     thumbnail: NDArray[np.uint8],
     heatmap: Heatmap,
     regions: Sequence[Region],
@@ -366,13 +366,11 @@ def write_overview(
     slide_shape: tuple[float, float],
     caption: Caption,
     record: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the overview picture, 1800 px wide.
+) -> bytes:
+    """Draw the overview picture, 1800 px wide.
 
     Parameters
     ----------
-    path : Path
-        Usually ``overview.png``.
     thumbnail : (height, width, 3) ndarray of uint8
         The whole slide; about 1000 to 2000 px on its longer side looks best.
     heatmap : Heatmap
@@ -386,12 +384,15 @@ def write_overview(
     record : Mapping, optional
         The run record, kept as the picture's ``Comment``.
 
+    Returns
+    -------
+    bytes
+        A PNG file.
+
     Raises
     ------
     OptionError
         If the thumbnail is no such array or the slide has no extent.
-    OutputError
-        If the file cannot be written.
     """
     if thumbnail.dtype != np.uint8 or thumbnail.ndim != 3 or thumbnail.shape[2] != 3:
         raise OptionError(
@@ -423,8 +424,7 @@ def write_overview(
         page.legend(caption.threshold, words, caption.colours)
         page.footer(f"{caption.model} · threshold {caption.threshold:.3g}", NOTICE)
     page.note(caption.quality)
-    with atomic_path(path) as aside:
-        page.save(aside, comment=to_json(record or {}))
+    return page.png(comment=to_json(record or {}))
 
 
 def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) -> str:

@@ -7,22 +7,38 @@ found years later still says where it came from.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import (
+    MISSING,
+    asdict,
+    dataclass,
+    field,
+    fields,
+    is_dataclass,
+    replace,
+)
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
-from typing import TYPE_CHECKING, Any
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
-from napari_fastnet.errors import StoreError
+from napari_fastnet.core.geometry import Grid, Pair
+from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.json_text import parse_json, plain, to_json
+from napari_fastnet.store.format import Seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-
-    from napari_fastnet.core.geometry import Grid, Pair
-    from napari_fastnet.store.format import Seconds
 
 
 # What stands in a path for a byte that is no UTF-8.
@@ -126,7 +142,7 @@ class SlideFacts:
     height: int
     mpp: Pair
     mpp_source: str
-    vendor: str
+    vendor: str = ""
     icc_profile: str | None = None
     reading: tuple[str, ...] = ()
     scanned_from: Pair | None = None
@@ -182,6 +198,11 @@ class RunRecord:
         What is flagged, as `core.appearance.summary.summarise_quality` gives it.
     created : str
         ISO 8601 in UTC; now, where not given.
+    versions : Mapping
+        Of Python and of what shapes results, by package; those of now, where not given.
+    source : Mapping
+        The JSON that the record was read from. Keys that only another version knows are
+        written again from here.
     """
 
     slide: SlideFacts
@@ -197,6 +218,27 @@ class RunRecord:
     created: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
+    versions: Mapping[str, str | None] = field(default_factory=lambda: versions())
+    source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def from_json(cls, found: Any) -> RunRecord:
+        """Read a record out of parsed JSON.
+
+        Raises
+        ------
+        ValueError
+            A part is missing or of another kind; the message names it.
+        """
+        if not isinstance(found, dict):
+            raise ValueError("the record is no object")
+        # of a record that does not say them, now is no answer
+        unsaid = {"created": "", "versions": {}}
+        try:
+            record: RunRecord = _parsed(cls, {**unsaid, **found}, "")
+        except OptionError as error:  # no grid that there can be
+            raise ValueError(str(error)) from error
+        return replace(record, source=found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON has it; numbers that are not finite become None."""
@@ -221,9 +263,77 @@ class RunRecord:
             "options": self.options,
             "regions": self.regions,
             "quality": self.quality,
-            "versions": versions(),
+            "versions": self.versions,
         }
-        return {key: plain(value) for key, value in record.items()}
+        found: dict[str, Any] = _with_source(plain(record), self.source)
+        return found
+
+
+def _with_source(now: dict[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON of now with the unknown keys of its source, without empty new ones."""
+    if not source:
+        return now
+    kept = {}
+    for key, value in now.items():
+        if key not in source:
+            if value:
+                kept[key] = value
+        elif isinstance(value, dict) and isinstance(source[key], dict):
+            kept[key] = _with_source(value, source[key])
+        else:
+            kept[key] = value
+    return {**source, **kept}
+
+
+#: Names of fields that are other ones in JSON.
+_KEYS = {"origin": "origin_px", "step": "step_px"}
+
+
+def _parsed(kind: Any, value: Any, at: str) -> Any:
+    """Return a value of JSON as a type has it; ValueError names what is at fault."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        if value is None and NoneType in args:
+            return None
+        (kind,) = (one for one in args if one is not NoneType)
+        return _parsed(kind, value, at)
+    if is_dataclass(kind) and isinstance(value, dict):
+        return _section(kind, value, f"{at}." if at else "")
+    if origin is tuple and isinstance(value, list):
+        kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
+        if len(value) == len(kinds):
+            return tuple(_parsed(k, v, at) for k, v in zip(kinds, value, strict=True))
+    elif origin is Mapping and isinstance(value, dict):
+        return {args[0](key): _parsed(args[1], v, at) for key, v in value.items()}
+    elif kind is Any or _is_plain(kind, value):
+        return value
+    raise _wrong(at)
+
+
+def _is_plain(kind: Any, value: Any) -> bool:
+    """Return whether a value is a number, a text or a truth value of that kind."""
+    if kind is float:
+        return type(value) in (int, float)
+    return type(value) is kind and "\0" not in str(value)
+
+
+def _section(kind: Any, value: dict[str, Any], at: str) -> Any:
+    """Return a section of JSON as a dataclass."""
+    hints = get_type_hints(
+        kind, localns={"Grid": Grid, "Pair": Pair, "Seconds": Seconds}
+    )
+    found = {}
+    for part in fields(kind):
+        key = _KEYS.get(part.name, part.name)
+        if key in value and part.init:
+            found[part.name] = _parsed(hints[part.name], value[key], at + key)
+        elif part.default is MISSING and part.default_factory is MISSING:
+            raise _wrong(at + key)
+    return kind(**found)
+
+
+def _wrong(at: str) -> ValueError:
+    return ValueError(f"{at!r} is missing or of another kind")
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:

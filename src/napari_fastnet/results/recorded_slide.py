@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.placement import LEAST_INTEREST, mask_points, placement_note
 from napari_fastnet.core.polygons import slide_mask
-from napari_fastnet.errors import FastNetError, StoreError
+from napari_fastnet.errors import FastNetError, OutputError, StoreError
 from napari_fastnet.results.reading import read_mask_export
 from napari_fastnet.results.record import MASKS, mask_file
 from napari_fastnet.slide.slide import open_slide
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Box, Pair
     from napari_fastnet.core.metrics.truth import TruthMask
     from napari_fastnet.core.polygons import Annotations
+    from napari_fastnet.results.record import RunRecord
+
+#: Longer side of the slide's picture, px: about as large as overview.png shows it.
+THUMBNAIL_PX = 1000
 
 
 def tissue_of(masks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
@@ -56,6 +60,39 @@ def recorded_tissue(folder: Path) -> NDArray[np.bool_] | None:
 def corner_of(bounds: Box | None) -> Pair:
     """Return where the scanned part of a slide begins, (y, x) level-0 px."""
     return (0.0, 0.0) if bounds is None else (bounds.top, bounds.left)
+
+
+def recorded_picture(record: RunRecord, path: Path | None = None) -> NDArray[np.uint8]:
+    """Read the slide of a run for the overview.
+
+    Parameters
+    ----------
+    record : RunRecord
+        Of the run.
+    path : Path, optional
+        Where the slide is now; as recorded by default.
+
+    Returns
+    -------
+    (height, width, 3) ndarray of uint8
+        The whole slide, ``THUMBNAIL_PX`` on its longer side.
+
+    Raises
+    ------
+    OutputError
+        The slide cannot be opened, or is another one now.
+    """
+    path = path or Path(record.slide.path)
+    try:
+        with open_slide(path) as slide:
+            if slide.fingerprint == record.slide.fingerprint:
+                return slide.thumbnail(THUMBNAIL_PX)
+    except FastNetError as error:
+        raise OutputError(
+            f"the overview shows the slide, which cannot be opened ({error}); give it "
+            "with --slide, or leave png out"
+        ) from error
+    raise OutputError(f"{path}: not the slide of this run; give it with --slide")
 
 
 def recorded_corner(folder: Path, record: Mapping[str, Any]) -> Pair:

@@ -1,13 +1,18 @@
-"""Results of a finished run, read back from its folder to be written in other formats."""
+"""The result of a run, and the formats it is written in.
+
+One class holds what `detect` returns, what `load` reads from a folder, and what the panel
+exports. The meaning of each file's numbers is in ``docs/explain/coordinates.md``; the
+programs that open the files are in ``docs/howto/take-results-elsewhere.md``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_fastnet.annotations.options import OutlineOptions
-from napari_fastnet.annotations.roi import read_outlines
+from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.core.display import (
     counted,
     never_scanned_words,
@@ -15,163 +20,350 @@ from napari_fastnet.core.display import (
     number_words,
     unreadable_words,
 )
-from napari_fastnet.core.drawn_regions import drawn_totals, regions_of_outlines
-from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.regions import Region, find_regions, summarise
-from napari_fastnet.errors import FastNetError, OptionError, OutputError, StoreError
-from napari_fastnet.results.formats import THUMBNAIL_PX, Results
-from napari_fastnet.results.reading import (
-    Mask,
-    read_flags_export,
-    read_mask_export,
-    read_run_heatmap,
-    recorded_mpp,
+from napari_fastnet.core.options import DEFAULT_COLOURS
+from napari_fastnet.errors import (
+    DependencyError,
+    FastNetError,
+    OptionError,
+    OutputError,
+    StoreError,
 )
+from napari_fastnet.machine.files import clear_leftovers, write_bytes
+from napari_fastnet.results.asap import asap_annotations, write_asap_heatmap
+from napari_fastnet.results.ome_tiff import (
+    write_flags_tiff,
+    write_heatmap_ome_tiff,
+    write_mask_tiff,
+)
+from napari_fastnet.results.ome_zarr import write_ome_zarr
 from napari_fastnet.results.record import (
     CALIBRATED,
-    MASKS,
+    HEATMAP,
     OVERVIEW,
     QUALITY,
     RECORD,
+    REGIONS,
+    REGIONS_CSV,
     RESEARCH_USE,
     STORE,
+    RunRecord,
     mask_file,
     read_record,
+    results_name,
+    write_record,
+    written,
 )
-from napari_fastnet.results.recorded_slide import (
-    outline_notes,
-    recorded_corner,
-    tissue_of,
+from napari_fastnet.results.recorded_slide import recorded_picture
+from napari_fastnet.results.regions import (
+    region_table,
+    write_regions_csv,
+    write_regions_geojson,
 )
-from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.results.spatial_data import write_spatialdata
+from napari_fastnet.results.tables import (
+    patch_table,
+    write_parquet,
+    write_patches_csv,
+    write_xlsx,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.options import ColoursName
-    from napari_fastnet.results.record import RunRecord
+    from napari_fastnet.core.regions import Region
 
+Part = Literal["masks", "heatmap", "regions"]
+PARTS: tuple[Part, ...] = ("masks", "heatmap", "regions")
 
 OVERVIEW_WIDTH_PX = 900
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class RunResult:
-    """What a run found and wrote.
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class Result:
+    """The result of a run on one slide.
 
     Parameters
     ----------
     record : RunRecord
-        As in ``run.json``.
-    heatmap : Heatmap
-        Probabilities.
-    regions : list of Region
-        At the threshold, largest first.
-    files : tuple of Path
-        Everything written, the store included.
+        The run record, as in ``run.json``; every file carries it where its format allows.
+    heatmap : Heatmap or None
+        Probabilities; None where only tissue was computed.
+    regions : list of Region or None
+        The lesions at the threshold, largest first; None where they are not known.
+    masks : mapping of str to (height, width) ndarray of bool
+        Tissue masks by name, each of the whole slide.
+    mask_mpp : tuple of float
+        (y, x) µm per px of the masks.
+    flags : (rows, columns) ndarray of uint8 or None
+        Bits of `core.appearance.flags.Flag` of the heatmap's cells.
     notes : tuple of str
-        What the user should be told: damage in an earlier run that was set aside.
-    flags : (rows, columns) uint8 ndarray or None
-        Bits of `core.appearance.flags.Flag` of each cell.
+        Messages for the user, such as damage in an earlier run that was set aside.
+    files : tuple of Path
+        The files of exactly this result, the store included; empty where it was not
+        written, or was loaded with another threshold, other colours or other outlines.
     all_earlier : bool
         Every probability was computed by an earlier run.
+    picture : callable or None
+        Returns the slide, (height, width, 3) uint8, for the overview; by default the
+        recorded file is opened.
+    bounds_offset : tuple of float
+        (y, x) level-0 px that GeoJSON takes off; see `write_regions_geojson`.
     """
 
     record: RunRecord
-    heatmap: Heatmap
-    regions: list[Region]
-    files: tuple[Path, ...]
-    notes: tuple[str, ...] = ()
+    heatmap: Heatmap | None = None
+    regions: list[Region] | None = None
+    masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    mask_mpp: Pair = (1.0, 1.0)
     flags: NDArray[np.uint8] | None = None
+    notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
     all_earlier: bool = False
+    picture: Callable[[], NDArray[np.uint8]] | None = None
+    bounds_offset: Pair = (0.0, 0.0)
 
     @property
-    def folder(self) -> Path:
-        """Where the files are."""
-        return self.files[0].parent
+    def lesions(self) -> list[Region]:
+        """The lesions, largest first; empty also where only tissue was computed."""
+        return self.regions or []
+
+    @property
+    def threshold(self) -> float | None:
+        """Probability from which a cell is tumor; None where only tissue was computed."""
+        return self.record.threshold
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the files; None where there are none."""
+        return self.files[0].parent if self.files else None
+
+    @property
+    def mpp(self) -> Pair:
+        """(y, x) µm per level-0 px."""
+        return self.record.slide.mpp
+
+    @property
+    def slide_shape(self) -> tuple[int, int]:
+        """(height, width) of the slide, level-0 px."""
+        return self.record.slide.height, self.record.slide.width
+
+    @property
+    def slide_name(self) -> str:
+        """Name of the slide's file; its recorded path may have either kind of slash."""
+        return PureWindowsPath(self.record.slide.path).name
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return the lesions as a table.
+
+        Returns
+        -------
+        list of dict
+            A dict for each lesion, by the columns of ``regions.csv``, not rounded.
+        """
+        columns = self._columns()
+        return [
+            dict(zip(columns, row, strict=True))
+            for row in zip(*columns.values(), strict=True)
+        ]
+
+    def to_pandas(self) -> Any:
+        """Return the lesions as a data frame with the columns of `table`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each lesion; without any, the columns alone.
+
+        Raises
+        ------
+        DependencyError
+            pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise DependencyError(
+                "to_pandas needs pandas; install it: pip install pandas, or use table()"
+            ) from error
+        return pd.DataFrame(self._columns())
+
+    def _columns(self) -> dict[str, list[Any]]:
+        """Return the lesions as columns, with the notice and the name of the slide."""
+        return _with_slide(self, {"notice": RESEARCH_USE})
+
+    def export(
+        self,
+        folder: str | Path,
+        formats: Collection[str],
+        parts: Collection[Part] = PARTS,
+    ) -> list[Path]:
+        """Write the result in formats of other programs.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made where it is missing; files of the same names are replaced, each whole.
+        formats : collection of str
+            Keys of `FORMATS`, such as "geojson" or "ome-tiff".
+        parts : collection of {"masks", "heatmap", "regions"}, optional
+            Parts to write; all by default. The overview always shows all of them.
+
+        Returns
+        -------
+        list of Path
+            The files and zarr folders, in the order of the formats.
+
+        Raises
+        ------
+        OptionError
+            There is no such format.
+        OutputError
+            A file cannot be written, or there is nothing to write in these formats.
+        DependencyError
+            A format needs a package that is not installed.
+        """
+        folder = Path(folder)
+        if isinstance(formats, str):
+            formats = [formats]
+        if unknown := [name for name in formats if name not in FORMATS]:
+            raise OptionError(f"format is {unknown[0]!r}; use {', '.join(FORMATS)}")
+        clear_leftovers(folder)
+        chosen = replace(
+            self,
+            heatmap=self.heatmap if "heatmap" in parts else None,
+            regions=self.regions if "regions" in parts else None,
+            masks=self.masks if "masks" in parts else {},
+        )
+        files = [
+            path
+            for name in formats
+            for path in FORMATS[name].write(self if name == "png" else chosen, folder)
+        ]
+        if not files:
+            raise OutputError(
+                f"nothing to export as {', '.join(formats) or 'no format'}; ask for what "
+                "is there, or compute masks or detect tumors first"
+            )
+        return files
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the files that ``detect`` with an output folder leaves.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The files go to ``folder/<name of the slide>/``, and replace an earlier
+                result of the same slide. The store goes with them where the run has one, the
+            overview where it was drawn or the slide is there.
+
+        Returns
+        -------
+        Path
+            The folder of the files; `load` reads it.
+
+        Raises
+        ------
+        OutputError
+            A file cannot be written, or the place is taken by another slide.
+        """
+        place = Path(folder) / results_name(Path(self.slide_name))
+        if (place / RECORD).is_file():
+            try:
+                other = RunRecord.from_json(read_record(place / RECORD)).slide
+            except StoreError:
+                pass  # damaged: it is replaced
+            else:
+                if other.fingerprint != self.record.slide.fingerprint:
+                    raise OutputError(
+                        f"{place}: holds the results of {other.path}; choose another "
+                        "folder"
+                    )
+        if self.folder is not None and place.resolve() == self.folder.resolve():
+            return place
+        self.export(place, [name for name in DETECT_FORMATS if name != "png"])
+        if (overview := self._repr_png_()) is not None:
+            write_bytes(place / OVERVIEW, overview)
+        for store in self.files:
+            if store.name == STORE:
+                shutil.copytree(store, place / STORE, dirs_exist_ok=True)
+        write_record(place / RECORD, self.record)
+        return place
 
     def rows(self, seconds: float | None = None) -> list[tuple[str, str]]:
-        """Return what was found as rows of (what, text).
+        """Return the result in words, as rows of (name, text).
 
         Parameters
         ----------
         seconds : float, optional
-            What it took in all, with what is not part of the run: loading programs,
-            writing files.
+            Time in all, where that is more than the run's: loading programs, writing
+            files.
         """
-        record = self.record
+        record, tissue = self.record, self.record.tissue
         totals: Any = record.regions
-        counts, tissue_mm2 = record.counts, totals["tissue_mm2"]
-        assert counts is not None
+        tissue_mm2 = totals.get("tissue_mm2", tissue.get("area_mm2"))
+        damaged = tissue.get("damaged_tiles")
+        none = "none found in what could be read" if damaged else "none found"
         rows = [
             ("slide", record.slide.path),
-            ("tissue", _area(tissue_mm2) if tissue_mm2 else self._none_found()),
-            ("patches", f"{counts.computed:,} computed{self._when()}"),
+            ("tissue", _area(tissue_mm2) if tissue_mm2 else none),
         ]
-        if counts.failed:
-            words = unreadable_words(counts.failed, counts.kept)
-            rows.append(("", f"{words}, and are left out of the heatmap"))
-        if words := never_scanned_words(record.tissue.get("never_scanned", 0.0)):
-            rows.insert(2, ("", words))
-        if damaged := record.tissue.get("damaged_tiles"):
-            words = counted(damaged, "damaged tile")
-            rows.insert(2, ("", f"{words}, taken as glass"))
-        found = (
-            f"{totals['regions']}: {totals['macro']} macro, {totals['micro']} micro, "
-            f"{totals['itc']} ITC"
-        )
-        share = totals["tissue_fraction"]
-        area = _area(totals["area_mm2"]) + (
-            f" ({share:.1%} of the tissue)" if share is not None else ""
-        )
+        if damaged:
+            rows.append(("", f"{counted(damaged, 'damaged tile')}, taken as glass"))
+        if words := never_scanned_words(tissue.get("never_scanned", 0.0)):
+            rows.append(("", words))
+        if (counts := record.counts) is not None:
+            idle = self.all_earlier and counts.computed
+            when = ", all by an earlier run" if idle else ""
+            rows.append(("patches", f"{counts.computed:,} computed{when}"))
+            if counts.failed:
+                words = unreadable_words(counts.failed, counts.kept)
+                rows.append(("", f"{words}, and are left out of the heatmap"))
+        if self.regions is not None:
+            found = (
+                f"{totals['regions']}: {totals['macro']} macro, {totals['micro']} micro, "
+                f"{totals['itc']} ITC"
+            )
+            share = totals["tissue_fraction"]
+            of_tissue = "" if share is None else f" ({share:.1%} of the tissue)"
+            rows += [
+                ("regions", f"{found}, at threshold {record.threshold:g}"),
+                ("tumour", _area(totals["area_mm2"]) + of_tissue),
+            ]
+        spent = record.seconds
+        last = spent.total - spent.earlier if seconds is None else seconds
+        before = f", and {spent.earlier:.1f} s before" if spent.earlier else ""
         return [
             *rows,
-            ("regions", f"{found}, at threshold {record.threshold:g}"),
-            ("tumour", area),
             ("quality", str(record.quality.get("verdict", "not judged"))),
-            ("time", self._time(seconds)),
+            ("time", f"{last:.1f} s{before}"),
         ]
 
-    def _none_found(self) -> str:
-        """Return that there is no tissue, as far as the slide could be read."""
-        damaged = self.record.tissue.get("damaged_tiles")
-        return "none found in what could be read" if damaged else "none found"
-
-    def _when(self) -> str:
-        """Return that nothing was left to compute, where that is so."""
-        idle = self.all_earlier and self.heatmap.computed.any()
-        return ", all by an earlier run" if idle else ""
-
-    def _time(self, last: float | None) -> str:
-        """Return how long the run took; where it has several parts, with those before."""
-        seconds = self.record.seconds
-        if last is None:
-            last = seconds.total - seconds.earlier
-        if not seconds.earlier:
-            return f"{last:.1f} s"
-        return f"{last:.1f} s, and {seconds.earlier:.1f} s before"
-
     def __repr__(self) -> str:
-        return f"<RunResult {len(self.regions)} regions, {self.heatmap!r}>"
+        return f"<Result {counted(len(self.lesions), 'lesion')}, {self.heatmap!r}>"
 
     def _repr_html_(self) -> str:
-        """Return the overview and what was found, as a notebook shows them."""
-        notice = f"{CALIBRATED} {RESEARCH_USE}"
-        rows = [*self.rows(), ("files", str(self.folder)), ("", notice)]
-        return notebook_card(rows, png=self._overview(), width_px=OVERVIEW_WIDTH_PX)
+        """Return the overview and a summary, as a notebook shows them."""
+        rows = self.rows()
+        if self.folder is not None:
+            rows.append(("files", str(self.folder)))
+        rows.append(("", f"{CALIBRATED} {RESEARCH_USE}"))
+        return notebook_card(rows, png=self._repr_png_(), width_px=OVERVIEW_WIDTH_PX)
 
     def _repr_png_(self) -> bytes | None:
-        """Return the overview alone, where a notebook shows no HTML."""
-        return self._overview()
-
-    def _overview(self) -> bytes | None:
-        """Return ``overview.png`` as it was written; None where it is gone."""
+        """Return the overview as it was written, or drawn now; None without a slide."""
         try:
-            return (self.folder / OVERVIEW).read_bytes()
+            if self.folder is not None:
+                return (self.folder / OVERVIEW).read_bytes()
         except OSError:
+            pass
+        try:
+            return _overview_png(self)
+        except FastNetError:  # the slide is elsewhere
             return None
 
 
@@ -179,182 +371,182 @@ def _area(area_mm2: float) -> str:
     return f"{number_words(area_mm2)} mm²"
 
 
-_WANTED = "give the folder that detect, or an export of the panel, left"
+def _ome_tiff(result: Result, folder: Path) -> Iterator[Path]:
+    for name, mask in result.masks.items():
+        path = folder / mask_file(name)
+        write_mask_tiff(path, mask, result.mask_mpp, record=result.record.to_dict())
+        yield path
+    if result.heatmap is not None:
+        path = folder / HEATMAP
+        write_heatmap_ome_tiff(path, result.heatmap, record=result.record.to_dict())
+        yield path
+        if result.flags is not None:
+            path = folder / QUALITY
+            write_flags_tiff(
+                path, result.flags, result.heatmap, record=result.record.to_dict()
+            )
+            yield path
+
+
+def _ome_zarr(result: Result, folder: Path) -> Iterator[Path]:
+    if result.heatmap is not None:
+        path = folder / "heatmap.ome.zarr"
+        write_ome_zarr(
+            path,
+            result.heatmap,
+            result.masks,
+            mask_mpp=result.mask_mpp,
+            record=result.record.to_dict(),
+        )
+        yield path
+
+
+def _geojson(result: Result, folder: Path) -> Iterator[Path]:
+    if result.regions is not None:
+        path, offset = folder / REGIONS, result.bounds_offset
+        write_regions_geojson(
+            path, result.regions, bounds_offset=offset, record=result.record.to_dict()
+        )
+        yield path
+
+
+def _asap(result: Result, folder: Path) -> Iterator[Path]:
+    if result.heatmap is not None:
+        path, shape = folder / "heatmap_asap.tif", result.slide_shape
+        write_asap_heatmap(path, result.heatmap, shape, record=result.record.to_dict())
+        yield path
+    if result.regions is not None:
+        path, found = folder / "regions.xml", asap_annotations(result.regions)
+        write_asap_xml(path, found, comment=RESEARCH_USE)
+        yield path
+
+
+def _csv(result: Result, folder: Path) -> Iterator[Path]:
+    if result.regions is not None:
+        write_regions_csv(
+            folder / REGIONS_CSV,
+            result.regions,
+            mpp=result.mpp,
+            slide=result.slide_name,
+        )
+        yield folder / REGIONS_CSV
+
+
+def _xlsx(result: Result, folder: Path) -> Iterator[Path]:
+    if result.regions is not None:
+        path, table = folder / "regions.xlsx", _with_slide(result)
+        rows = zip(*table.values(), strict=True)
+        write_xlsx(path, list(table), rows, title="regions")
+        yield path
+
+
+def _with_slide(
+    result: Result, more: Mapping[str, str] | None = None
+) -> dict[str, list[Any]]:
+    """Return the regions as columns, after them equal ones, the last the slide's name."""
+    table, count = region_table(result.lesions, mpp=result.mpp), len(result.lesions)
+    same = {**(more or {}), "slide": written(result.slide_name)}
+    return {**table, **{name: [text] * count for name, text in same.items()}}
+
+
+def _patches_csv(result: Result, folder: Path) -> Iterator[Path]:
+    if result.heatmap is not None:
+        write_patches_csv(folder / "patches.csv", result.heatmap)
+        yield folder / "patches.csv"
+
+
+def _parquet(result: Result, folder: Path) -> Iterator[Path]:
+    if result.regions is not None:
+        table = _with_slide(result)
+        write_parquet(folder / "regions.parquet", table, record=result.record.to_dict())
+        yield folder / "regions.parquet"
+    if result.heatmap is not None:
+        cells = patch_table(result.heatmap)
+        write_parquet(folder / "patches.parquet", cells, record=result.record.to_dict())
+        yield folder / "patches.parquet"
+
+
+def _spatialdata(result: Result, folder: Path) -> Iterator[Path]:
+    if result.heatmap is not None:
+        path = folder / "spatialdata.zarr"
+        write_spatialdata(
+            path,
+            result.heatmap,
+            result.regions or (),
+            result.masks,
+            mask_mpp=result.mask_mpp,
+            record=result.record.to_dict(),
+        )
+        yield path
+
+
+def _png(result: Result, folder: Path) -> Iterator[Path]:
+    png = _overview_png(result)
+    if png is not None:
+        write_bytes(folder / OVERVIEW, png)
+        yield folder / OVERVIEW
+
+
+def _overview_png(result: Result) -> bytes | None:
+    """Draw the overview; None without a heatmap."""
+    if result.heatmap is None:
+        return None
+    # matplotlib takes as long to load as all the rest
+    from napari_fastnet.results.overview import Caption, overview_png
+
+    record, regions = result.record, result.record.regions
+    model, counts = record.model, record.counts
+    quality = str(record.quality.get("verdict", "Quality not judged."))
+    if counts is not None and counts.failed:
+        quality = f"{unreadable_words(counts.failed, counts.kept)}. {quality}"
+    caption = Caption(
+        title=result.slide_name,
+        model="" if model is None else f"{model.name} {model.version}",
+        threshold=record.threshold or 0.0,
+        tissue_mm2=record.tissue.get("area_mm2"),
+        colours=record.options.get("colours", DEFAULT_COLOURS),
+        quality=quality,
+        flags=result.flags,
+        outlines=PureWindowsPath(str(regions.get("outlines", ""))).name,
+    )
+    return overview_png(
+        result.picture() if result.picture else recorded_picture(record),
+        result.heatmap,
+        result.lesions,
+        slide_shape=result.slide_shape,
+        caption=caption,
+        record=record.to_dict(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """What is to be read: a run, and what is not as it was.
+class Format:
+    """A format: its description and its writer.
 
     Parameters
     ----------
-    run : Path
-        The folder of results, or the ``run.zarr`` or ``run.json`` in it.
-    threshold : float, optional
-        Of the regions; the run's own by default.
-    slide : Path, optional
-        Where the slide is now, for the overview; as recorded by default.
-    bounds_offset : tuple of float or "scanned"
-        (y, x) level-0 px; see `results.regions.write_regions_geojson`. "scanned" is
-        where the scanned part of the slide begins.
-    colours : {"red-green", "blue-orange"}, optional
-        Of the heatmap in the overview; as recorded by default.
-    regions : Path, optional
-        Outlines that take the regions' place, as `annotations.reading` reads them, from
-        which ``bounds_offset`` was taken off.
-    tumor_classes : tuple of str
-        Classes of the outlines that are tumor, see `annotations.classes.Classes`.
+    about : str
+        Its files and the programs that read them, in a line.
+    write : callable
+        Takes a result and a folder, writes the parts that are there, and yields the files.
     """
 
-    run: Path
-    threshold: float | None = None
-    slide: Path | None = None
-    bounds_offset: Pair | Literal["scanned"] = (0.0, 0.0)
-    colours: ColoursName | None = None
-    regions: Path | None = None
-    tumor_classes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise OptionError(f"threshold is {self.threshold}; use 0 to 1")
-
-    @property
-    def folder(self) -> Path:
-        """The folder of results."""
-        path = self.run.absolute()
-        return path.parent if path.name in (STORE, RECORD) else path
+    about: str
+    write: Callable[[Result, Path], Iterator[Path]]
 
 
-def load_results(run: str | Path | Saved) -> Results:
-    """Read the results of a run.
-
-    Parameters
-    ----------
-    run : str, Path or Saved
-        The folder that ``detect`` left; a `Saved` says what is to be otherwise.
-
-    Returns
-    -------
-    Results
-        The heatmap of ``heatmap.ome.tif``, or of ``run.zarr`` where that is missing; the
-        regions at the threshold; the masks that are there. The slide is opened when the
-        overview is drawn.
-
-    Raises
-    ------
-    StoreError
-        There is no finished run, or it is damaged.
-    """
-    saved = run if isinstance(run, Saved) else Saved(Path(run))
-    folder = saved.folder
-    if not folder.is_dir():
-        raise StoreError(f"{saved.run}: no such folder; {_WANTED}")
-    if not (folder / RECORD).is_file():
-        inside = sorted(path.parent.name for path in folder.glob(f"*/{RECORD}"))
-        if inside:
-            raise StoreError(
-                f"{saved.run}: holds results of slides in folders of their own "
-                f"({len(inside)}); give one, such as {saved.run / inside[0]}"
-            )
-        raise StoreError(
-            f"{saved.run}: no finished run, there is no {RECORD}; {_WANTED}, or run "
-            "detect again: it goes on from where it stopped"
-        )
-    record = read_record(folder / RECORD)
-    slide, mpp = record["slide"], recorded_mpp(folder / RECORD, record)
-    offset = OutlineOptions(bounds_offset=saved.bounds_offset).offset(
-        lambda: recorded_corner(folder, record)
-    )
-    saved = replace(saved, bounds_offset=offset)
-    heatmap = read_run_heatmap(folder, record)
-    shape = (int(slide["height"]), int(slide["width"]))
-    regions: list[Region] | None = None
-    notes: tuple[str, ...] = ()
-    masks = _masks(folder)
-    if heatmap is not None:
-        if saved.threshold is not None:
-            record["threshold"] = saved.threshold
-        regions, notes = _regions(saved, heatmap, record, shape, masks)
-    if saved.colours is not None:
-        options = record.get("options") or {}
-        record["options"] = {**options, "colours": saved.colours}
-    return Results(
-        record=record,
-        mpp=mpp,
-        slide_shape=shape,
-        heatmap=heatmap,
-        regions=regions,
-        masks={name: mask.mask for name, mask in masks.items()},
-        mask_mpp=next((mask.mpp for mask in masks.values()), (1.0, 1.0)),
-        picture=lambda: _picture(saved.slide or Path(slide["path"]), slide),
-        bounds_offset=offset,
-        flags=_flags(folder, heatmap),
-        notes=notes,
-    )
-
-
-def _regions(
-    saved: Saved,
-    heatmap: Heatmap,
-    record: dict[str, Any],
-    shape: tuple[int, int],
-    masks: dict[str, Mask],
-) -> tuple[list[Region], tuple[str, ...]]:
-    """Return the regions, and what is to be told of them; the record counts them."""
-    tissue_mm2 = record["tissue"].get("area_mm2")
-    if saved.regions is None:
-        regions = find_regions(heatmap, float(record["threshold"]))
-        # of cells, not of regions, whatever these are
-        name = "highest_probability"
-        before = record.get("regions") or {}
-        kept = {name: before[name]} if name in before else {}
-        record["regions"] = {**summarise(regions, tissue_mm2), **kept}
-        return regions, ()
-    assert saved.bounds_offset != "scanned"
-    outlines, notes = read_outlines(
-        saved.regions,
-        shape,
-        bounds_offset=saved.bounds_offset,
-        tumor_classes=saved.tumor_classes,
-    )
-    tissue_found = tissue_of({name: mask.mask for name, mask in masks.items()})
-    notes += outline_notes(saved.regions, outlines, tissue_found, shape, heatmap.mpp)
-    roi = masks.get("roi")
-    regions = regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
-    tissue = None if roi is None else roi.mask
-    record["regions"] = {
-        **drawn_totals(regions, tissue_mm2, tissue, shape),
-        "outlines": str(saved.regions),
-    }
-    return regions, notes
-
-
-def _flags(folder: Path, heatmap: Heatmap | None) -> NDArray[np.uint8] | None:
-    """Return a run's flags; None where it has none, or they are of other cells."""
-    if heatmap is None or not (folder / QUALITY).is_file():
-        return None
-    flags, _ = read_flags_export(folder / QUALITY)
-    return flags if flags.shape == heatmap.grid.shape else None
-
-
-def _masks(folder: Path) -> dict[str, Mask]:
-    paths = {name: folder / mask_file(name) for name in MASKS}
-    return {name: read_mask_export(p) for name, p in paths.items() if p.is_file()}
-
-
-def _picture(path: Path, recorded: dict[str, Any]) -> NDArray[Any]:
-    """Return the slide's thumbnail, if it is still the slide of the run."""
-    try:
-        with open_slide(path) as slide:
-            if slide.fingerprint != recorded["fingerprint"]:
-                raise OutputError(
-                    f"{path}: not the slide of this run; give it with --slide"
-                )
-            return slide.thumbnail(THUMBNAIL_PX)
-    except OutputError:
-        raise
-    except FastNetError as error:
-        raise OutputError(
-            f"the overview shows the slide, which cannot be opened ({error}); give it "
-            "with --slide, or leave png out"
-        ) from error
+#: Every format, by its name on the command line and in the panel.
+FORMATS: dict[str, Format] = {
+    "ome-tiff": Format("masks and heatmap: QuPath, Fiji, napari, Python", _ome_tiff),
+    "ome-zarr": Format("heatmap with the masks as labels: napari, Python", _ome_zarr),
+    "geojson": Format("regions: QuPath, Python", _geojson),
+    "asap": Format("heatmap and regions: ASAP", _asap),
+    "csv": Format("regions as a table: spreadsheets", _csv),
+    "xlsx": Format("regions as a table: Excel, with any names, in any language", _xlsx),
+    "patches-csv": Format("patches as a table: spreadsheets", _patches_csv),
+    "parquet": Format("regions and patches as tables: pandas, R", _parquet),
+    "spatialdata": Format("heatmap, masks and regions: scverse", _spatialdata),
+    "png": Format("overview of slide, heatmap and regions", _png),
+}
+#: Formats that ``detect`` writes.
+DETECT_FORMATS = ("ome-tiff", "geojson", "csv", "png")

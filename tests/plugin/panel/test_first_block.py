@@ -96,8 +96,8 @@ def test_an_export_of_it_alone_has_no_masks(
     qtbot, panel, begin, finding, tmp_path
 ) -> None:
     work = begin()
-    early = snapshot_of(work)
-    assert early.tissue is None
+    early = snapshot_of(work)()
+    assert early.masks == {}
     write_snapshot(early, tmp_path / "early", ["heatmap", "masks"], ["ome-tiff"])
     record = read_record(tmp_path / "early" / "run.json")
     rough = pytest.approx((64, 64), rel=0.02)
@@ -112,9 +112,9 @@ def test_an_export_of_it_alone_has_no_masks(
     end(qtbot, work)
     panel.detect.start.native.click()
     end(qtbot, work)
-    record = snapshot_of(work).record
-    assert record["tissue"]["mpp"] == pytest.approx((8, 8), rel=0.02)
-    assert record["counts"]["stopped"] == 0
+    record = snapshot_of(work)().record
+    assert record.tissue["mpp"] == pytest.approx((8, 8), rel=0.02)
+    assert record.counts.stopped == 0
 
 
 @pytest.mark.parametrize("still_ms", [0, 800])  # it follows masks still for 300 ms
@@ -180,7 +180,7 @@ def test_rough_masks_that_keep_less_hide_nothing_in_the_end(
     counts = work.detection.result.record.counts
     assert work.detection.kept == counts.kept == np.isfinite(wanted).sum()
     assert work.heatmap.probabilities.tobytes() == wanted.tobytes()
-    assert snapshot_of(work).record["counts"]["stopped"] == 0
+    assert snapshot_of(work)().record.counts.stopped == 0
 
 
 def test_a_detection_that_was_cancelled_before_begins_no_store(

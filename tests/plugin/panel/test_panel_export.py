@@ -11,9 +11,9 @@ import tifffile
 
 from napari_fastnet.errors import StoreError
 from napari_fastnet.evaluation.sources import Source, load_source
+from napari_fastnet.results.loading import load
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.results.record import read_record
-from napari_fastnet.results.result import load_results
 
 pytestmark = pytest.mark.gui
 
@@ -109,7 +109,7 @@ def test_masks_alone_have_a_whole_record(panel, compute, export, tmp_path) -> No
     record = read_record(tmp_path / "files" / "run.json")
     assert record["tissue"]["area_mm2"] == work.tissue().area_mm2
     assert record["counts"] is None
-    results = load_results(tmp_path / "files")
+    results = load(tmp_path / "files")
     assert results.heatmap is None
     np.testing.assert_array_equal(results.masks["roi"], work.tissue().masks.roi)
 
@@ -160,7 +160,7 @@ def test_a_run_that_is_not_over_says_what_is_missing(
     assert record["model"]["name"] == "dark"
     assert record["quality"] == {}
     assert "quality.tif" not in names
-    assert load_results(tmp_path / "files").heatmap.grid == heatmap.grid
+    assert load(tmp_path / "files").heatmap.grid == heatmap.grid
     with pytest.raises(StoreError, match="stopped with"):
         load_source(Source("square", tmp_path / "files"))
 

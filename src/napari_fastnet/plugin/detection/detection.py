@@ -19,7 +19,7 @@ from napari_fastnet.plugin.detection.scan import Begun, Scan
 from napari_fastnet.plugin.detection.viewport import Viewport
 from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.plugin.threads.latest import Latest
-from napari_fastnet.results.result import RunResult
+from napari_fastnet.results.result import Result
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Box
@@ -68,14 +68,14 @@ class Detection:
         Patches that were looked at, and that the masks keep; 0 before that is known.
     progress : Progress or None
         The last step since the masks were taken.
-    result : RunResult or None
+    result : Result or None
         Once it has ended by itself, until the masks change.
     """
 
     def __init__(self, work: SlideWork, request: Request) -> None:
         self.work, self.request = work, request
         self.run: SlideRun | None = None
-        self.result: RunResult | None = None
+        self.result: Result | None = None
         self.done = self.total = 0
         self.progress: Progress | None = None
         self._began, self._done_before = perf_counter(), 0
@@ -181,7 +181,7 @@ class Detection:
                 self.work.set_editor(value)
         elif isinstance(value, Begun):
             self._lay_out(value)
-        elif isinstance(value, RunResult):
+        elif isinstance(value, Result):
             self._finish(value)
         self.work.events.run.emit(self.work)
 
@@ -217,7 +217,7 @@ class Detection:
         self.work.refresh_filling_heatmap()
         self.work.events.run.emit(self.work)
 
-    def _finish(self, result: RunResult) -> None:
+    def _finish(self, result: Result) -> None:
         self.result = result
         record = result.record.to_dict()
         self.work.set_record(record)

@@ -120,7 +120,7 @@ class Scan:
 
         Yields
         ------
-        TissueEditor, Begun, Progress or RunResult
+        TissueEditor, Begun, Progress or Result
             The first where no tissue was given, after a `Begun` of a first block where
             the slide is large; then for each version of the masks the others: one, many,
             and one, unless newer masks came or it was stopped.

@@ -20,11 +20,17 @@ from napari_fastnet.plugin.widgets.section import (
 )
 from napari_fastnet.plugin.work.exporting import (
     WHICH,
-    Snapshot,
     snapshot_of,
+    unfinished,
     write_snapshot,
 )
-from napari_fastnet.results.formats import DETECT_FORMATS, FORMATS, PARTS, Part
+from napari_fastnet.results.result import (
+    DETECT_FORMATS,
+    FORMATS,
+    PARTS,
+    Part,
+    Result,
+)
 from napari_fastnet.slide.notes import bounds_notes
 
 
@@ -154,8 +160,8 @@ class ExportSection(Section):
         formats = list(self.formats.formats) + [OVERVIEW] * self.overview.value
         snapshot = snapshot_of(work, self.which.value)
         notes = bounds_notes(work.slide) if "geojson" in formats else ()
-        if snapshot.unfinished:
-            notes = (snapshot.unfinished, *notes)
+        if words := unfinished(work):
+            notes = (words, *notes)
         self._job = Job(
             writing(snapshot, folder, parts, formats),
             on_value=lambda paths: _tell(paths, folder, notes),
@@ -174,11 +180,11 @@ def _tell(paths: list[Path], folder: Path, notes: tuple[str, ...]) -> None:
 
 
 def writing(
-    snapshot: Snapshot, folder: Path, parts: list[Part], formats: list[str]
+    snapshot: Callable[[], Result], folder: Path, parts: list[Part], formats: list[str]
 ) -> Work:
     """Return writing files as `Job` takes it."""
 
     def work(should_stop: Callable[[], bool]) -> Generator[Any]:
-        yield write_snapshot(snapshot, folder, parts, formats)
+        yield write_snapshot(snapshot(), folder, parts, formats)
 
     return work

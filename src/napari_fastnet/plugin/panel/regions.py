@@ -22,7 +22,7 @@ from napari_fastnet.plugin.layers.data import to_um
 from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
 from napari_fastnet.plugin.widgets.dialogs import ask_csv_path, ask_file, ask_origin
 from napari_fastnet.plugin.widgets.section import Section, row, text_line
-from napari_fastnet.plugin.work.exporting import snapshot_of
+from napari_fastnet.plugin.work.exporting import unfinished
 from napari_fastnet.plugin.work.importing import load_regions, load_truth
 from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.results.regions import write_regions_csv
@@ -156,8 +156,8 @@ class RegionsSection(Section):
             show_error(str(error))
             return
         told = f"{counted(len(work.regions), 'region')} written to {path}"
-        if unfinished := snapshot_of(work).unfinished:
-            show_warning(f"{told}; {unfinished}")
+        if words := unfinished(work):
+            show_warning(f"{told}; {words}")
         else:
             show_info(told)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +13,21 @@ from numpy.typing import NDArray
 from napari_fastnet.core.drawn_regions import drawn_totals
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import Region, SizeClass, summarise
+from napari_fastnet.core.regions import SizeClass, summarise
 from napari_fastnet.detection.tissue import slide_facts
-from napari_fastnet.machine.files import write_bytes
-from napari_fastnet.machine.json_text import to_json
+from napari_fastnet.machine.json_text import plain
 from napari_fastnet.plugin.detection.detection import detection_of
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.regions import regions_at
-from napari_fastnet.results.formats import THUMBNAIL_PX, Part, Results, write_formats
-from napari_fastnet.results.record import RECORD, Counts, RunRecord
+from napari_fastnet.results.record import RECORD, Counts, RunRecord, write_record
+from napari_fastnet.results.recorded_slide import THUMBNAIL_PX
+from napari_fastnet.results.result import Part, Result
 from napari_fastnet.store.format import Seconds
 
 if TYPE_CHECKING:
-    from napari_fastnet.core.polygons import Annotations
     from napari_fastnet.detection.tissue import SlideTissue
     from napari_fastnet.plugin.work.slide import SlideWork
-    from napari_fastnet.slide.slide import Slide
 
 #: Which regions: their size classes, the smallest of them first.
 WHICH: dict[str, tuple[SizeClass, ...]] = {
@@ -39,107 +37,64 @@ WHICH: dict[str, tuple[SizeClass, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """What is known of a slide at the moment of an export.
+def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Result]:
+    """Copy a slide's results as they are now: a run may go on meanwhile.
 
     Parameters
     ----------
-    slide : Slide
-        Open.
-    tissue : SlideTissue or None
-        Masks as edited.
-    heatmap : Heatmap or None
-        A copy: a run may go on meanwhile.
-    threshold : float
-        From which a patch is tumour.
-    record : dict
-        Of the run, brought up to date.
-    sizes : tuple of str
-        Size classes of the regions that are wanted.
-    outlines : Annotations or None
-        Regions that take the place of those at the threshold.
-    outlines_path : str
-        The file that they are from.
-    flags : ndarray or None
-        Quality flags of the heatmap's cells, once a run has ended.
+    work : SlideWork
+        An open slide.
+    which : str, optional
+        The regions that are wanted, a key of `WHICH`.
+
+    Returns
+    -------
+    callable
+        Finds the regions of that moment and returns the result; may run in a thread.
     """
-
-    slide: Slide
-    tissue: SlideTissue | None
-    heatmap: Heatmap | None
-    threshold: float
-    record: dict[str, Any]
-    sizes: tuple[SizeClass, ...] = WHICH["all regions"]
-    outlines: Annotations | None = None
-    outlines_path: str = ""
-    flags: NDArray[np.uint8] | None = None
-
-    def results(self) -> Results:
-        """Return what there is to write; finds the regions."""
-        record, heatmap, tissue = self.record, self.heatmap, self.tissue
-        regions = None
-        if heatmap is not None:
-            slide = Box.of_shape(self.slide.shape)
-            found = regions_at(heatmap, self.threshold, self.outlines, slide)
-            regions = [region for region in found if region.size_class in self.sizes]
-            record = {**record, "regions": self._totals(regions)}
-        return Results(
-            record=record,
-            mpp=self.slide.require_mpp(),
-            slide_shape=self.slide.shape,
-            heatmap=heatmap,
-            regions=regions,
-            flags=self.flags,
-            masks={} if tissue is None else tissue.by_name,
-            mask_mpp=(1.0, 1.0) if tissue is None else tissue.mpp,
-            picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
-        )
-
-    @property
-    def unfinished(self) -> str:
-        """What is not computed yet of the run, in words; empty of one that ended."""
-        counts = self.record.get("counts") or {}
-        left = counts.get("stopped", 0) if self.heatmap is not None else 0
-        if not left:
-            return ""
-        return (
-            f"unfinished: {left:,} of {counts['kept']:,} patches are not computed yet, so "
-            "that there may be more tumor than these files show; export again when the "
-            "detection has ended"
-        )
-
-    def _totals(self, regions: list[Region]) -> dict[str, Any]:
-        tissue, sizes = self.tissue, self.sizes
-        area = None if tissue is None else tissue.area_mm2
-        if self.outlines is None:
-            return {**summarise(regions, area), "size_classes": sizes}
-        roi = None if tissue is None else tissue.masks.roi
-        return {
-            **drawn_totals(regions, area, roi, self.slide.shape),
-            "size_classes": sizes,
-            "outlines": self.outlines_path,
-        }
-
-
-def snapshot_of(work: SlideWork, which: str = "all regions") -> Snapshot:
-    """Return a slide's results as they are now, with the regions named in `WHICH`."""
-    heatmap = work.heatmap
+    heatmap, tissue, slide = work.heatmap, work.tissue(), work.slide
     if heatmap is not None:
         values = np.array(heatmap.probabilities)
         heatmap = Heatmap(values, heatmap.grid, heatmap.mpp)
-    tissue = work.tissue()
-    record = _record(work, heatmap, tissue)
-    return Snapshot(
-        work.slide,
-        tissue,
-        heatmap,
-        work.threshold,
-        record,
-        WHICH[which],
-        work.region_finder.outlines,
-        work.region_finder.outlines_path,
-        _flags(work),
+    bare = Result(
+        record=RunRecord.from_json(plain(_record(work, heatmap, tissue))),
+        heatmap=heatmap,
+        flags=_flags(work),
+        masks={} if tissue is None else tissue.by_name,
+        mask_mpp=(1.0, 1.0) if tissue is None else tissue.mpp,
+        picture=lambda: slide.thumbnail(THUMBNAIL_PX),
+    )
+    finder = work.region_finder
+    outlines, path = finder.outlines, finder.outlines_path
+
+    def result() -> Result:
+        if heatmap is None:
+            return bare
+        whole = Box.of_shape(slide.shape)
+        found = regions_at(heatmap, bare.threshold or 0.0, outlines, whole)
+        wanted = [region for region in found if region.size_class in WHICH[which]]
+        area = None if tissue is None else tissue.area_mm2
+        totals: dict[str, Any] = {**summarise(wanted, area)}
+        if outlines is not None:
+            roi = None if tissue is None else tissue.masks.roi
+            totals = {**drawn_totals(wanted, area, roi, slide.shape), "outlines": path}
+        totals["size_classes"] = WHICH[which]
+        return replace(
+            bare, record=replace(bare.record, regions=totals), regions=wanted
+        )
+
+    return result
+
+
+def unfinished(work: SlideWork) -> str:
+    """Return in words that a part of the run is not computed yet; "" of one that ended."""
+    counts = None if work.heatmap is None else _counts(work, work.heatmap)
+    if counts is None or not counts["stopped"]:
+        return ""
+    return (
+        f"unfinished: {counts['stopped']:,} of {counts['kept']:,} patches are not computed "
+        "yet, so that there may be more tumor than these files show; export again when "
+        "the detection has ended"
     )
 
 
@@ -199,20 +154,20 @@ def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
 
 
 def write_snapshot(
-    snapshot: Snapshot, folder: Path, parts: Collection[Part], formats: Collection[str]
+    result: Result, folder: Path, parts: Collection[Part], formats: Collection[str]
 ) -> list[Path]:
     """Write what is asked for, as ``napari-fastnet export`` does, and the record.
 
     Parameters
     ----------
-    snapshot : Snapshot
-        What there is; what there is not is left out.
+    result : Result
+        From `snapshot_of`; what is not there is left out.
     folder : Path
         Made where it is missing.
     parts : collection of str
-        Out of `results.formats.PARTS`.
+        Out of `results.result.PARTS`.
     formats : collection of str
-        Out of `results.formats.FORMATS`.
+        Out of `results.result.FORMATS`.
 
     Returns
     -------
@@ -226,7 +181,6 @@ def write_snapshot(
     DependencyError
         A format needs a package that is not installed.
     """
-    results = snapshot.results()
-    written = write_formats(results, folder, formats, parts)
-    write_bytes(folder / RECORD, to_json(results.record, indent=2).encode())
-    return [*written, folder / RECORD]
+    files = result.export(folder, formats, parts)
+    write_record(folder / RECORD, result.record)
+    return [*files, folder / RECORD]

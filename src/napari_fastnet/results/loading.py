@@ -1,0 +1,175 @@
+"""Read the result of a finished run back from its folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_fastnet.annotations.options import OutlineOptions
+from napari_fastnet.annotations.roi import read_outlines
+from napari_fastnet.core.drawn_regions import drawn_totals, regions_of_outlines
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.regions import find_regions, summarise
+from napari_fastnet.errors import OptionError, StoreError
+from napari_fastnet.results.reading import (
+    read_flags_export,
+    read_mask_export,
+    read_run_heatmap,
+)
+from napari_fastnet.results.record import (
+    MASKS,
+    QUALITY,
+    RECORD,
+    STORE,
+    RunRecord,
+    mask_file,
+    read_record,
+)
+from napari_fastnet.results.recorded_slide import (
+    outline_notes,
+    recorded_corner,
+    recorded_picture,
+    tissue_of,
+)
+from napari_fastnet.results.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.options import ColoursName
+
+_WANTED = "give the folder that detect, or an export of the panel, left"
+
+
+def load(
+    run: str | Path,
+    *,
+    threshold: float | None = None,
+    slide: str | Path | None = None,
+    colours: ColoursName | None = None,
+    regions: str | Path | None = None,
+    tumor_classes: Collection[str] = (),
+    bounds_offset: Pair | Literal["scanned"] = (0.0, 0.0),
+) -> Result:
+    """Read the result of a finished run.
+
+    Parameters
+    ----------
+    run : str or Path
+        The folder that ``detect``, `Result.save` or an export of the panel left, or the
+        ``run.zarr`` or ``run.json`` in it.
+    threshold : float, optional
+        Probability from which a cell is tumor, 0..1; the run's own by default.
+    slide : str or Path, optional
+        Where the slide is now, for the overview; as recorded by default.
+    colours : {"red-green", "blue-orange"}, optional
+        Colours of the heatmap in the overview; as recorded by default.
+    regions : str or Path, optional
+        A file of outlines that take the place of the lesions found, as
+        `annotations.reading` reads them.
+    tumor_classes : collection of str, optional
+        Classes of these outlines that are tumor; see `annotations.classes.Classes`.
+    bounds_offset : tuple of float or "scanned", optional
+        (y, x) level-0 px that GeoJSON takes off, and that were taken off the outlines in
+        ``regions``; "scanned" is the corner of the scanned part of the slide.
+
+    Returns
+    -------
+    Result
+        The heatmap of ``heatmap.ome.tif``, or of ``run.zarr`` where that is missing; the
+        lesions at the threshold; the masks that are there. The slide is opened when the
+        overview is drawn.
+
+    Raises
+    ------
+    StoreError
+        There is no finished run, or it is damaged.
+    OptionError
+        The threshold is not in 0..1.
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise OptionError(f"threshold is {threshold}; use 0 to 1")
+    folder = _folder_of(Path(run))
+    then = RunRecord.from_json(read_record(folder / RECORD))
+    offset = OutlineOptions(bounds_offset=bounds_offset).offset(
+        lambda: recorded_corner(folder, then.to_dict())
+    )
+    heatmap = read_run_heatmap(folder, then.to_dict())
+    masks = {
+        name: read_mask_export(folder / mask_file(name))
+        for name in MASKS
+        if (folder / mask_file(name)).is_file()
+    }
+    flags = None
+    if heatmap is not None and (folder / QUALITY).is_file():
+        flags, _ = read_flags_export(folder / QUALITY)
+        if flags.shape != heatmap.grid.shape:  # of another run
+            flags = None
+    record = then
+    if colours is not None:
+        record = replace(record, options={**record.options, "colours": colours})
+    if threshold is not None and heatmap is not None:
+        record = replace(record, threshold=threshold)
+    result = Result(
+        record=record,
+        heatmap=heatmap,
+        masks={name: mask.mask for name, mask in masks.items()},
+        mask_mpp=next((mask.mpp for mask in masks.values()), (1.0, 1.0)),
+        flags=flags,
+        files=tuple(sorted(folder.iterdir())) if record == then else (),
+        picture=None if slide is None else partial(recorded_picture, then, Path(slide)),
+        bounds_offset=offset,
+    )
+    if heatmap is None:
+        return result
+    if regions is not None:
+        return _with_outlines(result, heatmap, Path(regions), tuple(tumor_classes))
+    found = find_regions(heatmap, float(record.threshold or 0.0))
+    totals: dict[str, Any] = {**summarise(found, record.tissue.get("area_mm2"))}
+    if "highest_probability" in record.regions:  # of cells, whatever the regions are
+        totals["highest_probability"] = record.regions["highest_probability"]
+    return replace(result, record=replace(record, regions=totals), regions=found)
+
+
+def _folder_of(run: Path) -> Path:
+    """Return the folder of a finished run; StoreError says what is there instead."""
+    path = run.absolute()
+    folder = path.parent if path.name in (STORE, RECORD) else path
+    if not folder.is_dir():
+        raise StoreError(f"{run}: no such folder; {_WANTED}")
+    if (folder / RECORD).is_file():
+        return folder
+    inside = sorted(path.parent.name for path in folder.glob(f"*/{RECORD}"))
+    if inside:
+        raise StoreError(
+            f"{run}: holds results of slides in folders of their own ({len(inside)}); "
+            f"give one, such as {run / inside[0]}"
+        )
+    raise StoreError(
+        f"{run}: no finished run, there is no {RECORD}; {_WANTED}, or run detect again: "
+        "it goes on from where it stopped"
+    )
+
+
+def _with_outlines(
+    result: Result, heatmap: Heatmap, path: Path, tumor_classes: tuple[str, ...]
+) -> Result:
+    """Return a result with the outlines of a file as its lesions."""
+    shape, tissue_mm2 = result.slide_shape, result.record.tissue.get("area_mm2")
+    outlines, notes = read_outlines(
+        path, shape, bounds_offset=result.bounds_offset, tumor_classes=tumor_classes
+    )
+    tissue = tissue_of(result.masks)
+    found = regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
+    totals = drawn_totals(found, tissue_mm2, result.masks.get("roi"), shape)
+    return replace(
+        result,
+        record=replace(result.record, regions={**totals, "outlines": str(path)}),
+        regions=found,
+        notes=(*notes, *outline_notes(path, outlines, tissue, shape, heatmap.mpp)),
+        files=(),
+    )
