@@ -13,10 +13,10 @@ from napari_fastnet.errors import OutputError
 from napari_fastnet.evaluation.output import (
     CURVE,
     ROC_POINTS,
-    write_froc_csv,
+    froc_rows,
+    lesion_row,
+    roc_rows,
     write_froc_picture,
-    write_lesions_csv,
-    write_roc_csv,
     write_table,
 )
 
@@ -41,8 +41,7 @@ def test_a_table_has_a_header_and_empty_cells(tmp_path):
 
 def test_each_lesion_has_a_line(tmp_path):
     path = tmp_path / "lesions.csv"
-    lesions = [("one", found) for found in hits(0.75).found]
-    write_lesions_csv(path, lesions)
+    write_table(path, [lesion_row("one", found) for found in hits(0.75).found])
     first, second = read(path)
     assert first == {
         "slide": "one",
@@ -61,7 +60,8 @@ def test_each_lesion_has_a_line(tmp_path):
 
 
 def test_the_curve_s_points_are_written(tmp_path):
-    write_froc_csv(tmp_path / "froc.csv", froc_curve([hits(0.5, 0.25), hits(0)]))
+    curve = froc_curve([hits(0.5, 0.25), hits(0)])
+    write_table(tmp_path / "froc.csv", froc_rows(curve))
     assert [list(map(float, row.values())) for row in read(tmp_path / "froc.csv")] == [
         [np.inf, 0, 0],
         [0.5, 0, 0.5],
@@ -71,13 +71,14 @@ def test_the_curve_s_points_are_written(tmp_path):
 
 def test_without_lesions_the_sensitivity_stays_empty(tmp_path):
     curve = froc_curve([SlideHits((), np.array([0.5]))])
-    write_froc_csv(tmp_path / "froc.csv", curve)
+    write_table(tmp_path / "froc.csv", froc_rows(curve))
     assert [row["sensitivity"] for row in read(tmp_path / "froc.csv")] == ["", ""]
 
 
 def test_a_roc_curve_is_thinned_and_keeps_its_ends(tmp_path):
     ones = np.ones(BINS, np.int64)
-    write_roc_csv(tmp_path / "roc.csv", PixelCounts(ones, ones, 1, 1, 1))
+    counts = PixelCounts(ones, ones, 1, 1, 1)
+    write_table(tmp_path / "roc.csv", roc_rows(counts))
     rows = [tuple(map(float, row.values())) for row in read(tmp_path / "roc.csv")]
     assert len(rows) == ROC_POINTS
     assert (rows[0], rows[-1]) == ((0, 0), (1, 1))

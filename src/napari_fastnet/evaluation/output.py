@@ -1,4 +1,4 @@
-"""The free-response curve as a picture.
+"""Files of an evaluation of slides: tables, JSON, and the free-response curve.
 
 matplotlib draws on its Agg canvas, never through pyplot, so this works without a
 display, in threads and beside a GUI.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.results.record import RESEARCH_USE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -32,104 +33,12 @@ if TYPE_CHECKING:
     from napari_fastnet.core.metrics.pixels import PixelCounts
     from napari_fastnet.evaluation.summary import SlideEvaluation
 
-
 LESION_COLUMNS = (
-    "slide",
-    "lesion",
-    "isolated",
-    "x_px",
-    "y_px",
-    "area_mm2",
-    "major_axis_um",
-    "hits",
-    "score",
-    "hit_x_px",
-    "hit_y_px",
+    *("slide", "lesion", "isolated", "x_px", "y_px", "area_mm2", "major_axis_um"),
+    *("hits", "score", "hit_x_px", "hit_y_px"),
 )
 #: Points of a ROC curve that are written; it has one a bin.
 ROC_POINTS = 512
-
-
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV (RFC 4180, UTF-8); what is None stays empty.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    rows : sequence of Mapping
-        At least one; all with the same keys, which become the header.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, list(rows[0]))
-    table.writeheader()
-    table.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
-
-
-def write_lesions_csv(path: Path, lesions: Iterable[tuple[str, Found]]) -> None:
-    """Write what became of each lesion, as (name of the slide, lesion)."""
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(LESION_COLUMNS)
-    for slide, found in lesions:
-        lesion = found.lesion
-        (y, x), (hit_y, hit_x) = lesion.centre, found.point or (None, None)
-        table.writerow(
-            [
-                slide,
-                lesion.label,
-                int(lesion.is_itc),
-                f"{x:.1f}",
-                f"{y:.1f}",
-                f"{lesion.area_mm2:.6f}",
-                f"{lesion.major_axis_um:.1f}",
-                found.hits,
-                found.score if found.hits else None,
-                hit_x,
-                hit_y,
-            ]
-        )
-    write_bytes(path, text.getvalue().encode())
-
-
-def write_froc_csv(path: Path, curve: FrocCurve) -> None:
-    """Write the points of a free-response curve, from the highest threshold."""
-    write_table(
-        path,
-        [
-            {
-                "threshold": threshold,
-                "false_positives_per_slide": wrong,
-                "sensitivity": None if np.isnan(right) else right,
-            }
-            for threshold, wrong, right in zip(
-                curve.thresholds.tolist(),
-                curve.false_positives.tolist(),
-                curve.sensitivity.tolist(),
-                strict=True,
-            )
-        ],
-    )
-
-
-def write_roc_csv(path: Path, pixels: PixelCounts) -> None:
-    """Write the ROC curve of px, thinned to `ROC_POINTS` points at most."""
-    wrong, right = pixels.roc()
-    index = np.linspace(0, len(wrong) - 1, min(ROC_POINTS, len(wrong)))
-    write_table(
-        path,
-        [
-            {"false_positive_rate": wrong[i], "true_positive_rate": right[i]}
-            for i in np.rint(index).astype(int).tolist()
-        ],
-    )
-
 
 INK, GREY, LINE, CURVE = "#1b1b1f", "#5c5c66", "#c4c4cc", "#be0a1a"
 #: False positives a slide at the picture's two edges; the axis is logarithmic.
@@ -137,24 +46,111 @@ LEFT, RIGHT = 1 / 8, 16.0
 _LARGE, _SMALL = 12, 9
 
 
-def write_froc_picture(
-    path: Path, curve: FrocCurve, ci95: Interval | None = None
-) -> None:
-    """Write the curve, with the sensitivities that make up its score.
+def write_evaluation(folder: Path, evaluation: SlideEvaluation) -> list[Path]:
+    """Write an evaluation into a folder.
 
     Parameters
     ----------
-    path : Path
-        Usually ``froc.png``.
-    curve : FrocCurve
-        Without lesions, the axes alone.
-    ci95 : tuple of float, optional
-        95 % interval of the score.
+    folder : Path
+        Made where it is missing.
+    evaluation : SlideEvaluation
+        Gives ``slides.csv``, each slide's ``candidates/<slide>.csv`` and
+        ``evaluation.json``; of slides with outlines ``froc.csv``, ``froc.png`` and
+        ``lesions.csv``; of heatmaps ``pixel_roc.csv``.
+
+    Returns
+    -------
+    list of Path
+        The files, without those of the candidates.
 
     Raises
     ------
     OutputError
-        It cannot be written.
+        A file cannot be written.
+    """
+    names = ["slides.csv"]
+    write_table(folder / names[0], evaluation.rows)
+    for slide in evaluation.slides:
+        write_candidates(folder / "candidates" / f"{slide.name}.csv", slide.candidates)
+    if evaluation.curve is not None:
+        names += ["froc.csv", "froc.png", "lesions.csv"]
+        write_table(folder / "froc.csv", froc_rows(evaluation.curve))
+        write_froc_picture(folder / "froc.png", evaluation.curve, evaluation.froc_ci95)
+        lesions = [
+            lesion_row(slide.name, found)
+            for slide in evaluation.slides
+            if slide.hits
+            for found in slide.hits.found
+        ]
+        write_table(folder / "lesions.csv", lesions, LESION_COLUMNS)
+    if evaluation.pixels is not None and evaluation.pixels.auc is not None:
+        names.append("pixel_roc.csv")
+        write_table(folder / "pixel_roc.csv", roc_rows(evaluation.pixels))
+    # Last: where it is, everything else is.
+    names.append("evaluation.json")
+    text = to_json(evaluation.to_dict(), indent=2) + "\n"
+    write_bytes(folder / "evaluation.json", text.encode())
+    return [folder / name for name in names]
+
+
+def write_table(
+    path: Path, rows: list[dict[str, Any]], columns: Iterable[str] = ()
+) -> None:
+    """Write rows as CSV (RFC 4180, UTF-8); None leaves a cell empty.
+
+    Without columns, the keys of the first row are the header.
+    """
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, list(columns) or list(rows[0]))
+    table.writeheader()
+    table.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def lesion_row(slide: str, found: Found) -> dict[str, Any]:
+    """Return the row of a lesion in ``lesions.csv``."""
+    lesion = found.lesion
+    (y, x), (hit_y, hit_x) = lesion.centre, found.point or (None, None)
+    cells = (
+        *(slide, lesion.label, int(lesion.is_itc), f"{x:.1f}", f"{y:.1f}"),
+        *(f"{lesion.area_mm2:.6f}", f"{lesion.major_axis_um:.1f}"),
+        *(found.hits, found.score if found.hits else None, hit_x, hit_y),
+    )
+    return dict(zip(LESION_COLUMNS, cells, strict=True))
+
+
+def froc_rows(curve: FrocCurve) -> list[dict[str, Any]]:
+    """Return the points of a free-response curve, from the highest threshold."""
+    names = ("threshold", "false_positives_per_slide", "sensitivity")
+    points = np.column_stack(
+        [curve.thresholds, curve.false_positives, curve.sensitivity]
+    )
+    return [
+        dict(
+            zip(
+                names, [None if isnan(value) else value for value in point], strict=True
+            )
+        )
+        for point in points.tolist()
+    ]
+
+
+def roc_rows(pixels: PixelCounts) -> list[dict[str, Any]]:
+    """Return the ROC curve of px, thinned to `ROC_POINTS` points at most."""
+    wrong, right = pixels.roc()
+    index = np.linspace(0, len(wrong) - 1, min(ROC_POINTS, len(wrong)))
+    return [
+        {"false_positive_rate": wrong[i], "true_positive_rate": right[i]}
+        for i in np.rint(index).astype(int).tolist()
+    ]
+
+
+def write_froc_picture(
+    path: Path, curve: FrocCurve, ci95: Interval | None = None
+) -> None:
+    """Draw the curve, with the sensitivities that make up its score.
+
+    Without lesions, the axes alone; ``ci95`` is the 95 % interval of the score.
     """
     figure = Figure(figsize=(7, 5), dpi=150, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
@@ -189,8 +185,7 @@ def write_froc_picture(
 def _style(axes: Axes) -> None:
     """Lay out empty axes."""
     axes.set_xscale("log", base=2)
-    axes.set_xlim(LEFT, RIGHT)
-    axes.set_ylim(0, 1.03)
+    axes.set(xlim=(LEFT, RIGHT), ylim=(0, 1.03))
     axes.set_xticks(RATES, ["1/4", "1/2", "1", "2", "4", "8"])
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.minorticks_off()
@@ -222,50 +217,3 @@ def _draw(axes: Axes, curve: FrocCurve) -> None:
             color=INK,
             fontsize=_SMALL,
         )
-
-
-def write_evaluation(folder: Path, evaluation: SlideEvaluation) -> list[Path]:
-    """Write everything that is known into a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Made where it is missing.
-    evaluation : SlideEvaluation
-        What to write: ``slides.csv``, each slide's ``candidates/<slide>.csv``,
-        ``evaluation.json``; of slides with outlines ``froc.csv``, ``froc.png`` and
-        ``lesions.csv``; of heatmaps ``pixel_roc.csv``.
-
-    Returns
-    -------
-    list of Path
-        The files, without those of the candidates.
-
-    Raises
-    ------
-    OutputError
-        A file cannot be written.
-    """
-    names = ["slides.csv"]
-    write_table(folder / names[0], evaluation.rows)
-    for slide in evaluation.slides:
-        write_candidates(folder / "candidates" / f"{slide.name}.csv", slide.candidates)
-    if evaluation.curve is not None:
-        names += ["froc.csv", "froc.png", "lesions.csv"]
-        write_froc_csv(folder / "froc.csv", evaluation.curve)
-        write_froc_picture(folder / "froc.png", evaluation.curve, evaluation.froc_ci95)
-        lesions = [
-            (slide.name, found)
-            for slide in evaluation.slides
-            if slide.hits
-            for found in slide.hits.found
-        ]
-        write_lesions_csv(folder / "lesions.csv", lesions)
-    if evaluation.pixels is not None and evaluation.pixels.auc is not None:
-        names.append("pixel_roc.csv")
-        write_roc_csv(folder / "pixel_roc.csv", evaluation.pixels)
-    # Last: where it is, everything else is.
-    names.append("evaluation.json")
-    text = to_json(evaluation.to_dict(), indent=2) + "\n"
-    write_bytes(folder / "evaluation.json", text.encode())
-    return [folder / name for name in names]

@@ -1,10 +1,12 @@
-"""How well a model judges labelled patches, whatever their size and µm/px."""
+"""Evaluation of a model on labelled patches of any size and µm/px."""
 
 from __future__ import annotations
 
 import csv
+from collections import defaultdict
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +30,7 @@ from napari_fastnet.slide.resample import resize
 from napari_fastnet.slide.spacing import Spacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,13 +40,13 @@ if TYPE_CHECKING:
     from napari_fastnet.model.bundle import ModelBundle
 
 _BATCH = 64
-# µm/px that differ by less, relative to each other, are the same.
+# Relative difference below which two µm/px are the same.
 _SAME_SPACING = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What `evaluate_patches` found.
+    """Result of `evaluate_patches`.
 
     Parameters
     ----------
@@ -53,13 +55,13 @@ class Evaluation:
     names : list of str
         Paths of the patches within the tar or folder.
     labels : (n,) int64 ndarray
-        1 is tumour.
+        1 is tumor.
     probabilities : (n,) float32 ndarray
-        Of tumour.
+        Of tumor.
     context : dict
         Data, model, back end, options and stain match.
     warnings : tuple of str
-        What to know before believing the metrics, a sentence each.
+        Reasons to doubt the metrics, a sentence each.
     """
 
     metrics: PatchMetrics
@@ -70,7 +72,7 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``evaluate patches --json`` prints; undefined is None."""
+        """Return the document of ``evaluate patches --json``; undefined is None."""
         table = calibration(self.labels, self.probabilities)
         both = 0 < self.metrics.positives < self.metrics.n
         points = operating_points(self.labels, self.probabilities) if both else []
@@ -84,6 +86,17 @@ class Evaluation:
         }
 
 
+class _Seen(NamedTuple):
+    """Facts of a patch that are kept, the digest and colour of its own px."""
+
+    name: str
+    label: int
+    slide: str | None
+    digest: bytes | None
+    side_px: int
+    is_grey: bool
+
+
 def evaluate_patches(
     data: Path,
     *,
@@ -91,12 +104,12 @@ def evaluate_patches(
     backend: Backend,
     options: EvaluationOptions | None = None,
 ) -> Evaluation:
-    """Judge the labelled patches of a tar, zip, folder or zarr.
+    """Evaluate a model on the labelled patches of a tar, zip, folder or zarr.
 
-    A patch is resampled to the model's µm/px, and its middle is cut out where it is larger than the model's patch. One
-    that then is smaller is judged as it is: FastNet averages over whatever it sees, and
-    surroundings made up by mirroring or padding would be judged along with it. So a
-    256 px patch at 0.25 µm/px, 64 µm wide, is seen by a model at 0.972 µm/px as 66 px.
+    A patch is resampled to the model's µm/px, and its middle is cut out where it is
+    larger than the model's patch. A smaller one is evaluated as it is: FastNet averages
+    over all it sees, so mirrored or padded surroundings would count, too. So a 256 px
+    patch at 0.25 µm/px, 64 µm wide, is seen by a model at 0.972 µm/px as 66 px.
 
     Parameters
     ----------
@@ -108,7 +121,7 @@ def evaluate_patches(
     backend : Backend
         Its network.
     options : EvaluationOptions, optional
-        How.
+        Preparation of the patches, threshold and intervals.
 
     Returns
     -------
@@ -132,52 +145,44 @@ def evaluate_patches(
     spacing = _spacing(data, options.mpp)
     match = _stain_match(data, spacing, bundle, options)
     flips = bundle.flips if options.flips is None else options.flips
-    judge = _Judge(backend, flips)
-    seen = _Seen()
-    for patch in iterate_patches(data, options.part):
-        image = _as_the_model_sees(data, patch, spacing, bundle)
-        judge.add(match.apply(image))
-        seen.add(patch, image)
-    probabilities, truth = judge.finish(), np.array(seen.labels, np.int64)
+    seen: list[_Seen] = []
+
+    def images() -> Iterator[NDArray[np.uint8]]:
+        for patch in iterate_patches(data, options.part):
+            image = _as_the_model_sees(data, patch, spacing, bundle)
+            digest, side = patch_digest(patch.image), min(image.shape[:2])
+            grey = bool((patch.image == patch.image[..., :1]).all())
+            seen.append(_Seen(patch.name, patch.label, patch.slide, digest, side, grey))
+            yield match.apply(image)
+
+    probabilities = _predicted(
+        images(), partial(predict_with_flips, backend.predict, flips=flips)
+    )
+    labels = np.array([patch.label for patch in seen], np.int64)
     threshold = bundle.threshold if options.threshold is None else options.threshold
     metrics = evaluate_probabilities(
-        truth,
+        labels,
         probabilities,
         threshold=threshold,
         bootstrap=options.bootstrap,
         seed=options.seed,
-        slides=seen.slides,
+        slides=[patch.slide for patch in seen],
     )
+    model = {name: getattr(bundle, name) for name in ("name", "version", "sha256")}
+    used = {"threshold": threshold, "stain": match.to_dict(), "flips": flips}
     context = {
         "data": data.name,
-        "model": {
-            "name": bundle.name,
-            "version": bundle.version,
-            "sha256": bundle.sha256,
-        },
+        "model": model,
         "backend": backend.name,
-        "options": asdict(options)
-        | {"threshold": threshold, "stain": match.to_dict(), "flips": flips},
+        "options": asdict(options) | used,
     }
-    warnings = (*seen.warnings(bundle), *_of_exchanged_labels(metrics))
-    return Evaluation(metrics, seen.names, truth, probabilities, context, warnings)
+    names = [patch.name for patch in seen]
+    warnings = tuple(_warnings(seen, metrics, bundle))
+    return Evaluation(metrics, names, labels, probabilities, context, warnings)
 
 
 def write_probabilities(path: Path, evaluation: Evaluation) -> None:
-    """Write name, label and probability of each patch as CSV.
-
-    Parameters
-    ----------
-    path : Path
-        File to write, aside and renamed.
-    evaluation : Evaluation
-        What to write.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Write name, label and probability of each patch as CSV."""
     rows = zip(
         evaluation.names, evaluation.labels, evaluation.probabilities, strict=True
     )
@@ -190,57 +195,36 @@ def write_probabilities(path: Path, evaluation: Evaluation) -> None:
         writer.writerows((name, label, f"{value:.6f}") for name, label, value in rows)
 
 
-class _Seen:
-    """What is noted of each patch as it passes."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.labels: list[int] = []
-        self.slides: list[str | None] = []
-        self._digests: list[bytes | None] = []
-        self._sides: list[int] = []
-        self._grey = 0
-
-    def add(self, patch: Patch, as_seen: NDArray[np.uint8]) -> None:
-        """Take one more patch, as it is and as the model sees it."""
-        self.names.append(patch.name)
-        self.labels.append(patch.label)
-        self.slides.append(patch.slide)
-        self._digests.append(patch_digest(patch.image))
-        self._grey += self._digests[-1] is not None and _is_grey(patch.image)
-        self._sides.append(min(as_seen.shape[:2]))
-
-    def warnings(self, bundle: ModelBundle) -> Iterator[str]:
-        """Yield what the patches are not, in sentences."""
-        smaller = sum(side < bundle.patch_size_pixels for side in self._sides)
-        if smaller:
-            least = min(self._sides) * bundle.spacing_um_px
-            whole = bundle.patch_size_pixels * bundle.spacing_um_px
-            yield (
-                f"{smaller:,} of {len(self._sides):,} patches are narrower than what "
-                f"{bundle.name} was trained on, the smallest {least:.0f} instead of "
-                f"{whole:.0f} µm: it sees less than it needs; cut larger patches"
-            )
-        if self._grey:
-            yield (
-                f"{self._grey:,} of {len(self._sides):,} patches are grey: {bundle.name} "
-                "looks at colours; give patches that have theirs"
-            )
-        known = known_data(bundle.training)
-        part = known.get(set_digest(self._digests, self.labels))
-        if part is not None:
-            yield (
-                f"{bundle.name} was {part} these very patches: the figures are better "
-                "than on any others; judge it on patches of other slides"
-            )
-
-
-def _is_grey(image: NDArray[np.uint8]) -> bool:
-    """Return whether a picture has no colour."""
-    return bool((image == image[..., :1]).all())
-
-
-def _of_exchanged_labels(metrics: PatchMetrics) -> Iterator[str]:
+def _warnings(
+    seen: list[_Seen], metrics: PatchMetrics, bundle: ModelBundle
+) -> Iterator[str]:
+    """Yield the reasons to doubt the metrics, in sentences."""
+    sides = [patch.side_px for patch in seen]
+    smaller = sum(side < bundle.patch_size_pixels for side in sides)
+    if smaller:
+        least = min(sides) * bundle.spacing_um_px
+        whole = bundle.patch_size_pixels * bundle.spacing_um_px
+        yield (
+            f"{smaller:,} of {len(seen):,} patches are narrower than what "
+            f"{bundle.name} was trained on, the smallest {least:.0f} instead of "
+            f"{whole:.0f} µm: it sees less than it needs; cut larger patches"
+        )
+    # A patch without digest is of one colour: glass is grey on every slide.
+    grey = sum(patch.is_grey and patch.digest is not None for patch in seen)
+    if grey:
+        yield (
+            f"{grey:,} of {len(seen):,} patches are grey: {bundle.name} looks at "
+            "colours; give patches that have theirs"
+        )
+    digest = set_digest(
+        [patch.digest for patch in seen], [patch.label for patch in seen]
+    )
+    part = known_data(bundle.training).get(digest)
+    if part is not None:
+        yield (
+            f"{bundle.name} was {part} these very patches: the figures are better than "
+            "on any others; evaluate it on patches of other slides"
+        )
     interval = metrics.ci95["auc"]
     if metrics.auc is not None and interval is not None and interval[1] < 0.5:
         yield (
@@ -266,38 +250,25 @@ def _spacing(data: Path, given: float | None) -> Pair:
     return pair
 
 
-class _Judge:
-    """Gathers patches into batches of one size and keeps their order."""
+def _predicted(
+    images: Iterable[NDArray[np.uint8]],
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Return (n,) float32 probabilities, predicted in batches of one size of image."""
+    waiting: dict[tuple[int, ...], dict[int, NDArray[np.uint8]]] = defaultdict(dict)
+    found: dict[int, np.float32] = {}
 
-    def __init__(self, backend: Backend, flips: bool) -> None:
-        self._backend = backend
-        self._flips = flips
-        self._waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
-        self._found: dict[int, np.float32] = {}
-        self._count = 0
+    def take(batch: dict[int, NDArray[np.uint8]]) -> None:
+        found.update(zip(batch, predict(np.stack([*batch.values()])), strict=True))
 
-    def add(self, image: NDArray[np.uint8]) -> None:
-        """Take one more patch."""
-        waiting = self._waiting.setdefault(image.shape, [])
-        waiting.append((self._count, image))
-        self._count += 1
-        if len(waiting) == _BATCH:
-            self._judge(waiting)
-
-    def finish(self) -> NDArray[np.float32]:
-        """Return (n,) float32 probabilities in the order the patches came."""
-        for waiting in self._waiting.values():
-            self._judge(waiting)
-        return np.array([self._found[i] for i in range(self._count)], np.float32)
-
-    def _judge(self, waiting: list[tuple[int, NDArray[np.uint8]]]) -> None:
-        """Judge a batch and empty it."""
-        if not waiting:
-            return
-        patches = np.stack([image for _, image in waiting])
-        values = predict_with_flips(self._backend.predict, patches, self._flips)
-        self._found.update(zip((i for i, _ in waiting), values, strict=True))
-        waiting.clear()
+    for number, image in enumerate(images):
+        batch = waiting[image.shape]
+        batch[number] = image
+        if len(batch) == _BATCH:
+            take(waiting.pop(image.shape))
+    for batch in waiting.values():
+        take(batch)
+    return np.array([found[number] for number in range(len(found))], np.float32)
 
 
 def _as_the_model_sees(
@@ -331,7 +302,7 @@ def _stain_match(
 ) -> StainMatch:
     """Return one match for all patches, from the tissue of all of them.
 
-    They are measured at the µm/px at which slides and training data are.
+    Patches, slides and training data are measured at the same µm/px.
     """
     method = options.stain
     if method == "none":

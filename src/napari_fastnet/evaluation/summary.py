@@ -1,4 +1,4 @@
-"""What comes of many slides together."""
+"""Summary of an evaluation over all slides."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from napari_fastnet.results.record import RESEARCH_USE, versions
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
     from napari_fastnet.core.metrics.bootstrap import Interval
     from napari_fastnet.core.metrics.pixels import PixelCounts
+
+#: Measures of a heatmap against outlines, px by px.
+MEASURES = ("dice", "iou", "auc")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlideAuc:
-    """How well slides with tumour are told from those without.
+    """Areas under the ROC curves of slides with tumor against those without.
 
     Parameters
     ----------
     auc : float or None
         By the highest probability; None where all slides are of one kind.
     ci95 : tuple of float or None
-        Its 95 % interval; None with a single slide of a kind, of which nothing can
-        be told.
+        95 % interval of ``auc``; None with a single slide of a kind.
     by_feature : dict of str to float or None
-        By each number of the heatmaps alone; empty where a slide has none.
+        By each feature of the heatmaps alone; empty where a slide has none.
     combined : float or None
-        By all of them, see `combined_scores`.
+        By all features, see `combined_scores`.
     """
 
     auc: float | None
@@ -52,14 +52,14 @@ class SlideAuc:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlideEvaluation:
-    """What came of all slides.
+    """Evaluation of all slides.
 
     Parameters
     ----------
     slides : list of JudgedSlide
-        Without their px.
+        Without their pixel counts.
     skipped : list of SkippedSlide
-        Those left out.
+        Slides left out.
     without_slide : list of str
         Truths of slides that were not given.
     curve : FrocCurve or None
@@ -67,13 +67,13 @@ class SlideEvaluation:
     froc_ci95 : tuple of float or None
         95 % interval of the curve's score.
     auc : SlideAuc
-        Of slides.
+        Of the slides.
     pixels : PixelCounts or None
         Of all heatmaps together; None without any.
     measures : dict of str to dict
         Dice, IoU and AUC of each slide that has a heatmap and outlines.
     options : SlideEvaluationOptions
-        How they were judged.
+        As given.
     """
 
     slides: list[JudgedSlide]
@@ -88,30 +88,34 @@ class SlideEvaluation:
 
     @property
     def assumed_normal(self) -> list[str]:
-        """Slides without truth that were taken for normal ones."""
+        """Slides without truth that are assumed to be normal."""
         return [slide.name for slide in self.slides if slide.assumed]
 
     @property
     def without_outlines(self) -> list[str]:
-        """Tumour slides that count for the slide AUC only."""
+        """Tumor slides that count for the slide AUC only."""
         return [slide.name for slide in self.slides if slide.hits is None]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One line a slide."""
+        """Rows of ``slides.csv``."""
         return [
-            _row(slide) | self.measures.get(slide.name, _measures(None))
+            _row(slide) | self.measures.get(slide.name, dict.fromkeys(MEASURES))
             for slide in self.slides
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``evaluate slides --json`` prints; undefined is None."""
-        tumour = sum(slide.is_tumour for slide in self.slides)
+        """Return the document of ``evaluate slides --json``; undefined is None."""
+        tumor = sum(slide.is_tumour for slide in self.slides)
+        curve = self.curve
+        rates = [None] * len(RATES) if curve is None else curve.sensitivity_at()
         return {
             "slides": len(self.slides),
-            "tumour": tumour,
-            "normal": len(self.slides) - tumour,
-            **_froc_dict(self.curve, self.froc_ci95),
+            "tumour": tumor,
+            "normal": len(self.slides) - tumor,
+            "froc": None if curve is None else curve.score,
+            "froc_ci95": self.froc_ci95,
+            "sensitivity": dict(zip(map("{:g}".format, RATES), rates, strict=True)),
             "lesions": _lesion_counts(self.slides),
             "slide_auc": self.auc.auc,
             "slide_auc_ci95": self.auc.ci95,
@@ -147,16 +151,16 @@ def summarise_slides(
     truths: Truths,
     options: SlideEvaluationOptions | None = None,
 ) -> SlideEvaluation:
-    """Return what all slides come to.
+    """Summarise the evaluation of all slides.
 
     Parameters
     ----------
     outcomes : iterable of JudgedSlide or SkippedSlide
-        Taken one by one; the px of each are let go.
+        Taken one by one; the pixel counts of each are dropped once they are added up.
     truths : Truths
-        What was known.
+        As given to `judge_slides`.
     options : SlideEvaluationOptions, optional
-        How they were judged.
+        As given to `judge_slides`.
 
     Returns
     -------
@@ -189,16 +193,17 @@ def summarise_slides(
         )
     hits = [slide.hits for slide in slides if slide.hits is not None]
     curve = froc_curve(hits) if truths.has_outlines and hits else None
-    seen = {slide_key(slide.name) for slide in slides}
-    seen |= {slide_key(slide.name) for slide in skipped}
+    names = [slide.name for slide in slides] + [slide.name for slide in skipped]
+    seen = set(map(slide_key, names))
+    ci95 = None
+    if curve is not None:
+        ci95 = froc_interval(hits, resamples=options.bootstrap, seed=options.seed)
     return SlideEvaluation(
         slides=slides,
         skipped=skipped,
         without_slide=sorted(t.name for k, t in truths.slides.items() if k not in seen),
         curve=curve,
-        froc_ci95=froc_interval(hits, resamples=options.bootstrap, seed=options.seed)
-        if curve
-        else None,
+        froc_ci95=ci95,
         auc=_slide_auc(slides, options),
         pixels=pixels,
         measures=measures,
@@ -207,7 +212,7 @@ def summarise_slides(
 
 
 def _slide_auc(slides: list[JudgedSlide], options: SlideEvaluationOptions) -> SlideAuc:
-    """Return how well the slides are told apart."""
+    """Return how well slides with tumor and without are separated."""
     labels = np.array([slide.is_tumour for slide in slides])
     found = evaluate_probabilities(
         labels,
@@ -218,34 +223,20 @@ def _slide_auc(slides: list[JudgedSlide], options: SlideEvaluationOptions) -> Sl
     )
     features = [slide.features for slide in slides if slide.features is not None]
     by_feature: dict[str, float | None] = {}
-    combined: NDArray[np.float64] | None = None
+    combined = None
     if len(features) == len(slides):
         for name in FEATURES:
             by_feature[name] = roc_auc(labels, [getattr(f, name) for f in features])
-        combined = combined_scores(features, labels, seed=options.seed)
+        scores = combined_scores(features, labels, seed=options.seed)
+        combined = None if scores is None else roc_auc(labels, scores)
+    # Of a single slide of a kind an interval says nothing.
     fewest = min(labels.sum(), (~labels).sum())
-    return SlideAuc(
-        found.auc,
-        found.ci95["auc"] if fewest > 1 else None,
-        by_feature,
-        None if combined is None else roc_auc(labels, combined),
-    )
-
-
-def _froc_dict(curve: FrocCurve | None, ci95: Interval | None) -> dict[str, Any]:
-    """Return the curve's score and where it is read off."""
-    values = [None] * len(RATES) if curve is None else curve.sensitivity_at()
-    return {
-        "froc": None if curve is None else curve.score,
-        "froc_ci95": ci95,
-        "sensitivity": {
-            f"{rate:g}": value for rate, value in zip(RATES, values, strict=True)
-        },
-    }
+    ci95 = found.ci95["auc"] if fewest > 1 else None
+    return SlideAuc(found.auc, ci95, by_feature, combined)
 
 
 def _lesion_counts(slides: list[JudgedSlide]) -> dict[str, int]:
-    """Return how many lesions there are, and how many were found."""
+    """Count lesions, those found, and false positives."""
     found = [f for slide in slides if slide.hits for f in slide.hits.found]
     counted = [f for f in found if not f.lesion.is_itc]
     return {
@@ -259,9 +250,8 @@ def _lesion_counts(slides: list[JudgedSlide]) -> dict[str, int]:
 
 
 def _row(slide: JudgedSlide) -> dict[str, Any]:
-    """Return the line of one slide."""
-    counts: dict[str, int | None]
-    counts = dict(_lesion_counts([slide])) if slide.hits else {}
+    """Return the row of one slide in ``slides.csv``, without its measures."""
+    counts: dict[str, int] = _lesion_counts([slide]) if slide.hits else {}
     return {
         "slide": slide.name,
         "class": "tumour" if slide.is_tumour else "normal",
@@ -275,9 +265,5 @@ def _row(slide: JudgedSlide) -> dict[str, Any]:
     }
 
 
-def _measures(pixels: PixelCounts | None) -> dict[str, float | None]:
-    """Return what px say; nothing where there are none."""
-    return {
-        name: None if pixels is None else getattr(pixels, name)
-        for name in ("dice", "iou", "auc")
-    }
+def _measures(pixels: PixelCounts) -> dict[str, float | None]:
+    return {name: getattr(pixels, name) for name in MEASURES}
