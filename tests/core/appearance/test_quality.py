@@ -235,7 +235,7 @@ def test_what_was_not_judged_is_said() -> None:
     ("section", "words"),
     [
         ({}, ""),
-        ({"patches": 0}, "quality: no patch was looked at"),
+        ({"patches": 0}, "quality: no patch was judged"),
         ({"patches": 9, "colour": None, "pen": 0.0}, "no patch is flagged"),
         (
             {"patches": 9, "colour": 0.2, "blur": 0.015, "out_of_gamut": True},

@@ -1,7 +1,7 @@
-"""What a network should not be asked about: foreign colours, pen marks, blur.
+"""Quality flags of patches: colours unlike the training data, pen marks, blur.
 
 Flags are bits, so that a patch can have several. They never change a probability; they
-say where it means little. ``docs/explain/limits.md`` has what they find and miss.
+mark where it means little. ``docs/explain/limits.md`` has their hits and misses.
 """
 
 from __future__ import annotations
@@ -18,17 +18,10 @@ from napari_fastnet.core.colour import rgb_to_density
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.grid import PatchGrid
 
     Image = NDArray[np.uint8]
@@ -42,22 +35,22 @@ class Flag(IntFlag):
     BLUR = 4
 
 
-#: In words, for everything that people read.
+#: The flags in words, for texts that people read.
 WORDS = {
     Flag.COLOUR: "unlike the training data in colour",
     Flag.PEN: "with pen marks",
     Flag.BLUR: "blurred",
 }
 
-#: Mean optical density from which a px is stained, as in `core.appearance.stain`.
+# Mean optical density from which a px is stained, as in `core.appearance.stain`.
 _GLASS_DENSITY = 0.15
-#: A patch with less stained tissue than this share of it is not judged by colour.
+# Smallest share of stained px with which the colour of a patch is judged.
 _STAINED = 0.25
 # Added before the logarithm: differences of nearly clear tissue are noise.
 _CLEAR = 0.02
-# A patch has pen marks from this share of its px on, a line across a corner of it.
+# Smallest share of px with ink that flags a patch: a line across a corner of it.
 _PEN_SHARE = 0.05
-# Rows of patches that are worked on at once: some 20 MB for the largest slides.
+# Rows of patches in memory at once: some 20 MB for the largest slides.
 _STRIP_ROWS = 32
 
 _DENSITIES = rgb_to_density(np.arange(256)).astype(np.float32)
@@ -65,21 +58,21 @@ _DENSITIES = rgb_to_density(np.arange(256)).astype(np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Gamut:
-    """What the training data of a model look like, from its ``model.json``.
+    """The range of colours and sharpness in a model's training data.
 
     Parameters
     ----------
     patches : int
-        From which this was measured.
+        Number of training patches that were measured.
     mean : tuple of 3 float
-        Of the logarithms of patches' mean optical density in R, G and B.
+        Mean of the patches' `colour_features`.
     precision : tuple of 3 tuples of 3 float
         Inverse of their covariance.
     distance : float
         Mahalanobis distance within which 99 % of the patches lie.
     sharpness : float
-        As `core.appearance.sharpness` measures it: 99 % of the patches are below it once they are
-        blurred by a Gaussian of 1 px.
+        Sharpness (`core.appearance.sharpness`) below which 99 % of the patches lie after
+        a Gaussian blur of 1 px.
     """
 
     patches: int
@@ -89,7 +82,7 @@ class Gamut:
     sharpness: float
 
     def distances(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how far (n, 3) `colour_features` lie from the training data's mean."""
+        """Return the Mahalanobis distances, (n,), of (n, 3) `colour_features`."""
         away = features - np.array(self.mean)
         squares = (away @ np.array(self.precision) * away).sum(axis=1)
         found: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0))
@@ -107,7 +100,7 @@ class Gamut:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Gamut:
-        """Return the gamut of `to_dict`; OptionError where it is none."""
+        """Return the gamut that `to_dict` described; OptionError for anything else."""
         try:
             mean = np.array(record["mean"], float)
             precision = np.array(record["precision"], float)
@@ -134,11 +127,21 @@ class Gamut:
 def pen_pixels(
     red: NDArray[np.floating], green: NDArray[np.floating], blue: NDArray[np.floating]
 ) -> NDArray[np.bool_]:
-    """Return where optical densities, at about 8 µm/px, are those of ink.
+    """Find px of ink by their optical densities.
 
-    Neither dye takes more red than green light, and at 8 µm/px no nuclei take more than
-    four fifths of the red: blue, green and black ink do. Red ink takes all of the blue
-    and hardly any red.
+    Neither dye absorbs more red than green light, and at 8 µm/px no nuclei absorb more
+    than four fifths of the red: blue, green and black ink do. Red ink absorbs all of the
+    blue and hardly any red.
+
+    Parameters
+    ----------
+    red, green, blue : ndarray
+        Optical densities at about 8 µm/px, all of one shape.
+
+    Returns
+    -------
+    bool ndarray of that shape
+        True is ink.
     """
     return (
         (red > 1.1 * green + 0.15) | (red > 1.6) | ((blue > 1.0) & (red < 0.45 * blue))
@@ -146,15 +149,34 @@ def pen_pixels(
 
 
 def colour_features(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (n, 3) logarithms of mean density of (n, 4) sums: R, G, B and stained px."""
+    """Compute the colour features of patches.
+
+    Parameters
+    ----------
+    sums : (n, 4) float64 ndarray
+        For each patch, the sums of `colour_planes`: density of R, G, B, and stained px.
+
+    Returns
+    -------
+    (n, 3) float64 ndarray
+        Logarithms of the mean densities of stained px.
+    """
     means = sums[:, :3] / np.maximum(sums[:, 3:], 1)
     return np.log(means + _CLEAR)
 
 
 def colour_planes(image: Image) -> list[NDArray[np.float32]]:
-    """Return of RGB: density of R, G and B where stained; stained or not; ink or not.
+    """Compute the planes whose sums over a patch decide its flags.
 
-    Five planes, (height, width), whose sums over a patch say all that is asked of it.
+    Parameters
+    ----------
+    image : (height, width, 3) uint8 ndarray
+        RGB at about 8 µm/px.
+
+    Returns
+    -------
+    list of five (height, width) float32 ndarray
+        Optical density of R, G and B where stained, else 0; 1 where stained; 1 for ink.
     """
     density = [_DENSITIES[image[..., channel]] for channel in range(3)]
     stained = (density[0] + density[1] + density[2] >= 3 * _GLASS_DENSITY).astype(
@@ -167,9 +189,19 @@ def colour_planes(image: Image) -> list[NDArray[np.float32]]:
 def judge(
     sums: NDArray[np.float64], px: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which patches have stain enough for their colour, and which have ink.
+    """Decide which patches have enough stain to judge their colour, and which have ink.
 
-    ``sums`` is (n, 5), `colour_planes` of each patch, and ``px`` (n,) its size.
+    Parameters
+    ----------
+    sums : (n, 5) float64 ndarray
+        `colour_planes` summed over each patch.
+    px : (n,) float64 ndarray
+        Sizes of the patches.
+
+    Returns
+    -------
+    tuple of (n,) bool ndarray
+        Stained patches, and those with ink.
     """
     return sums[:, 3] >= _STAINED * px, sums[:, 4] >= np.maximum(_PEN_SHARE * px, 1)
 
@@ -188,21 +220,21 @@ def colour_flags(
     image : (height, width, 3) uint8 ndarray
         The whole slide at about 8 µm/px.
     patches : PatchGrid
-        Where patches lie, level-0 px.
+        Places of the patches, level-0 px.
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
     gamut : Gamut or None
         The model's; None flags no colour.
     match : callable, optional
-        The stain match that the network's pixels go through.
+        The stain match that is applied to the network's pixels.
 
     Returns
     -------
     flags : (rows, columns) uint8 ndarray
         Bits of `Flag`, 0 where nothing is kept.
     distance : float or None
-        Of the mean colour of the kept patches from the training data's, in standard
-        deviations of a patch; None where nothing could be judged.
+        Distance of the kept patches' mean colour from that of the training data, in
+        standard deviations of a patch; None where no colour could be judged.
     """
     flags = np.zeros(patches.kept.shape, np.uint8)
     rows, columns = _px_ends(patches, slide_shape, image.shape[:2])
@@ -216,7 +248,9 @@ def colour_flags(
         kept, down, across = patches.kept[cells], rows[:, part], columns[:, cells[1]]
         top, left = int(down[0, 0]), int(across[0, 0])
         seen = match(image[top : int(down[1, -1]), left : int(across[1, -1])])
-        sums = _patch_sums(seen, down - top, across - left)[kept]
+        planes = colour_planes(seen)
+        windows = [window_sums(plane, down - top, across - left) for plane in planes]
+        sums = np.stack(windows, axis=-1)[kept]
         px = np.outer(down[1] - down[0], across[1] - across[0])[kept]
         stained, ink = judge(sums, px)
         found = np.where(ink, np.uint8(Flag.PEN), np.uint8(0))
@@ -235,11 +269,10 @@ def colour_flags(
 def _px_ends(
     patches: PatchGrid, slide_shape: tuple[int, int], shape: tuple[int, ...]
 ) -> list[NDArray[np.intp]]:
-    """Return begin and end of each row and column of patches, px of the picture."""
-    found = []
+    """Return begin and end, (2, n), of each row and column of patches, image px."""
+    found, grid = [], patches.grid
     for axis, count in enumerate(patches.kept.shape):
-        step: Pair = patches.grid.step
-        middles = patches.grid.origin[axis] + step[axis] * (np.arange(count) + 0.5)
+        middles = grid.origin[axis] + grid.step[axis] * (np.arange(count) + 0.5)
         scale = shape[axis] / slide_shape[axis]
         half = patches.patch[axis] / 2
         begins = np.floor((middles - half) * scale + 0.5)
@@ -248,43 +281,47 @@ def _px_ends(
     return found
 
 
-def _patch_sums(
-    image: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Return (rows, columns, 5): `colour_planes` of each patch."""
-    planes = [window_sums(plane, rows, columns) for plane in colour_planes(image)]
-    return np.stack(planes, axis=-1)
-
-
 def blur_flags(
     sharpness: NDArray[np.float32], kept: NDArray[np.bool_], gamut: Gamut
 ) -> NDArray[np.uint8]:
-    """Return `Flag.BLUR` where kept patches are less sharp than the gamut allows.
+    """Flag blur of the patches that are kept.
 
-    NaN, where sharpness is not known, is not flagged.
+    Parameters
+    ----------
+    sharpness : (rows, columns) float32 ndarray
+        From `patch_sharpness`; NaN (unknown) is not flagged.
+    kept : (rows, columns) bool ndarray
+        The patches that count.
+    gamut : Gamut
+        The model's.
+
+    Returns
+    -------
+    (rows, columns) uint8 ndarray
+        `Flag.BLUR` or 0.
     """
     with np.errstate(invalid="ignore"):
         blurred = kept & (sharpness < gamut.sharpness)
     return np.where(blurred, np.uint8(Flag.BLUR), np.uint8(0))
 
 
-#: Share of the training patches that lies inside.
+#: Share of the training patches that lies inside the gamut.
 INSIDE = 0.99
-#: Blur that is to be found, standard deviation in px of the model.
+#: Blur that must be flagged, standard deviation in px of the model.
 BLUR_PX = 1.0
-#: Fewer patches than this cannot say where 99 % of them lie.
+#: Fewest patches that determine the 99 % quantile.
 FEWEST = 200
 
 
 def measure_gamut(
     coarse: Sequence[NDArray[np.uint8]], patches: Sequence[NDArray[np.uint8]]
 ) -> Gamut | None:
-    """Measure what a model was trained on.
+    """Measure the gamut of a model's training data.
 
     Parameters
     ----------
     coarse, patches : sequence of (side, side, 3) uint8 ndarray
-        The training patches at 8 µm/px, and as the model saw them.
+        The training patches at 8 µm/px, and at the model's µm/px.
 
     Returns
     -------
@@ -299,22 +336,17 @@ def measure_gamut(
     covariance = np.cov(features.T) if len(features) >= FEWEST else np.zeros((3, 3))
     if np.linalg.matrix_rank(covariance) < 3:
         return None
-    mean = features.mean(axis=0)
-    precision = np.linalg.inv(covariance)
+    blurred = []
+    for patch in patches:
+        pixels, side = gaussian_filter(patch, (BLUR_PX, BLUR_PX, 0)), len(patch)
+        sharpness = patch_sharpness(pixels, (1, 1), patch_px=side, stride_px=side)
+        blurred.append(float(sharpness[0, 0]))
     gamut = Gamut(
         len(sums),
-        tuple(mean.tolist()),
-        tuple(map(tuple, precision.tolist())),
+        tuple(features.mean(axis=0).tolist()),
+        tuple(map(tuple, np.linalg.inv(covariance).tolist())),
         distance=1.0,
-        sharpness=float(np.quantile([blurred_sharpness(p) for p in patches], INSIDE)),
+        sharpness=float(np.quantile(blurred, INSIDE)),
     )
     limit = float(np.quantile(gamut.distances(features), INSIDE))
     return replace(gamut, distance=limit)
-
-
-def blurred_sharpness(patch: NDArray[np.uint8], sigma_px: float = BLUR_PX) -> float:
-    """Return the sharpness of one patch after a Gaussian blur."""
-    blurred = gaussian_filter(patch, (sigma_px, sigma_px, 0))
-    side = len(patch)
-    found = patch_sharpness(blurred, (1, 1), patch_px=side, stride_px=side)
-    return float(found[0, 0])

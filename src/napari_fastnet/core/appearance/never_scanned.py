@@ -1,9 +1,9 @@
-"""Where a picture shows what no scanner saw: the fill of padding and of missing tiles.
+"""Detection of fill: padding and missing tiles that no scanner saw.
 
 Converters fill with black, white, grey or any colour. Fill is neither tissue nor glass,
-and as the largest class of a picture it moves every threshold that is found by itself.
-It gives itself away: it is black, or of exactly one colour over a large area, which no
-scanner's noise leaves of tissue or glass. ``docs/explain/masks.md`` has the rules.
+and as the largest class of a picture it moves every automatic threshold. It is black,
+or of exactly one colour over a large area, which a scanner's noise never leaves of
+tissue or glass. ``docs/explain/masks.md`` has the rules.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from scipy.ndimage import (
 )
 
 from napari_fastnet.core.colour import extremes, in_planes
+from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,50 +34,49 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Bytes = NDArray[np.uint8]
 
-#: Side of the squares that are looked at as a whole, px of the picture.
+#: Side of the squares that are judged as a whole, px of the picture.
 SQUARE_PX = 4
-#: No channel of black fill is above this; the darkest tissue and ink are.
+#: Highest value of any channel of black fill; the darkest tissue and ink are above.
 BLACK = 10
-#: A colour looks like glass from this grey value on, its channels at most so far apart.
+#: Lowest grey value of a colour like glass, and largest difference of its channels.
 GLASS_FROM, GLASS_SPREAD = 180, 25
 
-# Fewer squares of one colour than this are no fill, and of one that looks like glass;
-# nor is less than that share of the picture, unless it is black.
+# Fewest squares of fill, fewest of fill that looks like glass, and smallest share of the
+# picture unless the fill is black.
 _LEAST, _LEAST_LIKE_GLASS, _LEAST_SHARE = 4, 64, 0.002
-# Black that is not all of one value counts at the picture's edge, or from this share of
-# exactly black squares on: the rest is what compression made of it.
+# Black of several values is fill at the picture's edge, or from this share of exactly
+# black squares on: compression changes the rest.
 _CONSTANT_SHARE = 0.25
-# Of the picture must have structure, or it was drawn; of that must be glass. Outlines,
-# so many squares to either side, are no structure, and nor is the picture's own edge.
+# Share of the picture with structure (less has a drawing), share of glass in that, and
+# squares to either side of outlines and of the picture's edge that are no structure.
 _TEXTURE, _GLASS, _OUTLINE = 0.01, 0.1, 2
-# Compression makes glass of one colour, its own: so many grey values away is another.
+# Compression makes glass constant, in its own colour: so many grey values away is fill.
 _UNLIKE_GLASS = 6
-# Straight: so many squares in a row, one to and fro, for so much of the outline.
+# A straight outline: squares in a row, give or take one, and their share of the outline.
 _STRAIGHT_SQUARES, _STRAIGHT_SHARE = 8, 0.7
-# How far compression blurs the outline of fill, px: a JPEG block, and what of a square.
+# Reach of compression across the outline of fill, px: a JPEG block and part of a square.
 _SEAM_PX = 8 + SQUARE_PX
-# How far the px of a seam are from fill: of black, of what looks like glass, of others.
+# Largest difference of seam px from fill that is black, looks like glass, or neither.
 _NEAR_BLACK, _NEAR_GLASS, _NEAR_COLOUR = 40, 3, 10
-_ALL_AROUND = np.ones((3, 3), bool)
 
 
 @dataclass(frozen=True, slots=True)
 class _Squares:
-    """A picture in squares: darkest and brightest px of each, a channel at a time."""
+    """A picture in squares: lowest and highest value of each, by channel."""
 
     lowest: Bytes  # (rows, columns, 3)
     highest: Bytes
 
     @classmethod
     def of(cls, image: Bytes) -> _Squares:
-        """Return the whole squares; what is left at the far sides belongs to none."""
+        """Return the whole squares; incomplete ones at the far sides are left out."""
         height, width = (side // SQUARE_PX * SQUARE_PX for side in image.shape[:2])
         planes = in_planes(image[:height, :width])
         return cls(_over(np.minimum, planes), _over(np.maximum, planes))
 
     @property
     def constant(self) -> Bools:
-        """Whether a square is of one colour."""
+        """Whether a square has one colour."""
         found: Bools = np.all(self.lowest == self.highest, axis=-1)
         return found
 
@@ -88,7 +88,7 @@ class _Squares:
 
 
 def _over(best: np.ufunc, planes: Bytes) -> Bytes:
-    """Return the least or greatest value of each square, channel by channel."""
+    """Reduce each square to its least or greatest value, channel by channel."""
     rows, columns = (side // SQUARE_PX for side in planes.shape[:2])
     found = np.empty((rows, columns, 3), np.uint8)
     for channel in range(3):
@@ -101,7 +101,7 @@ def _over(best: np.ufunc, planes: Bytes) -> Bytes:
 
 
 def never_scanned(image: Bytes) -> Bools | None:
-    """Return where a picture of a slide shows fill.
+    """Find fill in a picture of a slide.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def never_scanned(image: Bytes) -> Bools | None:
     Returns
     -------
     (height, width) bool ndarray or None
-        True is fill, with the px of its outline; None where there is none.
+        True is fill, including the px of its outline; None where there is none.
     """
     if min(image.shape[:2]) < SQUARE_PX or not _may_have_fill(image):
         return None
@@ -126,15 +126,15 @@ def never_scanned(image: Bytes) -> Bools | None:
 def whitened(
     pixels: Bytes, box: Box, fill: Bools, slide_shape: tuple[int, int]
 ) -> Bytes:
-    """Return a part of a slide with white where nothing was scanned.
+    """Make fill white in a part of a slide.
 
-    White is what lies outside a slide, so that a network sees the edge of what was
-    scanned as it sees a slide's own edge.
+    Outside a slide everything is white, so a network sees the edge of the scanned area
+    as it sees a slide's own edge.
 
     Parameters
     ----------
     pixels : (height, width, 3) uint8 ndarray
-        What ``box`` shows.
+        The px of ``box``.
     box : Box
         Level-0 px; may leave the slide.
     fill : (rows, columns) bool ndarray
@@ -145,7 +145,7 @@ def whitened(
     Returns
     -------
     (height, width, 3) uint8 ndarray
-        ``pixels`` themselves where nothing is to be done.
+        ``pixels`` themselves where there is no fill.
     """
     corner, sides = (box.top, box.left), (box.height, box.width)
     places = []
@@ -162,26 +162,27 @@ def whitened(
 def _may_have_fill(image: Bytes) -> bool:
     """Return whether a row has a square's width of one colour, or of black.
 
-    It takes a quarter of the time, and there is none on most slides.
+    Most slides have none; this check takes a quarter of the time.
     """
     width = image.shape[1] // SQUARE_PX * SQUARE_PX
     line = image[::SQUARE_PX, :width]
-    parts = [line[:, at::SQUARE_PX] for at in range(SQUARE_PX)]
-    same = np.ones(parts[0].shape[:2], bool)
+    first = line[:, ::SQUARE_PX]
+    same = np.ones(first.shape[:2], bool)
     black = same.copy()
-    for part in parts:
-        same &= (part == parts[0]).all(axis=-1)
+    for at in range(SQUARE_PX):
+        part = line[:, at::SQUARE_PX]
+        same &= (part == first).all(axis=-1)
         black &= (part <= BLACK).all(axis=-1)
     return bool(same.any() or black.any())
 
 
 def _black_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
-    """Yield black fill, of any shape and not quite of one value."""
+    """Yield black fill, of any shape and nearly of one value."""
     black = squares.black
     if not black.any():
         return
     constant = squares.constant
-    names, count = label(black, _ALL_AROUND)
+    names, count = label(black, EIGHT_NEIGHBOURS)
     sizes = np.bincount(names.ravel(), minlength=count + 1)
     exact = np.bincount(names[constant], minlength=count + 1)
     edge = np.zeros(count + 1, bool)
@@ -199,9 +200,11 @@ def _coloured_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
     least = max(_LEAST, _LEAST_SHARE * constant.size)
     if np.count_nonzero(constant) < least:
         return
-    structured = binary_erosion(~squares.constant, _ALL_AROUND, iterations=_OUTLINE)
+    structured = binary_erosion(
+        ~squares.constant, EIGHT_NEIGHBOURS, iterations=_OUTLINE
+    )
     if structured.mean() < _TEXTURE:
-        return  # drawn: glass and tissue are of one colour each
+        return  # a drawing: glass and tissue have one colour each
     looks_like_glass = _looks_like_glass(squares.lowest, squares.highest)
     # the brightest px of each: tissue beside it is darker
     glass = squares.highest[structured & looks_like_glass].astype(np.intp)
@@ -219,19 +222,19 @@ def _coloured_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
 
 
 def _looks_like_glass(lowest: Bytes, highest: Bytes) -> Bools:
-    """Return what is bright and of no colour."""
+    """Return True where all px are bright and nearly grey."""
     darkest, _ = extremes(lowest)
     _, brightest = extremes(highest)
     return (darkest >= GLASS_FROM) & (brightest - darkest <= GLASS_SPREAD)
 
 
 def _straight_parts(same: Bools) -> Bools | None:
-    """Return the large connected parts whose outline is made of straight lines.
+    """Return the large connected parts with a straight outline.
 
-    Glass too may be of one colour, where it is brighter than the scanner's scale; its
-    outline is that of the tissue.
+    Glass may be constant as well, where it is brighter than the scanner's scale; its
+    outline follows the tissue.
     """
-    names, _ = label(same, _ALL_AROUND)
+    names, _ = label(same, EIGHT_NEIGHBOURS)
     sizes = np.bincount(names.ravel())
     found = np.zeros_like(same)
     for name, place in enumerate(find_objects(names), start=1):
@@ -244,7 +247,7 @@ def _straight_parts(same: Bools) -> Bools | None:
 
 
 def _is_straight(part: Bools) -> bool:
-    """Return whether most of an outline runs along rows and columns."""
+    """Return True if most of an outline runs along rows and columns."""
     straight = total = 0
     for axis in (0, 1):
         steps = np.diff(part, axis=axis).astype(np.uint8)
@@ -257,7 +260,7 @@ def _is_straight(part: Bools) -> bool:
 
 
 def _with_seam(image: Bytes, fill: Bools, colour: Bytes) -> Bools:
-    """Return fill px by px, with what compression and resampling made of its outline."""
+    """Return fill px by px, grown by its outline that compression has blurred."""
     core = np.zeros(image.shape[:2], bool)
     wide = fill.repeat(SQUARE_PX, axis=0).repeat(SQUARE_PX, axis=1)
     core[: wide.shape[0], : wide.shape[1]] = wide
@@ -267,13 +270,11 @@ def _with_seam(image: Bytes, fill: Bools, colour: Bytes) -> Bools:
         like_glass = bool(_looks_like_glass(colour, colour))
         tolerance = _NEAR_GLASS if like_glass else _NEAR_COLOUR
     near = np.ones_like(core)
-    for channel in range(3):
-        low = max(0, int(colour[channel]) - tolerance)
-        high = min(255, int(colour[channel]) + tolerance)
+    for channel, value in enumerate(colour.tolist()):
         plane = image[..., channel]
-        near &= (plane >= low) & (plane <= high)
+        near &= (plane >= value - tolerance) & (plane <= value + tolerance)
     near |= core
-    grown = binary_dilation(core, _ALL_AROUND, iterations=_SEAM_PX, mask=near)
-    # The last px is of both: it is no fair sample of either.
-    found: Bools = binary_dilation(grown, _ALL_AROUND)
+    grown = binary_dilation(core, EIGHT_NEIGHBOURS, iterations=_SEAM_PX, mask=near)
+    # The last px mixes both: it is no fair sample of either.
+    found: Bools = binary_dilation(grown, EIGHT_NEIGHBOURS)
     return found

@@ -1,7 +1,8 @@
-"""How sharp patches are: how much of their contrast lies in the finest detail.
+"""Sharpness of patches: the share of their contrast in the finest detail.
 
-Squared second differences of the green channel over squared differences across two
-px. Stain and contrast scale both alike, so that the quotient tells blur from pallor.
+Squared second differences of the green channel are divided by squared differences
+across two px. Stain and contrast scale both alike, so the quotient separates blur from
+pallor.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# One row of so many is looked at, along it and across: neighbours say the same.
+# Only one row of so many is measured, along it and across: neighbours are alike.
 _EVERY = 24
-# Added to both sums at each px looked at, grey values²: what rounding alone makes. A
-# patch without any contrast is then not called blurred.
+# Added to both sums at each px measured, grey values²: the effect of rounding. So a
+# patch without any contrast is not called blurred.
 _NOISE = 1.0
 
 
@@ -28,7 +29,7 @@ def patch_sharpness(
     stride_px: int,
     corner_px: int = 0,
 ) -> NDArray[np.float32]:
-    """Return how sharp each patch of a picture is.
+    """Measure the sharpness of each patch of a picture.
 
     Parameters
     ----------
@@ -37,10 +38,10 @@ def patch_sharpness(
     shape : tuple of int
         Rows and columns of patches.
     patch_px, stride_px : int
-        Side of a patch, and from one to the next.
+        Side of a patch, and distance from one to the next.
     corner_px : int, optional
-        Where the first patch begins along either axis; patches are cut at the
-        picture's edge.
+        Begin of the first patch along either axis; patches are cut at the picture's
+        edge.
 
     Returns
     -------
@@ -62,50 +63,44 @@ def patch_sharpness(
         corner_px + stride_px * np.arange(count) + np.array([[0], [patch_px]])
         for count in shape
     )
-    rows = -(-rows // _EVERY)  # the first of the lines that lies inside
-    coarse, fine = (_window_sums(pair, rows, columns) for pair in (steps, bends))
+    rows = -(-rows // _EVERY)  # of the measured rows, the first one inside
+    sums = []
+    for differences in (steps, bends):
+        squares = np.full(middle.shape, np.float32(_NOISE))
+        for part in differences:
+            squares += np.square(part, dtype=np.float32)
+        sums.append(window_sums(squares, rows, columns))
+    coarse, fine = sums
     # a window beyond the picture has neither
     quotient = np.maximum(fine, _NOISE) / np.maximum(coarse, _NOISE)
     return np.log(quotient).astype(np.float32)
 
 
-def _window_sums(
-    differences: tuple[NDArray[np.int16], NDArray[np.int16]],
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-) -> NDArray[np.float64]:
-    """Return the sums of squares, and of noise, in each window of rows and columns."""
-    squares = np.full(differences[0].shape, np.float32(_NOISE))
-    for part in differences:
-        squares += np.square(part, dtype=np.float32)
-    return window_sums(squares, rows, columns)
-
-
 def window_sums(
     values: NDArray[np.floating], rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Return the sum of values in each window of rows and columns.
+    """Sum values in each window of rows and columns.
 
     Parameters
     ----------
     values : (height, width) ndarray
-        What lies beyond counts as nothing.
+        Beyond it everything is 0.
     rows, columns : (2, n) int ndarray
-        Where each window begins, and one past its end.
+        Begin of each window, and one past its end.
 
     Returns
     -------
     (rows, columns) float64 ndarray
-        Exact up to rounding, whatever the windows share.
+        Exact up to rounding; windows may overlap.
     """
-    # across first: of a picture only every 24th line comes here
+    # along rows first: of a picture only every 24th row comes here
     return _sums_between(_sums_between(values, columns).T, rows).T
 
 
 def _sums_between(
     values: NDArray[np.floating], places: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Return the sums (height, n) of the values of each line between two places."""
+    """Sum the values of each line between two places; returns (height, n)."""
     height, width = values.shape
     running = np.zeros((height, width + 1))
     np.cumsum(values, axis=1, out=running[:, 1:])

@@ -1,22 +1,22 @@
-"""One colour map a slide: from the slide's stain to the stain a model was trained on.
+"""Stain matching: one colour map from a slide's stain to that of a model's training data.
 
 The statistics come from the tissue of the whole slide at low resolution, never tile by
-tile: a tile of tumour and a tile of fat differ in colour because they are different.
+tile: a tile of tumor and a tile of fat differ in colour because they are different.
 Slide and training data are measured at the same ``STATISTICS_MPP``, because the spread
 of colours grows with resolution.
 
 Three maps, all of which leave white as it is:
 
 - ``reinhard``: mean and spread of each axis of a decorrelated colour space [1]_. The
-  original uses Ruderman's log-cone space; here it is CIELAB, which on stain-shifted
-  lymph-node patches brought colours back better. The map fades out
-  towards white, which it would otherwise tint.
+  original uses Ruderman's log-cone space; here it is CIELAB, which restored colours
+  better on stain-shifted lymph-node patches. The map fades out towards white, which it
+  would otherwise tint.
 - ``macenko``: two stain vectors and the 99th percentile of their concentrations in
-  optical density [2]_. What lies off the plane of the two stains is kept, so a slide
+  optical density [2]_. Density off the plane of the two stains is kept, so a slide
   matched to itself does not change.
 - ``density``: the second moments of optical density about glass (density 0), by the
-  linear map of Monge and Kantorovich [3]_: Macenko's physics without having to
-  tell two stains apart.
+  linear map of Monge and Kantorovich [3]_: Macenko's physics without separating two
+  stains.
 
 References
 ----------
@@ -65,16 +65,21 @@ _BINS = 1 << _TABLE_BITS
 
 @dataclass(frozen=True, slots=True)
 class StainStatistics:
-    """What a method knows about the stain of a slide or of training data.
+    """Statistics of the stain of a slide or of training data, for one method.
 
     Parameters
     ----------
     method : {"reinhard", "macenko", "density"}
         The method the numbers belong to.
     pixels : int
-        Tissue pixels they were taken from.
+        Number of tissue pixels measured.
     values : tuple of tuple of float
-        The numbers, row by row; ``stain_maps`` says what the rows of a method are.
+        The numbers, row by row; ``stain_maps.ROWS`` names the rows of a method.
+
+    Raises
+    ------
+    OptionError
+        There is no such method, or the numbers do not fit it.
     """
 
     method: StainMethod
@@ -103,7 +108,7 @@ class StainStatistics:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> StainStatistics:
-        """Return the statistics of ``to_dict``; OptionError where a part is missing."""
+        """Return the statistics that ``to_dict`` described; OptionError otherwise."""
         names = stain_maps.ROWS.get(str(record.get("method")), ())
         missing = [key for key in ("method", "pixels", *names) if key not in record]
         if missing:
@@ -129,12 +134,12 @@ def estimate(pixels: NDArray[np.uint8], method: StainMethod) -> StainStatistics 
         RGB of the tissue at ``STATISTICS_MPP``. Glass among them (mean optical
         density below 0.15) is left out.
     method : {"none", "reinhard", "macenko", "density"}
-        What to measure.
+        The method of matching.
 
     Returns
     -------
     StainStatistics or None
-        None where the stain cannot be told: method "none", fewer than
+        None where the stain cannot be measured: method "none", fewer than
         ``MINIMUM_PIXELS`` of tissue, all of one colour, or, for Macenko, no two
         stains. A match without statistics changes nothing.
 
@@ -168,7 +173,7 @@ class StainMatch:
     method : {"none", "reinhard", "macenko", "density"}
         "none" changes nothing.
     source : StainStatistics or None
-        The slide's; None (its stain cannot be told) changes nothing.
+        The slide's; None (its stain cannot be measured) changes nothing.
     target : StainStatistics or None
         The model's; needed unless the method is "none".
 
@@ -201,7 +206,7 @@ class StainMatch:
 
     @property
     def is_identity(self) -> bool:
-        """Whether nothing changes: no method, or a slide whose stain is unknown."""
+        """Whether `apply` changes nothing: no method, or a slide of unknown stain."""
         return self.method == "none" or self.source is None
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -219,9 +224,9 @@ class StainMatch:
 
         Notes
         -----
-        A table built once holds the change at the middle of 64³ bins of colour, and
-        each pixel adds its bin's: some 20 ms for 1536 x 1536 px, within about 1 grey
-        value of the exact map.
+        A table built once holds the change at the middle of 64³ bins of colour; it is
+        added to each pixel of the bin. That takes some 20 ms for 1536 x 1536 px and is
+        within about 1 grey value of the exact map.
         """
         if self.is_identity:
             return image
@@ -236,7 +241,7 @@ class StainMatch:
         return matched.astype(np.uint8)
 
     def apply_exactly(self, colours: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return (n, 3) colours 0..255 mapped without the table, unrounded."""
+        """Map (n, 3) colours 0..255 without the table, unrounded."""
         if self.source is None or self.target is None:
             return np.asarray(colours, dtype=np.float64)
         return stain_maps.transform(
@@ -248,13 +253,14 @@ class StainMatch:
 
     @cached_property
     def _changes(self) -> NDArray[np.int16]:
-        """What is added to the colours of each bin, (64³, 3)."""
+        """Changes of the colours of each bin, (64³, 3)."""
         middles = (np.arange(_BINS) + 0.5) * (1 << _BIN_SHIFT) - 0.5
         colours = np.stack(np.meshgrid(middles, middles, middles, indexing="ij"), -1)
         colours = colours.reshape(-1, 3)
-        changes = np.rint(self.apply_exactly(colours) - colours)
-        narrow: NDArray[np.int16] = changes.astype(np.int16)
-        return narrow
+        changes: NDArray[np.int16] = np.rint(
+            self.apply_exactly(colours) - colours
+        ).astype(np.int16)
+        return changes
 
     def to_dict(self) -> dict[str, Any]:
         """Return method, source and target as plain JSON for the run's record."""

@@ -1,4 +1,4 @@
-"""The arithmetic of the stain matches: what is measured, and the map that follows.
+"""Arithmetic of stain matching: the statistics of each method, and the map they give.
 
 Everything here takes and returns plain arrays; ``stain`` checks, names and speeds up.
 """
@@ -28,7 +28,7 @@ ROWS = {
     "density": ("red", "green", "blue"),
 }
 
-# A stain this many times paler or stronger is no stain but an error of measurement.
+# A larger factor between two stains is an error of measurement.
 _LARGEST_GAIN = 3.0
 
 # Colours that spread less than this in optical density are one colour.
@@ -44,9 +44,21 @@ _FADE_IN = (0.05, 0.20)
 def measure(
     pixels: NDArray[np.uint8], density: NDArray[np.float64], method: str
 ) -> NDArray[np.float64] | None:
-    """Return the rows of a method for (n, 3) tissue pixels, None where impossible.
+    """Measure the stain of tissue pixels.
 
-    ``density`` is the pixels' optical density.
+    Parameters
+    ----------
+    pixels : (n, 3) uint8 ndarray
+        RGB.
+    density : (n, 3) float64 ndarray
+        Their optical density.
+    method : {"reinhard", "macenko", "density"}
+        The method of matching.
+
+    Returns
+    -------
+    (rows, 3) float64 ndarray or None
+        The `ROWS` of the method; None where they cannot be measured.
     """
     if density.std(axis=0).max() < _ONE_COLOUR:
         return None
@@ -66,7 +78,22 @@ def transform(
     target: NDArray[np.float64],
     method: str,
 ) -> NDArray[np.float64]:
-    """Return (n, 3) colours 0..255 mapped from one stain to another, unrounded."""
+    """Map colours from one stain to another.
+
+    Parameters
+    ----------
+    colours : (n, 3) float64 ndarray
+        RGB, 0..255.
+    source, target : (rows, 3) float64 ndarray
+        From `measure`, by the same method.
+    method : {"reinhard", "macenko", "density"}
+        The method of matching.
+
+    Returns
+    -------
+    (n, 3) float64 ndarray
+        RGB, unrounded.
+    """
     if method == "reinhard":
         return _transform_reinhard(colours, source, target)
     density = rgb_to_density(colours)
@@ -120,7 +147,7 @@ def _macenko_map(
     stains, maximum = source[:2], source[2, :2]
     straight = np.sum(stains * target[:2])
     crossed = np.sum(stains[::-1] * target[:2])
-    if crossed > straight:  # named the wrong way round: pair the alike
+    if crossed > straight:  # named the wrong way round: pair the similar ones
         stains, maximum = stains[::-1], maximum[::-1]
     gain = np.append(_limited(target[2, :2] / maximum), 1.0)
     mixed = np.linalg.inv(_with_normal(stains)) @ np.diag(gain)
@@ -140,7 +167,7 @@ def _density_map(
 
     Of all linear maps that do so it moves the colours least (Pitié and Kokaram).
     """
-    # A hundredth of a density keeps an empty direction from being blown up.
+    # A hundredth of a density limits the gain along a direction without stain.
     floor = _ONE_COLOUR**2 * np.eye(3)
     root = _symmetric_power(source + floor, 0.5)
     back = _symmetric_power(source + floor, -0.5)

@@ -1,4 +1,4 @@
-"""What is said of a slide whose patches were flagged: shares, a distance, a sentence."""
+"""Summary of a slide's quality flags, in numbers and in words."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: From this share of flagged patches on, the slide is warned of. About 2 % are flagged
-#: of slides like the training data.
+#: Share of flagged patches from which on there is a warning. On slides like the training
+#: data about 2 % are flagged.
 WARN_SHARE = 0.05
-#: A slide is out of gamut when more of its patches than this are unlike the training
-#: data, of which 1 % are, ...
+#: A slide is out of gamut when more than this share of its patches is unlike the training
+#: data (1 % of those data are), ...
 OUT_SHARE = 0.10
 #: ... or when its mean colour is so many standard deviations of a patch away.
 OUT_DISTANCE = 2.0
-#: Of fewer probabilities nothing is said: they may well be alike.
+#: Fewer probabilities are not judged: they may well be alike.
 FEWEST_VALUES = 20
-#: Probabilities whose spread is a smaller share of them are all the same.
+#: Probabilities with a smaller relative spread count as all the same.
 SAME_SHARE = 1e-4
-#: So much of a slide's tissue is hardly ever tumor.
+#: Share of a slide's tissue that is hardly ever tumor.
 MOST_TUMOR = 0.95
 
 
@@ -38,7 +38,7 @@ def summarise_quality(
     blur_known: float = 1.0,
     doubt: str = "",
 ) -> dict[str, Any]:
-    """Return the ``quality`` section of a run record.
+    """Compute the ``quality`` section of a run record.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def summarise_quality(
     distance : float or None
         From `colour_flags`.
     judged : tuple of Flag, optional
-        What was looked for; the shares of the others are None.
+        The flags that were looked for; the shares of the others are None.
     blur_known : float, optional
         Share of the kept patches whose sharpness is known.
     doubt : str, optional
@@ -59,20 +59,20 @@ def summarise_quality(
     -------
     dict
         ``patches``, the shares ``colour``, ``pen``, ``blur`` and ``any`` of them (None:
-        not judged, or there is none), ``blur_known``, ``distance``, ``out_of_gamut``
+        not judged, or there is no patch), ``blur_known``, ``distance``, ``out_of_gamut``
         (None: not judged), ``doubt`` where there is one, ``warn`` and ``verdict``, a
         sentence or two.
     """
     values = flags[kept]
-    shares: dict[str, float | None] = {
-        _name(flag): _share((values & flag) != 0) if flag in judged else None
-        for flag in Flag
-    }
-    colour = shares[_name(Flag.COLOUR)]
-    out = None
+
+    def share_of(bits: int) -> float | None:
+        return float(((values & bits) != 0).mean()) if values.size else None
+
+    shares = {_name(flag): share_of(flag) if flag in judged else None for flag in Flag}
+    colour, out = shares[_name(Flag.COLOUR)], None
     if colour is not None and distance is not None:
         out = colour > OUT_SHARE or distance > OUT_DISTANCE
-    flagged = _share(values != 0)
+    flagged = share_of(0xFF)
     section: dict[str, Any] = {
         "patches": len(values),
         **shares,
@@ -80,8 +80,8 @@ def summarise_quality(
         "blur_known": blur_known,
         "distance": distance,
         "out_of_gamut": out,
+        "warn": bool(out) or (flagged or 0.0) > WARN_SHARE,
     }
-    section["warn"] = bool(out) or (flagged or 0.0) > WARN_SHARE
     section["verdict"] = _verdict(section)
     if doubt:
         verdict = f"{doubt}. {section['verdict']}"
@@ -92,24 +92,24 @@ def summarise_quality(
 def doubt_values(
     values: NDArray[np.float32], threshold: float, *, whole: bool = True
 ) -> str:
-    """Return why a slide's probabilities as such are to be doubted; "" where they are not.
+    """Return a reason to doubt a slide's probabilities as such; "" without one.
 
-    A network that is damaged or described wrongly gives every patch the same, or calls
-    all tissue tumor, and its heatmap looks like any other.
+    A network that is damaged or described wrongly gives every patch the same
+    probability, or calls all tissue tumor, and its heatmap looks like any other.
 
     Parameters
     ----------
     values : float32 ndarray
         Probabilities, NaN where nothing was computed.
     threshold : float
-        From which a value is tumor.
+        Probability from which a cell is tumor.
     whole : bool, optional
-        Whether all tissue of the slide was looked at; a part may be all tumor.
+        Whether all tissue of the slide was scanned; a part may be all tumor.
 
     Returns
     -------
     str
-        A sentence without its point.
+        A sentence without its full stop.
     """
     known = values[np.isfinite(values)]
     if known.size < FEWEST_VALUES:
@@ -124,23 +124,28 @@ def doubt_values(
     if whole and share > MOST_TUMOR:
         return (
             f"{_per_cent(share)} of the tissue is over the threshold {threshold:g}, "
-            "which is rare: see whether model and µm/px are right for this slide"
+            "which is rare: check that model and µm/px are right for this slide"
         )
     return ""
 
 
 def quality_words(section: Mapping[str, Any]) -> str:
-    """Return a record's ``quality`` section in a few words; none where there is none.
+    """Describe a record's ``quality`` section in a few words.
 
     Parameters
     ----------
     section : Mapping
-        From `summarise_quality`, or read from a record: what lacks is left out.
+        From `summarise_quality`, or read from a record; any key may be missing.
+
+    Returns
+    -------
+    str
+        Empty for an empty section.
     """
     if not section:
         return ""
     if not section.get("patches"):
-        return "quality: no patch was looked at"
+        return "quality: no patch was judged"
     if section.get("doubt"):
         return str(section["doubt"])
     parts = [
@@ -155,9 +160,9 @@ def quality_words(section: Mapping[str, Any]) -> str:
 
 
 def _verdict(section: Mapping[str, Any]) -> str:
-    """Return the section in one sentence."""
+    """Describe the section in one sentence."""
     if not section["patches"]:
-        return "No patch was looked at."
+        return "No patch was judged."
     parts = [
         f"{_per_cent(section[_name(flag)])} {words}"
         for flag, words in WORDS.items()
@@ -182,10 +187,6 @@ def _verdict(section: Mapping[str, Any]) -> str:
 
 def _name(flag: Flag) -> str:
     return str(flag.name).lower()
-
-
-def _share(flagged: NDArray[np.bool_]) -> float | None:
-    return float(flagged.mean()) if flagged.size else None
 
 
 def _per_cent(share: float) -> str:
