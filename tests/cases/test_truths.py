@@ -68,9 +68,9 @@ def test_two_slides_of_one_name_are_two(tmp_path, run, truth):
     run("tuesday_a", "C:\\tuesday\\a.svs")
     truth("monday_a.xml")
     found = judge(tmp_path)
-    assert found["monday_a"].is_tumour
+    assert found["monday_a"].is_tumor
     assert found["monday_a"].hits.lesion_scores.tolist() == pytest.approx([0.9])
-    assert (found["tuesday_a"].is_tumour, found["tuesday_a"].assumed) == (False, True)
+    assert (found["tuesday_a"].is_tumor, found["tuesday_a"].assumed) == (False, True)
 
 
 def test_a_truth_that_may_be_of_either_is_of_none(tmp_path, run, truth):
@@ -83,7 +83,7 @@ def test_a_truth_that_may_be_of_either_is_of_none(tmp_path, run, truth):
     for name in ("a", "tuesday_a"):
         assert isinstance(found[name], SkippedSlide)
         assert "several slides are called a" in found[name].reason
-    assert found["b"].is_tumour
+    assert found["b"].is_tumor
     found = judge(tmp_path, exclude=("tuesday_a",))
     assert found["tuesday_a"].reason == "excluded on request"
     assert all(
@@ -97,8 +97,8 @@ def test_slides_that_differ_in_their_suffix(tmp_path, run, truth):
     run("a_tif", "/s/a.tif")
     truth("a_svs.xml")
     found = judge(tmp_path)
-    assert found["a_svs"].is_tumour
-    assert not found["a_tif"].is_tumour
+    assert found["a_svs"].is_tumor
+    assert not found["a_tif"].is_tumor
 
 
 def test_one_slide_in_two_folders_is_one_too_many(tmp_path, run):
@@ -126,7 +126,7 @@ def test_among_masks_a_slide_without_one_is_skipped_unless_asked(tmp_path, run):
     assert "there is no mask of it" in skipped.reason
     assert "--unannotated normal" in skipped.reason
     taken = judge(tmp_path, folder, unannotated="normal")["b"]
-    assert (taken.is_tumour, taken.assumed) == (False, True)
+    assert (taken.is_tumor, taken.assumed) == (False, True)
 
 
 def test_among_outlines_it_is_normal_as_in_camelyon(tmp_path, run, truth):
@@ -156,7 +156,7 @@ def test_a_truth_that_is_not_read_makes_no_slide_normal(tmp_path, run, truth, na
 def test_outlines_may_carry_the_suffix_of_the_slide(tmp_path, run, truth, name):
     run("a", tumor=True)
     truth(name)
-    assert judge(tmp_path)["a"].is_tumour
+    assert judge(tmp_path)["a"].is_tumor
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_a_reference_may_name_files(tmp_path, run, text):
     reference = tmp_path / "Reference.CSV"
     reference.write_text(text, encoding="utf-8")
     found = judge(tmp_path, reference)
-    assert found["tumor_1"].is_tumour
-    assert (found["normal_1"].is_tumour, found["normal_1"].assumed) == (False, False)
+    assert found["tumor_1"].is_tumor
+    assert (found["normal_1"].is_tumor, found["normal_1"].assumed) == (False, False)
 
 
 def test_a_dot_in_a_name_is_part_of_it(tmp_path, run):

@@ -71,7 +71,7 @@ def judge(runs, *truths, **options):
 def test_slides_are_judged_by_their_outlines(runs, truth):
     found = judge(runs, truth)
     first, second = found["tumor_001"], found["tumor_002"]
-    assert first.is_tumour
+    assert first.is_tumor
     assert not first.assumed
     assert first.score == pytest.approx(0.95)
     assert [f.lesion.is_itc for f in first.hits.found] == [False, True]
@@ -81,7 +81,7 @@ def test_slides_are_judged_by_their_outlines(runs, truth):
     assert first.hits.false_positives.tolist() == pytest.approx([0.6])
     assert second.hits.lesion_scores.tolist() == pytest.approx([0.4])
     normal = found["normal_001"]
-    assert (normal.is_tumour, normal.assumed) == (False, True)
+    assert (normal.is_tumor, normal.assumed) == (False, True)
     assert normal.hits.false_positives.tolist() == pytest.approx([0.8, 0.3])
     empty = found["normal_002"]
     assert (empty.score, empty.hits.found) == (0, ())
@@ -141,7 +141,7 @@ def test_masks_give_the_same_as_outlines(runs, truth, tmp_path):
     tifffile.imwrite(masks / "normal_001_mask.tif", np.zeros_like(mask))
     by_masks = judge(runs, masks, unannotated="normal")
     assert not by_masks["normal_001"].assumed
-    assert not by_masks["normal_001"].is_tumour
+    assert not by_masks["normal_001"].is_tumor
     for name, judged in by_masks.items():
         assert judged.hits.found == by_outlines[name].hits.found
 
@@ -159,7 +159,7 @@ def test_a_tumour_slide_without_outlines_has_a_score_and_no_hits(runs, tmp_path)
     reference = tmp_path / "reference.csv"
     reference.write_text("tumor_001,Tumor\nnormal_001,Normal\n")
     found = judge(runs, reference)
-    assert found["tumor_001"].is_tumour
+    assert found["tumor_001"].is_tumor
     assert found["tumor_001"].hits is None
     assert found["tumor_001"].pixels is None
     assert found["tumor_001"].score == pytest.approx(0.95)
@@ -180,7 +180,7 @@ def test_reference_and_outlines_that_disagree_skip_the_slide(
 def test_a_tumour_slide_by_its_name_is_not_taken_for_normal(runs, truth):
     (truth / "Tumor_002.xml").unlink()
     found = judge(runs, truth)
-    assert "a tumour slide by its name" in found["tumor_002"].reason
+    assert "a tumor slide by its name" in found["tumor_002"].reason
     assert found["normal_001"].assumed
 
 
@@ -188,13 +188,13 @@ def test_broken_outlines_do_not_make_a_slide_normal(runs, truth, tmp_path):
     line = {"name": "line", "vertices": [[10, 10], [20, 20]]}
     content = json.dumps({"positive": [line], "negative": []})
     (truth / "normal_001.json").write_text(content)
-    assert "outlines no tumour, and perhaps should" in (
+    assert "outlines no tumor, and perhaps should" in (
         judge(runs, truth)["normal_001"].reason
     )
     reference = tmp_path / "reference.csv"
     reference.write_text("tumor_001,Tumor\ntumor_002,Tumor\nnormal_001,Normal\n")
     known = judge(runs, truth, reference)["normal_001"]
-    assert not known.is_tumour
+    assert not known.is_tumor
     assert "line" in known.notes[0]
 
 

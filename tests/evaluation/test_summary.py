@@ -35,7 +35,7 @@ def judged(name, found=(), wrong=(), **changes):
     candidates = Candidates(np.array(scores, float), np.zeros((len(scores), 2)))
     slide = JudgedSlide(
         name=name,
-        is_tumour=bool(found),
+        is_tumor=bool(found),
         assumed=not found,
         score=max(scores, default=0.0),
         candidates=candidates,
@@ -80,7 +80,7 @@ def test_the_numbers_done_by_hand(slides):
 
 def test_what_has_no_partner_is_named(slides):
     skipped = SkippedSlide("tumor_003", "no truth")
-    unknown = judged("tumor_004", is_tumour=True, assumed=False, hits=None)
+    unknown = judged("tumor_004", is_tumor=True, assumed=False, hits=None)
     slides[0] = replace(slides[0], notes=("outline '_3': a Dot encloses nothing",))
     found = summarise_slides([*slides, skipped, unknown], TRUTHS, FAST).to_dict()
     assert found["without_slide"] == ["tumor_009"]

@@ -1,8 +1,8 @@
-"""How well whole slides are judged: FROC, slide AUC, and px against the truth."""
+"""Evaluation of each slide: candidates against lesions, and px against the truth."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,38 +40,38 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.results.result import Result
 
-#: Of candidates that come without a heatmap, and so without a run's threshold.
+#: Probability from which a px is tumor, for a run that states none.
 DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedSlide:
-    """What came of one slide.
+    """Evaluation of one slide.
 
     Parameters
     ----------
     name : str
         Of the slide.
-    is_tumour : bool
+    is_tumor : bool
         By the truth.
     assumed : bool
-        Whether it is normal for want of a truth.
+        Whether it is assumed to be normal, without a truth.
     score : float
         The highest probability, 0 without any.
     candidates : Candidates
         Its peaks.
     hits : SlideHits or None
-        What they hit; None of a tumour slide without outlines.
+        Candidates against lesions; None for a tumor slide without outlines.
     features : SlideFeatures or None
         Of its heatmap.
     pixels : PixelCounts or None
         Its heatmap against its outlines.
     notes : tuple of str
-        What is odd about its outlines.
+        Lines on odd outlines.
     """
 
     name: str
-    is_tumour: bool
+    is_tumor: bool
     assumed: bool
     score: float
     candidates: Candidates
@@ -83,7 +83,7 @@ class JudgedSlide:
 
 @dataclass(frozen=True, slots=True)
 class SkippedSlide:
-    """A slide that is left out: its name, and why, with the mend."""
+    """A slide that is left out: its name, the reason and the remedy."""
 
     name: str
     reason: str
@@ -94,22 +94,22 @@ def judge_slides(
     truths: Truths,
     options: SlideEvaluationOptions | None = None,
 ) -> Iterator[JudgedSlide | SkippedSlide]:
-    """Judge slides one after the other.
+    """Evaluate slides one after the other.
 
     Parameters
     ----------
     sources : sequence of Source
         Their runs or candidates.
     truths : Truths
-        What is known; of slides that are not among them, too.
+        Of these slides and perhaps of others.
     options : SlideEvaluationOptions, optional
-        How.
+        Candidates, masks, slides without truth, intervals.
 
     Yields
     ------
     JudgedSlide or SkippedSlide
-        Each slide; one that is excluded, has no truth, or whose files cannot be read,
-        is skipped and says why.
+        A slide that is excluded, has no truth, or has files that cannot be read is
+        skipped, with the reason.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def judge_slides(
 def _judge(
     source: Source, truths: Truths, options: SlideEvaluationOptions
 ) -> JudgedSlide:
-    """Judge one slide; a FastNetError says why it cannot be."""
+    """Evaluate one slide; the reason why it cannot be is a FastNetError."""
     known = _known(source, truths)
     assumed = known is None
     if known is None:
@@ -152,7 +152,7 @@ def _judge(
     found = load_source(source)
     run = None if isinstance(found, Candidates) else found
     truth, notes = _truth(known, run, source.path, options)
-    is_tumour = _is_tumour(known, truth, notes)
+    is_tumor = _is_tumor(known, truth, notes)
     if isinstance(found, Candidates):
         candidates = found
     else:
@@ -160,24 +160,36 @@ def _judge(
         candidates = find_candidates(
             found.heatmap, radius_um=options.radius_um, minimum=options.minimum
         )
-    _require_inside(source, candidates, _shape(run, truth))
-    hits = None
+    _require_inside(source, candidates, run, truth)
+    hits = features = pixels = None
     if truth is not None:
-        hits = match_candidates(candidates, find_lesions(truth) if is_tumour else None)
-    judged = JudgedSlide(
+        hits = match_candidates(candidates, find_lesions(truth) if is_tumor else None)
+    score = float(candidates.scores.max(initial=0))
+    if run is not None and run.heatmap is not None:
+        features = slide_features(run.heatmap)
+        score = features.maximum
+        if truth is not None:
+            pixels = count_pixels(
+                run.heatmap,
+                truth,
+                threshold=options.threshold or run.threshold or DEFAULT_THRESHOLD,
+                boundary_px=options.boundary_um / PIXEL_UM,
+            )
+    return JudgedSlide(
         name=source.name,
-        is_tumour=is_tumour,
+        is_tumor=is_tumor,
         assumed=assumed,
-        score=float(candidates.scores.max(initial=0)),
+        score=score,
         candidates=candidates,
         hits=hits,
+        features=features,
+        pixels=pixels,
         notes=notes,
     )
-    return _with_heatmap(judged, run, truth, options)
 
 
 def _known(source: Source, truths: Truths) -> SlideTruth | None:
-    """Return what is known of a slide; of several of one name, of this one alone."""
+    """Return the truth of a slide; of several of one name, of this one alone."""
     own = truths.of(source.name)
     if not source.shared:
         return own
@@ -198,7 +210,7 @@ def _require_normal(
     if truths.has_reference:
         raise DataError("no truth: the reference does not list it; add a line")
     if source.called[-1].casefold().startswith(("tumor", "tumour")):
-        raise DataError("no truth: a tumour slide by its name; add its outlines")
+        raise DataError("no truth: a tumor slide by its name; add its outlines")
     unread = truths.unread_of(source.name)
     if unread is not None:
         raise DataError(
@@ -217,7 +229,7 @@ def _require_normal(
 def _truth(
     known: SlideTruth, run: Result | None, path: Path, options: SlideEvaluationOptions
 ) -> tuple[TruthMask | None, tuple[str, ...]]:
-    """Return a slide's truth, None if unknown, and what is odd about it."""
+    """Return the mask of a slide's truth, None if unknown, and notes on odd outlines."""
     shape: tuple[int, int] | None = None
     if run is not None:
         mpp, shape = run.mpp, run.slide_shape
@@ -253,66 +265,43 @@ def _truth(
     ), ()
 
 
-def _is_tumour(
+def _is_tumor(
     known: SlideTruth, truth: TruthMask | None, notes: tuple[str, ...]
 ) -> bool:
-    """Return whether it is a tumour slide; the reference and outlines must agree."""
+    """Return whether it is a tumor slide; the reference and outlines must agree."""
     if truth is None or known.outlines is None:
         return bool(known.is_tumour)
     outlined = bool(truth.inside.any())
     if notes and not outlined and known.is_tumour is None:
-        # Broken outlines of tumour do not make a slide normal.
+        # Broken outlines of tumor do not make a slide normal.
         raise DataError(
-            f"{known.outlines} outlines no tumour, and perhaps should: {notes[0]}; mend "
+            f"{known.outlines} outlines no tumor, and perhaps should: {notes[0]}; mend "
             "it, or list the slide in a reference.csv"
         )
     if known.is_tumour not in (None, outlined):
         said = "Tumor" if known.is_tumour else "Normal"
         raise DataError(
             f"the reference says {said}, and {known.outlines} outlines "
-            f"{'tumour' if outlined else 'none'}; mend one of them, or --exclude it"
+            f"{'tumor' if outlined else 'none'}; mend one of them, or --exclude it"
         )
     return outlined
 
 
-def _shape(run: Result | None, truth: TruthMask | None) -> Pair | None:
-    """Return the slide's (height, width), None where neither run nor mask says it."""
-    if run is not None:
-        return run.slide_shape
-    if truth is None or not truth.is_whole:
-        return None
-    rows, columns = truth.extent
-    return rows * truth.step[0], columns * truth.step[1]
-
-
-def _require_inside(source: Source, candidates: Candidates, shape: Pair | None) -> None:
+def _require_inside(
+    source: Source, candidates: Candidates, run: Result | None, truth: TruthMask | None
+) -> None:
     """Refuse candidates of another slide, or in px of another level."""
-    if shape is None or (candidates.points < shape).all():
+    height: float
+    width: float
+    if run is not None:
+        height, width = run.slide_shape
+    elif truth is not None and truth.is_whole:
+        height, width = (n * s for n, s in zip(truth.extent, truth.step, strict=True))
+    else:  # neither run nor mask says it
         return
-    y, x = candidates.points.max(axis=0)
-    raise DataError(
-        f"{source.path}: a candidate at x {x:g} or y {y:g}, outside the slide's "
-        f"{shape[1]:g} x {shape[0]:g} px; give level-0 px"
-    )
-
-
-def _with_heatmap(
-    judged: JudgedSlide,
-    run: Result | None,
-    truth: TruthMask | None,
-    options: SlideEvaluationOptions,
-) -> JudgedSlide:
-    """Add what only a heatmap tells."""
-    if run is None or run.heatmap is None:
-        return judged
-    heatmap = run.heatmap
-    features = slide_features(heatmap)
-    pixels = None
-    if truth is not None:
-        pixels = count_pixels(
-            heatmap,
-            truth,
-            threshold=options.threshold or run.threshold or DEFAULT_THRESHOLD,
-            boundary_px=options.boundary_um / PIXEL_UM,
+    if not (candidates.points < (height, width)).all():
+        y, x = candidates.points.max(axis=0)
+        raise DataError(
+            f"{source.path}: a candidate at x {x:g} or y {y:g}, outside the slide's "
+            f"{width:g} x {height:g} px; give level-0 px"
         )
-    return replace(judged, features=features, score=features.maximum, pixels=pixels)

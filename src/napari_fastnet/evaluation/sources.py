@@ -1,9 +1,8 @@
-"""What is to be evaluated: finished runs, or candidates that others wrote."""
+"""Sources of an evaluation: finished runs, or candidates of other programs."""
 
 from __future__ import annotations
 
-import csv
-import io
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -22,7 +21,7 @@ from napari_fastnet.results.record import HEATMAP, RECORD, STORE, RunRecord, rea
 from napari_fastnet.results.result import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from napari_fastnet.results.record import Counts
 
@@ -42,14 +41,9 @@ def write_candidates(path: Path, candidates: Candidates) -> None:
     OutputError
         It cannot be written.
     """
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(
-        (repr(score), int(x), int(y))
-        for score, (y, x) in zip(
-            candidates.scores.tolist(), candidates.points.tolist(), strict=True
-        )
-    )
-    write_bytes(path, text.getvalue().encode())
+    rows = zip(candidates.scores.tolist(), candidates.points.tolist(), strict=True)
+    lines = (f"{score!r},{int(x)},{int(y)}\n" for score, (y, x) in rows)
+    write_bytes(path, "".join(lines).encode())
 
 
 def read_candidates(path: Path) -> Candidates:
@@ -63,8 +57,8 @@ def read_candidates(path: Path) -> Candidates:
     Returns
     -------
     Candidates
-        In the file's order. A line of probability 0 says that nothing is there and is
-        left out.
+        In the file's order. A line of probability 0 stands for no candidate and is left
+        out.
 
     Raises
     ------
@@ -97,7 +91,7 @@ def _row(path: Path, number: int, line: str) -> tuple[float, float, float]:
     return score, x, y
 
 
-#: Where a file of candidates does not say it, and CAMELYON16's do not.
+#: µm/px of level 0 for files of candidates, which do not state it.
 DEFAULT_MPP = (CAMELYON_MPP, CAMELYON_MPP)
 
 _WANTED = "give folders that detect wrote, or CSV files of p,x,y named as the slides"
@@ -110,12 +104,12 @@ class Source:
     Parameters
     ----------
     name : str
-        No other has it.
+        Unique among the sources.
     path : Path
         The folder of its run, or its candidates.
     shared : str
-        Where several slides have one name, that name; ``name`` is then what `detect`
-        called the folder of results.
+        Name of the slide, where several have the same; ``name`` is then that of the
+        folder of results.
     """
 
     name: str
@@ -124,12 +118,12 @@ class Source:
 
     @property
     def called(self) -> tuple[str, ...]:
-        """Return its names, its own first."""
+        """Names of the slide, its own first."""
         return (self.name, self.shared) if self.shared else (self.name,)
 
 
 def find_sources(places: Iterable[Path]) -> list[Source]:
-    """Return the slides that are meant.
+    """Find the slides at some places.
 
     Parameters
     ----------
@@ -140,21 +134,32 @@ def find_sources(places: Iterable[Path]) -> list[Source]:
     Returns
     -------
     list of Source
-        Each slide once, by name. A run is called as its slide, or, where another slide
-        is called the same, as its folder.
+        Each slide once, by name. A run has the name of its slide, or, where another
+        slide has the same, of its folder.
 
     Raises
     ------
     DataError
         A place is missing or holds neither, or two are of one slide.
     """
-    found: dict[Path, Source] = {}
+    found: dict[Path, Path] = {}
     for place in places:
-        paths = list(_sources_at(place))
+        paths = _sources_at(place)
         if not paths:
             raise DataError(f"{place}: nothing to evaluate; {_WANTED}")
-        found |= {path.resolve(): Source(_name(path), path) for path in paths}
-    sources = _told_apart(list(found.values()))
+        found |= {path.resolve(): path for path in paths}
+    named = [(_name(path), path, _slide_file(path)) for path in found.values()]
+    files: dict[str, list[str]] = defaultdict(list)
+    for name, _, file in named:
+        files[slide_key(name)].append(file)
+    sources = []
+    for name, path, _ in named:
+        alike = files[slide_key(name)]
+        # Runs of different slides of one name are called as their folders.
+        if len(alike) > 1 and all(alike) and len(set(alike)) == len(alike):
+            sources.append(Source(path.resolve().name, path, name))
+        else:
+            sources.append(Source(name, path))
     sources.sort(key=lambda source: slide_key(source.name))
     for source, other in pairwise(sources):
         if slide_key(source.name) == slide_key(other.name):
@@ -165,38 +170,17 @@ def find_sources(places: Iterable[Path]) -> list[Source]:
     return sources
 
 
-def _told_apart(sources: list[Source]) -> list[Source]:
-    """Call the runs of different slides of one name as their folders."""
-    files: dict[str, list[str]] = {}
-    for source in sources:
-        files.setdefault(slide_key(source.name), []).append(_slide_file(source.path))
-    return [
-        Source(source.path.resolve().name, source.path, source.name)
-        if _are_different(files[slide_key(source.name)])
-        else source
-        for source in sources
-    ]
-
-
-def _are_different(files: list[str]) -> bool:
-    """Return whether several files are all known and no two of them the same."""
-    return len(files) > 1 and all(files) and len(set(files)) == len(files)
-
-
-def _sources_at(place: Path) -> Iterator[Path]:
+def _sources_at(place: Path) -> list[Path]:
     """Return the runs and files of candidates at a place."""
     if not place.exists():
         raise DataError(f"{place}: no such file or folder; {_WANTED}")
     if not place.is_dir():
-        if place.suffix.lower() == ".csv":
-            yield place
-        return
+        return [place] if place.suffix.lower() == ".csv" else []
     if _is_run(place):
-        yield place
-        return
+        return [place]
     runs = [path for path in sorted(place.iterdir()) if _is_run(path)]
     # Beside runs lies the summary of their cohort.
-    yield from runs or sorted(place.glob("[!.]*.csv"))
+    return runs or sorted(place.glob("[!.]*.csv"))
 
 
 def _is_run(path: Path) -> bool:
@@ -204,16 +188,16 @@ def _is_run(path: Path) -> bool:
 
 
 def _name(path: Path) -> str:
-    """Return what a slide is called: the stem of its file, where the record says it."""
+    """Return the name of a slide: the stem of its file, where the record says it."""
     if not path.is_dir():
         return path.stem
-    # without a record, which is said when its turn comes, as its folder
+    # A run without a record is an error only once its turn comes.
     slide = _slide_file(path) or path.resolve().name
     return PureWindowsPath(slide).stem  # splits at both kinds of slash
 
 
 def _slide_file(path: Path) -> str:
-    """Return which file a run was of, nothing where no record says it."""
+    """Return the slide's file as a run recorded it; empty without a record."""
     try:
         return str(read_record(path / RECORD)["slide"]["path"])
     except StoreError:
@@ -221,7 +205,7 @@ def _slide_file(path: Path) -> str:
 
 
 def load_source(source: Source) -> Result | Candidates:
-    """Read what was found on a slide.
+    """Read the run or the candidates of a slide.
 
     Parameters
     ----------
@@ -251,7 +235,7 @@ def load_source(source: Source) -> Result | Candidates:
 
 
 def _require_finished(path: Path, counts: Counts | None) -> None:
-    """Refuse a run of which a part was never looked at."""
+    """Refuse a run that did not compute every patch."""
     if counts is None:
         raise StoreError(f"{path}: only tissue was found here; run detect on the slide")
     if counts.stopped:

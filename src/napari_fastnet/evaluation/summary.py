@@ -106,7 +106,7 @@ class SlideEvaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``evaluate slides --json``; undefined is None."""
-        tumor = sum(slide.is_tumour for slide in self.slides)
+        tumor = sum(slide.is_tumor for slide in self.slides)
         curve = self.curve
         rates = [None] * len(RATES) if curve is None else curve.sensitivity_at()
         return {
@@ -213,7 +213,7 @@ def summarise_slides(
 
 def _slide_auc(slides: list[JudgedSlide], options: SlideEvaluationOptions) -> SlideAuc:
     """Return how well slides with tumor and without are separated."""
-    labels = np.array([slide.is_tumour for slide in slides])
+    labels = np.array([slide.is_tumor for slide in slides])
     found = evaluate_probabilities(
         labels,
         [slide.score for slide in slides],
@@ -254,7 +254,7 @@ def _row(slide: JudgedSlide) -> dict[str, Any]:
     counts: dict[str, int] = _lesion_counts([slide]) if slide.hits else {}
     return {
         "slide": slide.name,
-        "class": "tumour" if slide.is_tumour else "normal",
+        "class": "tumour" if slide.is_tumor else "normal",
         "assumed": slide.assumed,
         "score": slide.score,
         "candidates": len(slide.candidates.scores),
