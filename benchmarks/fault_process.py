@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from fault_world import (
     draw_slide,
 )
 from napari_fastnet.errors import StoreError
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.store.store import read_store
 from resume_kills import Runs
@@ -200,7 +202,7 @@ def cluster_worker_lost(world: World, rng: random.Random, folder: Path) -> Verdi
     from napari_fastnet.cohort.task import CohortOptions
 
     slides = [world.slide, draw_slide(folder / "second.svs", seed=1)]
-    options = CohortOptions(world.options, model=MODEL)
+    options = CohortOptions(replace(world.options, network=NetworkChoice(MODEL)))
     delay = rng.uniform(0, 2)
     with distributed.LocalCluster(
         n_workers=2,

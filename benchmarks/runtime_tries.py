@@ -26,6 +26,7 @@ from napari_fastnet.model.backends.onnx import OnnxBackend
 from napari_fastnet.model.backends.openvino import OpenVinoBackend, hints
 from napari_fastnet.model.backends.parts import PART_PX
 from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.classifier import PatchClassifier
 from page import tell
@@ -108,7 +109,9 @@ def ways(bundle: ModelBundle, threads: int) -> dict[str, Callable[..., object]]:
         "OpenVINO, float32": openvino_in_float32(path, threads).predict,
         "ONNX Runtime": OnnxBackend(path, "fastnet", threads).predict,
         "ONNX Runtime, all threads on each part": onnx_part_by_part(path, threads),
-        "torch eager": create_backend(bundle, name="torch", threads=threads).predict,
+        "torch eager": create_backend(
+            bundle, NetworkChoice(backend="torch", threads=threads)
+        ).predict,
         "torch, channels last": with_torch(bundle),
         "torch, channels last, bfloat16": with_torch(bundle, half=True),
         "torch.compile": with_torch(bundle, compiled=True),
@@ -123,7 +126,7 @@ def tries(threads: int, seconds: float) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     patches = rng.integers(0, 256, (PATCHES, PATCH_PX, PATCH_PX, 3), np.uint8)
     calls = {name: partial(way, patches) for name, way in ways(bundle, threads).items()}
-    backend = create_backend(bundle, threads=threads)
+    backend = create_backend(bundle, NetworkChoice(threads=threads))
     sides = {}
     for values in PICTURES:
         side = bundle.dense_scan.picture_px(values)

@@ -73,14 +73,16 @@ KINDS = {
     "run_apart(['detect', SLIDES[0], '-o', OUT, '--model', MODEL])",
     "the plugin": "from pathlib import Path\n"
     "from napari_fastnet.plugin.detection.ready_network import NETWORK\n"
+    "from napari_fastnet.model.options import NetworkChoice\n"
     "from napari_fastnet.plugin.detection.request import Request\n"
     "for name in ('onnx', 'openvino'):\n"
-    "    with NETWORK.used(Request(Path(MODEL), name, 1, 1, None, Path(OUT), False,"
-    " True)):\n        pass",
+    "    with NETWORK.used(Request(NetworkChoice(Path(MODEL), name, threads=1),"
+    " 1, None, Path(OUT), False, True)):\n        pass",
     "a script": "from napari_fastnet.model.backends.backend import create_backend\n"
     "from napari_fastnet.model.bundle import load_bundle\n"
+    "from napari_fastnet.model.options import NetworkChoice\n"
     "for name in ('onnx', 'openvino'):\n"
-    "    create_backend(load_bundle(MODEL), name=name)",
+    "    create_backend(load_bundle(MODEL), NetworkChoice(backend=name))",
 }
 #: How many processes load a library.
 PROCESSES = {"workers": 2, "workers of dask": 2, "doctor": 2, "bench": 2}

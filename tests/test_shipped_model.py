@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_fastnet.cohort.detect import DEFAULT_MODEL, detect
+from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.evaluation.patches import evaluate_patches
 from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import load_bundle, shipped
+from napari_fastnet.model.options import DEFAULT_MODEL, NetworkChoice
 from napari_fastnet.synthetic.slide import write_slide
 
 
@@ -42,7 +43,9 @@ def test_its_card_says_what_it_is_for_and_what_not(bundle) -> None:
 
 def test_both_back_ends_agree(bundle, patches) -> None:
     found = {
-        name: create_backend(bundle, name=name, threads=1).predict(patches)
+        name: create_backend(bundle, NetworkChoice(backend=name, threads=1)).predict(
+            patches
+        )
         for name in ("onnx", "torch")
     }
     np.testing.assert_allclose(found["onnx"], found["torch"], atol=1e-4)

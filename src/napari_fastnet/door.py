@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.detection.options import RunOptions as Options
 from napari_fastnet.errors import BundleError, OptionError
-from napari_fastnet.model.bundle import DEFAULT_MODEL, ModelBundle, load_bundle
+from napari_fastnet.model.bundle import ModelBundle, load_bundle
+from napari_fastnet.model.options import DEFAULT_MODEL, NetworkChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -173,7 +174,7 @@ def evaluate(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         options = EvaluationOptions(
             mpp=mpp, threshold=threshold, bootstrap=bootstrap, seed=seed
         )
-        network = create_backend(bundle, device=device)
+        network = create_backend(bundle, NetworkChoice(bundle.folder, device=device))
         return evaluate_patches(
             Path(data), bundle=bundle, backend=network, options=options
         )

@@ -17,6 +17,7 @@ from napari_fastnet.bench.networks import (
 from napari_fastnet.bench.report import BenchReport, Machine, Subject
 from napari_fastnet.bench.scan import ScanRates
 from napari_fastnet.errors import OptionError
+from napari_fastnet.model.options import NetworkChoice
 
 OPENVINO = "openvino on cpu, bf16"
 
@@ -102,7 +103,11 @@ def test_json_has_the_keys_that_others_read(report):
 
 def test_detection_is_asked_for_with_the_same_options():
     options = BenchOptions(
-        stride="patch", flips=False, threads=1, backend="onnx", mpp=0.25, memory_mb=500
+        stride="patch",
+        flips=False,
+        network=NetworkChoice(backend="onnx", threads=1),
+        mpp=0.25,
+        memory_mb=500,
     )
 
     assert options.detect_words == [

@@ -12,6 +12,7 @@ from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.options import NetworkChoice
 
 PATCH_PX = 32  # the dark model's, at 2 µm/px
 
@@ -30,7 +31,7 @@ def bench(slide_file, dark_bundle):
 
     def make(path=slide_file, **options):
         bundle = load_bundle(dark_bundle)
-        backend = create_backend(bundle, name="onnx", threads=1)
+        backend = create_backend(bundle, NetworkChoice(backend="onnx", threads=1))
         return ScanBench(path, bundle, backend, RunOptions(**options))
 
     return make

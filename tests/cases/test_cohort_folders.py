@@ -13,13 +13,16 @@ from napari_fastnet.cohort.folders import result_folders
 from napari_fastnet.cohort.report import CohortReport
 from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
 from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.results.record import read_record
 
 
 @pytest.fixture
 def work(dark_bundle):
     """Return a function that does slides as a cohort does, without its processes."""
-    options = CohortOptions(RunOptions(stride="patch"), model=dark_bundle)
+    options = CohortOptions(
+        RunOptions(stride="patch", network=NetworkChoice(dark_bundle))
+    )
 
     def done(slides, output):
         report = CohortReport(output)

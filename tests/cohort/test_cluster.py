@@ -22,6 +22,7 @@ from napari_fastnet.cohort.slides import find_slides
 from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
+from napari_fastnet.model.options import NetworkChoice
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +70,9 @@ def heatmap(folder):
 def test_slides_are_done_on_the_cluster_and_one_that_fails_does_not_stop_them(
     cohort_folder, dark_bundle, cluster, tmp_path
 ) -> None:
-    options = CohortOptions(RunOptions(stride="patch"), model=dark_bundle)
+    options = CohortOptions(
+        RunOptions(stride="patch", network=NetworkChoice(dark_bundle))
+    )
     slides = [*find_slides([cohort_folder]), tmp_path / "missing.svs"]
     steps = list(run_cohort(slides, tmp_path, options, cluster=cluster))
     assert (steps[0].workers, steps[0].total) == (2, 4)
@@ -85,7 +88,9 @@ def test_a_worker_that_is_killed_loses_nothing(
 ) -> None:
     import distributed
 
-    options = CohortOptions(RunOptions(stride=4, flips=True), model=dark_bundle)
+    options = CohortOptions(
+        RunOptions(stride=4, flips=True, network=NetworkChoice(dark_bundle))
+    )
     slides = find_slides([cohort_folder])
     victims = []
 
@@ -122,7 +127,9 @@ class Bomb:
 def test_a_fault_of_the_cluster_fails_its_slide_and_no_other(
     cohort_folder, dark_bundle, cluster, tmp_path
 ) -> None:
-    options = CohortOptions(RunOptions(stride="patch"), model=dark_bundle)
+    options = CohortOptions(
+        RunOptions(stride="patch", network=NetworkChoice(dark_bundle))
+    )
     good = SlideTask(cohort_folder / "a.svs", tmp_path / "a", options)
     bad = replace(good, folder=tmp_path / "bad", options=Bomb())
     rows = {outcome.row.name: outcome.row for outcome in cluster.run([bad, good])}

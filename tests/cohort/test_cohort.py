@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing import active_children
 
 import numpy as np
@@ -20,19 +21,22 @@ from napari_fastnet.cohort.task import CohortOptions, SlideTask, failed, run_tas
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import BundleError, OptionError, OutputError
 from napari_fastnet.machine.processes import map_in_processes
+from napari_fastnet.model.options import NetworkChoice
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def options(dark_bundle):
-    return CohortOptions(RunOptions(stride="patch"), model=dark_bundle)
+    return CohortOptions(RunOptions(stride="patch", network=NetworkChoice(dark_bundle)))
 
 
 @pytest.fixture
 def long_options(dark_bundle):
     """Some hundred blocks a slide."""
-    return CohortOptions(RunOptions(stride=4, flips=True), model=dark_bundle)
+    return CohortOptions(
+        RunOptions(stride=4, flips=True, network=NetworkChoice(dark_bundle))
+    )
 
 
 def statuses(folder):
@@ -145,8 +149,10 @@ def test_what_cannot_begin_is_said_before_anything_is_written(
     cohort_folder, options, tmp_path
 ) -> None:
     slides = find_slides([cohort_folder])
-    masked = CohortOptions(RunOptions(mask=tmp_path / "mask.png"), options.model)
-    without_model = CohortOptions(model=tmp_path / "missing")
+    masked = CohortOptions(replace(options.run, mask=tmp_path / "mask.png"))
+    without_model = CohortOptions(
+        RunOptions(network=NetworkChoice(tmp_path / "missing"))
+    )
     out = tmp_path / "out"
     for given, asked, workers, error in [
         ([], options, None, OptionError),

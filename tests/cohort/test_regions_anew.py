@@ -15,6 +15,7 @@ from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OutputError
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.results.ome_tiff import write_mask_tiff
 from napari_fastnet.results.reading import read_regions_geojson
 from napari_fastnet.results.record import read_record
@@ -179,7 +180,9 @@ def test_while_files_are_written_there_is_no_record_of_others(
 
 @pytest.mark.usefixtures("no_tissue")
 def test_a_cohort_does_so_too(first, slide_path, options) -> None:
-    asked = CohortOptions(replace(options[0], threshold=OTHER), model=options[1])
+    asked = CohortOptions(
+        replace(options[0], threshold=OTHER, network=NetworkChoice(options[1]))
+    )
     outcome = run_task(SlideTask(slide_path, first.folder, asked))
     assert (outcome.row.status, outcome.earlier) == ("done", False)
     assert outcome.row.found.threshold == OTHER

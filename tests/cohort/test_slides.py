@@ -13,7 +13,9 @@ from PIL import Image
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.slides import find_slides, result_names
 from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import SlideNotFoundError
+from napari_fastnet.model.options import NetworkChoice
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +161,7 @@ def test_a_link_to_nothing_is_a_slide_that_fails(linked, dark_bundle, tmp_path):
     assert missing <= {path.name for path in found}
     assert not any(path.name == "notes.txt" for path in found)
     assert find_slides([linked / "g*.svs"]) == [linked / "gone.svs"]
-    options = CohortOptions(model=dark_bundle)
+    options = CohortOptions(RunOptions(network=NetworkChoice(dark_bundle)))
     for name in missing:
         row = run_task(SlideTask(linked / name, tmp_path / "out" / name, options)).row
         assert row.status == "failed"
@@ -197,7 +199,7 @@ def test_a_folder_that_may_not_be_entered_fails_and_is_not_passed_over(
         os, "access", lambda path, mode: "closed" not in str(path) and may(path, mode)
     )
     assert find_slides([tmp_path]) == [tmp_path / "a.svs", tmp_path / "closed"]
-    options = CohortOptions(model=dark_bundle)
+    options = CohortOptions(RunOptions(network=NetworkChoice(dark_bundle)))
     task = SlideTask(tmp_path / "closed", tmp_path / "out" / "closed", options)
     assert "cannot be looked into" in run_task(task).row.error
 

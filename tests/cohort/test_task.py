@@ -18,6 +18,7 @@ from napari_fastnet.cohort.task import (
     run_task,
 )
 from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.results.record import read_record
 
 
@@ -31,7 +32,9 @@ def slide_path(tmp_path_factory, write_svs):
 
 @pytest.fixture
 def task(slide_path, dark_bundle, tmp_path):
-    options = CohortOptions(RunOptions(stride="patch"), model=dark_bundle)
+    options = CohortOptions(
+        RunOptions(stride="patch", network=NetworkChoice(dark_bundle))
+    )
     return SlideTask(slide_path, tmp_path / "square", options)
 
 
@@ -66,7 +69,6 @@ def test_a_run_of_the_slide_alone_counts_as_done(task) -> None:
     detect(
         task.slide,
         task.folder.parent,
-        model=task.options.model,
         options=task.options.run,
     )
     outcome = run_task(task)

@@ -13,6 +13,7 @@ from napari_fastnet.detection.compute import detect
 from napari_fastnet.detection.plan import make_plan
 from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.store import open_store
 
@@ -33,7 +34,9 @@ def scan(slide, bundle, folder, backend=None, *, roi=None, **options):
         mpp=slide.require_mpp(),
         block_cells=plan.block_cells,
     )
-    backend = backend or create_backend(bundle, name="onnx", threads=1)
+    backend = backend or create_backend(
+        bundle, NetworkChoice(backend="onnx", threads=1)
+    )
     steps = list(detect(slide, plan, backend, store))
     return plan, store.read(), steps
 
@@ -60,7 +63,7 @@ def test_map_does_not_depend_on_the_block_size(
 
 def test_the_map_of_openvino_is_that_of_onnx(slide, tiny_bundle, tmp_path) -> None:
     _, onnx, _ = scan(slide, tiny_bundle, tmp_path / "onnx")
-    backend = create_backend(tiny_bundle, name="openvino", threads=1)
+    backend = create_backend(tiny_bundle, NetworkChoice(backend="openvino", threads=1))
     _, openvino, _ = scan(slide, tiny_bundle, tmp_path / "openvino", backend)
     np.testing.assert_allclose(openvino, onnx, atol=0.03)  # perhaps in bfloat16
 
@@ -79,8 +82,12 @@ def test_map_does_not_depend_on_which_cells_are_wanted(
 
 def test_cells_of_a_large_picture_agree_between_back_ends(tiny_bundle, texture) -> None:
     picture = texture(335, 303)
-    onnx = create_backend(tiny_bundle, name="onnx").cell_margins(picture)
-    torch = create_backend(tiny_bundle, name="torch").cell_margins(picture)
+    onnx = create_backend(tiny_bundle, NetworkChoice(backend="onnx")).cell_margins(
+        picture
+    )
+    torch = create_backend(tiny_bundle, NetworkChoice(backend="torch")).cell_margins(
+        picture
+    )
     assert onnx.shape == torch.shape == (20, 18)
     np.testing.assert_allclose(onnx, torch, atol=1e-3)
 

@@ -17,6 +17,7 @@ from napari_fastnet.errors import (
 from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.evaluation.patches import evaluate_patches, write_probabilities
 from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.model.training_facts import patch_digest, set_digest
 from napari_fastnet.slide.resample import resize
 
@@ -292,7 +293,7 @@ def test_a_threshold_that_is_no_probability_is_refused(data, tiny_bundle):
 
 def test_a_real_network_judges_the_folder(patches, tiny_bundle, tmp_path):
     images = {f"{i % 2}/{i}.png": patch for i, patch in enumerate(patches)}
-    backend = create_backend(tiny_bundle, threads=1)
+    backend = create_backend(tiny_bundle, NetworkChoice(threads=1))
     found = evaluate_patches(
         write_patches(tmp_path, images),
         bundle=tiny_bundle,

@@ -12,7 +12,7 @@ import pytest
 from npe2 import PluginManager, PluginManifest
 
 import napari_fastnet
-from napari_fastnet.model.backends.backend import BackendName
+from napari_fastnet.model.options import BackendName
 from napari_fastnet.plugin.settings import Settings, default_cache_folder, read_settings
 from napari_fastnet.results.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES
 

@@ -12,6 +12,7 @@ from scipy.special import expit
 from napari_fastnet.core.metrics.calibration import logit_of
 from napari_fastnet.errors import BundleError
 from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.training.distil import Teachers
 
 
@@ -21,7 +22,7 @@ def as_images(patches):
 
 def test_a_teacher_says_what_its_model_says(tiny_bundle, patches) -> None:
     teachers = Teachers([str(tiny_bundle.folder)], 1)
-    alone = create_backend(tiny_bundle, threads=1).predict(patches)
+    alone = create_backend(tiny_bundle, NetworkChoice(threads=1)).predict(patches)
     np.testing.assert_allclose(teachers(as_images(patches)), alone, atol=1e-6)
     assert teachers.digests == (tiny_bundle.sha256,)
 

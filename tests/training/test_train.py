@@ -12,6 +12,7 @@ from PIL import Image
 from napari_fastnet.errors import DataError, OutputError
 from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.nn.fastnet import FastNetConfig
 from napari_fastnet.training.data import TrainingData, read_training_data
 from napari_fastnet.training.fit import EpochResult
@@ -103,7 +104,9 @@ def test_training_ends_in_a_bundle_that_judges_patches(tmp_path: Path) -> None:
     assert loaded.metrics["n"] == 24
     assert set(loaded.stain) >= {"reinhard"}
     patches = trainer.valid.images.numpy()
-    found = create_backend(loaded, name="onnx", threads=1).predict(patches)
+    found = create_backend(loaded, NetworkChoice(backend="onnx", threads=1)).predict(
+        patches
+    )
     trainer.averaged.load_state_dict(trainer.kept.state_dict())
     raw = trainer.probabilities(trainer.valid.images).numpy().astype(float)
     margin = np.log(raw / (1 - raw))

@@ -6,7 +6,7 @@ other machines, although the rates do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -25,8 +25,9 @@ from napari_fastnet.bench.scan import ROUNDS, ScanBench
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.memory import physical_cores
-from napari_fastnet.model.backends.backend import BackendName, create_backend
-from napari_fastnet.model.bundle import DEFAULT_MODEL, load_bundle
+from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.synthetic.giga import giga_shape, write_giga_slide
 from napari_fastnet.synthetic.slide import MPP
 
@@ -53,16 +54,12 @@ class BenchOptions:
         Share of generated slides that is tissue.
     mpp : float or tuple of float or None
         µm/px of level 0 where the slide does not say.
-    model : str or Path
-        Name of a shipped model, or the folder of a bundle.
     stride : int, "patch", "dense" or None
         As for `RunOptions`.
     flips : bool or None
         As for `RunOptions`.
-    backend : {"auto", "onnx", "openvino", "torch"}
-        What runs the network, on the CPU.
-    threads : int or None
-        Threads that compute; as many as there are cores by default.
+    network : NetworkChoice
+        Model, back end and threads; on the CPU.
     memory_mb : int or None
         As for `RunOptions`.
     seconds : float
@@ -73,11 +70,9 @@ class BenchOptions:
     gigapixels: tuple[float, ...] = (0.5,)
     tissue: float = 0.3
     mpp: float | Pair | None = None
-    model: str | Path = DEFAULT_MODEL
     stride: Stride = None
     flips: bool | None = None
-    backend: BackendName = "auto"
-    threads: int | None = None
+    network: NetworkChoice = field(default_factory=NetworkChoice)
     memory_mb: int | None = None
     seconds: float = 4.0
 
@@ -89,10 +84,10 @@ class BenchOptions:
     def detect_words(self) -> list[str]:
         """The same as options of ``napari-fastnet detect``."""
         options = {
-            "--model": self.model,
+            "--model": self.network.model,
             "--stride": self.stride,
-            "--backend": self.backend,
-            "--threads": self.threads,
+            "--backend": self.network.backend,
+            "--threads": self.network.threads,
             "--mpp": self.mpp,
             "--memory": self.memory_mb,
         }
@@ -129,7 +124,7 @@ def bench(
         The slide or the model is at fault.
     """
     options = options or BenchOptions()
-    bundle = load_bundle(options.model)
+    bundle = load_bundle(options.network.model)
     with TemporaryDirectory() as place:
         folder = Path(place)
         slides = [options.slide] if options.slide else []
@@ -151,9 +146,9 @@ def _measure(
     on_step: Callable[[str], None],
 ) -> BenchReport:
     """Measure one part after the other."""
-    threads = options.threads or physical_cores()
+    threads = options.network.threads or physical_cores()
     flips = bundle.flips if options.flips is None else options.flips
-    backend = create_backend(bundle, name=options.backend, threads=threads)
+    backend = create_backend(bundle, replace(options.network, threads=threads))
 
     def scan_bench(stride: Stride) -> ScanBench:
         run = RunOptions(stride=stride, flips=flips, memory_mb=options.memory_mb)
@@ -169,7 +164,7 @@ def _measure(
     on_step(f"networks and matrix products: {options.seconds:g} s each")
     network = network_rates(
         bundle,
-        options.backend,
+        options.network.backend,
         scan.patches(PATCHES, PATCH_PX),
         folder,
         threads=threads,

@@ -12,7 +12,8 @@ import torch
 
 from napari_fastnet.bench.peers import peers_on_cpu
 from napari_fastnet.errors import DependencyError
-from napari_fastnet.model.backends.backend import BackendName, create_backend
+from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.counts import flop_count, parameter_count, value_count
 
@@ -224,7 +225,9 @@ def network_rates(
     fastnet = load_weights(bundle.weights_path)
     cost = flop_count(fastnet, side_px, side_px) / 1e9, parameter_count(fastnet)
     libraries = _libraries(bundle, threads)
-    chosen = create_backend(bundle, name=runtime, threads=threads).name
+    chosen = create_backend(
+        bundle, NetworkChoice(backend=runtime, threads=threads)
+    ).name
     try:
         peers = peers_on_cpu(folder, side_px, backend=runtime, threads=threads)
         hint = None
@@ -271,7 +274,9 @@ def _libraries(bundle: ModelBundle, threads: int) -> dict[str, Backend]:
     found = {}
     for name in CPU_RUNTIMES:
         try:
-            backend = create_backend(bundle, name=name, threads=threads)
+            backend = create_backend(
+                bundle, NetworkChoice(backend=name, threads=threads)
+            )
         except DependencyError:
             continue
         found[backend.name] = backend

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 import torch
 
 from napari_fastnet.errors import DependencyError
-from napari_fastnet.model.backends.backend import BackendName, network_on_cpu
+from napari_fastnet.model.backends.backend import network_on_cpu
 from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.counts import flop_count, parameter_count
 from napari_fastnet.nn.peers import PeerConfig, PeerName
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastnet.model.backends.backend import Backend
+    from napari_fastnet.model.options import BackendName
     from napari_fastnet.nn.network import PatchNetwork
 
 #: Those that are measured.

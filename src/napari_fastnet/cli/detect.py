@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import partial
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -377,6 +376,7 @@ def detect(
     from napari_fastnet.cohort.task import CohortOptions
     from napari_fastnet.core.options import preset_with
     from napari_fastnet.detection.options import RunOptions
+    from napari_fastnet.model.options import NetworkChoice
 
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("give --workers or --scheduler, not both")
@@ -394,8 +394,9 @@ def detect(
         fresh=fresh,
         memory_mb=memory,
         colours=colours,
+        network=NetworkChoice(model, backend, device, threads),
     )
-    options = CohortOptions(run, model, mpp, backend, device, threads)
+    options = CohortOptions(run, mpp)
     if scheduler is not None or are_many(slides):
         detect_cohort(
             slides,
@@ -435,20 +436,10 @@ def detect_one(
     """Do one slide and print what it came to."""
     from napari_fastnet.cohort.detect import detect as detect_slide
     from napari_fastnet.machine.memory import give_back_at_once
-    from napari_fastnet.model.backends.backend import create_backend
-    from napari_fastnet.model.bundle import load_bundle
     from napari_fastnet.slide.notes import bounds_notes, spacing_notes
     from napari_fastnet.slide.slide import open_slide
 
     give_back_at_once()
-    bundle = load_bundle(options.model)
-    network = partial(
-        create_backend,
-        bundle,
-        name=options.backend,
-        device=options.device,
-        threads=options.threads,
-    )
     with (
         open_slide(slide, mpp=options.mpp) as opened,
         progress_bar(slide.name) as update,
@@ -456,9 +447,7 @@ def detect_one(
         result = detect_slide(
             opened,
             output,
-            model=bundle,
             options=options.run,
-            backend=network,
             progress=lambda step: update(step.done, step.total),
         )
         notes = (*result.notes, *spacing_notes(opened), *bounds_notes(opened))

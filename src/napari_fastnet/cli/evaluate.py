@@ -163,9 +163,11 @@ def _detected(
     """Run the model on slides; return the runs, and how many slides failed."""
     from napari_fastnet.cli.detect import detect_slides
     from napari_fastnet.cohort.task import CohortOptions
+    from napari_fastnet.detection.options import RunOptions
     from napari_fastnet.errors import DataError
+    from napari_fastnet.model.options import NetworkChoice
 
-    options = CohortOptions(model=model, mpp=mpp)
+    options = CohortOptions(RunOptions(network=NetworkChoice(model)), mpp)
     progress, rows = detect_slides(slides, folder, options)
     if progress.failed == len(rows):
         raise DataError(
@@ -291,9 +293,10 @@ def patches(
     from napari_fastnet.evaluation.patches import evaluate_patches, write_probabilities
     from napari_fastnet.model.backends.backend import create_backend
     from napari_fastnet.model.bundle import load_bundle
+    from napari_fastnet.model.options import NetworkChoice
 
     bundle = load_bundle(model)
-    network = create_backend(bundle, name=backend, device=device, threads=threads)
+    network = create_backend(bundle, NetworkChoice(model, backend, device, threads))
     options = EvaluationOptions(
         mpp=mpp,
         stain=stain,

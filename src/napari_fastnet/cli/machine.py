@@ -59,17 +59,16 @@ def bench(
     """Measure reading, inference, both, memory, and other networks beside."""
     from napari_fastnet.bench.measure import BenchOptions
     from napari_fastnet.bench.measure import bench as measure
+    from napari_fastnet.model.options import NetworkChoice
 
     options = BenchOptions(
         slide=slide,
         gigapixels=tuple(gigapixels or (0.5,)),
         tissue=tissue,
         mpp=mpp,
-        model=model,
         stride=stride_of(stride),
         flips=flips,
-        backend=backend,
-        threads=threads,
+        network=NetworkChoice(model, backend, threads=threads),
         memory_mb=memory,
         seconds=seconds,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 from napari_fastnet.cohort.detect import with_keywords
@@ -24,7 +24,7 @@ from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
 from napari_fastnet.model.backends.backend import uses_gpu
-from napari_fastnet.model.bundle import DEFAULT_MODEL, load_bundle, shipped
+from napari_fastnet.model.bundle import load_bundle, shipped
 from napari_fastnet.results.loading import load
 
 if TYPE_CHECKING:
@@ -146,9 +146,10 @@ def run_cohort(
             f"{options.run.mask} is the mask of one slide and {len(slides)} are given; "
             "run each slide with its own"
         )
-    bundle = load_bundle(options.model)  # its fault is said once, not for every slide
-    if options.model not in shipped():
-        options = replace(options, model=bundle.folder)
+    model = options.run.network.model
+    bundle = load_bundle(model)  # its fault is said once, not for every slide
+    if model not in shipped():
+        options = _with_network(options, model=bundle.folder)
     options, workers = _shared_out(options, bundle, workers, len(slides), cluster)
     report = CohortReport(Path(output))
     with report.alone():  # two commands at once take no folder both
@@ -180,6 +181,12 @@ def run_cohort(
         raise OutputError(f"{error}; {_ALL_THERE}") from error
 
 
+def _with_network(options: CohortOptions, **changes: Any) -> CohortOptions:
+    """Return options with another model, or with other threads."""
+    network = replace(options.run.network, **changes)
+    return replace(options, run=replace(options.run, network=network))
+
+
 def _shared_out(
     options: CohortOptions,
     bundle: ModelBundle,
@@ -189,19 +196,19 @@ def _shared_out(
 ) -> tuple[CohortOptions, int]:
     """Return the options with a worker's threads, and how many workers there are."""
     if cluster is not None:
-        threads = options.threads or 1
+        threads = options.run.network.threads or 1
         if threads == 1:  # what a worker was given, to the letter
             options = replace(options, run=replace(options.run, readers=0))
-        return replace(options, threads=threads), cluster.threads
+        return _with_network(options, threads=threads), cluster.threads
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; use at least 1")
     cores = physical_cores()
     if workers is None:
-        on_gpu = uses_gpu(bundle, options.backend, options.device)
+        on_gpu = uses_gpu(bundle, options.run.network)
         workers = GPU_WORKERS if on_gpu else cores
     workers = min(workers, slides)
-    threads = options.threads or max(1, cores // workers)
-    return replace(options, threads=threads), workers
+    threads = options.run.network.threads or max(1, cores // workers)
+    return _with_network(options, threads=threads), workers
 
 
 def _tasks(
@@ -233,7 +240,7 @@ def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     *,
     threshold: float | None = None,
     stride: Stride = None,
-    model: str | Path = DEFAULT_MODEL,
+    model: str | Path | None = None,
     device: str | None = None,
     mpp: float | Pair | None = None,
     workers: int | None = None,
@@ -275,12 +282,8 @@ def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         There is no slide, or model, options or output folder are at fault.
     """
     places = [slides] if isinstance(slides, str | Path) else slides
-    asked = CohortOptions(
-        run=with_keywords(options, threshold, None, stride),
-        model=model,
-        device=device,
-        mpp=mpp,
-    )
+    run = with_keywords(options, threshold, None, stride, model, device)
+    asked = CohortOptions(run, mpp)
     with closing(
         run_cohort(find_slides(places), output, asked, workers=workers)
     ) as cohort:

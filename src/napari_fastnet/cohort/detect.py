@@ -19,7 +19,7 @@ from napari_fastnet.detection.plan import dense_block_cells, dense_cells, dense_
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import OutputError
 from napari_fastnet.model.backends.backend import create_backend, warm_up
-from napari_fastnet.model.bundle import DEFAULT_MODEL, ModelBundle, load_bundle
+from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.results.record import THUMBNAIL, results_name
 from napari_fastnet.slide.slide import Slide, opened
 
@@ -69,7 +69,7 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     threshold: float | None = None,
     mask: str | Path | None = None,
     stride: Stride = None,
-    model: str | Path | ModelBundle = DEFAULT_MODEL,
+    model: str | Path | ModelBundle | None = None,
     device: str | None = None,
     options: RunOptions | None = None,
     tissue: SlideTissue | None = None,
@@ -101,7 +101,8 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         Distance between patches in px of the model; dense by default where the model
         can.
     model : str, Path or ModelBundle, optional
-        A model's name, its folder, or the bundle that `load_model` gave.
+        A model's name, its folder, or the bundle that `load_model` gave; by default
+        the model of the options, ``"fastnet-pcam"``.
     device : str, optional
         "cpu", "cuda", "cuda:1" or "mps"; the CPU by default.
     options : Options, optional
@@ -109,8 +110,8 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     tissue : SlideTissue, optional
         Masks from `find_tissue`, perhaps changed since; found anew by default.
     backend : Backend or callable, optional
-        The network from `create_backend` for this model; the fastest on the device by
-        default. A function that makes it is called in a thread, while the tissue is
+        The network from `create_backend` for this model; by default that of the
+        options. A function that makes it is called in a thread, while the tissue is
         found.
     progress : bool or callable, optional
         True shows a bar; a function is called after each block of cells.
@@ -131,8 +132,11 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         The slide, the model or the output folder is at fault; one line says what is
         wrong, the rule, and the remedy.
     """
-    bundle = model if isinstance(model, ModelBundle) else load_bundle(model)
-    options = with_keywords(options, threshold, mask, stride)
+    options = with_keywords(options, threshold, mask, stride, model, device)
+    bundle = model
+    if not isinstance(bundle, ModelBundle):
+        bundle = load_bundle(options.network.model)
+    backend = backend or partial(create_backend, bundle, options.network)
     with ExitStack() as stack:
         slide = stack.enter_context(opened(slide))
         folder = None if output is None else result_folder(slide, Path(output))
@@ -144,8 +148,6 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         block_cells = dense_block_cells(dense_cells(slide, bundle))
 
         pool = stack.enter_context(ThreadPoolExecutor(1, "fastnet-load"))
-        if backend is None:
-            backend = partial(create_backend, bundle, device=device)
         loading = pool.submit(_network, bundle, backend, dense, block_cells)
         show = progress if callable(progress) else None
         if progress is True:
@@ -169,15 +171,24 @@ def with_keywords(
     threshold: float | None,
     mask: str | Path | None,
     stride: Stride,
+    model: str | Path | ModelBundle | None,
+    device: str | None,
 ) -> RunOptions:
     """Return options with the keywords that were given in place of theirs."""
-    given: dict[str, Any] = {
+    options = options or RunOptions()
+    model = model.folder if isinstance(model, ModelBundle) else model
+    network = {"model": model, "device": device}
+    run: dict[str, Any] = {
         "threshold": threshold,
         "mask": None if mask is None else Path(mask),
         "stride": stride,
+        "network": replace(options.network, **_without_none(network)),
     }
-    given = {name: value for name, value in given.items() if value is not None}
-    return replace(options or RunOptions(), **given)
+    return replace(options, **_without_none(run))
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _network(

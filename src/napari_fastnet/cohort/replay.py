@@ -20,8 +20,9 @@ from napari_fastnet.errors import (
     SlideNotFoundError,
     StoreError,
 )
-from napari_fastnet.model.backends.backend import BackendName, create_backend
+from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.results.reading import read_heatmap_ome_tiff, read_mask_export
 from napari_fastnet.results.record import HEATMAP, RECORD, read_record
 from napari_fastnet.slide.slide import open_slide
@@ -351,7 +352,8 @@ def _backend(record: dict[str, Any], bundle: ModelBundle) -> Backend:
     name, _, device = str(record["options"].get("backend", "")).partition(" on ")
     if name in get_args(BackendName):
         try:
-            return create_backend(bundle, name=name, device=device.partition(",")[0])  # type: ignore[arg-type]
+            choice = NetworkChoice(bundle.folder, name, device.partition(",")[0])  # type: ignore[arg-type]
+            return create_backend(bundle, choice)
         except (DependencyError, OptionError):  # said as a difference of back ends
             pass
     return create_backend(bundle)

@@ -13,8 +13,8 @@ from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.presence import require_present
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
-from napari_fastnet.model.backends.backend import BackendName, create_backend
-from napari_fastnet.model.bundle import DEFAULT_MODEL, load_bundle
+from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.results.record import (
     HEATMAP,
@@ -61,25 +61,13 @@ class CohortOptions:
     Parameters
     ----------
     run : RunOptions
-        Stride, tissue, stain, threshold.
-    model : str or Path
-        Name of a shipped model, or the folder of a bundle.
+        Stride, tissue, stain, threshold; the network's threads are those of a worker.
     mpp : float or (float, float) or None
         µm/px of the slides where their files do not say or are wrong.
-    backend : {"auto", "onnx", "torch"}
-        What runs the network; see `create_backend`.
-    device : str or None
-        As for `create_backend`.
-    threads : int or None
-        Threads of the network in each worker.
     """
 
     run: RunOptions = field(default_factory=RunOptions)
-    model: str | Path = DEFAULT_MODEL
     mpp: float | Pair | None = None
-    backend: BackendName = "auto"
-    device: str | None = None
-    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +143,7 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
     asked = task.options
     _require_there(task.slide)
     with open_slide(task.slide, mpp=asked.mpp) as slide:
-        bundle = load_bundle(asked.model)
+        bundle = load_bundle(asked.run.network.model)
         earlier = None if asked.run.fresh else _earlier(task, slide, bundle)
         if earlier is not None:
             return Outcome(_done(task, slide, *earlier), earlier=True)
@@ -163,9 +151,7 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
         if result is not None:
             return _outcome(task, slide, result)
         run = SlideRun(slide, bundle, task.folder, asked.run)
-        network = create_backend(
-            bundle, name=asked.backend, device=asked.device, threads=asked.threads
-        )
+        network = create_backend(bundle, asked.run.network)
         for _ in run.steps(network, should_stop):
             pass
         if should_stop():

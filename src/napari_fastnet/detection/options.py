@@ -12,6 +12,7 @@ from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName, TissueParameters
 from napari_fastnet.errors import MaskError, OptionError
 from napari_fastnet.machine.json_text import to_json
+from napari_fastnet.model.options import NetworkChoice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,8 @@ class RunOptions:
         MB that the run may take; see `Plan.within`.
     colours : {"red-green", "blue-orange"}
         Of the heatmap in pictures.
+    network : NetworkChoice
+        Model, back end, device and threads.
     """
 
     stride: Stride = None
@@ -70,6 +73,7 @@ class RunOptions:
     readers: int = 2
     memory_mb: int | None = None
     colours: ColoursName = DEFAULT_COLOURS
+    network: NetworkChoice = field(default_factory=NetworkChoice)
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -83,8 +87,8 @@ class RunOptions:
             )
 
 
-#: Options that change how a result is come by, and not the result.
-NEUTRAL = ("fresh", "readers", "memory_mb")
+#: Options that do not change the result; the model counts by its content instead.
+NEUTRAL = ("fresh", "readers", "memory_mb", "network")
 #: Bump when other areas come of the same outlines.
 OUTLINE_RULES = 2
 

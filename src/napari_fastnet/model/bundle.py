@@ -27,8 +27,6 @@ from napari_fastnet.model.description import (
 if TYPE_CHECKING:
     from napari_fastnet.core.options import StainMethod
 
-#: The model that is used where none is named.
-DEFAULT_MODEL = "fastnet-pcam"
 #: Names another folder than the user's own, for example one that a group shares.
 VARIABLE = "NAPARI_FASTNET_MODELS"
 

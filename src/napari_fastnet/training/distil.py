@@ -14,6 +14,7 @@ from napari_fastnet.core.metrics.calibration import logit_of
 from napari_fastnet.errors import BundleError
 from napari_fastnet.model.backends.backend import create_backend, network_on_cpu
 from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.options import NetworkChoice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,7 @@ def _load(name: str, threads: int | None) -> tuple[Backend, str, float | None]:
     path = Path(name)
     if path.suffix.lower() != ".onnx":
         bundle = load_bundle(name)
-        network = create_backend(bundle, threads=threads)
+        network = create_backend(bundle, NetworkChoice(threads=threads))
         return network, bundle.sha256, bundle.spacing_um_px
     if not path.is_file():
         raise BundleError(f"{path}: no such file; give the teacher's .onnx")

@@ -17,13 +17,14 @@ from napari_fastnet.errors import (
 from napari_fastnet.model.backends import backend as backends
 from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.backends.openvino import has_bfloat16
+from napari_fastnet.model.options import NetworkChoice
 
 NAMES = ["onnx", "openvino", "torch"]
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def backend(request, tiny_bundle):
-    return create_backend(tiny_bundle, name=request.param, threads=1)
+    return create_backend(tiny_bundle, NetworkChoice(backend=request.param, threads=1))
 
 
 def test_probabilities_are_float32_between_0_and_1(backend, patches):
@@ -39,7 +40,9 @@ def test_back_ends_agree(shape, tiny_bundle):
     generator = np.random.default_rng(3)
     patches = generator.integers(0, 256, (4, *shape, 3), dtype=np.uint8)
     onnx, openvino, torch = (
-        create_backend(tiny_bundle, name=name, threads=1).predict(patches)
+        create_backend(tiny_bundle, NetworkChoice(backend=name, threads=1)).predict(
+            patches
+        )
         for name in NAMES
     )
     assert onnx == pytest.approx(torch, abs=1e-5)
@@ -51,11 +54,11 @@ def test_both_backends_normalise_alike(make_bundle, patches):
     steps = [{"name": "ToTensor"}, {"name": "Normalize", "arguments": arguments}]
     bundle, plain = make_bundle(transform=steps), make_bundle()
     onnx, torch = (
-        create_backend(bundle, name=name, threads=1).predict(patches)
+        create_backend(bundle, NetworkChoice(backend=name, threads=1)).predict(patches)
         for name in ("onnx", "torch")
     )
     assert onnx == pytest.approx(torch, abs=1e-5)
-    unlike = create_backend(plain, threads=1).predict(patches)
+    unlike = create_backend(plain, NetworkChoice(threads=1)).predict(patches)
     assert np.abs(onnx - unlike).max() > 0.01
 
 
@@ -116,7 +119,10 @@ def test_arrays_of_another_kind_are_refused(wrong, backend):
 
 
 def test_the_name_says_what_computes(tiny_bundle):
-    names = [create_backend(tiny_bundle, name=n, threads=1).name for n in NAMES]
+    names = [
+        create_backend(tiny_bundle, NetworkChoice(backend=n, threads=1)).name
+        for n in NAMES
+    ]
     assert names[0] == "onnx on cpu"
     assert names[1] in {"openvino on cpu, bf16", "openvino on cpu, f32"}
     assert names[2] == "torch on cpu"
@@ -124,26 +130,26 @@ def test_the_name_says_what_computes(tiny_bundle):
 
 @pytest.mark.parametrize("device", [None, "cpu"])
 def test_auto_is_openvino_where_the_processor_has_bfloat16(device, tiny_bundle):
-    name = create_backend(tiny_bundle, device=device, threads=1).name
+    name = create_backend(tiny_bundle, NetworkChoice(device=device, threads=1)).name
     assert name == ("openvino on cpu, bf16" if has_bfloat16() else "onnx on cpu")
 
 
 def test_auto_is_onnx_without_openvino(tiny_bundle, monkeypatch):
     monkeypatch.setattr(backends, "find_spec", lambda _: None)
-    assert create_backend(tiny_bundle, threads=1).name == "onnx on cpu"
+    assert create_backend(tiny_bundle, NetworkChoice(threads=1)).name == "onnx on cpu"
 
 
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_other_back_ends_than_torch_run_on_the_cpu_only(name, tiny_bundle):
     with pytest.raises(OptionError, match="cpu only"):
-        create_backend(tiny_bundle, name=name, device="cuda")
+        create_backend(tiny_bundle, NetworkChoice(backend=name, device="cuda"))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_parts_keep_their_order(name, threads, tiny_bundle, patches):
     """Four parts, more than are computed at once, the last one smaller; twice over."""
-    backend = create_backend(tiny_bundle, name=name, threads=threads)
+    backend = create_backend(tiny_bundle, NetworkChoice(backend=name, threads=threads))
     expected = backend.predict(patches)
     for _ in range(2):
         found = backend.predict(np.concatenate([patches] * 40))
@@ -162,7 +168,7 @@ def test_openvino_refuses_a_damaged_file(tiny_bundle, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "tensorflow"}, "backend is 'tensorflow'"),
+        ({"backend": "tensorflow"}, "backend is 'tensorflow'"),
         ({"threads": 0}, "threads is 0"),
         ({"device": "gpu"}, "device is 'gpu'"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not there"),
@@ -171,7 +177,7 @@ def test_openvino_refuses_a_damaged_file(tiny_bundle, tmp_path):
 )
 def test_options_out_of_range_are_refused(options, message, tiny_bundle):
     with pytest.raises(OptionError, match=message):
-        create_backend(tiny_bundle, **options)
+        create_backend(tiny_bundle, NetworkChoice(**options))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +190,7 @@ def test_a_missing_library_gives_the_command(name, package, tiny_bundle, monkeyp
     )
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     with pytest.raises(DependencyError, match=f"run: pip install {package}"):
-        create_backend(tiny_bundle, name=name)
+        create_backend(tiny_bundle, NetworkChoice(backend=name))
 
 
 def test_a_network_that_gives_no_number_is_an_error(
@@ -197,7 +203,9 @@ def test_a_network_that_gives_no_number_is_an_error(
         bundle = make_bundle(name="spoilt")
     for name in NAMES:
         with pytest.raises(DetectionError, match=r"spoilt 0\.1 gave 5 of 5"):
-            create_backend(bundle, name=name, threads=1).predict(patches)
+            create_backend(bundle, NetworkChoice(backend=name, threads=1)).predict(
+                patches
+            )
 
 
 def test_importing_backends_loads_no_library():
@@ -212,8 +220,9 @@ def test_the_cpu_backend_loads_no_torch(tiny_bundle):
     code = (
         "import sys, numpy as np;"
         "from napari_fastnet.model.backends.backend import create_backend;"
+        "from napari_fastnet.model.options import NetworkChoice;"
         "from napari_fastnet.model.bundle import load_bundle;"
-        f"backend = create_backend(load_bundle({str(tiny_bundle.folder)!r}), threads=1);"
+        f"backend = create_backend(load_bundle({str(tiny_bundle.folder)!r}), NetworkChoice(threads=1));"
         "backend.predict(np.zeros((1, 64, 64, 3), np.uint8));"
         "assert 'torch' not in sys.modules"
     )

@@ -16,6 +16,7 @@ from napari_fastnet.model.backends import backend as backends
 from napari_fastnet.model.backends import torch as torch_device
 from napari_fastnet.model.backends.backend import create_backend, uses_gpu
 from napari_fastnet.model.backends.torch import TorchBackend
+from napari_fastnet.model.options import NetworkChoice
 
 
 @pytest.mark.parametrize(
@@ -131,9 +132,9 @@ def test_a_gpu_meets_few_shapes_in_one_thread_and_the_map_is_the_same(
         tmp_path / "cpu",
         model=tiny_bundle,
         options=options,
-        backend=create_backend(tiny_bundle, name="onnx"),
+        backend=create_backend(tiny_bundle, NetworkChoice(backend="onnx")),
     )
-    backend = create_backend(tiny_bundle, name="torch", device="cpu")
+    backend = create_backend(tiny_bundle, NetworkChoice(backend="torch", device="cpu"))
     shapes, threads = noted(backend, monkeypatch)
 
     found = detect(
@@ -174,7 +175,9 @@ def test_parts_for_a_gpu_have_one_of_three_sizes(
     found = backend.predict(pixels)
 
     few = slice(max(0, count - 3), None)
-    expected = create_backend(tiny_bundle, name="onnx").predict(pixels[few])
+    expected = create_backend(tiny_bundle, NetworkChoice(backend="onnx")).predict(
+        pixels[few]
+    )
     assert found.shape == (count,)
     assert found[few] == pytest.approx(expected, abs=1e-4)
     assert shapes == {(size, 64, 64, 3) for size in sizes}
@@ -198,7 +201,7 @@ def test_whether_a_gpu_would_do_the_work(
     monkeypatch.setattr(
         torch_device, "fastest_device", lambda: "cuda" if gpu else "cpu"
     )
-    assert uses_gpu(tiny_bundle, name, device) is expected
+    assert uses_gpu(tiny_bundle, NetworkChoice(backend=name, device=device)) is expected
 
 
 def test_a_torchscript_program_takes_a_gpu_that_is_there(
@@ -206,8 +209,8 @@ def test_a_torchscript_program_takes_a_gpu_that_is_there(
 ) -> None:
     monkeypatch.setattr(torch_device, "fastest_device", lambda: "cuda")
     program = replace(tiny_bundle, kind="torchscript")
-    assert uses_gpu(program, "auto", None)
-    assert not uses_gpu(program, "auto", "cpu")
+    assert uses_gpu(program, NetworkChoice())
+    assert not uses_gpu(program, NetworkChoice(device="cpu"))
 
 
 @pytest.mark.parametrize(("cuda", "mps", "device"), [(1, 0, "cuda"), (0, 1, "mps")])
@@ -223,8 +226,12 @@ def test_a_gpu_is_taken_where_torch_sees_one(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(cuda))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: bool(mps))
     monkeypatch.setattr(torch_device, "device_of", device_of)
-    assert create_backend(tiny_bundle, name="torch").name == f"torch on {device}"
+    assert (
+        create_backend(tiny_bundle, NetworkChoice(backend="torch")).name
+        == f"torch on {device}"
+    )
     assert asked == [device]
     assert (
-        create_backend(tiny_bundle, name="torch", device="cpu").name == "torch on cpu"
+        create_backend(tiny_bundle, NetworkChoice(backend="torch", device="cpu")).name
+        == "torch on cpu"
     )

@@ -13,6 +13,7 @@ from napari_fastnet.cohort.replay import replay
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import BundleError, DetectionError, OptionError
 from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.model.user_models import add_model
 
 torch = pytest.importorskip("torch")
@@ -75,7 +76,7 @@ def test_dense_scanning_is_refused_and_said_why(model, write_svs, tmp_path):
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
 def test_other_back_ends_are_refused(model, name):
     with pytest.raises(OptionError, match="use backend torch"):
-        create_backend(model, name=name)
+        create_backend(model, NetworkChoice(backend=name))
 
 
 def test_its_weights_are_not_there_to_train_from(model):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from napari_fastnet.errors import FastNetError
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.plugin.detection import ready_network as network
 from napari_fastnet.plugin.detection.ready_network import ReadyNetwork
 from napari_fastnet.plugin.detection.request import Request
@@ -32,7 +33,8 @@ def request_for(tmp_path):
     """Return a function that returns what the panel asks for."""
 
     def make(model, density="dense", threads=1):
-        return Request(model, "auto", threads, density, None, tmp_path, True, True)
+        network = NetworkChoice(model, threads=threads)
+        return Request(network, density, None, tmp_path, True, True)
 
     return make
 
@@ -87,7 +89,7 @@ def test_another_model_or_thread_count_is_another_network(
     request = request_for(dark_bundle)
     for asked in (
         request,
-        replace(request, threads=2),
+        replace(request, network=replace(request.network, threads=2)),
         request_for(tiny_bundle.folder),
     ):
         with ready.used(asked):

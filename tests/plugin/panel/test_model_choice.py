@@ -57,8 +57,8 @@ def test_the_settings_choose_model_back_end_threads_and_cache(
     chosen = Settings(str(dark_bundle), "torch", 3, tmp_path / "mine")
     monkeypatch.setattr(detect, "read_settings", lambda: chosen)
     request = make_panel(viewer).detect.request()
-    assert request.model == dark_bundle
-    assert (request.backend, request.threads) == ("torch", 3)
+    assert request.network.model == dark_bundle
+    assert (request.network.backend, request.network.threads) == ("torch", 3)
     assert (request.folder, request.in_cache) == (tmp_path / "mine", True)
 
 
@@ -119,7 +119,7 @@ def test_a_model_of_the_preferences_that_is_gone_is_told_and_blocks_nothing(
     monkeypatch.setattr(detect, "read_settings", lambda: chosen)
     panel = make_panel(viewer)
     assert panel.detect.model.value == "fastnet-pcam"
-    assert panel.detect.request().model == "fastnet-pcam"
+    assert panel.detect.request().network.model == "fastnet-pcam"
     (message,) = warned
     assert message.startswith(
         "fastnet-pcam is chosen, not the model of the preferences:"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from napari_fastnet.errors import DependencyError, OptionError
 from napari_fastnet.model.backends.parts import one_line
 from napari_fastnet.model.description import TORCHSCRIPT
+from napari_fastnet.model.options import BackendName, NetworkChoice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.model.bundle import ModelBundle
-
-BackendName = Literal["auto", "onnx", "openvino", "torch"]
 
 #: Side of a dense block, cells: scanning pays for the edges of each block, with 96 cells
 #: 1.3 times what the cells cost alone.
@@ -89,27 +88,15 @@ class Backend(Protocol):
         """Give back the memory that computing took; what comes next takes it again."""
 
 
-def create_backend(
-    bundle: ModelBundle,
-    *,
-    name: BackendName = "auto",
-    device: str | None = None,
-    threads: int | None = None,
-) -> Backend:
-    """Return a model's network, ready to run.
+def create_backend(bundle: ModelBundle, choice: NetworkChoice | None = None) -> Backend:
+    """Load a model's network, ready to run.
 
     Parameters
     ----------
     bundle : ModelBundle
         The model.
-    name : {"auto", "onnx", "openvino", "torch"}
-        "auto" is torch where a device other than the CPU is asked for, else the fastest
-        that is installed: OpenVINO where it finds bfloat16, or ONNX Runtime.
-    device : str, optional
-        "cpu", "cuda", "cuda:1" or "mps"; by default the CPU, and for torch the fastest
-        that it sees.
-    threads : int, optional
-        Threads that compute on a CPU; as many as it has physical cores by default.
+    choice : NetworkChoice, optional
+        Back end, device and threads; its model is not read.
 
     Returns
     -------
@@ -120,18 +107,14 @@ def create_backend(
     Raises
     ------
     OptionError
-        There is no such back end or device, or they do not go together.
+        There is no such device, or the back end does not run on it.
     DependencyError
         The library is not installed.
     DetectionError
         The library cannot load the model.
     """
-    if name not in get_args(BackendName):
-        raise OptionError(
-            f"backend is {name!r}; use one of {', '.join(get_args(BackendName))}"
-        )
-    if threads is not None and threads < 1:
-        raise OptionError(f"threads is {threads}; use at least 1")
+    choice = choice or NetworkChoice()
+    name, device, threads = choice.backend, choice.device, choice.threads
     if bundle.kind == TORCHSCRIPT:
         if name not in ("auto", "torch"):
             raise OptionError(
@@ -158,17 +141,11 @@ def create_backend(
     return network_on_cpu(bundle.onnx_path, model, name=name, threads=threads)
 
 
-def uses_gpu(bundle: ModelBundle, name: BackendName, device: str | None) -> bool:
-    """Return whether `create_backend` would let a GPU do the work.
-
-    Parameters
-    ----------
-    bundle, name, device
-        As for `create_backend`.
-    """
-    if device is not None:
-        return device != "cpu"
-    if name != "torch" and bundle.kind != TORCHSCRIPT:
+def uses_gpu(bundle: ModelBundle, choice: NetworkChoice) -> bool:
+    """Return whether `create_backend` would let a GPU do the work."""
+    if choice.device is not None:
+        return choice.device != "cpu"
+    if choice.backend != "torch" and bundle.kind != TORCHSCRIPT:
         return False
     with _needed("torch"):
         from napari_fastnet.model.backends.torch import fastest_device
@@ -228,7 +205,7 @@ def network_on_cpu(
     model : str
         What to call it in error messages.
     name, threads
-        As for `create_backend`; not "torch".
+        As for `NetworkChoice`; not "torch".
 
     Returns
     -------

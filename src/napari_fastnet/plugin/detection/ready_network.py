@@ -47,7 +47,7 @@ class ReadyNetwork:
         What cannot be loaded is left to be told when it is used. Nothing is done where
         the same was asked for last.
         """
-        wanted = (request.model, request.backend, request.threads, request.density)
+        wanted = (request.network, request.density)
         if wanted != self._prepared:
             self._prepared = wanted
             Thread(target=self._prepare, args=(request,), name="fastnet-ready").start()
@@ -59,7 +59,7 @@ class ReadyNetwork:
         Parameters
         ----------
         request : Request
-            Its model, back end and threads count.
+            Its network counts.
 
         Yields
         ------
@@ -89,15 +89,13 @@ class ReadyNetwork:
             warm_up(backend, bundle, dense=request.stride(bundle) == "dense")
 
     def _get(self, request: Request) -> tuple[ModelBundle, Backend]:
-        bundle = load_bundle(request.model)
+        bundle = load_bundle(request.network.model)
         files = tuple(sorted(bundle.files.items()))
-        key = (bundle.folder, files, request.backend, request.threads)
+        key = (bundle.folder, files, request.network)
         with self._loading:  # whoever comes meanwhile waits, and finds it loaded
             if self._backend is None or key != self._key:
                 self._key = self._backend = None
-                self._backend = create_backend(
-                    bundle, name=request.backend, threads=request.threads
-                )
+                self._backend = create_backend(bundle, request.network)
                 self._key = key
             return bundle, self._backend
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
-from napari_fastnet.model.backends.backend import BackendName
+from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.store.cache import LIMIT_BYTES, private_folder
 
 if TYPE_CHECKING:
@@ -31,12 +31,8 @@ class Request:
 
     Parameters
     ----------
-    model : str or Path
-        A shipped model's name or a bundle's folder.
-    backend : {"auto", "onnx", "openvino", "torch"}
-        What runs the network.
-    threads : int or None
-        Of the network on a CPU.
+    network : NetworkChoice
+        Model, back end and threads.
     density : "dense" or int
         1: patch beside patch; 2: every half patch, and so on.
     threshold : float or None
@@ -54,9 +50,7 @@ class Request:
         What the runs in the cache may take together.
     """
 
-    model: str | Path
-    backend: BackendName
-    threads: int | None
+    network: NetworkChoice
     density: Density
     threshold: float | None
     folder: Path

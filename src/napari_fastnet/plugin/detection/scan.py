@@ -203,6 +203,7 @@ class Scan:
             tissue=parameters,
             threshold=request.threshold,
             colours=request.colours,
+            network=request.network,
         )
         results = request.output_folder(self._slide, bundle)
         return result_folder(self._slide, results), options

@@ -16,7 +16,7 @@ from napari.viewer import Viewer
 from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.errors import BundleError, FastNetError
-from napari_fastnet.model.backends.backend import BackendName
+from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.plugin.detection.detection import detection_of, start_detection
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.request import Density, Request
@@ -200,9 +200,9 @@ class DetectSection(Section):
         settings = read_settings()
         chosen = chosen_path(self.results)
         return Request(
-            model=self._choice.value,
-            backend=self.backend.value,
-            threads=settings.threads,
+            network=NetworkChoice(
+                self._choice.value, self.backend.value, threads=settings.threads
+            ),
             density=self.stride.value,
             threshold=self.work.chosen_threshold if self.work else None,
             folder=chosen or settings.cache_folder,

@@ -9,7 +9,8 @@ from magicgui.widgets.bases import Widget
 from napari.utils.notifications import show_error, show_warning
 
 from napari_fastnet.errors import BundleError, FastNetError
-from napari_fastnet.model.bundle import DEFAULT_MODEL, available, load_bundle
+from napari_fastnet.model.bundle import available, load_bundle
+from napari_fastnet.model.options import DEFAULT_MODEL
 from napari_fastnet.plugin.widgets.dialogs import CardDialog
 from napari_fastnet.plugin.widgets.section import chosen_path, folder_field, row
 

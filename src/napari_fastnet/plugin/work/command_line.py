@@ -39,7 +39,12 @@ def detect_command(run: SlideRun, work: SlideWork) -> str:
     assert run.folder is not None
     request, tissue = detection.request, run.tissue
     words = ["napari-fastnet", "detect", str(run.slide.path.absolute())]
-    words += ["-o", str(run.folder.parent.absolute()), "--model", str(request.model)]
+    words += [
+        "-o",
+        str(run.folder.parent.absolute()),
+        "--model",
+        str(request.network.model),
+    ]
     if run.options.stride is not None:
         words += ["--stride", str(run.options.stride)]
     if run.options.anchor is not None:
@@ -53,7 +58,12 @@ def detect_command(run: SlideRun, work: SlideWork) -> str:
         path = run.folder / MASK
         write_mask_tiff(path, tissue.masks.roi, tissue.mpp, record={})
         words += ["--mask", str(path.absolute())]
-    words += ["--threshold", f"{work.threshold:g}", "--backend", request.backend]
+    words += [
+        "--threshold",
+        f"{work.threshold:g}",
+        "--backend",
+        request.network.backend,
+    ]
     if request.colours != DEFAULT_COLOURS:
         words += ["--colours", request.colours]
     return shlex.join(words)
