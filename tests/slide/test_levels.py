@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fastnet.core.geometry import Box, Level
+from napari_fastnet.core.geometry import Level
 from napari_fastnet.slide.pyramid import (
-    DamageLog,
     coarsest_within,
-    made_levels,
-    own_levels,
+    levels_of,
 )
 from napari_fastnet.slide.tiles import TileCache, TiledLevel
 
@@ -19,7 +17,8 @@ def tiled(index, shape):
     return TiledLevel("a", index, shape, (64, 64), lambda *place: None, TileCache())
 
 
-LEVELS = own_levels([tiled(0, (3200, 1600)), tiled(1, (800, 400)), tiled(2, (200, 99))])
+OWN = [tiled(0, (3200, 1600)), tiled(1, (800, 400)), tiled(2, (200, 99))]
+LEVELS = levels_of(OWN, [])
 
 
 def test_downsamples_are_real_and_separate():
@@ -27,7 +26,7 @@ def test_downsamples_are_real_and_separate():
 
 
 def test_made_levels_are_exactly_so_much_coarser():
-    made = made_levels([tiled(3, (50, 25)), tiled(4, (13, 7))], LEVELS[2], 4)
+    made = levels_of(OWN, [tiled(3, (50, 25)), tiled(4, (13, 7))])[3:]
 
     assert [level.index for level in made] == [3, 4]
     assert made[0].downsample == (64, 4 * 1600 / 99)
@@ -57,11 +56,3 @@ def test_both_axes_must_be_fine_enough():
 
     assert coarsest_within(levels, (2, 2)).index == 0
     assert coarsest_within(levels, (3, 3)).index == 1
-
-
-def test_damage_is_noted_once_and_ends_at_the_slide():
-    log = DamageLog(LEVELS)
-    for _ in range(2):
-        log.note(tiled(1, (800, 400)), 12, 0)
-
-    assert log.boxes == (Box(3072, 0, 3200, 256),)

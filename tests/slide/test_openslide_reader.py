@@ -41,7 +41,7 @@ def planar(tmp_path, image):
 
 def through_openslide(path):
     source = open_with_openslide(path)
-    return Slide(path, source, source.spacing)
+    return Slide(path, source, source.facts.spacing, None)
 
 
 def test_what_tiffslide_refuses_falls_back(planar, image):

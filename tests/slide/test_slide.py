@@ -236,6 +236,19 @@ def test_pixels_given_out_may_be_changed(slide, image):
     np.testing.assert_array_equal(slide.read(Box(0, 0, 64, 64), 0.25), image[:64, :64])
 
 
+def test_damage_is_noted_once_and_ends_at_the_slide(
+    tmp_path, texture, write_svs, tile_place, overwrite
+):
+    path = write_svs(tmp_path / "a.svs", texture(100, 90), compression="jpeg")
+    offset, count = tile_place(path, 3)
+    overwrite(path, offset, b"\xab" * count)
+    with open_slide(path) as slide:
+        for _ in range(2):
+            slide.read(Box(0, 0, 100, 90), 0.25, damaged="white")
+        assert slide.damaged == (Box(64, 64, 100, 90),)
+        assert slide.damaged_tiles(slide.levels[0]) == 1
+
+
 def test_thumbnail_keeps_the_proportions_and_never_enlarges(slide, image):
     thumbnail = slide.thumbnail(64)
 

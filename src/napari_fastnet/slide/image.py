@@ -1,10 +1,10 @@
-"""Which image of a TIFF file is the slide: the largest, at the focal plane in the middle."""
+"""Choice of the slide in a TIFF file: its largest image, at one focal plane."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import SlideFormatError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
 #: An image beside the slide with more than this share of its px is no label, macro or
-#: thumbnail, and is told of.
+#: thumbnail; a note names it.
 OTHER_SHARE = 0.25
 
 # Hamamatsu's tag of a page: how far its focal plane is from the one focused on.
@@ -35,7 +35,7 @@ class SlideImage:
         (pages, the page that describes them) of each level, largest first: one page,
         or one a colour.
     notes : tuple of str
-        What is to be said of the choice, without the file's name.
+        Reasons for the choice where there was one, without the file's name.
     """
 
     series: TiffPageSeries
@@ -78,7 +78,7 @@ def slide_image(tiff: TiffFile, name: str) -> SlideImage:
         The image is a stack of something else, or is spread over several files.
     """
     series = slide_series(tiff)
-    plane, notes = _plane(series, name)  # the axis, and which along it
+    plane, notes = _plane(series, name)
     sizes = [size for _, size in _leading(series)]
     levels = tuple(
         (_pages(level, plane, name), level.keyframe)
@@ -108,9 +108,9 @@ def _leading(image: TiffPageSeries) -> list[tuple[str, int]]:
 def _plane(
     series: TiffPageSeries, name: str
 ) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
-    """Return the axis of focal planes, which is read and what is said of it.
+    """Return (axis, number) of the focal plane to read, and a note of the choice.
 
-    None instead of the first two where there is but one plane.
+    None instead of the former where there is but one plane.
     """
     leading = _leading(series)
     sizes = dict(leading)
@@ -126,18 +126,12 @@ def _plane(
     if count == 1:
         return None, ()
     plane, which = count // 2, "the middle one"
-    offsets = [_focus(page) for page in series.pages]
+    tags = [getattr(page, "tags", None) for page in series.pages]
+    offsets = [None if tag is None else tag.valueof(_NDPI_FOCUS) for tag in tags]
     if len(offsets) == count and 0 in offsets:
         plane, which = offsets.index(0), "the one focused on"
     note = f"has {count} focal planes; number {plane + 1}, {which}, is read"
     return ([axis for axis, _ in leading].index(_FOCUS), plane), (note,)
-
-
-def _focus(page: Any) -> float | None:
-    """Return how far a page's plane is from the one focused on, where it says so."""
-    tags = getattr(page, "tags", None)
-    value: float | None = None if tags is None else tags.valueof(_NDPI_FOCUS)
-    return value
 
 
 def _pages(
@@ -172,7 +166,7 @@ def _pages(
 
 
 def _others(tiff: TiffFile, series: TiffPageSeries) -> tuple[str, ...]:
-    """Return a note of images that are as large as slides, and are not read."""
+    """Return a note that names other images as large as slides, which are not read."""
     most = pixel_count(series)
     others = [
         image

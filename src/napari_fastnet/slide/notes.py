@@ -1,4 +1,4 @@
-"""Lines to be told about a slide: its µm/px, its corner, how it is read."""
+"""Notes for the user about a slide: its µm/px, its corner, choices of its reader."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from napari_fastnet.errors import SpacingError
 if TYPE_CHECKING:
     from napari_fastnet.slide.slide import Slide
 
-#: From this share on, a µm/px that was given is told to be another than the file's.
+#: A µm/px that was given may differ from the file's by this share without a note.
 _FAR_OFF = 0.1
 
 
 def spacing_notes(slide: Slide) -> tuple[str, ...]:
-    """Return what to tell of a µm/px that cannot be, or is not the file's.
+    """Return a note of a µm/px that is absurd, or is not the file's.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def spacing_notes(slide: Slide) -> tuple[str, ...]:
 
 
 def reading_notes(slide: Slide) -> tuple[str, ...]:
-    """Return what must be told of how the file is read: which plane, which image.
+    """Return notes of choices made while reading the file: its plane, its image.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def reading_notes(slide: Slide) -> tuple[str, ...]:
 
 
 def finer_notes(slide: Slide) -> tuple[str, ...]:
-    """Return what to tell of a level that was read from the next finer one.
+    """Return notes of levels that were read from the next finer one.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def finer_notes(slide: Slide) -> tuple[str, ...]:
 
 
 def bounds_notes(slide: Slide) -> tuple[str, ...]:
-    """Return what to tell of outlines where QuPath counts from another corner.
+    """Return a note of outlines where QuPath counts from another corner.
 
     Parameters
     ----------

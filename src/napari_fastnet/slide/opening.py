@@ -1,4 +1,4 @@
-"""Which reader opens a file, and what is said where none does."""
+"""Choice of the reader of a file, and the identity of its contents."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ from napari_fastnet.errors import (
     SlideNotFoundError,
 )
 from napari_fastnet.slide.openslide_reader import UnknownSlideError, open_with_openslide
-from napari_fastnet.slide.tiff import (
-    NotTiffSlideError,
-    VentanaError,
-    open_tiff,
-)
+from napari_fastnet.slide.tiff import NotTiffSlideError, VentanaError, open_tiff
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +46,20 @@ def open_source(path: Path) -> Source:
     SlideFormatError
         It is no slide, is cut short, or its pixels are not 8-bit RGB or grey.
     """
-    _check_file(path)
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise SlideFormatError(
+                    f"{path}: is empty; copy it again from its origin"
+                )
+    except FileNotFoundError:
+        raise SlideNotFoundError(
+            f"{path}: there is no such file; check the path"
+        ) from None
+    except OSError as error:
+        raise SlideFormatError(
+            f"{path}: cannot be opened ({error.strerror}); give a slide file you may read"
+        ) from error
     try:
         return open_tiff(path)
     except NotTiffSlideError as error:
@@ -101,9 +110,9 @@ def fingerprint(path: Path, source: Source) -> str:
 
 
 def file_stamp(path: Path) -> Stamp | None:
-    """Return a file's stamp, which is the same until somebody writes to it.
+    """Return a file's stamp, which is the same until somebody writes to the file.
 
-    None where it is gone. It costs next to nothing to ask.
+    None where the file is gone. Asking costs next to nothing.
     """
     try:
         found = path.stat()
@@ -112,25 +121,8 @@ def file_stamp(path: Path) -> Stamp | None:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def _check_file(path: Path) -> None:
-    """Raise unless the path is a file that can be read and is not empty."""
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except FileNotFoundError:
-        raise SlideNotFoundError(
-            f"{path}: there is no such file; check the path"
-        ) from None
-    except OSError as error:
-        raise SlideFormatError(
-            f"{path}: cannot be opened ({error.strerror}); give a slide file you may read"
-        ) from error
-    if empty:
-        raise SlideFormatError(f"{path}: is empty; copy it again from its origin")
-
-
 def _open_other(path: Path, reason: NotTiffSlideError) -> Source:
-    """Open with OpenSlide what is no TIFF slide."""
+    """Open a file that is no TIFF slide with OpenSlide."""
     kinds = "give an SVS, SCN, NDPI, tiled TIFF or OME-TIFF file"
     try:
         source = open_with_openslide(path)
@@ -141,17 +133,14 @@ def _open_other(path: Path, reason: NotTiffSlideError) -> Source:
         ) from reason
     except SlideFormatError as error:
         if isinstance(reason, VentanaError):
-            raise SlideFormatError(f"{reason}, and {_without_path(error)}") from error
+            why = str(error).partition(": ")[2]  # the path stands in the reason
+            raise SlideFormatError(f"{reason}, and {why}") from error
         if not isinstance(error, UnknownSlideError):
             raise
         raise SlideFormatError(f"{reason}; {kinds}, or MRXS, VMS, DICOM") from reason
-    if isinstance(reason, VentanaError) and source.vendor != "ventana":
+    if isinstance(reason, VentanaError) and source.facts.vendor != "ventana":
         source.close()
         raise SlideFormatError(
             f"{reason}, and OpenSlide does not know it for one; {kinds}"
         ) from reason
     return source
-
-
-def _without_path(error: SlideFormatError) -> str:
-    return str(error).partition(": ")[2]

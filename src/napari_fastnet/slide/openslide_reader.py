@@ -1,10 +1,11 @@
-"""Open with OpenSlide what tiffslide cannot read: MRXS, VMS, DICOM and others."""
+"""The reader of MRXS, VMS, DICOM and other slides that need OpenSlide."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from mmap import ACCESS_READ, mmap
@@ -12,15 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.errors import (
-    DependencyError,
-    FastNetError,
-    SlideFormatError,
-)
+from napari_fastnet.errors import DependencyError, FastNetError, SlideFormatError
 from napari_fastnet.slide.samples import JPEG2000_START, is_decoded_to_rgb, over_white
 from napari_fastnet.slide.spacing import Spacing
 from napari_fastnet.slide.tiles import (
     DamagedTileError,
+    Facts,
     OnDamage,
     Pixels,
     Source,
@@ -31,13 +29,13 @@ from napari_fastnet.slide.tiles import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from openslide import OpenSlide
 
 
-#: Of files that may be DICOM; archives often give them none.
+#: Suffixes of files that may be DICOM; archives often give them none.
 DICOM_SUFFIXES = (".dcm", ".dicom", "")
 
 _PREAMBLE = 128
@@ -50,17 +48,16 @@ _TRANSFORMS, _STREAM_HEAD = ("YBR_ICT", "YBR_RCT"), 4096
 _SYNTAX, _IMAGE_TYPE = 0x0002_0010, 0x0008_0008
 _CLASS, _SERIES = 0x0008_0016, 0x0020_000E
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT")
-_UNDEFINED, _ITEM, _END_OF_ITEM, _END = (
-    0xFFFFFFFF,
-    0xFFFE_E000,
-    0xFFFE_E00D,
-    0xFFFE_E0DD,
-)
+_UNDEFINED = 0xFFFF_FFFF
+_ITEM, _END_OF_ITEM, _END = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD
+
+#: OpenSlide hides a file's own tiles; regions of this side are read instead.
+TILE_PX = 512
 
 
 @dataclass(frozen=True, slots=True)
 class DicomFile:
-    """What tells the files of a slide from others.
+    """The place of a DICOM file among those of its slide.
 
     Parameters
     ----------
@@ -78,58 +75,37 @@ class DicomFile:
 
 
 def dicom_file(path: Path) -> DicomFile | None:
-    """Return what a file says of its series, None where it is no DICOM.
+    """Read the series of a DICOM file.
 
     Parameters
     ----------
     path : Path
-        A file; only what may be DICOM by its suffix is looked into. What cannot be read
-        is None: it is for its reader to say why.
+        Opened only where its suffix is one of `DICOM_SUFFIXES`.
+
+    Returns
+    -------
+    DicomFile or None
+        None for a file that is no DICOM or cannot be read: its reader will say why.
     """
-    if path.suffix.lower() not in DICOM_SUFFIXES:
-        return None
     try:
-        if not path.is_file():  # a pipe would wait for ever
+        # a pipe would wait for ever
+        if path.suffix.lower() not in DICOM_SUFFIXES or not path.is_file():
             return None
         with path.open("rb") as file:
-            head = file.read(_PREAMBLE + 4)
-            if head[_PREAMBLE:] != b"DICM":
+            if file.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
                 return None
             data = file.read(_HEAD_BYTES)
     except OSError:
         return None
     found: dict[int, str] = {}
-    try:
-        for tag, value in _elements(data):
-            found[tag] = value.decode("ascii", "replace").strip("\0 ")
-    except (struct.error, ValueError):
-        pass  # cut short: what was read until here may suffice
+    with suppress(struct.error, ValueError):  # cut short: what was read may suffice
+        found.update(_elements(data))
     kind = found.get(_IMAGE_TYPE, "").split("\\")
     return DicomFile(
         found.get(_SERIES, ""),
         found.get(_CLASS) == _WHOLE_SLIDE and _SERIES in found,
         len(kind) > 2 and kind[2] in ("VOLUME", "RESAMPLED"),
     )
-
-
-def lacks_its_transform(path: Path, syntax: str, colours: str) -> bool:
-    """Return whether a file states a transform to YCbCr that its JPEG 2000 is without.
-
-    Slides of Aperio's were converted so by several programs; a decoder that relies on
-    the statement gives YCbCr out as RGB (github.com/openslide/openslide/issues/772).
-
-    Parameters
-    ----------
-    path : Path
-        A file of the slide.
-    syntax, colours : str
-        Its transfer syntax and photometric interpretation.
-    """
-    if syntax not in _JPEG2000 or colours not in _TRANSFORMS:
-        return False
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        at = data.find(JPEG2000_START)
-        return at >= 0 and not is_decoded_to_rgb(data[at : at + _STREAM_HEAD])
 
 
 def one_of_each_series(paths: Iterable[Path]) -> list[Path]:
@@ -157,8 +133,8 @@ def one_of_each_series(paths: Iterable[Path]) -> list[Path]:
     return [min(group)[1] for group in groups.values()]
 
 
-def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and value of each element up to the series, those of sequences not."""
+def _elements(data: bytes) -> Iterator[tuple[int, str]]:
+    """Yield tag and value of each element up to the series, except in sequences."""
     at, implicit = 0, False
     while at < len(data):
         tag, start, size = _head(data, at, implicit and data[at : at + 2] != b"\2\0")
@@ -167,14 +143,13 @@ def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
         if size == _UNDEFINED:
             at = _behind(data, start, implicit)
             continue
-        value = data[start : start + size]
+        at = start + size
+        value = data[start:at].decode("ascii", "replace").strip("\0 ")
         yield tag, value
         if tag == _SYNTAX:
-            syntax = value.decode("ascii", "replace").strip("\0 ")
-            implicit = syntax == _IMPLICIT
-            if syntax in _UNREAD:
+            implicit = value == _IMPLICIT
+            if value in _UNREAD:
                 return
-        at = start + size
 
 
 def _head(data: bytes, at: int, implicit: bool) -> tuple[int, int, int]:
@@ -197,21 +172,15 @@ def _behind(data: bytes, at: int, implicit: bool) -> int:
         at = _behind(data, start, implicit) if size == _UNDEFINED else start + size
 
 
-#: OpenSlide hides a file's own tiles; regions of this side are read instead.
-TILE_PX = 512
-
-_COLOUR_FIELDS = ("TransferSyntaxUID", "PhotometricInterpretation")
-
-
 class UnknownSlideError(SlideFormatError):
     """OpenSlide knows no slide of that kind."""
 
 
 class _Handle:
-    """An OpenSlide object that outlives its errors; thread-safe.
+    """An OpenSlide object that is opened anew after an error; thread-safe.
 
-    After the first error OpenSlide refuses every further read of the same object, so
-    that one corrupt tile would take the rest of the slide along; it is opened anew.
+    After its first error OpenSlide refuses every further read of the same object, so
+    that one corrupt tile would take the rest of the slide along.
     """
 
     def __init__(self, path: Path) -> None:
@@ -292,53 +261,50 @@ def open_with_openslide(path: Path) -> Source:
         raise (UnknownSlideError if unknown else SlideFormatError)(
             f"{path}: OpenSlide does not read it ({error})"
         ) from error
-    slide, cache = handle.slide, TileCache()
-    stated = (slide.properties.get(f"dicom.{field}", "") for field in _COLOUR_FIELDS)
-    if lacks_its_transform(path, *stated):
+    slide, cache, tile = handle.slide, TileCache(), (TILE_PX, TILE_PX)
+    if _states_false_colours(path, slide.properties):
         handle.close()
         raise SlideFormatError(
             f"{path}: its colours are not those it states (YCbCr by a transform that its "
             "JPEG 2000 lacks), and would be wrong; write it anew, e.g. with bfconvert"
         )
     levels = tuple(
-        TiledLevel(
-            path.name,
-            index,
-            (height, width),
-            (TILE_PX, TILE_PX),
-            partial(handle.read, index),
-            cache,
-        )
-        for index, (width, height) in enumerate(slide.level_dimensions)
+        TiledLevel(path.name, i, (height, width), tile, partial(handle.read, i), cache)
+        for i, (width, height) in enumerate(slide.level_dimensions)
     )
     quick_hash = str(slide.properties.get("openslide.quickhash-1"))
-    identity = f"{quick_hash} {slide.level_dimensions}".encode()
-    vendor = slide.properties.get("openslide.vendor", "unknown")
-    return Source(
-        levels,
-        vendor,
-        _spacing(slide),
-        lambda: hashlib.sha256(identity).digest(),
-        handle.close,
-        bounds_of(slide.properties, "openslide"),
-        (),
-        _profile(slide),
-    )
+    identity = hashlib.sha256(f"{quick_hash} {slide.level_dimensions}".encode())
+    return Source(levels, _facts(slide), identity.digest, handle.close)
 
 
-def _spacing(slide: OpenSlide) -> Spacing:
-    """Return the µm/px that OpenSlide reports; for plain TIFFs it is the tag's."""
-    properties = slide.properties
-    is_tag = properties.get("openslide.vendor") == "generic-tiff"
-    stated = Spacing.stated(
+def _facts(slide: OpenSlide) -> Facts:
+    """Return what OpenSlide reports of a slide."""
+    properties, profile = slide.properties, slide.color_profile
+    vendor = properties.get("openslide.vendor", "unknown")
+    spacing = Spacing.stated(
         properties.get("openslide.mpp-y"),
         properties.get("openslide.mpp-x"),
-        "resolution tag" if is_tag else "vendor",
+        "resolution tag" if vendor == "generic-tiff" else "vendor",
     )
-    return stated or Spacing()
+    return Facts(
+        vendor,
+        spacing or Spacing(),
+        bounds_of(properties, "openslide"),
+        None if profile is None else profile_name(profile.tobytes()),
+    )
 
 
-def _profile(slide: OpenSlide) -> str | None:
-    """Return the name of the ICC profile of the slide, None where it has none."""
-    profile = slide.color_profile
-    return None if profile is None else profile_name(profile.tobytes())
+def _states_false_colours(path: Path, properties: Mapping[str, str]) -> bool:
+    """Return whether a DICOM states a transform to YCbCr that its JPEG 2000 lacks.
+
+    Slides of Aperio's were converted so by several programs; a decoder that relies on
+    the statement gives YCbCr out as RGB (github.com/openslide/openslide/issues/772).
+    """
+    if (
+        properties.get("dicom.TransferSyntaxUID") not in _JPEG2000
+        or properties.get("dicom.PhotometricInterpretation") not in _TRANSFORMS
+    ):
+        return False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        at = data.find(JPEG2000_START)
+        return at >= 0 and not is_decoded_to_rgb(data[at : at + _STREAM_HEAD])

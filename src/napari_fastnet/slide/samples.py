@@ -119,7 +119,6 @@ _JPEG2000 = {_APERIO_YCBCR, 33004, 33005, 34712}
 _PLAIN = {1, 5, 8, 32773, 32946, 34925, 50000}  # lossless, and no pictures of their own
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
 _COEFFICIENTS, _REFERENCE = 529, 532
-_ASSOCIATED, _UNASSOCIATED = 1, 2
 
 # (pages, samples a page) that are grey, RGB, and RGB with something more.
 _LAYOUTS = ((1, 1), (1, 3), (1, 4), (3, 1))
@@ -130,6 +129,7 @@ _FULL_RANGE = (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
 
 #: What is in the fourth sample: colour already multiplied by it, or not, or no opacity.
 Alpha = Literal["associated", "unassociated", "none"]
+_ALPHAS: dict[int, Alpha] = {1: "associated", 2: "unassociated"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,13 @@ class Converter:
 
     flip: bool
     alpha: Alpha
+
+    @classmethod
+    def of(cls, key: TiffPage) -> Converter:
+        """Return what turns a page's samples into RGB."""
+        # what is not declared to be an opacity is none
+        extra = int(key.extrasamples[0]) if key.extrasamples else 0
+        return cls(key.photometric == _MIN_IS_WHITE, _ALPHAS.get(extra, "none"))
 
     def __call__(self, tile: NDArray[Any]) -> Pixels:
         """Return grey repeated, RGB as it is, RGB with an opacity laid over white."""
@@ -183,17 +190,6 @@ def over_white(rgba: NDArray[np.uint8], *, multiplied: bool = False) -> Pixels:
         colour = (colour * alpha + WHITE // 2) // WHITE
     pixels: Pixels = np.minimum(colour + (WHITE - alpha), WHITE).astype(np.uint8)
     return pixels
-
-
-def converter(key: TiffPage) -> Converter:
-    """Return what turns a page's samples into RGB."""
-    kinds: dict[int, Alpha] = {
-        _ASSOCIATED: "associated",
-        _UNASSOCIATED: "unassociated",
-    }
-    # what is not declared to be an opacity is none
-    extra = key.extrasamples[0] if key.extrasamples else 0
-    return Converter(key.photometric == _MIN_IS_WHITE, kinds.get(int(extra), "none"))
 
 
 def decoder_of(
@@ -245,7 +241,7 @@ def reading_of(key: TiffPage) -> str:
     px that differ.
     """
     if key.samplesperpixel == 4:
-        return f"fourth sample: {converter(key).alpha}"
+        return f"fourth sample: {Converter.of(key).alpha}"
     if key.compression == _APERIO_YCBCR or (
         key.photometric == _YCBCR and key.compression in _JPEG2000
     ):
@@ -302,23 +298,16 @@ def _unread_ycbcr(key: TiffPage) -> str | None:
         return f"called YCbCr in compression {int(key.compression)}, which has its own"
     if key.compression in _PLAIN and key.is_subsampled:
         return "YCbCr whose colours are stored at a lower resolution"
-    if not _near(_numbers(key, _COEFFICIENTS), _BT601):
+    if _differs(key, _COEFFICIENTS, _BT601):
         return "YCbCr of coefficients that are not ITU-R BT.601's"
-    if not _near(_numbers(key, _REFERENCE), _FULL_RANGE):
+    if _differs(key, _REFERENCE, _FULL_RANGE):
         return "YCbCr that does not use the range 0 to 255"
     return None
 
 
-def _numbers(key: TiffPage, tag: int) -> list[float] | None:
-    """Return the fractions of a tag, None where it is not there."""
-    values = key.tags.valueof(tag)
-    if values is None:
-        return None
-    pairs = zip(values[::2], values[1::2], strict=True)
-    return [top / bottom for top, bottom in pairs]
-
-
-def _near(found: list[float] | None, wanted: tuple[float, ...]) -> bool:
-    return found is None or (
-        len(found) == len(wanted) and bool(np.allclose(found, wanted, atol=1.01e-2))
-    )
+def _differs(key: TiffPage, tag: int, wanted: tuple[float, ...]) -> bool:
+    """Return whether a tag is there and its fractions are not those wanted."""
+    if (values := key.tags.valueof(tag)) is None:
+        return False
+    found = [a / b for a, b in zip(values[::2], values[1::2], strict=True)]
+    return len(found) != len(wanted) or not np.allclose(found, wanted, atol=1.01e-2)

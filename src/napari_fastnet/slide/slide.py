@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from contextlib import contextmanager
 from functools import cached_property, partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_fastnet.core.display import NOTEBOOK_PX, notebook_card, png_bytes
 from napari_fastnet.core.geometry import Box, Level, Pair
 from napari_fastnet.errors import OptionError
-from napari_fastnet.slide.finer_level import FinerTiles
+from napari_fastnet.slide.finer_level import repaired
 from napari_fastnet.slide.opening import file_stamp, fingerprint, open_source
 from napari_fastnet.slide.pyramid import (
-    STEP,
-    DamageLog,
+    LevelArray,
     coarser_levels,
     coarsest_within,
-    lazy_levels,
-    made_levels,
-    own_levels,
+    levels_of,
 )
 from napari_fastnet.slide.resample import resample
 from napari_fastnet.slide.spacing import Spacing, pair_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import dask.array
 
     from napari_fastnet.slide.opening import Stamp
-    from napari_fastnet.slide.tiles import Damaged, Pixels, Source
+    from napari_fastnet.slide.tiles import (
+        Damaged,
+        Pixels,
+        Source,
+        TiledLevel,
+        TileKey,
+    )
 
 
 class Slide:
@@ -54,7 +60,7 @@ class Slide:
         The opened file; this object owns it.
     spacing : Spacing
         µm/px of level 0, which the user may have given instead of the file.
-    stamp : tuple of int, optional
+    stamp : tuple of int or None
         `slide.opening.file_stamp` when the file was found to be this slide.
 
     Attributes
@@ -80,21 +86,23 @@ class Slide:
     """
 
     def __init__(
-        self, path: Path, source: Source, spacing: Spacing, stamp: Stamp | None = None
+        self, path: Path, source: Source, spacing: Spacing, stamp: Stamp | None
     ) -> None:
-        self.path, self.vendor, self.bounds = path, source.vendor, source.bounds
+        facts = source.facts
+        self.path, self.vendor, self.bounds = path, facts.vendor, facts.bounds
         self.mpp, self.mpp_source = spacing.mpp, spacing.source
-        self.stated_mpp = source.spacing.mpp
-        self.reading_notes, self.profile = source.notes, source.profile
+        self.stated_mpp = facts.spacing.mpp
+        self.reading_notes, self.profile = facts.notes, facts.profile
         self.shape = source.levels[0].shape
         self._source, self._spacing, self.stamp = source, spacing, stamp
-        self._finer = FinerTiles(source.levels)
-        own = self._finer.levels
+        # Threads write to both at once; what reads them takes a copy first.
+        self._damaged: dict[TileKey, Box] = {}
+        self._remade: set[TileKey] = set()
+        own = repaired(source.levels, self._remade)
         made = coarser_levels(own[-1])
-        self.levels = tuple(own_levels(own))
-        self._all_levels = (*self.levels, *made_levels(made, self.levels[-1], STEP))
         self._tiles = (*own, *made)
-        self._damage = DamageLog(self.levels)
+        self._all_levels = levels_of(own, made)
+        self.levels = tuple(self._all_levels[: len(own)])
         # a viewer's layer ends without saying so
         weakref.finalize(self, source.close)
 
@@ -128,11 +136,8 @@ class Slide:
             px) and downsample ((y, x), level-0 px per level px).
         """
         height, width = self.shape
-        y_mm, x_mm = (
-            (None, None)
-            if self.mpp is None
-            else (height * self.mpp[0] / 1000, width * self.mpp[1] / 1000)
-        )
+        y, x = self.mpp or (None, None)
+        bounds = self.bounds
         return {
             "path": str(self.path),
             "vendor": self.vendor,
@@ -141,16 +146,12 @@ class Slide:
             "height": height,
             "mpp": None if self.mpp is None else list(self.mpp),
             "mpp_source": self.mpp_source,
-            "width_mm": x_mm,
-            "height_mm": y_mm,
+            "width_mm": None if x is None else width * x / 1000,
+            "height_mm": None if y is None else height * y / 1000,
             "bounds": None
-            if self.bounds is None
-            else {
-                "y": self.bounds.top,
-                "x": self.bounds.left,
-                "height": self.bounds.height,
-                "width": self.bounds.width,
-            },
+            if bounds is None
+            else {"y": bounds.top, "x": bounds.left}
+            | {"height": bounds.height, "width": bounds.width},
             "icc_profile": self.profile,
             "reading": list(self.reading_notes),
             "levels": [
@@ -193,11 +194,12 @@ class Slide:
     @property
     def damaged(self) -> tuple[Box, ...]:
         """Where tiles could not be decoded and were read as white."""
-        return self._damage.boxes
+        return tuple(self._damaged.copy().values())
 
     def damaged_tiles(self, level: Level) -> int:
         """Return how many tiles of a level, or of what it is made of, were so."""
-        return self._damage.count(min(level.index, self.levels[-1].index))
+        own = min(level.index, self.levels[-1].index)
+        return sum(index == own for index, _, _ in self._damaged.copy())
 
     def written_tiles(self, level: Level) -> int:
         """Return how many tiles a level, or what it is made of, has in the file."""
@@ -210,7 +212,7 @@ class Slide:
 
         By the index of the level; of what was read so far.
         """
-        return self._finer.counts
+        return dict(Counter(index for index, _, _ in sorted(self._remade.copy())))
 
     def level_for(self, mpp: float | Pair) -> Level:
         """Return the coarsest level that is at least as fine as asked, 1 % allowed.
@@ -313,7 +315,7 @@ class Slide:
             raise OptionError(
                 f"level is {level}; {self.path.name} has 0 to {len(self._tiles) - 1}"
             )
-        note = self._damage.note if damaged == "white" else None
+        note = self._note_damage if damaged == "white" else None
         return self._tiles[level].read(top, left, height, width, on_damage=note)
 
     def thumbnail(self, max_side_px: int) -> Pixels:
@@ -344,7 +346,35 @@ class Slide:
         decoded are white and noted in `damaged`. The arrays read from this object: do
         not close it while they are in use.
         """
-        return lazy_levels(self, self._tiles, self.fingerprint)
+        import dask.array
+
+        wrap: Callable[..., dask.array.Array] = dask.array.from_array  # it has no types
+        arrays = []
+        for level in self._tiles:
+            read = partial(self.read_level, level.index, damaged="white")
+            array = LevelArray(read, level)
+            arrays.append(
+                wrap(
+                    array,
+                    array.chunks,
+                    # dask keeps what it computed of arrays of this name
+                    name=f"slide-{self.fingerprint}-{level.index}",
+                    meta=np.empty((0, 0, 0), np.uint8),
+                    asarray=False,
+                    fancy=False,
+                )
+            )
+        return arrays
+
+    def _note_damage(self, tiles: TiledLevel, row: int, column: int) -> None:
+        """Note a tile of the file that cannot be decoded."""
+        height, width = tiles.tile_shape
+        y, x = self.levels[tiles.index].downsample
+        tile = Box.of_shape(
+            (height * y, width * x), (row * height * y, column * width * x)
+        )
+        box = tile.intersect(Box.of_shape(self.shape))
+        self._damaged[tiles.index, row, column] = box
 
     def _read(
         self,
@@ -358,7 +388,7 @@ class Slide:
         y, x = level.downsample
         inner = Box(box.top / y, box.left / x, box.bottom / y, box.right / x)
         tiles = self._tiles[level.index]
-        note = self._damage.note if damaged == "white" else None
+        note = self._note_damage if damaged == "white" else None
         read = partial(tiles.read, on_damage=note)
         return resample(read, level.shape, inner, shape, threads=threads)
 
@@ -400,7 +430,7 @@ def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
         spacing.require(path.name)
     stamp = file_stamp(path)  # first: a file that takes its place now is another one
     source = open_source(path)
-    return Slide(path, source, spacing or source.spacing, stamp)
+    return Slide(path, source, spacing or source.facts.spacing, stamp)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The µm/px of a slide: where the number comes from, and whether to believe it."""
+"""The µm/px of a slide: its sources in the file, and the limits it must keep to."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _UM_PER_TAG_UNIT = {2: 25400.0, 3: 1e4, 4: 1e3, 5: 1.0}
 
 @dataclass(frozen=True, slots=True)
 class Spacing:
-    """µm/px of level 0 as stated, whether believable or not.
+    """µm/px of level 0 as stated, believable or not.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Spacing:
 
     @classmethod
     def stated(cls, y: Any, x: Any, source: SpacingSource) -> Spacing | None:
-        """Return what a file states, None where that is not two numbers."""
+        """Return the spacing a file states, None where that is not two numbers."""
         try:
             return cls((number(y), number(x)), source)
         except (TypeError, ValueError):
@@ -95,9 +95,8 @@ class Spacing:
                 f"tag states it; {_HINT}"
             )
         y, x = self.mpp
-        said = f"{name}: {y:.6g} (y), {x:.6g} (x) µm/px, from the {self.source},"
-        if self.source == "user":
-            said = f"{name}: {y:.6g} (y), {x:.6g} (x) µm/px, as given,"
+        origin = "as given" if self.source == "user" else f"from the {self.source}"
+        said = f"{name}: {y:.6g} (y), {x:.6g} (x) µm/px, {origin},"
         if not all(isfinite(v) and LOWEST_MPP <= v <= HIGHEST_MPP for v in (y, x)):
             raise SpacingError(
                 f"{said} must lie in {LOWEST_MPP:g} to {HIGHEST_MPP:g}; {_HINT}"
@@ -110,7 +109,7 @@ class Spacing:
 
 
 def number(value: Any) -> float:
-    """Return a number that a file states, also with a comma for its decimal point.
+    """Parse a number of a file, also with a comma as its decimal point.
 
     Raises
     ------
@@ -121,7 +120,7 @@ def number(value: Any) -> float:
 
 
 def pair_of(mpp: float | Pair) -> Pair:
-    """Return (y, x) of one number or two."""
+    """Return one number, or two, as (y, x)."""
     y, x = mpp if isinstance(mpp, (tuple, list)) else (mpp, mpp)
     return float(y), float(x)
 
@@ -153,7 +152,7 @@ def tiff_spacing(
     Returns
     -------
     Spacing
-        As stated; not yet judged.
+        As stated; `Spacing.require` checks it.
     """
     return (
         (_aperio_spacing(aperio) if aperio else None)
@@ -165,7 +164,7 @@ def tiff_spacing(
 
 
 def tag_spacing(tags: Any) -> Spacing | None:
-    """Return what the resolution tags of a page state, None without a unit of length.
+    """Return the spacing in a page's resolution tags, None without a unit of length.
 
     Parameters
     ----------
@@ -198,30 +197,23 @@ def _aperio_spacing(text: str) -> Spacing | None:
 
 
 def _philips_spacing(philips_xml: str) -> Spacing | None:
-    """Return the pixel spacing of the whole-slide image, (y, x) in mm as DICOM has it.
+    """Return the pixel spacing of the whole-slide image, stated in mm as in DICOM.
 
-    Where no image is called so, what all spacings of the file agree on.
+    Where no image is called so, the one spacing that the file states.
     """
     own, others = [], set()
     for image in _elements(philips_xml, "DataObject"):
         stated = {node.get("Name"): (node.text or "").strip() for node in image}
-        sizes = _philips_sizes(stated.get("DICOM_PIXEL_SPACING", ""))
-        if sizes is None:
+        sizes = stated.get("DICOM_PIXEL_SPACING", "").replace('"', "").split()
+        try:
+            y, x = (1e3 * number(size) for size in sizes)
+        except ValueError:
             continue
-        others.add(sizes)
+        others.add((y, x))
         if stated.get("PIM_DP_IMAGE_TYPE") == "WSI":
-            own.append(sizes)
+            own.append((y, x))
     found = own[:1] or (list(others) if len(others) == 1 else [])
     return Spacing(found[0], "vendor") if found else None
-
-
-def _philips_sizes(text: str) -> Pair | None:
-    """Return (y, x) in µm of two sizes in mm, in quotes."""
-    try:
-        y, x = (1e3 * number(size) for size in text.replace('"', "").split())
-    except ValueError:
-        return None
-    return y, x
 
 
 def _elements(xml: str, name: str) -> list[Any]:
@@ -250,8 +242,8 @@ def _ome_spacing(ome_xml: str, shape: tuple[int, int]) -> Spacing | None:
 
 def _ome_length(node: Any, attribute: str) -> float | None:
     """Return a length of OME-XML in µm, its default unit; None if not stated."""
-    unit = _UM_PER_UNIT.get(node.get(f"{attribute}Unit", "µm"))
+    unit = node.get(f"{attribute}Unit", "µm")
     try:
-        return None if unit is None else number(node.get(attribute)) * unit
-    except (TypeError, ValueError):
+        return number(node.get(attribute)) * _UM_PER_UNIT[unit]
+    except (KeyError, TypeError, ValueError):
         return None

@@ -24,9 +24,9 @@ from napari_fastnet.slide.image import slide_image
 from napari_fastnet.slide.spacing import Spacing, tag_spacing, tiff_spacing
 from napari_fastnet.slide.tiff_tiles import FileBytes, TilePage
 from napari_fastnet.slide.tiles import (
+    WHITE,
     DamagedTileError,
-    OnDamage,
-    Pixels,
+    Facts,
     Source,
     TileCache,
     TiledLevel,
@@ -35,12 +35,12 @@ from napari_fastnet.slide.tiles import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tifffile import TiffFile, TiffPage, TiffPageSeries
 
-    from napari_fastnet.core.geometry import Box
+    from napari_fastnet.slide.tiles import OnDamage, Pixels
 
 # What tifffile and tiffslide raise over metadata that contradict themselves.
 _METADATA_ERRORS = (
@@ -62,6 +62,23 @@ _BROKEN_PAGE_LIST = ("invalid page offset", "invalid offset to", "corrupted tag 
 
 # TIFF's numbers.
 _ORIENTATION, _XMP, _ICC_PROFILE = 274, 700, 34675
+
+# How a TIFF begins: kind and place of the number that says where its first page lies;
+# the last two are BigTIFF's.
+_FIRST_PAGE = {
+    b"II*\0": ("<I", 4),
+    b"MM\0*": (">I", 4),
+    b"II+\0": ("<Q", 8),
+    b"MM\0+": (">Q", 8),
+}
+
+# Makers of scanners by the kind of file that tifffile finds.
+_VENDORS = {
+    "svs": "aperio",
+    "ndpi": "hamamatsu",
+    "philips": "philips",
+    "ome": "ome-tiff",
+}
 
 #: Side of the tiles made of several scanned areas (Leica SCN).
 COMPOSITE_TILE_PX = 512
@@ -96,32 +113,23 @@ def open_tiff(path: Path) -> Source:
         The file is cut short, or its pixels are not 8-bit RGB or grey.
     """
     with page_list_errors() as broken:
-        found = _describe(path)
-    images = found.images
+        facts, images = _describe(path)
     pages = [page for image in images for page, _ in image.parts]
     if broken or max(page.end for page in pages) > path.stat().st_size:
         raise _cut_short(path)
     file, cache = FileBytes(path), TileCache()
     levels = [image.level(path.name, i, file, cache) for i, image in enumerate(images)]
+    return Source(tuple(levels), facts, partial(_digest, pages), file.close)
 
-    def digest() -> bytes:
-        state = hashlib.sha256()
-        for page in pages:
-            state.update(np.array([*page.shape, *page.tile_shape], np.int64).tobytes())
-            state.update(page.offsets.tobytes() + page.byte_counts.tobytes())
-            state.update(page.reading.encode())
-        return state.digest()
 
-    return Source(
-        tuple(levels),
-        found.vendor,
-        found.spacing,
-        digest,
-        file.close,
-        found.bounds,
-        found.notes,
-        found.profile,
-    )
+def _digest(pages: Sequence[TilePage]) -> bytes:
+    """Return a hash of the pages' tables of tiles."""
+    state = hashlib.sha256()
+    for page in pages:
+        state.update(np.array([*page.shape, *page.tile_shape], np.int64).tobytes())
+        state.update(page.offsets.tobytes() + page.byte_counts.tobytes())
+        state.update(page.reading.encode())
+    return state.digest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,25 +146,12 @@ class _Image:
         page, _ = self.parts[0]
         if len(self.parts) == 1 and page.shape == self.shape:
             return _tiled(name, index, page, file, cache)
-        side = COMPOSITE_TILE_PX
         areas = [
             (_tiled(name, index, page, file, TileCache(0)), place)
             for page, place in self.parts
         ]
-
-        def compose(row: int, column: int, _: OnDamage | None) -> Pixels:
-            # White surrounds each area, so that the darker of two is the scanned one.
-            tile = np.full((side, side, 3), 255, np.uint8)
-            for area, (top, left) in areas:
-                corner = (row * side - top, column * side - left)
-                try:
-                    part = area.read(*corner, side, side)
-                except TileReadError as error:
-                    raise DamagedTileError(str(error.__cause__)) from error
-                np.minimum(tile, part, out=tile)
-            return tile
-
-        return TiledLevel(name, index, self.shape, (side, side), compose, cache)
+        side, load = COMPOSITE_TILE_PX, partial(_compose, areas)
+        return TiledLevel(name, index, self.shape, (side, side), load, cache)
 
 
 def _tiled(
@@ -167,20 +162,27 @@ def _tiled(
     return TiledLevel(name, index, page.shape, page.tile_shape, load, cache, page.blank)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """What a file says of itself; the levels shrink, finest first."""
+def _compose(
+    areas: Sequence[tuple[TiledLevel, tuple[int, int]]],
+    row: int,
+    column: int,
+    _: OnDamage | None,
+) -> Pixels:
+    """Return a tile put together from scanned areas, each at a (top, left)."""
+    side = COMPOSITE_TILE_PX
+    tile = np.full((side, side, 3), WHITE, np.uint8)
+    for area, (top, left) in areas:
+        try:
+            part = area.read(row * side - top, column * side - left, side, side)
+        except TileReadError as error:
+            raise DamagedTileError(str(error.__cause__)) from error
+        # White surrounds each area, so that the darker of two is the scanned one.
+        np.minimum(tile, part, out=tile)
+    return tile
 
-    vendor: str
-    spacing: Spacing
-    bounds: Box | None
-    images: list[_Image]
-    notes: tuple[str, ...]
-    profile: str | None
 
-
-def _describe(path: Path) -> _Found:
-    """Return what a TIFF file says of its slide."""
+def _describe(path: Path) -> tuple[Facts, list[_Image]]:
+    """Return what a TIFF file says of its slide, and its levels, finest first."""
     from tifffile import TiffFile
 
     try:
@@ -209,13 +211,12 @@ def _is_ventana(tiff: TiffFile) -> bool:
     return bool(tiff.is_bif)
 
 
-def _one_image(path: Path, tiff: TiffFile) -> _Found:
+def _one_image(path: Path, tiff: TiffFile) -> tuple[Facts, list[_Image]]:
     """Return a slide that is one image of the file, with its levels."""
-    name = str(path)
+    name, aperio = str(path), bool(tiff.is_svs)
     image = slide_image(tiff, name)
-    aperio = bool(tiff.is_svs)
-    levels = image.levels
-    if image.series.keyframe.planarconfig != 1:
+    levels, key = image.levels, image.series.keyframe
+    if key.planarconfig != 1:
         raise NotTiffSlideError(
             f"{name}: keeps the px of each colour on their own, in strips or otherwise "
             "as only OpenSlide may read them"
@@ -225,19 +226,22 @@ def _one_image(path: Path, tiff: TiffFile) -> _Found:
         levels = levels[:1]
     pages = [TilePage.of(found, key, name, aperio=aperio) for found, key in levels]
     images = _shrinking([_Image(page.shape, ((page, (0, 0)),)) for page in pages])
-    key = image.series.keyframe
+    # Aperio describes the slide in its own page, else in the first.
+    described = [str(page.description) for page in (tiff.pages.first, key)]
     spacing = tiff_spacing(
-        aperio=_aperio_text(tiff, key) if aperio else None,
+        aperio=described["MPP" in described[1]] if aperio else None,
         tag=tag_spacing(key.tags),
         shape=images[0].shape,
         ome_xml=tiff.ome_metadata,
         philips_xml=tiff.philips_metadata,
     )
+    kinds = (kind for kind in _VENDORS if getattr(tiff, f"is_{kind}"))
+    vendor = _VENDORS.get(next(kinds, ""), "generic-tiff")
     notes = (*image.notes, *_orientation(key))
-    return _Found(_vendor(tiff), spacing, None, images, notes, _profile(tiff, key))
+    return Facts(vendor, spacing, None, _profile(tiff, key), notes), images
 
 
-def _leica(path: Path, tiff: TiffFile) -> _Found:
+def _leica(path: Path, tiff: TiffFile) -> tuple[Facts, list[_Image]]:
     """Return a slide of Leica's, of one scanned area or several."""
     from tiffslide import TiffSlide
 
@@ -248,31 +252,13 @@ def _leica(path: Path, tiff: TiffFile) -> _Found:
     spacing = Spacing.stated(y, x, "vendor") or Spacing()
     bounds = bounds_of(properties, "tiffslide")
     key = tiff.series[properties["tiffslide.series-index"]].keyframe
-    return _Found("leica", spacing, bounds, images, (), _profile(tiff, key))
-
-
-def _aperio_text(tiff: TiffFile, key: TiffPage) -> str:
-    """Return what Aperio says of the slide: in its own page, else in the first."""
-    own = str(key.description)
-    return own if "MPP" in own else str(tiff.pages.first.description)
-
-
-def _vendor(tiff: TiffFile) -> str:
-    """Return the maker of the scanner, or the kind of file."""
-    if tiff.is_svs:
-        return "aperio"
-    if tiff.is_ndpi:
-        return "hamamatsu"
-    if tiff.is_philips:
-        return "philips"
-    return "ome-tiff" if tiff.is_ome else "generic-tiff"
+    return Facts("leica", spacing, bounds, _profile(tiff, key)), images
 
 
 def _profile(tiff: TiffFile, key: TiffPage) -> str | None:
     """Return the name of the ICC profile of the slide, None where it has none."""
     for page in (key, tiff.pages.first):
-        data = page.tags.valueof(_ICC_PROFILE)
-        if data:
+        if data := page.tags.valueof(_ICC_PROFILE):
             return profile_name(bytes(data))
     return None
 
@@ -291,21 +277,13 @@ def _orientation(key: TiffPage) -> tuple[str, ...]:
 def _ends_before_its_pages(path: Path) -> bool:
     """Return whether a file begins as a TIFF whose first page lies behind its end.
 
-    Writers put their pages behind the pixels, so that of a broken copy they lack.
+    Writers put their pages behind the pixels, so that a broken copy lacks them.
     """
     with path.open("rb") as file:
         head = file.read(16).ljust(16, b"\0")
         size = file.seek(0, 2)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None:
-        return False
-    (kind,) = struct.unpack_from(f"{order}H", head, 2)
-    place = {42: ("I", 4), 43: ("Q", 8)}.get(kind)  # classic, and BigTIFF
-    if place is None:
-        return False
-    letter, at = place
-    (first,) = struct.unpack_from(f"{order}{letter}", head, at)
-    return int(first) >= size
+    number, at = _FIRST_PAGE.get(head[:4], ("", 0))
+    return bool(number) and int(struct.unpack_from(number, head, at)[0]) >= size
 
 
 def _cut_short(path: Path) -> SlideFormatError:
@@ -365,14 +343,14 @@ def page_list_errors() -> Iterator[list[str]]:
     broken: list[str] = []
     thread = threading.get_ident()
 
-    class Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            message = record.getMessage()
-            if record.thread == thread and any(k in message for k in _BROKEN_PAGE_LIST):
-                broken.append(message)
+    def collect(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if record.thread == thread and any(k in message for k in _BROKEN_PAGE_LIST):
+            broken.append(message)
+        return False  # the handler has nothing to write
 
-    logger = logging.getLogger("tifffile")
-    handler = Collect()
+    logger, handler = logging.getLogger("tifffile"), logging.Handler()
+    handler.addFilter(collect)
     logger.addHandler(handler)
     try:
         yield broken

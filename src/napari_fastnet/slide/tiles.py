@@ -29,30 +29,43 @@ class Source:
     ----------
     levels : tuple of TiledLevel
         The file's own levels, finest first.
-    vendor : str
-        Scanner maker or kind of file, lower case.
-    spacing : Spacing
-        µm/px of level 0 as the file states it.
+    facts : Facts
+        Statements of the file about the slide.
     digest : callable
         Returns bytes that change with the contents' layout (tile tables).
     close : callable
         Closes the file; may be called twice.
-    bounds : Box or None
-        Of the scanned part, level-0 px, where the file says it; from `bounds_of`.
-    notes : tuple of str
-        What must be told of how the file is read, without the file's name.
-    profile : str or None
-        Name of the ICC profile of the file, which is not applied.
     """
 
     levels: tuple[TiledLevel, ...]
-    vendor: str
-    spacing: Spacing
+    facts: Facts
     digest: Callable[[], bytes]
     close: Callable[[], None]
-    bounds: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Statements of a file about its slide.
+
+    Parameters
+    ----------
+    vendor : str
+        Scanner maker or kind of file, lower case.
+    spacing : Spacing
+        µm/px of level 0, believable or not.
+    bounds : Box or None
+        The scanned part, level-0 px, where the file states it; from `bounds_of`.
+    profile : str or None
+        Name of the ICC profile of the file, which is not applied.
+    notes : tuple of str
+        Choices made while reading the file that a user should know, without its name.
+    """
+
+    vendor: str
+    spacing: Spacing
+    bounds: Box | None
+    profile: str | None
     notes: tuple[str, ...] = ()
-    profile: str | None = None
 
 
 def bounds_of(properties: Mapping[str, Any], reader: str) -> Box | None:
@@ -71,10 +84,10 @@ def bounds_of(properties: Mapping[str, Any], reader: str) -> Box | None:
         Level-0 px; None where the properties do not state it.
     """
     names = ("bounds-y", "bounds-x", "bounds-height", "bounds-width")
-    stated = [properties.get(f"{reader}.{name}") for name in names]
-    if any(value is None for value in stated):
+    stated: list[Any] = [properties.get(f"{reader}.{name}") for name in names]
+    if None in stated:
         return None
-    top, left, height, width = map(float, stated)  # type: ignore[arg-type]
+    top, left, height, width = map(float, stated)
     return Box.of_shape((height, width), (top, left))
 
 
@@ -98,6 +111,9 @@ Damaged = Literal["raise", "white"]
 #: The value, in every channel, of what lies outside a slide or was never scanned.
 WHITE = 255
 
+#: (level, row, column) of a tile.
+TileKey = tuple[int, int, int]
+
 #: Memory for decoded tiles, one allowance a cache.
 CACHE_BYTES = 32 * 2**20
 
@@ -114,35 +130,26 @@ class TileCache:
     def __init__(self, budget_bytes: int = CACHE_BYTES) -> None:
         self._budget_bytes = budget_bytes
         self._used_bytes = 0
-        self._tiles: OrderedDict[tuple[int, int, int], Pixels] = OrderedDict()
+        self._tiles: OrderedDict[TileKey, Pixels] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[int, int, int]) -> Pixels | None:
-        """Return the tile of a (level, row, column), None where it is not kept."""
+    def get(self, key: TileKey) -> Pixels | None:
+        """Return a tile, None where it is not kept."""
         with self._lock:
-            tile = self._tiles.get(key)
-            if tile is not None:
+            if (tile := self._tiles.get(key)) is not None:
                 self._tiles.move_to_end(key)
             return tile
 
-    def put(self, key: tuple[int, int, int], tile: Pixels) -> None:
+    def put(self, key: TileKey, tile: Pixels) -> None:
         """Keep a tile; one larger than the whole allowance is not kept."""
-        if tile.nbytes > self._budget_bytes:
-            return
         with self._lock:
-            if key in self._tiles:
+            if tile.nbytes > self._budget_bytes or key in self._tiles:
                 return
             self._tiles[key] = tile
             self._used_bytes += tile.nbytes
             while self._used_bytes > self._budget_bytes:
                 _, dropped = self._tiles.popitem(last=False)
                 self._used_bytes -= dropped.nbytes
-
-    def clear(self) -> None:
-        """Forget all tiles."""
-        with self._lock:
-            self._tiles.clear()
-            self._used_bytes = 0
 
 
 class DamagedTileError(TileReadError):
@@ -190,11 +197,8 @@ class TiledLevel:
     @property
     def tiles(self) -> int:
         """How many tiles the image has, written or not."""
-        rows, columns = (
-            -(-side // tile)
-            for side, tile in zip(self.shape, self.tile_shape, strict=True)
-        )
-        return rows * columns
+        (height, width), (rows, columns) = self.shape, self.tile_shape
+        return -(-height // rows) * -(-width // columns)
 
     def read(
         self,
