@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,22 +13,19 @@ import pytest
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import StoreError
 from napari_fastnet.store.cache import cached_runs, clear_cache, default_cache_folder
-from napari_fastnet.store.store import RunStore, open_store
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from napari_fastnet.store.store import StoredRun, open_store
 
 NOW = datetime.now(UTC)
 
 
-def opened(cache: Path, slide: str) -> RunStore:
+def opened(cache: Path, slide: str) -> StoredRun:
     folder = cache / "runs" / f"{slide}-model-1" / slide / "run.zarr"
     return open_store(
         folder, key={}, grid=Grid((0, 0), (9, 9), (3, 3)), mpp=(1, 1), block_cells=3
     )
 
 
-def set_age(store: RunStore, days: float) -> None:
+def set_age(store: StoredRun, days: float) -> None:
     used = (NOW - timedelta(days=days)).timestamp()
     for path in (store.folder, store.folder.parent):
         os.utime(path, (used, used))
@@ -160,6 +158,13 @@ def test_a_run_that_is_to_stay_stays_however_old(cache: Path) -> None:
 def test_times_beyond_all_years_do_not_hide_a_run(
     cache: Path, monkeypatch, seconds: float
 ) -> None:
-    before = len(cached_runs(cache))
-    monkeypatch.setattr("napari_fastnet.store.cache._modified", lambda _: seconds)
+    before, stat = len(cached_runs(cache)), Path.stat
+
+    def odd(path: Path, **options: bool) -> SimpleNamespace:
+        found = stat(path, **options)
+        return SimpleNamespace(
+            st_mtime=seconds, st_mode=found.st_mode, st_size=found.st_size
+        )
+
+    monkeypatch.setattr(Path, "stat", odd)
     assert len(cached_runs(cache)) == before > 0

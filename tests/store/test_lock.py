@@ -17,7 +17,7 @@ import pytest
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import BusyError, OutputError
 from napari_fastnet.store.lock import hold, is_held
-from napari_fastnet.store.store import RunStore, open_store, read_store
+from napari_fastnet.store.store import StoredRun, open_store, read_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,13 +34,13 @@ with hold(Path(sys.argv[1])):
 """
 
 
-def opened(folder: Path, **changes: object) -> RunStore:
+def opened(folder: Path, **changes: object) -> StoredRun:
     options = {"key": {}, "grid": Grid((0, 0), (9, 9), (3, 3)), "block_cells": 3}
     return open_store(folder / "run.zarr", mpp=(1.0, 1.0), **(options | changes))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> RunStore:
+def store(tmp_path: Path) -> StoredRun:
     return opened(tmp_path)
 
 
@@ -48,11 +48,11 @@ def store(tmp_path: Path) -> RunStore:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits unless asked to."""
     monkeypatch.setattr(hold.__wrapped__, "__defaults__", (0.0,))
-    monkeypatch.setattr(RunStore.writing.__wrapped__, "__defaults__", (0.0,))
+    monkeypatch.setattr(StoredRun.writing.__wrapped__, "__defaults__", (0.0,))
 
 
 @pytest.fixture
-def other_process(store: RunStore) -> Iterator[subprocess.Popen[str]]:
+def other_process(store: StoredRun) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the run until it is told to end."""
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(store.folder)],
@@ -68,7 +68,7 @@ def other_process(store: RunStore) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_process_is_told_who_holds_the_run(
-    store: RunStore, other_process: subprocess.Popen[str]
+    store: StoredRun, other_process: subprocess.Popen[str]
 ) -> None:
     assert is_held(store.folder)
     with pytest.raises(BusyError) as caught, store.writing(wait_s=0):
@@ -80,14 +80,14 @@ def test_a_second_process_is_told_who_holds_the_run(
 
 
 @pytest.mark.usefixtures("other_process")
-def test_reading_takes_no_lock(store: RunStore, tmp_path: Path) -> None:
+def test_reading_takes_no_lock(store: StoredRun, tmp_path: Path) -> None:
     assert opened(tmp_path).read().shape == (3, 3)
     assert read_store(store.folder)[0].heatmap().coverage == 0
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_run_in_use_is_not_replaced(
-    store: RunStore, other_process: subprocess.Popen[str], tmp_path: Path
+    store: StoredRun, other_process: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     for changes in ({"fresh": True}, {"key": {"slide": "other"}}):
         with pytest.raises(BusyError, match=str(other_process.pid)):
@@ -96,7 +96,7 @@ def test_a_run_in_use_is_not_replaced(
 
 
 def test_a_killed_holder_holds_nothing(
-    store: RunStore, other_process: subprocess.Popen[str]
+    store: StoredRun, other_process: subprocess.Popen[str]
 ) -> None:
     other_process.kill()
     other_process.wait()
@@ -108,7 +108,7 @@ def test_a_killed_holder_holds_nothing(
 
 
 def test_who_waits_goes_on_when_the_other_ends(
-    store: RunStore, other_process: subprocess.Popen[str]
+    store: StoredRun, other_process: subprocess.Popen[str]
 ) -> None:
     assert other_process.stdin is not None
     timer = threading.Timer(0.3, other_process.stdin.close)
@@ -120,7 +120,7 @@ def test_who_waits_goes_on_when_the_other_ends(
 
 
 def test_an_older_store_of_this_program_keeps_a_newer_one_waiting(
-    store: RunStore, tmp_path: Path
+    store: StoredRun, tmp_path: Path
 ) -> None:
     newer = opened(tmp_path)
     with store.writing():
@@ -132,7 +132,7 @@ def test_an_older_store_of_this_program_keeps_a_newer_one_waiting(
         pass
 
 
-def test_the_lock_may_be_let_go_by_another_thread(store: RunStore) -> None:
+def test_the_lock_may_be_let_go_by_another_thread(store: StoredRun) -> None:
     # A panel closes the generator of its worker thread on its own thread.
     holding = store.writing()
     thread = threading.Thread(target=holding.__enter__)
@@ -143,7 +143,7 @@ def test_the_lock_may_be_let_go_by_another_thread(store: RunStore) -> None:
     assert not is_held(store.folder)
 
 
-def test_an_error_lets_the_lock_go(store: RunStore) -> None:
+def test_an_error_lets_the_lock_go(store: StoredRun) -> None:
     with pytest.raises(RuntimeError), store.writing():
         raise RuntimeError
     assert not is_held(store.folder)
@@ -151,7 +151,7 @@ def test_an_error_lets_the_lock_go(store: RunStore) -> None:
 
 
 @pytest.mark.usefixtures("impatient", "other_process")
-def test_writing_a_block_takes_the_lock_by_itself(store: RunStore) -> None:
+def test_writing_a_block_takes_the_lock_by_itself(store: StoredRun) -> None:
     with pytest.raises(BusyError):
         store.write(store.blocks()[0], VALUES)
     assert np.isnan(store.read()).all()
@@ -159,7 +159,7 @@ def test_writing_a_block_takes_the_lock_by_itself(store: RunStore) -> None:
 
 @pytest.mark.parametrize("text", ["", "\0\0\0", "[]", '{"process": 1}'])
 def test_a_holder_that_cannot_be_read_is_another_process(
-    store: RunStore, text: str
+    store: StoredRun, text: str
 ) -> None:
     with hold(store.folder):
         (store.folder / ".holder.json").write_text(text)
@@ -167,7 +167,7 @@ def test_a_holder_that_cannot_be_read_is_another_process(
             pass
 
 
-def test_the_holder_says_since_when(store: RunStore) -> None:
+def test_the_holder_says_since_when(store: StoredRun) -> None:
     with hold(store.folder):
         said = json.loads((store.folder / ".holder.json").read_bytes())
     assert said["process"] == os.getpid()
@@ -203,7 +203,7 @@ fcntl.flock = refuse
 @pytest.mark.skipif(sys.platform == "win32", reason="always has locks")
 @pytest.mark.parametrize("name", ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
 def test_without_locks_a_lease_keeps_others_out(
-    store: RunStore, monkeypatch: pytest.MonkeyPatch, name: str
+    store: StoredRun, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     no_locks(monkeypatch, getattr(errno, name))
     with hold(store.folder):  # a Python warning would fail this test
@@ -219,7 +219,7 @@ def test_without_locks_a_lease_keeps_others_out(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="always has locks")
 def test_the_lease_of_a_process_that_was_killed_is_void(
-    store: RunStore, monkeypatch: pytest.MonkeyPatch
+    store: StoredRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_locks(monkeypatch, errno.ENOLCK)
     with subprocess.Popen(
@@ -244,7 +244,7 @@ def test_the_lease_of_a_process_that_was_killed_is_void(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="always has locks")
 def test_a_disk_that_is_full_is_no_file_system_without_locks(
-    store: RunStore, monkeypatch: pytest.MonkeyPatch
+    store: StoredRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_locks(monkeypatch, errno.ENOSPC)
     with pytest.raises(OutputError, match="free some space"), hold(store.folder):

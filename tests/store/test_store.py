@@ -14,7 +14,7 @@ from napari_fastnet.errors import OutputError, StoreError
 from napari_fastnet.store.store import (
     UNREADABLE,
     Block,
-    RunStore,
+    StoredRun,
     open_store,
     read_store,
 )
@@ -26,7 +26,7 @@ GRID = Grid((-3.5, 16.002), (384.0, 383.952), (5, 7))
 KEY = {"slide": "a", "model": "b", "stain": None}
 
 
-def opened(folder: Path, **changes: Any) -> RunStore:
+def opened(folder: Path, **changes: Any) -> StoredRun:
     options = {"key": KEY, "grid": GRID, "mpp": (0.25, 0.251), "block_cells": 3}
     return open_store(folder / "run.zarr", **{**options, **changes})
 

@@ -139,7 +139,8 @@ class BlockWork:
         """Return a mask of the wanted cells whose patch overlaps a damaged tile."""
         touched = np.zeros_like(wanted)
         for row, column in np.argwhere(wanted):
-            seen = self.plan.seen_box(first[0] + int(row), first[1] + int(column))
+            cell = first[0] + int(row), first[1] + int(column)
+            seen = self.plan.picture_box(cell, (1, 1))
             touched[row, column] = any(
                 not seen.intersect(box).is_empty for box in damaged
             )

@@ -1,4 +1,4 @@
-"""Which patches of a slide a model is to see, laid out before any is read."""
+"""The layout of a run: the grid of patches over a slide, and blocks and pictures of it."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide
 
-#: A block is about so wide, in px of the model: big enough to decode most file tiles
-#: once, small enough that a few of them in memory do not matter.
+#: Width of a block of patches, px of the model: big enough to decode most file tiles
+#: once, small enough that a few blocks in memory do not matter.
 BLOCK_PX = 1024
-#: and no more cells than this a side, so that a block stays less than half a second's
-#: work: the order of what is left changes between blocks. 32 cost 4 % less.
+#: Most cells along its side, so that a block takes less than half a second: the order of
+#: the remaining blocks changes between blocks. 32 cost 4 % less.
 BLOCK_CELLS = 16
-#: What is laid over all cells takes more of a large slide; smaller blocks, from so many
-#: cells on, make up for it: 64 take 140 MB less than 96, and 7 % more time.
+#: Whole-grid arrays grow with the slide. Above these cell counts smaller blocks of a
+#: dense scan compensate: side 64 instead of 96 saves 140 MB and costs 7 % time.
 SMALLER_BLOCKS = {500_000: 80, 1_000_000: 64}
 #: Sides of dense pictures are multiples of this: 4 % more cells, half as many sizes.
 SIZE_CELLS = 16
 SMALLEST_PICTURE_CELLS = 8
-#: What a run takes besides the network's pictures, MB: libraries, tiles, overview.
+#: Memory of a run besides the network's pictures, MB: libraries, tiles, overview.
 BASE_MB = 300
-# And for each cell of the slide, bytes: its part of masks, weights and probabilities.
+# Bytes per cell of the slide: its part of masks, weights and probabilities.
 _CELL_BYTES = 60
-# Of each px of a picture, in the network's first and largest maps, bytes.
+# Bytes per px of a picture in the network's first and largest feature maps.
 _PX_BYTES = 128
-#: A patch is looked at when at least this share of it is tissue (Eq. 4).
+#: Least share of a patch that must be tissue (Eq. 4).
 KEEP = 0.5
 
 #: px of the model from patch to patch; None is the model's own.
@@ -47,7 +47,7 @@ Stride = int | Literal["patch", "dense"] | None
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which patches of a slide a model is to see.
+    """The patches of a slide that a model sees, and how they are read.
 
     Parameters
     ----------
@@ -59,27 +59,23 @@ class Plan:
         Side of a patch in px of the model.
     spacing : float
         µm/px of the model.
-    keep : float
-        Share of a patch that must be tissue.
     stain : StainMatch or None
         Match to the model's stain, applied to each block; None leaves colours alone.
     flips : bool
-        Look at the mirror images of each patch too.
+        Average over the mirror images of each patch too.
     dense : DenseScan or None
-        Look at large pictures instead of patches, and read the patches' values off
-        their feature maps; None looks at each patch.
+        Run the network over large pictures and take the patches' values from their
+        feature maps; None runs it on each patch.
     picture_cells : int
-        Side in cells that no picture may pass, for the sake of memory.
+        Most cells along the side of a picture, to limit memory.
     fill : (rows, columns) bool ndarray or None
-        Of the whole slide, what was never scanned: the model sees white there. None
-        where there is none.
+        Mask of what was never scanned, of the whole slide: the model sees white there.
     """
 
     patches: PatchGrid
     stride_px: int
     patch_px: int
     spacing: float
-    keep: float
     stain: StainMatch | None = None
     flips: bool = False
     dense: DenseScan | None = None
@@ -95,14 +91,14 @@ class Plan:
 
     @property
     def overhead(self) -> int:
-        """Cells that a picture costs more than it gives, along an axis.
+        """Cells along an axis that a picture costs on top of those it gives.
 
         A block of patches is read as one picture: only the patches cost.
         """
         return self.block_cells if self.dense is None else self.dense.overhead
 
     def within(self, memory_mb: int | None) -> Plan:
-        """Return the plan with pictures so small that memory is enough.
+        """Limit the size of pictures so that the run fits in memory.
 
         Smaller pictures take longer and give the same map, in the same store.
 
@@ -114,37 +110,34 @@ class Plan:
         Returns
         -------
         Plan
-            The same where it is no dense scan.
+            The same plan if it is no dense scan.
 
         Raises
         ------
         OptionError
             No picture is small enough.
         """
-        if self.dense is None or memory_mb is None:
+        dense = self.dense
+        if dense is None or memory_mb is None:
             return self
-        base_mb = BASE_MB + _CELL_BYTES * self.patches.kept.size / 1e6
-        smallest_mb = base_mb + _picture_mb(SMALLEST_PICTURE_CELLS, self.dense)
-        if memory_mb < smallest_mb:
-            raise OptionError(
-                f"memory is {memory_mb} MB; this slide needs at least "
-                f"{smallest_mb:.0f} MB"
-            )
-        cells = DENSE_BLOCK_CELLS
-        while base_mb + _picture_mb(cells, self.dense) > memory_mb:
-            cells -= 1
-        return replace(self, picture_cells=cells)
+
+        def needed_mb(cells: int) -> float:
+            whole = BASE_MB + _CELL_BYTES * self.patches.kept.size / 1e6
+            return whole + _PX_BYTES * float(dense.picture_px(cells)) ** 2 / 1e6
+
+        for cells in range(DENSE_BLOCK_CELLS, SMALLEST_PICTURE_CELLS - 1, -1):
+            if needed_mb(cells) <= memory_mb:
+                return replace(self, picture_cells=cells)
+        raise OptionError(
+            f"memory is {memory_mb} MB; this slide needs at least "
+            f"{needed_mb(SMALLEST_PICTURE_CELLS):.0f} MB"
+        )
 
     def picture_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Return how many cells a picture shows, of which so many are asked for.
+        """Round wanted (rows, columns) of cells up to one of the few picture sizes.
 
-        A dense scan's pictures have few sizes: a library that meets a new one gets
-        ready for it first, and keeps what it needs for that (OpenVINO 4 MB each).
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Rows and columns that are wanted, at most ``picture_cells``.
+        A library that meets a new size prepares for it first, and keeps what it needs
+        for that (OpenVINO 4 MB each). Pictures of patches have any size.
         """
         if self.dense is None:
             return shape
@@ -156,13 +149,13 @@ class Plan:
 
     @property
     def largest_picture_px(self) -> int:
-        """Side that no picture of a dense scan passes, px of the model."""
+        """Side of the largest picture of a dense scan, px of the model."""
         assert self.dense is not None
         cells = min(self.block_cells, self.picture_cells)
         return self.dense.picture_px(max(self.picture_shape((cells, cells))))
 
-    def picture_box(self, first: tuple[int, ...], shape: tuple[int, ...]) -> Box:
-        """Return the part of the slide that shows some cells' patches.
+    def picture_box(self, first: tuple[int, int], shape: tuple[int, int]) -> Box:
+        """Return the part of the slide that shows the patches of some cells.
 
         Parameters
         ----------
@@ -174,36 +167,29 @@ class Plan:
         Box
             Level-0 px; may leave the slide.
         """
-        (row, column), (rows, columns) = first, shape
         if self.dense is not None:
-            grid = self.patches.grid
-            return self.dense.picture_box(grid, (row, column), (rows, columns))
+            return self.dense.picture_box(self.patches.grid, first, shape)
+        (row, column), (rows, columns) = first, shape
         begin = self.patches.patch_box(row, column)
         end = self.patches.patch_box(row + rows - 1, column + columns - 1)
         return Box(begin.top, begin.left, end.bottom, end.right)
 
-    def seen_box(self, row: int, column: int) -> Box:
-        """Return the part of the slide on which one cell's value depends."""
-        if self.dense is not None:
-            return self.picture_box((row, column), (1, 1))
-        return self.patches.patch_box(row, column)
-
 
 def dense_block_cells(cells: int) -> int:
-    """Return the side in cells of a dense scan's blocks, on a slide of so many cells."""
+    """Return the side of a dense scan's blocks on a slide with this many cells."""
     smaller = [side for least, side in SMALLER_BLOCKS.items() if cells >= least]
     return min([DENSE_BLOCK_CELLS, *smaller])
 
 
 def dense_cells(slide: Slide, bundle: ModelBundle) -> int:
-    """Return how many cells a slide has to a dense scan; its µm/px must be known."""
+    """Count the cells of a dense scan of a slide; its µm/px must be known."""
     y, x = (CELL_PX * bundle.spacing_um_px / own for own in slide.require_mpp())
     rows, columns = slide_grid(slide.shape, stride=(y, x)).shape
     return rows * columns
 
 
 def dense_scan_of(bundle: ModelBundle, stride: Stride) -> DenseScan | None:
-    """Return how a model scans densely; None where it is not asked to, or cannot."""
+    """Return the model's dense scan; None if another stride is asked for, or it has none."""
     return bundle.dense_scan if stride in ("dense", None) else None
 
 
@@ -219,8 +205,8 @@ def make_plan(
 ) -> Plan:
     """Lay the patch grid of Eqs. 1-4 over a slide.
 
-    The cells cover the whole slide; where they begin is what Eqs. 1 and 2 say, the
-    corner of the tissue's bounding box.
+    The cells cover the whole slide and begin where Eqs. 1 and 2 say, at the corner of the
+    tissue's bounding box.
 
     Parameters
     ----------
@@ -240,12 +226,12 @@ def make_plan(
     stain : StainMatch, optional
         Match to the model's stain.
     flips : bool, optional
-        Look at the mirror images of each patch too.
+        Average over the mirror images of each patch too.
 
     Returns
     -------
     Plan
-        That keeps nothing where there is no tissue.
+        Keeps no patch if there is no tissue.
 
     Raises
     ------
@@ -254,8 +240,7 @@ def make_plan(
     OptionError
         The stride lies outside 1..patch.
     """
-    patch_px = bundle.patch_size_pixels
-    dense = dense_scan_of(bundle, stride)
+    patch_px, dense = bundle.patch_size_pixels, dense_scan_of(bundle, stride)
     if stride == "dense" and dense is None:
         raise OptionError(
             f"stride is 'dense' and the model {bundle.name} judges whole patches only; "
@@ -268,27 +253,17 @@ def make_plan(
         raise OptionError(
             f"stride is {stride_px} px; use 1 to {patch_px}, the model's patch"
         )
-    # Level-0 px a model px, never rounded.
-    scale = tuple(bundle.spacing_um_px / own for own in slide.require_mpp())
-    mask_step = tuple(
-        whole / part for whole, part in zip(slide.shape, roi.shape, strict=True)
-    )
-    patch = _pair(tuple(patch_px * s for s in scale))
-    stride_0 = _pair(tuple(stride_px * s for s in scale))
+    # Level-0 px per px of the model, never rounded.
+    y, x = (bundle.spacing_um_px / own for own in slide.require_mpp())
+    step = (stride_px * y, stride_px * x)
+    mask_step = (slide.shape[0] / roi.shape[0], slide.shape[1] / roi.shape[1])
     if anchor is None and dense is None:
-        anchor = tissue_grid(roi, mask_step=_pair(mask_step), stride=stride_0).origin
-    grid = slide_grid(slide.shape, stride=stride_0, anchor=anchor or (0.0, 0.0))
+        anchor = tissue_grid(roi, mask_step=mask_step, stride=step).origin
     patches = weigh_patches(
-        roi, mask_step=_pair(mask_step), patch=patch, grid=grid, keep=KEEP
+        roi,
+        mask_step=mask_step,
+        patch=(patch_px * y, patch_px * x),
+        grid=slide_grid(slide.shape, stride=step, anchor=anchor or (0.0, 0.0)),
+        keep=KEEP,
     )
-    spacing = bundle.spacing_um_px
-    return Plan(patches, stride_px, patch_px, spacing, KEEP, stain, flips, dense)
-
-
-def _picture_mb(cells: int, dense: DenseScan) -> float:
-    return float(_PX_BYTES * dense.picture_px(cells) ** 2 / 1e6)
-
-
-def _pair(values: tuple[float, ...]) -> Pair:
-    y, x = values
-    return y, x
+    return Plan(patches, stride_px, patch_px, bundle.spacing_um_px, stain, flips, dense)

@@ -17,7 +17,7 @@ from napari_fastnet.core.regions import find_regions, summarise
 from napari_fastnet.detection.compute import Progress, detect
 from napari_fastnet.detection.level_check import other_picture_note
 from napari_fastnet.detection.options import RunOptions, request_digest
-from napari_fastnet.detection.plan import Plan, make_plan
+from napari_fastnet.detection.plan import KEEP, Plan, make_plan
 from napari_fastnet.detection.presence import require_readable, require_unchanged
 from napari_fastnet.detection.quality import find_quality
 from napari_fastnet.detection.tissue import SlideTissue, find_tissue, slide_facts
@@ -436,7 +436,7 @@ class SlideRun:
             options={
                 "stride_px": self.plan.stride_px,
                 "dense": self.plan.dense is not None,
-                "keep": self.plan.keep,
+                "keep": KEEP,
                 "flips": self.plan.flips,
                 "stain": self.stain.to_dict() if self.stain else {"method": "none"},
                 "resampling": RESAMPLING,

@@ -49,6 +49,17 @@ MENDS = {
 
 
 @contextmanager
+def output_errors(what: str) -> Iterator[None]:
+    """Raise an OSError of the body as an OutputError that says ``cannot`` do what."""
+    try:
+        yield
+    except FastNetError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot {what}: {reason(error)}") from error
+
+
+@contextmanager
 def temporary_beside(path: Path) -> Iterator[Path]:
     """Yield a free path beside ``path``, with its suffix, and clear it at the end.
 
@@ -71,12 +82,9 @@ def temporary_beside(path: Path) -> Iterator[Path]:
     """
     aside = path.with_name(f"{_aside_stem(path)}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-    except FastNetError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+        with output_errors(f"write {path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
     finally:
         _discard(aside)
 
@@ -153,10 +161,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file that may be there; OutputError if it cannot be."""
-    try:
+    with output_errors(f"write {path}"):
         path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {reason(error)}") from error
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -1,8 +1,7 @@
-"""The cache folder: runs of the panel for which nobody chose an output folder.
+"""The cache folder: runs of the panel without an output folder.
 
-Each lies in ``runs/<slide, model and stride>/<name of the slide>/``. They are results
-that can be computed again, so the ones that were not used for longest go when all
-together outgrow a limit.
+Each lies in ``runs/<slide, model and stride>/<name of the slide>/``. They can be computed
+again, so the least recently used ones are deleted once all together outgrow a limit.
 """
 
 from __future__ import annotations
@@ -12,15 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from napari_fastnet.errors import BusyError, OutputError
-from napari_fastnet.machine.files import reason
+from napari_fastnet.errors import BusyError
+from napari_fastnet.machine.files import output_errors
 from napari_fastnet.store.format import DESCRIPTION, read_record
 from napari_fastnet.store.lock import HOLDER, LOCK, hold, is_held
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RUNS, STORE = "runs", "run.zarr"
 #: Room for about a hundred whole slides with their masks and pictures.
@@ -63,26 +59,24 @@ def default_cache_folder() -> Path:
 
 
 def private_folder(cache: Path) -> Path:
-    """Return a cache folder, made where it is missing, for nobody but this user.
+    """Make a cache folder that only this user can read, and return it.
 
-    Pictures of slides lie in it. A folder that is there keeps its permissions: a group
-    may share one.
+    It holds pictures of slides. A folder that exists keeps its permissions: a group may
+    share one.
 
     Raises
     ------
     OutputError
         It cannot be made.
     """
-    try:
+    with output_errors(f"make {cache}"):
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {cache}: {reason(error)}") from error
     return cache
 
 
 def cached_runs(cache: Path) -> list[CachedRun]:
-    """Return the runs in a cache folder, those not used for longest first.
+    """List the runs in a cache folder, the least recently used first.
 
     Parameters
     ----------
@@ -92,10 +86,10 @@ def cached_runs(cache: Path) -> list[CachedRun]:
     Returns
     -------
     list of CachedRun
-        Only folders that hold a run count; whatever else lies there is left alone.
+        Only folders that hold a run count.
     """
     found = cache.glob(f"{RUNS}/*/*/{STORE}")
-    # a link leads elsewhere, and what is elsewhere is not the cache's to delete
+    # Links are left out: their targets are not the cache's to delete.
     stores = [s for s in found if not any(map(Path.is_symlink, (s, *s.parents[:2])))]
     return sorted(map(_cached_run, stores), key=lambda run: run.used)
 
@@ -107,23 +101,23 @@ def clear_cache(
     down_to_bytes: int | None = None,
     keep: Path | None = None,
 ) -> list[CachedRun]:
-    """Delete runs, those not used for longest first, and never one in use.
+    """Delete runs, the least recently used first, and never one in use.
 
     Parameters
     ----------
     cache : Path
         The folder; it need not exist.
     unused_since : datetime, optional
-        Keep what was used since, with a time zone.
+        Keep runs used since then, with a time zone.
     down_to_bytes : int, optional
-        Stop when what is left is no more than this.
+        Stop once the remaining runs are no larger than this.
     keep : Path, optional
-        Folder of a run that stays, however old.
+        Folder of a run to keep, however old.
 
     Returns
     -------
     list of CachedRun
-        What was deleted.
+        The deleted runs.
 
     Raises
     ------
@@ -149,69 +143,39 @@ def _cached_run(store: Path) -> CachedRun:
     record: dict[str, Any] = {}
     with suppress(ValueError):  # a damaged record names no model
         record = read_record(store)
-    # Whoever takes or leaves the lock changes the store's folder, an export the other.
-    used = max(_modified(store), _modified(folder))
-    return CachedRun(
-        folder=folder,
-        slide=folder.name,
-        model=(record.get("model") or {}).get("name"),
-        size_bytes=sum(_sizes(folder)),
-        used=_date(used),
-        in_use=is_held(store),
-    )
-
-
-def _date(seconds: float) -> datetime:
-    """Return a time of a file; what a clock gone wrong left beyond all years is now."""
+    size, used = 0, 0.0
+    for path in (store, folder, *folder.rglob("*")):
+        with suppress(OSError):  # deleted meanwhile
+            facts = path.stat()
+            size += facts.st_size if path.is_file() else 0
+            # Locking touches the store folder's mtime, exporting the results folder's.
+            used = max(used, facts.st_mtime if path in (store, folder) else 0)
     try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return datetime.now(UTC)
-
-
-def _sizes(folder: Path) -> Iterator[int]:
-    """Yield the sizes of files, as far as they are still there."""
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            if path.is_file():
-                yield path.stat().st_size
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # deleted meanwhile
-        return 0.0
+        date = datetime.fromtimestamp(used, UTC)
+    except (ValueError, OverflowError, OSError):  # from a clock gone wrong
+        date = datetime.now(UTC)
+    model = (record.get("model") or {}).get("name")
+    return CachedRun(folder, folder.name, model, size, date, in_use=is_held(store))
 
 
 def _delete(folder: Path) -> bool:
-    """Delete a run; return False where it is in use."""
+    """Delete a run; return False if it is in use."""
     store = folder / STORE
     try:
-        with hold(store, wait_s=0):
-            # First, so that nobody takes the rest for a run.
+        with output_errors(f"delete {folder}"), hold(store, wait_s=0):
+            # The description first, so that nobody takes the rest for a run.
             (store / DESCRIPTION).unlink(missing_ok=True)
-            _delete_all(folder, keep=(STORE,))
-            _delete_all(store, keep=(LOCK, HOLDER))
+            for place, keep in ((folder, (STORE,)), (store, (LOCK, HOLDER))):
+                for path in (p for p in place.iterdir() if p.name not in keep):
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
             with suppress(PermissionError):  # Windows: it is open, and goes by itself
                 (store / LOCK).unlink()
     except BusyError:
         return False
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot delete {folder}: {reason(error)}") from error
-    with suppress(OSError):  # somebody began anew in there
+    with suppress(OSError):  # somebody began another run in there
         for emptied in (store, folder, folder.parent):
             emptied.rmdir()
     return True
-
-
-def _delete_all(folder: Path, *, keep: tuple[str, ...]) -> None:
-    for path in folder.iterdir():
-        if path.name in keep:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

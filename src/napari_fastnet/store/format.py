@@ -1,8 +1,7 @@
-"""What the files of a stored run say: a zarr array, and checksums for all of it.
+"""The file format of a stored run: a zarr 3 array, with checksums of all files.
 
-The little of zarr 3 that a run needs is written and read here, without the zarr
-package: thousands of small chunks cost it 30 times the work, in threads of its own.
-Every zarr reader opens what is written.
+Written and read here, without the zarr package: on thousands of small chunks it does 30
+times the work, in threads of its own. Every zarr reader opens these files.
 """
 
 from __future__ import annotations
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Bump when the meaning of what is stored changes: older runs then start anew.
+#: Raise when stored values change their meaning: older runs then start anew.
 FORMAT = 2
 DESCRIPTION, RECORD, CHUNKS = "zarr.json", "record.json", "c"
-#: How long the parts of a run took so far.
+#: Time that the parts of a run took so far.
 SPENT = "seconds.json"
-#: A slide of 200,000 px a side has 40,000,000 cells of 32 px: no run is larger, whatever
-#: its file claims.
+#: Limits against absurd files: a slide of 200,000 px a side has 40,000,000 cells of 32 px.
 MAXIMUM_CELLS, MAXIMUM_BLOCKS = 2**27, 2**18
 
 _VERSION = "napari_fastnet_run"
@@ -40,10 +38,9 @@ _CHECKSUM_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Time spent; reading and inference overlap, so they may exceed the total.
+    """Time of all parts of a run; ``earlier`` is the total of those before the last.
 
-    All three are of all parts of a run that was interrupted; ``earlier`` is what of the
-    total its parts before the last one took.
+    Reading and inference overlap, so together they may exceed the total.
     """
 
     read: float
@@ -54,7 +51,7 @@ class Seconds:
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What makes two runs the same; it stands in ``zarr.json``.
+    """Identity of a run, as in ``zarr.json``: equal descriptions are the same run.
 
     Parameters
     ----------
@@ -92,7 +89,7 @@ class RunDescription:
 
     @cached_property
     def content(self) -> bytes:
-        """What ``zarr.json`` holds; equal descriptions give equal bytes."""
+        """Content of ``zarr.json``; equal descriptions give equal bytes."""
         own = {
             _VERSION: FORMAT,
             "key": self.key,
@@ -129,17 +126,7 @@ class RunDescription:
 
 
 def read_description(content: bytes) -> RunDescription | None:
-    """Return what a ``zarr.json`` says.
-
-    Parameters
-    ----------
-    content : bytes
-        Of the file.
-
-    Returns
-    -------
-    RunDescription or None
-        None where it is the run of another version of this package.
+    """Parse a ``zarr.json``; None if it is of another version of this package.
 
     Raises
     ------
@@ -161,36 +148,33 @@ def read_description(content: bytes) -> RunDescription | None:
         whole = found.content
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("it describes no run") from error
-    # Also the checksum, and what zarr readers go by.
+    # Compares the checksum, too, and the fields that zarr readers use.
     if whole != content:
         raise ValueError("its description contradicts itself")
     return found
 
 
 def record_bytes(record: dict[str, Any]) -> bytes:
-    """Return ``record.json``, which carries the record of a finished run."""
+    """Return the content of ``record.json``: the record of a finished run."""
     return json.dumps(_sealed({"record": record}), sort_keys=True).encode()
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return the record of a run, empty while there is none; ValueError if damaged."""
+    """Read the record of a run, empty while there is none; ValueError if damaged."""
     try:
-        sealed: dict[str, Any] = parse_json((folder / RECORD).read_bytes())
-        record: Any = sealed["record"]
+        sealed = parse_json((folder / RECORD).read_bytes())
+        record: dict[str, Any] = sealed["record"]
         again = _sealed({"record": record})
+        sections = [record.get(name) or {} for name in ("model", "counts")]
     except FileNotFoundError:
         return {}
-    except (OSError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{RECORD} holds no record") from error
     if again != sealed:
         raise ValueError(f"{RECORD} has another checksum")
-    is_record = isinstance(record, dict) and all(
-        isinstance(record.get(name) or {}, dict) for name in ("model", "counts")
-    )
-    if not is_record:
+    if not all(isinstance(section, dict) for section in sections):
         raise ValueError(f"{RECORD} holds no record")
-    checked: dict[str, Any] = record
-    return checked
+    return record
 
 
 def chunk_path(folder: Path, row: int, column: int) -> Path:
@@ -199,7 +183,7 @@ def chunk_path(folder: Path, row: int, column: int) -> Path:
 
 
 def encode(values: NDArray[np.float32], side: int) -> bytes:
-    """Return the chunk of a block of at most ``side`` cells a side."""
+    """Return the chunk of a block, at most ``side`` cells a side, with its checksum."""
     whole = np.full((side, side), np.nan, "<f4")
     whole[: values.shape[0], : values.shape[1]] = values
     content = whole.tobytes()
@@ -207,7 +191,7 @@ def encode(values: NDArray[np.float32], side: int) -> bytes:
 
 
 def decode(chunk: bytes, side: int) -> NDArray[np.float32]:
-    """Return float32 (side, side) of a chunk; ValueError if it is damaged."""
+    """Return the float32 (side, side) values of a chunk; ValueError if damaged."""
     content, checksum = chunk[:-_CHECKSUM_BYTES], chunk[-_CHECKSUM_BYTES:]
     if _checksum(content) != checksum:
         raise ValueError("its checksum is another")
@@ -217,20 +201,9 @@ def decode(chunk: bytes, side: int) -> NDArray[np.float32]:
 def read_chunks(
     folder: Path, description: RunDescription
 ) -> tuple[NDArray[np.float32], list[Path]]:
-    """Return what is stored of a run.
+    """Read all values of a run, float32, and list the files of damaged chunks.
 
-    Parameters
-    ----------
-    folder : Path
-        The run.
-    description : RunDescription
-        What it should be.
-
-    Returns
-    -------
-    tuple of ndarray and list of Path
-        float32 values of the grid, NaN where there is no chunk or a damaged one, and
-        the files of the damaged ones.
+    Cells without a chunk, or with a damaged one, are NaN.
     """
     side, (rows, columns) = description.block_cells, description.grid.shape
     values = np.full((rows, columns), np.nan, np.float32)
@@ -256,7 +229,7 @@ def _checksum(content: bytes) -> bytes:
 
 
 def _sealed(content: dict[str, Any]) -> dict[str, Any]:
-    """Return content with its digest, as JSON will give it back."""
+    """Return content as JSON restores it, with its digest."""
     text = json.dumps(content, sort_keys=True)
     restored: dict[str, Any] = json.loads(text)
     return {**restored, "sha256": sha256(text.encode()).hexdigest()}

@@ -1,10 +1,10 @@
-"""One process at a time writes a stored run, and the others learn which.
+"""The lock by which one process at a time writes a stored run.
 
-The operating system holds the lock and drops it when the process ends, however it
-ends: a lock left behind by a crash does not exist. On a file system without such locks
-(some network drives and cluster mounts) a lease stands for it: a file with process and
-host, refreshed while it is held. It is void as soon as that process is gone from this
-host, and on another host when nobody refreshed it for `LEASE_S`.
+The operating system holds the lock and drops it when the process ends, so a crash leaves
+no lock behind. On a file system without locks (some network drives and cluster mounts) a
+lease replaces it: a file with process and host, refreshed while it is held. It is void
+once that process has ended on this host, or, on another host, when it was not refreshed
+for `LEASE_S`.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 LOCK, LEASE, HOLDER = ".lock", ".lease", ".holder.json"
-#: A panel's run that was just cancelled ends within that.
+#: A run of the panel that was just cancelled ends within this time.
 WAIT_S = 5.0
 POLL_S = 0.1
-#: A lease that nobody refreshed for so long is nobody's; its holder does so thrice as often.
+#: Age at which a lease is void; its holder refreshes it three times as often.
 LEASE_S = 60.0
-#: How a file system says that it has no locks.
+#: Error numbers of file systems without locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 
 
 @contextmanager
 def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Be the only one who writes a run; not to be entered twice.
+    """Hold the lock of a run, for any thread of this process; not to be entered twice.
 
     Parameters
     ----------
@@ -46,11 +46,6 @@ def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
         The run; it must exist.
     wait_s : float, optional
         How long to wait for another holder.
-
-    Yields
-    ------
-    None
-        While it is held, by whichever thread.
 
     Raises
     ------
@@ -61,7 +56,7 @@ def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
     """
     from filelock import Timeout
 
-    if not folder.is_dir():  # it would be made, and then be no run
+    if not folder.is_dir():  # the lock would make it again, without a run
         raise OutputError(f"cannot lock {folder}: it was deleted; start again")
     try:
         lock = _acquired(folder, wait_s)
@@ -83,7 +78,7 @@ def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Return whether somebody is writing a run; changes nothing where nobody is."""
+    """Return whether a process is writing a run."""
     from filelock import Timeout
 
     if not any((folder / name).exists() for name in (LOCK, LEASE)):
@@ -92,13 +87,13 @@ def is_held(folder: Path) -> bool:
         _acquired(folder, 0).release()
     except Timeout:
         return True
-    except OSError:  # not ours to write: nobody here can tell
+    except OSError:  # no right to write there: unknown
         return False
     return False
 
 
 def _acquired(folder: Path, wait_s: float) -> BaseFileLock:
-    """Return the lock of the operating system, or a lease where it has none; held."""
+    """Acquire the lock of the operating system, or a lease if it has none."""
     from filelock import FileLock, SoftFileLease, Timeout
 
     lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
@@ -118,20 +113,20 @@ def _acquired(folder: Path, wait_s: float) -> BaseFileLock:
 
 
 def _sign(folder: Path) -> None:
-    """Say who holds the lock."""
+    """Write the holder's name beside the lock."""
     signature = {
         "process": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    # never through a link that somebody put there
+    # Do not follow a link that somebody put there.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
     with os.fdopen(os.open(folder / HOLDER, flags, 0o666), "w") as file:
         file.write(json.dumps(signature))
 
 
 def _holder(folder: Path) -> str:
-    """Return who holds the lock, as far as it can be read."""
+    """Read the holder's name, for an error message."""
     try:
         said = json.loads((folder / HOLDER).read_bytes())
         who = f"process {said['process']} on {said['host']}"

@@ -1,9 +1,10 @@
 """The probabilities of one model over one slide, block by block, on disk or in memory.
 
 A store on disk is a folder that zarr and every zarr reader opens: one array of
-probabilities, one chunk a block of work. A chunk is written aside and renamed, so a
+probabilities, one chunk for each block of work. A chunk is written aside and renamed, so a
 killed run leaves whole blocks, and the next start goes on with the others. Chunks carry
-checksums: one that a disk spoiled is found, not believed.
+checksums, so damage on the disk is found. Damaged files are moved out of the store, next
+to it, and computed again.
 
 One process writes at a time, see `StoredRun.writing`; reading takes no lock.
 """
@@ -11,33 +12,32 @@ One process writes at a time, see `StoredRun.writing`; reading takes no lock.
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import OutputError, StoreError
-from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.machine.files import clear_leftovers, output_errors, write_bytes
 from napari_fastnet.machine.json_text import parse_json
 from napari_fastnet.store import format as store_format
-from napari_fastnet.store.format import RECORD, RunDescription, Seconds
-from napari_fastnet.store.lock import WAIT_S, hold
-from napari_fastnet.store.mending import (
-    begin,
-    clear_litter,
-    damaged_files,
-    fits,
-    look,
-    make_folder,
-    mend,
+from napari_fastnet.store.format import (
+    CHUNKS,
+    DESCRIPTION,
+    RECORD,
+    SPENT,
+    RunDescription,
+    Seconds,
 )
+from napari_fastnet.store.lock import WAIT_S, hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -45,7 +45,11 @@ if TYPE_CHECKING:
 
 _PARTS = ("read", "infer", "total")
 
-#: Stored for a patch that could not be read; a probability is 0 to 1.
+# The description of a run while another run replaces it.
+_REPLACED = f"{DESCRIPTION}.replaced"
+_AGAIN = "run detect again"
+
+#: Value of a patch that could not be read; a probability is 0 to 1.
 UNREADABLE = np.float32(-1)
 
 
@@ -132,12 +136,8 @@ class RunStore:
     def write(self, block: Block, values: NDArray[np.float32]) -> None:
         """Store the values of one of `blocks`.
 
-        Parameters
-        ----------
-        block : Block
-            One of `blocks`.
-        values : ndarray
-            float32 probabilities; NaN = not asked for, `UNREADABLE` = tried in vain.
+        ``values`` are float32 probabilities; NaN = not asked for, `UNREADABLE` = tried
+        in vain.
         """
         self._values[block.slices] = values
 
@@ -190,17 +190,12 @@ class StoredRun(RunStore):
     def writing(self, wait_s: float = WAIT_S) -> Iterator[None]:
         """Keep other processes from writing this run; not to be entered twice.
 
-        Read after entering: what another process computed up to then is in the store.
+        Read after entering: the store then has what another process computed before.
 
         Parameters
         ----------
         wait_s : float, optional
             How long to wait for a process that is still writing.
-
-        Yields
-        ------
-        None
-            Until then the run is this process's alone.
 
         Raises
         ------
@@ -214,7 +209,7 @@ class StoredRun(RunStore):
         self._require_unchanged()
         with hold(self.folder, wait_s):
             self._require_unchanged()
-            clear_litter(self.folder)
+            _clear_leftovers(self.folder)
             self._writing = True
             try:
                 yield
@@ -222,14 +217,7 @@ class StoredRun(RunStore):
                 self._writing = False
 
     def write(self, block: Block, values: NDArray[np.float32]) -> None:
-        """Store a block; once this returns, neither a kill nor a power cut loses it.
-
-        Parameters
-        ----------
-        block : Block
-            One of `blocks`.
-        values : ndarray
-            float32 probabilities; NaN = not asked for, `UNREADABLE` = tried in vain.
+        """Store a block; afterwards neither a kill nor a power cut loses it.
 
         Raises
         ------
@@ -256,7 +244,7 @@ class StoredRun(RunStore):
     def read(self) -> NDArray[np.float32]:
         """Return all values as stored: NaN, `UNREADABLE`, or a probability.
 
-        Blocks that are damaged are NaN.
+        Damaged blocks are NaN.
 
         Raises
         ------
@@ -264,33 +252,33 @@ class StoredRun(RunStore):
             The run was replaced or deleted since it was opened.
         """
         values, _ = store_format.read_chunks(self.folder, self.description)
-        # Afterwards: blocks of a run that took this one's place are never shown.
+        # Check after reading: blocks of a run that replaced this one are never returned.
         self._require_unchanged()
         return values
 
     def set_record(self, record: dict[str, Any]) -> None:
-        """Keep the run record with the probabilities."""
+        """Store the run record with the probabilities."""
         self._require_unchanged()
         write_bytes(self.folder / RECORD, store_format.record_bytes(record))
 
     def spent(self) -> Seconds:
-        """Return what earlier parts of the run took; 0 where that is not known."""
-        path = self.folder / store_format.SPENT
+        """Return the time that earlier parts of the run took; 0 if that is unknown."""
+        path, none = self.folder / SPENT, Seconds(0.0, 0.0, 0.0)
         try:
             if path.exists():
-                said = parse_json(path.read_bytes())
+                stored = parse_json(path.read_bytes())
             else:  # versions of before left it in the record alone
-                said = store_format.read_record(self.folder)["seconds"]
-            seconds = Seconds(*(float(said[name]) for name in _PARTS))
+                stored = store_format.read_record(self.folder)["seconds"]
+            seconds = Seconds(*(float(stored[name]) for name in _PARTS))
         except (OSError, ValueError, LookupError, TypeError):
-            return Seconds(0.0, 0.0, 0.0)
-        return seconds if min(astuple(seconds)) >= 0 else Seconds(0.0, 0.0, 0.0)
+            return none
+        return seconds if min(astuple(seconds)) >= 0 else none
 
     def keep_spent(self, seconds: Seconds) -> None:
-        """Keep what the run took so far; on a full disk it is not kept."""
+        """Store the time that the run took so far; a full disk loses it."""
         content = json.dumps({name: getattr(seconds, name) for name in _PARTS})
         with suppress(OutputError):
-            write_bytes(self.folder / store_format.SPENT, content.encode())
+            write_bytes(self.folder / SPENT, content.encode())
 
     def _open_companion(self, name: str) -> RunStore:
         own = self.description
@@ -304,7 +292,7 @@ class StoredRun(RunStore):
 
     def _require_unchanged(self) -> None:
         """Raise unless the folder still holds this run."""
-        if not fits(self.folder, self.description):
+        if not _fits(self.folder, self.description):
             raise StoreError(
                 f"{self.folder}: another run took its place, or it was deleted, while "
                 "it was in use; start again"
@@ -320,16 +308,16 @@ def open_store(
     block_cells: int,
     fresh: bool = False,
 ) -> StoredRun:
-    """Open the run in a folder, or begin one where there is none that fits.
+    """Open the run in a folder, or begin one if there is none that fits.
 
-    What is damaged is renamed to ``run.zarr.damaged-1`` (or the next free number) and
-    said in the store's ``notes``: single blocks, which are then computed again, or the
-    whole run where its description is damaged.
+    Damaged files are moved to ``run.zarr.damaged-1`` (or the next free number) and named
+    in the store's ``notes``: single blocks, which are then computed again, or the whole
+    run if its description is damaged.
 
     Parameters
     ----------
     folder : Path
-        ``run.zarr``; made where it is missing.
+        ``run.zarr``; made if it is missing.
     key : dict
         JSON-able: slide, model and whatever else a probability depends on. A run
         with another key or grid is not continued but replaced.
@@ -350,18 +338,19 @@ def open_store(
     Raises
     ------
     BusyError
-        Another process is computing the run that would be replaced or mended.
+        Another process is computing the run that would be replaced or repaired.
     OutputError
         The folder cannot be written.
     """
     wanted = RunDescription(key, grid, mpp, block_cells)
-    if not fresh and fits(folder, wanted) and not damaged_files(folder, wanted):
+    if not fresh and _fits(folder, wanted) and not _damaged_files(folder, wanted):
         return StoredRun(folder, wanted)
-    make_folder(folder)
-    with hold(folder):
-        notes = () if fresh else mend(folder, wanted)
-        if fresh or not fits(folder, wanted):
-            begin(folder, wanted)
+    with output_errors(f"begin a run in {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with hold(folder):
+            notes = () if fresh else _set_damage_aside(folder, wanted)
+            if fresh or not _fits(folder, wanted):
+                _begin(folder, wanted)
     return StoredRun(folder, wanted, notes)
 
 
@@ -376,13 +365,133 @@ def read_store(folder: Path) -> tuple[StoredRun, dict[str, Any]]:
     Returns
     -------
     tuple of StoredRun and dict
-        The run and its record; the record is empty while the run is not finished.
-        Blocks that are damaged or missing are NaN and said in the run's ``notes``.
+        The run and its record; the record is empty while the run is not finished, or if
+        it is damaged. Damaged or missing blocks are NaN and named in the run's ``notes``.
 
     Raises
     ------
     StoreError
         There is no run, or its description is damaged.
     """
-    description, record, notes = look(folder)
+    try:
+        description = store_format.read_description((folder / DESCRIPTION).read_bytes())
+    except OSError as error:
+        raise StoreError(f"{folder}: no run to open ({error.strerror})") from error
+    except ValueError as error:
+        raise StoreError(
+            f"{folder}: the run is damaged ({error}); {_AGAIN}, which begins it anew"
+        ) from error
+    if description is None:
+        raise StoreError(
+            f"{folder}: the run of another version; {_AGAIN}, which begins it anew"
+        )
+    record: dict[str, Any] = {}
+    with suppress(ValueError):  # it is among the damaged files
+        record = store_format.read_record(folder)
+    values, _ = store_format.read_chunks(folder, description)
+    damaged = len(_damaged_files(folder, description))
+    computed = (record.get("counts") or {}).get("computed")
+    missing = computed - int((values >= 0).sum()) if isinstance(computed, int) else 0
+    lost = ""
+    if damaged:
+        lost = f"damaged files are left out ({damaged})"
+    elif missing > 0:
+        lost = f"patches are missing ({missing} of those computed)"
+    notes = (f"{folder}: {lost}; {_AGAIN}, it makes only them",) if lost else ()
     return StoredRun(folder, description, notes), record
+
+
+def _fits(folder: Path, wanted: RunDescription) -> bool:
+    """Return whether the run in a folder is the wanted one."""
+    try:
+        return (folder / DESCRIPTION).read_bytes() == wanted.content
+    except OSError:
+        return False
+
+
+def _begin(folder: Path, description: RunDescription) -> None:
+    """Replace the run in a folder, if there is any, by an empty one.
+
+    The description is removed first and written last: blocks never lie under the
+    description of another run.
+    """
+    replaced = folder / _REPLACED
+    if (folder / DESCRIPTION).exists():
+        (folder / DESCRIPTION).replace(replaced)
+    if (folder / CHUNKS).exists():
+        shutil.rmtree(folder / CHUNKS)
+    for name in (RECORD, SPENT):
+        (folder / name).unlink(missing_ok=True)
+    write_bytes(folder / DESCRIPTION, description.content)
+    replaced.unlink(missing_ok=True)
+
+
+def _damaged_files(folder: Path, description: RunDescription) -> list[Path]:
+    """Return the files of a run whose checksums do not match."""
+    _, damaged = store_format.read_chunks(folder, description)
+    try:
+        store_format.read_record(folder)
+    except ValueError:
+        damaged.append(folder / RECORD)
+    return damaged
+
+
+def _set_damage_aside(folder: Path, wanted: RunDescription) -> tuple[str, ...]:
+    """Move damaged files out of a run, and return notes about them.
+
+    They keep their places in ``run.zarr.damaged-1``, or the next free number. Of another
+    run than the wanted one, only the description is checked.
+    """
+    if why := _description_damage(folder):
+        damaged = [folder / name for name in (DESCRIPTION, CHUNKS, RECORD)]
+    elif not (
+        damaged := _damaged_files(folder, wanted) if _fits(folder, wanted) else []
+    ):
+        return ()
+    number = 1
+    while (place := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+        number += 1
+    with output_errors(f"set aside what is damaged in {folder}"):
+        for path in filter(Path.exists, damaged):
+            there = place / path.relative_to(folder)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(there)
+    if why:
+        return (
+            f"{folder}: damaged ({why}); set aside as {place.name}, the run begins "
+            "anew",
+        )
+    names = ", ".join(str(path.relative_to(folder)) for path in damaged[:3])
+    more = f" and {len(damaged) - 3} more" if len(damaged) > 3 else ""
+    return (
+        f"{folder}: damaged ({names}{more}); set aside in {place.name}, only this is "
+        "made again",
+    )
+
+
+def _description_damage(folder: Path) -> str:
+    """Return the fault of a run's description; empty if nothing is lost."""
+    try:
+        store_format.read_description((folder / DESCRIPTION).read_bytes())
+    except FileNotFoundError:
+        # A process that was killed while it replaced a run left the old description.
+        orphans = (folder / CHUNKS).exists() or (folder / RECORD).exists()
+        if orphans and not (folder / _REPLACED).exists():
+            return f"{DESCRIPTION} is missing"
+    except PermissionError:  # somebody else's, and perhaps whole
+        with output_errors(f"read {folder / DESCRIPTION}"):
+            raise
+    except OSError as error:
+        return f"{DESCRIPTION}: {error.strerror}"
+    except ValueError as error:
+        return f"{DESCRIPTION}: {error}"
+    return ""
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove files that killed processes left half-written."""
+    clear_leftovers(folder)
+    with suppress(OSError):  # they only cost space
+        for path in (folder / CHUNKS).glob("*/.*"):
+            path.unlink()
+        (folder / _REPLACED).unlink(missing_ok=True)

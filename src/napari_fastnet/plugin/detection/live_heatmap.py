@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_fastnet.core.grid import Cells, kept_after
+from napari_fastnet.detection.plan import KEEP
 
 if TYPE_CHECKING:
     from napari_fastnet.core.heatmap import Heatmap
@@ -48,7 +49,7 @@ class LiveHeatmap:
     """
 
     def __init__(self, run: SlideRun, known: Heatmap) -> None:
-        self._patches, self._keep = run.plan.patches, run.plan.keep
+        self._patches = run.plan.patches
         self._slide_shape = run.slide.shape
         self._roi = run.tissue.masks.roi
         self._known = known.probabilities
@@ -73,12 +74,12 @@ class LiveHeatmap:
         roi : (height, width) bool ndarray
             The region of interest as edited; not to be written to afterwards.
         """
-        before, patches, keep = self._roi, self._patches, self._keep
+        before, patches = self._roi, self._patches
         (height, width), (rows, columns) = self._slide_shape, roi.shape
         step = (height / rows, width / columns)
 
         def find() -> Edit:
-            found = kept_after(patches, before, roi, mask_step=step, keep=keep)
+            found = kept_after(patches, before, roi, mask_step=step, keep=KEEP)
             return Edit(before, roi, found)
 
         return find

@@ -9,7 +9,7 @@ import pytest
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import OutputError, StoreError
-from napari_fastnet.store.store import RunStore, open_store, read_store
+from napari_fastnet.store.store import StoredRun, open_store, read_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 GRID = Grid((0.0, 0.0), (384.0, 384.0), (5, 7))
 
 
-def opened(folder: Path) -> RunStore:
+def opened(folder: Path) -> StoredRun:
     return open_store(
         folder / "run.zarr", key={}, grid=GRID, mpp=(0.25, 0.25), block_cells=3
     )
 
 
 @pytest.fixture
-def finished(tmp_path: Path) -> RunStore:
+def finished(tmp_path: Path) -> StoredRun:
     """A run with all its values and a record."""
     store = opened(tmp_path)
     with store.writing():
@@ -53,7 +53,7 @@ DAMAGES = [truncate, empty, zero]
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_block_is_set_aside_and_only_it(
-    finished: RunStore, tmp_path: Path, damage: Callable[[Path], None]
+    finished: StoredRun, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     before = finished.read()
     damage(finished.folder / "c" / "1" / "2")
@@ -72,7 +72,7 @@ def test_a_damaged_block_is_set_aside_and_only_it(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_description_sets_the_run_aside_whole(
-    finished: RunStore, tmp_path: Path, damage: Callable[[Path], None]
+    finished: StoredRun, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     damage(finished.folder / "zarr.json")
     with pytest.raises(StoreError, match="damaged"):
@@ -88,7 +88,7 @@ def test_a_damaged_description_sets_the_run_aside_whole(
 
 
 def test_a_missing_description_sets_the_run_aside_whole(
-    finished: RunStore, tmp_path: Path
+    finished: StoredRun, tmp_path: Path
 ) -> None:
     (finished.folder / "zarr.json").unlink()
     with pytest.raises(StoreError, match="no run"):
@@ -101,7 +101,7 @@ def test_a_missing_description_sets_the_run_aside_whole(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_record_costs_no_block(
-    finished: RunStore, tmp_path: Path, damage: Callable[[Path], None]
+    finished: StoredRun, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     before = finished.read()
     damage(finished.folder / "record.json")
@@ -115,7 +115,7 @@ def test_a_damaged_record_costs_no_block(
 
 
 def test_whatever_damage_comes_next_gets_its_own_place(
-    finished: RunStore, tmp_path: Path
+    finished: StoredRun, tmp_path: Path
 ) -> None:
     for number in (1, 2):
         zero(finished.folder / "c" / "0" / str(number))
@@ -123,7 +123,7 @@ def test_whatever_damage_comes_next_gets_its_own_place(
 
 
 def test_many_damaged_blocks_are_still_one_line(
-    finished: RunStore, tmp_path: Path
+    finished: StoredRun, tmp_path: Path
 ) -> None:
     for path in (finished.folder / "c").glob("*/*"):
         empty(path)
@@ -132,7 +132,7 @@ def test_many_damaged_blocks_are_still_one_line(
     assert len(note) < 200 + len(str(tmp_path))
 
 
-def test_a_reader_leaves_damage_where_it_is_and_says_so(finished: RunStore) -> None:
+def test_a_reader_leaves_damage_where_it_is_and_says_so(finished: StoredRun) -> None:
     before = finished.read()
     zero(finished.folder / "c" / "0" / "0")
     store, record = read_store(finished.folder)
@@ -145,7 +145,7 @@ def test_a_reader_leaves_damage_where_it_is_and_says_so(finished: RunStore) -> N
 
 
 def test_a_reader_says_that_blocks_of_a_finished_run_are_gone(
-    finished: RunStore,
+    finished: StoredRun,
 ) -> None:
     assert read_store(finished.folder)[0].notes == ()
     (finished.folder / "c" / "0" / "0").unlink()
@@ -162,7 +162,7 @@ def test_a_foreign_array_in_the_runs_place_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_replacement_that_was_cut_short_is_no_damage(
-    finished: RunStore, tmp_path: Path
+    finished: StoredRun, tmp_path: Path
 ) -> None:
     # What a kill leaves between the first and the last step of beginning anew.
     folder = finished.folder
@@ -174,7 +174,7 @@ def test_a_replacement_that_was_cut_short_is_no_damage(
 
 
 def test_what_cannot_be_moved_is_an_output_error(
-    finished: RunStore, tmp_path: Path
+    finished: StoredRun, tmp_path: Path
 ) -> None:
     (finished.folder / "c" / "0" / "0").unlink()
     (finished.folder / "c" / "0" / "0").mkdir()
