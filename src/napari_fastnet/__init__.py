@@ -26,7 +26,7 @@ _MOVED = {
     "Region": "core.regions.Region",
     "Replay": "cohort.replay.Replay",
     "Results": "results.result.Result",
-    "RunOptions": "door.Options",
+    "RunOptions": "Options",
     "RunResult": "results.result.Result",
     "Slide": "slide.slide.Slide",
     "SlideRun": "detection.run.SlideRun",
@@ -37,10 +37,11 @@ _MOVED = {
     "create_backend": "model.backends.backend.create_backend",
     "find_regions": "core.regions.find_regions",
     "find_slides": "cohort.slides.find_slides",
-    "load_bundle": "door.load_model",
-    "load_results": "results.loading.load",
+    "load_bundle": "load_model",
+    "load_results": "load",
     "replay": "cohort.replay.replay",
     "run_cohort": "cohort.cohort.run_cohort",
+    "write_formats": "results.result.Result.export",
 }
 
 
@@ -48,14 +49,11 @@ def __getattr__(name: str) -> Any:
     """Load a public name, or warn of one that moved and load it."""
     if name not in _MOVED:
         return _load(name)
-    from importlib import import_module
+    from pkgutil import resolve_name
     from warnings import warn
 
-    module, _, new = _MOVED[name].rpartition(".")
-    place = __name__ if new in __all__ else f"{__name__}.{module}"
+    new = f"{__name__}.{_MOVED[name]}"
     warn(
-        f"{__name__}.{name} is deprecated; use: from {place} import {new}",
-        DeprecationWarning,
-        stacklevel=2,
+        f"{__name__}.{name} is deprecated; use {new}", DeprecationWarning, stacklevel=2
     )
-    return getattr(import_module(f"{__name__}.{module}"), new)
+    return resolve_name(new)

@@ -13,6 +13,7 @@ from napari_fastnet.cohort.detect import detect
 from napari_fastnet.detection import first_block, plan
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
+from napari_fastnet.results.loading import load
 from napari_fastnet.slide.slide import open_slide
 
 SCRIPT = """
@@ -170,3 +171,23 @@ def test_tissue_is_found_on_a_path_as_on_an_open_slide(slide_file):
     with open_slide(slide_file) as slide:
         there = find_tissue(slide)
     assert np.array_equal(find_tissue(slide_file).masks.roi, there.masks.roi)
+
+
+def test_a_result_in_memory_is_a_table_and_can_be_exported_saved_and_shown(
+    slide_file, dark_bundle, tmp_path
+):
+    result = detect(slide_file, model=dark_bundle)
+    on_disk = detect(slide_file, tmp_path / "disk", model=dark_bundle)
+    assert result.folder is None
+    assert len(result.table()) == 1
+    assert result.table() == on_disk.table()
+    (path,) = result.export(tmp_path / "geojson", "geojson")
+    there = json.loads((on_disk.folder / "regions.geojson").read_text())
+    assert json.loads(path.read_text())["features"] == there["features"]
+    place = result.save(tmp_path / "saved")
+    assert place == tmp_path / "saved" / "square"
+    assert_same(load(place), on_disk)
+    png = result._repr_png_()
+    assert png.startswith(b"\x89PNG")
+    assert (place / "overview.png").read_bytes()[:8] == png[:8]
+    assert "data:image/png;base64," in result._repr_html_()
