@@ -26,7 +26,12 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 
 from napari_fastnet.annotations.reading import SUFFIXES, read_annotations
-from napari_fastnet.core.metrics.lesions import ITC_UM, Lesion, Moments, find_lesions
+from napari_fastnet.core.metrics.lesions import (
+    ITC_UM,
+    Lesion,
+    find_lesions,
+    mean_and_major_axis,
+)
 from napari_fastnet.core.metrics.truth import (
     CAMELYON_MPP,
     PIXEL_UM,
@@ -63,7 +68,7 @@ def measure(path: Path) -> Slide:
     inside = found.window.inside
     pieces, count = ndimage.label(inside, EIGHT_NEIGHBOURS)
     axes = [
-        Moments.of(pieces[box] == piece).major_axis
+        mean_and_major_axis(pieces[box] == piece)[1]
         for piece, box in enumerate(ndimage.find_objects(pieces), 1)
     ]
     owner = np.zeros(count + 1, int)

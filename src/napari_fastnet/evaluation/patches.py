@@ -14,8 +14,8 @@ from napari_fastnet.core.appearance.stain import STATISTICS_MPP, StainMatch, est
 from napari_fastnet.core.metrics.patches import (
     PatchMetrics,
     brier,
-    calibration,
     evaluate_probabilities,
+    expected_calibration_error,
     operating_points,
 )
 from napari_fastnet.errors import DataError, SpacingError
@@ -73,14 +73,14 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``evaluate patches --json``; undefined is None."""
-        table = calibration(self.labels, self.probabilities)
+        error = expected_calibration_error(self.labels, self.probabilities)
         both = 0 < self.metrics.positives < self.metrics.n
         points = operating_points(self.labels, self.probabilities) if both else []
         return {
             **self.metrics.to_dict(),
             "operating_points": [asdict(point) for point in points],
             "brier": brier(self.labels, self.probabilities),
-            "expected_calibration_error": table.expected_calibration_error,
+            "expected_calibration_error": error,
             **self.context,
             "warnings": list(self.warnings),
         }

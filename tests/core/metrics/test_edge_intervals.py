@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fastnet.core.metrics.edge_intervals import (
+from napari_fastnet.core.metrics.bootstrap import (
     auc_interval,
     f1_interval,
     share_interval,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from napari_fastnet.core.metrics.bootstrap import Ranking, percentile_intervals
 from napari_fastnet.core.metrics.patches import (
     brier,
-    calibration,
     evaluate_probabilities,
+    expected_calibration_error,
     roc_auc,
     roc_curve,
 )
@@ -296,34 +296,29 @@ def test_options_out_of_range_are_refused(options):
         evaluate_probabilities(LABELS, PROBABILITIES, **options)
 
 
-def test_reliability_by_hand():
-    table = calibration([0, 1, 1, 1], [0.1, 0.4, 0.5, 1.0], bins=2)
-    assert table.edges == pytest.approx([0, 0.5, 1])
-    assert table.counts.tolist() == [2, 2]  # 0.5 belongs to the upper bin, so does 1
-    assert table.mean_probability == pytest.approx([0.25, 0.75])
-    assert table.positive_fraction == pytest.approx([0.5, 1])
-    assert table.expected_calibration_error == pytest.approx(0.25)
+def test_calibration_error_by_hand():
+    # 0.5 belongs to the upper bin, so does 1: |0.25 - 0.5| and |0.75 - 1|
+    error = expected_calibration_error([0, 1, 1, 1], [0.1, 0.4, 0.5, 1.0], bins=2)
+    assert error == pytest.approx(0.25)
 
 
-def test_an_empty_bin_is_nan_and_does_not_count():
-    table = calibration([0, 1], [0.0, 1.0], bins=3)
-    assert table.counts.tolist() == [1, 0, 1]
-    assert np.isnan(table.mean_probability[1])
-    assert table.expected_calibration_error == 0
+def test_bins_count_by_their_patches_and_an_empty_one_does_not():
+    assert expected_calibration_error([0, 1], [0.0, 1.0], bins=3) == 0
+    error = expected_calibration_error([0, 0, 0, 1], [0.1, 0.2, 0.3, 0.5], bins=2)
+    assert error == pytest.approx((0.6 + 0.5) / 4)
 
 
 def test_probabilities_that_are_frequencies_are_calibrated():
     generator = np.random.default_rng(0)
     probabilities = generator.random(20_000)
     labels = generator.random(20_000) < probabilities
-    assert calibration(labels, probabilities).expected_calibration_error < 0.02
-    squeezed = calibration(labels, probabilities**3)
-    assert squeezed.expected_calibration_error > 0.15
+    assert expected_calibration_error(labels, probabilities) < 0.02
+    assert expected_calibration_error(labels, probabilities**3) > 0.15
 
 
-def test_calibration_needs_a_bin():
+def test_calibration_error_needs_a_bin():
     with pytest.raises(OptionError, match="bins is 0"):
-        calibration(LABELS, PROBABILITIES, bins=0)
+        expected_calibration_error(LABELS, PROBABILITIES, bins=0)
 
 
 def test_brier_by_hand():

@@ -1,4 +1,4 @@
-"""From a network's certainty to a probability: Platt's scaling of the logit."""
+"""Calibration of a network's output to probabilities: Platt's scaling of the logit."""
 
 from __future__ import annotations
 
@@ -12,32 +12,43 @@ from scipy.special import expit, logit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Certainty is kept finite.
+# Probabilities closer to 0 or 1 are clipped, so that logits stay finite.
 _SMALLEST = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How the logit margin becomes a probability: ``sigmoid(scale * z + offset)``.
+    """A map from the logit z to a probability: ``sigmoid(scale * z + offset)``.
 
     Parameters
     ----------
     scale, offset : float
-        Platt's two numbers.
+        Platt's two numbers; the defaults change nothing.
     """
 
     scale: float = 1.0
     offset: float = 0.0
 
     def apply(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return calibrated probabilities, same shape."""
-        margin = logit_of(probabilities)
-        calibrated: NDArray[np.float64] = expit(self.scale * margin + self.offset)
+        """Calibrate probabilities of any shape."""
+        logits = logit_of(probabilities)
+        calibrated: NDArray[np.float64] = expit(self.scale * logits + self.offset)
         return calibrated
 
 
 def logit_of(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the logit of probabilities, (n,); certainty is kept finite."""
+    """Compute the logit of probabilities.
+
+    Parameters
+    ----------
+    probabilities : ndarray
+        0..1, any shape.
+
+    Returns
+    -------
+    float64 ndarray of that shape
+        Finite: certainty is clipped at 1e-7.
+    """
     values: NDArray[np.float64] = logit(
         np.clip(probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     )
@@ -49,31 +60,31 @@ def calibrate(
 ) -> Calibration:
     """Fit Platt's scaling by maximum likelihood.
 
-    Of n patches of a class one more is supposed of either, as Platt did: otherwise a
-    few patches that are told apart without a fault would make every probability 0 or 1.
+    The attention and focal losses (Eqs. 6 and 7 of the paper) are not proper scores: a
+    network trained with them orders patches, but gives no probabilities yet.
 
-    The attention and focal losses are not proper scores, so what a network trained
-    with them gives is an order of patches, not yet a probability.
+    One more patch of each class is supposed, as Platt did: otherwise a few patches that
+    are separated without a fault would make every probability 0 or 1.
 
     Parameters
     ----------
-    labels : ndarray
-        (n,) bool, true = tumour; both classes occur.
-    probabilities : ndarray
-        (n,) of the network.
+    labels : (n,) bool ndarray
+        True is tumor; both classes occur.
+    probabilities : (n,) ndarray
+        Of the network.
 
     Returns
     -------
     Calibration
         The fit.
     """
-    margin = logit_of(probabilities)
+    logits = logit_of(probabilities)
     tumor = int(labels.sum())
     normal = len(labels) - tumor
     wanted = np.where(labels, (tumor + 1) / (tumor + 2), 1 / (normal + 2))
 
     def loss(numbers: NDArray[np.float64]) -> float:
-        z = numbers[0] * margin + numbers[1]
+        z = numbers[0] * logits + numbers[1]
         each = wanted * np.logaddexp(0, -z) + (1 - wanted) * np.logaddexp(0, z)
         return float(each.mean())
 

@@ -1,4 +1,4 @@
-"""Candidates: where a heatmap says a lesion is, one point for each peak."""
+"""Candidates: possible lesions of a heatmap, one point for each peak."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
 
-# Cells looked at together for those that no peak has suppressed yet.
+# Cells that are checked together for suppression.
 _AT_ONCE = 2048
 
 
@@ -28,9 +28,14 @@ class Candidates:
     Parameters
     ----------
     scores : (n,) float64 ndarray
-        Above 0, up to 1. A probability of 0 says that nothing is there.
+        Above 0, up to 1; a probability of 0 is no candidate.
     points : (n, 2) float64 ndarray
         (y, x), level-0 px.
+
+    Raises
+    ------
+    OptionError
+        Scores and points do not match, or a score is out of range.
     """
 
     scores: NDArray[np.float64]
@@ -49,10 +54,10 @@ class Candidates:
 def find_candidates(
     heatmap: Heatmap, *, radius_um: float = RADIUS_UM, minimum: float = MINIMUM
 ) -> Candidates:
-    """Return the peaks of a heatmap, by non-maximum suppression.
+    """Find the peaks of a heatmap by non-maximum suppression.
 
-    The highest cell is a candidate, and cells up to the radius around it are none; then
-    the highest of the others, and so on.
+    The highest cell is a candidate and suppresses the cells within the radius; then the
+    highest of the remaining cells is, and so on.
 
     Parameters
     ----------
@@ -62,14 +67,14 @@ def find_candidates(
         Distance between the centres of cells, µm; 0 makes every cell a candidate.
     minimum : float, optional
         Lowest probability of a candidate, 0..1; compared in float32, as the
-        probabilities are. A probability of 0 never makes one.
+        probabilities are. A cell of probability 0 is never a candidate.
 
     Returns
     -------
     Candidates
         From the highest to the lowest; equal ones from top to bottom, then left to
-        right. A point is the centre of its cell, rounded down to a whole px, as
-        CAMELYON16's files have it.
+        right. A point is the centre of its cell, rounded down to a whole px as in
+        CAMELYON16's files.
 
     Raises
     ------
@@ -91,13 +96,13 @@ def find_candidates(
 
 
 def _disk(radius_um: float, cell_um: Pair) -> NDArray[np.bool_]:
-    """Return which cells around one lie within the radius of it; odd sides."""
+    """Return the cells within the radius of the middle one; odd sides."""
     reach = [int(radius_um / size) for size in cell_um]
     y, x = (
         size * np.arange(-cells, cells + 1)
         for size, cells in zip(cell_um, reach, strict=True)
     )
-    # A hair more, so that a cell exactly as far belongs to it.
+    # A hair more, so that a cell exactly on the rim belongs to the disk.
     near: NDArray[np.bool_] = np.hypot(y[:, None], x) <= radius_um * (1 + 1e-9)
     return near
 
@@ -105,24 +110,20 @@ def _disk(radius_um: float, cell_um: Pair) -> NDArray[np.bool_]:
 def _peaks(
     order: NDArray[np.intp], alive: NDArray[np.bool_], disk: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
-    """Take cells in order, each one that no earlier one suppressed; empties ``alive``."""
+    """Return the cells, in order, that no earlier one suppresses; clears ``alive``."""
     flat = alive.reshape(-1)
     peaks = []
     for start in range(0, len(order), _AT_ONCE):
         left = order[start : start + _AT_ONCE]
         while (left := left[flat[left]]).size:
             peaks.append(left[0])
-            _suppress(alive, divmod(int(left[0]), alive.shape[1]), disk)
+            here, there = [], []  # the disk, as far as it lies on the grid
+            centre = divmod(int(left[0]), alive.shape[1])
+            for middle, side, length in zip(
+                centre, disk.shape, alive.shape, strict=True
+            ):
+                first, end = middle - side // 2, middle + side // 2 + 1
+                here.append(slice(max(first, 0), min(end, length)))
+                there.append(slice(max(-first, 0), side - max(end - length, 0)))
+            alive[tuple(here)] &= ~disk[tuple(there)]
     return np.array(peaks, np.intp)
-
-
-def _suppress(
-    alive: NDArray[np.bool_], centre: tuple[int, int], disk: NDArray[np.bool_]
-) -> None:
-    """Clear the cells of a disk, as far as it lies on the grid."""
-    here, there = [], []
-    for middle, side, length in zip(centre, disk.shape, alive.shape, strict=True):
-        first, end = middle - side // 2, middle + side // 2 + 1
-        here.append(slice(max(first, 0), min(end, length)))
-        there.append(slice(max(-first, 0), side - max(end - length, 0)))
-    alive[tuple(here)] &= ~disk[tuple(there)]

@@ -1,9 +1,10 @@
-"""CAMELYON16's free-response curve (FROC): lesions found against false positives.
+"""CAMELYON16's free-response curve (FROC): sensitivity against false positives a slide.
 
 A lesion's score is its highest hit. Every candidate outside of all lesions is a false
-positive, and on normal slides every candidate is. Isolated tumour cells leave the
-sensitivity, and a hit on them counts neither way. Thresholds step through the distinct
-scores; false positives are averaged over all slides, the sensitivity over all lesions.
+positive, so on normal slides every candidate is. Isolated tumor cells do not count
+towards the sensitivity, and a hit on them is neither right nor wrong. Thresholds step
+through the distinct scores; false positives are averaged over all slides, the
+sensitivity over all lesions.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.core.metrics.bootstrap import Interval, resampled
-from napari_fastnet.core.metrics.edge_intervals import share_interval
+from napari_fastnet.core.metrics.bootstrap import (
+    Interval,
+    resampled,
+    share_interval,
+)
 from napari_fastnet.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,18 +36,18 @@ RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of a lesion.
+    """A lesion and its candidates.
 
     Parameters
     ----------
     lesion : Lesion
-        Which.
+        The lesion.
     hits : int
-        Candidates in it.
+        Number of candidates in it.
     score : float
-        The highest of them; 0 without one.
+        The highest score of them; 0 without one.
     point : tuple of float or None
-        Where that one lies, (y, x) level-0 px.
+        (y, x) of the highest one, level-0 px.
     """
 
     lesion: Lesion
@@ -54,14 +58,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlideHits:
-    """What the candidates of a slide hit.
+    """The candidates of a slide, matched to its lesions.
 
     Parameters
     ----------
     found : tuple of Found
-        One for each lesion, isolated tumour cells included.
+        One for each lesion, isolated tumor cells included.
     false_positives : (n,) float64 ndarray
-        Scores of the candidates that hit nothing.
+        Scores of the candidates outside all lesions.
     """
 
     found: tuple[Found, ...]
@@ -69,12 +73,12 @@ class SlideHits:
 
     @property
     def lesion_scores(self) -> NDArray[np.float64]:
-        """Scores of the lesions that count, 0 of those that were missed, (k,)."""
+        """Scores of the lesions that count, (k,); 0 for missed ones."""
         return np.array([f.score for f in self.found if not f.lesion.is_itc], float)
 
 
 def match_candidates(candidates: Candidates, lesions: LesionMap | None) -> SlideHits:
-    """Return what the candidates of a slide hit.
+    """Match the candidates of a slide to its lesions.
 
     Parameters
     ----------
@@ -86,7 +90,7 @@ def match_candidates(candidates: Candidates, lesions: LesionMap | None) -> Slide
     Returns
     -------
     SlideHits
-        Of equal hits on a lesion, the first is its point.
+        Of equal hits on a lesion, the first gives its point.
     """
     if lesions is None:
         return SlideHits((), candidates.scores)
@@ -126,37 +130,44 @@ class FrocCurve:
     lesions: int
 
     def sensitivity_at(self, rates: Sequence[float] = RATES) -> list[float | None]:
-        """Return the sensitivity at false positives a slide; None without lesions.
+        """Return the sensitivity at each number of false positives a slide.
 
-        Between two points the curve is a straight line; after the last one it stays as
-        high as it came.
+        The curve is a straight line between two points and constant after the last.
+
+        Parameters
+        ----------
+        rates : sequence of float
+            False positives a slide.
+
+        Returns
+        -------
+        list of float or None
+            None without lesions.
         """
         if not self.lesions:
             return [None] * len(rates)
-        return [float(value) for value in _read_off(self, rates)]
+        found = np.interp(rates, self.false_positives, self.sensitivity)
+        return list(map(float, found))
 
     @property
     def score(self) -> float | None:
         """The mean sensitivity at `RATES`, known as FROC; None without lesions."""
-        return float(np.mean(_read_off(self, RATES))) if self.lesions else None
-
-
-def _read_off(curve: FrocCurve, rates: Sequence[float]) -> NDArray[np.float64]:
-    return np.interp(rates, curve.false_positives, curve.sensitivity)
+        found = [value for value in self.sensitivity_at() if value is not None]
+        return float(np.mean(found)) if found else None
 
 
 def froc_curve(slides: Sequence[SlideHits]) -> FrocCurve:
-    """Return the free-response curve of some slides.
+    """Compute the free-response curve of slides.
 
     Parameters
     ----------
     slides : sequence of SlideHits
-        At least one; normal ones are those without lesions.
+        At least one; those without lesions are normal.
 
     Returns
     -------
     FrocCurve
-        Of one point, (0, 0), where there is no candidate.
+        One point, (0, 0), without candidates.
 
     Raises
     ------
@@ -185,7 +196,7 @@ def froc_curve(slides: Sequence[SlideHits]) -> FrocCurve:
 def froc_interval(
     slides: Sequence[SlideHits], *, resamples: int = 1000, seed: int = 0
 ) -> Interval | None:
-    """Return the 95 % interval of the FROC score, by drawing slides again.
+    """Compute the 95 % interval of the FROC score by resampling slides.
 
     Parameters
     ----------
@@ -200,9 +211,9 @@ def froc_interval(
     Returns
     -------
     tuple of float or None
-        2.5 and 97.5 % points; of a score of 0 or 1 no narrower than Wilson's interval of
-        the slides with lesions. None without resamples, or with lesions on fewer than two slides, of
-        which nothing can be told.
+        2.5 and 97.5 % points; for a score of 0 or 1 no narrower than Wilson's interval of
+        the slides with lesions. None without resamples, and with lesions on fewer than
+        two slides.
     """
     lesions = np.array([len(slide.lesion_scores) for slide in slides])
     if (lesions > 0).sum() < 2 or not resamples:
@@ -215,14 +226,14 @@ def froc_interval(
     ]
     low, high = map(float, np.percentile(scores, (2.5, 97.5)))
     score = froc_curve(slides).score
-    if score in (0, 1):  # of which most draws know nothing else
+    if score in (0, 1):  # most draws then give the same score
         least, most = share_interval(score, int((lesions > 0).sum()))
         low, high = min(low, least), max(high, most)
     return low, high
 
 
 class _Events:
-    """What happens as the threshold falls, so that draws are judged without sorting."""
+    """Hits and false positives by falling score, so that draws need no sorting."""
 
     def __init__(self, slides: Sequence[SlideHits]) -> None:
         scores, owner, is_hit = [], [], []
@@ -242,7 +253,7 @@ class _Events:
         self._slides = len(slides)
 
     def score(self, times: NDArray[np.int64], lesions: int) -> float:
-        """Return the FROC score where each slide was drawn some times."""
+        """Return the FROC score with slide i drawn ``times[i]`` times."""
         weights = times[self._owner]
         right, wrong = (
             np.concatenate([[0], np.cumsum(weights * kind)[self._last]])

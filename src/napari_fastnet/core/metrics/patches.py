@@ -1,7 +1,7 @@
-"""How well patches are told apart: Eqs. 8-11 of the paper, ROC, calibration.
+"""Metrics of patches: Eqs. 8-11 of the paper, ROC, calibration.
 
-Tumour is the positive class, and a patch is called tumour where its probability is at
-or above the threshold. What is undefined is None, never 0 and never NaN.
+Tumor is the positive class, and a patch is called tumor where its probability is at
+or above the threshold. An undefined metric is None, never 0 and never NaN.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ from napari_fastnet.core.metrics.bootstrap import (
     METRICS,
     Interval,
     Ranking,
-    percentile_intervals,
-    ratio,
-)
-from napari_fastnet.core.metrics.edge_intervals import (
     auc_interval,
     f1_interval,
+    percentile_intervals,
     share_interval,
 )
 from napari_fastnet.errors import DataError, OptionError
@@ -33,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PatchMetrics:
-    """What `evaluate_probabilities` found.
+    """Metrics of patches, from `evaluate_probabilities`.
 
     Parameters
     ----------
     n, positives : int
-        Patches, and those of them that are tumour.
+        Patches, and those of them that are tumor.
     threshold : float
-        Probability from which a patch is called tumour.
+        Probability from which a patch is called tumor.
     true_positives, false_positives, true_negatives, false_negatives : int
         The confusion matrix.
     auc : float or None
@@ -51,9 +48,9 @@ class PatchMetrics:
         95 % interval of each of `METRICS`; None where the metric is None, or no
         resampling was asked for.
     slides : int or None
-        How many slides the intervals were drawn from, each with all of its patches; None
-        where patches were drawn, whose intervals are too narrow where several are of
-        one slide.
+        Slides that the intervals were drawn from, each with all of its patches; None
+        where patches were drawn, whose intervals are too narrow if several are of one
+        slide.
     """
 
     n: int
@@ -73,7 +70,7 @@ class PatchMetrics:
     slides: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the numbers as JSON has them; the confusion matrix comes as a dict."""
+        """Return the numbers as plain JSON; the confusion matrix becomes a dict."""
         first = ("n", "positives", "threshold", *METRICS)
         return {
             **{name: getattr(self, name) for name in first},
@@ -92,30 +89,6 @@ class PatchMetrics:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """A reliability table: of patches given 0.8, how many in 10 are tumour.
-
-    Parameters
-    ----------
-    edges : (bins + 1,) float64 ndarray
-        Limits of the bins, 0 to 1; a value on a limit belongs to the bin above it, and
-        1 to the last.
-    counts : (bins,) int64 ndarray
-        Patches in each bin.
-    mean_probability, positive_fraction : (bins,) float64 ndarray
-        What was said and what was so; NaN where the bin is empty.
-    expected_calibration_error : float
-        Their mean distance, weighted by the counts.
-    """
-
-    edges: NDArray[np.float64]
-    counts: NDArray[np.int64]
-    mean_probability: NDArray[np.float64]
-    positive_fraction: NDArray[np.float64]
-    expected_calibration_error: float
-
-
 def evaluate_probabilities(
     labels: ArrayLike,
     probabilities: ArrayLike,
@@ -125,22 +98,22 @@ def evaluate_probabilities(
     seed: int = 0,
     slides: Sequence[str | None] | None = None,
 ) -> PatchMetrics:
-    """Return Eqs. 8-11, specificity and AUC, each with a 95 % interval.
+    """Compute Eqs. 8-11, specificity and AUC, each with a 95 % interval.
 
-    Where every draw gives the same, as of a metric that is 0 or 1, the interval is
-    calculated: see `napari_fastnet.core.metrics.edge_intervals`.
+    Where every resample gives the same value, as of a metric that is 0 or 1, the
+    interval follows from a formula, see `napari_fastnet.core.metrics.bootstrap`.
 
     Parameters
     ----------
     labels : array_like
-        (n,) bool, or numbers 0 and 1; 1 is tumour. One class alone is allowed.
+        (n,) bool, or numbers 0 and 1; 1 is tumor. One class alone is allowed.
     probabilities : array_like
-        (n,) float in 0..1, of tumour.
+        (n,) float in 0..1, of tumor.
     threshold : float
-        0..1; a probability equal to it is a call of tumour.
+        0..1; a patch is called tumor from it on.
     bootstrap : int
         Resamples for the intervals, drawn within each class so that the share of
-        tumour stays as it is; 0 gives none. Resamples in which a metric is undefined
+        tumor stays the same; 0 gives none. Resamples in which a metric is undefined
         do not count towards its interval.
     seed : int
         Of the resampling.
@@ -159,6 +132,14 @@ def evaluate_probabilities(
         Without patches, or with labels or probabilities outside their range.
     OptionError
         With a threshold or a number of resamples outside its range.
+
+    Examples
+    --------
+    >>> found = evaluate_probabilities(
+    ...     [1, 1, 0, 0], [0.9, 0.4, 0.3, 0.2], threshold=0.5
+    ... )
+    >>> found.recall, found.precision, found.auc
+    (0.5, 1.0, 1.0)
     """
     truth, scores = _checked(labels, probabilities)
     if not 0 <= threshold <= 1:
@@ -167,7 +148,10 @@ def evaluate_probabilities(
         raise OptionError(f"bootstrap is {bootstrap}; use a number of resamples from 0")
     once = np.ones((1, len(truth)), np.int64)
     ranking = Ranking(truth, scores, threshold)
-    values = {name: _defined(value[0]) for name, value in ranking.metrics(once).items()}
+    values = {
+        name: None if np.isnan(value[0]) else float(value[0])
+        for name, value in ranking.metrics(once).items()
+    }
     tp, fp, tn, fn = (int(part[0]) for part in ranking.confusion(once))
     groups = _groups(slides)
     intervals: dict[str, Interval | None] = dict.fromkeys(METRICS)
@@ -194,7 +178,7 @@ def evaluate_probabilities(
 
 
 def _groups(slides: Sequence[str | None] | None) -> NDArray[np.int64] | None:
-    """Return the number of each patch's slide; None where patches are to be drawn."""
+    """Return the slide number of each patch; None where patches are drawn instead."""
     if slides is None or None in slides or len(set(slides)) < 2:
         return None
     return np.unique(np.asarray(slides), return_inverse=True)[1]
@@ -206,7 +190,7 @@ def _calculated(
     called: NDArray[np.bool_],
     groups: NDArray[np.int64] | None,
 ) -> dict[str, Interval | None]:
-    """Return intervals that no draws give; slides count where they are drawn."""
+    """Return intervals by formula; where slides are drawn, they are the sample."""
 
     def count(members: NDArray[np.bool_]) -> int:
         return int(members.sum()) if groups is None else len(set(groups[members]))
@@ -231,7 +215,9 @@ def _calculated(
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Return the chance that a tumour patch scores above a normal one, ties half.
+    """Compute the area under the ROC curve.
+
+    It is the chance that a tumor patch scores above a normal one, ties counting half.
 
     Parameters
     ----------
@@ -243,26 +229,25 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
     Returns
     -------
     float or None
-        Area under the ROC curve, by counting pairs (Mann and Whitney); None where all
-        labels are the same.
+        By counting pairs (Mann and Whitney); None where all labels are the same.
     """
     truth = np.asarray(labels).astype(bool)
     if truth.all() or not truth.any():
         return None
     values, group = np.unique(np.asarray(scores), return_inverse=True)
-    tumour, normal = (
+    tumor, normal = (
         np.bincount(group[members], minlength=len(values))
         for members in (truth, ~truth)
     )
-    # A tumour patch's pairs count twice where the normal one is below, once in a tie.
-    pairs = tumour @ (2 * np.cumsum(normal) - normal)
-    return float(pairs / (2 * tumour.sum() * normal.sum()))
+    # A tumor patch's pairs count twice where the normal one is below, once in a tie.
+    pairs = tumor @ (2 * np.cumsum(normal) - normal)
+    return float(pairs / (2 * tumor.sum() * normal.sum()))
 
 
 def roc_curve(
     labels: ArrayLike, scores: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return false positive rates, true positive rates and their thresholds.
+    """Compute the ROC curve.
 
     Parameters
     ----------
@@ -274,12 +259,12 @@ def roc_curve(
     Returns
     -------
     false_positive_rate : (k + 1,) float64 ndarray
-        One point for each of k distinct scores, called positive from that score on,
-        after the point (0, 0) of the threshold infinity.
+        The point (0, 0) of the threshold infinity, then one point for each of k distinct
+        scores.
     true_positive_rate : (k + 1,) float64 ndarray
         Of the same points.
     thresholds : (k + 1,) float64 ndarray
-        Their scores, falling.
+        Scores from which on patches are called tumor, falling.
 
     Raises
     ------
@@ -299,37 +284,45 @@ def roc_curve(
     return rates[0], rates[1], np.concatenate([[np.inf], values[::-1]])
 
 
-def calibration(
+def expected_calibration_error(
     labels: ArrayLike, probabilities: ArrayLike, bins: int = 10
-) -> Reliability:
-    """Return how far probabilities are from the shares of tumour they stand for.
+) -> float:
+    """Return the mean distance of probabilities from the shares of tumor they stand for.
 
     Parameters
     ----------
     labels, probabilities : array_like
         As for `evaluate_probabilities`.
     bins : int
-        Equal parts of 0..1, at least 1.
+        Equal parts of 0..1, at least 1, in which both are averaged. A probability on a
+        limit belongs to the bin above it, and 1 to the last.
 
     Returns
     -------
-    Reliability
-        The table and the expected calibration error.
+    float
+        0 (best) to 1; bins count by their patches.
     """
     truth, scores = _checked(labels, probabilities)
     if bins < 1:
         raise OptionError(f"bins is {bins}; use at least 1")
     edges = np.arange(bins + 1) / bins
     place = np.minimum(np.searchsorted(edges, scores, side="right") - 1, bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    said = np.bincount(place, scores, minlength=bins)
-    so = np.bincount(place, truth.astype(np.float64), minlength=bins)
-    error = float(np.abs(said - so).sum() / len(truth))
-    return Reliability(edges, counts, ratio(said, counts), ratio(so, counts), error)
+    return float(np.abs(np.bincount(place, scores - truth)).sum() / len(truth))
 
 
 def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Return the mean squared distance of probability and label, 0 (best) to 1."""
+    """Compute the Brier score, the mean squared distance of probability and label.
+
+    Parameters
+    ----------
+    labels, probabilities : array_like
+        As for `evaluate_probabilities`.
+
+    Returns
+    -------
+    float
+        0 (best) to 1.
+    """
     truth, scores = _checked(labels, probabilities)
     return float(np.mean((scores - truth) ** 2))
 
@@ -337,7 +330,7 @@ def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
 def _checked(
     labels: ArrayLike, probabilities: ArrayLike
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return both as (n,) arrays, or say what is wrong with them."""
+    """Return both as (n,) arrays; DataError names the fault."""
     truth, scores = np.asarray(labels), np.asarray(probabilities, np.float64)
     if truth.ndim != 1 or truth.shape != scores.shape or not truth.size:
         raise DataError(
@@ -345,33 +338,28 @@ def _checked(
             "one of each a patch, and at least one patch"
         )
     if not np.isin(truth, (0, 1)).all():
-        raise DataError("a label is neither 0 nor 1; 1 is tumour, 0 is normal")
+        raise DataError("a label is neither 0 nor 1; 1 is tumor, 0 is normal")
     if not ((scores >= 0) & (scores <= 1)).all():
         raise DataError("a probability is NaN or lies outside 0..1")
     return truth.astype(bool), scores
 
 
-def _defined(value: float) -> float | None:
-    """Return a number as it is and NaN as None."""
-    return None if np.isnan(value) else float(value)
-
-
-#: The recalls that a model card lists.
+#: Recalls listed in a model card.
 RECALLS = (0.80, 0.85, 0.90, 0.95, 0.97, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """One point of a ROC curve, as one who chooses a threshold asks for it.
+    """One point of a ROC curve, chosen by its recall.
 
     Parameters
     ----------
     at_least : float
         The recall that was asked for.
     threshold : float
-        Highest probability from which calling tumour reaches it.
+        Highest threshold that reaches it.
     recall, specificity, precision : float
-        What that threshold gives on these patches.
+        Metrics of these patches at that threshold.
     """
 
     at_least: float
@@ -384,14 +372,14 @@ class OperatingPoint:
 def operating_points(
     labels: ArrayLike, probabilities: ArrayLike, recalls: Sequence[float] = RECALLS
 ) -> list[OperatingPoint]:
-    """Return the highest threshold that reaches each recall.
+    """Find the highest threshold that reaches each recall.
 
     Parameters
     ----------
     labels : array_like
-        (n,) bool, or numbers 0 and 1, both classes among them; 1 is tumour.
+        (n,) bool, or numbers 0 and 1, both classes among them; 1 is tumor.
     probabilities : array_like
-        (n,) float in 0..1, of tumour.
+        (n,) float in 0..1, of tumor.
     recalls : sequence of float
         Each above 0 and at most 1.
 

@@ -1,14 +1,14 @@
-"""How well a heatmap covers the truth, px by px: Dice, IoU and ROC.
+"""Metrics of a heatmap against the truth, px by px: Dice, IoU and ROC.
 
-A px of the truth has the probability of the cell that holds its centre, and is tumour
-where its own centre is. Cells that were not computed call nothing tumour: tumour there
-is missed, at a probability of 0, and normal px there are not counted, since a ROC over
-bare glass would flatter every model.
+A px of the truth has the probability of the cell that holds its centre, and is tumor
+where its own centre is. In cells that were not computed tumor counts as missed, at a
+probability of 0, and normal px are not counted, since a ROC over bare glass would
+flatter every model.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -21,17 +21,18 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.geometry import Grid
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.metrics.truth import TruthMask
 
-#: Scores are counted in bins of equal log odds; those within one count as equal.
+#: Scores are counted in bins of equal log odds; scores in one bin count as equal.
 BINS = 1 << 16
 LARGEST_LOG_ODDS = 20.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelCounts:
-    """Px of one slide or more, by what they are and what the heatmap says; they add up.
+    """Counts of px of one slide or more, by truth and probability; they add up.
 
     Parameters
     ----------
@@ -48,23 +49,22 @@ class PixelCounts:
     false_negatives: int
 
     def __add__(self, other: PixelCounts) -> PixelCounts:
-        return PixelCounts(
-            self.tumour + other.tumour,
-            self.normal + other.normal,
-            self.true_positives + other.true_positives,
-            self.false_positives + other.false_positives,
-            self.false_negatives + other.false_negatives,
-        )
+        names = (field.name for field in fields(self))
+        return PixelCounts(*(getattr(self, n) + getattr(other, n) for n in names))
 
     @property
     def dice(self) -> float | None:
-        """2 TP / (2 TP + FP + FN); None where nothing is tumour and nothing called."""
-        return _share(2 * self.true_positives, self._wrong)
+        """2 TP / (2 TP + FP + FN); None where nothing is tumor and nothing called."""
+        return self._overlap(2 * self.true_positives)
 
     @property
     def iou(self) -> float | None:
         """TP / (TP + FP + FN), the Jaccard index; None as for Dice."""
-        return _share(self.true_positives, self._wrong)
+        return self._overlap(self.true_positives)
+
+    def _overlap(self, right: int) -> float | None:
+        whole = right + self.false_positives + self.false_negatives
+        return right / whole if whole else None
 
     @property
     def auc(self) -> float | None:
@@ -77,7 +77,7 @@ class PixelCounts:
         return float(pairs / (float(self.tumour.sum()) * float(self.normal.sum())))
 
     def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return false and true positive rates, rising from (0, 0); NaN if undefined."""
+        """Return false and true positive rates, rising from 0; NaN where undefined."""
         used = (self.tumour > 0) | (self.normal > 0)
         rates = []
         for counts in (self.normal, self.tumour):
@@ -86,14 +86,6 @@ class PixelCounts:
                 total / total[-1] if total[-1] else np.full(len(total), np.nan)
             )
         return rates[0], rates[1]
-
-    @property
-    def _wrong(self) -> int:
-        return self.false_positives + self.false_negatives
-
-
-def _share(right: int, wrong: int) -> float | None:
-    return right / (right + wrong) if right + wrong else None
 
 
 def count_pixels(
@@ -112,14 +104,14 @@ def count_pixels(
     truth : TruthMask
         Of the same slide.
     threshold : float
-        A probability equal to it calls tumour, 0..1; compared in float32.
+        A px is called tumor from it on, above 0 to 1; compared in float32.
     boundary_px : float, optional
         px of the truth nearer than this to a px of the other kind are not counted.
 
     Returns
     -------
     PixelCounts
-        Of the slide.
+        Counts of the slide.
 
     Raises
     ------
@@ -133,38 +125,30 @@ def count_pixels(
     computed = heatmap.computed
     values = heatmap.probabilities[computed]
     per_cell, missed = _per_cell(heatmap, truth, boundary_px)
-    tumour, normal = (counts[computed] for counts in per_cell)
-    missed += int(per_cell[0].sum()) - int(tumour.sum())
+    tumor, normal = (counts[computed] for counts in per_cell)
+    missed += int(per_cell[0].sum()) - int(tumor.sum())
     called = values >= np.float32(threshold)
-    found = int(tumour[called].sum())
-    bins = _bins(values)
-    tumour_by_bin, normal_by_bin = (
-        np.bincount(bins, counts, BINS).astype(np.int64) for counts in (tumour, normal)
+    found = int(tumor[called].sum())
+    # 0 is in the first bin and 1 in the last
+    odds = logit(values.astype(np.float64)).clip(-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
+    bins = np.rint((odds / LARGEST_LOG_ODDS + 1) / 2 * (BINS - 1)).astype(np.intp)
+    tumor_by_bin, normal_by_bin = (
+        np.bincount(bins, counts, BINS).astype(np.int64) for counts in (tumor, normal)
     )
-    tumour_by_bin[0] += missed
+    tumor_by_bin[0] += missed
     return PixelCounts(
-        tumour=tumour_by_bin,
+        tumour=tumor_by_bin,
         normal=normal_by_bin,
         true_positives=found,
         false_positives=int(normal[called].sum()),
-        false_negatives=int(tumour_by_bin.sum()) - found,
+        false_negatives=int(tumor_by_bin.sum()) - found,
     )
-
-
-def _bins(values: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Return the bin of each probability; 0 is in the first and 1 in the last."""
-    odds = np.clip(
-        logit(values.astype(np.float64)), -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS
-    )
-    place = (odds / LARGEST_LOG_ODDS + 1) / 2 * (BINS - 1)
-    bins: NDArray[np.intp] = np.rint(place).astype(np.intp)
-    return bins
 
 
 def _per_cell(
     heatmap: Heatmap, truth: TruthMask, boundary_px: float
 ) -> tuple[list[NDArray[np.int64]], int]:
-    """Return px of tumour and normal px by cell, and px of tumour outside the grid."""
+    """Count tumor and normal px of each cell, and tumor px outside the grid."""
     window = truth.around(ceil(boundary_px))
     counted = np.ones_like(window.inside)
     if boundary_px:
@@ -172,42 +156,32 @@ def _per_cell(
             nearer_than(mask, boundary_px) for mask in (window.inside, ~window.inside)
         )
         counted = ~(near & far)
-    shape = heatmap.grid.shape
-    cells = [_cell_of_px(heatmap, truth, axis) for axis in (0, 1)]
-    total = np.outer(
-        *(
-            np.bincount(c[c >= 0], minlength=n)
-            for c, n in zip(cells, shape, strict=True)
-        )
+    grid = heatmap.grid
+    rows, columns = (  # cells that hold the px' centres, -1 outside the grid
+        _cells_of_px(truth.extent[axis], truth.step[axis], grid, axis)
+        for axis in (0, 1)
     )
-    inside = _sum_by_cell(window, window.inside & counted, cells, shape)
-    not_normal = _sum_by_cell(window, window.inside | ~counted, cells, shape)
+    total = np.outer(
+        np.bincount(rows[rows >= 0], minlength=grid.shape[0]),
+        np.bincount(columns[columns >= 0], minlength=grid.shape[1]),
+    )
+
+    def per_cell(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Count the px of a mask over the window in each cell."""
+        down, across = np.nonzero(mask)
+        row, column = rows[window.first[0] + down], columns[window.first[1] + across]
+        known = (row >= 0) & (column >= 0)
+        cells = row[known] * grid.shape[1] + column[known]
+        return np.bincount(cells, minlength=total.size).reshape(grid.shape)
+
+    inside = per_cell(window.inside & counted)
+    not_normal = per_cell(window.inside | ~counted)
     outside = int((window.inside & counted).sum()) - int(inside.sum())
     return [inside, total - not_normal], outside
 
 
-def _cell_of_px(heatmap: Heatmap, truth: TruthMask, axis: int) -> NDArray[np.intp]:
+def _cells_of_px(count: int, step: float, grid: Grid, axis: int) -> NDArray[np.intp]:
     """Return the cell that holds each px' centre along an axis, -1 outside the grid."""
-    grid = heatmap.grid
-    centres = (np.arange(truth.extent[axis]) + 0.5) * truth.step[axis]
-    places = np.floor((centres - grid.origin[axis]) / grid.step[axis])
-    cells: NDArray[np.intp] = places.astype(np.intp)
-    cells[(cells < 0) | (cells >= grid.shape[axis])] = -1
-    return cells
-
-
-def _sum_by_cell(
-    window: TruthMask,
-    mask: NDArray[np.bool_],
-    cells: list[NDArray[np.intp]],
-    shape: tuple[int, int],
-) -> NDArray[np.int64]:
-    """Return how many px of a mask over the window lie in each cell."""
-    index = np.nonzero(mask)
-    row, column = (
-        cell[first + place]
-        for cell, first, place in zip(cells, window.first, index, strict=True)
-    )
-    known = (row >= 0) & (column >= 0)
-    flat = row[known] * shape[1] + column[known]
-    return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+    centres = (np.arange(count) + 0.5) * step
+    cells = np.floor((centres - grid.origin[axis]) / grid.step[axis]).astype(np.intp)
+    return np.where((cells >= 0) & (cells < grid.shape[axis]), cells, -1)

@@ -1,4 +1,4 @@
-"""Whether a slide holds tumour: numbers of its heatmap, and what they tell apart."""
+"""Scores of whole slides: features of a heatmap that separate tumor from normal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import minimize
 
-from napari_fastnet.core.metrics.lesions import Moments
+from napari_fastnet.core.metrics.lesions import mean_and_major_axis
 from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.heatmap import Heatmap
 
-#: Regions are taken at both: what is perhaps tumour, and what is hardly anything else.
+#: Thresholds of perhaps tumor, and of almost certainly tumor.
 LOW, HIGH = 0.5, 0.9
 
 _FOLDS = 5
@@ -26,16 +26,16 @@ _RIDGE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SlideFeatures:
-    """A few numbers of a heatmap, each higher where there is more tumour.
+    """Features of a heatmap, each higher where there is more tumor.
 
-    All are 0 of a heatmap in which nothing was computed.
+    All are 0 for a heatmap in which nothing was computed.
 
     Parameters
     ----------
     maximum : float
         The highest probability.
     smoothed_maximum : float
-        The highest mean of 3 x 3 cells, of those that were computed; the middle one is.
+        The highest mean of the computed cells in 3 x 3, the middle one computed.
     share_low : float
         Share of the computed cells from `LOW` on.
     longest_um_low : float
@@ -58,15 +58,31 @@ FEATURES = tuple(field.name for field in fields(SlideFeatures))
 
 
 def slide_features(heatmap: Heatmap) -> SlideFeatures:
-    """Return the numbers of a heatmap; it may have no cells."""
+    """Compute the features of a heatmap.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        May have no cells.
+
+    Returns
+    -------
+    SlideFeatures
+        All 0 where nothing was computed.
+    """
     computed = heatmap.computed
     if not computed.any():
         return SlideFeatures()
     values = np.where(computed, heatmap.probabilities, np.float32(0))
     low, high = values >= np.float32(LOW), values >= np.float32(HIGH)
+    total, count = (
+        ndimage.uniform_filter(array.astype(np.float32), 3, mode="constant")
+        for array in (values, computed)
+    )
     return SlideFeatures(
         maximum=float(values.max()),
-        smoothed_maximum=_smoothed_maximum(values, computed),
+        # counts are at least 1/9 here, and rounding is 1e-7
+        smoothed_maximum=float(np.max(total[computed] / count[computed])),
         share_low=float(low.sum() / computed.sum()),
         longest_um_low=_longest_um(low, heatmap),
         area_mm2_high=float(high.sum()) * heatmap.cell_area_mm2,
@@ -74,26 +90,14 @@ def slide_features(heatmap: Heatmap) -> SlideFeatures:
     )
 
 
-def _smoothed_maximum(
-    values: NDArray[np.float32], computed: NDArray[np.bool_]
-) -> float:
-    """Return the highest mean of 3 x 3 cells, those left out that are not computed."""
-    total, count = (
-        ndimage.uniform_filter(array.astype(np.float32), 3, mode="constant")
-        for array in (values, computed)
-    )
-    # Sums of nine numbers, where one is 1/9 at least and rounding is 1e-7.
-    return float(np.max(total[computed] / count[computed]))
-
-
 def _longest_um(mask: NDArray[np.bool_], heatmap: Heatmap) -> float:
-    """Return the major axis of the region of the most cells; of equal ones the first."""
+    """Return the major axis of the largest region, the first of equal ones."""
     labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
     if not count:
         return 0.0
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    axis = Moments.of(labels == np.argmax(sizes)).major_axis
+    _, axis = mean_and_major_axis(labels == np.argmax(sizes))
     height_um, width_um = heatmap.cell_um
     return axis * float(np.sqrt(height_um * width_um))
 
@@ -101,30 +105,29 @@ def _longest_um(mask: NDArray[np.bool_], heatmap: Heatmap) -> float:
 def combined_scores(
     features: list[SlideFeatures], labels: NDArray[np.bool_], *, seed: int = 0
 ) -> NDArray[np.float64] | None:
-    """Return a score of each slide from all its numbers, learned on other slides.
+    """Combine the features of each slide to one score, by cross-validation.
 
-    A logistic regression is fitted to four fifths of the slides and judges the fifth, in
-    turn, so that no slide is judged by what was learned from it.
+    A logistic regression is fitted to four fifths of the slides and scores the fifth, in
+    turn, so that no slide is scored by a fit that has seen it.
 
     Parameters
     ----------
     features : list of SlideFeatures
-        n slides.
+        One for each of n slides.
     labels : (n,) bool ndarray
-        True is tumour.
+        True is tumor.
     seed : int, optional
-        Of the deal into fifths, in each of which the share of tumour is about the same.
+        Of the random division into fifths with about the same share of tumor.
 
     Returns
     -------
     (n,) float64 ndarray or None
-        Log odds; None with fewer than ten slides of a kind.
+        Log odds; None with fewer than ten slides of either kind.
     """
     if min(labels.sum(), (~labels).sum()) < 2 * _FOLDS:
         return None
-    table = np.array([list(asdict(slide).values()) for slide in features])
-    # Sizes span orders of magnitude.
-    table = np.log1p(table)
+    # sizes span orders of magnitude
+    table = np.log1p([list(asdict(slide).values()) for slide in features])
     fold = np.empty(len(labels), np.intp)
     generator = np.random.default_rng(seed)
     for members in (np.flatnonzero(labels), np.flatnonzero(~labels)):
@@ -154,5 +157,5 @@ def _logistic(
 
     start = np.zeros(known.shape[1] + 1)
     weights = minimize(loss, start, jac=True, method="L-BFGS-B").x
-    found: NDArray[np.float64] = asked @ weights[1:] + weights[0]
-    return found
+    scores: NDArray[np.float64] = asked @ weights[1:] + weights[0]
+    return scores

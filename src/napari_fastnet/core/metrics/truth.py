@@ -1,8 +1,8 @@
-"""The truth of a slide as a mask: px of one size, laid from the slide's corner.
+"""The truth of a slide as a mask of px of one size, laid from the slide's corner.
 
-CAMELYON16 is judged at level 5 of 0.243 µm/px, where a px is 7.776 µm. A huge slide has
-some 20 million such px, and only those around the tumour are kept: the mask is a
-window into the slide, and outside of it nothing is tumour.
+CAMELYON16 is evaluated at level 5 of 0.243 µm/px, where a px is 7.776 µm. A huge slide
+has some 20 million such px, and only those around the tumor are kept: the mask is a
+window into the slide, and outside of it nothing is tumor.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
 
-#: µm/px that CAMELYON16's evaluation takes for every slide, and px of its level 5.
+#: µm/px that CAMELYON16's evaluation assumes for every slide, and the downsampling of its
+#: level 5.
 CAMELYON_MPP = 0.243
 LEVEL_5 = 32.0
-#: µm of a px in which truth and lesions are judged.
+#: Size in µm of a px of truth and lesions.
 PIXEL_UM = CAMELYON_MPP * LEVEL_5
-#: So far from 0.243 µm/px a slide is taken for one of CAMELYON16's two scanners (0.226
+#: Relative difference up to which µm/px count as those of CAMELYON16's two scanners (0.226
 #: and 0.243), to whose slides the same numbers of px apply.
 SAME_SCALE = 0.1
 
-# Around outlines on a slide of unknown size: more than they grow.
+# Margin around outlines on a slide of unknown size; they grow by less.
 _ROOM_PX = 16
 
 
 def truth_step(mpp: Pair) -> Pair:
-    """Return the level-0 px of a px of the truth.
+    """Return the size of a px of the truth in level-0 px.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def truth_step(mpp: Pair) -> Pair:
     Returns
     -------
     tuple of float
-        32, as CAMELYON16 has it, for a slide of about its µm/px; else what makes
+        (y, x); 32, as in CAMELYON16, for a slide of about its µm/px; else the size of
         7.776 µm.
 
     Raises
@@ -63,24 +64,42 @@ def truth_step(mpp: Pair) -> Pair:
 
 
 def truth_extent(shape: Pair, step: Pair) -> tuple[int, int]:
-    """Return how many px of ``step`` cover a slide of (height, width) level-0 px."""
+    """Return the numbers of px that cover a slide.
+
+    Parameters
+    ----------
+    shape : tuple of float
+        (height, width) of the slide, level-0 px.
+    step : tuple of float
+        (y, x) size of a px, level-0 px.
+
+    Returns
+    -------
+    tuple of int
+        Rows and columns.
+    """
     return ceil(shape[0] / step[0]), ceil(shape[1] / step[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruthMask:
-    """A window into the mask of a slide's tumour.
+    """A window into the mask of a slide's tumor.
 
     Parameters
     ----------
     inside : (rows, columns) bool ndarray
-        True is tumour; may be empty.
+        True is tumor; may be empty.
     step : tuple of float
         (y, x) level-0 px of a px of the mask. Px (0, 0) of the slide lies at its corner.
     extent : tuple of int
         Rows and columns of the whole slide.
     first : tuple of int
         (row, column) in the slide of the window's first px.
+
+    Raises
+    ------
+    OptionError
+        The window leaves the slide.
     """
 
     inside: NDArray[np.bool_]
@@ -104,33 +123,35 @@ class TruthMask:
         return self.inside.shape == self.extent and self.inside.size > 0
 
     def around(self, margin: int) -> TruthMask:
-        """Return the window that is ``margin`` px wider than the tumour on every side.
+        """Return the window around the tumor.
 
-        It does not leave the slide; without tumour it is empty.
+        Parameters
+        ----------
+        margin : int
+            px between the tumor and the window's edge, as far as the slide reaches.
+
+        Returns
+        -------
+        TruthMask
+            Empty without tumor.
         """
-        rows = np.flatnonzero(self.inside.any(axis=1))
-        columns = np.flatnonzero(self.inside.any(axis=0))
-        if not rows.size:
-            empty = np.zeros((0, 0), bool)
-            return TruthMask(empty, self.step, self.extent)
-        top, bottom = int(rows[0]), int(rows[-1]) + 1
-        left, right = int(columns[0]), int(columns[-1]) + 1
-        box = self.inside[top:bottom, left:right]
-        starts, ends = (
-            (self.first[0] + top, self.first[1] + left),
-            (self.first[0] + bottom, self.first[1] + right),
-        )
-        pads = [
-            (min(margin, start), min(margin, limit - end))
-            for start, end, limit in zip(starts, ends, self.extent, strict=True)
-        ]
-        first = starts[0] - pads[0][0], starts[1] - pads[1][0]
-        return TruthMask(np.pad(box, pads), self.step, self.extent, first)
+        box, pads, first = [], [], []
+        for axis, limit in enumerate(self.extent):
+            used = np.flatnonzero(self.inside.any(axis=1 - axis))
+            if not used.size:
+                return TruthMask(np.zeros((0, 0), bool), self.step, self.extent)
+            begin, end = int(used[0]), int(used[-1]) + 1
+            before = min(margin, self.first[axis] + begin)
+            box.append(slice(begin, end))
+            pads.append((before, min(margin, limit - self.first[axis] - end)))
+            first.append(self.first[axis] + begin - before)
+        inside = np.pad(self.inside[tuple(box)], pads)
+        return TruthMask(inside, self.step, self.extent, (first[0], first[1]))
 
     def index_of(
         self, points: NDArray[np.float64]
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
-        """Return rows and columns of the window's px that hold some points.
+        """Find the px of the window that hold points.
 
         Parameters
         ----------
@@ -140,7 +161,7 @@ class TruthMask:
         Returns
         -------
         tuple of (n,) ndarray
-            Rows, columns, and whether the point lies in the window at all.
+            Rows, columns, and whether each point lies in the window at all.
         """
         index = np.floor(points / self.step).astype(np.intp) - self.first
         known = np.all((index >= 0) & (index < self.inside.shape), axis=1)
@@ -150,12 +171,12 @@ class TruthMask:
 def draw_truth(
     annotations: Annotations, *, step: Pair, shape: Pair | None = None
 ) -> TruthMask:
-    """Return the mask that outlines make; a px is tumour where its centre is.
+    """Draw outlines as a mask; a px is tumor where its centre is.
 
     Parameters
     ----------
     annotations : Annotations
-        Perhaps without any outline.
+        May have no outline.
     step : tuple of float
         (y, x) level-0 px of a px of the mask.
     shape : tuple of float, optional
@@ -175,27 +196,25 @@ def draw_truth(
     extent = truth_extent(shape, step)
     if box is None:
         return TruthMask(np.zeros((0, 0), bool), step, extent)
-    edges = zip((box.top, box.left), ends, step, extent, strict=True)
-    (top, rows), (left, columns) = (_px_between(*axis) for axis in edges)
+    first, count = [], []
+    for axis, start in enumerate((box.top, box.left)):
+        begin = min(max(floor(start / step[axis]), 0), extent[axis])
+        first.append(begin)
+        count.append(max(min(ceil(ends[axis] / step[axis]), extent[axis]) - begin, 0))
+    (top, left), (rows, columns) = first, count
     grid = Grid((top * step[0], left * step[1]), step, (rows, columns))
     return TruthMask(tumour_mask(annotations, grid), step, extent, (top, left))
 
 
-def _px_between(start: float, end: float, step: float, limit: int) -> tuple[int, int]:
-    """Return the first px of an axis that two edges touch, and how many they do."""
-    first = min(max(floor(start / step), 0), limit)
-    return first, max(min(ceil(end / step), limit) - first, 0)
-
-
 def nearer_than(mask: NDArray[np.bool_], limit: float) -> NDArray[np.bool_]:
-    """Return the px nearer to a mask than a limit, those of the mask included.
+    """Grow a mask by the px nearer to it than a limit.
 
     Parameters
     ----------
     mask : (height, width) bool ndarray
         May have no px.
     limit : float
-        px, above 0, from centre to centre; those exactly as far are not included.
+        px, above 0, from centre to centre; a px exactly as far does not join.
 
     Returns
     -------
