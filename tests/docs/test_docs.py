@@ -6,6 +6,7 @@ A block that cannot run here says so in its title, which readers see, too.
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import tomllib
 from dataclasses import dataclass
@@ -113,6 +114,17 @@ def test_the_blocks_of_a_page_run_in_order(page, scene, capsys):
             for words in block.commands:
                 run_command(words)
     capsys.readouterr()
+
+
+@pytest.mark.slow
+def test_the_example_without_a_window_runs(scene, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["detect_a_slide.py", "slide.svs", "lesions"])
+    runpy.run_path(str(ROOT / "examples" / "detect_a_slide.py"), run_name="__main__")
+    assert "'label': 1" in capsys.readouterr().out
+    assert {path.name for path in (scene / "lesions").iterdir()} == {
+        "regions.csv",
+        "regions.geojson",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
