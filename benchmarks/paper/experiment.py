@@ -72,14 +72,15 @@ def experiment(
         return
     if train is None or valid is None or output is None:
         raise OptionError(f"{name} trains networks; give --train, --valid and --output")
+    import torch
+
     from experiment_log import LOG
     from experiment_runs import ExperimentJob, run_experiments
     from experiments import planned
     from napari_fastnet.model.backends.torch import fastest_device
-    from napari_fastnet.training.train import use_threads
 
     if threads is not None:
-        use_threads(threads)
+        torch.set_num_threads(threads)
     job = ExperimentJob(train, valid, output, budget, device or fastest_device())
     for done in run_experiments(job, planned(name, seeds)):
         print(_line(done), flush=True)

@@ -198,7 +198,8 @@ def _trained(
     for epoch in trainer.run():
         loss = epoch.loss
     labels = valid.labels.numpy() > 0.5
-    metrics = evaluate_probabilities(labels, trainer.judged, threshold=_THRESHOLD)
+    probabilities = trainer.probabilities(valid.images).numpy()
+    metrics = evaluate_probabilities(labels, probabilities, threshold=_THRESHOLD)
     return {
         **asdict(run),
         "budget": job.budget,

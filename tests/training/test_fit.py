@@ -71,7 +71,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
     list(trainer(options()).run(tmp_path / "state"))
     again = trainer(options())
     assert list(again.run(tmp_path / "state")) == []
-    assert again.epoch == 3
+    assert again.progress.epoch == 3
 
 
 @pytest.mark.parametrize("fault", ["truncated", "other options", "other data"])

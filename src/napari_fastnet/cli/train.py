@@ -161,11 +161,8 @@ def train(
         build_trainer,
         check_output,
         spacing_warnings,
-        use_threads,
     )
 
-    if threads is not None:
-        use_threads(threads)
     data = [_cut_first(path, output, mpp, patch, per_slide) for path in data]
     also = tuple(also_judge or ())
     valid, mpp = _stated(data, valid, also, mpp)
@@ -233,7 +230,9 @@ def _train(job: TrainingJob, trainer: Trainer[FastNet]) -> None:
         print(_line(result, epochs), flush=True)
         _warn(doubt(result, job))
     if trainer.stopped:
-        _warn(f"the training ended after epoch {trainer.epoch}: {trainer.stopped}")
+        _warn(
+            f"the training ended after epoch {trainer.progress.epoch}: {trainer.stopped}"
+        )
 
 
 def _line(result: EpochResult, epochs: int) -> str:

@@ -27,22 +27,7 @@ _DARKEST = 1 / 255  # keeps the logarithm finite
 
 
 def augment(patches: Tensor, options: Augmentation, generator: Generator) -> Tensor:
-    """Apply every change to a batch.
-
-    Parameters
-    ----------
-    patches : Tensor
-        (N, H, W, 3) uint8, square.
-    options : Augmentation
-        Strengths.
-    generator : Generator
-        Source of all draws: the same state gives the same result.
-
-    Returns
-    -------
-    Tensor
-        (N, H, W, 3) float32 in 0..1.
-    """
+    """Apply every change to square (N, H, W, 3) uint8 patches; return float32 in 0..1."""
     patches = turn(patches, generator)
     if options.jpeg:
         patches = compress(patches, options.jpeg, generator)

@@ -1,4 +1,4 @@
-"""What a network in training sees: patches changed at random, and what they are."""
+"""Batches for a network in training: patches changed at random, and their labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_fastnet.training.augment import augment, turn
 if TYPE_CHECKING:
     from napari_fastnet.training.options import FitOptions
 
-# Patches that are changed, and judged by teachers, at once.
+# Patches that are augmented, and given to teachers, at once.
 _PART = 512
 # Keeps the draws of prepared copies apart from those of epochs.
 _COPIES_SEED = 7_919
@@ -36,31 +36,30 @@ class Patches:
 
 
 class Teacher(Protocol):
-    """A network, or several, that know the task already."""
+    """A trained network, or several."""
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """What tells it from any other."""
+        """Digests of the weights."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return (N,) probabilities of tumour of (N, H, W, 3) float in 0..1."""
+        """Return the (N,) probabilities of (N, H, W, 3) float patches in 0..1."""
 
 
 class Batches:
-    """The training patches, changed anew for every batch or drawn from ready copies.
+    """The training patches, augmented anew for every batch or drawn from ready copies.
 
-    Changing patches and asking teachers costs more than a step of a small network.
-    Copies that were changed and judged once are used over and over, turned and flipped
-    anew each time.
+    To augment patches and ask teachers costs more than a step of a small network. Copies
+    that were made once are used over and over, turned and flipped anew each time.
 
     Parameters
     ----------
     patches : Patches
-        What to learn from.
+        Patches to learn from.
     options : FitOptions
-        How patches are changed, and how many copies are made; 0 changes them anew.
+        Strength of the augmentation, and number of copies; 0 augments anew.
     teachers : Teacher, optional
-        Who judges the patches as the network sees them.
+        Networks whose probabilities of the augmented patches go into the labels.
     """
 
     def __init__(
@@ -70,19 +69,9 @@ class Batches:
         self._copies: list[tuple[Tensor, Tensor]] = []
 
     def draw(self, chosen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return a batch.
+        """Return a batch: (N, H, W, 3) float in 0..1, and (N,) labels in 0..1.
 
-        Parameters
-        ----------
-        chosen : Tensor
-            (N,) which patches.
-        generator : Generator
-            Source of all draws.
-
-        Returns
-        -------
-        tuple of Tensor
-            (N, H, W, 3) float in 0..1, and (N,) labels in 0..1.
+        ``chosen`` are the (N,) indices of its patches.
         """
         if not self._options.copies:
             return self._changed(chosen, generator)
@@ -101,7 +90,7 @@ class Batches:
         return images, labels
 
     def _copy(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return all patches changed and judged: uint8 and labels."""
+        """Return a copy of all patches: uint8 images and labels."""
         seed = self._options.seed * 100_003 + _COPIES_SEED + number
         generator = Generator().manual_seed(seed)
         images = torch.empty_like(self._patches.images)

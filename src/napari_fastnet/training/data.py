@@ -1,4 +1,4 @@
-"""What a training learns from and is judged on: read, compared, and what is odd said."""
+"""Patches for training and for validation: reading, comparing, warnings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-#: Of fewer patches of a class a figure means little.
+    from numpy.typing import NDArray
+
+#: Fewer patches of a class leave a figure to chance.
 FEW = 20
 
 
@@ -31,11 +33,11 @@ class Part:
     patches : Patches
         In memory.
     names : list of str
-        Of each patch: the data's, and its own within them.
+        Of each patch: name of the data, and its own within them.
     slides : list of (str or None)
-        Of each patch, where it is known.
+        Slide of each patch, where it is known.
     digests : list of (bytes or None)
-        Of each patch, as `patch_digest` has them.
+        Of each patch, see `patch_digest`.
     facts : tuple of DataFacts
         Of each of the files or folders.
     """
@@ -48,8 +50,14 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What the data are called."""
+        """Names of the files or folders."""
         return ", ".join(facts.name for facts in self.facts)
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """Labels of the patches, (n,); True is tumor."""
+        labels: NDArray[np.bool_] = self.patches.labels.numpy() > 0.5
+        return labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,13 +67,13 @@ class TrainingData:
     Parameters
     ----------
     train, valid : Part
-        To learn from; to watch, choose the epoch and calibrate on.
+        To learn from; to choose the epoch and calibrate on.
     also : tuple of Part
-        To judge on once more.
+        To evaluate on as well.
     slides_apart : bool or None
         Whether no slide is in both parts; None where slides are not known.
     warnings : tuple of str
-        What to know of them, a sentence each.
+        A sentence each.
     """
 
     train: Part
@@ -78,16 +86,16 @@ class TrainingData:
 def read_training_data(
     data: Sequence[Path], valid: Path, also: Sequence[Path] = ()
 ) -> TrainingData:
-    """Read and compare what a training needs.
+    """Read the data of a training and compare their parts.
 
     Parameters
     ----------
     data : sequence of Path
         To learn from; of a zarr, its part for training.
     valid : Path
-        To watch; of a zarr, its part for validation.
+        To choose the epoch and calibrate on; of a zarr, its part for validation.
     also : sequence of Path
-        To judge on once more, as ``valid``.
+        To evaluate on as well, as ``valid``.
 
     Returns
     -------
@@ -98,17 +106,23 @@ def read_training_data(
     ------
     DataError
         Data are missing, of several sizes, of one class, or patches to learn from are
-        among those to judge on.
+        among those to evaluate on.
     """
     train = read_part(data, "train")
     watched = read_part([valid], "valid")
     others = tuple(read_part([path], "valid") for path in also)
     for part in (watched, *others):
-        _check_sizes(train, part)
+        own, other = (each.patches.images.shape[1] for each in (train, part))
+        if own != other:
+            raise DataError(
+                f"{train.name} has patches of {own} px and {part.name} of {other}; all "
+                "must be of one size"
+            )
         refuse_shared(train, part)
-    apart = _slides_apart(train, watched)
+    known = None not in train.slides and None not in watched.slides
+    apart = set(train.slides).isdisjoint(watched.slides) if known else None
     warnings = [*_contradictions(train), *_contradictions(watched), *_few(watched)]
-    if not leaks(data, valid):  # which is said where the zarr is known
+    if not leaks(data, valid):  # of which the command warns
         warnings += shared_slides(train, watched)
     return TrainingData(train, watched, others, apart, tuple(warnings))
 
@@ -121,46 +135,37 @@ def leaks(data: Sequence[Path], valid: Path) -> bool:
 
 
 def read_part(data: Sequence[Path], part: str | None) -> Part:
-    """Return the patches of one or several files, folders or zarrs in memory."""
+    """Read the patches of one or several files, folders or zarrs into memory."""
     sets = [read_patches(path, part) for path in data]
-    patches = join_patches(sets)
+    patches = _stacked(sets)
+    places = [path.resolve().name for path in data]
     digests = [[patch_digest(image) for image in each.images] for each in sets]
-    names = [path.resolve().name for path in data]
+    parts = list(zip(places, digests, sets, strict=True))
     return Part(
         patches,
-        [
-            f"{n}: {own}"
-            for n, each in zip(names, sets, strict=True)
-            for own in each.names
-        ],
+        [f"{place}: {name}" for place, _, each in parts for name in each.names],
         [slide for each in sets for slide in each.slides],
-        [digest for each in digests for digest in each],
+        [digest for own in digests for digest in own],
         tuple(
-            data_facts(name, own, each.labels.tolist(), each.slides)
-            for name, own, each in zip(names, digests, sets, strict=True)
+            data_facts(place, own, each.labels.tolist(), each.slides)
+            for place, own, each in parts
         ),
     )
 
 
-def join_patches(parts: Sequence[PatchSet]) -> Patches:
-    """Return all patches as one block in memory.
-
-    Raises
-    ------
-    DataError
-        They are of several sizes, not square, or all of one class.
-    """
+def _stacked(parts: Sequence[PatchSet]) -> Patches:
+    """Stack patches in memory; DataError unless they are squares of one size."""
     images = [image for part in parts for image in part.images]
     names = [name for part in parts for name in part.names]
-    first = images[0].shape
-    for name, image in zip(names, images, strict=True):
-        if image.shape != first:
+    sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in images]
+    for name, size in zip(names, sizes, strict=True):
+        if size != sizes[0]:
             raise DataError(
-                f"{names[0]} is {_size(first)} px and {name} {_size(image.shape)}; all "
-                "patches must be of one size"
+                f"{names[0]} is {sizes[0]} px and {name} {size}; all patches must be of "
+                "one size"
             )
-    if first[0] != first[1]:
-        raise DataError(f"{names[0]} is {_size(first)} px; patches must be square")
+    if images[0].shape[0] != images[0].shape[1]:
+        raise DataError(f"{names[0]} is {sizes[0]} px; patches must be square")
     labels = np.concatenate([part.labels for part in parts])
     if len(np.unique(labels)) < 2:
         raise DataError("patches are of one class only; give normal (0) and tumor (1)")
@@ -169,12 +174,9 @@ def join_patches(parts: Sequence[PatchSet]) -> Patches:
 
 
 def refuse_shared(train: Part, judged: Part) -> None:
-    """Refuse patches that are learned from and judged on, whatever they are called.
+    """Raise DataError if a patch is in both parts, whatever its name.
 
-    Raises
-    ------
-    DataError
-        Some are; bare glass, alike on every slide, does not count.
+    Bare glass, alike on every slide, does not count.
     """
     known = dict(zip(train.digests, train.names, strict=True))
     shared = [
@@ -191,22 +193,8 @@ def refuse_shared(train: Part, judged: Part) -> None:
         )
 
 
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]} x {shape[0]}"
-
-
-def _check_sizes(train: Part, judged: Part) -> None:
-    """Refuse to judge patches of another size than is learned from."""
-    own, other = (part.patches.images.shape[1] for part in (train, judged))
-    if own != other:
-        raise DataError(
-            f"{train.name} has patches of {own} px and {judged.name} of {other}; all "
-            "must be of one size"
-        )
-
-
 def shared_slides(train: Part, judged: Part) -> Iterator[str]:
-    """Yield what there is to say of slides that are learned from and judged on."""
+    """Yield a warning if slides of both parts have the same name."""
     shared = sorted({s for s in train.slides if s is not None} & set(judged.slides))
     if shared:
         yield (
@@ -215,24 +203,16 @@ def shared_slides(train: Part, judged: Part) -> Iterator[str]:
         )
 
 
-def _slides_apart(train: Part, valid: Part) -> bool | None:
-    """Return whether no slide is in both parts, None where slides are not known."""
-    if None in train.slides or None in valid.slides:
-        return None
-    return not set(train.slides) & set(valid.slides)
-
-
 def _contradictions(part: Part) -> Iterator[str]:
-    """Yield what there is to say of patches that are normal and tumor at once."""
+    """Yield a warning if equal patches have both labels."""
     labels = part.patches.labels.tolist()
     seen: dict[bytes, tuple[float, str]] = {}
     both = []
     for digest, label, name in zip(part.digests, labels, part.names, strict=True):
-        if digest is None:
-            continue
-        other, where = seen.setdefault(digest, (label, name))
-        if other != label:
-            both.append((where, name))
+        if digest is not None:
+            other, where = seen.setdefault(digest, (label, name))
+            if other != label:
+                both.append((where, name))
     if both:
         yield (
             f"{len(both):,} patches are there as normal and as tumor, for example "
@@ -241,9 +221,8 @@ def _contradictions(part: Part) -> Iterator[str]:
 
 
 def _few(part: Part) -> Iterator[str]:
-    """Yield what there is to say of a validation part with hardly any patches."""
-    tumor = int((part.patches.labels > 0.5).sum())
-    fewest = min(tumor, len(part.names) - tumor)
+    """Yield a warning if a class has hardly any patches."""
+    fewest = min(part.labels.sum(), (~part.labels).sum())
     if fewest < FEW:
         yield (
             f"{part.name} has {fewest} patches of a class: which epoch is best, and the "

@@ -1,4 +1,4 @@
-"""Distillation: what trained networks say of the patches a smaller one learns from."""
+"""Distillation: probabilities of trained networks as labels for a smaller one."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class Teachers:
-    """Networks that judge the same patches as their pupil, changed as it sees them.
+    """Trained networks that see the same augmented patches as their pupil.
 
-    A label says the same of a patch however it was changed; a teacher says what can
-    still be told of it, and its doubts are more to learn from than a plain 0 or 1.
+    A patch's label is the same however it was augmented; a teacher's probability is that
+    of what can still be seen, and holds more to learn from than a plain 0 or 1.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Teachers:
         Shipped models, bundles' folders, or files ``*.onnx`` of any network with the
         input and output of a bundle's model.onnx. At least one.
     threads : int, optional
-        Of the CPU; all physical cores by default.
+        Threads on the CPU; all physical cores by default.
 
     Raises
     ------
@@ -49,9 +49,9 @@ class Teachers:
     def __init__(self, names: Sequence[str], threads: int | None = None) -> None:
         teachers = [_load(name, threads) for name in names]
         self._networks = [network for network, _, _ in teachers]
-        #: SHA-256 of each one's weights, hexadecimal.
+        #: SHA-256 of the weights of each, hexadecimal.
         self.digests = tuple(digest for _, digest, _ in teachers)
-        #: Name and µm/px of those that say at which they were trained.
+        #: Name and µm/px of those that state it.
         self.spacings = [
             (name, spacing)
             for name, (_, _, spacing) in zip(names, teachers, strict=True)
@@ -59,17 +59,9 @@ class Teachers:
         ]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the teachers' common probability of tumour, their mean in log odds.
+        """Return the (N,) float32 mean of the teachers' probabilities, in log odds.
 
-        Parameters
-        ----------
-        images : Tensor
-            (N, H, W, 3) float in 0..1, at the teachers' µm/px.
-
-        Returns
-        -------
-        Tensor
-            (N,) float32.
+        ``images`` are (N, H, W, 3) float in 0..1, at the teachers' µm/px.
         """
         patches = (images * 255).round().to(torch.uint8).cpu().numpy()
         logits = [logit_of(network.predict(patches)) for network in self._networks]

@@ -1,4 +1,4 @@
-"""Training: one epoch after another, resumable, the same for the same seed."""
+"""Training epoch by epoch: resumable, and the same for the same seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel
@@ -27,11 +27,7 @@ from napari_fastnet.training.mosaic import (
     mosaic_side,
     patch_logits,
 )
-from napari_fastnet.training.state import (
-    Progress,
-    restore_training,
-    save_training,
-)
+from napari_fastnet.training.state import Progress, TrainingState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,26 +39,16 @@ if TYPE_CHECKING:
     from napari_fastnet.training.options import FitOptions
 
 
+_EVALUATION_BATCH = 256
 Tensors = tuple[Tensor, ...] | list[Tensor]
+NetworkT = TypeVar("NetworkT", bound=PatchNetwork)
 
 
-def running_mean(
-    decay: float,
-) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Return the rule by which averaged tensors follow the current ones.
+def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Return a rule for `AveragedModel` that keeps a share of the mean at each step.
 
-    The decay rises to its value over the first steps, so that a short training is
-    not held back by the weights it began with.
-
-    Parameters
-    ----------
-    decay : float
-        Share of the mean that a step keeps, in the long run; 0 to 1.
-
-    Returns
-    -------
-    callable
-        As `torch.optim.swa_utils.AveragedModel` takes it.
+    The share rises to ``decay``, 0 to 1, over the first steps, so that a short training
+    is not held back by the weights it began with.
     """
 
     def follow(mean: Tensors, current: Tensors, steps: Tensor | int) -> None:
@@ -76,27 +62,16 @@ def running_mean(
     return follow
 
 
-_EVALUATION_BATCH = 256
-
-
 def channel_statistics(images: Tensor) -> tuple[Triple, Triple]:
     """Return mean and standard deviation of each channel in 0..1, to 4 digits.
+
+    ``images`` are (N, H, W, 3) uint8; a standard deviation is at least 1e-3.
 
     The first convolution has no bias. Fed with 0..1, which is all positive, a filter
     is either above zero everywhere or nowhere, and its ReLU is dead or does nothing:
     46 of 64 filters were dead in a network that was trained so.
-
-    Parameters
-    ----------
-    images : Tensor
-        (N, H, W, 3) uint8.
-
-    Returns
-    -------
-    tuple of tuples
-        Means, then standard deviations; the latter at least 1e-3.
     """
-    # A sum over all px overflows single precision; a part of them says the same.
+    # A sum over all px overflows single precision; a sample has the same statistics.
     sample = images[:: max(1, len(images) // 2000)].double().flatten(0, 2) / 255
     mean, std = sample.mean(dim=0), sample.std(dim=0).clamp(min=1e-3)
     means, stds = (tuple(round(float(v), 4) for v in part) for part in (mean, std))
@@ -133,16 +108,13 @@ class EpochResult:
     accuracy: float
 
 
-NetworkT = TypeVar("NetworkT", bound=PatchNetwork)
-
-
 class Trainer(Generic[NetworkT]):
     """A network in training: weights, their running mean, optimiser and schedule.
 
     Parameters
     ----------
     config : NetworkConfig
-        Which network, and which variant of it.
+        Network, and variant of it.
     train, valid : Patches
         Patches to learn from and to watch; all of one size.
     options : FitOptions
@@ -150,10 +122,10 @@ class Trainer(Generic[NetworkT]):
     device : str
         Where to compute, as torch names it.
     normalisation : tuple of tuples, optional
-        Mean and standard deviation of each channel in 0..1, which the network is to
-        see as 0 and 1; those of the training patches by default.
+        Mean and standard deviation of each channel in 0..1, which become 0 and 1 for
+        the network; those of the training patches by default.
     teachers : Teacher, optional
-        Who judges each batch as the network sees it.
+        Networks whose probabilities are mixed into the labels.
     """
 
     def __init__(
@@ -205,13 +177,17 @@ class Trainer(Generic[NetworkT]):
         )
         #: The averaged weights of the best epoch, by AUC on the validation patches.
         self.kept = copy.deepcopy(self.averaged)
-        #: How far it is; `Progress.context` is the caller's to fill.
+        #: Epochs finished, and more; the caller fills `Progress.context`.
         self.progress = Progress(options=asdict(options))
+        self._state = TrainingState(
+            self.progress,
+            {"model": self.model, "average": self.average, "kept": self.kept},
+            self.optimizer,
+            self.schedule,
+        )
         self._begun_with_a_model = False
-        #: Why the training ended before its last epoch.
+        #: Reason why the training ended before its last epoch.
         self.stopped: str | None = None
-        #: Probabilities of the validation patches after the last epoch.
-        self.judged: NDArray[np.float32] = np.empty(0, np.float32)
         if options.compiled:
             # The method and not the layers: those are compiled one by one.
             compiled = torch.compile(self.model.extract, dynamic=False)
@@ -221,11 +197,6 @@ class Trainer(Generic[NetworkT]):
     def averaged(self) -> NetworkT:
         """The network with the running mean of the weights, in evaluation mode."""
         return cast("NetworkT", self.average.module).eval()
-
-    @property
-    def epoch(self) -> int:
-        """Epochs finished."""
-        return self.progress.epoch
 
     def start_from(self, network: NetworkT) -> None:
         """Begin with the weights of a network of the same variant."""
@@ -237,17 +208,13 @@ class Trainer(Generic[NetworkT]):
     def resume(self, state: Path) -> int:
         """Go on from a state on disk, if there is one, and return the epochs finished.
 
-        Raises
-        ------
-        DataError
-            The state is damaged, or of other data or options.
+        DataError where the state is damaged, or of other data or options.
         """
-        if not state.exists():
-            return 0
-        self.progress = restore_training(state, *self._state())
-        if self.progress.kept_epoch is None:  # of version 0.1, which kept the last
-            self._keep(self._evaluate(None, perf_counter()))
-        return self.epoch
+        if state.exists():
+            self._state.restore(state, self._fingerprint)
+            if self.progress.kept_epoch is None:  # of version 0.1, which kept the last
+                self._keep(self._evaluate(None, perf_counter()))
+        return self.progress.epoch
 
     def run(self, state: Path | None = None) -> Iterator[EpochResult]:
         """Train to the last epoch, yielding after each.
@@ -261,65 +228,50 @@ class Trainer(Generic[NetworkT]):
         Yields
         ------
         EpochResult
-            After the state was saved: what was yielded is not lost. Epoch 0 is that of
-            the model that it began with, where it began with one.
+            After the state was saved. Epoch 0 is the model that the training began
+            with, if any.
 
         Raises
         ------
         OptionError
             The numbers of the first epoch overflow. Where those of a later one do, the
-            training ends, and `stopped` says so.
+            training ends, with the reason in `stopped`.
         """
-        if state is not None and not self.epoch:
+        progress = self.progress
+        if state is not None and not progress.epoch:
             self.resume(state)
-        if self._begun_with_a_model and not self.epoch:
+        if self._begun_with_a_model and not progress.epoch:
             yield self._keep(self._evaluate(None, perf_counter()))
-        while self.epoch < self.options.epochs:
+        while progress.epoch < self.options.epochs:
             began = perf_counter()
             loss = self._train_epoch()
             result = self._evaluate(loss, began)
-            if not (np.isfinite(loss) and np.isfinite(self.judged).all()):
-                self._stop()
+            if not np.isfinite([loss, result.accuracy]).all():
+                words = (
+                    f"the loss of epoch {progress.epoch + 1} is not a number; use a "
+                    f"lower learning rate than {self.options.learning_rate:g}, or float32"
+                )
+                if not progress.epoch:
+                    raise OptionError(words)
+                self.stopped = words
                 return
-            self.progress.epoch += 1
+            progress.epoch += 1
             self._keep(result)
             if state is not None:
-                save_training(state, *self._state())
+                self._state.save(state, self._fingerprint)
             yield result
 
     def _keep(self, result: EpochResult) -> EpochResult:
         """Keep the averaged weights if no epoch was better; of equals, the last."""
         best, auc = self.progress.kept_auc, result.auc
         if best is None or (auc is not None and auc >= best):
-            self.progress.kept_epoch, self.progress.kept_auc = self.epoch, auc
+            self.progress.kept_epoch, self.progress.kept_auc = self.progress.epoch, auc
             self.kept.load_state_dict(self.averaged.state_dict())
         return result
 
-    def _stop(self) -> None:
-        """End a training whose numbers overflow."""
-        words = (
-            f"the loss of epoch {self.epoch + 1} is not a number; use a lower learning "
-            f"rate than {self.options.learning_rate:g}, or float32"
-        )
-        if not self.epoch:
-            raise OptionError(words)
-        self.stopped = words
-
-    def _state(
-        self,
-    ) -> tuple[Progress, dict[str, nn.Module], AdamW, OneCycleLR, str]:
-        """Return what makes up the state, and what it was made for."""
-        modules: dict[str, nn.Module] = {
-            "model": self.model,
-            "average": self.average,
-            "kept": self.kept,
-        }
-        made_for = self._fingerprint
-        return self.progress, modules, self.optimizer, self.schedule, made_for
-
     @cached_property
     def _fingerprint(self) -> str:
-        """Hash of recipe and data, which no epoch changes."""
+        """Hash of recipe and data."""
         taught_by = self.teachers.digests if self.teachers else ()
         recipe = (self.options, self.config, self.normalisation, taught_by)
         content = hashlib.sha256(repr(recipe).encode())
@@ -330,7 +282,9 @@ class Trainer(Generic[NetworkT]):
     def _train_epoch(self) -> float:
         """Pass over the training patches once and return the mean loss."""
         # One generator an epoch, so that a resumed run draws what it would have.
-        generator = Generator().manual_seed(self.options.seed * 100_003 + self.epoch)
+        generator = Generator().manual_seed(
+            self.options.seed * 100_003 + self.progress.epoch
+        )
         order = torch.randperm(len(self.train.images), generator=generator)
         self.model.train()
         total = 0.0
@@ -360,11 +314,11 @@ class Trainer(Generic[NetworkT]):
         return loss.item()
 
     def _prepared(self, images: Tensor) -> Tensor:
-        """Return uint8 patches as the network sees them."""
+        """Return uint8 patches as the network's input."""
         return self._normalised(images.float() / 255)
 
     def _normalised(self, images: Tensor) -> Tensor:
-        """Return patches in 0..1, channels last, with the normalisation's 0 and 1."""
+        """Normalise patches in 0..1, channels last."""
         mean, std = torch.tensor(self.normalisation, device=images.device)
         normalised: Tensor = (images - mean) / std
         return normalised
@@ -374,34 +328,27 @@ class Trainer(Generic[NetworkT]):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def _evaluate(self, loss: float | None, began: float) -> EpochResult:
-        """Judge the averaged weights on the validation patches."""
-        self.judged = alone = self.probabilities(self.valid.images).numpy()
+        """Evaluate the averaged weights; the accuracy of NaN is NaN."""
+        alone = self.probabilities(self.valid.images).numpy()
         labels = self.valid.labels.numpy() > 0.5
-        mosaic_auc = None
+        among = None
         if self.options.mosaic_share:
-            mosaic_auc = roc_auc(labels, self._in_mosaics())
+            among = roc_auc(labels, self._probabilities_in_mosaics())
+        right = np.where(np.isfinite(alone), (alone >= 0.5) == labels, np.nan)
         return EpochResult(
-            epoch=self.epoch if loss is None else self.epoch + 1,
+            epoch=self.progress.epoch + (loss is not None),
             seconds=perf_counter() - began,
             learning_rate=float(self.schedule.get_last_lr()[0]),
             loss=loss,
             auc=roc_auc(labels, alone),
-            mosaic_auc=mosaic_auc,
-            accuracy=float(np.mean((alone >= 0.5) == labels)),
+            mosaic_auc=among,
+            accuracy=float(np.mean(right)),
         )
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Return the averaged network's tumour probabilities of uint8 patches.
+        """Return the averaged network's (N,) float32 probabilities, on the CPU.
 
-        Parameters
-        ----------
-        images : Tensor
-            (N, H, W, 3) uint8.
-
-        Returns
-        -------
-        Tensor
-            (N,) float32 on the CPU.
+        ``images`` are (N, H, W, 3) uint8.
         """
         model = self.averaged
         parts = []
@@ -411,18 +358,15 @@ class Trainer(Generic[NetworkT]):
                 parts.append(logits.float().softmax(dim=1)[:, TUMOUR].cpu())
         return torch.cat(parts)
 
-    def _in_mosaics(self) -> NDArray[np.float32]:
-        """Return the validation probabilities of patches among foreign neighbours."""
+    def _probabilities_in_mosaics(self) -> NDArray[np.float32]:
+        """Return the validation patches' probabilities among foreign neighbours."""
         images = self.valid.images
         order = torch.randperm(len(images), generator=Generator().manual_seed(0))
         side = mosaic_side(self.options.batch_size, images.shape[1])
-        with self._arithmetic():
-            shuffled = mosaic_probabilities(
-                self.averaged,
-                images[order].to(self.device),
-                side,
-                self._prepared,
-            )
+        shuffled = images[order].to(self.device)
         probabilities = torch.empty(len(images))
-        probabilities[order] = shuffled.cpu()
+        with self._arithmetic():
+            probabilities[order] = mosaic_probabilities(
+                self.averaged, shuffled, side, self._prepared
+            ).cpu()
         return probabilities.numpy()

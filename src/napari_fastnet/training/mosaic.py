@@ -25,24 +25,10 @@ if TYPE_CHECKING:
 
 
 def mosaic_side(batch_size: int, patch_px: int) -> int:
-    """Return how many patches lie along a side of the mosaic of a batch.
+    """Return the side of a batch's mosaic in patches.
 
-    Parameters
-    ----------
-    batch_size : int
-        Patches in the batch; a square number.
-    patch_px : int
-        Side of a patch; a multiple of 16 px, the step of the feature map.
-
-    Returns
-    -------
-    int
-        Side of the mosaic in patches.
-
-    Raises
-    ------
-    OptionError
-        The batch is no square number, or the patch no multiple of 16 px.
+    OptionError where the batch is no square number, or the patch no multiple of 16 px,
+    the step of the feature map.
     """
     side = isqrt(batch_size)
     if side * side != batch_size:
@@ -59,18 +45,7 @@ def mosaic_side(batch_size: int, patch_px: int) -> int:
 
 
 def lay_out(patches: Tensor) -> Tensor:
-    """Lay a batch out, row by row, as one square picture.
-
-    Parameters
-    ----------
-    patches : Tensor
-        (S * S, H, W, 3).
-
-    Returns
-    -------
-    Tensor
-        (1, S * H, S * W, 3).
-    """
+    """Lay (S * S, H, W, 3) patches out, row by row, as a (1, S * H, S * W, 3) picture."""
     side = isqrt(len(patches))
     _, height, width, channels = patches.shape
     rows = patches.unflatten(0, (side, side)).permute(0, 2, 1, 3, 4)
@@ -81,20 +56,9 @@ def lay_out(patches: Tensor) -> Tensor:
 def take_apart(features: Tensor, side: int) -> Tensor:
     """Cut a mosaic's feature map into the cells that each patch has to itself.
 
-    A patch of 16 k px alone gives k - 1 cells a side; in the mosaic patches lie k
+    From (1, C, S * k - 1, S * k - 1) to (S * S, C, k - 1, k - 1), row by row; ``side`` is
+    S. A patch of 16 k px alone gives k - 1 cells a side; in the mosaic patches lie k
     cells apart, and the cell that straddles two patches is dropped.
-
-    Parameters
-    ----------
-    features : Tensor
-        (1, C, S * k - 1, S * k - 1).
-    side : int
-        S, patches along a side.
-
-    Returns
-    -------
-    Tensor
-        (S * S, C, k - 1, k - 1), row by row.
     """
     padded = functional.pad(features[0], (0, 1, 0, 1))
     pitch = padded.shape[-1] // side
@@ -105,19 +69,9 @@ def take_apart(features: Tensor, side: int) -> Tensor:
 
 
 def mosaic_logits(model: PatchNetwork, patches: Tensor) -> Tensor:
-    """Return the (N, 2) logits of a batch that is seen as one mosaic.
+    """Return the (N, 2) logits of normalised (N, H, W, 3) patches in one mosaic.
 
-    Parameters
-    ----------
-    model : PatchNetwork
-        A network with a cell every 16 px.
-    patches : Tensor
-        (N, H, W, 3) float as the network sees them; N a square number, H and W multiples of 16 px.
-
-    Returns
-    -------
-    Tensor
-        (N, 2) logits in the order of the patches.
+    The network has a cell every 16 px; N is a square number, H and W multiples of 16 px.
     """
     side = mosaic_side(len(patches), patches.shape[1])
     features = model.extract(lay_out(patches).permute(0, 3, 1, 2))
@@ -127,7 +81,7 @@ def mosaic_logits(model: PatchNetwork, patches: Tensor) -> Tensor:
 
 
 def patch_logits(model: PatchNetwork, patches: Tensor) -> Tensor:
-    """Return the (N, 2) logits of (N, H, W, 3) float patches, each seen alone."""
+    """Return the (N, 2) logits of normalised (N, H, W, 3) patches, each alone."""
     logits: Tensor = model(patches.permute(0, 3, 1, 2))
     return logits
 
@@ -138,26 +92,10 @@ def mosaic_probabilities(
     side: int,
     prepare: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Return the tumour probabilities of uint8 patches seen in mosaics.
+    """Return the (N,) float32 probabilities of (N, H, W, 3) uint8 patches in mosaics.
 
-    Patches that do not fill the last mosaic are seen in one that is filled up with
-    the first patches.
-
-    Parameters
-    ----------
-    model : PatchNetwork
-        The network, in evaluation mode.
-    patches : Tensor
-        (N, H, W, 3) uint8.
-    side : int
-        Patches along a mosaic's side.
-    prepare : callable
-        Maps uint8 patches to what the network sees, float, of the same shape.
-
-    Returns
-    -------
-    Tensor
-        (N,) float32.
+    ``side`` is that of a mosaic in patches; ``prepare`` normalises patches. The last
+    mosaic is filled up with the first patches.
     """
     size = side * side
     indices = torch.arange(-(-len(patches) // size) * size) % len(patches)

@@ -1,4 +1,4 @@
-"""From a trained network to a model bundle: calibration, metrics, model card."""
+"""Publishing of a trained network as a bundle: calibration, metrics, model card."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from napari_fastnet.core.appearance.flags import measure_gamut
 from napari_fastnet.core.appearance.stain import STATISTICS_MPP, estimate
 from napari_fastnet.core.metrics.calibration import Calibration, calibrate
 from napari_fastnet.core.metrics.patches import (
+    PatchMetrics,
     evaluate_probabilities,
     operating_points,
     roc_auc,
@@ -25,25 +26,17 @@ from napari_fastnet.model.backends.flips import predict_with_flips
 from napari_fastnet.model.card import section_of, write_card
 from napari_fastnet.model.description import ModelDescription
 from napari_fastnet.model.writing import write_bundle
-from napari_fastnet.nn.checkpoint import (
-    average_weights,
-    export_onnx,
-    load_weights,
-    save_weights,
-)
+from napari_fastnet.nn import checkpoint
 from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.counts import flop_count, parameter_count
 from napari_fastnet.slide.resample import resize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.nn.classifier import Triple
     from napari_fastnet.nn.fastnet import FastNet
-    from napari_fastnet.training.batches import Patches
     from napari_fastnet.training.data import Part, TrainingData
     from napari_fastnet.training.fit import Trainer
     from napari_fastnet.training.train import TrainingJob
@@ -52,26 +45,26 @@ if TYPE_CHECKING:
 def publish(
     job: TrainingJob, trainer: Trainer[FastNet], data: TrainingData, *, command: str
 ) -> ModelBundle:
-    """Write the bundle of a trained network, as its best epoch left it.
+    """Write the bundle of a trained network, with the weights of its best epoch.
 
     The calibration is fitted on the validation patches, and the metrics are those of
-    the same patches: they say so in the card.
+    the same patches; the card says so.
 
     Parameters
     ----------
     job : TrainingJob
-        What was trained.
+        The training.
     trainer : Trainer
         After its last epoch.
     data : TrainingData
-        On what.
+        As given to the trainer.
     command : str
         The command line, for the card.
 
     Returns
     -------
     ModelBundle
-        What was written, checked.
+        As written and checked.
 
     Raises
     ------
@@ -80,72 +73,53 @@ def publish(
     """
     network = trainer.kept.cpu().float().eval()
     if job.average_with:
-        others = [load_weights(bundle.weights_path) for bundle in job.average_with]
-        network = average_weights([network, *others])
-    # In single precision on the processor, as users will run it.
-    judge = partial(_judged, network, trainer.normalisation, job.model.flips)
-    labels = trainer.valid.labels.numpy() > 0.5
-    raw = judge(trainer.valid)
-    calibration = calibrate(labels, raw)
-    if calibration.scale <= 0:  # worse than chance: no scale mends the order
+        others = [checkpoint.load_weights(b.weights_path) for b in job.average_with]
+        network = checkpoint.average_weights([network, *others])
+    predict = partial(_predicted, trainer.normalisation, job.model.flips)
+    raw = predict(network, data.valid)
+    calibration = calibrate(data.valid.labels, raw)
+    if calibration.scale <= 0:  # worse than chance: no scale repairs the order
         calibration = Calibration()
     probabilities = calibration.apply(raw)
-    metrics = evaluate_probabilities(
-        labels, probabilities, threshold=0.5, slides=data.valid.slides
-    )
-    coarse = _coarse(trainer.train, job.spacing_um_px)
+    points = operating_points(data.valid.labels, probabilities)
+    also = []
+    for part in data.also:
+        found = _metrics(part, calibration.apply(predict(network, part)))
+        before = None
+        if job.start_from is not None:
+            start = checkpoint.load_weights(job.start_from.weights_path)
+            before = roc_auc(part.labels, predict(start, part))
+        facts = part.facts[0].to_dict()
+        also.append({**facts, **found.to_dict(), "auc_before": before})
+    mean, std = map(list, trainer.normalisation)
+    normalise = {"name": "Normalize", "arguments": {"mean": mean, "std": std}}
     description = ModelDescription(
         name=job.model.name,
         version=job.model.version,
         patch_size_pixels=int(trainer.train.images.shape[1]),
         spacing_um_px=job.spacing_um_px,
         architecture=job.network.to_dict(),
-        transform=_transform(trainer),
+        transform=[{"name": "ToTensor"}, normalise],  # in WSInfer's words
         flips=job.model.flips,
         calibration=asdict(calibration),
-        stain=stain_targets(coarse),
-        quality=quality_target(coarse, list(trainer.train.images.numpy())),
+        **_appearance(trainer.train.images.numpy(), job.spacing_um_px),
         training=_training_facts(job, trainer, data, command),
         metrics={
             "data": data.valid.name,
             "parameters": parameter_count(network),
             "flops_256px": flop_count(network),
-            **asdict(metrics),
-            "operating_points": [
-                asdict(point) for point in operating_points(labels, probabilities)
-            ],
-            "also": [
-                _also(job, trainer, part, calibration.apply(judge(part.patches)))
-                for part in data.also
-            ],
+            **asdict(_metrics(data.valid, probabilities)),
+            "operating_points": [asdict(point) for point in points],
+            "also": also,
         },
     )
-    with TemporaryDirectory() as folder:
-        weights, onnx = Path(folder) / "weights", Path(folder) / "onnx"
-        save_weights(network, weights)
-        export_onnx(
-            network,
-            onnx,
-            patch_size=description.patch_size_pixels,
-            calibration=description.calibration,
-            normalisation=description.normalisation,
-        )
-        return write_bundle(
-            job.folder,
-            description,
-            weights=weights,
-            onnx=onnx,
-            card=write_card(description),
-        )
+    return _written(job.folder, network, description)
 
 
-def _judged(
-    network: FastNet,
-    normalisation: tuple[Triple, Triple],
-    flips: bool,
-    patches: Patches,
+def _predicted(
+    normalisation: tuple[Triple, Triple], flips: bool, network: FastNet, part: Part
 ) -> NDArray[np.float32]:
-    """Return probabilities in single precision, not calibrated."""
+    """Return uncalibrated probabilities, in single precision on the CPU as users get."""
     classifier = PatchClassifier(network, normalisation=normalisation)
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -154,120 +128,69 @@ def _judged(
             found: NDArray[np.float32] = torch.cat(list(map(classifier, parts))).numpy()
         return found
 
-    return predict_with_flips(predict, patches.images.numpy(), flips)
+    return predict_with_flips(predict, part.patches.images.numpy(), flips)
 
 
-def _also(
-    job: TrainingJob,
-    trainer: Trainer[FastNet],
-    part: Part,
-    probabilities: NDArray[np.float64],
-) -> dict[str, Any]:
-    """Return how the model, and the one it began with, judge other patches."""
-    labels = part.patches.labels.numpy() > 0.5
-    metrics = evaluate_probabilities(
-        labels, probabilities, threshold=0.5, slides=part.slides
+def _metrics(part: Part, probabilities: NDArray[np.float64]) -> PatchMetrics:
+    return evaluate_probabilities(
+        part.labels, probabilities, threshold=0.5, slides=part.slides
     )
-    before = None
-    if job.start_from is not None:
-        start = load_weights(job.start_from.weights_path)
-        before = roc_auc(
-            labels, _judged(start, trainer.normalisation, job.model.flips, part.patches)
-        )
-    return {**part.facts[0].to_dict(), **metrics.to_dict(), "auc_before": before}
 
 
-def stain_targets(coarse: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
-    """Return the training data's colours, one entry for each stain method.
+def _appearance(images: NDArray[np.uint8], spacing_um_px: float) -> dict[str, Any]:
+    """Return ``stain`` and ``quality`` of (N, side, side, 3) training patches.
 
-    Parameters
-    ----------
-    coarse : sequence of (side, side, 3) uint8 ndarray
-        Training patches, at the resolution at which slides are measured.
-
-    Returns
-    -------
-    dict
-        Method to statistics; a method whose statistics cannot be told is left out.
+    A stain method is left out where it finds no statistics, the quality where too few
+    patches tell.
     """
+    # Slides are measured at this resolution, too.
+    side = max(1, round(images.shape[1] * spacing_um_px / STATISTICS_MPP))
+    coarse = [resize(image, (side, side)) for image in images]
     pixels = np.concatenate([image.reshape(-1, 3) for image in coarse])
-    found = {
-        method: estimate(pixels, method)
+    stain = {
+        method: found.to_dict()
         for method in get_args(StainMethod)
-        if method != "none"
+        if method != "none" and (found := estimate(pixels, method)) is not None
     }
-    return {name: item.to_dict() for name, item in found.items() if item is not None}
-
-
-def quality_target(
-    coarse: Sequence[NDArray[np.uint8]], patches: Sequence[NDArray[np.uint8]]
-) -> dict[str, Any]:
-    """Return how the training data look, for ``model.json``; empty where too few say.
-
-    Parameters
-    ----------
-    coarse, patches : sequence of (side, side, 3) uint8 ndarray
-        Training patches, as for `measure_gamut`.
-
-    Returns
-    -------
-    dict
-        Of `Gamut`.
-    """
-    gamut = measure_gamut(coarse, patches)
-    return {} if gamut is None else gamut.to_dict()
-
-
-def _coarse(patches: Patches, spacing_um_px: float) -> list[NDArray[np.uint8]]:
-    """Return the patches at the resolution at which slides are measured."""
-    side = patches.images.shape[1]
-    small = max(1, round(side * spacing_um_px / STATISTICS_MPP))
-    return [resize(image.numpy(), (small, small)) for image in patches.images]
-
-
-def _transform(trainer: Trainer[FastNet]) -> list[dict[str, Any]]:
-    """Return what is done to uint8 patches, in WSInfer's words."""
-    mean, std = (list(part) for part in trainer.normalisation)
-    arguments = {"mean": mean, "std": std}
-    return [{"name": "ToTensor"}, {"name": "Normalize", "arguments": arguments}]
+    gamut = measure_gamut(coarse, list(images))
+    return {"stain": stain, "quality": {} if gamut is None else gamut.to_dict()}
 
 
 def _training_facts(
     job: TrainingJob, trainer: Trainer[FastNet], data: TrainingData, command: str
 ) -> dict[str, Any]:
-    labels = trainer.train.labels
+    tumor, start = data.train.labels, job.start_from
     return {
         "command": command,
         "data": [facts.name for facts in data.train.facts],
-        "normal": int((labels < 0.5).sum()),
-        "tumour": int((labels >= 0.5).sum()),
+        "normal": int((~tumor).sum()),
+        "tumour": int(tumor.sum()),
         "datasets": [facts.to_dict() for facts in data.train.facts],
         "valid": data.valid.facts[0].to_dict(),
         "slides_apart": data.slides_apart,
-        "data_description": _said(job.model.data_description),
-        "data_licence": _said(job.model.data_licence),
-        "epochs": trainer.epoch,
+        "data_description": _in_a_line(job.model.data_description),
+        "data_licence": _in_a_line(job.model.data_licence),
+        "epochs": trainer.progress.epoch,
         "kept_epoch": trainer.progress.kept_epoch,
         "stopped": trainer.stopped,
         "options": asdict(job.fit),
         "teachers": list(job.teachers.digests) if job.teachers else [],
         "teachers_share": job.fit.teachers_share if job.teachers else None,
         "averaged_with": [bundle.sha256 for bundle in job.average_with],
-        "started_from": job.start_from.sha256 if job.start_from else None,
-        "start": _start(job.start_from) if job.start_from else None,
+        "started_from": start.sha256 if start else None,
+        "start": _start(start) if start else None,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
 
 
-def _said(words: str | None) -> str | None:
-    """Return what a user says on one line, None where that is nothing."""
+def _in_a_line(words: str | None) -> str | None:
     return " ".join((words or "").split()) or None
 
 
 def _start(bundle: ModelBundle) -> dict[str, Any]:
-    """Return what a model to begin with says of itself."""
+    """Return facts about the model that the training began with."""
     card = bundle.card()
     return {
         "name": bundle.name,
@@ -276,3 +199,25 @@ def _start(bundle: ModelBundle) -> dict[str, Any]:
         "training": section_of(card, "Training"),
         "licence": section_of(card, "Licence"),
     }
+
+
+def _written(
+    folder: Path, network: FastNet, description: ModelDescription
+) -> ModelBundle:
+    with TemporaryDirectory() as place:
+        weights, onnx = Path(place) / "weights", Path(place) / "onnx"
+        checkpoint.save_weights(network, weights)
+        checkpoint.export_onnx(
+            network,
+            onnx,
+            patch_size=description.patch_size_pixels,
+            calibration=description.calibration,
+            normalisation=description.normalisation,
+        )
+        return write_bundle(
+            folder,
+            description,
+            weights=weights,
+            onnx=onnx,
+            card=write_card(description),
+        )

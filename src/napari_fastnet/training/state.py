@@ -1,4 +1,4 @@
-"""The state of a training run on disk, so that a killed run goes on.
+"""State of a training on disk, so that a killed run goes on.
 
 Tensors are stored as safetensors and counters as its metadata; a pickle, torch's
 usual form, could run code when it is read.
@@ -30,22 +30,22 @@ _MEND = "remove it to start anew, or give another output folder"
 
 @dataclass(slots=True)
 class Progress:
-    """How far a training is, and what it is of.
+    """Progress of a training, and what it depends on.
 
     Parameters
     ----------
     epoch : int
         Epochs finished.
     kept_epoch : int or None
-        The epoch whose averaged weights are kept; None where none was judged, as in a
-        state of version 0.1.
+        The epoch whose averaged weights are kept; None before any was evaluated, as in
+        a state of version 0.1.
     kept_auc : float or None
         Its AUC on the validation patches.
     options : dict
-        Of the recipe by name, to say which of them differ.
+        Recipe by name, to name those options that differ.
     context : dict of str to str
-        What else the training depends on: how another is called, and the digest of
-        this one.
+        Digests of other things that the training depends on, by the words for a
+        different one.
     """
 
     epoch: int = 0
@@ -55,138 +55,116 @@ class Progress:
     context: dict[str, str] = field(default_factory=dict)
 
 
-def save_training(
-    path: Path,
-    progress: Progress,
-    modules: dict[str, nn.Module],
-    optimizer: AdamW,
-    schedule: LRScheduler,
-    fingerprint: str,
-) -> None:
-    """Write the state aside and rename it onto ``path``.
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingState:
+    """Objects that make up a training, to be saved and restored in place.
 
     Parameters
     ----------
-    path : Path
-        File to write; an earlier state in it is replaced.
     progress : Progress
-        How far it is.
+        Counters, options and context.
     modules : dict of nn.Module
-        By name; the same names are given to `restore_training`.
+        By name in the file.
     optimizer : AdamW
-        Its moments are kept.
+        Its moments are stored.
     schedule : LRScheduler
-        Its position is kept.
-    fingerprint : str
-        What the run depends on: another fingerprint does not resume it.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written; an earlier state is kept.
+        Its position is stored.
     """
-    tensors: dict[str, Tensor] = {}
-    for name, module in modules.items():
-        for key, value in module.state_dict().items():
-            tensors[f"{name}/{key}"] = value.contiguous()
-    held = optimizer.state_dict()
-    for index, state in held["state"].items():
-        for key in _MOMENTS:
-            tensors[f"optimizer/{index}/{key}"] = state[key].contiguous()
-    counters = {
-        **asdict(progress),
-        "schedule": schedule.state_dict(),
-        "groups": held["param_groups"],
-    }
-    metadata = {"counters": json.dumps(counters), "fingerprint": fingerprint}
-    write_bytes(path, save(tensors, metadata))
 
+    progress: Progress
+    modules: dict[str, nn.Module]
+    optimizer: AdamW
+    schedule: LRScheduler
 
-def restore_training(
-    path: Path,
-    progress: Progress,
-    modules: dict[str, nn.Module],
-    optimizer: AdamW,
-    schedule: LRScheduler,
-    fingerprint: str,
-) -> Progress:
-    """Read a state into freshly built objects and return how far it is.
+    def save(self, path: Path, fingerprint: str) -> None:
+        """Replace the state in a file.
 
-    Parameters
-    ----------
-    path : Path
-        File that `save_training` wrote.
-    progress : Progress
-        Of the training that is to go on: its options and context.
-    modules, optimizer, schedule, fingerprint
-        As for `save_training`; the objects are changed in place. A module that the
-        file does not have is left as it is.
-
-    Returns
-    -------
-    Progress
-        As it was saved.
-
-    Raises
-    ------
-    DataError
-        The file is damaged, or was written for other data or options.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise DataError(
-            f"{path}: not a whole training state ({error}); {_MEND}"
-        ) from error
-    counters = json.loads(metadata["counters"])
-    names = Progress.__dataclass_fields__
-    saved = Progress(**{name: counters[name] for name in names if name in counters})
-    if metadata.get("fingerprint") != fingerprint or _differs(saved, progress):
-        raise DataError(f"{path}: written with {_difference(saved, progress)}; {_MEND}")
-    for name, module in modules.items():
-        prefix = f"{name}/"
-        own = {
-            key.removeprefix(prefix): value
-            for key, value in tensors.items()
-            if key.startswith(prefix)
+        Parameters
+        ----------
+        path : Path
+            File to write aside; OutputError where it cannot be, and an earlier state
+            is kept.
+        fingerprint : str
+            Digest of the recipe and the data; another one does not restore the state.
+        """
+        tensors: dict[str, Tensor] = {}
+        for name, module in self.modules.items():
+            for key, value in module.state_dict().items():
+                tensors[f"{name}/{key}"] = value.contiguous()
+        held = self.optimizer.state_dict()
+        for index, state in held["state"].items():
+            for key in _MOMENTS:
+                tensors[f"optimizer/{index}/{key}"] = state[key].contiguous()
+        counters = {
+            **asdict(self.progress),
+            "schedule": self.schedule.state_dict(),
+            "groups": held["param_groups"],
         }
-        if own:
-            module.load_state_dict(own)
-    # The fused optimiser walks through memory, so that the moments must lie in it as
-    # their weights do.
-    state = {
-        index: {
-            key: _laid_out_as(weight, tensors[f"optimizer/{index}/{key}"])
-            for key in _MOMENTS
+        metadata = {"counters": json.dumps(counters), "fingerprint": fingerprint}
+        write_bytes(path, save(tensors, metadata))
+
+    def restore(self, path: Path, fingerprint: str) -> None:
+        """Load the state of a file into freshly built objects.
+
+        A module that the file does not have is left as it is. DataError where the file
+        is damaged, or was written for other data or options.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata()
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise DataError(
+                f"{path}: not a whole training state ({error}); {_MEND}"
+            ) from error
+        counters = json.loads(metadata["counters"])
+        other = self._other_context(counters)
+        if metadata.get("fingerprint") != fingerprint or other:
+            differ = [*self._other_options(counters), *other]
+            words = ", ".join(differ) or "other data or options"
+            raise DataError(f"{path}: written with {words}; {_MEND}")
+        for name in Progress.__dataclass_fields__.keys() & counters.keys():
+            setattr(self.progress, name, counters[name])
+        for name, module in self.modules.items():
+            prefix = f"{name}/"
+            own = {
+                key.removeprefix(prefix): value
+                for key, value in tensors.items()
+                if key.startswith(prefix)
+            }
+            if own:
+                module.load_state_dict(own)
+        # The fused optimiser walks through memory, so that the moments must lie in it as
+        # their weights do.
+        state = {
+            index: {
+                key: _laid_out_as(weight, tensors[f"optimizer/{index}/{key}"])
+                for key in _MOMENTS
+            }
+            for index, weight in enumerate(self.optimizer.param_groups[0]["params"])
         }
-        for index, weight in enumerate(optimizer.param_groups[0]["params"])
-    }
-    optimizer.load_state_dict({"state": state, "param_groups": counters["groups"]})
-    schedule.load_state_dict(counters["schedule"])
-    return saved
+        self.optimizer.load_state_dict(
+            {"state": state, "param_groups": counters["groups"]}
+        )
+        self.schedule.load_state_dict(counters["schedule"])
 
+    def _other_context(self, saved: dict[str, Any]) -> list[str]:
+        """Return the words for everything in the context that differs."""
+        own = self.progress.context
+        context = saved.get("context", {})
+        return [
+            name for name in context if own.get(name, context[name]) != context[name]
+        ]
 
-def _differs(saved: Progress, wanted: Progress) -> list[str]:
-    """Return what of the context is another, as far as the file says."""
-    return [
-        name
-        for name, value in saved.context.items()
-        if wanted.context.get(name, value) != value
-    ]
-
-
-def _difference(saved: Progress, wanted: Progress) -> str:
-    """Return in what two trainings differ, in words."""
-    was, now = (json.loads(json.dumps(each.options)) for each in (saved, wanted))
-    words = [
-        f"{name} {was[name]} instead of {now[name]}"
-        for name in now
-        if name in was and was[name] != now[name]
-    ]
-    words += _differs(saved, wanted)
-    return ", ".join(words) or "other data or options"
+    def _other_options(self, saved: dict[str, Any]) -> list[str]:
+        """Return a phrase for each option that differs."""
+        was = saved.get("options", {})
+        now = json.loads(json.dumps(self.progress.options))
+        return [
+            f"{name} {was[name]} instead of {now[name]}"
+            for name in now
+            if name in was and was[name] != now[name]
+        ]
 
 
 def _laid_out_as(weight: Tensor, value: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""From labelled patches to a model bundle: training, calibration, model card."""
+"""Job of training a model bundle, its output folders and its history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import errno
 import os
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -33,19 +33,19 @@ STATE = "state.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """What is trained, on what, and where it goes.
+    """A network to train, the data, and the output.
 
     Parameters
     ----------
     data : tuple of Path
-        Tars or folders of patches with 0/ and 1/, or zarrs of which the part for
-        training is taken; all are trained on.
+        Tars or folders of patches with 0/ and 1/, or zarrs, of which the part for
+        training is taken.
     valid : Path
-        Patches of other slides, for watching, calibration and the model card; of a
-        zarr, its part for validation.
+        Patches of other slides, for choosing the epoch, calibration and the model card;
+        of a zarr, its part for validation.
     folder : Path
-        The bundle that is written; ``<folder>-training`` beside it holds the history,
-        the curves and the state.
+        Bundle to write; ``<folder>-training`` beside it holds the history, the curves
+        and the state.
     spacing_um_px : float
         µm/px of the patches.
     network : FastNetConfig
@@ -55,20 +55,20 @@ class TrainingJob:
     model : PublishOptions
         Facts about the new model that only the user knows.
     device : str
-        Where to compute, as torch names it.
+        Device, as torch names it.
     start_from : ModelBundle or None
         Begin with this model's weights instead of drawn ones; it must be of the same
         variant.
     teachers : Teachers or None
-        Networks whose judgement of the patches is mixed into the labels.
+        Networks whose probabilities of the patches are mixed into the labels.
     average_with : tuple of ModelBundle
-        Models whose weights are averaged with those that were trained, equal parts.
-        All must have begun with the same weights: between such there is no barrier.
+        Models whose weights are averaged with the trained ones, in equal parts. All
+        must have begun with the same weights: between such models the loss has no
+        barrier.
     threads : int or None
-        Of the CPU; None is all cores.
+        Threads on the CPU, of the whole process; None is all cores.
     also : tuple of Path
-        Patches to judge the model on once more, as ``valid``; nothing is chosen by
-        them.
+        More patches to evaluate the model on, as ``valid``; nothing is chosen by them.
     """
 
     data: tuple[Path, ...]
@@ -87,23 +87,17 @@ class TrainingJob:
 
     @property
     def log_folder(self) -> Path:
-        """Where history, curves and state lie."""
+        """Folder of history, curves and state."""
         return self.folder.with_name(f"{self.folder.name}-training")
 
 
-def use_threads(count: int) -> None:
-    """Let torch use so many threads on the CPU, for the whole process."""
-    torch.set_num_threads(count)
-
-
 def build_trainer(job: TrainingJob, data: TrainingData) -> Trainer[FastNet]:
-    """Build the network, as it begins.
+    """Build the network and its trainer, before the first epoch.
 
-    Raises
-    ------
-    OptionError
-        The model to start from is another variant of the network.
+    OptionError where the model to start from is another variant of the network.
     """
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
     start = None
     if job.start_from is not None:
         start = load_weights(job.start_from.weights_path)
@@ -113,7 +107,7 @@ def build_trainer(job: TrainingJob, data: TrainingData) -> Trainer[FastNet]:
                 "for; give the same options of the network"
             )
     for bundle in job.average_with:
-        load_weights(bundle.weights_path)  # a fault is said before hours of training
+        load_weights(bundle.weights_path)  # a fault is found before hours of training
     normalisation = job.start_from.normalisation if job.start_from else None
     trainer = Trainer(
         job.network,
@@ -134,33 +128,18 @@ def build_trainer(job: TrainingJob, data: TrainingData) -> Trainer[FastNet]:
 
 
 def check_output(job: TrainingJob) -> None:
-    """See that the bundle can be written, before hours of training.
-
-    Raises
-    ------
-    OutputError
-        Its folder, or the one of the log, holds something else or cannot be made.
-    """
+    """Raise OutputError now if the bundle or its log cannot be written later."""
     check_bundle_folder(job.folder)
-    _make(job.log_folder, only_look=True)
-
-
-def _make(folder: Path, *, only_look: bool = False) -> None:
-    """Make a folder, or see that it is there or can be made."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:
-        if not there.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if not os.access(there, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        if not only_look:
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {reason(error)}") from error
+    log = job.log_folder
+    there = next(path for path in (log, *log.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        code = errno.EACCES if there.is_dir() else errno.ENOTDIR
+        words = reason(OSError(code, os.strerror(code)))
+        raise OutputError(f"cannot write {log}: {words}")
 
 
 def spacing_warnings(job: TrainingJob) -> Iterator[str]:
-    """Yield which models the training uses that know patches of another µm/px."""
+    """Yield a sentence on each model in use that was trained at another µm/px."""
     models = [(b.name, b.spacing_um_px) for b in (job.start_from,) if b is not None]
     models += [(bundle.name, bundle.spacing_um_px) for bundle in job.average_with]
     models += job.teachers.spacings if job.teachers else []
@@ -175,9 +154,9 @@ def spacing_warnings(job: TrainingJob) -> Iterator[str]:
 
 
 def doubt(result: EpochResult, job: TrainingJob) -> str | None:
-    """Return what an epoch's AUC gives cause to ask, if anything."""
-    asked_after = (0, min(2, job.fit.epochs))
-    if result.auc is None or result.auc >= 0.5 or result.epoch not in asked_after:
+    """Return a warning where an early epoch's AUC is worse than chance."""
+    early = (0, min(2, job.fit.epochs))
+    if result.auc is None or result.auc >= 0.5 or result.epoch not in early:
         return None
     whose = "of the model it begins with" if result.epoch == 0 else "on the validation"
     return (
@@ -187,17 +166,10 @@ def doubt(result: EpochResult, job: TrainingJob) -> str | None:
 
 
 def run_training(job: TrainingJob, trainer: Trainer[FastNet]) -> Iterator[EpochResult]:
-    """Train to the end, writing state, history and curves after each epoch.
+    """Train to the end; yield each epoch after its state, history and curves are stored.
 
-    A run that was killed goes on after its last whole epoch; its history then goes on
-    in the same file.
-
-    Yields
-    ------
-    EpochResult
-        After its epoch was stored.
+    A killed run goes on after its last whole epoch, in the same files.
     """
-    _make(job.log_folder)
     for result in trainer.run(job.log_folder / STATE):
         history = [
             row
@@ -211,7 +183,7 @@ def run_training(job: TrainingJob, trainer: Trainer[FastNet]) -> Iterator[EpochR
 
 
 def write_history(path: Path, results: list[EpochResult]) -> None:
-    """Write one line an epoch."""
+    """Write a CSV file of one line an epoch."""
     names = [column.name for column in fields(EpochResult)]
     with atomic_path(path) as aside, aside.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
@@ -220,26 +192,18 @@ def write_history(path: Path, results: list[EpochResult]) -> None:
 
 
 def read_history(path: Path) -> list[EpochResult]:
-    """Read what `write_history` wrote; nothing where there is no such file."""
+    """Read a file of `write_history`; empty where there is none."""
     if not path.exists():
         return []
+    results = []
     with path.open(newline="") as file:
-        return [
-            EpochResult(
-                epoch=int(row["epoch"]),
-                seconds=float(row["seconds"]),
-                learning_rate=float(row["learning_rate"]),
-                loss=_optional(row["loss"]),
-                auc=_optional(row["auc"]),
-                mosaic_auc=_optional(row["mosaic_auc"]),
-                accuracy=float(row["accuracy"]),
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def _optional(text: str) -> float | None:
-    return float(text) if text else None
+        for row in csv.DictReader(file):
+            epoch = int(row.pop("epoch"))
+            values: dict[str, Any] = {
+                name: float(text) if text else None for name, text in row.items()
+            }
+            results.append(EpochResult(epoch, **values))
+    return results
 
 
 def write_curves(path: Path, results: list[EpochResult]) -> None:
@@ -251,24 +215,18 @@ def write_curves(path: Path, results: list[EpochResult]) -> None:
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    epochs = [result.epoch for result in results]
-    # Of a single epoch a line shows nothing.
-    marker = "o" if len(epochs) < 3 else None
-    losses = [(r.epoch, r.loss) for r in results if r.loss is not None]
-    left.plot(
-        [epoch for epoch, _ in losses],
-        [loss for _, loss in losses],
-        color="#444444",
-        marker=marker,
-    )
     left.set(xlabel="epoch", ylabel="training loss")
-    for name, label, colour in (
-        ("auc", "patches alone", "#be0a1a"),
-        ("mosaic_auc", "among foreign neighbours", "#008048"),
+    marker = "o" if len(results) < 3 else None  # of one epoch a line shows nothing
+    for axes, name, label, colour in (
+        (left, "loss", None, "#444444"),
+        (right, "auc", "patches alone", "#be0a1a"),
+        (right, "mosaic_auc", "among foreign neighbours", "#008048"),
     ):
-        values = [getattr(result, name) for result in results]
-        if all(value is not None for value in values):
-            right.plot(epochs, values, label=label, color=colour, marker=marker)
+        values = [(r.epoch, getattr(r, name)) for r in results]
+        known = [(epoch, value) for epoch, value in values if value is not None]
+        if known:
+            x, y = zip(*known, strict=True)
+            axes.plot(x, y, label=label, color=colour, marker=marker)
     right.set(xlabel="epoch", ylabel="validation AUC")
     right.legend(frameon=False)
     for axes in (left, right):
