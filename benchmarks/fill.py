@@ -55,8 +55,9 @@ LEVELS = ("all", "level 0 alone")
 def picture(seed: int) -> Image:
     """Return a drawn slide at ``MPP``."""
     with TemporaryDirectory() as place:
-        truth = write_slide(Path(place) / "a.svs", seed=seed)
-        with tifffile.TiffFile(truth.path) as tif:
+        path = Path(place) / "a.svs"
+        write_slide(path, seed=seed)
+        with tifffile.TiffFile(path) as tif:
             whole: Image = tif.pages[2].asarray()
     return whole[: SHAPE[0], : SHAPE[1]]
 

@@ -52,8 +52,9 @@ def test_both_back_ends_agree(bundle, patches) -> None:
 
 
 def test_it_finds_the_lesions_of_the_synthetic_slide(tmp_path) -> None:
-    truth = write_slide(tmp_path / "slide.svs", shape=(4096, 4096), seed=1)
-    result = detect(truth.path, tmp_path, options=RunOptions(stride=48))
+    path = tmp_path / "slide.svs"
+    truth = write_slide(path, shape=(4096, 4096), seed=1)
+    result = detect(path, tmp_path, options=RunOptions(stride=48))
     labels = truth.labels(result.heatmap.grid)
     known = (labels >= 0) & result.heatmap.computed
     values = result.heatmap.probabilities[known]

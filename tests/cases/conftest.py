@@ -37,10 +37,9 @@ class Stained:
 @pytest.fixture(scope="session")
 def stained(tmp_path_factory):
     """Return the picture that the inputs of this folder show."""
-    truth = write_slide(
-        tmp_path_factory.mktemp("stained") / "slide.svs", shape=(6144, 8192), seed=0
-    )
-    with tifffile.TiffFile(truth.path) as tif:
+    path = tmp_path_factory.mktemp("stained") / "slide.svs"
+    truth = write_slide(path, shape=(6144, 8192), seed=0)
+    with tifffile.TiffFile(path) as tif:
         small = tif.pages[2].asarray()
     small.setflags(write=False)
     return Stained(small, [ring / 4 for ring in truth.lesions])

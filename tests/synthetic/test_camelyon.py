@@ -39,7 +39,7 @@ def test_slides_differ_and_have_camelyons_spacing(camelyon):
 
 
 def test_annotations_are_the_truth(tmp_path):
-    truths = write_camelyon(tmp_path, normal=1, tumour=1, shape=(1024, 1024))
+    truths = write_camelyon(tmp_path, normal=1, tumor=1, shape=(1024, 1024))
     path = tmp_path / "training" / "lesion_annotations" / "tumor_001.xml"
     found = read_annotations(path)
     lesions = truths["tumor_001"].lesions

@@ -9,20 +9,25 @@ import tifffile
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.slide.slide import open_slide
-from napari_fastnet.synthetic.layout import GLASS, NORMAL, TUMOUR, Layout
+from napari_fastnet.synthetic.layout import GLASS, NORMAL, TUMOR, Layout
 from napari_fastnet.synthetic.slide import SHAPE, write_slide
 
 SMALL = (2048, 2560)
 
 
 @pytest.fixture(scope="module")
-def truth(tmp_path_factory):
-    return write_slide(tmp_path_factory.mktemp("slide") / "a.svs", shape=SMALL)
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("slide") / "a.svs"
+
+
+@pytest.fixture(scope="module")
+def truth(path):
+    return write_slide(path, shape=SMALL)
 
 
 @pytest.fixture
-def slide(truth):
-    with open_slide(truth.path) as opened:
+def slide(path, truth):
+    with open_slide(path) as opened:
         yield opened
 
 
@@ -38,10 +43,10 @@ def test_it_reads_as_an_aperio_slide(slide):
     assert slide.level_for(0.972).index == 1
 
 
-def test_openslide_reads_the_same(slide, truth):
+def test_openslide_reads_the_same(slide, path):
     openslide = pytest.importorskip("openslide", exc_type=ImportError)
 
-    with openslide.OpenSlide(truth.path) as other:
+    with openslide.OpenSlide(path) as other:
         assert other.properties["openslide.objective-power"] == "40"
         assert other.level_dimensions == ((2560, 2048), (640, 512), (160, 128))
         assert "thumbnail" in other.associated_images
@@ -50,8 +55,8 @@ def test_openslide_reads_the_same(slide, truth):
     assert difference.max() <= 2
 
 
-def test_it_says_that_it_is_drawn(truth):
-    with tifffile.TiffFile(truth.path) as tif:
+def test_it_says_that_it_is_drawn(path, truth):
+    with tifffile.TiffFile(path) as tif:
         assert "Synthetic slide, drawn, no tissue" in tif.pages[0].description
         assert "Seed = 0" in tif.pages[0].description
 
@@ -78,16 +83,15 @@ def test_the_truth_agrees_with_the_picture(slide, truth):
 
     assert picture.shape[:2] == labels.shape
     assert middle[GLASS].min() > 235
-    assert middle[TUMOUR][0] > middle[NORMAL][0] + 10
-    assert middle[TUMOUR].mean() < 215
+    assert middle[TUMOR][0] > middle[NORMAL][0] + 10
+    assert middle[TUMOR].mean() < 215
 
 
 def test_the_lesions_lie_in_tissue_apart_from_each_other(truth):
     grid = cells(SMALL, 16)
-    layout = truth.layout
-    none = Layout(layout.shape, layout.nodes, ())
+    none = Layout(truth.shape, truth.nodes, ())
     alone = [
-        Layout(layout.shape, (), (lesion,)).labels(grid) == TUMOUR
+        Layout(truth.shape, (), (lesion,)).labels(grid) == TUMOR
         for lesion in truth.lesions
     ]
 
@@ -105,7 +109,7 @@ def test_every_seed_keeps_its_outlines_on_the_slide(seed):
     assert nodes.min() > 0
     assert (nodes.max(axis=0) < SHAPE).all()
     labels = layout.labels(cells(SHAPE, 128))
-    assert set(np.unique(labels)) == {GLASS, NORMAL, TUMOUR}
+    assert set(np.unique(labels)) == {GLASS, NORMAL, TUMOR}
 
 
 def test_a_cell_gets_the_label_of_its_centre():
@@ -119,12 +123,13 @@ def test_a_cell_gets_the_label_of_its_centre():
     assert labels[1].tolist() == [NORMAL, NORMAL, GLASS]
 
 
-def test_a_seed_is_a_slide(tmp_path, truth):
-    again = write_slide(tmp_path / "again.svs", shape=SMALL)
-    other = write_slide(tmp_path / "other.svs", shape=SMALL, seed=1)
+def test_a_seed_is_a_slide(tmp_path, path, truth):
+    again, different = tmp_path / "again.svs", tmp_path / "other.svs"
+    write_slide(again, shape=SMALL)
+    other = write_slide(different, shape=SMALL, seed=1)
 
-    assert again.path.read_bytes() == truth.path.read_bytes()
-    assert other.path.read_bytes() != truth.path.read_bytes()
+    assert again.read_bytes() == path.read_bytes()
+    assert different.read_bytes() != path.read_bytes()
     assert not np.array_equal(other.lesions[0], truth.lesions[0])
 
 

@@ -1,4 +1,4 @@
-"""Examine the installation: what is there, what is missing, how to get it.
+"""An examination of the installation: the parts there, those missing, how to get them.
 
 Every part is tried in a Python process of its own, so that a library that crashes or
 hangs while it loads is a finding and not the end of the examination.
@@ -29,13 +29,13 @@ class Probe:
     Parameters
     ----------
     name : str
-        What a user calls the part.
+        Name of the part.
     code : str
         Python that prints a line of findings, or fails.
     mend : str
-        What to do when it fails.
+        Remedy for when it fails.
     needed : bool
-        Without it nothing works; the other parts add to what can be done.
+        Nothing works without it; the other parts are optional.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a probe came to.
+    """The outcome of a probe.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ class Finding:
     ok : bool
         The part works.
     needed : bool
-        The command line cannot do without it.
+        Nothing works without it.
     text : str
         Versions and devices; where it failed, the reason.
     mend : str
-        What to do; empty where it works.
+        Remedy; empty where it works.
     """
 
     name: str
@@ -171,25 +171,18 @@ def examine(probes: tuple[Probe, ...] = PROBES) -> Iterator[Finding]:
 
 
 def _try(probe: Probe) -> Finding:
-    ok, text = _run(probe.code)
-    return Finding(probe.name, ok, probe.needed, text, "" if ok else probe.mend)
-
-
-def _run(code: str) -> tuple[bool, str]:
-    """Run Python code apart; return whether it ended well, and its telling line."""
+    """Run a probe in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-c", probe.code]
     try:
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
+            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return False, f"no answer within {TIMEOUT_S} s"
-    lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
-    if done.returncode == 0:
-        return True, lines[-1] if lines else "there"
-    if lines and lines[0].startswith("Traceback"):
-        return False, lines[-1]
-    return False, lines[0] if lines else f"ended with code {done.returncode}"
+        ok, text = False, f"no answer within {TIMEOUT_S} s"
+    else:
+        ok = done.returncode == 0
+        lines = (done.stdout if ok else done.stderr).strip().splitlines()
+        lines = lines or ["there" if ok else f"ended with code {done.returncode}"]
+        # A traceback ends with the reason, a loader's complaint begins with it.
+        text = lines[-1 if ok or lines[0].startswith("Traceback") else 0]
+    return Finding(probe.name, ok, probe.needed, text, "" if ok else probe.mend)

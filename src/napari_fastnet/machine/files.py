@@ -1,4 +1,4 @@
-"""Files written aside and renamed: there is the old one or the new one, never half."""
+"""Atomic writing: files and folders are written aside, flushed and renamed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WINDOWS = os.name == "nt"
 RENAME_WAITS_S = (0.01, 0.05, 0.1, 0.3, 0.5)
-#: What was not touched for so long is being written by nobody, s.
+#: A temporary file of another computer that is older than this is left over, s.
 LEFT_AFTER_S = 86_400.0
 # Host and process, as `_aside_stem` puts them into a name.
 _ASIDE = re.compile(
@@ -166,10 +166,10 @@ def remove(path: Path) -> None:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed left half-written in a folder.
+    """Remove half-written files of killed processes from a folder.
 
-    What a process of this computer left goes as soon as it is no more; what others
-    left, when nobody touched it for a day. Nothing is raised: it costs space, no more.
+    Those of this computer go as soon as their process has ended, those of others when
+    they are a day old. Nothing is raised: leftovers cost only space.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def _discard(path: Path) -> None:
 
 
 def _aside_stem(path: Path) -> str:
-    """Return a name that no other file has, and that tells who writes it."""
+    """Return a unique name that contains the host and the process that writes."""
     stem = os.fsencode(path.stem)[:90].decode(errors="ignore")
     return f".{stem}-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
@@ -207,15 +207,15 @@ def _is_left(path: Path, host: str, process: str) -> bool:
             os.kill(int(process), 0)
         except ProcessLookupError:
             return True
-        except (OSError, OverflowError):  # somebody else's, so it is there
+        except (OSError, OverflowError):  # another user's, so it is running
             return False
     return time.time() - path.stat().st_mtime > LEFT_AFTER_S
 
 
 def rename(path: Path, onto: Path) -> None:
-    """Rename a file; on Windows again and again while somebody has the other one open.
+    """Rename a file or folder; on Windows repeatedly while the target is open.
 
-    A virus scanner or a reader lets go within moments, a spreadsheet does not.
+    A virus scanner or a reader closes it within moments, a spreadsheet does not.
     """
     for wait_s in RENAME_WAITS_S if WINDOWS else ():
         try:
@@ -228,13 +228,13 @@ def rename(path: Path, onto: Path) -> None:
 
 
 def _flush_to_disk(path: Path) -> None:
-    """Wait until the file is on the disk: a rename may otherwise overtake its content."""
+    """Flush a file to the disk; a rename might otherwise be there before its content."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def _flush_names(folder: Path) -> None:
-    """Wait until a rename is on the disk, where folders can be asked for that."""
+    """Flush a folder's renames to the disk, where the system can do so."""
     with suppress(OSError):  # Windows opens none, some network folders refuse
         opened = os.open(folder, os.O_RDONLY)
         try:
@@ -244,7 +244,7 @@ def _flush_names(folder: Path) -> None:
 
 
 def reason(error: OSError) -> str:
-    """Return what the system says and what can be done about it."""
+    """Return the system's message and a remedy."""
     said = error.strerror or str(error)
     mend = MENDS.get(error.errno or 0, "check the disk and the folder's permissions")
     return f"{said}; {mend}"

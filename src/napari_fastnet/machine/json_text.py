@@ -1,7 +1,4 @@
-"""JSON, read strictly and written plainly.
-
-Reading turns whatever Python's own reader lets through or breaks on into a ValueError.
-"""
+"""JSON: untrusted text in, plain values out; every problem of a text is a ValueError."""
 
 from __future__ import annotations
 
@@ -17,14 +14,14 @@ from napari_fastnet.errors import OptionError
 
 
 def parse_json(content: bytes | str, *, strict: bool = False) -> Any:
-    """Return what a JSON text says.
+    """Parse a JSON text.
 
     Parameters
     ----------
     content : bytes or str
         Bytes are UTF-8, 16 or 32.
     strict : bool, optional
-        Refuse NaN, Infinity, and numbers too large to be one (1e999), too.
+        Refuse NaN, Infinity and numbers too large for a float (1e999), too.
 
     Returns
     -------
@@ -34,7 +31,7 @@ def parse_json(content: bytes | str, *, strict: bool = False) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, or nested deeper than can be read.
+        The text is no JSON, or nested deeper than can be read.
     """
     try:
         if not strict:
@@ -71,9 +68,7 @@ def plain(value: Any) -> Any:
 
 def to_json(record: Mapping[str, Any], *, indent: int | None = None) -> str:
     """Return a record as JSON with sorted keys and no NaN; ASCII, for TIFF tags."""
-    return json.dumps(
-        plain(dict(record)), sort_keys=True, indent=indent, allow_nan=False
-    )
+    return json.dumps(plain(record), sort_keys=True, indent=indent, allow_nan=False)
 
 
 def _refuse(name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Freed memory, given back to the operating system."""
+"""Settings of the C library's memory, and the number of cores to use."""
 
 from __future__ import annotations
 
@@ -9,63 +9,52 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-# malloc.h: from how many bytes on a block is mapped by itself, and freed to the system.
+# Options of glibc's malloc.h: from this size on, a block is mapped by itself and freed to
+# the system; ...
 _M_MMAP_THRESHOLD = -3
-# malloc.h: how much may lie free at a heap's end. With the option before given, glibc no
-# longer learns this one: pictures would be taken and given back all the time.
+# ... as much may lie free at a heap's end (setting the former option disables glibc's own
+# adaptive limit, so that pictures would be fetched from the system again and again); ...
 _M_TRIM_THRESHOLD = -1
-#: Both, bytes: of a process that detects, and of one with a window.
-_DETECTION = 2**22, 2**26
-_WINDOW = 2**20, 2**27
-# malloc.h: how many heaps the threads share; without a limit, eight a core.
+# ... and as many heaps are shared by all threads, by default eight a core.
 _M_ARENA_MAX = -8
-_HEAPS = 2
 
 
 def give_back() -> None:
-    """Return what was freed to the system, where the C library keeps it otherwise.
+    """Return freed memory to the system, where the C library keeps it otherwise.
 
     glibc keeps freed memory for each thread that ever asked for some: 60 MB after a scan.
     Elsewhere nothing is done.
     """
-    trim = _glibc("malloc_trim")
-    if trim is not None:
+    if (trim := _glibc("malloc_trim")) is not None:
         trim(0)
 
 
 def give_back_at_once() -> None:
     """Let each array of 4 MB and more go back to the system when it is freed.
 
-    For a process without a window: glibc, which otherwise learns to keep ever larger ones,
-    takes some 50 MB less for a detection. Smaller ones, such as the pictures of blocks,
-    stay at hand: to fetch each from the system anew costs a tenth of the time. A window
-    needs `stay_flat`. Elsewhere nothing is done.
+    For a process without a window: a detection takes some 50 MB less than with glibc's
+    defaults, which learn to keep ever larger blocks. Smaller arrays, such as pictures of
+    blocks, stay at hand: to fetch each from the system anew costs a tenth of the time.
+    Elsewhere nothing is done.
     """
-    _keep(_DETECTION)
+    _set_options({_M_MMAP_THRESHOLD: 2**22, _M_TRIM_THRESHOLD: 2**26})
 
 
 def stay_flat() -> None:
     """Let all threads take memory from two heaps, and arrays of a megabyte from none.
 
-    For a process that lives for long, with threads that come and go: glibc, which
-    otherwise gives each a heap of its own, leaves holes in every one of them, and more
-    of them where great arrays lie among the small. Elsewhere nothing is done.
+    For a process with a window, which lives long and whose threads come and go: by
+    default glibc gives each thread a heap of its own and leaves holes in every one, more
+    of them where large arrays lie among small ones. Elsewhere nothing is done.
     """
-    _set_option(_M_ARENA_MAX, _HEAPS)
-    _keep(_WINDOW)
+    _set_options({_M_ARENA_MAX: 2, _M_MMAP_THRESHOLD: 2**20, _M_TRIM_THRESHOLD: 2**27})
 
 
-def _keep(limits: tuple[int, int]) -> None:
-    mapped, free = limits
-    _set_option(_M_MMAP_THRESHOLD, mapped)
-    _set_option(_M_TRIM_THRESHOLD, free)
-
-
-def _set_option(option: int, value: int) -> None:
-    """Set one of glibc's options."""
-    set_option = _glibc("mallopt")
-    if set_option is not None:
-        set_option(option, value)
+def _set_options(options: dict[int, int]) -> None:
+    """Set options of glibc, where it is there."""
+    if (set_option := _glibc("mallopt")) is not None:
+        for option, value in options.items():
+            set_option(option, value)
 
 
 def _glibc(name: str) -> Any:
@@ -88,7 +77,7 @@ def physical_cores() -> int:
         siblings = _PROCESSORS / f"cpu{processor}" / "topology" / "thread_siblings_list"
         try:
             cores.add(siblings.read_text())
-        except OSError:  # not told: each is a core
+        except OSError:  # not stated: each counts as a core
             cores.add(str(processor))
     return max(1, min(len(cores), _allowance()))
 

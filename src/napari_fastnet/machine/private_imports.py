@@ -1,4 +1,4 @@
-"""The libraries that report their use to their makers, imported so that they do not.
+"""Imports of the libraries that report their use to their makers, with that disabled.
 
 ONNX Runtime writes an identifier of the computer and a file of events into the home
 folder, and sends them to a host of Microsoft's. OpenVINO forks a process when it is
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnxruntime as onnxruntime
     import openvino as openvino
 
-#: What ONNX Runtime looks for when it is loaded, and processes begun later with it.
+#: Variable that ONNX Runtime reads when it is loaded; child processes inherit it.
 ONNXRUNTIME_SWITCH = "ORT_DISABLE_TELEMETRY"
 #: The package with which OpenVINO sends; without it, it takes a stub of its own.
 OPENVINO_SENDER = "openvino_telemetry"
@@ -32,24 +32,22 @@ _LOCK = Lock()
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Return a library once it is imported."""
-    if name == "onnxruntime":
-        return _import_onnxruntime()
-    if name == "openvino":
-        return _import_openvino()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a library and return it."""
+    if name not in _IMPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _IMPORTS[name]()
 
 
 def _import_onnxruntime() -> ModuleType:
     os.environ[ONNXRUNTIME_SWITCH] = "1"
     library = import_module("onnxruntime")
-    # For where somebody else imported it before, and for Windows' own events.
+    # In case it was imported elsewhere before, and for Windows' own events.
     library.disable_telemetry_events()
     return library
 
 
 def _import_openvino() -> ModuleType:
-    """Import OpenVINO while its sender cannot be imported."""
+    """Import OpenVINO while the package that sends cannot be imported."""
     with _LOCK:
         if "openvino" in sys.modules:
             return import_module("openvino")
@@ -58,8 +56,11 @@ def _import_openvino() -> ModuleType:
         try:
             return import_module("openvino")
         finally:
-            # Others may want the sender for what they send. They get it back once
-            # OpenVINO has settled for its stub; one that looks later finds none.
+            # Other packages may want the sender. They get it back once OpenVINO has
+            # taken its stub; where OpenVINO would look for it later, it stays away.
             if "openvino" not in sys.modules or _SENDS in sys.modules:
                 del sys.modules[OPENVINO_SENDER]
                 sys.modules.update(before)
+
+
+_IMPORTS = {"onnxruntime": _import_onnxruntime, "openvino": _import_openvino}

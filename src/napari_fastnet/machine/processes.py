@@ -1,10 +1,10 @@
-"""Work shared out to processes of this machine, one task a process at a time.
+"""A pool of processes for long tasks, which survives that one of them is killed.
 
 These 120 lines stay because neither pool at hand passes the tests of killed and stopped
 processes: with one process killed, `concurrent.futures.ProcessPoolExecutor` failed all
 four tasks of two workers, and closing it waited 29 s for a task that nobody could stop;
 dask's `LocalCluster` (an optional dependency) names neither signal nor exit code, and
-ends running tasks by killing them, so they keep nothing of what they were about to write.
+ends running tasks by killing them, so that what they were about to write is lost.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ def map_in_processes(
     Parameters
     ----------
     function : callable
-        Does a task, given it and what says that it is to stop. Function, tasks and
-        results can be pickled.
+        Does a task, given the task and a predicate that is true once the work is to
+        stop. Function, tasks and results can be pickled.
     tasks : sequence
         Begun in this order.
     workers : int
         How many processes, at least 1.
     given_up : callable
-        Returns the result of a task whose process died, given it and the reason.
+        Returns the result of a task whose process died, given the task and the reason.
 
     Yields
     ------
     object
-        The result of each task, as they end. When the generator is closed, the workers
-        are told to stop.
+        The result of each task, in the order in which they end. Closing the generator
+        stops the workers.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def map_in_processes(
 
 
 class _Worker:
-    """A process that does one task after the other, and the one it has now."""
+    """A process that does one task after the other, and its current task."""
 
     def __init__(self, function: Callable[..., Any], task: Any) -> None:
         self.connection, theirs = _SPAWN.Pipe()
@@ -118,36 +118,36 @@ class _Worker:
         self.give(task)
 
     def give(self, task: Any) -> None:
-        """Send it a task; a process that is dead is found out by `take`."""
+        """Send a task; `take` notices a process that is dead."""
         self.task = task
         with suppress(OSError):
             self.connection.send(task)
 
     def take(self) -> Any:
-        """Return the result or the error, None where the process died over the task."""
+        """Return the result or the error, None where the process died of the task."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
             return None
 
     def stop(self) -> None:
-        """Ask it to end."""
+        """Ask the process to end."""
         with suppress(OSError):
             self.connection.send(None)
 
     def end(self) -> int:
-        """Wait until it has ended, not for ever, and return its exit code."""
+        """Wait at most `PATIENCE_S` for the process to end; return its exit code."""
         self.stop()
         self._process.join(PATIENCE_S)
         if self._process.exitcode is None:
-            self._process.kill()  # its store bears it
+            self._process.kill()  # stores survive that
             self._process.join()
         self.connection.close()
         return self._process.exitcode or 0
 
 
 def _serve(function: Callable[..., Any], connection: Connection) -> None:
-    """Do the tasks that come, in a process of its own, until None does or all ends."""
+    """Do tasks in a worker process until None comes or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     while True:
         try:
@@ -156,7 +156,7 @@ def _serve(function: Callable[..., Any], connection: Connection) -> None:
             return
         if task is None:
             return
-        # Whatever comes while a task is at work, or the parent's end, means: stop.
+        # A message while a task is at work, or the parent's end, means: stop.
         try:
             result = function(task, connection.poll)
         except FastNetError as error:
@@ -168,7 +168,7 @@ def _serve(function: Callable[..., Any], connection: Connection) -> None:
 
 
 def _start_deaf(process: _SPAWN.Process) -> None:  # type: ignore[name-defined]
-    """Start a process to which Ctrl-C means nothing, from its first moment on."""
+    """Start a process that ignores Ctrl-C from its first moment on."""
     if threading.current_thread() is not threading.main_thread():
         process.start()  # only the main thread may change what a signal does
         return
@@ -180,7 +180,7 @@ def _start_deaf(process: _SPAWN.Process) -> None:  # type: ignore[name-defined]
 
 
 def _why_given_up(code: int, deaths: int) -> str:
-    """Return why the task of a process that died is given up; "" where it is not."""
+    """Return the reason to give up the task of a process that died, or ""."""
     if code >= 0:  # not killed: a fault of the program's own, the same next time
         return (
             f"its process ended with code {code} (what happened stands above); please "

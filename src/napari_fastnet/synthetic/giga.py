@@ -1,15 +1,15 @@
-"""Synthetic slides of any size that cost megabytes: one square of tissue, repeated.
+"""Synthetic slides of any size that take megabytes: one square of tissue, repeated.
 
 The square's tiles are stored once, and the tables of tiles point at them wherever there
-is tissue; elsewhere they point at a tile of glass. To a reader it is a slide like every
-other, that has to be decoded tile by tile.
+is tissue; elsewhere they point at a tile of glass. A reader decodes it tile by tile like
+every other slide.
 """
 
 from __future__ import annotations
 
 from itertools import chain, repeat
 from math import ceil, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
@@ -20,12 +20,7 @@ from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import atomic_path
 from napari_fastnet.synthetic.layout import Layout
 from napari_fastnet.synthetic.picture import Picture
-from napari_fastnet.synthetic.slide import (
-    TILE_PX,
-    aperio_description,
-    fine_tiles,
-    page_options,
-)
+from napari_fastnet.synthetic.slide import TILE_PX, fine_tiles, page_options
 from napari_fastnet.synthetic.texture import GLASS
 
 if TYPE_CHECKING:
@@ -39,8 +34,8 @@ if TYPE_CHECKING:
 #: Side of the square of tissue that is repeated, level-0 px (2.0 mm).
 SQUARE_PX = 8192
 
-#: Tissue is there or not in units of so many level-0 px (0.25 mm): whole tiles of both
-#: levels that share them.
+#: Side of a unit, all of which is tissue or glass, level-0 px (0.25 mm): whole tiles of
+#: both levels that share them.
 UNIT_PX = 1024
 
 #: Level-0 px per px of the levels that share tiles, and of those drawn in full.
@@ -98,7 +93,7 @@ def write_giga_slide(
     Returns
     -------
     ndarray
-        bool (rows, columns): which units are tissue.
+        bool (rows, columns): the units of tissue.
 
     Raises
     ------
@@ -116,16 +111,16 @@ def write_giga_slide(
     drawn = Layout.drawn((SQUARE_PX, SQUARE_PX), rng)
     corners = np.array([(-1, -1), (-1, 2), (2, 2), (2, -1)], float) * SQUARE_PX
     square = Layout(drawn.shape, nodes=(corners,), lesions=drawn.lesions)
+    options = page_options(shape, seed)
     with atomic_path(path) as aside:
-        description = aperio_description(shape, seed)
-        _write(aside, Picture(square, rng), shape, units, description)
+        _write(aside, Picture(square, rng), shape, units, options)
     return units
 
 
 def _islands(
     shape: tuple[int, int], tissue: float, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Return which units are tissue: the hills of a random landscape with low shores."""
+    """Return a mask of the units of tissue: the hills of a landscape with low shores."""
     sides = [ceil(side / UNIT_PX) for side in shape]
     hills = gaussian_filter(rng.standard_normal(sides), _NODE_UNITS)
     rows, columns = (np.minimum(at := np.arange(n), at[::-1]) for n in sides)
@@ -149,25 +144,25 @@ def _write(
     picture: Picture,
     shape: tuple[int, int],
     units: NDArray[np.bool_],
-    description: str,
+    options: dict[str, Any],
 ) -> None:
-    """Write the square as if it were the slide, then say where else it is."""
+    """Write the square as if it were the slide, then repeat it in the tables of tiles."""
     level1 = np.empty((SQUARE_PX // 4, SQUARE_PX // 4, 3), np.uint8)
     glass = np.full((TILE_PX, TILE_PX, 3), GLASS, np.uint8)
     # Below the square a row of glass, from which the empty places are taken.
     tiles = chain(fine_tiles(picture, level1), repeat(glass, SQUARE_PX // TILE_PX))
-    tiled = page_options(description, tile=True)
+    tiled = {**options, "tile": (TILE_PX, TILE_PX)}
     with tifffile.TiffWriter(path) as tif:
         rows = SQUARE_PX + TILE_PX
         tif.write(tiles, shape=(rows, SQUARE_PX, 3), dtype=np.uint8, **tiled)
         level2 = np.asarray(Image.fromarray(level1).reduce(4))
         level3 = np.asarray(Image.fromarray(level2).reduce(4))
-        coarse = [side // DRAWN_STEPS[-1] for side in shape]
-        small = _drawn(level3, units, DRAWN_STEPS[-1], (0, 0), (coarse[0], coarse[1]))
+        coarse = (shape[0] // DRAWN_STEPS[-1], shape[1] // DRAWN_STEPS[-1])
+        small = _drawn(level3, units, DRAWN_STEPS[-1], (0, 0), coarse)
         thumbnail = Image.fromarray(small)
         thumbnail.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
         # Aperio's second page is always the thumbnail; readers count on it.
-        tif.write(np.asarray(thumbnail), **page_options(description, tile=False))
+        tif.write(np.asarray(thumbnail), rowsperstrip=16, **options)
         below = np.tile(glass, (1, level1.shape[1] // TILE_PX, 1))
         tif.write(np.concatenate([level1, below]), **tiled)
         for square, step in zip((level2, level3), DRAWN_STEPS, strict=True):
@@ -198,19 +193,17 @@ def _drawn(
     """Return a part of a level, of which one px is ``step`` of level 0."""
     y, x = (first + np.arange(side) for first, side in zip(corner, size, strict=True))
     pixels = square[np.ix_(y % len(square), x % len(square))]
-    is_tissue = units[np.ix_(*_units_of(units, step, y, x))]
-    pixels[~is_tissue] = GLASS
+    pixels[~_is_tissue(units, step, y, x)] = GLASS
     return pixels
 
 
-def _units_of(
-    units: NDArray[np.bool_], step: int, *places: NDArray[np.int64]
-) -> list[NDArray[np.int64]]:
-    """Return the units in which px of a level lie; the last one's behind the edge."""
-    return [
-        np.minimum(place * step // UNIT_PX, count - 1)
-        for place, count in zip(places, units.shape, strict=True)
-    ]
+def _is_tissue(
+    units: NDArray[np.bool_], step: int, y: NDArray[np.int64], x: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return whether px of a level are tissue; behind the edge, the last unit counts."""
+    rows = np.minimum(y * step // UNIT_PX, units.shape[0] - 1)
+    columns = np.minimum(x * step // UNIT_PX, units.shape[1] - 1)
+    return units[np.ix_(rows, columns)]
 
 
 def _repeat(
@@ -219,13 +212,12 @@ def _repeat(
     shape: tuple[int, int],
     units: NDArray[np.bool_],
 ) -> None:
-    """Make a page with the square and a row of glass a level of the slide."""
+    """Turn a page with the square and a row of glass into a level of the slide."""
     side = SQUARE_PX // step // TILE_PX
     height, width = (length // step for length in shape)
     rows, columns = (np.arange(ceil(length / TILE_PX)) for length in (height, width))
     index = (rows % side)[:, np.newaxis] * side + columns % side
-    is_tissue = units[np.ix_(*_units_of(units, step * TILE_PX, rows, columns))]
-    index[~is_tissue] = side**2
+    index[~_is_tissue(units, step * TILE_PX, rows, columns)] = side**2
     changes = {
         "ImageLength": height,
         "ImageWidth": width,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Grid
 
 #: What `Layout.labels` gives.
-GLASS, NORMAL, TUMOUR = -1, 0, 1
+GLASS, NORMAL, TUMOR = -1, 0, 1
 
 # Nodes as shares of the slide: centre (y, x), radii (y, x).
 _NODES = (
@@ -33,7 +33,7 @@ _LESIONS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """The outlines on a slide: what is tissue, and which of it is tumour.
+    """The outlines on a slide: what is tissue, and which of it is tumor.
 
     Parameters
     ----------
@@ -75,10 +75,10 @@ class Layout:
         Returns
         -------
         ndarray
-            ``int8 (rows, columns)``: -1 glass or fat, 0 normal lymph node, 1 tumour.
+            ``int8 (rows, columns)``: -1 glass or fat, 0 normal lymph node, 1 tumor.
         """
         labels = np.full(grid.shape, GLASS, np.int8)
-        for value, outlines in ((NORMAL, self.nodes), (TUMOUR, self.lesions)):
+        for value, outlines in ((NORMAL, self.nodes), (TUMOR, self.lesions)):
             for outline in outlines:
                 labels[covered(outline, grid)] = value
         return labels

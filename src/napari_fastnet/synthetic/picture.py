@@ -10,8 +10,8 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.synthetic import texture
-from napari_fastnet.synthetic.layout import TUMOUR, covered
-from napari_fastnet.synthetic.texture import TEXTURE_MPP, TEXTURE_PX
+from napari_fastnet.synthetic.layout import TUMOR, covered
+from napari_fastnet.synthetic.texture import TEXTURE_MPP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,10 +54,12 @@ class Picture:
             "cortex": texture.lymphoid(rng),
             "pulp": texture.lymphoid(rng, sparse=True),
             "stroma": texture.stroma(rng),
-            "tumour": texture.tumour(rng),
+            "tumor": texture.tumor(rng),
         }
         self._layers = [
-            (Image.fromarray(masks[k]), _doubled(v)) for k, v in textures.items()
+            # the texture, and itself turned and shifted
+            (Image.fromarray(masks[k]), v, np.roll(np.rot90(v), (211, 97), axis=(0, 1)))
+            for k, v in textures.items()
         ]
         # Where a texture is replaced by itself turned, so that it does not repeat.
         turned = _smooth_noise(masks["fat"].shape, 130 / _MASK_UM, rng) > 0
@@ -68,14 +70,13 @@ class Picture:
         size = (self.shape[1], bottom - top)
         strip = Image.new("RGB", size, texture.GLASS)
         turned = _rows(self._turned, top, bottom, size)
-        for mask, (plain, rotated) in self._layers:
+        for mask, plain, rotated in self._layers:
             cover = _rows(mask, top, bottom, size)
-            if cover is None:
-                continue
-            drawn = _tiled(plain, top, size)
-            if turned is not None:
-                drawn.paste(_tiled(rotated, top, size), mask=turned)
-            strip.paste(drawn, mask=cover)
+            if cover is not None:
+                drawn = _tiled(plain, top, size)
+                if turned is not None:
+                    drawn.paste(_tiled(rotated, top, size), mask=turned)
+                strip.paste(drawn, mask=cover)
         return strip
 
 
@@ -100,7 +101,7 @@ def _masks(layout: Layout, rng: np.random.Generator) -> dict[str, Pixels]:
     shape = (layout.shape[0] // step, layout.shape[1] // step)
     grid = Grid((0, 0), (step, step), shape)
     node = np.any([covered(outline, grid) for outline in layout.nodes], axis=0)
-    tumour = layout.labels(grid) == TUMOUR
+    tumor = layout.labels(grid) == TUMOR
     depth = distance_transform_edt(node) * _MASK_UM
     away = distance_transform_edt(~node) * _MASK_UM
     uneven = _smooth_noise(shape, 150 / _MASK_UM, rng)
@@ -111,7 +112,7 @@ def _masks(layout: Layout, rng: np.random.Generator) -> dict[str, Pixels]:
         "cortex": node,
         "pulp": node & (_smooth_noise(shape, 70 / _MASK_UM, rng) + depth / 400 > 1.4),
         "stroma": node & (capsule | trabecula),
-        "tumour": tumour,
+        "tumor": tumor,
     }
     return {
         name: (gaussian_filter(place.astype(np.float32), 0.7) * 255).astype(np.uint8)
@@ -128,13 +129,7 @@ def _smooth_noise(
     return centred
 
 
-def _doubled(pixels: Pixels) -> tuple[Pixels, Pixels]:
-    """Return a texture and itself turned by 90 degrees and shifted."""
-    return pixels, np.roll(np.rot90(pixels), (211, 97), axis=(0, 1))
-
-
 def _tiled(pixels: Pixels, top: int, size: tuple[int, int]) -> Image.Image:
     """Return a texture repeated over a strip that begins at a row of the picture."""
-    rows = np.arange(top, top + size[1]) % TEXTURE_PX
-    columns = np.arange(size[0]) % TEXTURE_PX
-    return Image.fromarray(pixels[rows].take(columns, axis=1))
+    rows = pixels.take(range(top, top + size[1]), axis=0, mode="wrap")
+    return Image.fromarray(rows.take(range(size[0]), axis=1, mode="wrap"))

@@ -1,7 +1,7 @@
-"""Patches by which a model is tried before it is taken in: glass, and drawn tissue.
+"""Patches of glass and of drawn tissue, on which a model is tried before it is added.
 
-Nobody's tissue is shipped, so that they come from the drawn slide: a network that was
-trained on lymph nodes tells them apart, and of others they show whether it is alive.
+No real tissue is shipped, so they come from the drawn slide. A network that was trained
+on lymph nodes tells normal from tumor on them; any other shows at least that it responds.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from napari_fastnet.synthetic.texture import TEXTURE_MPP, TEXTURE_PX
 if TYPE_CHECKING:
     from napari_fastnet.slide.tiles import Pixels
 
-#: Patches of either tissue, ...
+#: Most patches of either tissue, and their px together; at least one is drawn.
 EACH = 6
-#: ... or as many as have so many px, one at least.
 _MOST_PX = 2**21
 
 
@@ -64,7 +63,7 @@ def sample_patches(side_px: int, mpp: float, *, seed: int = 0) -> SamplePatches:
     white = np.full((1, side_px, side_px, 3), 255, np.uint8)
     normal, tumor = (
         _cut(_at(drawn, mpp), side_px, rng)
-        for drawn in (texture.lymphoid(rng), texture.tumour(rng))
+        for drawn in (texture.lymphoid(rng), texture.tumor(rng))
     )
     return SamplePatches(white, normal, tumor)
 
@@ -78,13 +77,11 @@ def _at(drawn: Pixels, mpp: float) -> Pixels:
 
 def _cut(drawn: Pixels, side_px: int, rng: np.random.Generator) -> Pixels:
     """Return patches from anywhere in a texture."""
-    firsts = rng.integers(
-        len(drawn), size=(max(1, min(EACH, _MOST_PX // side_px**2)), 2)
-    )
-    steps = np.arange(side_px)
+    count = max(1, min(EACH, _MOST_PX // side_px**2))
+    corners = rng.integers(len(drawn), size=(count, 2))[..., np.newaxis]
     return np.stack(
         [
-            drawn[np.ix_((y + steps) % len(drawn), (x + steps) % len(drawn))]
-            for y, x in firsts
+            drawn.take(rows, axis=0, mode="wrap").take(columns, axis=1, mode="wrap")
+            for rows, columns in corners + np.arange(side_px)
         ]
     )

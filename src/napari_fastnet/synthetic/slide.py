@@ -1,14 +1,14 @@
-"""A slide that looks like H&E-stained lymph nodes with metastases, and is drawn.
+"""A drawn slide that looks like H&E-stained lymph nodes with metastases.
 
-It feeds the demonstration, the sample data and tests: nobody's tissue, written in
-seconds, and where its lesions lie is known. The picture resembles real patches at
-10x closely enough for the shipped network to work on it; what it shows there says
+It serves the demonstration, the sample data and tests: nobody's tissue, written in
+seconds, with lesions whose outlines are known. The picture resembles real patches at
+10x closely enough for the shipped network to work on it; the results there say
 nothing about how well the network does on tissue.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from napari_fastnet.core.geometry import Grid
     from napari_fastnet.slide.tiles import Pixels
 
 #: µm/px of level 0, CAMELYON16's; level 1 has the 0.972 µm/px of its 10x patches.
@@ -44,41 +41,13 @@ _STRIP = 2 * TILE_PX // PICTURE_STEP  # rows of the picture drawn at once
 _MARGIN = 4  # rows beside them that enlarging looks at
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Truth:
-    """What is known about a synthetic slide.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    mpp : float
-        µm/px of level 0.
-    layout : Layout
-        The outlines of nodes and lesions.
-    """
-
-    path: Path
-    mpp: float
-    layout: Layout
-
-    @property
-    def lesions(self) -> tuple[NDArray[np.float64], ...]:
-        """Outlines of the lesions, (n, 2) corners each, (y, x), level-0 px."""
-        return self.layout.lesions
-
-    def labels(self, grid: Grid) -> NDArray[np.int8]:
-        """Return -1 glass or fat, 0 normal, 1 tumour at the centres of cells."""
-        return self.layout.labels(grid)
-
-
 def write_slide(
     path: Path,
     *,
     shape: tuple[int, int] = SHAPE,
     seed: int = 0,
     lesions: bool = True,
-) -> Truth:
+) -> Layout:
     """Write a synthetic slide: Aperio's layout, JPEG tiles, levels 1, 4 and 16.
 
     Parameters
@@ -94,8 +63,8 @@ def write_slide(
 
     Returns
     -------
-    Truth
-        Where the lesions lie.
+    Layout
+        The outlines of its nodes and lesions: the truth about it.
 
     Raises
     ------
@@ -113,26 +82,23 @@ def write_slide(
     if not lesions:
         layout = replace(layout, lesions=())
     with atomic_path(path) as aside:
-        _write(aside, Picture(layout, rng), aperio_description(shape, seed))
-    return Truth(path, MPP, layout)
+        _write(aside, Picture(layout, rng), page_options(shape, seed))
+    return layout
 
 
-def _write(path: Path, picture: Picture, description: str) -> None:
+def _write(path: Path, picture: Picture, options: dict[str, Any]) -> None:
     """Write a picture and the levels made from it."""
     height, width = (side * PICTURE_STEP for side in picture.shape)
     level1 = np.empty((height // 4, width // 4, 3), np.uint8)
+    tiled = {**options, "tile": (TILE_PX, TILE_PX)}
     with tifffile.TiffWriter(path) as tif:
-        tif.write(
-            fine_tiles(picture, level1),
-            shape=(height, width, 3),
-            dtype=np.uint8,
-            **page_options(description, tile=True),
-        )
+        tiles = fine_tiles(picture, level1)
+        tif.write(tiles, shape=(height, width, 3), dtype=np.uint8, **tiled)
         small = np.asarray(Image.fromarray(level1).reduce(4))
         # Aperio's second page is always the thumbnail; readers count on it.
-        tif.write(small, **page_options(description, tile=False))
+        tif.write(small, rowsperstrip=16, **options)
         for level in (level1, small):
-            tif.write(level, **page_options(description, tile=True))
+            tif.write(level, **tiled)
 
 
 def fine_tiles(picture: Picture, level1: Pixels) -> Iterator[Pixels]:
@@ -151,24 +117,19 @@ def fine_tiles(picture: Picture, level1: Pixels) -> Iterator[Pixels]:
                 yield fine[y : y + TILE_PX, x : x + TILE_PX]
 
 
-def aperio_description(shape: tuple[int, int], seed: int) -> str:
-    """Return the ImageDescription: Aperio's fields, and that this is none."""
+def page_options(shape: tuple[int, int], seed: int) -> dict[str, Any]:
+    """Return what every page has in common: Aperio's fields, and that it is drawn."""
     height, width = shape
-    return (
+    description = (
         "Aperio Image Library imitated by napari-fastnet\r\n"
         f"{width}x{height} [0,0 {width}x{height}] ({TILE_PX}x{TILE_PX}) JPEG/RGB "
         f"Q={_QUALITY}|AppMag = 40|MPP = {MPP:g}|Title = Synthetic slide, drawn, no "
         f"tissue|Seed = {seed}"
     )
-
-
-def page_options(description: str, *, tile: bool) -> dict[str, Any]:
-    """Return what every page has in common."""
     return {
         "photometric": "rgb",
         "compression": "jpeg",
         "compressionargs": {"level": _QUALITY},
         "description": description,
         "metadata": None,
-        **({"tile": (TILE_PX, TILE_PX)} if tile else {"rowsperstrip": 16}),
     }

@@ -1,4 +1,4 @@
-"""Textures that resemble H&E-stained lymph node, fat, stroma and tumour.
+"""Textures that resemble H&E-stained lymph node, fat, stroma and tumor.
 
 Each is a square that joins itself on all sides, ``uint8 (TEXTURE_PX, TEXTURE_PX, 3)``
 at ``TEXTURE_MPP``. They are drawn, not taken from tissue: sizes, spacing and colours
@@ -76,7 +76,7 @@ SPARSE_LYMPHOCYTES = Nuclei(
 FIBROBLASTS = Nuclei(
     26, (2.2, 3.0), (104, 72, 118), (72, 48, 88), elongation=6, kept=0.6
 )
-TUMOUR_NUCLEI = Nuclei(
+TUMOR_NUCLEI = Nuclei(
     15.0,
     (4.4, 6.4),
     (172, 126, 172),
@@ -106,7 +106,7 @@ def stroma(rng: np.random.Generator) -> Pixels:
     return _finish(canvas)
 
 
-def tumour(rng: np.random.Generator) -> Pixels:
+def tumor(rng: np.random.Generator) -> Pixels:
     """Return nests of large pale nuclei in pink cytoplasm, parted by pale stroma."""
     cytoplasm = _between((234, 194, 210), (206, 140, 174), _noise(rng, 9) * 0.6 + 0.5)
     _darken(cytoplasm, _noise(rng, 1.5), 0.06)
@@ -118,7 +118,7 @@ def tumour(rng: np.random.Generator) -> Pixels:
     )
     gap = gaussian_filter(gaps.astype(np.float32), 1.2, mode="wrap")[..., None]
     canvas += gap * (np.float32(244) - canvas)
-    _place(canvas, TUMOUR_NUCLEI, rng, allowed=~septa)
+    _place(canvas, TUMOR_NUCLEI, rng, allowed=~septa)
     return _finish(canvas)
 
 
