@@ -1,7 +1,7 @@
-"""Try a model before it is taken in: on glass, on normal tissue, on tumor, all drawn.
+"""Trial of a model before it is added: on drawn glass, normal tissue and tumor.
 
-A model that is described wrongly gives a heatmap all the same, and it looks like any
-other. What is surely wrong is refused here, and what may be is told.
+A model with a wrong description still gives a heatmap, which looks like any other. Sure
+faults are refused here, and doubts are returned as warnings.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from napari_fastnet.model.user_models import keep, read_candidate
 from napari_fastnet.synthetic.sample_patches import sample_patches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.model.description import Outputs
-    from napari_fastnet.model.user_models import Candidate
-    from napari_fastnet.synthetic.sample_patches import SamplePatches
 
-#: Probabilities that differ by less are alike.
+#: Probabilities that differ by less are taken for equal.
 ALIKE = 0.01
-#: Tumor that is not so much more probable in drawn tumor is hardly told apart.
+#: Least difference in probability between drawn tumor and drawn normal tissue.
 APART = 0.1
 
 
@@ -42,7 +41,7 @@ class Trial:
     white, normal, tumor : float
         Of glass, and the means over patches of either tissue.
     doubts : tuple of str
-        What the user should be told, a line each.
+        Warnings for the user, a line each.
     """
 
     white: float
@@ -66,102 +65,81 @@ def take_in(
     allow_torchscript: bool = False,
     outputs: Outputs | None = None,
 ) -> tuple[ModelBundle, Trial]:
-    """Try a model and copy it to the user's own.
+    """Try a model on drawn patches and copy it to the user's own models.
 
     Parameters
     ----------
     folder, name, positive, allow_torchscript
         As for `model.user_models.read_candidate`.
     outputs : {"logits", "probabilities"}, optional
-        What a TorchScript program gives; by default it is seen from its numbers.
+        Outputs of a TorchScript program; by default they are recognised by their range.
 
     Returns
     -------
     ModelBundle and Trial
-        As it was added, and how it fared, doubts of its description among it.
+        As added, and its probabilities with the doubts about its description.
 
     Raises
     ------
     BundleError, OptionError, OutputError
-        As for `model.user_models.add_model`, or what the program gives cannot be seen.
+        As for `model.user_models.read_candidate` and `keep`, or the outputs of the
+        program cannot be recognised.
     DetectionError
-        The model cannot be run, or gives what is no probability.
+        The model cannot be run, gives no probabilities, or gives a patch another one
+        among others than alone.
     """
     candidate = read_candidate(
         folder, name=name, positive=positive, allow_torchscript=allow_torchscript
     )
     bundle = candidate.bundle
-    patches = sample_patches(bundle.patch_size_pixels, bundle.spacing_um_px)
+    drawn = sample_patches(bundle.patch_size_pixels, bundle.spacing_um_px)
+    patches = np.concatenate([drawn.white, drawn.normal, drawn.tumor])
     if bundle.kind == TORCHSCRIPT:
-        found = outputs or _outputs_seen(bundle, patches)
-        candidate = replace(candidate, bundle=replace(bundle, outputs=found))
+        bundle = replace(
+            bundle, outputs=outputs or _recognised_outputs(bundle, patches)
+        )
+        candidate = replace(candidate, bundle=bundle)
     elif outputs is not None:
         raise OptionError(
             f"outputs is {outputs!r}, and {bundle.name} is no TorchScript program, which "
             "alone may give either; leave --outputs out"
         )
-    trial = try_model(candidate, patches)
-    return keep(candidate), trial
+    found = _probabilities(bundle, patches)
+    white, normal, tumor = np.split(found, [1, 1 + len(drawn.normal)])
+    trial = Trial(float(white[0]), float(normal.mean()), float(tumor.mean()))
+    doubts = (*candidate.doubts, *_doubts(bundle, trial, float(np.ptp(found))))
+    return keep(candidate), replace(trial, doubts=doubts)
 
 
-def try_model(candidate: Candidate, patches: SamplePatches) -> Trial:
-    """Let a model judge drawn patches.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        The model.
-    patches : SamplePatches
-        Of its size and µm/px.
-
-    Returns
-    -------
-    Trial
-        How it fared.
-
-    Raises
-    ------
-    DetectionError
-        It cannot be run, gives what is no probability, or judges a patch otherwise
-        among others than alone.
-    """
-    bundle = candidate.bundle
+def _probabilities(
+    bundle: ModelBundle, patches: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Return the model's probabilities; DetectionError where they depend on the batch."""
     backend = create_backend(bundle)
-    everything = _together(patches)
-    judged = backend.predict(everything)
-    (alone,) = backend.predict(everything[-1:])
-    if abs(alone - judged[-1]) > ALIKE:
+    together = backend.predict(patches)
+    (alone,) = backend.predict(patches[-1:])
+    if abs(alone - together[-1]) > ALIKE:
         raise DetectionError(
-            f"the model {bundle.name} gives the same patch {judged[-1]:.3g} among others "
-            f"and {alone:.3g} alone; it was exported while in training: export it after "
-            "model.eval()"
+            f"the model {bundle.name} gives the same patch {together[-1]:.3g} among "
+            f"others and {alone:.3g} alone; it was exported while in training: export it "
+            "after model.eval()"
         )
     if bundle.dense_scan is not None:
-        backend.cell_margins(everything[-1])
-    count = len(patches.normal)
-    white, normal, tumor = judged[0], judged[1 : 1 + count], judged[1 + count :]
-    trial = Trial(float(white), float(normal.mean()), float(tumor.mean()))
-    return replace(
-        trial,
-        doubts=(*candidate.doubts, *_doubts(bundle, trial, float(np.ptp(judged)))),
-    )
+        backend.cell_margins(patches[-1])
+    return together
 
 
-def _together(patches: SamplePatches) -> NDArray[np.uint8]:
-    return np.concatenate([patches.white, patches.normal, patches.tumor])
+def _recognised_outputs(bundle: ModelBundle, patches: NDArray[np.uint8]) -> Outputs:
+    """Return the kind of a program's outputs by their range.
 
-
-def _outputs_seen(bundle: ModelBundle, patches: SamplePatches) -> Outputs:
-    """Return what a program gives, where its numbers tell it.
-
-    Numbers from 0 to 1 that come to 1 over the classes are a softmax's; logits are not
+    Numbers from 0 to 1 that sum to 1 over the classes are a softmax's; logits are not
     all from 0 to 1 for glass, normal tissue and tumor alike.
     """
     from napari_fastnet.model.backends.torchscript import TorchScriptBackend
 
-    numbers = TorchScriptBackend(bundle).numbers(_together(patches))
+    numbers = TorchScriptBackend(bundle).numbers(patches)
     if not np.isfinite(numbers).all():
-        return LOGITS  # which the trial refuses, with the right words
+        return LOGITS  # `_probabilities` then refuses them with the right words
     inside = numbers.min() > -1e-3 and numbers.max() < 1 + 1e-3
     if not inside or np.ptp(numbers, axis=0).max() == 0:
         return LOGITS
@@ -174,29 +152,28 @@ def _outputs_seen(bundle: ModelBundle, patches: SamplePatches) -> Outputs:
     )
 
 
-def _doubts(bundle: ModelBundle, trial: Trial, spread: float) -> list[str]:
-    """Return what is odd about the probabilities."""
+def _doubts(bundle: ModelBundle, trial: Trial, spread: float) -> Iterator[str]:
+    """Yield a warning for each odd probability."""
     shown = bundle.class_names[bundle.positive_class]
     if spread < ALIKE:
-        return [
+        yield (
             f"the model gives {trial.white:.3g} to glass and to all drawn tissue: it "
             "tells nothing apart"
-        ]
-    said = []
+        )
+        return
     if trial.white >= bundle.threshold:
-        said.append(
+        yield (
             f"the model calls glass tumor ({trial.white:.2f}): see whether its transform "
             "is described rightly"
         )
     if trial.tumor < trial.normal - ALIKE:
-        said.append(
+        yield (
             f"the model finds {shown!r} in drawn normal tissue ({trial.normal:.2f}) "
             f"rather than in drawn tumor ({trial.tumor:.2f}): see whether that class is "
             "tumor"
         )
     elif trial.tumor < trial.normal + APART:
-        said.append(
+        yield (
             f"the model hardly tells drawn tumor ({trial.tumor:.2f}) from drawn normal "
             f"tissue of a lymph node ({trial.normal:.2f}): it may be for other tissue"
         )
-    return said
