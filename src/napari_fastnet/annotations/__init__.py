@@ -1,1 +1,1 @@
-"""Outlines and masks that others drew."""
+"""Outlines and masks of other programs, and the files of a slide's truth."""

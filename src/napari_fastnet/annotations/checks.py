@@ -1,8 +1,8 @@
-"""What every outline out of a file must hold, whatever the file's form.
+"""Checks of outlines from any file, whatever its form.
 
-Annotations come from strangers. A file is refused whole where it leaves doubt what is
-tumour: a damaged number, a group whose meaning is unknown. What encloses nothing, and
-what is not counted, is named.
+Files may be damaged or hostile. A file is refused as a whole where it leaves doubt what
+is tumor: a damaged number, a group of unknown meaning. Outlines that enclose nothing or
+do not count are named.
 """
 
 from __future__ import annotations
@@ -44,47 +44,48 @@ if TYPE_CHECKING:
 MAXIMUM_POINTS = 5_000_000
 MAXIMUM_OUTLINES = 100_000
 
-#: No slide reaches so far, px; beyond it a number is damaged.
+#: Largest plausible coordinate, px: no slide reaches as far.
 FARTHEST_PX = 1e8
 
-#: An outline without a class that covers so much of a slide is the slide's own frame.
+#: Share of a slide from which an outline without a class is the slide's own frame.
 FRAME_SHARE = 0.95
-#: A frame that was drawn by hand crosses itself no more often.
+#: Most crossings with itself of a frame that was drawn by hand.
 FRAME_CROSSINGS = 100
 
-_NAMED = 3  # names that a line of many has
+_NAMED = 3  # names listed in a line about many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Outline:
-    """An outline that encloses something, before its class is judged."""
+    """An outline that encloses something; the verdict is that of the file's form."""
 
     name: str
     names: ClassNames
     ring: NDArray[np.float64]
-    verdict: Verdict | None = None
-    bare: bool = False
+    verdict: Verdict | None
+    bare: bool
 
 
 class OutlineCollector:
-    """Takes the outlines of one file, checks them and keeps count.
+    """Collects the outlines of one file, checks and counts them.
 
     Parameters
     ----------
     path : Path
-        The file, for what errors say.
+        The file, for errors.
     classes : Classes, optional
-        Which classes mean what.
+        Meanings of classes.
     grouped : bool, optional
         Whether classes are groups of ASAP: outlines in none are taken out of those that
-        are tumor, as CAMELYON16's readers have it, and are never tumor themselves. Of
-        other files they are tumor where no outline is by its class.
+        are tumor, as CAMELYON16's readers do, and are never tumor themselves. In other
+        files they are tumor where no outline is by its class.
     """
 
     def __init__(
         self, path: Path, classes: Classes | None = None, *, grouped: bool = False
     ) -> None:
         self._path, self._classes = path, classes or Classes()
+        self._no_class = "in no group" if grouped else "without a class"
         self._grouped = grouped
         self._taken: list[_Outline] = []
         self._skipped: list[str] = []
@@ -101,79 +102,101 @@ class OutlineCollector:
         verdict: Verdict | None = None,
         bare: bool = False,
     ) -> None:
-        """Take an exterior and its holes, each (n, 2) of (x, y) as files have them.
+        """Take an exterior and its holes, each (n, 2) of (x, y) as in files.
 
         Parameters
         ----------
         name : str
             Of the outline.
         names : tuple of str
-            Of its class, see `outline_classes.class_names`.
+            Of its class, see `classes.class_names`.
         rings : sequence of ndarray
             The exterior first.
         verdict : str, optional
-            What the file's form says, whatever the class.
+            Of the file's form, whatever the class.
         bare : bool, optional
             Whether it is a geometry alone, which is never the frame of a slide.
 
         Raises
         ------
         AnnotationError
-            A coordinate is none.
+            A coordinate is no number, or there are too many.
         """
-        self.count(sum(len(ring) for ring in rings))
+        points = sum(len(ring) for ring in rings)
+        self.check_points(points)
+        self._points += points
+        self._outlines += 1
         for ring in rings:
-            if not (np.abs(ring) <= FARTHEST_PX).all():  # NaN is not either
+            if not (np.abs(ring) <= FARTHEST_PX).all():  # nor is NaN
                 raise self.fault(
                     f"outline {name!r} has a coordinate that is not a number within "
-                    f"{FARTHEST_PX:.0e} px; mend or remove it"
+                    f"{FARTHEST_PX:.0e} px; correct or remove it"
                 )
         plain = [_without_repeats(ring[:, ::-1]) for ring in rings]
-        enclosing = [_encloses(ring) for ring in plain]
-        if not enclosing or not all(enclosing):
-            self.skip(f"outline {name!r}: a ring of fewer than three different points")
-        if plain and enclosing[0]:
-            kept = [ring for ring, has in zip(plain, enclosing, strict=True) if has]
+        kept = [ring for ring in plain if _encloses(ring)]
+        if not plain or len(kept) < len(plain):
+            self._skipped.append(
+                f"outline {name!r}: a ring of fewer than three different points"
+            )
+        if kept and kept[0] is plain[0]:
             if not Polygon(kept[0], kept[1:]).is_valid:
                 self._crossing.append(name)
             self._taken.append(_Outline(name, names, joined(kept), verdict, bare))
 
-    def leave_out(self, kind: str) -> None:
-        """Count an object that is no outline of an annotation, such as a cell."""
-        self._others[kind[:80]] += 1
+    def check_points(self, points: int) -> None:
+        """Refuse a file with more outlines or points than any slide has.
 
-    def count(self, points: int) -> None:
-        """Count an outline and refuse more than any slide has."""
-        self._points += points
-        self._outlines += 1
-        if self._points > MAXIMUM_POINTS or self._outlines > MAXIMUM_OUTLINES:
+        Parameters
+        ----------
+        points : int
+            Of the next outline.
+
+        Raises
+        ------
+        AnnotationError
+            There are too many.
+        """
+        if (
+            self._points + points > MAXIMUM_POINTS
+            or self._outlines + 1 > MAXIMUM_OUTLINES
+        ):
             raise self.fault(
                 f"more than {MAXIMUM_POINTS:,} points or {MAXIMUM_OUTLINES:,} outlines; "
                 "simplify the outlines"
             )
 
-    def skip(self, what: str) -> None:
-        """Note what is left out, and why."""
-        self._skipped.append(what)
+    def leave_out(self, kind: str) -> None:
+        """Count an object that is no outline of an annotation, such as a cell."""
+        self._others[kind[:80]] += 1
 
-    def fault(self, what: str) -> AnnotationError:
-        """Return an error of this file."""
-        return AnnotationError(f"{self._path}: {what}")
+    def skip(self, name: str, reason: str) -> None:
+        """Count an outline that encloses nothing, and note the reason."""
+        self.check_points(0)
+        self._outlines += 1
+        self._skipped.append(f"outline {name!r}: {reason}")
+
+    def note(self, line: str) -> None:
+        """Add a line to the notes about this file."""
+        self._skipped.append(line)
+
+    def fault(self, reason: str) -> AnnotationError:
+        """Return an error about this file."""
+        return AnnotationError(f"{self._path}: {reason}")
 
     def finish(
         self, verdict: Callable[[ClassNames], Verdict] | None = None
     ) -> Annotations:
-        """Return what was taken, each outline judged by its class.
+        """Return the outlines, judged by their classes.
 
         Parameters
         ----------
         verdict : callable, optional
-            What a class says; by default as `Classes` has it.
+            Judges a class; by default as `Classes` does.
 
         Returns
         -------
         Annotations
-            Perhaps without any outline.
+            May have no outline.
 
         Raises
         ------
@@ -182,17 +205,30 @@ class OutlineCollector:
         """
         judge = verdict or self._classes.verdict
         judged = [(one, one.verdict or judge(one.names)) for one in self._taken]
-        self._refuse_unknown(judged)
-        loose, notes = self._unclassified(judged)
-        judged = [(o, loose if said == "unclassified" else said) for o, said in judged]
-        inside = [one for one, said in judged if said == "inside"]
-        left = Counter(
-            class_text(one.names) for one, said in judged if said == "left out"
+        unknown = [one for one, given in judged if given == "unknown"]
+        if unknown:
+            raise self._unknown_class(unknown[0])
+        loose = [repr(one.name) for one, given in judged if given == "unclassified"]
+        classed, notes = any(given == "inside" for _, given in judged), []
+        default: Verdict = "left out"  # the verdict on outlines without a class
+        if classed == self._grouped:
+            default = "taken out" if classed else "inside"
+            some = ", ".join(loose[:_NAMED]) + (", ..." if len(loose) > _NAMED else "")
+            words = "taken out of the tumor" if classed else f"taken for tumor: {some}"
+            if loose:
+                what = counted(len(loose), "outline")
+                notes.append(f"{what} {self._no_class}, {words}")
+        judged = [
+            (o, default if given == "unclassified" else given) for o, given in judged
+        ]
+        inside = [one for one, given in judged if given == "inside"]
+        left_out = Counter(
+            class_text(one.names) for one, given in judged if given == "left out"
         )
         return Annotations(
             positive=tuple(one.ring for one in inside),
-            negative=tuple(one.ring for one, said in judged if said == "taken out"),
-            skipped=(*self._skipped, *self._left_out(left), *notes),
+            negative=tuple(one.ring for one, given in judged if given == "taken out"),
+            skipped=(*self._skipped, *self._left_out(left_out), *notes),
             crossing=tuple(self._crossing),
             unclassed=tuple(
                 index
@@ -201,54 +237,29 @@ class OutlineCollector:
             ),
         )
 
-    def _unclassified(
-        self, judged: list[tuple[_Outline, Verdict]]
-    ) -> tuple[Verdict, tuple[str, ...]]:
-        """Return what outlines without a class are in this file, and what to tell."""
-        loose = [one.name for one, said in judged if said == "unclassified"]
-        classed = any(said == "inside" for _, said in judged)
-        if not loose or classed == self._grouped:
-            what = f"{counted(len(loose), 'outline')} {self._no_class}"
-            if classed:
-                return "taken out", (f"{what}, taken out of the tumor",) * bool(loose)
-            return "inside", (f"{what}, taken for tumor: {_some(loose)}",) * bool(loose)
-        return "left out", ()
-
-    @property
-    def _no_class(self) -> str:
-        return "in no group" if self._grouped else "without a class"
-
     def _left_out(self, classes: Counter[str]) -> list[str]:
-        """Return what is not counted, a line a kind."""
+        """Return a line for each kind of outline and object that does not count."""
         lines = []
         for name, number in classes.most_common():
             what = f"of the class {name!r}" if name else self._no_class
-            mend = "" if name else "; if they are tumor, say --tumor-class None"
-            lines.append(f"left out: {counted(number, 'outline')} {what}{mend}")
+            remedy = "" if name else "; if they are tumor, say --tumor-class None"
+            lines.append(f"left out: {counted(number, 'outline')} {what}{remedy}")
         return lines + [
             f"left out: {counted(number, 'object')} of the type {kind!r}; only "
             "annotations are outlines"
             for kind, number in self._others.most_common()
         ]
 
-    def _refuse_unknown(self, judged: list[tuple[_Outline, Verdict]]) -> None:
-        unknown = [one for one, said in judged if said == "unknown"]
-        if not unknown:
-            return
-        there = Counter(class_text(one.names) or "None" for one, _ in judged)
+    def _unknown_class(self, outline: _Outline) -> AnnotationError:
+        there = Counter(class_text(one.names) or "None" for one in self._taken)
         several = ", ".join(f"{name!r} {n:,}" for name, n in there.most_common(8))
-        raise self.fault(
-            f"outline {unknown[0].name!r} is in group {class_text(unknown[0].names)!r}, "
-            f"and nobody said whether that is tumor; name the group one of "
-            f"{', '.join(POSITIVE_GROUPS)} (tumour) or {', '.join(NEGATIVE_GROUPS)} "
-            "(not tumour), or say which are tumor with --tumor-class NAME, which leaves "
+        return self.fault(
+            f"outline {outline.name!r} is in group {class_text(outline.names)!r}, and "
+            f"nobody said whether that is tumor; name the group one of "
+            f"{', '.join(POSITIVE_GROUPS)} (tumor) or {', '.join(NEGATIVE_GROUPS)} "
+            "(not tumor), or say which are tumor with --tumor-class NAME, which leaves "
             f"the others out (outlines of each: {several})"
         )
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(map(repr, names[:_NAMED]))
-    return shown + (", ..." if len(names) > _NAMED else "")
 
 
 def without_frame(
@@ -262,7 +273,7 @@ def without_frame(
     Parameters
     ----------
     annotations : Annotations
-        As the file has them, no offset added.
+        As in the file, no offset added.
     shape : tuple of float or None
         (height, width) of the slide, level-0 px.
     keep_one : bool, optional
@@ -272,8 +283,8 @@ def without_frame(
     -------
     Annotations
         Without those outlines of no class that cover ``FRAME_SHARE`` of the slide, or
-        are a rectangle from the file's corner around all others; ``skipped`` names how
-        many.
+        are a rectangle from the file's corner around all others; ``skipped`` has their
+        number.
     """
     rings = annotations.positive
     frames = {
@@ -317,9 +328,9 @@ def _is_frame(
 
 
 def _area(ring: NDArray[np.float64]) -> float:
-    """Return what a ring encloses; 0 of a scribble, which is no frame.
+    """Return the area that a ring encloses; 0 for a scribble, which is no frame.
 
-    The area of one that crosses itself thousands of times takes minutes.
+    The area of a ring that crosses itself thousands of times takes minutes.
     """
     if crossings([ring], limit=FRAME_CROSSINGS) > FRAME_CROSSINGS:
         return 0.0
@@ -327,7 +338,7 @@ def _area(ring: NDArray[np.float64]) -> float:
 
 
 def _without_repeats(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a ring without points that the next repeats; the last's next is the first."""
+    """Drop points that equal the next one; the last point's next is the first."""
     moved = (ring != np.roll(ring, -1, axis=0)).any(axis=1)
     return np.ascontiguousarray(ring[moved])
 
@@ -341,12 +352,19 @@ def _encloses(ring: NDArray[np.float64]) -> bool:
 
 
 def check_size(path: Path, limit: int) -> None:
-    """Refuse what is no file, or one too large to be an annotation.
+    """Refuse a missing file, and one too large to be an annotation.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    limit : int
+        Largest size, bytes.
 
     Raises
     ------
     AnnotationError
-        With the path, and what to do.
+        With the path, and a remedy.
     """
     if not path.is_file():
         raise AnnotationError(f"{path}: no such annotation file; check the path")
@@ -361,7 +379,7 @@ def check_size(path: Path, limit: int) -> None:
 def odd_outlines(
     annotations: Annotations, shape: tuple[int, int] | None = None
 ) -> tuple[str, ...]:
-    """Return what is odd about the outlines of a slide.
+    """Return notes about the outlines of a slide.
 
     Parameters
     ----------
@@ -374,7 +392,7 @@ def odd_outlines(
     -------
     tuple of str
         A line for everything that encloses nothing, one for the outlines that cross
-        themselves, and one each for those of tumour outside and partly outside.
+        themselves, and one each for those of tumor outside and partly outside.
     """
     crossing = annotations.crossing
     outside = beyond = 0

@@ -1,7 +1,7 @@
-"""What the class of an outline says: tumor, taken out of it, or nothing that is known.
+"""Meanings of the classes of outlines: tumor, taken out of it, or unknown.
 
-Nothing is tumor that the user did not call so: a class of unknown meaning is never
-guessed. Classes are compared without regard to case and to spaces around them.
+An outline is tumor only if its author or the user says so: the meaning of a class is
+never guessed. Classes are compared without regard to case and to spaces around them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-#: Groups and classes whose outlines are tumour (CAMELYON16, CAMELYON17, ASAP, QuPath),
+#: Groups and classes whose outlines are tumor (CAMELYON16, CAMELYON17, ASAP, QuPath),
 #: and those whose outlines are taken out of it.
 POSITIVE_GROUPS = ("_0", "_1", "Tumor", "Tumour", "metastases", "metastasis")
 NEGATIVE_GROUPS = ("_2", "Exclusion", "normal")
@@ -17,31 +17,31 @@ NEGATIVE_GROUPS = ("_2", "Exclusion", "normal")
 #: Groups and classes that take out of a region of interest; any other is part of it.
 NOT_OF_INTEREST = ("_2", "Exclusion", "Ignore*")
 
-#: What stands where there is no class.
+#: Names for no class.
 UNCLASSIFIED = ("None", "Unclassified")
 
 Meaning = Literal["tumour", "region of interest"]
 Verdict = Literal["inside", "taken out", "left out", "unclassified", "unknown"]
 
-#: From the class down to what was derived from it, as in QuPath's ``Tumor: Positive``;
-#: empty is no class.
+#: A class and the classes derived from it, as in QuPath's ``Tumor: Positive``; empty is
+#: no class.
 ClassNames = tuple[str, ...]
 
 
 def class_names(value: Any) -> ClassNames:
-    """Return the names of a class as files have it.
+    """Return the names of a class from a file.
 
     Parameters
     ----------
     value : object
-        Text, with ``: `` before what is derived; a list of such; QuPath's
+        Text, with ``: `` before a derived class; a list of such; QuPath's
         ``{"name": ...}`` or ``{"names": [...]}``, the Digital Slide Archive's
         ``{"value": ...}``; or nothing.
 
     Returns
     -------
     tuple of str
-        Empty where there is no class, or one that says that there is none.
+        Empty without a class, and for ``UNCLASSIFIED``.
     """
     if isinstance(value, dict):
         given = (value.get(key) for key in ("names", "name", "value"))
@@ -54,41 +54,41 @@ def class_names(value: Any) -> ClassNames:
 
 
 def class_text(names: ClassNames) -> str:
-    """Return a class as QuPath shows it."""
+    """Return a class as QuPath displays it."""
     return ": ".join(names)[:80]
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Which classes mean what.
+    """The meanings of classes in a file.
 
     Parameters
     ----------
     meaning : {"tumour", "region of interest"}
-        What the outlines of a file enclose.
+        Meaning of the file's outlines.
     tumor : tuple of str
-        Classes that the user called tumor, with what is derived from them; ``None``
-        stands for outlines without a class. Then no other is, and what is not taken
-        out of tumor is left out. Without any, ``POSITIVE_GROUPS`` are.
+        Classes named tumor by the user, with those derived from them; ``None`` stands
+        for outlines without a class. Then no other class is tumor, and outlines that are
+        not taken out of it are left out. By default ``POSITIVE_GROUPS`` are tumor.
     """
 
     meaning: Meaning = "tumour"
     tumor: tuple[str, ...] = ()
 
     def verdict(self, names: ClassNames) -> Verdict:
-        """Return what a class says.
+        """Return the meaning of a class.
 
         Parameters
         ----------
         names : tuple of str
-            As `class_names` gives them. What is derived from a class is judged by it:
-            ``Exclusion: Necrosis`` is an exclusion. A tumor of which a later name says
-            that it is none is not known.
+            From `class_names`. A derived class has the meaning of its first name:
+            ``Exclusion: Necrosis`` is an exclusion. A tumor class with a derived name
+            that is no tumor is unknown.
 
         Returns
         -------
         {"inside", "taken out", "left out", "unclassified", "unknown"}
-            Of a region of interest, all but ``NOT_OF_INTEREST`` is inside.
+            All but ``NOT_OF_INTEREST`` is inside a region of interest.
         """
         if self.meaning == "region of interest":
             out = bool(names) and _is_one_of(names[0], NOT_OF_INTEREST)
@@ -115,9 +115,9 @@ class Classes:
 
 
 def is_known(names: ClassNames) -> bool:
-    """Return whether a class is tumor or taken out of it without the user's word."""
+    """Return whether a class has a meaning without the user naming it."""
     return Classes().verdict(names) in ("inside", "taken out")
 
 
 def _is_one_of(name: str, known: tuple[str, ...]) -> bool:
-    return name.strip().casefold() in (one.casefold() for one in known)
+    return name.strip().casefold() in map(str.casefold, known)

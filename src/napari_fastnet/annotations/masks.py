@@ -1,4 +1,4 @@
-"""Masks that users bring: pictures of the whole slide, true where to look."""
+"""Masks as picture files: pictures of the whole slide, above 0 inside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tifffile import TiffFile
 
 
-#: What tifffile and imagecodecs raise over files that contradict themselves.
+#: Errors of tifffile and imagecodecs over files that contradict themselves.
 DAMAGED = (
     OSError,
     ValueError,
@@ -32,13 +32,13 @@ DAMAGED = (
     zlib.error,
 )
 
-#: Bytes of px that any file may claim, and how often the file's own size: what is
-#: compressed as far as it goes has up to some 2000 times.
+#: Limits against decompression bombs: decoded bytes allowed for any file, and as a
+#: multiple of its size (best real ratio: about 2000).
 ANY_FILE_BYTES, LARGEST_RATIO = 2**28, 4096
 
 
 def first_page(tif: TiffFile) -> NDArray[Any]:
-    """Return the px of the first page.
+    """Decode the first page.
 
     Parameters
     ----------
@@ -53,8 +53,7 @@ def first_page(tif: TiffFile) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        It claims more px than a file of its size can hold; also what else `DAMAGED`
-        names.
+        It claims more px than a file of its size can hold; also any other of `DAMAGED`.
     """
     page = tif.pages.first
     tile = prod(page.chunks) * page.nbytes // max(1, page.size) if page.is_tiled else 0
@@ -82,8 +81,8 @@ def read_mask(path: Path, slide_shape: tuple[int, int]) -> NDArray[np.bool_]:
     Parameters
     ----------
     path : Path
-        TIFF (its first page), or PNG and whatever else Pillow reads; one channel;
-        everything above 0 is to be looked at.
+        TIFF (its first page), PNG or any other format of Pillow; one channel, above 0
+        inside.
     slide_shape : tuple of int
         (height, width) of the slide in level-0 px.
 
@@ -118,8 +117,7 @@ def read_mask(path: Path, slide_shape: tuple[int, int]) -> NDArray[np.bool_]:
 def fits(shape: tuple[int, ...], slide_shape: tuple[int, int]) -> bool:
     """Return whether a mask can be one of the whole slide.
 
-    Its sides were each rounded to a whole px, and perhaps cut, so that each is up to
-    one px off.
+    Its sides may have been rounded or cut to a whole px, so each is up to one px off.
 
     Parameters
     ----------
@@ -129,7 +127,7 @@ def fits(shape: tuple[int, ...], slide_shape: tuple[int, int]) -> bool:
     Returns
     -------
     bool
-        False where the ratios of the sides say it is another picture.
+        False where the ratio of its sides is not that of the slide.
     """
     (height, width), (slide_height, slide_width) = shape, slide_shape
     narrowest = (height - 1) * slide_width / slide_height - 1
@@ -138,19 +136,19 @@ def fits(shape: tuple[int, ...], slide_shape: tuple[int, int]) -> bool:
 
 
 def fit_mask(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return a mask at another size: true where at least half of a px was true.
+    """Resize a mask; a px is True where at least half of it was.
 
     Parameters
     ----------
-    mask : ndarray
-        bool (height, width).
+    mask : (height, width) bool ndarray
+        The mask.
     shape : tuple of int
-        Wanted height and width.
+        (height, width) of the result.
 
     Returns
     -------
-    ndarray
-        bool, of that shape.
+    bool ndarray of that shape
+        The mask itself where it has that shape already.
     """
     from PIL import Image
 
@@ -162,12 +160,12 @@ def fit_mask(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool
 
 
 def read_picture(path: Path) -> NDArray[Any]:
-    """Return the pixels of a picture file.
+    """Read the pixels of a picture file.
 
     Parameters
     ----------
     path : Path
-        TIFF (its first page), or PNG and whatever else Pillow reads.
+        TIFF (its first page), PNG or any other format of Pillow.
 
     Returns
     -------
@@ -177,7 +175,7 @@ def read_picture(path: Path) -> NDArray[Any]:
     Raises
     ------
     MaskError
-        It is missing, no picture, or too large for one that is read as a whole.
+        It is missing, no picture, or too large to be read as a whole.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""What a user says of outlines in files: which are tumor, and where they count from."""
+"""Options for outlines from files: tumor classes, and the origin of coordinates."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OutlineOptions:
-    """How outlines are taken, of one slide or of many.
+    """Options for the outlines of one slide or of many.
 
     Parameters
     ----------
     tumor_classes : tuple of str
-        Classes that are tumor, see `outline_classes.Classes`.
+        Classes that are tumor, see `annotations.classes.Classes`.
     bounds_offset : tuple of float or "scanned"
-        (y, x) level-0 px that are added to every point: what OpenSlide calls bounds-y
-        and bounds-x, where the file counts from there, as QuPath does. "scanned" is
-        each slide's own.
+        (y, x) level-0 px that are added to every point: OpenSlide's bounds-y and
+        bounds-x, where the file counts from there, as QuPath does. "scanned" is each
+        slide's own.
     """
 
     tumor_classes: tuple[str, ...] = ()
@@ -40,11 +40,11 @@ class OutlineOptions:
             )
 
     def offset(self, corner: Callable[[], Pair]) -> Pair:
-        """Return what is added to the outlines of a slide, (y, x) level-0 px.
+        """Return the offset of a slide's outlines, (y, x) level-0 px.
 
         Parameters
         ----------
         corner : callable
-            Returns where the scanned part of the slide begins; asked where it matters.
+            Returns the corner of the scanned part of the slide; called only if needed.
         """
         return corner() if self.bounds_offset == "scanned" else self.bounds_offset

@@ -1,4 +1,4 @@
-"""What users bring for a slide: where to look, and outlines of any meaning."""
+"""Outlines and masks that belong to a slide, and regions of interest."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
 
 
-#: Of a file's outlines with themselves: beyond it, mending them takes minutes.
+#: Most crossings of a file's outlines with themselves; more take minutes to repair.
 MAXIMUM_CROSSINGS = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionOfInterest:
-    """Where to look on a slide; made by `read_roi`.
+    """The part of a slide to scan; made by `read_roi`.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ class RegionOfInterest:
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
     area : (height, width) ndarray of bool, or Annotations
-        A picture of the slide, in px of its own, or outlines on it.
+        A mask of the slide, in px of its own, or outlines on it.
     notes : tuple of str
-        What the user should be told.
+        Notes for the user.
     """
 
     path: Path
@@ -54,17 +54,17 @@ class RegionOfInterest:
     notes: tuple[str, ...] = ()
 
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return the mask of the whole slide at a (height, width).
+        """Return the mask of the whole slide.
 
         Parameters
         ----------
         shape : tuple of int
-            Height and width that are wanted.
+            (height, width) of the mask.
 
         Returns
         -------
-        ndarray
-            bool; of outlines, px whose centre lies inside.
+        (height, width) bool ndarray
+            True inside; outlines hold the px whose centre they enclose.
 
         Raises
         ------
@@ -86,14 +86,14 @@ class RegionOfInterest:
 def read_roi(
     path: Path, slide_shape: tuple[int, int], *, bounds_offset: Pair = (0.0, 0.0)
 ) -> RegionOfInterest:
-    """Read where to look, from whatever file it comes in.
+    """Read a region of interest from a mask or from outlines.
 
     Parameters
     ----------
     path : Path
         TIFF or PNG of the whole slide, above 0 inside, see `masks.read_mask`; or
         outlines in level-0 px, GeoJSON, ASAP's XML or CAMELYON's JSON, of any class but
-        those that take out, see `outline_classes.NOT_OF_INTEREST`.
+        `classes.NOT_OF_INTEREST`.
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
     bounds_offset : tuple of float, optional
@@ -102,7 +102,7 @@ def read_roi(
     Returns
     -------
     RegionOfInterest
-        Its ``notes`` say what of the outlines is left out.
+        Its ``notes`` list the outlines that are left out.
 
     Raises
     ------
@@ -134,28 +134,28 @@ def read_outlines(
     Parameters
     ----------
     path : Path
-        As `annotation_files.read_annotations` has it.
+        As for `reading.read_annotations`.
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
     bounds_offset : tuple of float, optional
         (y, x) level-0 px that are added to every point: OpenSlide's bounds, where the
         file counts from their corner, as QuPath does.
     meaning : {"tumour", "region of interest"}
-        What they enclose.
+        Meaning of the outlines.
     tumor_classes : tuple of str, optional
-        Classes that are tumour, see `outline_classes.Classes`.
+        Classes that are tumor, see `classes.Classes`.
 
     Returns
     -------
     tuple of Annotations and tuple of str
-        Perhaps no outline; and a line for what was skipped, and for outlines that reach
-        beyond the slide.
+        The outlines, perhaps none; and a line for each that was skipped, and for those
+        that reach beyond the slide.
 
     Raises
     ------
     AnnotationError
-        They cannot be read, all lie outside the slide, none counts of those there are,
-        or those of tumour, which become areas, cross themselves more than
+        The outlines cannot be read, all lie outside the slide, none of them counts, or
+        those of tumor, which become areas, cross themselves more than
         ``MAXIMUM_CROSSINGS`` times.
     """
     found = read_slide_annotations(
@@ -169,8 +169,13 @@ def read_outlines(
         raise AnnotationError(
             f"{path}: no outline that counts in it ({'; '.join(found.skipped[:3])})"
         )
-    if meaning == "tumour" and found.crossing:
-        _require_few_crossings(path, found)
+    if meaning == "tumour" and found.crossing:  # these become areas
+        rings = (*found.positive, *found.negative)
+        if crossings(rings, limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS:
+            raise AnnotationError(
+                f"{path}: outline {found.crossing[0]!r} or others cross themselves more "
+                f"than {MAXIMUM_CROSSINGS:,} times; simplify them"
+            )
     positive = found.positive
     height, width = slide_shape
     outside, beyond = rings_outside(positive, Box.of_shape(slide_shape))
@@ -196,26 +201,26 @@ def read_slide_annotations(
     bounds_offset: Pair = (0.0, 0.0),
     tumor_classes: tuple[str, ...] = (),
 ) -> Annotations:
-    """Read outlines, laid on the slide, without the slide's own frame.
+    """Read outlines in level-0 px of a slide, without the slide's own frame.
 
     Parameters
     ----------
     path : Path
-        As `read_outlines` has it.
+        As for `read_outlines`.
     slide_shape : tuple of int or None
-        (height, width) of the slide, level-0 px, where it is known.
+        (height, width) of the slide, level-0 px, if known.
     meaning, bounds_offset, tumor_classes
-        As `read_outlines` has them.
+        As for `read_outlines`.
 
     Returns
     -------
     Annotations
-        Perhaps without any outline.
+        May have no outline.
 
     Raises
     ------
     AnnotationError
-        They cannot be read.
+        The outlines cannot be read.
     """
     found = without_frame(
         read_annotations(path, meaning, tumor_classes),
@@ -227,12 +232,3 @@ def read_slide_annotations(
         for rings in (found.positive, found.negative)
     )
     return replace(found, positive=positive, negative=negative)
-
-
-def _require_few_crossings(path: Path, found: Annotations) -> None:
-    rings = (*found.positive, *found.negative)
-    if crossings(rings, limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS:
-        raise AnnotationError(
-            f"{path}: outline {found.crossing[0]!r} or others cross themselves more than "
-            f"{MAXIMUM_CROSSINGS:,} times; simplify them"
-        )

@@ -1,4 +1,4 @@
-"""Which truth there is for which slide: outlines, masks, CAMELYON16's reference.
+"""Files of truth by slide: outlines, masks, CAMELYON16's reference.
 
 Names are compared without regard to case: CAMELYON16 has both ``tumor_001`` and
 ``Tumor_001``.
@@ -18,7 +18,7 @@ from napari_fastnet.core.metrics.truth import TruthMask, draw_truth, truth_step
 from napari_fastnet.errors import AnnotationError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from napari_fastnet.core.geometry import Pair
@@ -30,28 +30,28 @@ _CLASSES = {"tumor": True, "tumour": True, "normal": False}
 _HEADINGS = ("slide", "image", "name", "case", "file")
 _SEPARATORS = ",;\t"
 
-#: What a slide's file ends in; outlines and lists carry it along (``a.svs.geojson``).
+#: Suffixes of slides; names of outlines and lines of lists keep them (``a.svs.geojson``).
 _SLIDES = (
     *(".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".dcm", ".czi", ".vsi", ".isyntax"),
     *(".svslide", ".vms", ".vmu", ".tif", ".tiff", ".png", ".qptiff", ".btf"),
 )
-#: Files that hold a truth which is not read: of HALO, NDP.view, QuPath, CaseViewer, and
-#: packed ones.
+#: Suffixes of truths that are not read: of HALO, NDP.view, QuPath, CaseViewer, and packed
+#: ones.
 _UNREAD = (".annotations", ".ndpa", ".qpdata", ".annot", ".gz", ".zip", ".npy", ".svg")
 
 
 @dataclass(frozen=True, slots=True)
 class SlideTruth:
-    """What is known of one slide.
+    """The truth of one slide.
 
     Parameters
     ----------
     name : str
-        As its file or its line has it.
+        From the truth's file or the reference's line.
     outlines : Path or None
         ASAP's XML, CAMELYON's JSON, GeoJSON, or a mask.
     is_tumour : bool or None
-        What the reference says; None where there is none.
+        Class in the reference; None without one.
     """
 
     name: str
@@ -61,7 +61,7 @@ class SlideTruth:
 
 @dataclass(frozen=True, slots=True)
 class Truths:
-    """Everything that is known, by name.
+    """The truths of slides.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Truths:
     has_reference, has_outlines : bool
         Whether there is a reference at all, and outlines of any slide.
     unread : tuple of Path
-        Files that look like a truth and are of no kind that is read.
+        Files that look like a truth and are of a kind that is not read.
     """
 
     slides: dict[str, SlideTruth]
@@ -85,7 +85,7 @@ class Truths:
         return any(f is not None and f.suffix.lower() in MASKS for f in files)
 
     def unread_of(self, name: str) -> Path | None:
-        """Return the file that looks like a slide's truth and is not read."""
+        """Return the file that looks like a slide's truth but is not read, or None."""
         start = slide_key(name)
         for path in self.unread:
             rest = path.name.casefold().removeprefix(start)
@@ -94,17 +94,17 @@ class Truths:
         return None
 
     def of(self, name: str) -> SlideTruth | None:
-        """Return what is known of a slide."""
+        """Return the truth of a slide, or None."""
         return self.slides.get(slide_key(name))
 
 
 def slide_key(name: str) -> str:
-    """Return a slide's name for comparing.
+    """Return a slide's name in a form for comparison.
 
     Parameters
     ----------
     name : str
-        Of the slide, of its file, or of a file of its truth, without that file's suffix.
+        Of the slide, of its file, or of a file of its truth without the last suffix.
 
     Returns
     -------
@@ -118,15 +118,15 @@ def slide_key(name: str) -> str:
 
 
 def find_truths(places: Iterable[Path]) -> Truths:
-    """Return which truth lies where.
+    """Find the truths at some places.
 
     Parameters
     ----------
     places : iterable of Path
-        Folders of outlines (ASAP's XML, CAMELYON's JSON, GeoJSON), of masks (TIFF, or PNG named ``_mask``), of
-        both, perhaps with a ``reference.csv``; or such files. A slide's file is named
-        as the slide, a mask also with ``_mask`` behind. Other files of a folder are
-        passed over.
+        Folders of outlines (ASAP's XML, CAMELYON's JSON, GeoJSON), of masks (TIFF, or
+        PNG named ``_mask``), of both, perhaps with a ``reference.csv``; or such files. A
+        file of truth is named as its slide, a mask also with ``_mask`` behind. Other
+        files of a folder are ignored.
 
     Returns
     -------
@@ -143,14 +143,16 @@ def find_truths(places: Iterable[Path]) -> Truths:
     unread: list[Path] = []
     references = 0
     for place in places:
-        files = list(_files(place))
-        if not files:
+        if not place.exists():
+            raise DataError(f"{place}: no such file or folder; check --truth")
+        found, others = _files(place)
+        if not found:
             raise DataError(
                 f"{place}: no truth; give a folder of ASAP's XML files or of mask TIFFs "
                 "named as the slides, or CAMELYON16's reference.csv"
             )
-        unread += _unread_at(place)
-        for path in files:
+        unread += others
+        for path in found:
             if path.suffix.lower() == ".csv":
                 references += 1
                 _add_reference(slides, path)
@@ -160,30 +162,23 @@ def find_truths(places: Iterable[Path]) -> Truths:
     return Truths(slides, bool(references), outlined, tuple(unread))
 
 
-def _files(place: Path) -> Iterator[Path]:
-    """Return the truth at a place."""
-    if not place.exists():
-        raise DataError(f"{place}: no such file or folder; check --truth")
+def _files(place: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files of truth at a place, and those of a kind that is not read."""
     kinds = (*OUTLINES, *MASKS)
     if not place.is_dir():
-        if place.suffix.lower() in (*kinds, ".csv"):
-            yield place
-        return
+        return [place] if place.suffix.lower() in (*kinds, ".csv") else [], []
+    truths, unread = [], []
     for path in sorted(place.iterdir()):
-        named = path.suffix.lower() in kinds or path.name.casefold() == REFERENCE
+        name, suffix = path.name.casefold(), path.suffix.lower()
         # beside outlines lie pictures of slides, too
-        stem, suffix = path.stem.casefold(), path.suffix.lower()
-        picture = suffix == ".png" and not stem.endswith("_mask")
-        if named and not picture and not path.name.startswith("."):
-            yield path
-
-
-def _unread_at(place: Path) -> list[Path]:
-    """Return the files at a place that look like a truth and are not read."""
-    if not place.is_dir():
-        return []
-    paths = sorted(path for path in place.iterdir() if not path.name.startswith("."))
-    return [path for path in paths if path.suffix.lower() in _UNREAD]
+        is_picture = suffix == ".png" and not name.endswith("_mask.png")
+        if name.startswith("."):
+            continue
+        if suffix in _UNREAD:
+            unread.append(path)
+        elif name == REFERENCE or (suffix in kinds and not is_picture):
+            truths.append(path)
+    return truths, unread
 
 
 def _add_outlines(slides: dict[str, SlideTruth], path: Path) -> None:
@@ -197,7 +192,7 @@ def _add_outlines(slides: dict[str, SlideTruth], path: Path) -> None:
 
 
 def _add_reference(slides: dict[str, SlideTruth], path: Path) -> None:
-    """Read lines of slide, class and whatever follows."""
+    """Read lines of slide, class and any other columns."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -207,15 +202,18 @@ def _add_reference(slides: dict[str, SlideTruth], path: Path) -> None:
     table = csv.reader(lines, delimiter=separator)
     rows = [[cell.strip() for cell in row] for row in table]
     for number, row in enumerate(rows, 1):
-        if not any(row) or (number == 1 and _is_heading(row)):
-            continue
         kind = _CLASSES.get(row[1].casefold()) if len(row) > 1 else None
         if kind is None:
+            heading = number == 1 and row and row[0].casefold().startswith(_HEADINGS)
+            if heading or not any(row):
+                continue
             raise DataError(
                 f"{path}, line {number}: {','.join(row)[:60]!r} is not slide,class with "
                 "a class Tumor or Normal"
             )
-        name = _without_suffix(row[0])
+        name = _without_folders(row[0])
+        suffix = next((one for one in _SLIDES if name.casefold().endswith(one)), "")
+        name = name[: len(name) - len(suffix)]
         key = slide_key(name)
         known = slides.get(key, SlideTruth(name))
         if known.is_tumour not in (None, kind):
@@ -226,23 +224,9 @@ def _add_reference(slides: dict[str, SlideTruth], path: Path) -> None:
         slides[key] = replace(known, is_tumour=kind)
 
 
-def _is_heading(row: list[str]) -> bool:
-    """Return whether a first line has titles: no class, and a word for a slide."""
-    if len(row) > 1 and row[1].casefold() in _CLASSES:
-        return False
-    return row[0].casefold().startswith(_HEADINGS)
-
-
 def _without_folders(name: str) -> str:
-    """Return a name without folders before it, of whatever system."""
+    """Return a name without folders before it, of any system."""
     return name.replace("\\", "/").rpartition("/")[2]
-
-
-def _without_suffix(name: str) -> str:
-    """Return a slide's name without folders and the suffix of its file."""
-    name = _without_folders(name)
-    suffix = next((one for one in _SLIDES if name.casefold().endswith(one)), "")
-    return name[: len(name) - len(suffix)]
 
 
 def read_truth(
@@ -254,7 +238,7 @@ def read_truth(
     bounds_offset: Pair = (0.0, 0.0),
     tumor_classes: tuple[str, ...] = (),
 ) -> tuple[TruthMask, tuple[str, ...]]:
-    """Return where a slide's tumour is, in px of some 7.776 µm.
+    """Read the truth of a slide as a mask of px of about 7.776 µm.
 
     Parameters
     ----------
@@ -263,20 +247,19 @@ def read_truth(
     mpp : tuple of float
         (y, x) µm per level-0 px of the slide.
     shape : tuple of int, optional
-        (height, width) of the slide, level-0 px. Without, it ends where its mask does,
-        or where no outline reaches any more.
+        (height, width) of the slide, level-0 px. By default the slide ends with its
+        mask, or beyond its outlines.
     mask_value : int, optional
-        What stands for tumour in a mask of several numbers.
+        Number of tumor in a mask of several numbers.
     bounds_offset : tuple of float, optional
         (y, x) level-0 px that are added to outlines, see `roi.read_outlines`.
     tumor_classes : tuple of str, optional
-        Classes of outlines that are tumour, see `outline_classes.Classes`.
+        Classes of outlines that are tumor, see `classes.Classes`.
 
     Returns
     -------
     tuple of TruthMask and tuple of str
-        The whole slide or a window around the tumour, and what is odd about its
-        outlines, a line each.
+        The whole slide or a window around the tumor, and notes about its outlines.
 
     Raises
     ------
@@ -293,7 +276,7 @@ def read_truth(
     outlines = len(annotations.positive)
     if outlines and not truth.inside.any():
         raise AnnotationError(
-            f"{path}: none of its {outlines} outlines of tumour holds the centre of a px "
+            f"{path}: none of its {outlines} outlines of tumor holds the centre of a px "
             "of the slide; give those of this slide, in level-0 px"
         )
     return truth, odd_outlines(annotations, shape)

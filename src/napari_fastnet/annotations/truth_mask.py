@@ -1,17 +1,21 @@
-"""Truth as a picture of the whole slide: a TIFF or PNG, above 0 where tumour is.
+"""Truth as a picture of the whole slide: a TIFF or PNG, above 0 for tumor.
 
-Such a TIFF may have 20 thousand million px. One is taken for each px of the truth, the
-one under its centre, from the coarsest level that is fine enough, tile by tile.
+Such a TIFF may have 20 thousand million px. For each px of the truth, the one under its
+centre is read from the coarsest level that is fine enough, tile by tile.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastnet.annotations.masks import TIFF_SUFFIXES, fits, read_picture
+from napari_fastnet.annotations.masks import (
+    DAMAGED,
+    TIFF_SUFFIXES,
+    fits,
+    read_picture,
+)
 from napari_fastnet.core.geometry import Level
 from napari_fastnet.core.metrics.truth import TruthMask, truth_extent
 from napari_fastnet.errors import MaskError
@@ -25,17 +29,8 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
 
-#: Most px of one tile or strip: it is decoded as a whole.
+#: Most px of one tile or strip, since it is decoded as a whole.
 LARGEST_PIECE_PX = 2**28
-
-_NOT_READABLE = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    struct.error,
-)
 
 
 def read_truth_mask(
@@ -45,19 +40,19 @@ def read_truth_mask(
     shape: tuple[int, int] | None = None,
     value: int | None = None,
 ) -> TruthMask:
-    """Read where a mask of a whole slide says that tumour is.
+    """Read the tumor of a slide from a mask of the whole slide.
 
     Parameters
     ----------
     path : Path
-        TIFF or PNG of one channel, or several of which the first is taken; a TIFF with
-        levels or without, tiled or in strips.
+        TIFF or PNG of one channel, or of several, of which the first counts; a TIFF
+        with levels or without, tiled or in strips.
     step : tuple of float
         (y, x) level-0 px of a px of the truth.
     shape : tuple of int, optional
         (height, width) of the slide, level-0 px; by default the mask's own.
     value : int, optional
-        What stands for tumour; by default everything above 0, where it is one number.
+        Number of tumor; by default everything above 0, if that is one number.
 
     Returns
     -------
@@ -80,9 +75,9 @@ def read_truth_mask(
     try:
         with tifffile.TiffFile(path) as tif:
             values = _values(path, _levels(tif), step, shape)
-    except _NOT_READABLE as error:
-        if isinstance(error, MaskError):
-            raise
+    except MaskError:
+        raise
+    except DAMAGED as error:
         raise MaskError(
             f"{path}: not a mask that can be read ({error}); give a TIFF, tiled where "
             "it is large"
@@ -93,23 +88,24 @@ def read_truth_mask(
 def _levels(tif: TiffFile) -> list[TiffPage]:
     """Return the page of each level, finest first.
 
-    They may follow each other or hang below the first, and be any number of times
-    smaller; tifffile takes steps of 2, 3 and 4 only.
+    Levels may be pages or subpages, and any number of times smaller; tifffile's own
+    series take steps of 2, 3 and 4 only.
     """
     first = tif.pages.first
-    whole = (first.imagelength, first.imagewidth)
-    if not all(whole):
+    if not all(_shape(first)):
         raise ValueError("it holds no picture")
     levels = [first]
     for page in tif.pages:
         for level in (page, *(page.pages or ())):
-            shape, last = (
-                (page.imagelength, page.imagewidth) for page in (level, levels[-1])
-            )
+            shape, last = _shape(level), _shape(levels[-1])
             shrinks = 0 < shape[0] < last[0] and 0 < shape[1] < last[1]
-            if shrinks and level.dtype == first.dtype and fits(shape, whole):
+            if shrinks and level.dtype == first.dtype and fits(shape, _shape(first)):
                 levels.append(level)
     return levels
+
+
+def _shape(page: TiffPage) -> tuple[int, int]:
+    return page.imagelength, page.imagewidth
 
 
 def _values(
@@ -119,12 +115,11 @@ def _values(
     shape: tuple[int, int] | None,
 ) -> NDArray[Any]:
     """Return the number under the centre of each px of the truth, 0 outside."""
-    shapes = [(page.imagelength, page.imagewidth) for page in pages]
-    slide = shape or shapes[0]
-    _require_fit(path, shapes[0], slide)
+    slide = shape or _shape(pages[0])
+    _require_fit(path, _shape(pages[0]), slide)
     levels = [
         Level(index, own, (slide[0] / own[0], slide[1] / own[1]))
-        for index, own in enumerate(shapes)
+        for index, own in enumerate(map(_shape, pages))
     ]
     level = coarsest_within(levels, step)
     page = pages[level.index]
@@ -143,7 +138,7 @@ def _values(
 
 
 def _picture(path: Path, step: Pair, shape: tuple[int, int] | None) -> NDArray[Any]:
-    """Return the same of a picture without levels, which is read as a whole."""
+    """Return the same as `_values` from a picture that is read as a whole."""
     values = read_picture(path)
     if values.ndim not in (2, 3) or not values.size:
         raise MaskError(f"{path}: a picture of shape {values.shape}; give one of px")
@@ -159,7 +154,7 @@ def _picture(path: Path, step: Pair, shape: tuple[int, int] | None) -> NDArray[A
 
 
 def _require_first_channel(path: Path, first: NDArray[Any], coloured: bool) -> None:
-    """Refuse a picture that says something, and nothing in its first channel."""
+    """Refuse a picture that is empty in its first channel only."""
     if coloured and not first.any():
         raise MaskError(
             f"{path}: a picture in colours whose first channel, red, is empty; give one "
@@ -190,7 +185,7 @@ def _sampled(
 ) -> tuple[NDArray[Any], bool]:
     """Return the px of a page in some rows and columns, 0 where there is none.
 
-    Also whether green or blue have any.
+    The second value is True if green or blue has any.
     """
     rows, columns = places
     coloured = False
@@ -211,7 +206,7 @@ def _sampled(
 
 
 def _tumour(path: Path, values: NDArray[Any], value: int | None) -> NDArray[np.bool_]:
-    """Return where a mask says tumour."""
+    """Return True for the numbers of a mask that are tumor."""
     if value is not None:
         chosen: NDArray[np.bool_] = values == value
         return chosen
@@ -221,6 +216,6 @@ def _tumour(path: Path, values: NDArray[Any], value: int | None) -> NDArray[np.b
         raise MaskError(
             f"{path}: holds {', '.join(f'{kind:g}' for kind in kinds[:5])}"
             f"{' and others' if len(kinds) > 5 else ''}, and only one number can be "
-            "tumour; say which with --mask-value"
+            "tumor; say which with --mask-value"
         )
     return inside
