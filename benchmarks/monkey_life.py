@@ -126,8 +126,8 @@ def result_of(work: Any, panel: Any) -> dict[str, Any]:
     found["grid"] = repr(work.heatmap.grid)
     for kind in ("rgb", "hsv", "threshold", "roi"):
         found[f"mask {kind}"] = digest(work.editor.mask(kind))
-        found[f"shown {kind}"] = digest(np.asarray(work.layer_of(kind).data) != 0)
-    found["shown heatmap"] = digest(np.asarray(work.layer_of("heatmap").data))
+        found[f"shown {kind}"] = digest(np.asarray(work.layers.get(kind).data) != 0)
+    found["shown heatmap"] = digest(np.asarray(work.layers.get("heatmap").data))
     regions = [
         (r.area_mm2, r.max_probability, r.mean_probability) for r in work.regions
     ]
@@ -135,7 +135,7 @@ def result_of(work: Any, panel: Any) -> dict[str, Any]:
     rings = [ring for r in work.regions for part in r.polygons for ring in part]
     found["outlines"] = digest(np.concatenate(rings)) if rings else ""
     found["measures"] = repr(regions)
-    shown = work.layer_of("regions")
+    shown = work.layers.get("regions")
     found["shown outlines"] = len(shown.data) if shown is not None else 0
     found["totals"], found["tissue"] = (
         panel.regions.totals.value,

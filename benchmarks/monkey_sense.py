@@ -88,7 +88,7 @@ def untrue_numbers(panel: Any) -> list[str]:
     if work is None:
         return []
     pairs = [("threshold", panel.detect.threshold, work.threshold, CLOSE)]
-    heatmap = work.layer_of("heatmap")
+    heatmap = work.layers.get("heatmap")
     if heatmap is not None:
         pairs.append(("opacity", panel.detect.opacity, heatmap.opacity, CLOSE))
     if work.editor is not None:

@@ -96,7 +96,7 @@ def edit(viewer: Any, panel: Any, rng: np.random.Generator) -> None:
     for label in (0, 1):
         layer.paint(tuple(int(i) for i in rng.integers(0, shape)), label)
         live(0.4)
-    roi = work.tissue().masks.roi
+    roi = work.masks.tissue().masks.roi
     wait_until(lambda: np.array_equal(work.detection._roi, roi))  # noqa: SLF001
     wait_until(lambda: not work.detection.job.running)
     layer.undo()

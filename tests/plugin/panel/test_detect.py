@@ -240,20 +240,20 @@ def test_other_colours_show_at_once_on_layer_and_legend_and_in_files(
 
     detect(panel)
     assert overview.read_bytes() != before
-    assert "--colours blue-orange" in detect_command(work.detection.run, work)
+    assert "--colours blue-orange" in detect_command(work.detection)
 
 
 def test_masks_that_no_option_describes_go_with_the_command(
     viewer, panel, compute, detect
 ) -> None:
     work = compute(panel)
-    automatic = detect_command(detect(panel).detection.run, work)
+    automatic = detect_command(detect(panel).detection)
     assert "--mask" not in automatic
     parameters = replace(work.editor.tissue().parameters, channels="any")
     work.set_editor(TissueEditor(find_tissue(work.slide, parameters)))
-    words = detect_command(detect(panel).detection.run, work).split()
+    words = detect_command(detect(panel).detection).split()
     mask = read_roi(Path(words[words.index("--mask") + 1]), work.slide.shape)
-    roi = work.tissue().masks.roi
+    roi = work.masks.tissue().masks.roi
     np.testing.assert_array_equal(mask.mask(roi.shape), roi)
 
 

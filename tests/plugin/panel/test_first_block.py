@@ -14,7 +14,7 @@ from napari_fastnet.detection.tissue import find_tissue, tissue_at
 from napari_fastnet.plugin.detection import scan
 from napari_fastnet.plugin.layers.data import MASK_NAMES
 from napari_fastnet.plugin.work.exporting import snapshot_of, write_snapshot
-from napari_fastnet.plugin.work.masks import compute_masks
+from napari_fastnet.plugin.work.masks_job import compute_masks
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.results.record import read_record
 from napari_fastnet.store.store import read_store
@@ -144,7 +144,7 @@ def test_masks_that_are_painted_in_a_pause_are_kept_and_followed(
     qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
     mine, roi = work.editor, work.editor.mask("roi").copy()
     roi[:60] = False
-    work.show_masks(mine.paint("roi", roi))
+    work.masks.show(mine.paint("roi", roi))
     qtbot.wait(800)
     finding.set()
     work.detection.job.resume()

@@ -35,7 +35,12 @@ def outlines(tmp_path):
 
 
 def wait(qtbot, section):
-    qtbot.waitUntil(lambda: not section.work.importing, timeout=20_000)
+    qtbot.waitUntil(lambda: read_all(section.work), timeout=20_000)
+
+
+def read_all(work):
+    """Return whether all files are read that the user chose."""
+    return not any(job.running for job in work.imports.values())
 
 
 def test_outlines_become_the_region_of_interest(
@@ -48,7 +53,7 @@ def test_outlines_become_the_region_of_interest(
     expected = np.zeros((150, 200), bool)
     expected[30:80, 50:100] = True
     np.testing.assert_array_equal(work.editor.mask("roi"), expected)
-    np.testing.assert_array_equal(work.layer_of("roi").data > 0, expected)
+    np.testing.assert_array_equal(work.layers.get("roi").data > 0, expected)
     panel.tissue.drop.native.click()
     np.testing.assert_array_equal(work.editor.mask("roi"), before)
 
@@ -104,8 +109,10 @@ def test_corrected_regions_are_shown_and_exported_until_the_threshold_moves(
     assert feature["properties"]["measurements"]["area mm^2"] == pytest.approx(0.16)
     totals = read_record(tmp_path / "files" / "run.json")["regions"]
     assert totals["outlines"] == str(tmp_path / "edited.geojson")
-    assert totals["tissue_mm2"] == work.tissue_mm2
-    assert totals["tissue_fraction"] == pytest.approx(0.16 / work.tissue_mm2, rel=0.05)
+    assert totals["tissue_mm2"] == work.masks.area_mm2
+    assert totals["tissue_fraction"] == pytest.approx(
+        0.16 / work.masks.area_mm2, rel=0.05
+    )
 
     work.set_threshold(work.threshold)
     qtbot.waitUntil(lambda: work.regions[0].area_mm2 == found_mm2)
@@ -135,7 +142,7 @@ def test_corrected_regions_beside_the_tissue_are_no_share_of_it(
     totals = read_record(tmp_path / "files" / "run.json")["regions"]
     assert totals["area_mm2"] == pytest.approx(1.92)
     assert totals["tissue_fraction"] == 1.0
-    assert work.tissue_mm2 < 1.0
+    assert work.masks.area_mm2 < 1.0
 
 
 @pytest.fixture
@@ -164,7 +171,7 @@ def test_a_file_that_was_being_read_for_what_is_gone_is_dropped(
     else:
         viewer.layers.remove(work.layer)
     held.set()
-    qtbot.waitUntil(lambda: not work.importing, timeout=20_000)
+    qtbot.waitUntil(lambda: read_all(work), timeout=20_000)
     qtbot.wait(200)
     assert work.region_finder.outlines is None
 

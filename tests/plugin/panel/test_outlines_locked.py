@@ -24,7 +24,7 @@ def window(
     QTest.mouseClick(panel.detect.start.native, Qt.MouseButton.LeftButton)
     work = panel.slide.work
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
-    qtbot.waitUntil(lambda: work.layer_of("regions") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=10_000)
     return viewer, panel, work
 
 

@@ -107,11 +107,11 @@ def test_masks_alone_have_a_whole_record(panel, compute, export, tmp_path) -> No
     work = compute(panel)
     export(panel, tmp_path / "files")
     record = read_record(tmp_path / "files" / "run.json")
-    assert record["tissue"]["area_mm2"] == work.tissue().area_mm2
+    assert record["tissue"]["area_mm2"] == work.masks.tissue().area_mm2
     assert record["counts"] is None
     results = load(tmp_path / "files")
     assert results.heatmap is None
-    np.testing.assert_array_equal(results.masks["roi"], work.tissue().masks.roi)
+    np.testing.assert_array_equal(results.masks["roi"], work.masks.tissue().masks.roi)
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_what_is_erased_after_a_cancel_is_not_missing(
     y, x = work.heatmap.grid.cell_centre(int(row), int(column))
     roi = np.zeros_like(work.editor.mask("roi"))
     roi[int(y / 8) - 4 : int(y / 8) + 5, int(x / 8) - 4 : int(x / 8) + 5] = True
-    work.show_masks(work.editor.paint("roi", roi))
+    work.masks.show(work.editor.paint("roi", roi))
     before = work.detection.kept
     qtbot.waitUntil(lambda: work.detection.kept < before, timeout=5000)
     export(panel, tmp_path / "files")

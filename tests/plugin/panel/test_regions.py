@@ -69,7 +69,7 @@ def test_a_click_on_a_row_flies_to_the_region(viewer, panel, work) -> None:
 
 def test_keys_go_from_region_to_region(viewer, panel, work, press) -> None:
     panel.detect.threshold.value = 0.36  # the pink square too, as another region
-    work.find_regions()
+    work.region_finder.find()
     assert rows(panel) == len(work.regions) > 0
     viewer.scene.camera.center = (0, 0, 0)
     press(viewer, ".")
@@ -79,7 +79,7 @@ def test_keys_go_from_region_to_region(viewer, panel, work, press) -> None:
     for _ in range(len(work.regions) + 2):
         press(viewer, ".")
     assert panel.regions.table.native.currentRow() == rows(panel) - 1
-    work.find_regions()  # a run goes on: the table is filled anew
+    work.region_finder.find()  # a run goes on: the table is filled anew
     for _ in range(len(work.regions) + 2):
         press(viewer, ",")
     assert viewer.scene.camera.center == first

@@ -14,7 +14,7 @@ def test_a_removed_mask_comes_back_with_its_strokes_when_it_is_painted_on(
     work = compute(panel)
     roi = viewer.layers["tissue ROI"]
     roi.paint((5, 5), 1)
-    work.take_painting()
+    work.masks.take_painting()
     mask = work.editor.mask("roi").copy()
     viewer.layers.remove(roi)
     panel.tissue.brush.native.click()

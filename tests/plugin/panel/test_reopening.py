@@ -23,6 +23,11 @@ NAMES = [
 ]
 
 
+def read_all(work):
+    """Return whether all files are read that the user chose."""
+    return not any(job.running for job in work.imports.values())
+
+
 def add_all(viewer, path):
     return [
         layer
@@ -40,7 +45,7 @@ def saved(qtbot, viewer, panel, detect, tmp_path):
     roi = viewer.layers["tissue ROI"]
     roi.brush_size = 15
     roi.paint((75, 60), 0)
-    mask = work.tissue().masks.roi
+    mask = work.masks.tissue().masks.roi
     qtbot.waitUntil(lambda: work.detection._roi is mask, timeout=20_000)
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
     panel.detect.threshold.value = 0.45
@@ -56,7 +61,7 @@ def test_they_are_the_same_layers(qtbot, saved, panel, what) -> None:
     panel.export.folder.value = folder.parent / "export"
     if what != "export":  # as the run left it, whose threshold is the model's
         panel.detect.threshold.value = 0.5
-        panel.slide.work.find_regions()
+        panel.slide.work.region_finder.find()
     else:
         panel.export.save.native.click()
         qtbot.waitUntil(lambda: panel.export.save.enabled, timeout=30_000)
@@ -160,7 +165,7 @@ def test_a_slide_that_is_opened_later_takes_its_results(
     work = panel.slide.work
     assert work.heatmap is not None
     qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
-    assert work.layer_of("roi") is viewer.layers["tissue ROI"]
+    assert work.layers.get("roi") is viewer.layers["tissue ROI"]
 
 
 def test_masks_lie_over_the_slide_also_where_the_heatmap_does_not(
@@ -196,7 +201,7 @@ def test_corrected_regions_stay_when_they_are_opened_again(
     drawn.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     work = detect(panel)
     panel.regions.load_regions(drawn)
-    qtbot.waitUntil(lambda: not work.importing, timeout=20_000)
+    qtbot.waitUntil(lambda: read_all(work), timeout=20_000)
     panel.export.folder.value = tmp_path / "files"
     panel.export.save.native.click()
     qtbot.waitUntil(lambda: panel.export.save.enabled, timeout=30_000)
@@ -218,6 +223,7 @@ def test_a_threshold_that_cannot_be_is_not_taken(
     viewer, panel, heatmap, threshold
 ) -> None:
     from napari_fastnet.plugin.layers.data import heatmap_layer_data
+    from napari_fastnet.plugin.work.adopting import take_heatmap
 
     work = panel.slide.work
     data = heatmap_layer_data(
@@ -225,6 +231,6 @@ def test_a_threshold_that_cannot_be_is_not_taken(
     )
     viewer._add_layer_from_data(*data)
     assert work.heatmap is not None
-    work.take_heatmap(work.heatmap, {"threshold": threshold}, opacity=0.5)
+    take_heatmap(work, work.heatmap, {"threshold": threshold}, opacity=0.5)
     assert work.threshold == 0.5
     assert panel.detect.threshold.box.text() == "0.50"

@@ -60,7 +60,7 @@ class User:
 
     def settle(self):
         """Wait until the heatmap has followed the masks."""
-        roi = self.work.tissue().masks.roi
+        roi = self.work.masks.tissue().masks.roi
         self.wait(lambda: self.work.detection._roi is roi)
         self.wait(lambda: not self.work.detection.job.running)
         assert self.work.detection.result is not None
@@ -158,7 +158,7 @@ def test_an_edit_in_the_middle_of_a_run_computes_no_patch_twice(user, judge) -> 
 
     user.brush(INSIDE, 0)
     user.brush(OUTSIDE, 1)
-    roi = user.work.tissue().masks.roi
+    roi = user.work.masks.tissue().masks.roi
     user.wait(lambda: user.work.detection._roi is roi)
     assert np.isnan(user.shown()[user.cell_at(INSIDE)])
     judge.gate.release(10_000)
@@ -191,7 +191,7 @@ def test_after_a_cancel_edits_hide_and_the_next_start_computes(user, judge) -> N
     computed, first = judge.patches, np.isfinite(user.stored()).sum()
 
     user.brush((75, 20), 1)  # beside the left edge: the tissue's corner moves
-    roi = user.work.tissue().masks.roi
+    roi = user.work.masks.tissue().masks.roi
     user.wait(lambda: user.work.detection._roi is roi)
     assert not user.work.detection.job.running
     assert judge.patches == computed

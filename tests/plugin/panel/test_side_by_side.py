@@ -37,7 +37,7 @@ def test_the_slide_chosen_shows_and_names_tell_whose_a_layer_is(
 
     panel.slide.choice.value = first
     assert shown(viewer) == {"square", *(f"{name} (square)" for name in masks[1:])}
-    viewer.layers.selection.active = second.layer_of("hsv")  # as a click in the list
+    viewer.layers.selection.active = second.layers.get("hsv")  # as a click in the list
     assert shown(viewer) == {"other", *(f"{name} (other)" for name in masks)}
     viewer.canvas.grid.enabled = True
     assert shown(viewer) >= {"square", "other"}
@@ -57,7 +57,7 @@ def test_a_run_that_begins_and_ends_behind_another_slide_stays_behind(
     panel.detect.start.native.click()
     add_slide(viewer, other_svs)
     second = panel.slide.work
-    assert first.layer_of("heatmap") is None
+    assert first.layers.get("heatmap") is None
     gate.set()
     qtbot.waitUntil(lambda: not first.detection.job.running, timeout=60_000)
     assert panel.slide.work is second
@@ -104,12 +104,12 @@ def test_two_copies_of_a_slide_have_masks_of_their_own(
     panel.slide.choice.value = first
     assert panel.tissue.percent.value == told
     assert first.editor.edited_px == second.editor.edited_px == 0
-    assert first.layer_of("roi") is not second.layer_of("roi")
+    assert first.layers.get("roi") is not second.layers.get("roi")
 
 
 def test_any_label_that_is_painted_counts_and_shows(viewer, panel, compute) -> None:
     work = compute(panel)
     roi = viewer.layers["tissue ROI"]
     roi.paint((5, 5), 7)
-    assert work.tissue().masks.roi[5, 5]
+    assert work.masks.tissue().masks.roi[5, 5]
     np.testing.assert_array_equal(*roi.colormap.map(np.array([1, 7])))

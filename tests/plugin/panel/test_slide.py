@@ -21,7 +21,7 @@ def test_size_and_source_of_the_spacing_are_told(panel) -> None:
     facts = panel.slide.facts.value
     assert "1,600 x 1,200 px, 2 levels" in facts
     assert "1.6 x 1.2 mm, 1 µm/px (vendor)" in facts
-    assert panel.slide.choice.value.name == "square"
+    assert panel.slide.choice.value.layer.name == "square"
 
 
 def test_without_a_slide_nothing_can_be_pressed(viewer, make_panel) -> None:

@@ -115,7 +115,7 @@ def test_painting_survives_thresholds_and_can_be_undone_and_dropped(
 def test_strokes_in_quick_succession_all_count(viewer, work) -> None:
     for name in NAMES:
         viewer.layers[name].paint((5, 5), 1)
-    tissue = work.tissue()
+    tissue = work.masks.tissue()
     for kind in ("rgb", "hsv", "threshold", "roi"):
         assert getattr(tissue.masks, kind)[5, 5]
 

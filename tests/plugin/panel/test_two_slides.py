@@ -62,10 +62,10 @@ def test_two_runs_go_on_side_by_side(qtbot, viewer, panel, two, gate) -> None:
 def test_a_brush_on_one_slide_leaves_the_other_alone(viewer, two) -> None:
     first, second = two
     before = first.editor.mask("roi").copy()
-    layer = second.layer_of("roi")
+    layer = second.layers.get("roi")
     layer.paint((5, 5), 1)
-    assert second.tissue().masks.roi[5, 5]
-    first.take_painting()
+    assert second.masks.tissue().masks.roi[5, 5]
+    first.masks.take_painting()
     np.testing.assert_array_equal(first.editor.mask("roi"), before)
 
 

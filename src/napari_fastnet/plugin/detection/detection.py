@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_warning
+from numpy.typing import NDArray
 from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.detection.compute import Progress
@@ -17,6 +18,7 @@ from napari_fastnet.plugin.detection.live_heatmap import Edit, LiveHeatmap
 from napari_fastnet.plugin.detection.request import Request
 from napari_fastnet.plugin.detection.scan import Begun, Scan
 from napari_fastnet.plugin.detection.viewport import Viewport
+from napari_fastnet.plugin.layers.data import quality_layer_data
 from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.plugin.threads.latest import Latest
 from napari_fastnet.results.result import Result
@@ -27,25 +29,9 @@ if TYPE_CHECKING:
 
 #: Masks have been still for so long, ms, before the heatmap follows them.
 STILL_MS = 300
-#: Under which a slide's work knows it.
-KIND = "detection"
 #: The screen follows the work at most so often, ms: without a graphics card drawing
 #: the window takes as long as the work.
 SHOW_MS = 500
-
-
-def detection_of(work: SlideWork) -> Detection | None:
-    """Return a slide's detection: the one that goes on, or ended last."""
-    found = work.job_of(KIND)
-    return found if isinstance(found, Detection) else None
-
-
-def start_detection(work: SlideWork, request: Request) -> None:
-    """Begin a detection in place of the one before."""
-    work.end_job(KIND)
-    detection = Detection(work, request)
-    work.take_job(KIND, detection)
-    detection.start()
 
 
 class Detection:
@@ -82,7 +68,7 @@ class Detection:
         self._viewport: Viewport | None = None
         self._live: LiveHeatmap | None = None
         self._rough = False  # whether that shows a first block of masks to come
-        tissue = work.tissue()
+        tissue = work.masks.tissue()
         self._roi = None if tissue is None else tissue.masks.roi
         shown = None if work.heatmap is None else work.heatmap.grid
         self._scan = Scan(work.slide, request, tissue, shown, self._view, self._moving)
@@ -127,7 +113,7 @@ class Detection:
 
         A detection that was stopped, or failed, computes nothing before the next start.
         """
-        tissue = self.work.tissue()
+        tissue = self.work.masks.tissue()
         if tissue is None or tissue.masks.roi is self._roi:
             return
         before, self._roi = self._roi, tissue.masks.roi
@@ -191,10 +177,12 @@ class Detection:
             show_warning("\n".join(notes))
         if self._live is None:
             self._live = LiveHeatmap(begun.run, begun.known)
-            self.work.suggest_threshold(begun.run.bundle.threshold)
+            if self.work.chosen_threshold is None:
+                self.work.threshold = begun.run.bundle.threshold
             self.work.set_heatmap(self._live.heatmap, begun.record)
         else:
-            self.work.set_record(begun.record)  # what the run before said holds no more
+            self.work.record = begun.record  # that of the run before holds no more
+            self.work.show_threshold()
             if self._rough or begun.run.tissue.masks.roi is self._roi:
                 self._live.lay_out(begun.run)
                 self.work.refresh_heatmap()
@@ -214,19 +202,35 @@ class Detection:
 
     def _show(self) -> None:
         """Bring heatmap and progress to the screen together: it is drawn once for both."""
-        self.work.refresh_filling_heatmap()
+        self.work.refresh_heatmap(filling=True)
         self.work.events.run.emit(self.work)
 
     def _finish(self, result: Result) -> None:
-        self.result = result
-        record = result.record.to_dict()
-        self.work.set_record(record)
+        self.result, work = result, self.work
+        work.record = result.record.to_dict()
+        work.show_threshold()
         if result.flags is not None:
-            self.work.set_quality(result.flags, record)
-        self.work.tell_finer()
+            self._show_flags(result.flags)
         counts = result.record.counts
-        if counts is not None and counts.failed:
-            self.work.tell_damage(f"{counts.failed:,} patches cannot be read")
+        failed = 0 if counts is None else counts.failed
+        work.warn(f"{failed:,} patches cannot be read" if failed else "")
+
+    def _show_flags(self, flags: NDArray[np.uint8]) -> None:
+        work = self.work
+        assert work.heatmap is not None
+        before: Any = work.layers.get("quality")
+        had_flags = before is not None and bool(np.any(before.data))
+        data = quality_layer_data(
+            flags,
+            work.heatmap.grid,
+            work.heatmap.mpp,
+            work.slide.path.stem,
+            fingerprint=work.fingerprint,
+            record=work.record,
+        )
+        layer = work.layers.put("quality", data)
+        if not had_flags:  # else the user has seen flags, and perhaps hidden them
+            layer.visible = bool(flags.any())
 
     def _ended(self, complete: bool) -> None:
         self._close_viewport()

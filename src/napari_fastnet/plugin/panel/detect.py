@@ -17,7 +17,6 @@ from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.errors import BundleError, FastNetError
 from napari_fastnet.model.options import BackendName, NetworkChoice
-from napari_fastnet.plugin.detection.detection import detection_of, start_detection
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.request import Density, Request
 from napari_fastnet.plugin.panel import keys
@@ -39,7 +38,6 @@ from napari_fastnet.plugin.widgets.section import (
     text_line,
 )
 from napari_fastnet.plugin.work.command_line import copy_to_clipboard, detect_command
-from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.plugin.work.workspace import workspace_of
 
 DETECT, PAUSE, RESUME = "Detect tumors", "Pause", "Resume"
@@ -181,13 +179,9 @@ class DetectSection(Section):
     def undocked(self) -> None:
         """Stop what is running, and give the keys back."""
         super().undocked()
-        self.cancel_all()
-
-    def cancel_all(self) -> None:
-        """Cancel every slide's run: the buttons are gone from the window."""
         for work in self.workspace.works:
-            if (detection := detection_of(work)) is not None:
-                detection.job.cancel()
+            if work.detection is not None:
+                work.detection.job.cancel()
 
     def request(self) -> Request:
         """Return what the widgets ask for.
@@ -220,44 +214,41 @@ class DetectSection(Section):
 
     def _prepare(self) -> None:
         """Get the network ready: with a slide in the panel, a click is to be expected."""
-        if self.work is not None and self.work.ready and running_job(self.work) is None:
+        if self.work is not None and self.work.ready and self._job is None:
             with suppress(BundleError):  # told when it is asked for
                 NETWORK.prepare(self.request())
 
+    @property
+    def _job(self) -> Job | None:
+        """The job of a detection in progress, or paused."""
+        job = self.detection and self.detection.job
+        return job if job and job.running else None
+
     def _start(self) -> None:
-        work = self.work
+        work, job = self.work, self._job
         if work is None or not work.ready:
             return
-        job = running_job(work)
         if job is None:
-            self._begin(work)
+            try:
+                self.workspace.detect(work, self.request())
+            except BundleError as error:
+                show_error(str(error))
         elif job.paused:
             job.resume()
         else:
             job.pause()
         self._show()
 
-    def _begin(self, work: SlideWork) -> None:
-        try:
-            request = self.request()
-        except BundleError as error:
-            show_error(str(error))
-            return
-        start_detection(work, request)
-
     def _cancel(self) -> None:
-        detection = None if self.work is None else detection_of(self.work)
-        if detection is not None:
-            detection.job.cancel()
+        if self.detection is not None:
+            self.detection.job.cancel()
 
     def _show(self, _: object = None) -> None:
         """Follow the current slide's run."""
-        work = self.work
-        running = work is not None and running_job(work) is not None
+        work, detection, job = self.work, self.detection, self._job
         self.start.enabled = work is not None and work.ready
-        self.cancel.enabled = running
-        self.start.text = _start_text(work)
-        detection = None if work is None else detection_of(work)
+        self.cancel.enabled = job is not None
+        self.start.text = DETECT if job is None else RESUME if job.paused else PAUSE
         self.copy.enabled = detection is not None and detection.run is not None
         self.status.value = status_of(detection)
         with drawn_later(self.progress.native):
@@ -267,33 +258,15 @@ class DetectSection(Section):
         self._show_activity_soon()
 
     def _show_activity(self) -> None:
-        running = self.work is not None and running_job(self.work) is not None
-        detection = None if self.work is None else detection_of(self.work)
-        self._activity.follow(detection if running else None)
+        self._activity.follow(self.detection if self._job else None)
 
     def _copy(self) -> None:
-        work = self.work
-        detection = None if work is None else detection_of(work)
-        if work is None or detection is None or detection.run is None:
+        if self.detection is None or self.detection.run is None:
             return
         try:
-            command = detect_command(detection.run, work)
+            command = detect_command(self.detection)
         except FastNetError as error:
             show_error(str(error))
             return
         copy_to_clipboard(command)
         show_info(f"copied: {command}")
-
-
-def running_job(work: SlideWork) -> Job | None:
-    """Return the detection that is going on, or standing still, if there is one."""
-    detection = detection_of(work)
-    job = None if detection is None else detection.job
-    return job if job is not None and job.running else None
-
-
-def _start_text(work: SlideWork | None) -> str:
-    job = None if work is None else running_job(work)
-    if job is None:
-        return DETECT
-    return RESUME if job.paused else PAUSE

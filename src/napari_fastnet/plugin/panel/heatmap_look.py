@@ -68,7 +68,7 @@ class HeatmapLook:
 
     def show(self, work: SlideWork) -> None:
         """Follow a slide, and its layer's opacity, which napari's controls move too."""
-        layer = work.layer_of("heatmap")
+        layer = work.layers.get("heatmap")
         if layer is not None:
             work.opacity = layer.opacity
             layer.events.opacity.connect(self._layer_changed)  # once, however often
@@ -84,9 +84,9 @@ class HeatmapLook:
         work = self._workspace.current
         if work is None:
             return
-        layer = work.layer_of("heatmap")
+        layer = work.layers.get("heatmap")
         if layer is None:
-            work.bring_back("heatmap")
+            work.heatmap_layer()
         else:
             layer.visible = not layer.visible
 
@@ -99,8 +99,11 @@ class HeatmapLook:
             self._workspace.current.set_threshold(value)
 
     def _set_opacity(self, value: float) -> None:
-        if self._workspace.current is not None:
-            self._workspace.current.set_opacity(value)
+        work = self._workspace.current
+        if work is not None:
+            work.opacity = value
+            if (layer := work.heatmap_layer()) is not None:
+                layer.opacity = value
 
     def _colours_changed(self, event: object = None) -> None:
         self.legend.value = legend_of(read_settings().colours)

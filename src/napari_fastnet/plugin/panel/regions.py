@@ -164,7 +164,9 @@ class RegionsSection(Section):
     def _ask_and_save(self) -> None:
         if self.work is None:
             return
-        suggestion = self.work.slide.path.with_name(f"{self.work.name}-regions.csv")
+        suggestion = self.work.slide.path.with_name(
+            f"{self.work.layer.name}-regions.csv"
+        )
         path = ask_csv_path(self.native, suggestion)
         if path is not None:
             self.save_csv(path)
@@ -230,7 +232,7 @@ class RegionsSection(Section):
 
     def _find(self) -> None:
         if self.work is not None:
-            self.work.find_regions()
+            self.work.region_finder.find()
 
     def _show(self, work: SlideWork | None = None) -> None:
         if work is not None and work is not self.work:
@@ -283,7 +285,7 @@ def totals_of(work: SlideWork) -> str:
     """Return a slide's totals in words."""
     if work.heatmap is None:
         return ""
-    totals = summarise(work.regions, work.tissue_mm2)
+    totals = summarise(work.regions, work.masks.area_mm2)
     count, area = totals["regions"], totals["area_mm2"]
     words = f"{counted(count, 'region')}, {area:.2f} mm²"
     if work.region_finder.outlines is not None:  # they may lie beside the tissue

@@ -106,7 +106,7 @@ class SlideSection(Section):
     def _open_slides(self, _: object = None) -> list[tuple[str, SlideWork]]:
         # magicgui asks while the section is still being built
         workspace = self.__dict__.get("workspace")
-        return [(w.name, w) for w in workspace.works] if workspace else []
+        return [(w.layer.name, w) for w in workspace.works] if workspace else []
 
     def _chosen(self, work: SlideWork | None) -> None:
         if work is not None and not self._choosing:

@@ -27,7 +27,7 @@ from napari_fastnet.plugin.widgets.dialogs import ask_file, ask_origin
 from napari_fastnet.plugin.widgets.numbers import NumberSlider
 from napari_fastnet.plugin.widgets.section import Section, row, text_line
 from napari_fastnet.plugin.work.importing import load_roi
-from napari_fastnet.plugin.work.masks import compute_masks
+from napari_fastnet.plugin.work.masks_job import compute_masks
 from napari_fastnet.plugin.work.slide import SlideWork
 
 TIPS: dict[ThresholdName, str] = {
@@ -179,7 +179,7 @@ class TissueSection(Section):
         work = self.work
         if work is None or not work.ready or _computing(work):
             return
-        work.take_painting()
+        work.masks.take_painting()
         if work.editor is None or not work.editor.edited_px:
             compute_masks(work)
             return
@@ -191,8 +191,8 @@ class TissueSection(Section):
         if work not in self.workspace.works or _computing(work):
             return
         if work.editor is not None and not keep:
-            work.take_painting()
-            work.show_masks(work.editor.drop_edits())
+            work.masks.take_painting()
+            work.masks.show(work.editor.drop_edits())
         compute_masks(work)
 
     def _move(self, name: ThresholdName, value: float) -> None:
@@ -223,9 +223,9 @@ class TissueSection(Section):
         work = self.work
         if work is None or work.editor is None:
             return
-        work.take_painting()
+        work.masks.take_painting()
         try:
-            work.show_masks(change(work.editor), moving=True)
+            work.masks.show(change(work.editor), moving=True)
         except OptionError as error:
             show_error(str(error))
         self._show()
@@ -249,7 +249,7 @@ class TissueSection(Section):
             labels.undo()
 
     def _edited_layer(self) -> Labels | None:
-        layer = None if self.work is None else self.work.bring_back(self.edited.value)
+        layer = None if self.work is None else self.work.masks.layer(self.edited.value)
         return layer if isinstance(layer, Labels) else None
 
 

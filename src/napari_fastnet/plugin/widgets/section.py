@@ -13,6 +13,7 @@ from napari.viewer import Viewer
 from psygnal import SignalInstance
 from qtpy.QtWidgets import QSizePolicy
 
+from napari_fastnet.plugin.detection.detection import Detection
 from napari_fastnet.plugin.panel.keys import Keys
 from napari_fastnet.plugin.widgets.dialogs import UndockWatch
 from napari_fastnet.plugin.widgets.scroll_guard import ScrollGuard
@@ -48,6 +49,14 @@ class Section(Container[Widget]):
     def work(self) -> SlideWork | None:
         """The slide that the section is about."""
         return self.workspace.current
+
+    @property
+    def detection(self) -> Detection | None:
+        """The slide's detection, in progress or ended last."""
+        detection: Detection | None = None
+        if self.work is not None:
+            detection = self.work.detection
+        return detection
 
     def listen(self, signal: SignalInstance, then: Callable[..., Any]) -> None:
         """Connect a signal until the section is deleted."""

@@ -16,7 +16,7 @@ from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.layers.data import to_px
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of, result_layers
 from napari_fastnet.plugin.layers.regions import regions_of
-from napari_fastnet.plugin.work.masks import restored, start_job
+from napari_fastnet.plugin.work.masks_job import restored, start_job
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -55,7 +55,8 @@ def adopt(work: SlideWork, layer: Layer, free: Callable[[Layer], bool]) -> None:
         return
     elif info.kind == "regions":
         work.layers.adopt("regions", layer)
-        work.region_outlines.guard()
+        if work.heatmap is not None:
+            work.region_outlines.guard()
         _adopt_outlines(work, layer, info)
     elif info.kind == "quality":
         work.layers.adopt("quality", layer)
@@ -68,7 +69,24 @@ def _adopt_heatmap(work: SlideWork, layer: Layer, info: ResultInfo) -> None:
         with suppress(FastNetError):  # somebody else's numbers in our layer
             heatmap = Heatmap(np.asarray(layer.data), info.grid, info.mpp)
             work.layers.adopt("heatmap", layer)
-            work.take_heatmap(heatmap, info.record or {}, opacity=float(layer.opacity))
+            take_heatmap(work, heatmap, info.record or {}, opacity=float(layer.opacity))
+
+
+def take_heatmap(
+    work: SlideWork, heatmap: Heatmap, record: dict[str, Any], *, opacity: float
+) -> None:
+    """Go on from a heatmap that a layer already shows."""
+    work.heatmap, work.record, work.opacity = heatmap, dict(record), opacity
+    threshold = record.get("threshold")
+    if (
+        work.chosen_threshold is None
+        and isinstance(threshold, int | float)
+        and 0 <= threshold <= 1  # NaN is neither
+    ):
+        work.threshold = float(threshold)
+    work.show_threshold()
+    work.events.heatmap.emit(work)
+    work.events.run.emit(work)
 
 
 def _adopt_outlines(work: SlideWork, layer: Any, info: ResultInfo) -> None:

@@ -1,4 +1,4 @@
-"""What was done in the panel, as a line for the terminal."""
+"""Command line that reproduces what was done in the panel."""
 
 from __future__ import annotations
 
@@ -6,66 +6,56 @@ import shlex
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.options import DEFAULT_COLOURS, TissueParameters
-from napari_fastnet.plugin.detection.detection import detection_of
 from napari_fastnet.results.ome_tiff import write_mask_tiff
 
 if TYPE_CHECKING:
-    from napari_fastnet.detection.run import SlideRun
-    from napari_fastnet.plugin.work.slide import SlideWork
+    from napari_fastnet.plugin.detection.detection import Detection
 
 MASK = "tissue_roi_edited.tif"
 
 
-def detect_command(run: SlideRun, work: SlideWork) -> str:
-    """Return the ``napari-fastnet detect`` line that reproduces a run.
+def detect_command(detection: Detection) -> str:
+    """Return the ``napari-fastnet detect`` line that reproduces a detection.
 
-    Masks that the line's options do not describe, those edited by hand or computed in
-    another way, are written beside the run and named in the line.
+    Masks that the line's options do not describe, because they were edited by hand or
+    computed in another way, are written beside the run and named in the line.
 
     Parameters
     ----------
-    run : SlideRun
-        As it was laid out.
-    work : SlideWork
-        Its slide, threshold and back end.
+    detection : Detection
+        Its run is laid out.
 
     Raises
     ------
     OutputError
         The mask cannot be written.
     """
-    detection = detection_of(work)
-    assert detection is not None
+    run, request = detection.run, detection.request
+    assert run is not None
     assert run.folder is not None
-    request, tissue = detection.request, run.tissue
+    tissue = run.tissue
+    low, high = tissue.parameters.low, tissue.parameters.high
+    options: dict[str, object] = {
+        "-o": run.folder.parent.absolute(),
+        "--model": request.network.model,
+        "--stride": run.options.stride,
+        "--mpp": run.slide.require_mpp()[0] if run.slide.mpp_source == "user" else None,
+        "--low": f"{low:g}",
+        "--high": f"{high:g}",
+        "--threshold": f"{detection.work.threshold:g}",
+        "--backend": request.network.backend,
+    }
+    if tissue.edited_px or tissue.parameters != TissueParameters(low=low, high=high):
+        path = options["--mask"] = (run.folder / MASK).absolute()
+        write_mask_tiff(path, tissue.masks.roi, tissue.mpp)
+    if request.colours != DEFAULT_COLOURS:
+        options["--colours"] = request.colours
     words = ["napari-fastnet", "detect", str(run.slide.path.absolute())]
-    words += [
-        "-o",
-        str(run.folder.parent.absolute()),
-        "--model",
-        str(request.network.model),
-    ]
-    if run.options.stride is not None:
-        words += ["--stride", str(run.options.stride)]
     if run.options.anchor is not None:
         words += ["--anchor", *(repr(float(at)) for at in run.options.anchor)]
-    if run.slide.mpp_source == "user":
-        words += ["--mpp", f"{run.slide.require_mpp()[0]!r}"]
-    words += ["--low", f"{tissue.parameters.low:g}"]
-    words += ["--high", f"{tissue.parameters.high:g}"]
-    told = TissueParameters(low=tissue.parameters.low, high=tissue.parameters.high)
-    if tissue.edited_px or tissue.parameters != told:
-        path = run.folder / MASK
-        write_mask_tiff(path, tissue.masks.roi, tissue.mpp, record={})
-        words += ["--mask", str(path.absolute())]
-    words += [
-        "--threshold",
-        f"{work.threshold:g}",
-        "--backend",
-        request.network.backend,
-    ]
-    if request.colours != DEFAULT_COLOURS:
-        words += ["--colours", request.colours]
+    for option, value in options.items():
+        if value is not None:
+            words += [option, str(value)]
     return shlex.join(words)
 
 

@@ -16,7 +16,6 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import SizeClass, summarise
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.machine.json_text import plain
-from napari_fastnet.plugin.detection.detection import detection_of
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.regions import regions_at
@@ -52,7 +51,7 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
     callable
         Finds the regions of that moment and returns the result; may run in a thread.
     """
-    heatmap, tissue, slide = work.heatmap, work.tissue(), work.slide
+    heatmap, tissue, slide = work.heatmap, work.masks.tissue(), work.slide
     if heatmap is not None:
         values = np.array(heatmap.probabilities)
         heatmap = Heatmap(values, heatmap.grid, heatmap.mpp)
@@ -122,7 +121,7 @@ def _counts(work: SlideWork, heatmap: Heatmap) -> dict[str, int] | None:
     recorded: dict[str, int] = work.record.get("counts") or {}
     if not recorded.keys() >= {"kept", "failed"}:
         return None
-    detection = detection_of(work)
+    detection = work.detection
     kept = None if detection is None else detection.kept
     progress = None if detection is None else detection.progress
     counts = Counts(
@@ -135,14 +134,14 @@ def _counts(work: SlideWork, heatmap: Heatmap) -> dict[str, int] | None:
 
 def _has_quality(work: SlideWork) -> bool:
     """Return whether what is flagged is of the masks of now, not of a run before."""
-    detection = detection_of(work)
+    detection = work.detection
     ended = detection is None or detection.result is not None
     return ended and bool(work.record.get("quality"))
 
 
 def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
     """Return the flags of the heatmap's cells; None where a run has not ended yet."""
-    layer: Any = work.layer_of("quality")
+    layer: Any = work.layers.get("quality")
     info = None if layer is None else info_of(layer)
     if work.heatmap is None or not isinstance(info, ResultInfo):
         return None

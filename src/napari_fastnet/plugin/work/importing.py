@@ -61,8 +61,8 @@ def load_roi(work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)) -
     def take(value: tuple[NDArray[np.bool_], tuple[str, ...]]) -> None:
         mask, notes = value
         if work.editor is not None and work.editor.mask("roi").shape == mask.shape:
-            work.take_painting()
-            work.show_masks(work.editor.paint("roi", mask))
+            work.masks.take_painting()
+            work.masks.show(work.editor.paint("roi", mask))
             _tell((*notes, *_of_bounds(work, bounds_offset)))
 
     _start(work, "roi", read, take)
@@ -171,8 +171,9 @@ def agreement(counts: PixelCounts, threshold: float) -> str:
 
 
 def _start(work: SlideWork, kind: str, read: Work, take: Callable[[Any], None]) -> None:
-    job = Job(read, on_value=take)
-    work.take_job(kind, job)
+    if (before := work.imports.get(kind)) is not None:
+        before.abandon()
+    job = work.imports[kind] = Job(read, on_value=take)
     job.start()
 
 

@@ -1,113 +1,135 @@
-"""Finding the masks of a slide in a thread, or bringing saved ones back to life."""
+"""Tissue masks of one slide, kept in step with their layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import fields
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_fastnet.core.options import TissueParameters
-from napari_fastnet.detection.tissue import find_tissue
-from napari_fastnet.detection.tissue_editor import (
-    AUTOMATIC,
-    KINDS,
-    MaskKind,
-    TissueEditor,
-)
-from napari_fastnet.errors import FastNetError
-from napari_fastnet.plugin.threads.job import Job
+import numpy as np
+from superqt.utils import qthrottled
+
+from napari_fastnet.detection.tissue_editor import KINDS, MaskKind
+from napari_fastnet.plugin.layers.data import mask_layer_data
+from napari_fastnet.plugin.layers.masks import MaskDisplay
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterable
 
-    from napari_fastnet.plugin.work.slide import SlideWork
-    from napari_fastnet.slide.slide import Slide
+    from napari.layers import Layer
 
-Masks = Mapping[MaskKind, "NDArray[np.bool_]"]
+    from napari_fastnet.core.tissue import MaskEdits
+    from napari_fastnet.detection.tissue import SlideTissue
+    from napari_fastnet.detection.tissue_editor import TissueEditor
+    from napari_fastnet.plugin.layers.info import SlideInfo
+    from napari_fastnet.plugin.layers.shown import WorkLayers
+
+#: Shortest time between two updates of the region of interest during a stroke, ms.
+FOLLOW_MS = 100
 
 
-def compute_masks(work: SlideWork) -> None:
-    """Find the masks of a slide; its layers show them when they are there."""
-    start_job(work, lambda: computed(work.slide), work.set_editor)
-
-
-def start_job(
-    work: SlideWork,
-    make: Callable[[], TissueEditor | None],
-    take: Callable[[TissueEditor], None],
-) -> None:
-    """Make an editor in a thread.
+class SlideMasks:
+    """Tissue masks of one slide, and the layers that show them and are painted on.
 
     Parameters
     ----------
-    work : SlideWork
-        Its ``tissue_job`` this is until it ends.
-    make : callable
-        Called in the thread; None is nothing to take.
-    take : callable
-        Gets the editor, on the GUI's thread.
-    """
+    layers : WorkLayers
+        Hold the layers.
+    info : SlideInfo
+        Of the slide, for the layers' metadata.
+    changed : callable
+        Called when a mask changed.
 
-    def run(should_stop: Callable[[], bool]) -> Generator[TissueEditor]:
-        # napari imports it with its first Labels layer: half a second for the window
-        import_module("pandas")
-        editor = make()
-        if editor is not None:
-            yield editor
-
-    work.tissue_job = Job(
-        run, on_value=take, on_end=lambda _: work.events.tissue.emit(work)
-    )
-    work.tissue_job.start()
-    work.events.tissue.emit(work)
-
-
-def computed(slide: Slide) -> TissueEditor:
-    """Return the masks of a slide as they are found."""
-    return TissueEditor(find_tissue(slide, TissueParameters()))
-
-
-def restored(
-    slide: Slide, recorded: Mapping[str, Any], masks: Masks
-) -> TissueEditor | None:
-    """Return the masks of a slide as they were saved, to be worked on.
-
-    Parameters
+    Attributes
     ----------
-    slide : Slide
-        Open, its µm/px known.
-    recorded : Mapping
-        The ``tissue`` section of a run record; may be empty.
-    masks : Mapping
-        Of them those that were saved: bool (height, width).
-
-    Returns
-    -------
-    TissueEditor or None
-        What a threshold does not explain counts as painted. None where the masks have
-        another size than those found now.
+    editor : TissueEditor or None
+        The masks, once computed.
     """
-    moved = dict(recorded.get("parameters") or {})
-    editor = TissueEditor(find_tissue(slide, _parameters(moved)))
-    if any(mask.shape != editor.mask("roi").shape for mask in masks.values()):
-        return None
-    unmoved = TissueParameters()
-    editor.automatic.update(low=unmoved.low, high=unmoved.high)
-    for name in AUTOMATIC:
-        if isinstance(moved.get(name), int | float):
-            editor.set_threshold(name, moved[name])
-    for kind in KINDS:
-        if kind in masks:
-            editor.paint(kind, masks[kind])
-    return editor
 
+    def __init__(
+        self, layers: WorkLayers, info: SlideInfo, changed: Callable[[], None]
+    ) -> None:
+        self.editor: TissueEditor | None = None
+        self._layers, self._info, self._changed = layers, info, changed
+        self._display = MaskDisplay(layers.get, self._painted)
+        self._follow_painting = qthrottled(self.take_painting, timeout=FOLLOW_MS)
+        self._touched = False
+        self._strokes: dict[MaskKind, MaskEdits] = {}  # of masks that were forgotten
 
-def _parameters(recorded: Mapping[str, Any]) -> TissueParameters:
-    """Return recorded parameters with automatic thresholds; defaults for nonsense."""
-    names = {field.name for field in fields(TissueParameters)} - set(AUTOMATIC)
-    try:
-        return TissueParameters(**{k: v for k, v in recorded.items() if k in names})
-    except (TypeError, FastNetError):
-        return TissueParameters()
+    def take(self, editor: TissueEditor) -> None:
+        """Show new masks; brush strokes on the ones before are kept."""
+        self.take_painting()
+        strokes = self._strokes if self.editor is None else self.editor.edits
+        if strokes and not editor.edited_px:
+            editor.take_edits(strokes)
+        self.editor, self._strokes = editor, {}
+        self._put(KINDS)
+        self._touched = False
+
+    def forget(self) -> None:
+        """Drop the masks; brush strokes come back with the next ones."""
+        self.take_painting()
+        if self.editor is not None:
+            self._strokes = self.editor.edits
+        self.editor = None
+
+    def take_painting(self) -> None:
+        """Read the masks from their layers if a brush, an undo or a script changed one."""
+        if self.editor is None or not self._touched:
+            return
+        self._touched = False
+        new: set[MaskKind] = set()
+        # The region of interest first: painting the others moves it.
+        for kind in reversed(KINDS):
+            layer = self._layers.get(kind)
+            if layer is not None:
+                new |= set(self.editor.paint(kind, np.asarray(layer.data) != 0))
+        self.show(kind for kind in KINDS if kind in new)
+
+    def show(self, kinds: Iterable[MaskKind], *, moving: bool = False) -> None:
+        """Draw masks that changed; `moving` while a slider moves their threshold."""
+        assert self.editor is not None
+        kinds = tuple(kinds)
+        for kind in kinds:
+            self._display.show(kind, self.editor.mask(kind), moving=moving)
+        if kinds:
+            self._changed()
+
+    def layer(self, kind: MaskKind) -> Layer | None:
+        """Return the layer of a mask, put back if it was removed."""
+        if self.editor is not None and not self._layers.holds(kind):
+            self._put((kind,))
+        return self._layers.get(kind)
+
+    def tissue(self) -> SlideTissue | None:
+        """Return the masks as they are now, frozen; None before they are computed."""
+        self.take_painting()
+        return None if self.editor is None else self.editor.tissue()
+
+    @property
+    def area_mm2(self) -> float | None:
+        """Area of the region of interest, mm²; None before it is computed."""
+        if self.editor is None:
+            return None
+        y, x = self.editor.mpp
+        return float(self.editor.mask("roi").sum()) * y * x / 1e6
+
+    def close(self) -> None:
+        """No longer follow the layers."""
+        self._follow_painting.cancel()
+        self._display.close()
+
+    def _put(self, kinds: Iterable[MaskKind]) -> None:
+        assert self.editor is not None
+        with self._display.unheard():  # half of them new, they are no consistent set
+            for kind in kinds:
+                data = mask_layer_data(
+                    kind,
+                    self.editor.mask(kind),
+                    self.editor.mpp,
+                    self._info.path.stem,
+                    fingerprint=self._info.fingerprint,
+                )
+                self._display.watch(self._layers.put(kind, data))
+
+    def _painted(self) -> None:
+        self._touched = True
+        self._follow_painting()

@@ -1,10 +1,13 @@
-"""The regions of one slide, found in a thread: that takes longer than a frame."""
+"""Regions of one slide: found in a thread, drawn as outlines that cannot be edited."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.notifications import show_info, show_warning
 
 from napari_fastnet.core.drawn_regions import regions_of_outlines
 from napari_fastnet.core.geometry import Box
@@ -13,39 +16,51 @@ from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.core.regions import Region, find_regions
 from napari_fastnet.plugin.threads.latest import Latest
 
-#: Between two showings the window has so many times as long for everything else.
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_fastnet.plugin.layers.data import LayerData
+    from napari_fastnet.plugin.layers.shown import WorkLayers
+
+#: Pause after showing regions, as a multiple of the time that took: the rest is left to
+#: the window.
 REST = 4
+LOCKED = (
+    "the outlines follow heatmap and threshold and cannot be edited here; to correct "
+    "them, export them, edit them in QuPath and load them in the Regions section"
+)
+FLAT_ONLY = (
+    "outlines of regions are drawn in the 2D view only; go back to it to see them"
+)
 
 
 def regions_at(
     heatmap: Heatmap, threshold: float, outlines: Annotations | None, slide: Box
 ) -> list[Region]:
-    """Return the regions at a threshold, or of outlines that take their place."""
+    """Find the regions at a threshold, or measure the outlines in their place."""
     if outlines is None:
         return find_regions(heatmap, threshold)
     return regions_of_outlines(outlines, heatmap, slide)
 
 
 class RegionFinder:
-    """Finds the regions at the threshold of now.
+    """Finds the regions at the current threshold, in a thread.
 
     Parameters
     ----------
     sought : callable
-        Returns the heatmap and the threshold of now, or None without a heatmap.
+        Returns heatmap and threshold as they are now; None without a heatmap.
     slide : Box
         The whole slide, level-0 px.
     found : callable
-        Is told the regions, in the window's thread.
+        Gets the regions, on the GUI thread.
 
     Attributes
     ----------
-    found : list of Region
-        As of when they were found last.
     outlines : Annotations or None
-        Regions that were brought, and take the place of those at the threshold.
+        Regions read from a file, in place of those at the threshold.
     outlines_path : str
-        The file that they were brought from.
+        That file.
     """
 
     def __init__(
@@ -54,30 +69,24 @@ class RegionFinder:
         slide: Box,
         found: Callable[[list[Region]], None],
     ) -> None:
-        self.found: list[Region] = []
         self.outlines: Annotations | None = None
         self.outlines_path = ""
-        self._sought, self._slide, self._found = sought, slide, found
-        self._latest = Latest(self._prepare, self._take, rest=REST)
+        self._sought, self._slide = sought, slide
+        self._latest = Latest(self._prepare, found, rest=REST)
 
     def find(self) -> None:
-        """Find the regions as of now; while it is busy, as of then."""
+        """Find the regions as of now; while busy, once more afterwards."""
         self._latest.ask()
 
     def take_outlines(self, outlines: Annotations, path: str) -> None:
-        """Measure a file's outlines instead of finding regions, and show them."""
+        """Measure the outlines of a file, which take the place of the regions."""
         self.outlines, self.outlines_path = outlines, path
         self.drop()  # those at the threshold, which are being found
         self.find()
 
     def drop(self) -> None:
-        """Show nothing of what is being found; what was found stays."""
+        """Discard the regions that are being found."""
         self._latest.drop()
-
-    def forget(self) -> None:
-        """Have none."""
-        self.drop()
-        self.found, self.outlines = [], None
 
     def _prepare(self) -> Callable[[], list[Region]] | None:
         sought = self._sought()
@@ -88,6 +97,92 @@ class RegionFinder:
         outlines, slide = self.outlines, self._slide
         return lambda: regions_at(still, threshold, outlines, slide)
 
-    def _take(self, regions: list[Region]) -> None:
-        self.found = regions
-        self._found(regions)
+
+class RegionOutlines:
+    """Draws the regions in a layer that cannot be edited.
+
+    Table, totals and export are of the regions: an outline that was deleted or moved
+    would be one thing on screen and another in the files.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Outlines are drawn in its 2D view only.
+    layers : WorkLayers
+        Hold the layer.
+    redraw : callable
+        Finds the regions, and draws them again.
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, layers: WorkLayers, redraw: Callable[[], None]
+    ) -> None:
+        self._viewer, self._layers, self._redraw = viewer, layers, redraw
+        self._drawing = self._told = False
+        self._waiting: LayerData | None = None
+        self._guarded: Any = None
+        viewer.dims.events.ndisplay.connect(self._dims_changed, position="last")
+
+    def show(self, data: LayerData) -> None:
+        """Draw outlines; in the 3D view, which napari cannot, once that is left."""
+        flat = self._viewer.dims.ndisplay == 2
+        if not flat and self._waiting is None:
+            show_info(FLAT_ONLY)
+        self._waiting = None if flat else data
+        with self._by_the_panel():
+            if flat:
+                self._layers.put("regions", data)
+            else:  # those on screen are of another threshold
+                self._layers.empty("regions")
+        if flat:
+            self.guard()
+
+    def guard(self) -> None:
+        """Lock the layer, also if napari unlocks it, and undo edits by scripts."""
+        layer: Any = self._layers.get("regions")
+        if layer is not self._guarded:
+            self.release()
+            self._guarded = layer
+            layer.events.editable.connect(self._lock)
+            layer.events.data.connect(self._edited)
+        self._lock()
+
+    def release(self) -> None:
+        """Stop guarding: the slide is closed, or its regions are gone."""
+        self._waiting = None
+        if self._guarded is not None:
+            self._guarded.events.editable.disconnect(self._lock)
+            self._guarded.events.data.disconnect(self._edited)
+            self._guarded = None
+
+    def tell(self) -> None:
+        """Say, once, that the outlines are locked."""
+        if self._guarded is not None and not self._told:
+            self._told = True
+            show_info(f"{self._guarded.name}: {LOCKED}")
+
+    def _lock(self, event: object = None) -> None:
+        if self._guarded.editable:
+            self._guarded.editable = False
+
+    def _edited(self, event: Any) -> None:
+        """Undo the edit of a script, or of a key that the lock lets through."""
+        removed = self._guarded is not self._layers.get("regions")
+        # napari announces "adding", "removing" ... before "added", "removed"
+        announced = str(getattr(event, "action", "")).endswith("ing")
+        if not (self._drawing or removed or announced):
+            show_warning(f"{self._guarded.name}: {LOCKED}")
+            self._redraw()
+
+    def _dims_changed(self, event: object) -> None:
+        if self._viewer.dims.ndisplay == 2 and self._waiting is not None:
+            self.show(self._waiting)
+
+    @contextmanager
+    def _by_the_panel(self) -> Iterator[None]:
+        """Do not mistake the panel's own changes for edits."""
+        self._drawing = True
+        try:
+            yield
+        finally:
+            self._drawing = False

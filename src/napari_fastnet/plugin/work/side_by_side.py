@@ -85,7 +85,7 @@ class SideBySide:
         for layer in self._viewer.layers:
             info, owner = info_of(layer), self._owner(layer)
             if owner is not None:
-                slides[layer] = str(owner.name)
+                slides[layer] = owner.layer.name
             elif isinstance(info, ResultInfo):
                 slides[layer] = info.slide_name
         if len(set(slides.values())) < 2:

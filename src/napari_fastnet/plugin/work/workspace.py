@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from napari_fastnet.machine.memory import stay_flat
+from napari_fastnet.plugin.detection.detection import Detection
 from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
 from napari_fastnet.plugin.layers.info import SlideInfo, info_of
 from napari_fastnet.plugin.work.adopting import adopt
-from napari_fastnet.plugin.work.events import WorkEvents
 from napari_fastnet.plugin.work.side_by_side import SideBySide
-from napari_fastnet.plugin.work.slide import SlideWork
+from napari_fastnet.plugin.work.slide import SlideWork, WorkEvents
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
+
+    from napari_fastnet.plugin.detection.request import Request
 
 _WORKSPACES: WeakKeyDictionary[ViewerModel, Workspace] = WeakKeyDictionary()
 
@@ -101,8 +103,15 @@ class Workspace:
         info = None if layer is None else info_of(layer)
         return info is not None and info.fingerprint == work.fingerprint
 
+    def detect(self, work: SlideWork, request: Request) -> None:
+        """Begin a detection of a slide in place of the one before."""
+        if work.detection is not None:
+            work.detection.abandon()
+        work.detection = Detection(work, request)
+        work.detection.start()
+
     def stop(self) -> None:
-        """Stop whatever is running without another word."""
+        """Stop all jobs of all slides without further callbacks."""
         for work in self.works:
             work.stop()
 
@@ -137,7 +146,7 @@ class Workspace:
         work = self._works.pop(event.value, None)
         if work is None:
             return
-        work.abandon()
+        work.close()
         if work is self.current:
             self.current = next(iter(self._works.values()), None)
             self._side_by_side.show(self.current)
@@ -151,5 +160,5 @@ class Workspace:
             return
         with suppress(StopIteration):
             self.choose(next(w for w in self.works if self._belongs(active, w)))
-        if self.current is not None and active is self.current.layer_of("regions"):
+        if self.current is not None and active is self.current.layers.get("regions"):
             self.current.region_outlines.tell()

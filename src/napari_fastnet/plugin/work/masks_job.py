@@ -1,0 +1,112 @@
+"""Computing the masks of a slide in a thread, or restoring saved ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from napari_fastnet.core.options import TissueParameters
+from napari_fastnet.detection.tissue import find_tissue
+from napari_fastnet.detection.tissue_editor import (
+    AUTOMATIC,
+    KINDS,
+    MaskKind,
+    TissueEditor,
+)
+from napari_fastnet.errors import FastNetError
+from napari_fastnet.plugin.threads.job import Job
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastnet.plugin.work.slide import SlideWork
+    from napari_fastnet.slide.slide import Slide
+
+Masks = Mapping[MaskKind, "NDArray[np.bool_]"]
+
+
+def compute_masks(work: SlideWork) -> None:
+    """Compute the masks of a slide in a thread, and show them."""
+
+    def computed() -> TissueEditor:
+        return TissueEditor(find_tissue(work.slide, TissueParameters()))
+
+    start_job(work, computed, work.set_editor)
+
+
+def start_job(
+    work: SlideWork,
+    make: Callable[[], TissueEditor | None],
+    take: Callable[[TissueEditor], None],
+) -> None:
+    """Make masks in a thread, as the slide's ``tissue_job``.
+
+    Parameters
+    ----------
+    work : SlideWork
+        Its panel shows that the job runs.
+    make : callable
+        Called in the thread; may return None.
+    take : callable
+        Gets the masks, on the GUI thread.
+    """
+
+    def run(should_stop: Callable[[], bool]) -> Generator[TissueEditor]:
+        # napari imports pandas with its first Labels layer: half a second for the window
+        import_module("pandas")
+        editor = make()
+        if editor is not None:
+            yield editor
+
+    work.tissue_job = Job(
+        run, on_value=take, on_end=lambda _: work.events.tissue.emit(work)
+    )
+    work.tissue_job.start()
+    work.events.tissue.emit(work)
+
+
+def restored(
+    slide: Slide, recorded: Mapping[str, Any], masks: Masks
+) -> TissueEditor | None:
+    """Return the masks of a slide as they were saved, to be worked on.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open, its µm/px known.
+    recorded : Mapping
+        The ``tissue`` section of a run record; may be empty.
+    masks : Mapping
+        Of them those that were saved: bool (height, width).
+
+    Returns
+    -------
+    TissueEditor or None
+        What a threshold does not explain counts as painted. None where the masks have
+        another size than those found now.
+    """
+    moved = dict(recorded.get("parameters") or {})
+    editor = TissueEditor(find_tissue(slide, _parameters(moved)))
+    if any(mask.shape != editor.mask("roi").shape for mask in masks.values()):
+        return None
+    unmoved = TissueParameters()
+    editor.automatic.update(low=unmoved.low, high=unmoved.high)
+    for name in AUTOMATIC:
+        if isinstance(moved.get(name), int | float):
+            editor.set_threshold(name, moved[name])
+    for kind in KINDS:
+        if kind in masks:
+            editor.paint(kind, masks[kind])
+    return editor
+
+
+def _parameters(recorded: Mapping[str, Any]) -> TissueParameters:
+    """Return recorded parameters with automatic thresholds; defaults for nonsense."""
+    names = {field.name for field in fields(TissueParameters)} - set(AUTOMATIC)
+    try:
+        return TissueParameters(**{k: v for k, v in recorded.items() if k in names})
+    except (TypeError, FastNetError):
+        return TissueParameters()
