@@ -34,7 +34,7 @@ _OPEN = "close the program that has it open, " if WINDOWS else ""
 DENIED = f"{_OPEN}ask for the right to write there or {ANOTHER_FOLDER}"
 NOT_A_FOLDER = "a file stands where a folder should be; move it or " + ANOTHER_FOLDER
 NOT_A_FILE = "a folder stands where the file should be; move it or " + ANOTHER_FOLDER
-MENDS = {
+REMEDIES = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
     errno.EFBIG: FULL,
@@ -129,7 +129,7 @@ def atomic_folder(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
     path : Path
         The folder to write or replace.
     ours : callable
-        Whether what is at ``path`` may be replaced.
+        Predicate: the folder at ``path`` may be replaced.
 
     Yields
     ------
@@ -246,5 +246,7 @@ def _flush_names(folder: Path) -> None:
 def reason(error: OSError) -> str:
     """Return the system's message and a remedy."""
     said = error.strerror or str(error)
-    mend = MENDS.get(error.errno or 0, "check the disk and the folder's permissions")
-    return f"{said}; {mend}"
+    remedy = REMEDIES.get(
+        error.errno or 0, "check the disk and the folder's permissions"
+    )
+    return f"{said}; {remedy}"

@@ -69,7 +69,7 @@ _CONTAINER_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 def physical_cores() -> int:
-    """Return how many cores this process may use, two threads of a core being one."""
+    """Count the cores this process may use; two threads of a core are one."""
     if not hasattr(os, "sched_getaffinity"):  # not Linux
         return os.cpu_count() or 1
     cores = set()
@@ -83,7 +83,7 @@ def physical_cores() -> int:
 
 
 def _allowance() -> int:
-    """Return the processors that a container may use; very many where it may use all."""
+    """Count the processors a container may use; very many where it may use all."""
     try:
         quota, period = _CONTAINER_LIMIT.read_text().split()
         return ceil(int(quota) / int(period))

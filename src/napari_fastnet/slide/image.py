@@ -25,12 +25,12 @@ _COLOURS, _FOCUS = ("C", "S"), "Z"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlideImage:
-    """The slide's image among those of a TIFF file.
+    """The slide's image among the images of a TIFF file.
 
     Parameters
     ----------
     series : TiffPageSeries
-        Of the whole image, all focal planes included.
+        The whole image, all focal planes included.
     levels : tuple
         (pages, the page that describes them) of each level, largest first: one page,
         or one a colour.
@@ -53,8 +53,7 @@ def slide_series(tiff: TiffFile) -> TiffPageSeries:
 
 def pixel_count(image: TiffPageSeries) -> int:
     """Return height times width of an image."""
-    sides: int = prod(_side(image, axis) for axis in "YX")
-    return sides
+    return prod(_size(image))
 
 
 def slide_image(tiff: TiffFile, name: str) -> SlideImage:
@@ -91,8 +90,10 @@ def slide_image(tiff: TiffFile, name: str) -> SlideImage:
     return SlideImage(series, levels, (*notes, *_others(tiff, series)))
 
 
-def _side(image: TiffPageSeries, axis: str) -> int:
-    return int(image.shape[image.axes.index(axis)])
+def _size(image: TiffPageSeries) -> tuple[int, int]:
+    """Return (height, width) of an image."""
+    height, width = (int(image.shape[image.axes.index(axis)]) for axis in "YX")
+    return height, width
 
 
 def _leading(image: TiffPageSeries) -> list[tuple[str, int]]:
@@ -117,9 +118,10 @@ def _plane(
     count = sizes.pop(_FOCUS, 1)
     unknown = {a: n for a, n in sizes.items() if n > 1 and a not in _COLOURS}
     if unknown or series.keyframe.imagedepth > 1:
+        height, width = _size(series)
         raise SlideFormatError(
             f"{name}: holds {prod(unknown.values()) or series.keyframe.imagedepth} "
-            f"pictures of {_side(series, 'X'):,} x {_side(series, 'Y'):,} px and does "
+            f"pictures of {width:,} x {height:,} px and does "
             f"not say that they are focal planes (axes {series.axes}); write the one "
             "that is meant to a file of its own, e.g. tiffcp IN.tif,2 OUT.tif"
         )
@@ -167,31 +169,26 @@ def _pages(
 
 def _others(tiff: TiffFile, series: TiffPageSeries) -> tuple[str, ...]:
     """Return a note that names other images as large as slides, which are not read."""
-    most = pixel_count(series)
-    others = [
-        image
+    height, width = _size(series)
+    sizes = [
+        _size(image)
         for image in tiff.series
-        if image is not series
-        and {"Y", "X"} <= set(image.axes)
-        and pixel_count(image) > OTHER_SHARE * most
-        and not _is_copy(image, series)
+        if image is not series and {"Y", "X"} <= set(image.axes)
+    ]
+    others = [
+        f"{columns:,} x {rows:,} px"
+        for rows, columns in sizes
+        if rows * columns > OTHER_SHARE * height * width
+        # of the same shape it is the slide made smaller
+        and not (
+            rows < height and abs(rows * width - columns * height) <= max(height, width)
+        )
     ]
     if not others:
         return ()
-    sizes = ", ".join(f"{_side(i, 'X'):,} x {_side(i, 'Y'):,} px" for i in others[:3])
     more = "" if len(others) <= 3 else f" and {len(others) - 3} more"
     called = f" ({series.name})" if series.name else ""
     return (
         f"holds {len(others) + 1} large images; the slide is the largest{called}, "
-        f"{_side(series, 'X'):,} x {_side(series, 'Y'):,} px, and not read are: {sizes}"
-        f"{more}",
+        f"{width:,} x {height:,} px, and not read are: {', '.join(others[:3])}{more}",
     )
-
-
-def _is_copy(image: TiffPageSeries, series: TiffPageSeries) -> bool:
-    """Return whether an image is, by its shape, the slide made smaller."""
-    (height, width), (rows, columns) = (
-        [_side(one, axis) for axis in "YX"] for one in (series, image)
-    )
-    distortion = abs(rows * width - columns * height)
-    return rows < height and distortion <= max(height, width)

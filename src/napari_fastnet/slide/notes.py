@@ -75,7 +75,7 @@ def finer_notes(slide: Slide) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        A line for each level of which tiles could not be decoded.
+        A line for each level with tiles that could not be decoded.
     """
     return tuple(
         f"{slide.path.name}: {counted(tiles, 'tile')} of level {level} cannot be read, "

@@ -14,19 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.errors import DependencyError, FastNetError, SlideFormatError
+from napari_fastnet.slide import tiles
 from napari_fastnet.slide.samples import JPEG2000_START, is_decoded_to_rgb, over_white
 from napari_fastnet.slide.spacing import Spacing
-from napari_fastnet.slide.tiles import (
-    DamagedTileError,
-    Facts,
-    OnDamage,
-    Pixels,
-    Source,
-    TileCache,
-    TiledLevel,
-    bounds_of,
-    profile_name,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -199,8 +189,8 @@ class _Handle:
         return slide
 
     def read(
-        self, level: int, row: int, column: int, _: OnDamage | None
-    ) -> Pixels | None:
+        self, level: int, row: int, column: int, _: tiles.OnDamage | None
+    ) -> tiles.Pixels | None:
         """Return a region of ``TILE_PX`` squared as RGB over white, None if blank."""
         from openslide import OpenSlide, OpenSlideError
 
@@ -213,7 +203,7 @@ class _Handle:
             with self._lock:
                 if self._open is slide:
                     self._open = OpenSlide(self._path)
-            raise DamagedTileError(str(error)) from error
+            raise tiles.DamagedTileError(str(error)) from error
         if not rgba[..., 3].any():
             return None
         return over_white(rgba)
@@ -226,7 +216,7 @@ class _Handle:
                 self._open = None
 
 
-def open_with_openslide(path: Path) -> Source:
+def open_with_openslide(path: Path) -> tiles.Source:
     """Open a slide with OpenSlide.
 
     Parameters
@@ -261,7 +251,7 @@ def open_with_openslide(path: Path) -> Source:
         raise (UnknownSlideError if unknown else SlideFormatError)(
             f"{path}: OpenSlide does not read it ({error})"
         ) from error
-    slide, cache, tile = handle.slide, TileCache(), (TILE_PX, TILE_PX)
+    slide, cache, tile = handle.slide, tiles.TileCache(), (TILE_PX, TILE_PX)
     if _states_false_colours(path, slide.properties):
         handle.close()
         raise SlideFormatError(
@@ -269,16 +259,18 @@ def open_with_openslide(path: Path) -> Source:
             "JPEG 2000 lacks), and would be wrong; write it anew, e.g. with bfconvert"
         )
     levels = tuple(
-        TiledLevel(path.name, i, (height, width), tile, partial(handle.read, i), cache)
+        tiles.TiledLevel(
+            path.name, i, (height, width), tile, partial(handle.read, i), cache
+        )
         for i, (width, height) in enumerate(slide.level_dimensions)
     )
     quick_hash = str(slide.properties.get("openslide.quickhash-1"))
     identity = hashlib.sha256(f"{quick_hash} {slide.level_dimensions}".encode())
-    return Source(levels, _facts(slide), identity.digest, handle.close)
+    return tiles.Source(levels, _facts(slide), identity.digest, handle.close)
 
 
-def _facts(slide: OpenSlide) -> Facts:
-    """Return what OpenSlide reports of a slide."""
+def _facts(slide: OpenSlide) -> tiles.Facts:
+    """Return the facts that OpenSlide reports of a slide."""
     properties, profile = slide.properties, slide.color_profile
     vendor = properties.get("openslide.vendor", "unknown")
     spacing = Spacing.stated(
@@ -286,11 +278,11 @@ def _facts(slide: OpenSlide) -> Facts:
         properties.get("openslide.mpp-x"),
         "resolution tag" if vendor == "generic-tiff" else "vendor",
     )
-    return Facts(
+    return tiles.Facts(
         vendor,
         spacing or Spacing(),
-        bounds_of(properties, "openslide"),
-        None if profile is None else profile_name(profile.tobytes()),
+        tiles.bounds_of(properties, "openslide"),
+        None if profile is None else tiles.profile_name(profile.tobytes()),
     )
 
 

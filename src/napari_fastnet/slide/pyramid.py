@@ -1,7 +1,8 @@
-"""Levels of a slide: ratios, choice by µm/px, made coarse ones, lazy arrays."""
+"""Levels of a slide: ratios, choice by µm/px, repair, made coarse ones, lazy arrays."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from napari_fastnet.core.geometry import Level, Pair
+from napari_fastnet.core.geometry import Box, Level, Pair
 from napari_fastnet.errors import DriveError
-from napari_fastnet.slide.tiles import WHITE, OnDamage, Pixels, TileCache, TiledLevel
+from napari_fastnet.slide.resample import Read, resample
+from napari_fastnet.slide.tiles import (
+    WHITE,
+    OnDamage,
+    Pixels,
+    TileCache,
+    TiledLevel,
+    TileKey,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from napari_fastnet.slide.resample import Read
 
 #: A level this much coarser than asked for still serves: 0.972 µm/px where 0.97 is
 #: wanted, rather than sixteen times the pixels at 0.243.
@@ -37,6 +44,12 @@ _STRIP_ROWS_PX, _CHUNK_ROWS_PX = 64, 256
 #: dask looks at every chunk of an array whenever a part is asked for: 300,000 cost
 #: 0.15 s each time. Beyond this many, several tiles are one chunk.
 MOST_CHUNKS = 2**14
+
+# A finished level has at most this share of blank tiles more than the next finer one:
+# tiles of another size cut the empty parts of a slide differently.
+_BLANK_SLACK = 0.02
+# The filter reaches so far into a tile from outside, px.
+_REACH_PX = 4
 
 
 def levels_of(own: Sequence[TiledLevel], made: Sequence[TiledLevel]) -> list[Level]:
@@ -87,6 +100,63 @@ def coarsest_within(levels: Sequence[Level], scale: Pair) -> Level:
         if level.downsample[0] <= y and level.downsample[1] <= x
     ]
     return fine[-1] if fine else levels[0]
+
+
+def repaired(
+    levels: Sequence[TiledLevel], made: set[TileKey]
+) -> tuple[TiledLevel, ...]:
+    """Return a file's levels, each of which makes its broken tiles from the one before.
+
+    A tile that was never written counts as broken where a level has more of them than
+    the next finer one: such a level was not finished.
+
+    Parameters
+    ----------
+    levels : sequence of TiledLevel
+        The file's own, finest first.
+    made : set
+        Gets the (level, row, column) of each tile that is made.
+
+    Returns
+    -------
+    tuple of TiledLevel
+        A tile of theirs is broken where the finer level cannot be decoded either.
+    """
+    found = [levels[0]]
+    for level in levels[1:]:
+        finer = found[-1]
+        lacks = level.blank / level.tiles > finer.blank / finer.tiles + _BLANK_SLACK
+        found.append(
+            replace(
+                level,
+                blank=0 if lacks else level.blank,
+                remake=partial(_remake, finer, made),
+                is_unfinished=lacks,
+            )
+        )
+    return tuple(found)
+
+
+def _remake(
+    finer: TiledLevel, made: set[TileKey], level: TiledLevel, row: int, column: int
+) -> Pixels | None:
+    """Make a tile of a level from a finer one, None where nothing was scanned.
+
+    Raises
+    ------
+    TileReadError
+        The finer level cannot be decoded there.
+    """
+    (height, width), (rows, columns) = level.shape, level.tile_shape
+    top, left = row * rows, column * columns
+    bottom, right = min(top + rows, height), min(left + columns, width)
+    y, x = finer.shape[0] / height, finer.shape[1] / width
+    box = Box(top * y, left * x, bottom * y, right * x)
+    tile = resample(finer.read, finer.shape, box, (bottom - top, right - left))
+    if (tile[_REACH_PX:-_REACH_PX, _REACH_PX:-_REACH_PX] == WHITE).all():
+        return None  # what is not white at its rim belongs to its neighbours
+    made.add((level.index, row, column))
+    return tile
 
 
 def coarser_levels(finest: TiledLevel) -> list[TiledLevel]:

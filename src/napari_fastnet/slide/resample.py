@@ -8,15 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from math import ceil, floor
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from napari_fastnet.core.geometry import Box
 from napari_fastnet.slide.tiles import WHITE, Pixels
-
-if TYPE_CHECKING:
-    from napari_fastnet.core.geometry import Box
 
 #: The filter of every resampled read, for the run record: Pillow's, whose support
 #: grows with the factor so that it does not alias. Of Pillow's five it loses the least
@@ -57,12 +54,11 @@ def resample(
     extent : tuple of int
         (height, width) of the level, px.
     box : Box
-        What to return, in *level* px; real-valued, may leave the level.
+        The part to return, in *level* px; real-valued, may leave the level.
     shape : tuple of int
         (height, width) to return it in; the box is stretched to fill it.
     threads : int, optional
-        That read and filter pieces of a large box at the same time; the result is the
-        same.
+        Number that read and filter pieces of a large box; the result is the same.
 
     Returns
     -------
@@ -88,7 +84,7 @@ def resample(
 
 
 def _is_aligned(box: Box, shape: tuple[int, int]) -> bool:
-    """Return whether the box holds just that many px and begins at a whole one."""
+    """Check whether the box has exactly that many px and begins at a whole one."""
     offsets = (
         box.height - shape[0],
         box.width - shape[1],
@@ -112,7 +108,7 @@ def _fill(
     box: Box,
     piece: tuple[slice, slice],
 ) -> None:
-    """Fill a piece of the output: its px with a margin as wide as the filter, resized."""
+    """Resize a piece of the output, read with a margin as wide as the filter."""
     rows, columns = piece
     size = (rows.stop - rows.start, columns.stop - columns.start)
     y, x = box.height / pixels.shape[0], box.width / pixels.shape[1]
@@ -125,11 +121,12 @@ def _fill(
     first_row, first_column = floor(top) - margin_y, floor(left) - margin_x
     height = ceil(bottom) + margin_y - first_row
     width = ceil(right) + margin_x - first_column
-    if not _meets((first_row, first_column), (height, width), extent):
+    region = Box.of_shape((height, width), (first_row, first_column))
+    if region.intersect(Box.of_shape(extent)).is_empty:
         pixels[piece] = WHITE
         return
-    # One axis after the other: asked for both, Pillow may begin with either, and what is
-    # rounded and clipped between them shows at seams (13 grey values were seen).
+    # One axis after the other: Pillow may begin with either if asked for both, and the
+    # rounding and clipping in between shows at seams (by up to 13 grey values).
     source = Image.fromarray(read(first_row, first_column, height, width))
     across = (left - first_column, 0, right - first_column, height)
     narrow = source.resize((size[1], height), _FILTER, box=across)
@@ -137,21 +134,11 @@ def _fill(
     pixels[piece] = np.asarray(narrow.resize(size[::-1], _FILTER, box=down))
 
 
-def _meets(
-    corner: tuple[int, int], size: tuple[int, int], extent: tuple[int, int]
-) -> bool:
-    """Return whether any px of a region lies in an image of that extent."""
-    return all(
-        at < end and at + length > 0
-        for at, length, end in zip(corner, size, extent, strict=True)
-    )
-
-
 def resize(image: Pixels, shape: tuple[int, int]) -> Pixels:
     """Return a whole image at another size, with the filter of every other read.
 
-    Nothing is known of what lies beyond the image, so the filter is cut off at the
-    edge and its weights scaled up.
+    The px beyond the image are unknown, so the filter is cut off at the edge and its
+    weights are scaled up.
 
     Parameters
     ----------

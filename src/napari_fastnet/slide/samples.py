@@ -1,4 +1,4 @@
-"""What the samples of a TIFF page mean, and how they become RGB."""
+"""The samples of a TIFF page: their meaning, and their conversion to RGB."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def check_claim(data: bytes) -> None:
     Parameters
     ----------
     data : bytes
-        Of one tile; of other compressions, nothing is told.
+        One tile; those of other compressions pass.
 
     Raises
     ------
     ValueError
-        It claims too much.
+        The claim is larger.
     """
     if data.startswith(_JPEG_START):
         height, width = _jpeg_size(data)
@@ -87,7 +87,7 @@ def _jpeg2000_size(data: bytes) -> tuple[int, int]:
 
 
 def is_decoded_to_rgb(data: bytes) -> bool:
-    """Return whether decoding a JPEG 2000 gives RGB, whatever the file says of it.
+    """Check whether decoding a JPEG 2000 gives RGB, regardless of the file's tags.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def is_decoded_to_rgb(data: bytes) -> bool:
     Returns
     -------
     bool
-        It was transformed to YCbCr by the codec itself, or its chroma is subsampled or
-        declared in its own header, which OpenJPEG turns back while it decodes.
+        The codec itself transformed it to YCbCr, or its chroma is subsampled or declared
+        in its own header: OpenJPEG reverts each of these while it decodes.
     """
     at = data.find(JPEG2000_START)
     if at < 0 or at + 45 > len(data):
@@ -127,21 +127,21 @@ _LAYOUTS = ((1, 1), (1, 3), (1, 4), (3, 1))
 _BT601 = (0.299, 0.587, 0.114)
 _FULL_RANGE = (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
 
-#: What is in the fourth sample: colour already multiplied by it, or not, or no opacity.
+#: The fourth sample: an opacity that the colours are multiplied by, or are not, or none.
 Alpha = Literal["associated", "unassociated", "none"]
 _ALPHAS: dict[int, Alpha] = {1: "associated", 2: "unassociated"}
 
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """Turns the decoded samples of a page into RGB.
+    """A function of the decoded samples of a page to RGB.
 
     Parameters
     ----------
     flip : bool
         0 is white.
     alpha : {"associated", "unassociated", "none"}
-        What a fourth sample means.
+        Meaning of a fourth sample.
     """
 
     flip: bool
@@ -149,8 +149,8 @@ class Converter:
 
     @classmethod
     def of(cls, key: TiffPage) -> Converter:
-        """Return what turns a page's samples into RGB."""
-        # what is not declared to be an opacity is none
+        """Return the converter of a page's samples."""
+        # only a fourth sample that is declared as one is an opacity
         extra = int(key.extrasamples[0]) if key.extrasamples else 0
         return cls(key.photometric == _MIN_IS_WHITE, _ALPHAS.get(extra, "none"))
 
@@ -179,7 +179,7 @@ def over_white(rgba: NDArray[np.uint8], *, multiplied: bool = False) -> Pixels:
     Returns
     -------
     ndarray
-        uint8 ``(height, width, 3)``, contiguous; what is opaque is unchanged.
+        uint8 ``(height, width, 3)``, contiguous; opaque px are unchanged.
     """
     alpha = rgba[..., 3:]
     rgb = np.ascontiguousarray(rgba[..., :3])
@@ -195,22 +195,22 @@ def over_white(rgba: NDArray[np.uint8], *, multiplied: bool = False) -> Pixels:
 def decoder_of(
     page: TiffPage | TiffFrame, key: TiffPage, *, aperio: bool
 ) -> tuple[Callable[[bytes, int], NDArray[Any]], bool]:
-    """Return how a page's tiles are decoded, YCbCr to RGB.
+    """Return the decoder of a page's tiles, which turns YCbCr to RGB.
 
     Parameters
     ----------
     page : tifffile page
-        Whose tables of JPEG are used.
+        The page with the tables of JPEG.
     key : tifffile page
-        That describes it.
+        The page that describes it.
     aperio : bool
         Aperio wrote it.
 
     Returns
     -------
     tuple of callable and bool
-        Maps (bytes, index) to ``(height, width, samples)``; and whether each tile is a
-        whole stream, needing no header of the file's.
+        A function of (bytes, index) to ``(height, width, samples)``, and True where each
+        tile is a whole stream, which needs no header from the file.
     """
     options: dict[str, Any] = {}
     if key.compression in _JPEGS:
@@ -235,10 +235,10 @@ def decoder_of(
 
 
 def reading_of(key: TiffPage) -> str:
-    """Return a word where px are read otherwise than by version 0.1, else nothing.
+    """Return a word where px are read differently than by version 0.1, else "".
 
-    It enters the slide's fingerprint, so that a run of that version does not go on with
-    px that differ.
+    The word enters the slide's fingerprint, so that a run of that version is not resumed
+    with px that differ.
     """
     if key.samplesperpixel == 4:
         return f"fourth sample: {Converter.of(key).alpha}"
@@ -261,14 +261,14 @@ def ycbcr_to_rgb(tile: NDArray[Any]) -> Pixels:
 
 
 def unread_kind(key: TiffPage, pages: int) -> str | None:
-    """Return in words what of a page's px is not read, None where all is.
+    """Name the kind of a page's px where that kind is not read, else None.
 
     Parameters
     ----------
     key : tifffile page
-        That describes the image.
+        The page that describes the image.
     pages : int
-        How many make it up.
+        Number of pages of the image.
 
     Returns
     -------
@@ -290,7 +290,7 @@ def unread_kind(key: TiffPage, pages: int) -> str | None:
 
 
 def _unread_ycbcr(key: TiffPage) -> str | None:
-    """Return what is unusual about a page in YCbCr, None where nothing is."""
+    """Name the kind of a page in YCbCr where that kind is not read, else None."""
     if key.compression in _JPEGS:
         # tifffile turns three samples to RGB, and leaves four as they are
         return "YCbCr with a fourth sample" if key.samplesperpixel > 3 else None
@@ -306,7 +306,7 @@ def _unread_ycbcr(key: TiffPage) -> str | None:
 
 
 def _differs(key: TiffPage, tag: int, wanted: tuple[float, ...]) -> bool:
-    """Return whether a tag is there and its fractions are not those wanted."""
+    """Check that a tag is there and its fractions are not those wanted."""
     if (values := key.tags.valueof(tag)) is None:
         return False
     found = [a / b for a, b in zip(values[::2], values[1::2], strict=True)]

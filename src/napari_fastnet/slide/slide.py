@@ -15,13 +15,13 @@ import numpy as np
 from napari_fastnet.core.display import NOTEBOOK_PX, notebook_card, png_bytes
 from napari_fastnet.core.geometry import Box, Level, Pair
 from napari_fastnet.errors import OptionError
-from napari_fastnet.slide.finer_level import repaired
 from napari_fastnet.slide.opening import file_stamp, fingerprint, open_source
 from napari_fastnet.slide.pyramid import (
     LevelArray,
     coarser_levels,
     coarsest_within,
     levels_of,
+    repaired,
 )
 from napari_fastnet.slide.resample import resample
 from napari_fastnet.slide.spacing import Spacing, pair_of
@@ -44,24 +44,25 @@ if TYPE_CHECKING:
 class Slide:
     """An open slide; `open_slide` makes one.
 
-    A tile of a coarser level that cannot be decoded, or lacks, is made from the next finer level where that can be,
-    and told in `finer_tiles`; what is said below of such tiles is of the others.
-
     Coordinates are (y, x) in level-0 px unless said otherwise, pixels ``uint8
     (height, width, 3)`` RGB, white (255) outside the slide and where the scanner
     wrote no tile. All methods may be called from several threads at once. A slide
-    pickles as its path (and the µm/px the user gave) and is opened anew there.
+    pickles as its path (and the µm/px the user gave) and is opened anew on unpickling.
+
+    A tile of a coarser level that cannot be decoded, or is missing, is made from the next
+    finer level and counted in `finer_tiles`. Only where that level cannot be decoded
+    either is the tile damaged.
 
     Parameters
     ----------
     path : Path
         The file.
     source : Source
-        The opened file; this object owns it.
+        The opened file, which this object closes.
     spacing : Spacing
         µm/px of level 0, which the user may have given instead of the file.
     stamp : tuple of int or None
-        `slide.opening.file_stamp` when the file was found to be this slide.
+        `slide.opening.file_stamp` of the file before it was opened.
 
     Attributes
     ----------
@@ -78,9 +79,10 @@ class Slide:
     vendor : str
         Scanner maker, or "generic-tiff" and "ome-tiff".
     bounds : Box or None
-        Of the scanned part, level-0 px, where the file says it.
+        The scanned part, level-0 px, where the file states it.
     reading_notes : tuple of str
-        What must be told of how the file is read: which plane, which of two images.
+        Choices made while reading the file that a user should know: of its focal plane,
+        of one of several images.
     profile : str or None
         Name of the ICC profile of the file; colours are read without it.
     """
@@ -103,7 +105,7 @@ class Slide:
         self._tiles = (*own, *made)
         self._all_levels = levels_of(own, made)
         self.levels = tuple(self._all_levels[: len(own)])
-        # a viewer's layer ends without saying so
+        # a viewer drops a layer without closing its slide
         weakref.finalize(self, source.close)
 
     def __enter__(self) -> Slide:
@@ -124,16 +126,16 @@ class Slide:
         return notebook_card(slide_rows(self.to_dict()), png=picture)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``info --json`` prints: plain data, None where unknown.
+        """Return the content of ``info --json``: plain data, None where unknown.
 
         Returns
         -------
         dict
             path, vendor, fingerprint, width and height (level-0 px), mpp ((y, x), µm/px),
             mpp_source, width_mm, height_mm, bounds (y, x, height, width of the scanned
-            part, level-0 px), icc_profile (its name; it is not applied), reading (what
-            must be told of how the file is read), and levels: index, width, height (level
-            px) and downsample ((y, x), level-0 px per level px).
+            part, level-0 px), icc_profile (its name; it is not applied), reading (the
+            reading notes), and levels: index, width, height (level px) and downsample
+            ((y, x), level-0 px per level px).
         """
         height, width = self.shape
         y, x = self.mpp or (None, None)
@@ -180,7 +182,7 @@ class Slide:
         return self._spacing.require(self.path.name)
 
     def with_mpp(self, mpp: float | Pair) -> Slide:
-        """Return the slide opened once more with the user's µm/px, as `open_slide`."""
+        """Open the slide once more with the user's µm/px, as `open_slide` does."""
         return open_slide(self.path, mpp=mpp)
 
     @cached_property
@@ -193,25 +195,22 @@ class Slide:
 
     @property
     def damaged(self) -> tuple[Box, ...]:
-        """Where tiles could not be decoded and were read as white."""
+        """The places of tiles that could not be decoded and were read as white."""
         return tuple(self._damaged.copy().values())
 
     def damaged_tiles(self, level: Level) -> int:
-        """Return how many tiles of a level, or of what it is made of, were so."""
+        """Count the damaged tiles of a level, or of the level it is made from."""
         own = min(level.index, self.levels[-1].index)
         return sum(index == own for index, _, _ in self._damaged.copy())
 
     def written_tiles(self, level: Level) -> int:
-        """Return how many tiles a level, or what it is made of, has in the file."""
+        """Count the tiles in the file of a level, or of the level it is made from."""
         tiles = self._tiles[min(level.index, self.levels[-1].index)]
         return tiles.tiles - tiles.blank
 
     @property
     def finer_tiles(self) -> dict[int, int]:
-        """How many tiles of a level were broken or missing and made from a finer one.
-
-        By the index of the level; of what was read so far.
-        """
+        """The number of tiles made from a finer level so far, by the index of the level."""
         return dict(Counter(index for index, _, _ in sorted(self._remade.copy())))
 
     def level_for(self, mpp: float | Pair) -> Level:
@@ -345,6 +344,11 @@ class Slide:
         averaging 4 x 4 px until one has at most 2048 px a side. Tiles that cannot be
         decoded are white and noted in `damaged`. The arrays read from this object: do
         not close it while they are in use.
+
+        Returns
+        -------
+        list of dask.array.Array
+            A chunk is a tile of the file; strips and the tiles of huge levels are joined.
         """
         import dask.array
 
@@ -402,7 +406,7 @@ class Slide:
 
 
 def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
-    """Open a slide as TIFF or, for what is none, with OpenSlide.
+    """Open a slide as TIFF or, where it is none, with OpenSlide.
 
     Parameters
     ----------
@@ -435,7 +439,7 @@ def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
 
 @contextmanager
 def opened(slide: str | Path | Slide) -> Iterator[Slide]:
-    """Open the slide of a path; an open slide is passed on, and stays open."""
+    """Yield the slide of a path, closed at the end, or an open slide as it is."""
     if isinstance(slide, Slide):
         yield slide
         return
@@ -444,7 +448,7 @@ def opened(slide: str | Path | Slide) -> Iterator[Slide]:
 
 
 def slide_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what `Slide.to_dict` says as rows of (what, text)."""
+    """Return the facts of `Slide.to_dict` as rows of (name, text)."""
     size = f"{facts['width']:,} x {facts['height']:,} px"
     spacing = f"{facts['mpp_source']}: give it with --mpp"
     if facts["mpp"] is not None:

@@ -22,7 +22,7 @@ ANISOTROPY = 0.02
 
 _HINT = "give the right value with --mpp (in the panel: the µm/px field)"
 
-# OME-XML's units of length, in µm. It knows more, none of which a scanner uses.
+# OME-XML's units of length that scanners use, in µm.
 _UM_PER_UNIT = {
     "pm": 1e-6,
     "Å": 1e-4,

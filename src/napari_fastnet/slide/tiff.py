@@ -1,4 +1,4 @@
-"""Open a TIFF slide: tifffile says what it is, its tiles are decoded one by one.
+"""The reader of TIFF slides: tifffile parses the file, tiles are decoded one by one.
 
 tifffile's zarr arrays give the same pixels, but take 1.4 to 10 times as long for a
 region (on two cores, 1024 px: 6 to 8 ms here, 11 ms with zarr 3.4, 75 ms with 3.1),
@@ -20,19 +20,10 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 
 from napari_fastnet.errors import SlideFormatError, TileReadError
+from napari_fastnet.slide import tiles
 from napari_fastnet.slide.image import slide_image
 from napari_fastnet.slide.spacing import Spacing, tag_spacing, tiff_spacing
 from napari_fastnet.slide.tiff_tiles import FileBytes, TilePage
-from napari_fastnet.slide.tiles import (
-    WHITE,
-    DamagedTileError,
-    Facts,
-    Source,
-    TileCache,
-    TiledLevel,
-    bounds_of,
-    profile_name,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,9 +31,8 @@ if TYPE_CHECKING:
 
     from tifffile import TiffFile, TiffPage, TiffPageSeries
 
-    from napari_fastnet.slide.tiles import OnDamage, Pixels
 
-# What tifffile and tiffslide raise over metadata that contradict themselves.
+# Errors of tifffile and tiffslide over metadata that contradict themselves.
 _METADATA_ERRORS = (
     ValueError,  # tifffile.TiffFileError among them
     LookupError,
@@ -89,10 +79,10 @@ class NotTiffSlideError(SlideFormatError):
 
 
 class VentanaError(NotTiffSlideError):
-    """The tiles of the file overlap; read side by side they show too much, and shift."""
+    """The tiles of the file overlap: read side by side they would repeat and shift px."""
 
 
-def open_tiff(path: Path) -> Source:
+def open_tiff(path: Path) -> tiles.Source:
     """Open a TIFF slide: Aperio, Hamamatsu, Leica, Philips, OME and plain ones.
 
     Parameters
@@ -108,7 +98,7 @@ def open_tiff(path: Path) -> Source:
     Raises
     ------
     NotTiffSlideError
-        It is no such file.
+        It is no TIFF slide, or one that only OpenSlide reads.
     SlideFormatError
         The file is cut short, or its pixels are not 8-bit RGB or grey.
     """
@@ -117,9 +107,9 @@ def open_tiff(path: Path) -> Source:
     pages = [page for image in images for page, _ in image.parts]
     if broken or max(page.end for page in pages) > path.stat().st_size:
         raise _cut_short(path)
-    file, cache = FileBytes(path), TileCache()
+    file, cache = FileBytes(path), tiles.TileCache()
     levels = [image.level(path.name, i, file, cache) for i, image in enumerate(images)]
-    return Source(tuple(levels), facts, partial(_digest, pages), file.close)
+    return tiles.Source(tuple(levels), facts, partial(_digest, pages), file.close)
 
 
 def _digest(pages: Sequence[TilePage]) -> bytes:
@@ -140,49 +130,51 @@ class _Image:
     parts: tuple[tuple[TilePage, tuple[int, int]], ...]
 
     def level(
-        self, name: str, index: int, file: FileBytes, cache: TileCache
-    ) -> TiledLevel:
+        self, name: str, index: int, file: FileBytes, cache: tiles.TileCache
+    ) -> tiles.TiledLevel:
         """Return the level's tiles; those of several areas are put together."""
         page, _ = self.parts[0]
         if len(self.parts) == 1 and page.shape == self.shape:
             return _tiled(name, index, page, file, cache)
         areas = [
-            (_tiled(name, index, page, file, TileCache(0)), place)
+            (_tiled(name, index, page, file, tiles.TileCache(0)), place)
             for page, place in self.parts
         ]
         side, load = COMPOSITE_TILE_PX, partial(_compose, areas)
-        return TiledLevel(name, index, self.shape, (side, side), load, cache)
+        return tiles.TiledLevel(name, index, self.shape, (side, side), load, cache)
 
 
 def _tiled(
-    name: str, index: int, page: TilePage, file: FileBytes, cache: TileCache
-) -> TiledLevel:
+    name: str, index: int, page: TilePage, file: FileBytes, cache: tiles.TileCache
+) -> tiles.TiledLevel:
     """Return a page as tiles."""
     load = partial(page.load, file)
-    return TiledLevel(name, index, page.shape, page.tile_shape, load, cache, page.blank)
+    return tiles.TiledLevel(
+        name, index, page.shape, page.tile_shape, load, cache, page.blank
+    )
 
 
 def _compose(
-    areas: Sequence[tuple[TiledLevel, tuple[int, int]]],
+    areas: Sequence[tuple[tiles.TiledLevel, tuple[int, int]]],
     row: int,
     column: int,
-    _: OnDamage | None,
-) -> Pixels:
+    _: tiles.OnDamage | None,
+) -> tiles.Pixels:
     """Return a tile put together from scanned areas, each at a (top, left)."""
     side = COMPOSITE_TILE_PX
-    tile = np.full((side, side, 3), WHITE, np.uint8)
+    tile = np.full((side, side, 3), tiles.WHITE, np.uint8)
     for area, (top, left) in areas:
         try:
             part = area.read(row * side - top, column * side - left, side, side)
         except TileReadError as error:
-            raise DamagedTileError(str(error.__cause__)) from error
+            raise tiles.DamagedTileError(str(error.__cause__)) from error
         # White surrounds each area, so that the darker of two is the scanned one.
         np.minimum(tile, part, out=tile)
     return tile
 
 
-def _describe(path: Path) -> tuple[Facts, list[_Image]]:
-    """Return what a TIFF file says of its slide, and its levels, finest first."""
+def _describe(path: Path) -> tuple[tiles.Facts, list[_Image]]:
+    """Return the facts of a TIFF slide and its levels, finest first."""
     from tifffile import TiffFile
 
     try:
@@ -203,7 +195,7 @@ def _describe(path: Path) -> tuple[Facts, list[_Image]]:
 
 
 def _is_ventana(tiff: TiffFile) -> bool:
-    """Return whether a page says how the tiles of a Ventana scanner are joined."""
+    """Check whether a page states the overlap of a Ventana scanner's tiles."""
     for page in tiff.pages:
         tag = getattr(page, "tags", {}).get(_XMP)
         if tag is not None and b"<EncodeInfo" in bytes(tag.value):
@@ -211,7 +203,7 @@ def _is_ventana(tiff: TiffFile) -> bool:
     return bool(tiff.is_bif)
 
 
-def _one_image(path: Path, tiff: TiffFile) -> tuple[Facts, list[_Image]]:
+def _one_image(path: Path, tiff: TiffFile) -> tuple[tiles.Facts, list[_Image]]:
     """Return a slide that is one image of the file, with its levels."""
     name, aperio = str(path), bool(tiff.is_svs)
     image = slide_image(tiff, name)
@@ -222,7 +214,7 @@ def _one_image(path: Path, tiff: TiffFile) -> tuple[Facts, list[_Image]]:
             "as only OpenSlide may read them"
         )
     if tiff.is_philips and image.series.kind != "philips":
-        # They are padded to whole tiles, and what would say how far is missing.
+        # They are padded to whole tiles, and the size of the padding is unknown.
         levels = levels[:1]
     pages = [TilePage.of(found, key, name, aperio=aperio) for found, key in levels]
     images = _shrinking([_Image(page.shape, ((page, (0, 0)),)) for page in pages])
@@ -238,10 +230,10 @@ def _one_image(path: Path, tiff: TiffFile) -> tuple[Facts, list[_Image]]:
     kinds = (kind for kind in _VENDORS if getattr(tiff, f"is_{kind}"))
     vendor = _VENDORS.get(next(kinds, ""), "generic-tiff")
     notes = (*image.notes, *_orientation(key))
-    return Facts(vendor, spacing, None, _profile(tiff, key), notes), images
+    return tiles.Facts(vendor, spacing, None, _profile(tiff, key), notes), images
 
 
-def _leica(path: Path, tiff: TiffFile) -> tuple[Facts, list[_Image]]:
+def _leica(path: Path, tiff: TiffFile) -> tuple[tiles.Facts, list[_Image]]:
     """Return a slide of Leica's, of one scanned area or several."""
     from tiffslide import TiffSlide
 
@@ -250,16 +242,16 @@ def _leica(path: Path, tiff: TiffFile) -> tuple[Facts, list[_Image]]:
         images = _areas(slide.ts_tifffile, properties, str(path))
     y, x = properties.get("tiffslide.mpp-y"), properties.get("tiffslide.mpp-x")
     spacing = Spacing.stated(y, x, "vendor") or Spacing()
-    bounds = bounds_of(properties, "tiffslide")
+    bounds = tiles.bounds_of(properties, "tiffslide")
     key = tiff.series[properties["tiffslide.series-index"]].keyframe
-    return Facts("leica", spacing, bounds, _profile(tiff, key)), images
+    return tiles.Facts("leica", spacing, bounds, _profile(tiff, key)), images
 
 
 def _profile(tiff: TiffFile, key: TiffPage) -> str | None:
     """Return the name of the ICC profile of the slide, None where it has none."""
     for page in (key, tiff.pages.first):
         if data := page.tags.valueof(_ICC_PROFILE):
-            return profile_name(bytes(data))
+            return tiles.profile_name(bytes(data))
     return None
 
 
@@ -275,7 +267,7 @@ def _orientation(key: TiffPage) -> tuple[str, ...]:
 
 
 def _ends_before_its_pages(path: Path) -> bool:
-    """Return whether a file begins as a TIFF whose first page lies behind its end.
+    """Check whether a file begins as a TIFF whose first page lies behind its end.
 
     Writers put their pages behind the pixels, so that a broken copy lacks them.
     """

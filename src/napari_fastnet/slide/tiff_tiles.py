@@ -41,12 +41,12 @@ _JPEG = 7
 # A JPEG stream ends with this; a few bytes of padding may follow.
 _JPEG_END, _JPEG_PADDING = b"\xff\xd9", 64
 
-# What the decoders raise over bytes they cannot make sense of; imagecodecs' own
-# errors are RuntimeErrors, tifffile's are ValueErrors.
+# Errors of the decoders over corrupt bytes; imagecodecs' own are RuntimeErrors,
+# tifffile's are ValueErrors.
 _DECODE_ERRORS = (RuntimeError, ValueError, TypeError, OSError)
 
 
-#: A network drive that was lost for a moment is there again after one of these, s.
+#: Waits before reading again, s: a network drive may be lost for a moment.
 RETRY_S = (0.1, 0.4)
 
 
@@ -106,7 +106,7 @@ class FileBytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TilePage:
-    """Where a page's tiles lie in the file, and how to turn one into RGB.
+    """The places of a page's tiles in the file, and their decoders.
 
     Parameters
     ----------
@@ -115,13 +115,13 @@ class TilePage:
     offsets, byte_counts : ndarray
         ``int64 (planes, rows, columns)``; a tile of 0 bytes was never written.
     decoders : tuple of callable
-        Of each plane; map (bytes, index) to ``(height, width, samples)``.
+        One for each plane, a function of (bytes, index) to ``(height, width, samples)``.
     to_rgb : Converter
         Maps ``(height, width, samples)`` to RGB.
     ends_as_jpeg : bool
-        Whether each tile is a whole JPEG stream.
+        Each tile is a whole JPEG stream.
     reading : str
-        What of this enters the slide's fingerprint.
+        Word for the slide's fingerprint, see `samples.reading_of`.
     """
 
     shape: tuple[int, int]
@@ -149,12 +149,12 @@ class TilePage:
         pages : sequence of tifffile pages
             One page of 1, 3 or 4 samples, or three of one sample: R, G, B.
         key : tifffile page
-            The one that describes them all.
+            The page that describes them all.
         name : str
             The file, for error messages.
         aperio : bool, optional
-            Whether Aperio wrote the file, whose number for JPEG 2000 in YCbCr others
-            use for RGB.
+            Aperio wrote the file; other makers use its number for JPEG 2000 in YCbCr for
+            RGB.
 
         Returns
         -------
@@ -203,7 +203,7 @@ class TilePage:
 
     @property
     def blank(self) -> int:
-        """How many tiles were never written."""
+        """The number of tiles that were never written."""
         return int(((self.offsets == 0) | (self.byte_counts == 0)).any(axis=0).sum())
 
     def load(

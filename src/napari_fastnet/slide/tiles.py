@@ -1,4 +1,4 @@
-"""Images made of tiles: the form in which every reader hands pixels over."""
+"""Images made of tiles: the form in which every reader provides a slide."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """An open slide file as a reader hands it to `Slide`.
+    """An open slide file as a reader provides it to `Slide`.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Source:
     facts : Facts
         Statements of the file about the slide.
     digest : callable
-        Returns bytes that change with the contents' layout (tile tables).
+        Returns a hash of the layout of the contents (the tables of tiles).
     close : callable
         Closes the file; may be called twice.
     """
@@ -76,7 +76,7 @@ def bounds_of(properties: Mapping[str, Any], reader: str) -> Box | None:
     properties : mapping
         As OpenSlide or tiffslide gives them.
     reader : {"openslide", "tiffslide"}
-        What their names begin with.
+        Prefix of their names.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def bounds_of(properties: Mapping[str, Any], reader: str) -> Box | None:
 
 
 def profile_name(data: bytes) -> str:
-    """Return what an ICC profile calls itself, "unnamed" where it cannot be read."""
+    """Return the name of an ICC profile, "unnamed" where it cannot be read."""
     from PIL.ImageCms import ImageCmsProfile, PyCMSError, getProfileDescription
 
     try:
@@ -105,10 +105,10 @@ def profile_name(data: bytes) -> str:
 #: ``uint8 (height, width, 3)``, RGB.
 Pixels = NDArray[np.uint8]
 
-#: What becomes of a tile that cannot be decoded: an error, or white.
+#: Outcome of reading a tile that cannot be decoded: an error, or white.
 Damaged = Literal["raise", "white"]
 
-#: The value, in every channel, of what lies outside a slide or was never scanned.
+#: Value, in every channel, of px outside a slide or never scanned.
 WHITE = 255
 
 #: (level, row, column) of a tile.
@@ -119,7 +119,7 @@ CACHE_BYTES = 32 * 2**20
 
 
 class TileCache:
-    """Decoded tiles, the least recently used forgotten first; thread-safe.
+    """Decoded tiles, of which the least recently used are dropped; thread-safe.
 
     Parameters
     ----------
@@ -176,12 +176,12 @@ class TiledLevel:
     cache : TileCache
         Where decoded tiles are kept.
     blank : int, optional
-        How many tiles were never written, where the file says it.
+        Number of tiles that were never written, where the file states it.
     remake : callable, optional
-        Makes a tile that cannot be decoded out of a finer level, given this level, row
-        and column; TileReadError where that one cannot be decoded either.
+        Makes a tile that cannot be decoded from a finer level, given this level, row and
+        column; TileReadError where the finer level cannot be decoded either.
     is_unfinished : bool, optional
-        A tile that was never written is one that cannot be decoded.
+        Treat a tile that was never written as one that cannot be decoded.
     """
 
     name: str
@@ -196,7 +196,7 @@ class TiledLevel:
 
     @property
     def tiles(self) -> int:
-        """How many tiles the image has, written or not."""
+        """The number of tiles of the image, written or not."""
         (height, width), (rows, columns) = self.shape, self.tile_shape
         return -(-height // rows) * -(-width // columns)
 
@@ -214,7 +214,7 @@ class TiledLevel:
         Parameters
         ----------
         top, left, height, width : int
-            The region; what of it lies outside the image is white.
+            The region; white outside the image.
         on_damage : callable, optional
             Called with this level and the (row, column) of each tile that cannot be
             decoded, which is then white. Without it such a tile is an error.
@@ -277,14 +277,14 @@ class TiledLevel:
                     raise TileReadError(self._complaint(row, column, error)) from error
                 on_damage(self, row, column)
                 return None
-        # What has a white hole may be an error to the next who asks.
+        # With a white hole it is not kept: the next caller may want an error instead.
         if tile is not None and whole:
             tile.flags.writeable = False
             self.cache.put(key, tile)
         return tile
 
     def _complaint(self, row: int, column: int, cause: DamagedTileError) -> str:
-        """Return what is said of a tile that cannot be decoded."""
+        """Return the error message of a tile that cannot be decoded."""
         height, width = self.tile_shape
         top, left = row * height, column * width
         return (
@@ -294,5 +294,5 @@ class TiledLevel:
         )
 
 
-#: Told of the (level, row, column) of a tile that cannot be decoded.
+#: Called with the (level, row, column) of a tile that cannot be decoded.
 OnDamage = Callable[[TiledLevel, int, int], None]

@@ -190,7 +190,7 @@ def _drawn(
     corner: tuple[int, int],
     size: tuple[int, int],
 ) -> Pixels:
-    """Return a part of a level, of which one px is ``step`` of level 0."""
+    """Return a part of a level whose px are ``step`` level-0 px wide."""
     y, x = (first + np.arange(side) for first, side in zip(corner, size, strict=True))
     pixels = square[np.ix_(y % len(square), x % len(square))]
     pixels[~_is_tissue(units, step, y, x)] = GLASS
@@ -200,7 +200,7 @@ def _drawn(
 def _is_tissue(
     units: NDArray[np.bool_], step: int, y: NDArray[np.int64], x: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Return whether px of a level are tissue; behind the edge, the last unit counts."""
+    """Return a mask of a level's px that are tissue; the last unit goes on at the edge."""
     rows = np.minimum(y * step // UNIT_PX, units.shape[0] - 1)
     columns = np.minimum(x * step // UNIT_PX, units.shape[1] - 1)
     return units[np.ix_(rows, columns)]

@@ -1,4 +1,4 @@
-"""Where tissue and lesions lie on a synthetic slide, and the truth about them."""
+"""Outlines of tissue and lesions on a synthetic slide: the truth about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Grid
 
-#: What `Layout.labels` gives.
+#: Values of `Layout.labels`.
 GLASS, NORMAL, TUMOR = -1, 0, 1
 
 # Nodes as shares of the slide: centre (y, x), radii (y, x).
@@ -33,7 +33,7 @@ _LESIONS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """The outlines on a slide: what is tissue, and which of it is tumor.
+    """The outlines of tissue and tumor on a slide.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Layout:
         return cls(shape, tuple(nodes), tuple(lesions))
 
     def labels(self, grid: Grid) -> NDArray[np.int8]:
-        """Return what lies at the centre of each cell.
+        """Return the label of the tissue at the centre of each cell.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class Layout:
 
 
 def covered(outline: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:
-    """Return which cells have their centre inside an outline.
+    """Return a mask of the cells whose centre lies inside an outline.
 
     Parameters
     ----------

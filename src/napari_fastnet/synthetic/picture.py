@@ -34,7 +34,7 @@ _FAT_UM = 260
 
 
 class Picture:
-    """A picture at 0.486 µm/px, of which any strip of rows can be drawn.
+    """A picture at 0.486 µm/px that is drawn strip by strip.
 
     Parameters
     ----------

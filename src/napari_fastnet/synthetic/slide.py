@@ -1,6 +1,6 @@
 """A drawn slide that looks like H&E-stained lymph nodes with metastases.
 
-It serves the demonstration, the sample data and tests: nobody's tissue, written in
+It serves the demonstration, the sample data and tests: no real tissue, written in
 seconds, with lesions whose outlines are known. The picture resembles real patches at
 10x closely enough for the shipped network to work on it; the results there say
 nothing about how well the network does on tissue.
@@ -118,7 +118,7 @@ def fine_tiles(picture: Picture, level1: Pixels) -> Iterator[Pixels]:
 
 
 def page_options(shape: tuple[int, int], seed: int) -> dict[str, Any]:
-    """Return what every page has in common: Aperio's fields, and that it is drawn."""
+    """Return options of every page; its description says that the slide is drawn."""
     height, width = shape
     description = (
         "Aperio Image Library imitated by napari-fastnet\r\n"

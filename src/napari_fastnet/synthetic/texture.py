@@ -2,7 +2,7 @@
 
 Each is a square that joins itself on all sides, ``uint8 (TEXTURE_PX, TEXTURE_PX, 3)``
 at ``TEXTURE_MPP``. They are drawn, not taken from tissue: sizes, spacing and colours
-of the nuclei are those one sees in real patches, the rest is noise.
+of the nuclei are those of real patches, the rest is noise.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HALO: Colour = (242, 232, 240)
 
 @dataclass(frozen=True, slots=True)
 class Nuclei:
-    """How one kind of nucleus looks; lengths in µm.
+    """The appearance of one kind of nucleus; lengths in µm.
 
     Parameters
     ----------
