@@ -1,7 +1,7 @@
 """Files of an evaluation of slides: tables, JSON, and the free-response curve.
 
-matplotlib draws on its Agg canvas, never through pyplot, so this works without a
-display, in threads and beside a GUI.
+matplotlib draws without pyplot, so this works without a display, in threads and beside
+a GUI.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from napari_fastnet.core.display import counted
@@ -153,7 +152,6 @@ def write_froc_picture(
     Without lesions, the axes alone; ``ci95`` is the 95 % interval of the score.
     """
     figure = Figure(figsize=(7, 5), dpi=150, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     _style(axes)
     if curve.lesions:

@@ -23,23 +23,11 @@ from napari_fastnet.results.result import Result
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_fastnet.results.record import Counts
-
 
 def write_candidates(path: Path, candidates: Candidates) -> None:
-    """Write a slide's candidates, in their order, no header.
+    """Write lines of probability, x, y, in the order of the candidates, no header.
 
-    Parameters
-    ----------
-    path : Path
-        Usually ``<slide>.csv``.
-    candidates : Candidates
-        Points are written as whole level-0 px, probabilities with all their digits.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
+    Points become whole level-0 px, probabilities keep all their digits.
     """
     rows = zip(candidates.scores.tolist(), candidates.points.tolist(), strict=True)
     lines = (f"{score!r},{int(x)},{int(y)}\n" for score, (y, x) in rows)
@@ -47,24 +35,10 @@ def write_candidates(path: Path, candidates: Candidates) -> None:
 
 
 def read_candidates(path: Path) -> Candidates:
-    """Read a slide's candidates.
+    """Read lines of probability, x, y in level-0 px, in their order; there may be none.
 
-    Parameters
-    ----------
-    path : Path
-        Lines of probability, x, y in level-0 px; may be empty.
-
-    Returns
-    -------
-    Candidates
-        In the file's order. A line of probability 0 stands for no candidate and is left
-        out.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, or a line is not three numbers: a probability and a
-        place on a slide.
+    A line of probability 0 stands for no candidate and is left out. DataError where the
+    file cannot be read, or a line is not a probability and a place on a slide.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -205,41 +179,23 @@ def _slide_file(path: Path) -> str:
 
 
 def load_source(source: Source) -> Result | Candidates:
-    """Read the run or the candidates of a slide.
+    """Read the record and heatmap of a run, or a file of candidates.
 
-    Parameters
-    ----------
-    source : Source
-        A run, or a file of candidates.
-
-    Returns
-    -------
-    Result or Candidates
-        Of a run record and heatmap alone.
-
-    Raises
-    ------
-    StoreError
-        The run is damaged or was not finished.
-    DataError
-        The candidates cannot be read.
+    StoreError where the run is damaged or was not finished, DataError where the
+    candidates cannot be read.
     """
-    if not source.path.is_dir():
-        return read_candidates(source.path)
-    record = RunRecord.from_json(read_record(source.path / RECORD))
-    _require_finished(source.path, record.counts)
-    heatmap = read_run_heatmap(source.path, record.to_dict())
-    if heatmap is None:
-        raise StoreError(f"{source.path}: neither {HEATMAP} nor {STORE}; {_WANTED}")
-    return Result(record=record, heatmap=heatmap)
-
-
-def _require_finished(path: Path, counts: Counts | None) -> None:
-    """Refuse a run that did not compute every patch."""
-    if counts is None:
+    path = source.path
+    if not path.is_dir():
+        return read_candidates(path)
+    record = RunRecord.from_json(read_record(path / RECORD))
+    if record.counts is None:
         raise StoreError(f"{path}: only tissue was found here; run detect on the slide")
-    if counts.stopped:
+    if record.counts.stopped:
         raise StoreError(
-            f"{path}: the run was stopped with {counts.stopped:,} patches to go; run "
-            "detect again, it goes on from there"
+            f"{path}: the run was stopped with {record.counts.stopped:,} patches to go; "
+            "run detect again, it goes on from there"
         )
+    heatmap = read_run_heatmap(path, record.to_dict())
+    if heatmap is None:
+        raise StoreError(f"{path}: neither {HEATMAP} nor {STORE}; {_WANTED}")
+    return Result(record=record, heatmap=heatmap)

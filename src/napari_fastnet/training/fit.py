@@ -135,8 +135,8 @@ class Trainer(Generic[NetworkT]):
         valid: Patches,
         options: FitOptions,
         device: str = "cpu",
-        normalisation: tuple[Triple, Triple] | None = None,
         *,
+        normalisation: tuple[Triple, Triple] | None = None,
         teachers: Teacher | None = None,
     ) -> None:
         if len(train.images) < options.batch_size:
@@ -156,11 +156,8 @@ class Trainer(Generic[NetworkT]):
         self.model = config.build().to(self.device)
         # The layout that convolutions like best; mypy does not know the option.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(
-            self.model,
-            multi_avg_fn=running_mean(options.average_decay),
-            use_buffers=True,
-        )
+        follow = running_mean(options.average_decay)
+        self.average = AveragedModel(self.model, multi_avg_fn=follow, use_buffers=True)
         self.loss = PatchLoss(options.loss, options.loss_weight, options.focusing)
         self.optimizer = AdamW(
             self.model.parameters(),
@@ -282,24 +279,19 @@ class Trainer(Generic[NetworkT]):
     def _train_epoch(self) -> float:
         """Pass over the training patches once and return the mean loss."""
         # One generator an epoch, so that a resumed run draws what it would have.
-        generator = Generator().manual_seed(
-            self.options.seed * 100_003 + self.progress.epoch
-        )
+        seed = self.options.seed * 100_003 + self.progress.epoch
+        generator = Generator().manual_seed(seed)
         order = torch.randperm(len(self.train.images), generator=generator)
+        batches = order.split(self.options.batch_size)[: self.steps]
         self.model.train()
-        total = 0.0
-        for step in range(self.steps):
-            first = step * self.options.batch_size
-            chosen = order[first : first + self.options.batch_size]
-            total += self._step(chosen, generator)
-        return total / self.steps
+        return sum(self._step(chosen, generator) for chosen in batches) / self.steps
 
     def _step(self, chosen: Tensor, generator: Generator) -> float:
         """Learn from one batch and return its loss."""
         options = self.options
         images, labels = self.batches.draw(chosen, generator)
-        images, labels = images.to(self.device), labels.to(self.device)
-        images = self._normalised(images)
+        images = self._normalised(images.to(self.device))
+        labels = labels.to(self.device)
         labels = labels * (1 - options.label_smoothing) + options.label_smoothing / 2
         as_mosaic = torch.rand(1, generator=generator).item() < options.mosaic_share
         predict = mosaic_logits if as_mosaic else patch_logits

@@ -108,14 +108,13 @@ def build_trainer(job: TrainingJob, data: TrainingData) -> Trainer[FastNet]:
             )
     for bundle in job.average_with:
         load_weights(bundle.weights_path)  # a fault is found before hours of training
-    normalisation = job.start_from.normalisation if job.start_from else None
     trainer = Trainer(
         job.network,
         data.train.patches,
         data.valid.patches,
         job.fit,
         job.device,
-        normalisation,
+        normalisation=job.start_from.normalisation if job.start_from else None,
         teachers=job.teachers,
     )
     trainer.progress.context = {
@@ -140,10 +139,9 @@ def check_output(job: TrainingJob) -> None:
 
 def spacing_warnings(job: TrainingJob) -> Iterator[str]:
     """Yield a sentence on each model in use that was trained at another µm/px."""
-    models = [(b.name, b.spacing_um_px) for b in (job.start_from,) if b is not None]
-    models += [(bundle.name, bundle.spacing_um_px) for bundle in job.average_with]
-    models += job.teachers.spacings if job.teachers else []
-    for name, spacing in models:
+    bundles = [bundle for bundle in (job.start_from, *job.average_with) if bundle]
+    models = [(bundle.name, bundle.spacing_um_px) for bundle in bundles]
+    for name, spacing in models + (job.teachers.spacings if job.teachers else []):
         if abs(job.spacing_um_px / spacing - 1) > 0.01:
             larger = spacing / job.spacing_um_px
             yield (
@@ -170,13 +168,9 @@ def run_training(job: TrainingJob, trainer: Trainer[FastNet]) -> Iterator[EpochR
 
     A killed run goes on after its last whole epoch, in the same files.
     """
+    history = read_history(job.log_folder / HISTORY)
     for result in trainer.run(job.log_folder / STATE):
-        history = [
-            row
-            for row in read_history(job.log_folder / HISTORY)
-            if row.epoch < result.epoch
-        ]
-        history.append(result)
+        history = [row for row in history if row.epoch < result.epoch] + [result]
         write_history(job.log_folder / HISTORY, history)
         write_curves(job.log_folder / CURVES, history)
         yield result
@@ -208,12 +202,10 @@ def read_history(path: Path) -> list[EpochResult]:
 
 def write_curves(path: Path, results: list[EpochResult]) -> None:
     """Draw loss and validation AUC against the epoch."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     left.set(xlabel="epoch", ylabel="training loss")
     marker = "o" if len(results) < 3 else None  # of one epoch a line shows nothing
