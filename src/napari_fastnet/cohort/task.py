@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from napari_fastnet.cohort.page import write_thumbnail
 from napari_fastnet.cohort.regions_anew import regions_anew
 from napari_fastnet.cohort.rows import Findings, SlideRow
+from napari_fastnet.detection.checks import require_present
 from napari_fastnet.detection.options import RunOptions, request_digest
-from napari_fastnet.detection.presence import require_present
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
 from napari_fastnet.model.backends.backend import create_backend

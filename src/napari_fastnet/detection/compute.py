@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 from napari_fastnet.detection.blocks import BlockPixels, BlockWork
-from napari_fastnet.detection.presence import require_present, require_unchanged
+from napari_fastnet.detection.checks import require_present, require_unchanged
 from napari_fastnet.detection.schedule import coarse_to_fine, read_ahead
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.machine.memory import give_back

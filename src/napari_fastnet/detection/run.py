@@ -14,11 +14,14 @@ from napari_fastnet.core.appearance.stain import StainMatch, estimate
 from napari_fastnet.core.appearance.summary import doubt_values
 from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.regions import find_regions, summarise
+from napari_fastnet.detection.checks import (
+    other_picture_note,
+    require_readable,
+    require_unchanged,
+)
 from napari_fastnet.detection.compute import Progress, detect
-from napari_fastnet.detection.level_check import other_picture_note
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.plan import KEEP, Plan, make_plan
-from napari_fastnet.detection.presence import require_readable, require_unchanged
 from napari_fastnet.detection.quality import find_quality
 from napari_fastnet.detection.tissue import SlideTissue, find_tissue, slide_facts
 from napari_fastnet.errors import StoreError

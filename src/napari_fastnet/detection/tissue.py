@@ -13,10 +13,10 @@ from napari_fastnet.core.display import enlarged, png_bytes
 from napari_fastnet.core.geometry import Box, Pair
 from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.core.tissue import TissueMasks, compute_masks
-from napari_fastnet.detection.level_check import require_same_picture
-from napari_fastnet.detection.presence import (
+from napari_fastnet.detection.checks import (
     require_present,
     require_readable,
+    require_same_picture,
     require_unchanged,
 )
 from napari_fastnet.errors import MaskError

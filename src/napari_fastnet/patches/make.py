@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.detection.presence import require_present
+from napari_fastnet.detection.checks import require_present
 from napari_fastnet.errors import (
     DataError,
     FastNetError,
