@@ -1,4 +1,4 @@
-"""Where the results of a slide go, so that no other slide's are in the way."""
+"""The folder of each slide's results, never one that holds another slide's."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from napari_fastnet.slide.slide import Slide, open_slide
 from napari_fastnet.store.format import DESCRIPTION, read_description
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-#: Bytes of a name that every file system takes, and of a long one's beginning.
+#: Longest name that every file system takes, and the part kept of a longer one, bytes.
 LONGEST, SHORTENED = 255, 200
 
 
 def result_folder(slide: Slide, output: Path) -> Path:
-    """Return where the results of an open slide go; see `result_folders`."""
-    return _Folders(output, {}).place(slide, results_name(slide.path))
+    """Choose the folder for the results of an open slide, as `result_folders` does."""
+    folders, wanted = _Folders(output, {}), results_name(slide.path)
+    return folders.own(slide, wanted) or folders.free(slide, wanted)
 
 
 def result_folders(
     slides: Sequence[Path], output: Path, promised: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Return the folder of each slide's results.
+    """Choose the folder for the results of each slide.
 
-    It is the one that holds the slide's results already, under whichever of the names
-    that `result_names` may give. Else it is the first of these names under which there
-    are no results of another slide: two slides of one name that come on two days lie
+    A folder that already holds the slide's results is used again, under whichever of the
+    names that `result_names` may give. Otherwise it is the first of these names without
+    results of another slide: two slides of one name that come on two days get folders
     beside each other.
 
     Parameters
@@ -49,41 +50,38 @@ def result_folders(
     output : Path
         The folder around them; need not exist.
     promised : mapping of str to str, optional
-        Names of folders that are not there yet, in lower case, and the path of the
-        slide that each is for: what other commands are about to do.
+        Folders that other commands are about to make: name in lower case, and path of the
+        slide.
 
     Returns
     -------
     list of Path
-        In the order of the slides, no two alike.
+        In the order of the slides, all different.
     """
     folders = _Folders(output, promised or {})
     wanted = result_names(slides)
-    found: dict[int, Path] = {}
-    # first whoever has a place already, so that nobody new is put there
-    for index, slide in enumerate(slides):
-        own = folders.own(slide, wanted[index])
-        if own is not None:
-            found[index] = own
-    for index, slide in enumerate(slides):
-        if index not in found:
-            found[index] = folders.free(slide, wanted[index])
-    return [found[index] for index in range(len(slides))]
+    # First the slides that have a folder, so that no new slide is put there.
+    found = [
+        folders.own(slide, name) for slide, name in zip(slides, wanted, strict=True)
+    ]
+    return [
+        own or folders.free(slide, name)
+        for own, slide, name in zip(found, slides, wanted, strict=True)
+    ]
 
 
 class _Folders:
-    """Folders of results in one place, and who has or gets them."""
+    """The folders of results in one place, and the slide of each."""
 
     def __init__(self, output: Path, promised: Mapping[str, str]) -> None:
-        self._output, self._promised = output, promised
-        self._there, self._used = _names(output), set[str]()
-
-    def place(self, slide: Slide, wanted: str) -> Path:
-        """Return the folder that a slide has, or gets."""
-        return self.own(slide, wanted) or self.free(slide, wanted)
+        self._output, self._promised, self._used = output, promised, set[str]()
+        try:  # in lower case: some disks do not tell apart upper and lower case
+            self._there = {path.name.casefold(): path.name for path in output.iterdir()}
+        except OSError:  # none yet, or unreadable: writing there will say so
+            self._there = {}
 
     def own(self, slide: Path | Slide, wanted: str) -> Path | None:
-        """Return the folder that a slide has; None where it has none."""
+        """Return the folder that a slide has; None if it has none."""
         path = _path(slide)
         for name in _candidates(path, wanted):
             key = name.casefold()
@@ -98,12 +96,12 @@ class _Folders:
     def free(self, slide: Path | Slide, wanted: str) -> Path:
         """Return a folder for a slide that has none."""
         path = _path(slide)
-        whole, candidates = _whole(path), _candidates(path, wanted)
-        if wanted in candidates:  # not one that is less than tells it apart
+        candidates = _candidates(path, wanted)
+        if wanted in candidates:  # shorter names do not tell the slides apart
             del candidates[: candidates.index(wanted)]
-        beside = False  # in the folder of the slide that has the name
+        beside = False  # whether the slide that has the name lies in the same folder
         for name in candidates:
-            if name == whole and not (beside or name == wanted):
+            if name == _with_suffix(path) and not (beside or name == wanted):
                 continue
             there = self._there.get(name.casefold())
             other = self._promised.get(name.casefold())
@@ -112,7 +110,7 @@ class _Folders:
             if other is None and name.casefold() not in self._used:
                 return self._use(there or name)
             beside = beside or (other is not None and Path(other).parent == path.parent)
-        return self._use(candidates[-1])  # it has the path's hash in it
+        return self._use(candidates[-1])  # has the hash of the path in it
 
     def _use(self, name: str) -> Path:
         self._used.add(name.casefold())
@@ -123,35 +121,21 @@ def _path(slide: Path | Slide) -> Path:
     return (slide.path if isinstance(slide, Slide) else slide).absolute()
 
 
-def _candidates(path: Path, wanted: str) -> list[str]:
-    """Return the names that the folder of a slide may have, those preferred first."""
-    names = dict.fromkeys((results_name(path), wanted, *_longer(path)))
-    return [name for name in names if len(fsencode(name)) <= LONGEST]
-
-
-def _whole(path: Path) -> str:
-    """Return a file's name with its suffix as part of it, as `result_names` has it."""
+def _with_suffix(path: Path) -> str:
+    """Return a file's name with the suffix as part of it, as `result_names` does."""
     return path.name.replace(".", "_")
 
 
-def _longer(path: Path) -> Iterator[str]:
-    """Return the names that tell a slide from others of its name, short ones first."""
-    whole = _whole(path)
-    yield whole
+def _candidates(path: Path, wanted: str) -> list[str]:
+    """Return possible names for the folder of a slide, the preferred ones first."""
+    stem, whole = results_name(path), _with_suffix(path)
+    names = [stem, wanted, whole]
     for above in range(1, len(path.parts) - 1):
         folders = path.parts[-1 - above : -1]
-        yield "_".join((*folders, results_name(path)))
-        yield "_".join((*folders, whole))
-    short = fsencode(results_name(path))[:SHORTENED].decode(errors="ignore")
-    yield f"{short}-{sha256(fsencode(path)).hexdigest()[:8]}"
-
-
-def _names(output: Path) -> dict[str, str]:
-    """Return what lies in a folder, by name in lower case: some disks know no other."""
-    try:
-        return {path.name.casefold(): path.name for path in output.iterdir()}
-    except OSError:  # none yet; that it cannot be read is said when it is written
-        return {}
+        names += ["_".join((*folders, stem)), "_".join((*folders, whole))]
+    short = fsencode(stem)[:SHORTENED].decode(errors="ignore")
+    names.append(f"{short}-{sha256(fsencode(path)).hexdigest()[:8]}")
+    return [name for name in dict.fromkeys(names) if len(fsencode(name)) <= LONGEST]
 
 
 def _is_of(folder: Path, slide: Path | Slide) -> bool:
@@ -160,14 +144,14 @@ def _is_of(folder: Path, slide: Path | Slide) -> bool:
     if recorded is None:
         return False
     where, fingerprint = recorded
-    if where == str(_path(slide)):  # perhaps with other content: then that is said
+    if where == str(_path(slide)):  # its content may differ, of which a note is made
         return True
     try:
         if isinstance(slide, Slide):
             return slide.fingerprint == fingerprint
         with open_slide(slide) as opened:
             return opened.fingerprint == fingerprint
-    except FastNetError:  # said when its turn comes
+    except FastNetError:  # raised again when the slide is computed
         return False
 
 
