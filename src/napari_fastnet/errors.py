@@ -1,4 +1,4 @@
-"""The errors that users meet: each names the value, the rule and the mend."""
+"""The errors that users see: each names the value, the rule and the remedy."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class OptionError(FastNetError, ValueError):
 
 
 class SlideNotFoundError(FastNetError, FileNotFoundError):
-    """There is no file at the slide's path."""
+    """The slide's file is missing."""
 
 
 class SlideFormatError(FastNetError, ValueError):
-    """The file is not a slide that can be read: another kind, truncated, corrupt."""
+    """The file is no readable slide: of another kind, truncated or corrupt."""
 
 
 class TileReadError(FastNetError, OSError):
@@ -29,7 +29,7 @@ class TileReadError(FastNetError, OSError):
 
 
 class UnreadableSlideError(FastNetError, OSError):
-    """Of a slide nothing, or too little to say anything of it, can be decoded."""
+    """Too little of a slide can be decoded for a result."""
 
 
 class DriveError(FastNetError, OSError):
@@ -37,7 +37,7 @@ class DriveError(FastNetError, OSError):
 
     @classmethod
     def reading(cls, path: Path, error: OSError) -> DriveError:
-        """Return what is said of a slide's file that the system cannot read."""
+        """Return the error of a slide's file that the system cannot read."""
         return cls(
             f"{path}: cannot be read ({error.strerror or error}); check the drive or the "
             "network and start again"
@@ -73,7 +73,7 @@ class OutputError(FastNetError, OSError):
 
 
 class BusyError(OutputError):
-    """Somebody else is writing the same result at this moment."""
+    """Another process is writing the same result."""
 
 
 class DependencyError(FastNetError, ImportError):
@@ -85,4 +85,4 @@ class DetectionError(FastNetError):
 
 
 class ReplayError(FastNetError):
-    """A repeated run did not find what the first one found."""
+    """A repeated run found something else than the first."""

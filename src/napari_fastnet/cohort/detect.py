@@ -1,4 +1,4 @@
-"""The main job in one call: a slide's path in, heatmap, regions and files out."""
+"""Detection on one slide in one call: heatmap, regions and, if wanted, files."""
 
 from __future__ import annotations
 
@@ -35,27 +35,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
-    """Show how far a detection is; a widget in a notebook, a line elsewhere.
-
-    Parameters
-    ----------
-    title : str
-        Usually the slide's name.
-
-    Yields
-    ------
-    callable
-        To be called with each `Progress`.
-    """
+    """Show a progress bar, a widget in a notebook; yield its update function."""
     from tqdm.auto import tqdm
 
     with tqdm(desc=title, unit=" patches", total=0) as bar:
 
         def show(progress: Progress) -> None:
-            if not bar.total:  # what an earlier run did is not this one's pace
+            if not bar.total:  # leave an earlier run out of the pace
                 bar.reset(total=progress.total)
                 bar.initial = progress.done
-            bar.total = progress.total  # of a first block it was an estimate
+            bar.total = progress.total  # after a first block, an estimate
             bar.n = progress.done
             bar.refresh()
 
@@ -174,7 +163,7 @@ def with_keywords(
     model: str | Path | ModelBundle | None,
     device: str | None,
 ) -> RunOptions:
-    """Return options with the keywords that were given in place of theirs."""
+    """Return options with the given keywords in place of theirs."""
     options = options or RunOptions()
     model = model.folder if isinstance(model, ModelBundle) else model
     network = {"model": model, "device": device}
@@ -197,7 +186,7 @@ def _network(
     dense: bool,
     block_cells: int,
 ) -> Backend:
-    """Return the network that is given, or load it and let it run once."""
+    """Return the given network, or load one and run it once."""
     if not callable(backend):
         return backend
     network = backend()

@@ -19,7 +19,7 @@ from napari_fastnet.results.record import SHARPNESS
 from napari_fastnet.store.store import UNREADABLE, Block, RunStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from numpy.typing import NDArray
 
@@ -67,7 +67,7 @@ def detect(
     readers: int = 2,
     should_stop: Callable[[], bool] = lambda: False,
     priority: Callable[[Block], float] | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress]:
     """Compute the missing probabilities of a run, block by block.
 
     Blocks are read ahead in threads while the network works; at most ``readers + 1``

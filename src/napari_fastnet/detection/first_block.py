@@ -1,9 +1,9 @@
-"""A large slide's first block, computed before its masks are known.
+"""The first block of a large slide, computed before its masks exist.
 
-The masks of a slide of eight gigapixels take a second, in which nothing would be seen.
-A look at its coarsest level tells where tissue surely is; a block of that is computed
-first. It lies in the run's own store, over the same cells, as if masks had been edited
-since: what the masks do not keep of it is not shown and not counted.
+The masks of a slide of eight gigapixels take a second, in which nothing would be seen. So
+one block of certain tissue, found on the coarsest level, is computed first. It goes into
+the run's own store and grid; cells that the final masks exclude are hidden and not
+counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari_fastnet.detection.plan import SMALLER_BLOCKS, dense_cells, dense_scan_of
 from napari_fastnet.detection.run import SlideRun
@@ -21,7 +21,7 @@ from napari_fastnet.results.record import STORE
 from napari_fastnet.store.format import CHUNKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_fastnet.detection.compute import Progress
@@ -31,45 +31,35 @@ if TYPE_CHECKING:
     from napari_fastnet.slide.slide import Slide
     from napari_fastnet.store.store import Block
 
-#: A slide of fewer cells has its masks about when the network is loaded.
+#: Smallest number of cells: the masks of smaller slides take no longer than loading the
+#: network.
 LARGE_CELLS = min(SMALLER_BLOCKS)
 #: Size of a px of the rough masks, µm.
 ROUGH_MPP = 64.0
-#: A slide whose coarsest level has more px than this takes too long to look at twice.
+#: Most px of the coarsest level: reading a larger one twice takes too long.
 MOST_ROUGH_PX = 4_000_000
 
 
 def rough_run(
     slide: Slide, bundle: ModelBundle, folder: Path | None, options: RunOptions
 ) -> SlideRun | None:
-    """Lay out a run over masks of a large slide that are quickly found.
+    """Lay out a run of a large slide over rough masks, for `first_block`.
 
-    Parameters
-    ----------
-    slide, bundle, folder, options
-        As for `SlideRun`.
+    Returns None if nothing is gained, or if its cells or values could differ from those of
+    the final run: a small slide or one without a coarse level, no dense scan, a stain to
+    match, a run that was begun.
 
-    Returns
-    -------
-    SlideRun or None
-        To be given to `first_block`. None where there is nothing to gain, or its cells
-        or values would not be those of the run to come: a small slide or one without a
-        coarse level, no dense scan, a stain to be matched, a run that has begun.
-
-    Raises
-    ------
-    FastNetError
-        As for `SlideRun`.
+    Parameters and errors are those of `SlideRun`.
     """
     if options.stain != "none" or dense_scan_of(bundle, options.stride) is None:
         return None
     if dense_cells(slide, bundle) < LARGE_CELLS:
         return None
-    # the level that is read, or what a coarser one, that the file lacks, is made of
+    # The level to read; one that the file lacks is made of its last level.
     levels = (slide.level_for(ROUGH_MPP), slide.levels[-1])
     if max(prod(level.shape) for level in levels) > MOST_ROUGH_PX:
         return None
-    # Only ever first, so that a run that was killed ends with the same values.
+    # Only if it is the very first block, so that a resumed run ends with the same values.
     begun = folder is not None and any((folder / STORE / CHUNKS).glob("*/[0-9]*"))
     if begun and not options.fresh:
         return None
@@ -97,17 +87,17 @@ def first_block(
     backend : Backend
         The network.
     priority : callable, optional
-        The block for which it is lowest is taken. By default one that is tissue all
-        over, where there is one: finer masks hardly change it, so that the pictures it
-        is computed from, and with them the values, are those of a run without it.
+        The block with the lowest priority is computed. By default one that is all
+        tissue, if there is any: finer masks hardly change it, so its pictures, and with
+        them its values, are those of a run without a first block.
     should_stop : callable, optional
         As for `SlideRun.steps`.
 
     Returns
     -------
     Progress or None
-        None where there is no such block, or it was stopped. Its total is what the
-        rough masks keep.
+        None if there is no such block, or the run was stopped. The total is that of the
+        rough masks.
 
     Raises
     ------
@@ -121,6 +111,5 @@ def first_block(
 
     if priority is None and min(map(glass, run.store.blocks())) > 0:
         return None
-    steps = run.steps(backend, should_stop, priority or glass)
-    with closing(cast("Generator[Progress]", steps)):
+    with closing(run.steps(backend, should_stop, priority or glass)) as steps:
         return next(steps, None)

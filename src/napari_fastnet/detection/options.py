@@ -1,4 +1,4 @@
-"""What is asked of a run."""
+"""Options of a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What is asked of a run; the command line and the panel fill it in.
+    """Options of a run; the command line and the panel fill them in.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class RunOptions:
     anchor : tuple of float or None
         (y, x) of a corner of a cell, level-0 px; see `make_plan`.
     tissue : TissueParameters
-        How tissue is found.
+        Thresholds and sizes that define tissue.
     mask : Path or None
         A user's mask or outlines that replace the region of interest; see
         `annotations.roi.read_roi`.
@@ -44,19 +44,19 @@ class RunOptions:
         (y, x) level-0 px that are added to the outlines; see
         `annotations.options.OutlineOptions`.
     stain : {"none", "reinhard", "macenko", "density"}
-        Match of the slide's colours to the model's.
+        Method that matches the slide's colours to the model's.
     flips : bool or None
-        Look at the mirror images of patches too; None is as the model says.
+        Average over the mirror images of patches too; None is as the model says.
     threshold : float or None
-        From which a patch is tumour; None is the model's.
+        Probability from which a patch is tumor; None is the model's.
     fresh : bool
-        Compute anew what an earlier run left.
+        Compute again what an earlier run left.
     readers : int
         Threads that read ahead; 0 reads in the thread that computes.
     memory_mb : int or None
         MB that the run may take; see `Plan.within`.
     colours : {"red-green", "blue-orange"}
-        Of the heatmap in pictures.
+        Colours of the heatmap in pictures.
     network : NetworkChoice
         Model, back end, device and threads.
     """
@@ -78,7 +78,7 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise OptionError(f"threshold is {self.threshold}; use 0 to 1")
-        OutlineOptions(bounds_offset=self.bounds_offset)  # refuses what is no number
+        OutlineOptions(bounds_offset=self.bounds_offset)  # raises for other values
         if self.readers < 0:
             raise OptionError(f"readers is {self.readers}; use 0 or more")
         if self.colours not in HEATMAP_COLOURS:
@@ -89,26 +89,15 @@ class RunOptions:
 
 #: Options that do not change the result; the model counts by its content instead.
 NEUTRAL = ("fresh", "readers", "memory_mb", "network")
-#: Bump when other areas come of the same outlines.
+#: Raise when the same outlines give another region of interest.
 OUTLINE_RULES = 2
 
 
 def request_digest(slide: Slide, bundle: ModelBundle, options: RunOptions) -> str:
-    """Return a hash of all that a run's results depend on.
+    """Hash everything that the results of a run depend on, as 64 hexadecimal digits.
 
-    Parameters
-    ----------
-    slide : Slide
-        Open; its contents and its µm/px count, its path does not.
-    bundle : ModelBundle
-        The model: its description with threshold and calibration, and its files.
-    options : RunOptions
-        What is asked for; of a mask, the file's bytes count.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
+    That is the slide's content and µm/px, but not its path; the model's description and
+    files; the options, and the bytes of a mask's file.
 
     Raises
     ------

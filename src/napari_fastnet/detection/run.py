@@ -1,4 +1,4 @@
-"""One slide from start to files: tissue, plan, detection, exports, record."""
+"""The run of a model on one slide: tissue, plan, detection, files, record."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from napari_fastnet.store.format import RunDescription, Seconds
 from napari_fastnet.store.store import Block, RunStore, StoredRun, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from napari_fastnet.core.heatmap import Heatmap
@@ -54,24 +54,12 @@ if TYPE_CHECKING:
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide
 
-#: While a run computes, its time is kept so often: a kill loses no more of it.
+#: Interval at which a run stores its time: a kill loses no more of it, s.
 KEEP_EVERY_S = 2.0
 
 
 def write_run(result: Result, store: StoredRun) -> Result:
-    """Write the files of a finished run beside its store.
-
-    Parameters
-    ----------
-    result : Result
-        Of the run.
-    store : StoredRun
-        Of the run; the files go beside it.
-
-    Returns
-    -------
-    Result
-        With the files, the store's folder among them.
+    """Write the files of a finished run beside its store, and return the result with them.
 
     Raises
     ------
@@ -79,21 +67,18 @@ def write_run(result: Result, store: StoredRun) -> Result:
         A file cannot be written.
     """
     folder = store.folder.parent
-    # First it goes, and last it comes: where there is a record, all else is of its run.
+    # The record is removed first and written last: with a record, all files are of its run.
     remove(folder / RECORD)
     files = result.export(folder, DETECT_FORMATS)
     store.set_record(result.record.to_dict())
     write_record(folder / RECORD, result.record)
-    # the slide may be closed by the time that the result is shown
-    return replace(
-        result,
-        picture=None,
-        files=tuple(sorted([*files, store.folder, folder / RECORD])),
-    )
+    files = sorted([*files, store.folder, folder / RECORD])
+    # The slide may be closed by the time that the result is shown.
+    return replace(result, picture=None, files=tuple(files))
 
 
 class SlideRun:
-    """A slide, a model and what is to be done with them.
+    """The run of a model on a slide.
 
     Building one finds the tissue, lays the grid and opens the store; `steps` computes
     and `finish` writes the results.
@@ -105,15 +90,15 @@ class SlideRun:
     bundle : ModelBundle
         The model's description.
     folder : Path or None
-        Where results go; made where it is missing. None keeps the run in memory and
+        Folder of the results; made if it is missing. None keeps the run in memory and
         writes no file.
     options : RunOptions
-        What is asked for.
+        Options of the run.
     tissue : SlideTissue, optional
-        Masks that are ready, perhaps edited by hand; found anew by default.
+        Masks, perhaps edited by hand; found anew by default.
     after : SlideRun, optional
-        What had a head start (see `detection.first_block`): the run goes on with its block,
-        its time and its notes.
+        A run that computed the first block (see `detection.first_block`); this one goes
+        on with its block, its time and its notes.
     """
 
     def __init__(
@@ -127,35 +112,27 @@ class SlideRun:
         after: SlideRun | None = None,
     ) -> None:
         began = perf_counter()
-        self.began: float = began if after is None else after.began
-        self.slide, self.bundle, self.folder, self.options = (
-            slide,
-            bundle,
-            folder,
-            options,
-        )
-        # First what costs nothing: a model's or a mask's fault is said at once.
-        self._target = stain_target(bundle, options.stain)
-        given = _read_roi(slide, options)
-        # Of masks that were given nobody can tell whether another would be the same.
+        self.slide, self.bundle = slide, bundle
+        self.folder, self.options = folder, options
+        # Cheap steps first: a fault of the model or the mask is raised at once.
+        target = stain_target(bundle, options.stain)
+        given = self._given_roi()
+        # Masks passed in as objects cannot be hashed: such a run has no digest of its
+        # request and is never reused.
         self._request = None if tissue else request_digest(slide, bundle, options)
         self.tissue: SlideTissue = tissue or find_tissue(slide, options.tissue)
-        misplaced: tuple[str, ...] = ()
-        if given is not None:
-            masks = self.tissue.masks
-            roi = given.mask(masks.roi.shape)
-            self.tissue = replace(self.tissue, masks=replace(masks, roi=roi))
-            misplaced = roi_notes(given, roi, self.tissue.by_name, slide.require_mpp())
+        of_roi = () if given is None else self._look_only_in(given)
         self._notes = (
             *reading_notes(slide),
             *self.tissue.notes,
             *self._replaced(),
-            *self._of_mask(given),
-            *misplaced,
+            *of_roi,
+            *(after.store_notes if after else ()),
         )
-        if after is not None:
-            self._notes += after.store_notes
-        self.stain = self._match_stain()
+        self.stain: StainMatch | None = None
+        if options.stain != "none":
+            source = estimate(self.tissue.image[self.tissue.masks.roi], options.stain)
+            self.stain = StainMatch(options.stain, source, target)
         plan = make_plan(
             slide,
             bundle,
@@ -168,44 +145,32 @@ class SlideRun:
         plan = replace(plan, fill=self.tissue.masks.fill)
         self.plan: Plan = plan.within(options.memory_mb)
         self.store: RunStore = self._open_store(after)
-        self._progress: Progress | None = None
-        self._before = (0.0, 0.0) if after is None else after.step_seconds
-        self._earlier: Seconds = self.store.spent() if after is None else after.earlier
+        self.began: float = after.began if after else began
+        self.earlier: Seconds = after.earlier if after else self.store.spent()
+        self.read_seconds: float = after.read_seconds if after else 0.0
+        self.infer_seconds: float = after.infer_seconds if after else 0.0
         self._tissue_seconds = perf_counter() - began
 
     @property
     def threshold(self) -> float:
-        """The threshold asked for, or the model's."""
+        """Probability from which a cell is tumor."""
         asked = self.options.threshold
         return self.bundle.threshold if asked is None else asked
 
     @property
-    def step_seconds(self) -> tuple[float, float]:
-        """Seconds of reading and of inferring so far."""
-        (read, infer), last = self._before, self._progress
-        if last is None:
-            return read, infer
-        return read + last.read_seconds, infer + last.infer_seconds
-
-    @property
-    def earlier(self) -> Seconds:
-        """What the parts of the run before this one took."""
-        return self._earlier
-
-    @property
     def seconds(self) -> Seconds:
-        """What the run took up to now, all its parts together."""
-        (read, infer), before = self.step_seconds, self._earlier
+        """Time of the run up to now, all its parts together."""
+        before = self.earlier
         return Seconds(
-            read=before.read + read,
-            infer=before.infer + infer,
+            read=before.read + self.read_seconds,
+            infer=before.infer + self.infer_seconds,
             total=before.total + perf_counter() - self.began,
             earlier=before.total,
         )
 
     @property
     def store_notes(self) -> tuple[str, ...]:
-        """What is to be told of the store and what belongs to it."""
+        """Notes about damage in the store that was set aside."""
         return (*self.store.notes, *self.store.companion(SHARPNESS).notes)
 
     def steps(
@@ -213,9 +178,10 @@ class SlideRun:
         backend: Backend,
         should_stop: Callable[[], bool] = lambda: False,
         priority: Callable[[Block], float] | None = None,
-    ) -> Iterator[Progress]:
-        """Compute what is missing; see `detect`."""
+    ) -> Generator[Progress]:
+        """Compute the missing probabilities, as `detection.compute.detect` does."""
         kept = perf_counter()
+        read_s, infer_s = self.read_seconds, self.infer_seconds
         try:
             for progress in detect(
                 self.slide,
@@ -226,29 +192,21 @@ class SlideRun:
                 should_stop=should_stop,
                 priority=priority,
             ):
-                self._progress = progress
+                self.read_seconds = read_s + progress.read_seconds
+                self.infer_seconds = infer_s + progress.infer_seconds
                 if perf_counter() - kept > KEEP_EVERY_S:
                     self.store.keep_spent(self.seconds)
                     kept = perf_counter()
                 yield progress
         finally:
-            if self._progress is not None:
+            if self.infer_seconds > infer_s:
                 self.store.keep_spent(self.seconds)
 
     def finish(self, backend_name: str) -> Result:
         """Find the regions, and write all results of a run that is in a folder.
 
-        A run that was stopped leaves nothing but its store.
-
-        Parameters
-        ----------
-        backend_name : str
-            For the record.
-
-        Returns
-        -------
-        Result
-            What was found, also where there is no tissue.
+        A run that was stopped leaves nothing but its store. ``backend_name`` goes into the
+        record.
 
         Raises
         ------
@@ -281,11 +239,25 @@ class SlideRun:
         record = self.record(
             heatmap, regions, backend=backend_name, quality=quality.section
         )
-        if other := self._other_picture(heatmap):
-            told = (*record.slide.reading, other)
-            record = replace(record, slide=replace(record.slide, reading=told))
+        cells = np.argwhere(heatmap.computed) + 0.5
+        other = other_picture_note(
+            self.slide,
+            self.tissue.image,
+            np.asarray(cells * heatmap.grid.step + heatmap.grid.origin, np.float64),
+            self.bundle.spacing_um_px,
+        )
+        if other:
+            reading = (*record.slide.reading, other)
+            record = replace(record, slide=replace(record.slide, reading=reading))
         counts = record.counts
         assert counts is not None
+        stopped = ""
+        if counts.stopped:
+            again = "detect it again" if self.folder is None else "the next run goes on"
+            stopped = (
+                f"{self.slide.path.name}: stopped with {counts.stopped:,} of "
+                f"{counts.kept:,} patches left; {again}"
+            )
         result = Result(
             record=record,
             heatmap=heatmap,
@@ -298,22 +270,13 @@ class SlideRun:
                 *self._notes,
                 *self.store_notes,
                 *finer_notes(self.slide),
-                *([other] if other else []),
-                *([self._stopped(counts)] if counts.stopped else []),
+                *filter(None, (other, stopped)),
             ),
-            all_earlier=self.step_seconds[1] == 0,
+            all_earlier=self.infer_seconds == 0,
         )
-        if isinstance(self.store, StoredRun) and not counts.stopped:
+        if isinstance(self.store, StoredRun) and not stopped:
             return write_run(result, self.store)
         return replace(result, picture=None)
-
-    def _stopped(self, counts: Counts) -> str:
-        """Say that the run was stopped, and how to finish it."""
-        again = "detect it again" if self.folder is None else "the next run goes on"
-        return (
-            f"{self.slide.path.name}: stopped with {counts.stopped:,} of "
-            f"{counts.kept:,} patches left; {again}"
-        )
 
     def _open_store(self, after: SlideRun | None) -> RunStore:
         """Open the run in the folder, or begin one in memory, with the first block."""
@@ -333,16 +296,28 @@ class SlideRun:
             fresh=self.options.fresh and after is None,
         )
 
-    def _other_picture(self, heatmap: Heatmap) -> str:
-        """Return what is to be told where network and tissue saw different pictures."""
-        grid = heatmap.grid
-        cells = np.argwhere(heatmap.computed) + 0.5
-        centres = np.asarray(cells * grid.step + grid.origin, np.float64)
-        mpp = self.bundle.spacing_um_px
-        return other_picture_note(self.slide, self.tissue.image, centres, mpp)
+    def _given_roi(self) -> RegionOfInterest | None:
+        """Read the region of interest that the user gave."""
+        options = self.options
+        if options.mask is None:
+            return None
+        outlines = OutlineOptions(bounds_offset=options.bounds_offset)
+        offset = outlines.offset(lambda: corner_of(self.slide.bounds))
+        return read_roi(options.mask, self.slide.shape, bounds_offset=offset)
+
+    def _look_only_in(self, given: RegionOfInterest) -> tuple[str, ...]:
+        """Replace the region of interest by the user's, and return notes about it."""
+        masks = self.tissue.masks
+        roi = given.mask(masks.roi.shape)
+        self.tissue = replace(self.tissue, masks=replace(masks, roi=roi))
+        notes = given.notes
+        if not roi.any():
+            notes += (f"{given.path}: selects nothing, so nothing was scanned",)
+        mpp = self.slide.require_mpp()
+        return (*notes, *roi_notes(given, roi, self.tissue.by_name, mpp))
 
     def _replaced(self) -> tuple[str, ...]:
-        """Return that results of another slide of the same name go."""
+        """Return a note if results of another slide of the same name are replaced."""
         if self.folder is None:
             return ()
         try:
@@ -353,24 +328,8 @@ class SlideRun:
             return ()
         return (f"{self.folder}: replaced the results of {other['path']}",)
 
-    def _of_mask(self, given: RegionOfInterest | None) -> tuple[str, ...]:
-        """Return what is to be told of the region of interest that was given."""
-        if given is None:
-            return ()
-        if self.tissue.masks.roi.any():
-            return given.notes
-        return (*given.notes, f"{given.path}: selects nothing, so nothing was scanned")
-
-    def _match_stain(self) -> StainMatch | None:
-        """Measure the slide's stain on its tissue at low resolution."""
-        method = self.options.stain
-        if method == "none":
-            return None
-        source = estimate(self.tissue.image[self.tissue.masks.roi], method)
-        return StainMatch(method, source, self._target)
-
     def _key(self) -> dict[str, Any]:
-        """Return what the probabilities of the run depend on, besides the grid."""
+        """Return all that the probabilities of the run depend on, besides the grid."""
         return {
             "slide": self.slide.fingerprint,
             "model": self.bundle.sha256,
@@ -393,27 +352,27 @@ class SlideRun:
         backend: str | None = None,
         quality: Mapping[str, Any] | None = None,
     ) -> RunRecord:
-        """Return the record of the run as it stands.
+        """Describe the run as it stands.
 
         Parameters
         ----------
         heatmap : Heatmap
-            What is known of the patches that are kept.
+            Probabilities of the patches that are kept.
         regions : sequence of Region, optional
             Found in it; None says nothing of regions.
         backend : str, optional
-            What computes, as it calls itself.
+            Name of the back end.
         quality : Mapping, optional
             What is flagged; see `RunRecord`.
 
         Returns
         -------
         RunRecord
-            Of a run that has not ended, ``counts.stopped`` patches are to be done yet.
+            ``counts.stopped`` patches of a run that has not ended are missing.
         """
         wanted = self.plan.patches.kept
         kept = int(wanted.sum())
-        failed = self.store.unreadable(wanted)  # of other masks there may be more
+        failed = self.store.unreadable(wanted)  # under other masks there may be more
         computed = int(heatmap.computed.sum())
         bundle = self.bundle
         found: Mapping[str, Any] = {}
@@ -453,12 +412,3 @@ class SlideRun:
             regions=found,
             quality=quality or {},
         )
-
-
-def _read_roi(slide: Slide, options: RunOptions) -> RegionOfInterest | None:
-    """Read the region of interest that the user gave, None where there is none."""
-    if options.mask is None:
-        return None
-    outlines = OutlineOptions(bounds_offset=options.bounds_offset)
-    offset = outlines.offset(lambda: corner_of(slide.bounds))
-    return read_roi(options.mask, slide.shape, bounds_offset=offset)

@@ -1,4 +1,4 @@
-"""The tissue of a whole slide: its masks at low resolution, and their files."""
+"""The tissue masks of a whole slide, at low resolution, and their files."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ if TYPE_CHECKING:
 
     from napari_fastnet.slide.tiles import Damaged
 
-#: Size of a mask pixel, µm: what the parameters' defaults were measured at.
+#: Size of a mask pixel, µm; the default parameters were measured at this size.
 MASK_MPP = 8.0
 
-#: Threads that read the slide for its masks: each holds a piece of 12 MB.
+#: Most threads that read the slide for its masks; each holds a piece of 12 MB.
 MOST_READERS = 4
 
-#: Colour of the tissue's outline in a notebook: teal, which no stain is.
+#: Colour of the tissue's outline in a notebook: teal, unlike any stain.
 OUTLINE = (0, 128, 128)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SlideTissue:
-    """The masks of a whole slide and what they were made of.
+    """The tissue masks of a whole slide, with the image they were computed from.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class SlideTissue:
     masks : TissueMasks
         Three masks and the region of interest, (height, width).
     parameters : TissueParameters
-        What was asked for.
+        Parameters of the masks.
     damaged : int
         Tiles that could not be decoded.
     edited_px : int
@@ -85,7 +85,7 @@ class SlideTissue:
 
     @property
     def scanned(self) -> NDArray[np.uint8]:
-        """The image with white where nothing was scanned: black fill is no ink."""
+        """The image with white for what was never scanned: black fill is no pen."""
         if self.masks.fill is None:
             return self.image
         return np.where(self.masks.fill[..., None], np.uint8(WHITE), self.image)
@@ -97,7 +97,7 @@ class SlideTissue:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be told where a slide that shows something has no tissue."""
+        """A note if a slide that is not empty has no tissue for want of colour."""
         masks = self.masks
         if masks.roi.any() or masks.hsv.any() or not masks.rgb.any():
             return ()
@@ -107,12 +107,12 @@ class SlideTissue:
         )
 
     def with_roi(self, roi: NDArray[np.bool_]) -> SlideTissue:
-        """Return the same with another region of interest, as after painting.
+        """Replace the region of interest, as after painting.
 
         Parameters
         ----------
         roi : (height, width) bool ndarray
-            True where the detection is to look, a px as large as those of the masks.
+            True where to detect; of the shape of the masks.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class SlideTissue:
         )
 
     def _repr_png_(self) -> bytes:
-        """Return the slide with all that is no tissue faded, for a notebook."""
+        """Draw the slide with everything but tissue faded, for a notebook."""
         shown = self.image.copy()
         outside = ~self.masks.roi
         shown[outside] = 255 - (255 - shown[outside]) // 4
@@ -157,7 +157,7 @@ class SlideTissue:
 
 @dataclass(frozen=True, slots=True)
 class TissueRun:
-    """What `run_tissue` did: the masks, the record, and the files written."""
+    """The masks, record and files of `run_tissue`."""
 
     tissue: SlideTissue
     record: RunRecord
@@ -248,7 +248,7 @@ def tissue_at(
 
 
 def slide_facts(slide: Slide) -> SlideFacts:
-    """Return what a run record says of a slide whose µm/px is known."""
+    """Describe a slide, whose µm/px is known, for a run record."""
     height, width = slide.shape
     return SlideFacts(
         path=str(slide.path.absolute()),
@@ -268,24 +268,10 @@ def slide_facts(slide: Slide) -> SlideFacts:
 def run_tissue(
     slide: Slide, folder: Path, parameters: TissueParameters | None = None
 ) -> TissueRun:
-    """Compute the tissue masks of a slide and write them with their record.
+    """Compute the tissue masks of a slide and write them into a folder.
 
-    The record goes to ``tissue.json``: a ``run.json`` beside it belongs to a detection
-    and stays as it is.
-
-    Parameters
-    ----------
-    slide : Slide
-        Its µm/px must be known.
-    folder : Path
-        Made where it is missing.
-    parameters : TissueParameters, optional
-        Thresholds and how the region of interest is closed and cleaned.
-
-    Returns
-    -------
-    TissueRun
-        The masks, the record and the files.
+    Their record goes to ``tissue.json``: a ``run.json`` beside it belongs to a detection
+    and is left unchanged.
 
     Raises
     ------

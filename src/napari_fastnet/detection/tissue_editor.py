@@ -1,4 +1,4 @@
-"""Tissue masks that move with their thresholds and keep what was painted by hand."""
+"""Tissue masks that follow their thresholds and keep what was painted by hand."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 MaskKind = Literal["rgb", "hsv", "threshold", "roi"]
 ThresholdName = Literal["red", "green", "blue", "saturation", "low", "high"]
 
-#: The paper's masks, and every mask: the region of interest comes last.
+#: The masks of the paper, and all masks; the region of interest comes last.
 THREE: tuple[MaskKind, ...] = ("rgb", "hsv", "threshold")
 KINDS: tuple[MaskKind, ...] = (*THREE, "roi")
 
-#: Which mask a threshold moves.
+#: The mask that each threshold belongs to.
 MASK_OF: dict[ThresholdName, MaskKind] = {
     "red": "rgb",
     "green": "rgb",
@@ -45,16 +45,16 @@ MASK_OF: dict[ThresholdName, MaskKind] = {
     "high": "threshold",
 }
 
-#: The thresholds that find their value by themselves.
+#: The thresholds that are computed from the image if None.
 AUTOMATIC: tuple[ThresholdName, ...] = ("red", "green", "blue", "saturation")
 
 
 class TissueEditor:
-    """The masks of a slide while thresholds move and hands paint.
+    """The masks of a slide while thresholds are moved and masks are painted.
 
-    Each mask is computed from the image; hand edits lie on top. The region of
-    interest is computed from the masks as edited, with its own edits on top. A change
-    recomputes only what depends on it.
+    Each mask is computed from the image; hand edits lie on top. The region of interest is
+    computed from the edited masks, with its own edits on top. A change recomputes only the
+    masks that depend on it.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class TissueEditor:
         }
         self._shown = dict(self._computed)
         self._edits = {kind: MaskEdits.none(m.shape) for kind, m in self._shown.items()}
-        # Kept, because counting 4 Mpx takes longer than comparing them.
+        # Kept, because counting 4 Mpx takes longer than comparing two masks.
         self._counts: dict[MaskKind, int] = dict.fromkeys(KINDS, 0)
 
     @property
@@ -105,11 +105,11 @@ class TissueEditor:
 
     @property
     def edited_px(self) -> int:
-        """How many pixels of the masks were changed by hand."""
+        """Number of mask pixels that were changed by hand."""
         return sum(self._counts.values())
 
     def mask(self, kind: MaskKind) -> NDArray[np.bool_]:
-        """Return a mask as it shows, edits included; not to be written to."""
+        """Return a mask with its edits; not to be written to."""
         return self._shown[kind]
 
     def threshold(self, name: ThresholdName) -> float:
@@ -120,7 +120,7 @@ class TissueEditor:
     def set_threshold(
         self, name: ThresholdName, value: float | None
     ) -> tuple[MaskKind, ...]:
-        """Move a threshold.
+        """Set a threshold.
 
         Parameters
         ----------
@@ -132,7 +132,7 @@ class TissueEditor:
         Returns
         -------
         tuple of str
-            The masks that are new.
+            The masks that changed.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class TissueEditor:
         return self._show(kind)
 
     def paint(self, kind: MaskKind, painted: NDArray[np.bool_]) -> tuple[MaskKind, ...]:
-        """Take over a mask as a hand left it; return the masks that are new."""
+        """Take a painted mask, and return the names of the masks that changed."""
         if np.array_equal(painted, self._shown[kind]):
             return ()
         self._edits[kind] = self._edits[kind].painted(self._computed[kind], painted)
@@ -157,17 +157,11 @@ class TissueEditor:
 
     @property
     def edits(self) -> dict[MaskKind, MaskEdits]:
-        """What was painted, of the masks that were painted on."""
+        """Edits of each mask that was painted on."""
         return {kind: self._edits[kind] for kind in KINDS if self._counts[kind]}
 
     def take_edits(self, edits: Mapping[MaskKind, MaskEdits]) -> None:
-        """Put what was painted on other masks of the same picture on these.
-
-        Parameters
-        ----------
-        edits : Mapping
-            As `edits` gives them; of a mask of another size they are resized.
-        """
+        """Apply the `edits` of other masks of the same picture, resized if need be."""
         shape = self._shown["roi"].shape
         for kind in KINDS:
             if kind in edits:
@@ -177,7 +171,7 @@ class TissueEditor:
         self._show_roi()
 
     def drop_edits(self) -> tuple[MaskKind, ...]:
-        """Forget what was painted, on every mask; return the masks that are new."""
+        """Drop all edits, and return the names of the masks that changed."""
         edited = [kind for kind in KINDS if self._counts[kind]]
         for kind in edited:
             self._counts[kind] = 0
@@ -189,16 +183,9 @@ class TissueEditor:
         return (*(kind for kind in edited if kind != "roi"), "roi")
 
     def tissue(self) -> SlideTissue:
-        """Return the masks as they are now, frozen, for a run or a file."""
+        """Return the masks as they are now, for a run or a file."""
         used: dict[str, float] = {name: self.threshold(name) for name in MASK_OF}
-        masks = TissueMasks(
-            self._shown["rgb"],
-            self._shown["hsv"],
-            self._shown["threshold"],
-            self._shown["roi"],
-            used,
-            self._fill,
-        )
+        masks = TissueMasks(**self._shown, thresholds=used, fill=self._fill)
         return replace(
             self._first,
             masks=masks,
@@ -207,49 +194,43 @@ class TissueEditor:
         )
 
     def _compute(self, kind: MaskKind) -> NDArray[np.bool_]:
-        """Compute one of the three masks from what was scanned."""
-        return without_fill(self._of_image(kind), self._fill)
-
-    def _of_image(self, kind: MaskKind) -> NDArray[np.bool_]:
         """Compute one of the three masks from the image."""
         parameters = self._parameters
         if kind == "hsv":
-            return hsv_mask(self._saturations, saturation=self.threshold("saturation"))
-        if kind == "threshold":
-            low, high = parameters.low, parameters.high
-            return threshold_mask(self._image, low=low, high=high)
-        red, green, blue, _ = (self.threshold(name) for name in AUTOMATIC)
-        return rgb_mask(
-            self._image,
-            thresholds=(red, green, blue),
-            channels=parameters.channels,
-        )
+            mask = hsv_mask(self._saturations, saturation=self.threshold("saturation"))
+        elif kind == "threshold":
+            mask = threshold_mask(self._image, low=parameters.low, high=parameters.high)
+        else:
+            red, green, blue, _ = (self.threshold(name) for name in AUTOMATIC)
+            mask = rgb_mask(
+                self._image,
+                thresholds=(red, green, blue),
+                channels=parameters.channels,
+            )
+        return without_fill(mask, self._fill)
 
     def _show(self, kind: MaskKind) -> tuple[MaskKind, ...]:
-        """Put a mask's edits on it, and the region of interest after it."""
-        if kind == "roi":
-            self._shown["roi"] = self._edited("roi")
-            return ("roi",)
+        """Apply a mask's edits, update the region of interest, and name both."""
         self._shown[kind] = self._edited(kind)
+        if kind == "roi":
+            return ("roi",)
         self._show_roi()
         return (kind, "roi")
 
     def _show_roi(self) -> None:
-        shown = self._shown
+        """Compute the region of interest from the edited masks."""
         roi = combine(
-            shown["rgb"],
-            shown["hsv"],
-            shown["threshold"],
+            *(self._shown[kind] for kind in THREE),
             mpp=self._first.mpp,
             parameters=self._parameters,
             fill=self._fill,
         )
-        # What a hand took away stays away: it is neither closed nor filled again.
+        # Erased pixels stay erased: closing and filling must not bring them back.
         for kind in THREE:
             if self._counts[kind]:
                 roi &= ~self._edits[kind].removed
         self._computed["roi"] = roi
-        shown["roi"] = self._edited("roi")
+        self._shown["roi"] = self._edited("roi")
 
     def _edited(self, kind: MaskKind) -> NDArray[np.bool_]:
         """Return a computed mask with its edits on top."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from time import perf_counter, sleep
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.cohort.folders import result_folder
 from napari_fastnet.core.options import TissueParameters
@@ -213,8 +213,7 @@ class Scan:
     ) -> Iterator[Progress]:
         """Yield the run's steps until there are newer masks."""
         rank = nearest_to_view(run.plan.patches.grid, self._view)
-        steps = cast("Generator[Progress]", run.steps(backend, should_stop, rank))
-        with closing(steps):
+        with closing(run.steps(backend, should_stop, rank)) as steps:
             began = perf_counter()
             for progress in steps:
                 took = perf_counter() - began
