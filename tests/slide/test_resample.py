@@ -12,7 +12,7 @@ from PIL import Image
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.errors import TileReadError
 from napari_fastnet.slide import resample as module
-from napari_fastnet.slide.resample import RESAMPLING, resample, resize
+from napari_fastnet.slide.resample import resample, resize
 
 
 def reader(image, calls=None):
@@ -39,10 +39,6 @@ def padded_resize(image, box, shape, pad=100):
     lanczos = Image.Resampling.LANCZOS
     narrow = Image.fromarray(wide).resize((shape[1], len(wide)), lanczos, box=columns)
     return np.asarray(narrow.resize(shape[::-1], lanczos, box=rows))
-
-
-def test_the_filters_name_is_that_of_the_filter():
-    assert Image.Resampling[RESAMPLING.upper()] == module._FILTER
 
 
 def test_whole_px_at_their_own_size_are_untouched(texture):

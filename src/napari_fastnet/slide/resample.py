@@ -21,7 +21,7 @@ from napari_fastnet.slide.tiles import WHITE, Pixels
 #: passes the fewest false frequencies but for the blurring triangle (13 % at the ratio
 #: 1.948 of a 0.499 µm/px slide, where a box passes 40 %).
 RESAMPLING = "lanczos"
-_FILTER = Image.Resampling.LANCZOS
+_FILTER = Image.Resampling[RESAMPLING.upper()]
 _SUPPORT_PX = 3
 
 #: Side of the piece of a level, less the filter's margin, that is held at once, px.

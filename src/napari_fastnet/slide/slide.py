@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import dask.array
 
     from napari_fastnet.slide.opening import Stamp
+    from napari_fastnet.slide.resample import Read
     from napari_fastnet.slide.tiles import (
         Damaged,
         Pixels,
@@ -273,7 +274,7 @@ class Slide:
         scale = self._scale(mpp)
         shape = (round(box.height / scale[0]), round(box.width / scale[1]))
         level = coarsest_within(self._all_levels, scale)
-        return self._read(box, shape, level, damaged, threads)
+        return resample(*self._part(box, level, damaged), shape, threads=threads)
 
     def read_level(
         self,
@@ -314,8 +315,7 @@ class Slide:
             raise OptionError(
                 f"level is {level}; {self.path.name} has 0 to {len(self._tiles) - 1}"
             )
-        note = self._note_damage if damaged == "white" else None
-        return self._tiles[level].read(top, left, height, width, on_damage=note)
+        return self._reader(level, damaged)(top, left, height, width)
 
     def thumbnail(self, max_side_px: int) -> Pixels:
         """Return the whole slide, its longer side ``max_side_px`` or its own size.
@@ -335,7 +335,8 @@ class Slide:
         factor = max(1.0, max(self.shape) / max_side_px)
         height, width = (max(1, round(side / factor)) for side in self.shape)
         level = coarsest_within(self._all_levels, (factor, factor))
-        return self._read(Box.of_shape(self.shape), (height, width), level, "white")
+        part = self._part(Box.of_shape(self.shape), level, "white")
+        return resample(*part, (height, width))
 
     def pyramid(self) -> list[dask.array.Array]:
         """Return lazy arrays, ``uint8 (height, width, 3)``, finest level first.
@@ -380,21 +381,18 @@ class Slide:
         box = tile.intersect(Box.of_shape(self.shape))
         self._damaged[tiles.index, row, column] = box
 
-    def _read(
-        self,
-        box: Box,
-        shape: tuple[int, int],
-        level: Level,
-        damaged: Damaged,
-        threads: int = 1,
-    ) -> Pixels:
-        """Return a level-0 box out of one level, resampled to a shape."""
-        y, x = level.downsample
-        inner = Box(box.top / y, box.left / x, box.bottom / y, box.right / x)
-        tiles = self._tiles[level.index]
+    def _reader(self, level: int, damaged: Damaged) -> Read:
+        """Return a function that reads a region of a level."""
         note = self._note_damage if damaged == "white" else None
-        read = partial(tiles.read, on_damage=note)
-        return resample(read, level.shape, inner, shape, threads=threads)
+        return partial(self._tiles[level].read, on_damage=note)
+
+    def _part(
+        self, box: Box, level: Level, damaged: Damaged
+    ) -> tuple[Read, tuple[int, int], Box]:
+        """Return what `resample` takes of a level: reader, shape, box in its px."""
+        y, x = level.downsample
+        part = Box(box.top / y, box.left / x, box.bottom / y, box.right / x)
+        return self._reader(level.index, damaged), level.shape, part
 
     def _scale(self, mpp: float | Pair) -> Pair:
         """Return level-0 px per px at the µm/px asked for, (y, x)."""
