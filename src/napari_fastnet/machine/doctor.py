@@ -154,18 +154,7 @@ PROBES = (
 
 
 def examine(probes: tuple[Probe, ...] = PROBES) -> Iterator[Finding]:
-    """Try every part, several at a time.
-
-    Parameters
-    ----------
-    probes : tuple of Probe, optional
-        The parts; all by default.
-
-    Yields
-    ------
-    Finding
-        One for each probe, in their order.
-    """
+    """Try every part, several at a time; yield the findings in order."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         yield from pool.map(_try, probes)
 

@@ -63,22 +63,8 @@ def output_errors(what: str) -> Iterator[None]:
 def temporary_beside(path: Path) -> Iterator[Path]:
     """Yield a free path beside ``path``, with its suffix, and clear it at the end.
 
-    The folder is made where it is missing.
-
-    Parameters
-    ----------
-    path : Path
-        The file or folder to write or replace.
-
-    Yields
-    ------
-    Path
-        Where the body writes it before it calls `rename`.
-
-    Raises
-    ------
-    OutputError
-        For an OSError of the body that is no FastNetError; it names ``path``.
+    The folder is made where it is missing. The body writes a file or folder there and calls
+    `rename`. An OSError is an OutputError that names ``path``.
     """
     aside = path.with_name(f"{_aside_stem(path)}{path.suffix}")
     try:
@@ -91,25 +77,11 @@ def temporary_beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` and rename it onto ``path`` at the end.
+    """Yield a path beside ``path``, with its suffix, and rename it onto ``path`` at the end.
 
-    What is renamed is on the disk, so that a power cut does not lose it. When the body
-    raises, a file that was at ``path`` before is left as it was.
-
-    Parameters
-    ----------
-    path : Path
-        The file to write or replace.
-
-    Yields
-    ------
-    Path
-        A path in the same folder with the same suffix, where the body writes one file.
-
-    Raises
-    ------
-    OutputError
-        If making the folder, writing or renaming fails with an OSError.
+    The body writes one file, which is flushed to the disk before it is renamed: a power cut
+    does not lose it. When the body raises, an earlier file stays as it was. An OSError is an
+    OutputError that names ``path``.
     """
     with temporary_beside(path) as aside:
         yield aside
@@ -120,26 +92,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path`` and rename it onto ``path`` at the end.
+    """Yield a path beside ``path`` and rename the folder there onto ``path`` at the end.
 
-    When the body raises, what was at ``path`` before is left as it was.
-
-    Parameters
-    ----------
-    path : Path
-        The folder to write or replace.
-    ours : callable
-        Predicate: the folder at ``path`` may be replaced.
-
-    Yields
-    ------
-    Path
-        A path in the same folder where the body makes one.
-
-    Raises
-    ------
-    OutputError
-        At ``path`` is something else, or it cannot be written.
+    The body makes the folder. When it raises, an earlier folder stays as it was. OutputError
+    where it cannot be written, or where what is at ``path`` is not ``ours``.
     """
     if path.exists() and not ours(path):
         raise OutputError(
@@ -166,15 +122,10 @@ def remove(path: Path) -> None:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove half-written files of killed processes from a folder.
+    """Remove half-written files of killed processes from a folder that may be there.
 
     Those of this computer go as soon as their process has ended, those of others when
     they are a day old. Nothing is raised: leftovers cost only space.
-
-    Parameters
-    ----------
-    folder : Path
-        Need not exist.
     """
     with suppress(OSError):
         for path in list(folder.iterdir()):

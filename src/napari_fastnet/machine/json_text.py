@@ -14,24 +14,9 @@ from napari_fastnet.errors import OptionError
 
 
 def parse_json(content: bytes | str, *, strict: bool = False) -> Any:
-    """Parse a JSON text.
+    """Parse a JSON text; ValueError where it is none, or nested deeper than can be read.
 
-    Parameters
-    ----------
-    content : bytes or str
-        Bytes are UTF-8, 16 or 32.
-    strict : bool, optional
-        Refuse NaN, Infinity and numbers too large for a float (1e999), too.
-
-    Returns
-    -------
-    object
-        Dictionaries, lists, text, numbers, truth values, None.
-
-    Raises
-    ------
-    ValueError
-        The text is no JSON, or nested deeper than can be read.
+    ``strict`` refuses NaN, Infinity and numbers too large for a float (1e999), too.
     """
     try:
         if not strict:
@@ -44,10 +29,7 @@ def parse_json(content: bytes | str, *, strict: bool = False) -> Any:
 def plain(value: Any) -> Any:
     """Return a value as JSON has it: paths as text, arrays as lists, NaN as None.
 
-    Raises
-    ------
-    OptionError
-        If the value, or one inside it, has no JSON form.
+    OptionError where the value, or one inside it, has no JSON form.
     """
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()

@@ -57,24 +57,10 @@ def pixel_count(image: TiffPageSeries) -> int:
 
 
 def slide_image(tiff: TiffFile, name: str) -> SlideImage:
-    """Return the slide's image.
+    """Return the slide's image, with the pages of one focal plane.
 
-    Parameters
-    ----------
-    tiff : tifffile.TiffFile
-        Open.
-    name : str
-        The file, for error messages.
-
-    Returns
-    -------
-    SlideImage
-        With the pages of one focal plane.
-
-    Raises
-    ------
-    SlideFormatError
-        The image is a stack of something else, or is spread over several files.
+    SlideFormatError, with the file's name, where the image is a stack of something else, or
+    is spread over several files.
     """
     series = slide_series(tiff)
     plane, notes = _plane(series, name)

@@ -15,19 +15,7 @@ _FAR_OFF = 0.1
 
 
 def spacing_notes(slide: Slide) -> tuple[str, ...]:
-    """Return a note of a µm/px that is absurd, or is not the file's.
-
-    Parameters
-    ----------
-    slide : Slide
-        Open.
-
-    Returns
-    -------
-    tuple of str
-        A line where µm/px is absurd, or was given and is more than a tenth off what the
-        file states.
-    """
+    """Return a note of a µm/px that is absurd, or is more than a tenth off the file's."""
     if slide.mpp is None:
         return ()
     try:
@@ -49,34 +37,12 @@ def spacing_notes(slide: Slide) -> tuple[str, ...]:
 
 
 def reading_notes(slide: Slide) -> tuple[str, ...]:
-    """Return notes of choices made while reading the file: its plane, its image.
-
-    Parameters
-    ----------
-    slide : Slide
-        Open.
-
-    Returns
-    -------
-    tuple of str
-        A line each; mostly none.
-    """
+    """Return notes of choices made while reading the file: its plane, its image."""
     return tuple(f"{slide.path.name}: {note}" for note in slide.reading_notes)
 
 
 def finer_notes(slide: Slide) -> tuple[str, ...]:
-    """Return notes of levels that were read from the next finer one.
-
-    Parameters
-    ----------
-    slide : Slide
-        Open, and read from.
-
-    Returns
-    -------
-    tuple of str
-        A line for each level with tiles that could not be decoded.
-    """
+    """Return a note for each level read in part from the next finer one so far."""
     return tuple(
         f"{slide.path.name}: {counted(tiles, 'tile')} of level {level} cannot be read, "
         "the next finer level was read instead; copy the file again if its original is "
@@ -86,18 +52,7 @@ def finer_notes(slide: Slide) -> tuple[str, ...]:
 
 
 def bounds_notes(slide: Slide) -> tuple[str, ...]:
-    """Return a note of outlines where QuPath counts from another corner.
-
-    Parameters
-    ----------
-    slide : Slide
-        Open.
-
-    Returns
-    -------
-    tuple of str
-        A line where the scanned part does not begin at the slide's corner.
-    """
+    """Return a note where QuPath counts from another corner than the slide's."""
     bounds = slide.bounds
     if bounds is None or (bounds.top, bounds.left) == (0, 0):
         return ()

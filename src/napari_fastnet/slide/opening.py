@@ -29,22 +29,8 @@ _FINGERPRINT_BYTES = 2**16
 def open_source(path: Path) -> Source:
     """Open a slide as TIFF or, where it is none or a Ventana, with OpenSlide.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Source
-        Open; to be closed by the caller.
-
-    Raises
-    ------
-    SlideNotFoundError
-        There is no such file.
-    SlideFormatError
-        It is no slide, is cut short, or its pixels are not 8-bit RGB or grey.
+    The caller closes it. SlideNotFoundError where there is no such file, SlideFormatError
+    where it is no slide, is cut short, or its pixels are not 8-bit RGB or grey.
     """
     try:
         with path.open("rb") as file:
@@ -67,30 +53,12 @@ def open_source(path: Path) -> Source:
 
 
 def fingerprint(path: Path, source: Source) -> str:
-    """Return a hash of the contents that survives renaming and copying.
+    """Return a hash of the contents that survives renaming and copying, 64 hex digits.
 
-    It covers the size, 64 KiB at either end, and each level's table of tiles (where a
-    tile lies, how long it is), not every pixel: tiles replaced by others of equal
-    length in the middle of the file go unnoticed.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    source : Source
-        The same, open.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
-    Raises
-    ------
-    SlideNotFoundError
-        The file is gone by now.
-    DriveError
-        The drive refuses to give it.
+    It covers the size, 64 KiB at either end, and each level's table of tiles (the place and
+    length of each), not every pixel: tiles replaced by others of equal length in the middle
+    of the file go unnoticed. SlideNotFoundError where the file is gone by now, DriveError
+    where the drive refuses to give it.
     """
     try:
         size = path.stat().st_size

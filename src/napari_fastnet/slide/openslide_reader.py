@@ -67,15 +67,8 @@ class DicomFile:
 def dicom_file(path: Path) -> DicomFile | None:
     """Read the series of a DICOM file.
 
-    Parameters
-    ----------
-    path : Path
-        Opened only where its suffix is one of `DICOM_SUFFIXES`.
-
-    Returns
-    -------
-    DicomFile or None
-        None for a file that is no DICOM or cannot be read: its reader will say why.
+    None for a file that is no DICOM by its suffix or content, or cannot be read: its reader
+    will say why.
     """
     try:
         # a pipe would wait for ever
@@ -99,18 +92,10 @@ def dicom_file(path: Path) -> DicomFile | None:
 
 
 def one_of_each_series(paths: Iterable[Path]) -> list[Path]:
-    """Return paths with one for all DICOM files of a folder that are one slide.
+    """Return paths, in order, with one for all DICOM files of a folder that are one slide.
 
-    Parameters
-    ----------
-    paths : iterable of Path
-        Files of any kind, in an order that is kept.
-
-    Returns
-    -------
-    list of Path
-        For a slide the first by name of its files that hold a level, so that it is the
-        same whichever of them are given.
+    That is the first by name of its files that hold a level, so that it is the same for any
+    selection of them.
     """
     groups: dict[object, list[tuple[bool, Path]]] = {}
     for path in paths:
@@ -219,16 +204,6 @@ class _Handle:
 def open_with_openslide(path: Path) -> tiles.Source:
     """Open a slide with OpenSlide.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    Source
-        Its levels, maker and µm/px.
-
     Raises
     ------
     DependencyError
@@ -287,10 +262,10 @@ def _facts(slide: OpenSlide) -> tiles.Facts:
 
 
 def _states_false_colours(path: Path, properties: Mapping[str, str]) -> bool:
-    """Return whether a DICOM states a transform to YCbCr that its JPEG 2000 lacks.
+    """Check whether a DICOM states a transform to YCbCr that its JPEG 2000 lacks.
 
-    Slides of Aperio's were converted so by several programs; a decoder that relies on
-    the statement gives YCbCr out as RGB (github.com/openslide/openslide/issues/772).
+    Several programs converted Aperio's slides so; a decoder that relies on the statement
+    gives YCbCr out as RGB (github.com/openslide/openslide/issues/772).
     """
     if (
         properties.get("dicom.TransferSyntaxUID") not in _JPEG2000

@@ -55,17 +55,9 @@ _REACH_PX = 4
 def levels_of(own: Sequence[TiledLevel], made: Sequence[TiledLevel]) -> list[Level]:
     """Return shapes and downsamples of a file's levels and of those made from them.
 
-    Parameters
-    ----------
-    own, made : sequence of TiledLevel
-        Finest first.
-
-    Returns
-    -------
-    list of Level
-        The file's own have the ratios of their sizes, y and x each; the averages that
-        readers report are not used. Made ones are exactly `STEP` times coarser than the
-        one before, although their last px may reach beyond it.
+    The file's own have the ratios of their sizes, y and x each; the averages that readers
+    report are not used. Made ones are exactly `STEP` times coarser than the one before,
+    although their last px may reach beyond it.
     """
     height, width = own[0].shape
     levels = [
@@ -87,11 +79,6 @@ def coarsest_within(levels: Sequence[Level], scale: Pair) -> Level:
         Finest first.
     scale : (float, float)
         Level-0 px per px wanted, (y, x); 1 % less is fine enough.
-
-    Returns
-    -------
-    Level
-        One of ``levels``.
     """
     y, x = (value * (1 + LEVEL_SLACK) for value in scale)
     fine = [
@@ -105,22 +92,11 @@ def coarsest_within(levels: Sequence[Level], scale: Pair) -> Level:
 def repaired(
     levels: Sequence[TiledLevel], made: set[TileKey]
 ) -> tuple[TiledLevel, ...]:
-    """Return a file's levels, each of which makes its broken tiles from the one before.
+    """Return a file's levels, finest first; each makes broken tiles from the one before.
 
-    A tile that was never written counts as broken where a level has more of them than
-    the next finer one: such a level was not finished.
-
-    Parameters
-    ----------
-    levels : sequence of TiledLevel
-        The file's own, finest first.
-    made : set
-        Gets the (level, row, column) of each tile that is made.
-
-    Returns
-    -------
-    tuple of TiledLevel
-        A tile of theirs is broken where the finer level cannot be decoded either.
+    A tile that was never written counts as broken where a level has more of them than the
+    next finer one: such a level was not finished. ``made`` gets the key of each tile that is
+    made. A tile stays broken where the finer level cannot be decoded either.
     """
     found = [levels[0]]
     for level in levels[1:]:
@@ -142,10 +118,7 @@ def _remake(
 ) -> Pixels | None:
     """Make a tile of a level from a finer one, None where nothing was scanned.
 
-    Raises
-    ------
-    TileReadError
-        The finer level cannot be decoded there.
+    TileReadError where the finer level cannot be decoded there.
     """
     (height, width), (rows, columns) = level.shape, level.tile_shape
     top, left = row * rows, column * columns
@@ -160,20 +133,10 @@ def _remake(
 
 
 def coarser_levels(finest: TiledLevel) -> list[TiledLevel]:
-    """Return levels 4, 16, ... times coarser, until one is small.
+    """Return levels 4, 16, ... times coarser than a file's coarsest, until one is small.
 
-    Each px is the mean of 4 x 4 px of the level before, so that nothing aliases. The
-    px are made when a tile is first read, and kept as long as memory lasts.
-
-    Parameters
-    ----------
-    finest : TiledLevel
-        The coarsest level of the file itself.
-
-    Returns
-    -------
-    list of TiledLevel
-        Empty where ``finest`` is small already.
+    Each px is the mean of 4 x 4 px of the level before, so that nothing aliases. The px are
+    made when a tile is first read, and kept as long as memory lasts.
     """
     made: list[TiledLevel] = []
     below, tile = finest, (TILE_PX, TILE_PX)

@@ -135,22 +135,10 @@ def _fill(
 
 
 def resize(image: Pixels, shape: tuple[int, int]) -> Pixels:
-    """Return a whole image at another size, with the filter of every other read.
+    """Return an image, ``uint8 (height, width, 3)``, at another size, as other reads do.
 
-    The px beyond the image are unknown, so the filter is cut off at the edge and its
-    weights are scaled up.
-
-    Parameters
-    ----------
-    image : ndarray
-        ``uint8 (height, width, 3)``.
-    shape : tuple of int
-        (height, width) to return it in, both at least 1.
-
-    Returns
-    -------
-    ndarray
-        ``uint8 (*shape, 3)``; the image itself where its size does not change.
+    The px beyond the image are unknown, so the filter is cut off at the edge and its weights
+    are scaled up. An image of that size is returned as it is.
     """
     if image.shape[:2] == shape:
         return image

@@ -34,17 +34,9 @@ _SCAN, _BARE = 0xDA, frozenset((0x01, *range(0xD0, 0xDA)))
 
 
 def check_claim(data: bytes) -> None:
-    """Refuse a JPEG or JPEG 2000 that claims more than `LARGEST_TILE_PX`.
+    """Refuse a JPEG or JPEG 2000 that claims more than `LARGEST_TILE_PX`: ValueError.
 
-    Parameters
-    ----------
-    data : bytes
-        One tile; those of other compressions pass.
-
-    Raises
-    ------
-    ValueError
-        The claim is larger.
+    Tiles of other compressions pass.
     """
     if data.startswith(_JPEG_START):
         height, width = _jpeg_size(data)
@@ -87,18 +79,10 @@ def _jpeg2000_size(data: bytes) -> tuple[int, int]:
 
 
 def is_decoded_to_rgb(data: bytes) -> bool:
-    """Check whether decoding a JPEG 2000 gives RGB, regardless of the file's tags.
+    """Check whether decoding a JPEG 2000 tile gives RGB, regardless of the file's tags.
 
-    Parameters
-    ----------
-    data : bytes
-        Of one tile.
-
-    Returns
-    -------
-    bool
-        The codec itself transformed it to YCbCr, or its chroma is subsampled or declared
-        in its own header: OpenJPEG reverts each of these while it decodes.
+    The codec itself transformed it to YCbCr, or its chroma is subsampled or declared in its
+    own header: OpenJPEG reverts each of these while it decodes.
     """
     at = data.find(JPEG2000_START)
     if at < 0 or at + 45 > len(data):
@@ -167,19 +151,9 @@ class Converter:
 
 
 def over_white(rgba: NDArray[np.uint8], *, multiplied: bool = False) -> Pixels:
-    """Return RGBA laid over white.
+    """Return RGBA, uint8 ``(height, width, 4)``, laid over white; opaque px are unchanged.
 
-    Parameters
-    ----------
-    rgba : ndarray
-        uint8 ``(height, width, 4)``.
-    multiplied : bool, optional
-        The colours are multiplied by the opacity already.
-
-    Returns
-    -------
-    ndarray
-        uint8 ``(height, width, 3)``, contiguous; opaque px are unchanged.
+    ``multiplied`` where the colours are multiplied by the opacity already.
     """
     alpha = rgba[..., 3:]
     rgb = np.ascontiguousarray(rgba[..., :3])
@@ -197,20 +171,9 @@ def decoder_of(
 ) -> tuple[Callable[[bytes, int], NDArray[Any]], bool]:
     """Return the decoder of a page's tiles, which turns YCbCr to RGB.
 
-    Parameters
-    ----------
-    page : tifffile page
-        The page with the tables of JPEG.
-    key : tifffile page
-        The page that describes it.
-    aperio : bool
-        Aperio wrote it.
-
-    Returns
-    -------
-    tuple of callable and bool
-        A function of (bytes, index) to ``(height, width, samples)``, and True where each
-        tile is a whole stream, which needs no header from the file.
+    A function of (bytes, index) to ``(height, width, samples)``; with it True where each tile
+    is a whole stream, which needs no header from the file. The page has the tables of JPEG,
+    ``key`` describes it.
     """
     options: dict[str, Any] = {}
     if key.compression in _JPEGS:
@@ -261,19 +224,9 @@ def ycbcr_to_rgb(tile: NDArray[Any]) -> Pixels:
 
 
 def unread_kind(key: TiffPage, pages: int) -> str | None:
-    """Name the kind of a page's px where that kind is not read, else None.
+    """Name the kind of px of an image that is not read, as in "the pixels are ...".
 
-    Parameters
-    ----------
-    key : tifffile page
-        The page that describes the image.
-    pages : int
-        Number of pages of the image.
-
-    Returns
-    -------
-    str or None
-        As in "the pixels are ...".
+    None where they are read. The key page describes the image, which has so many pages.
     """
     from tifffile import TIFF
 

@@ -72,22 +72,9 @@ class Spacing:
             return None
 
     def require(self, name: str) -> Pair:
-        """Return (y, x) µm/px that can be worked with.
+        """Return (y, x) µm/px within 0.05..5 that differ by at most 2 %.
 
-        Parameters
-        ----------
-        name : str
-            The file, for the message.
-
-        Returns
-        -------
-        tuple of float
-            Both within 0.05..5 and at most 2 % apart.
-
-        Raises
-        ------
-        SpacingError
-            Unknown or absurd; it is never guessed.
+        SpacingError, with the file's name, where it is unknown or absurd; it is never guessed.
         """
         if self.mpp is None:
             raise SpacingError(
@@ -111,10 +98,7 @@ class Spacing:
 def number(value: Any) -> float:
     """Parse a number of a file, also with a comma as its decimal point.
 
-    Raises
-    ------
-    TypeError, ValueError
-        It is none.
+    TypeError or ValueError where it is none.
     """
     return float(value.replace(",", ".") if isinstance(value, str) else value)
 
@@ -133,26 +117,11 @@ def tiff_spacing(
     ome_xml: str | None,
     philips_xml: str | None,
 ) -> Spacing:
-    """Return the µm/px of a TIFF slide and who states it.
+    """Return the µm/px of a TIFF slide as stated; `Spacing.require` checks it.
 
-    The first that states two numbers: the vendor's own field, OME-XML, and last the
-    resolution tag, which OME writers often leave at a default.
-
-    Parameters
-    ----------
-    aperio : str or None
-        Aperio's description of the slide.
-    tag : Spacing or None
-        Of the resolution tag, from `tag_spacing`.
-    shape : tuple of int
-        (height, width) of level 0, px, to find its image among those of the XML.
-    ome_xml, philips_xml : str or None
-        The file's metadata of that kind.
-
-    Returns
-    -------
-    Spacing
-        As stated; `Spacing.require` checks it.
+    The first that states two numbers counts: the vendor's own field, OME-XML, and last the
+    resolution tag, which OME writers often leave at a default. The shape, (height, width) of
+    level 0, px, tells the slide's image from others of the XML.
     """
     return (
         (_aperio_spacing(aperio) if aperio else None)
@@ -164,18 +133,7 @@ def tiff_spacing(
 
 
 def tag_spacing(tags: Any) -> Spacing | None:
-    """Return the spacing in a page's resolution tags, None without a unit of length.
-
-    Parameters
-    ----------
-    tags : tifffile.TiffTags
-        Of level 0.
-
-    Returns
-    -------
-    Spacing or None
-        (y, x) in µm/px, however absurd.
-    """
+    """Return the spacing in a page's resolution tags, None without a unit of length."""
     um = _UM_PER_TAG_UNIT.get(tags.valueof(_RESOLUTION_UNIT))
     sizes = [tags.valueof(code) for code in (_Y_RESOLUTION, _X_RESOLUTION)]
     if um is None or None in sizes:

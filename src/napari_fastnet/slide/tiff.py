@@ -85,15 +85,7 @@ class VentanaError(NotTiffSlideError):
 def open_tiff(path: Path) -> tiles.Source:
     """Open a TIFF slide: Aperio, Hamamatsu, Leica, Philips, OME and plain ones.
 
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-
-    Returns
-    -------
-    Source
-        Its levels, maker and µm/px. The file stays open until `Source.close`.
+    The file stays open until `Source.close`.
 
     Raises
     ------

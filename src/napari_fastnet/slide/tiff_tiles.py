@@ -54,11 +54,6 @@ class FileBytes:
     """A file that several threads read at given places.
 
     A read that the drive refuses is repeated after each wait of `RETRY_S`.
-
-    Parameters
-    ----------
-    path : Path
-        An existing file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -142,7 +137,7 @@ class TilePage:
         *,
         aperio: bool = False,
     ) -> TilePage:
-        """Return the tiles of an image: one page, or one page a colour.
+        """Return the tiles of an image, independent of tifffile's open file.
 
         Parameters
         ----------
@@ -152,14 +147,9 @@ class TilePage:
             The page that describes them all.
         name : str
             The file, for error messages.
-        aperio : bool, optional
+        aperio : bool
             Aperio wrote the file; other makers use its number for JPEG 2000 in YCbCr for
             RGB.
-
-        Returns
-        -------
-        TilePage
-            Independent of tifffile's open file.
 
         Raises
         ------
@@ -211,12 +201,8 @@ class TilePage:
     ) -> Pixels | None:
         """Return a tile's RGB px, None for one that was never written.
 
-        With the file bound, this is the ``load`` of a `TiledLevel`.
-
-        Raises
-        ------
-        DamagedTileError
-            The bytes are missing or cannot be decoded; the message is the cause.
+        With the file bound, this is the ``load`` of a `TiledLevel`. DamagedTileError, with the
+        cause alone, where the bytes are missing or cannot be decoded.
         """
         planes = []
         index = row * self.offsets.shape[2] + column

@@ -71,17 +71,8 @@ class Facts:
 def bounds_of(properties: Mapping[str, Any], reader: str) -> Box | None:
     """Return the box of the scanned part, which QuPath takes for the whole slide.
 
-    Parameters
-    ----------
-    properties : mapping
-        As OpenSlide or tiffslide gives them.
-    reader : {"openslide", "tiffslide"}
-        Prefix of their names.
-
-    Returns
-    -------
-    Box or None
-        Level-0 px; None where the properties do not state it.
+    Level-0 px; None where the properties do not state it. Their names begin with the reader:
+    "openslide" or "tiffslide".
     """
     names = ("bounds-y", "bounds-x", "bounds-height", "bounds-width")
     stated: list[Any] = [properties.get(f"{reader}.{name}") for name in names]
@@ -119,13 +110,7 @@ CACHE_BYTES = 32 * 2**20
 
 
 class TileCache:
-    """Decoded tiles, of which the least recently used are dropped; thread-safe.
-
-    Parameters
-    ----------
-    budget_bytes : int
-        Most bytes of pixels to keep.
-    """
+    """Decoded tiles, of which the least recently used are dropped; thread-safe."""
 
     def __init__(self, budget_bytes: int = CACHE_BYTES) -> None:
         self._budget_bytes = budget_bytes
@@ -217,17 +202,7 @@ class TiledLevel:
             The region; white outside the image.
         on_damage : callable, optional
             Called with this level and the (row, column) of each tile that cannot be
-            decoded, which is then white. Without it such a tile is an error.
-
-        Returns
-        -------
-        ndarray
-            A new array.
-
-        Raises
-        ------
-        TileReadError
-            A tile cannot be decoded.
+            decoded, which is then white. Without it such a tile is a TileReadError.
         """
         pixels = np.full((height, width, 3), WHITE, np.uint8)
         tile_height, tile_width = self.tile_shape

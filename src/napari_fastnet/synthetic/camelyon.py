@@ -38,7 +38,7 @@ def write_camelyon(
         Slides of each kind; of those for testing, every other one has tumor, the
         first among them.
     shape : tuple of int
-        As `write_slide` takes it.
+        (height, width) of each slide, as `write_slide` takes it.
     seed : int
         Equal seeds give equal folders.
 
@@ -46,13 +46,6 @@ def write_camelyon(
     -------
     dict of str to Layout
         By name of the slide.
-
-    Raises
-    ------
-    OptionError
-        The shape is not allowed.
-    OutputError
-        The folder cannot be written.
     """
     plan = [
         *((f"training/normal/normal_{n + 1:03}", False) for n in range(normal)),

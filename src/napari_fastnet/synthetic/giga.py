@@ -47,22 +47,9 @@ _MOST_SIDE_PX = 2**20  # offsets in a TIFF have 32 bits
 
 
 def giga_shape(gigapixels: float) -> tuple[int, int]:
-    """Return the nearest (height, width) of whole units, 4 to 5.
+    """Return the nearest (height, width) of whole units, 4 to 5, for `write_giga_slide`.
 
-    Parameters
-    ----------
-    gigapixels : float
-        Billions of px of level 0.
-
-    Returns
-    -------
-    tuple of int
-        A shape that `write_giga_slide` takes.
-
-    Raises
-    ------
-    OptionError
-        It is no number from 0.1 to 800.
+    OptionError where the billions of px are not from 0.1 to 800.
     """
     if not 0.1 <= gigapixels <= 800:
         raise OptionError(f"gigapixels is {gigapixels}; use 0.1 to 800")
@@ -77,7 +64,7 @@ def write_giga_slide(
     """Write a synthetic slide of any size: Aperio's layout, levels 1, 4, 16 and 64.
 
     The tissue, lymph node with metastases as `write_slide` draws it, lies in islands
-    some millimetres wide.
+    some millimetres wide. Equal seeds give equal slides.
 
     Parameters
     ----------
@@ -85,22 +72,14 @@ def write_giga_slide(
         The file to write or replace, ``.svs``; some 20 MB and 13 bytes a tile.
     shape : tuple of int
         (height, width) of level 0, px at 0.243 µm: 8192 to 1,048,576.
-    tissue : float, optional
-        Share of the slide that is tissue, to the nearest unit.
-    seed : int, optional
-        Equal seeds give equal slides.
+    tissue : float
+        Share of the slide that is tissue, to the nearest unit; OptionError where so much
+        does not fit.
 
     Returns
     -------
     ndarray
         bool (rows, columns): the units of tissue.
-
-    Raises
-    ------
-    OptionError
-        The shape is another, or so much tissue does not fit.
-    OutputError
-        The file cannot be written.
     """
     if any(not SQUARE_PX <= side <= _MOST_SIDE_PX for side in shape):
         raise OptionError(

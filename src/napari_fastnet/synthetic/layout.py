@@ -65,17 +65,9 @@ class Layout:
         return cls(shape, tuple(nodes), tuple(lesions))
 
     def labels(self, grid: Grid) -> NDArray[np.int8]:
-        """Return the label of the tissue at the centre of each cell.
+        """Return the label at the centre of each cell, ``int8 (rows, columns)``.
 
-        Parameters
-        ----------
-        grid : Grid
-            In level-0 px.
-
-        Returns
-        -------
-        ndarray
-            ``int8 (rows, columns)``: -1 glass or fat, 0 normal lymph node, 1 tumor.
+        -1 glass or fat, 0 normal lymph node, 1 tumor.
         """
         labels = np.full(grid.shape, GLASS, np.int8)
         for value, outlines in ((NORMAL, self.nodes), (TUMOR, self.lesions)):
@@ -87,17 +79,7 @@ class Layout:
 def covered(outline: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:
     """Return a mask of the cells whose centre lies inside an outline.
 
-    Parameters
-    ----------
-    outline : ndarray
-        (n, 2) corners, (y, x), level-0 px.
-    grid : Grid
-        The cells.
-
-    Returns
-    -------
-    ndarray
-        ``bool (rows, columns)``.
+    The outline has (n, 2) corners, (y, x), level-0 px.
     """
     corners = (outline - grid.origin) / grid.step - 0.5
     inside: NDArray[np.bool_] = polygon2mask(grid.shape, corners)

@@ -36,12 +36,7 @@ _FAT_UM = 260
 class Picture:
     """A picture at 0.486 µm/px that is drawn strip by strip.
 
-    Parameters
-    ----------
-    layout : Layout
-        Its shape is a multiple of 16 px.
-    rng : numpy.random.Generator
-        Decides everything else.
+    The layout's shape is a multiple of 16 px; the generator decides everything else.
     """
 
     def __init__(self, layout: Layout, rng: np.random.Generator) -> None:

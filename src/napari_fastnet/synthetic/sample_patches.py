@@ -25,17 +25,7 @@ _MOST_PX = 2**21
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SamplePatches:
-    """Patches of three kinds, each uint8 (n, side, side, 3).
-
-    Parameters
-    ----------
-    white : ndarray
-        One of glass.
-    normal : ndarray
-        Of drawn lymphoid tissue.
-    tumor : ndarray
-        Of drawn metastases.
-    """
+    """Glass, normal lymphoid tissue and metastases, each uint8 (n, side, side, 3)."""
 
     white: Pixels
     normal: Pixels
@@ -43,21 +33,9 @@ class SamplePatches:
 
 
 def sample_patches(side_px: int, mpp: float, *, seed: int = 0) -> SamplePatches:
-    """Draw patches as a model wants them.
+    """Draw one patch of glass and up to `EACH` of either tissue; a seed gives the same.
 
-    Parameters
-    ----------
-    side_px : int
-        Their side, px.
-    mpp : float
-        Their µm/px; coarse ones show the drawn tissue repeated.
-    seed : int
-        Equal seeds give equal patches.
-
-    Returns
-    -------
-    SamplePatches
-        Up to `EACH` of either tissue.
+    At a coarse µm/px they show the drawn tissue repeated.
     """
     rng = np.random.default_rng(seed)
     white = np.full((1, side_px, side_px, 3), 255, np.uint8)

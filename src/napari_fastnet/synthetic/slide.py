@@ -65,13 +65,6 @@ def write_slide(
     -------
     Layout
         The outlines of its nodes and lesions: the truth about it.
-
-    Raises
-    ------
-    OptionError
-        The shape is another.
-    OutputError
-        The file cannot be written.
     """
     if any(side < 1024 or side % 256 for side in shape):
         raise OptionError(
