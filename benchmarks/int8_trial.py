@@ -28,7 +28,7 @@ from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.machine.private_imports import onnxruntime
 from napari_fastnet.model.backends.backend import network_on_cpu
 from napari_fastnet.model.bundle import load_bundle
-from napari_fastnet.patches.reading import read_patches
+from napari_fastnet.patches.reading import iterate_patches
 from page import tell
 
 if TYPE_CHECKING:
@@ -81,9 +81,10 @@ def trial(
 ) -> dict[str, Any]:
     """Return the figures of all networks."""
     bundle = load_bundle("fastnet-pcam")
-    labelled = read_patches(data)
-    order = np.random.default_rng(0).permutation(len(labelled.labels))
-    images, labels = np.stack(labelled.images)[order], labelled.labels[order]
+    patches = list(iterate_patches(data))
+    order = np.random.default_rng(0).permutation(len(patches))
+    images = np.stack([patch.image for patch in patches])[order]
+    labels = np.array([patch.label for patch in patches])[order]
     with TemporaryDirectory() as place:
         path = quantise(bundle.onnx_path, images[:calibration], Path(place))
         networks = {

@@ -37,7 +37,7 @@ from napari_fastnet.detection.quality import find_quality
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.model.backends.backend import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
-from napari_fastnet.patches.reading import read_patches
+from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.slide.resample import resize
 from napari_fastnet.slide.slide import open_slide
 from page import tell, write_between
@@ -191,11 +191,13 @@ def main() -> None:
     asked = parser.parse_args()
     bundle = load_bundle(asked.model)
     backend = create_backend(bundle)
-    patches = read_patches(asked.data)
-    images, mpp = np.stack(patches.images), bundle.spacing_um_px
+    patches = list(iterate_patches(asked.data))
+    images = np.stack([patch.image for patch in patches])
+    labels = np.array([patch.label for patch in patches])
+    mpp = bundle.spacing_um_px
 
     def run(changed: Images) -> dict[str, Any]:
-        return measure(changed, patches.labels, bundle, backend)
+        return measure(changed, labels, bundle, backend)
 
     figures: dict[str, Any] = {
         "patches": len(images),

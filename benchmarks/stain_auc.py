@@ -22,7 +22,7 @@ from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.core.options import StainMethod
 from napari_fastnet.model.backends.backend import Backend, create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
-from napari_fastnet.patches.reading import read_patches
+from napari_fastnet.patches.reading import iterate_patches
 from page import write_between
 from stain_shift import SHIFTS, low_resolution
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 def table(data: Path, bundle: ModelBundle, backend: Backend) -> str:
     """Return the table as Markdown."""
-    patches = read_patches(data)
-    images = np.stack(patches.images)
+    patches = list(iterate_patches(data))
+    images = np.stack([patch.image for patch in patches])
+    labels = np.array([patch.label for patch in patches])
     methods = get_args(StainMethod)
     everything = np.ones(len(images), bool)
     lines = [f"| shift | {' | '.join(methods)} |", f"|---|{'---:|' * len(methods)}"]
@@ -41,17 +42,17 @@ def table(data: Path, bundle: ModelBundle, backend: Backend) -> str:
         shifted = np.concatenate([shift(part) for part in np.array_split(images, 12)])
         row = [
             roc_auc(
-                patches.labels,
+                labels,
                 backend.predict(matched(shifted, [everything], method, bundle)),
             )
             for method in methods
         ]
         lines.append(line(name, row))
     # A slide need not have the training data's share of tumour.
-    tumour = patches.labels == 1
+    tumour = labels == 1
     row = [
         roc_auc(
-            patches.labels,
+            labels,
             backend.predict(matched(images, [tumour, ~tumour], method, bundle)),
         )
         for method in methods

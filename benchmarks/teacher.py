@@ -24,7 +24,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from napari_fastnet.core.metrics.patches import roc_auc
-from napari_fastnet.patches.reading import read_patches
+from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.training.augment import augment
 from napari_fastnet.training.options import Augmentation
 
@@ -141,10 +141,9 @@ def main() -> None:
 
 
 def _read(paths: list[Path]) -> tuple[Tensor, Tensor]:
-    parts = [read_patches(path) for path in paths]
-    images = np.concatenate([np.stack(part.images) for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
-    return torch.from_numpy(images), torch.from_numpy(labels).long()
+    patches = [patch for path in paths for patch in iterate_patches(path)]
+    images = torch.from_numpy(np.stack([patch.image for patch in patches]))
+    return images, torch.tensor([patch.label for patch in patches])
 
 
 def _train(

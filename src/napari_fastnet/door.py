@@ -180,7 +180,7 @@ def evaluate(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         )
     from napari_fastnet.annotations.truth_files import find_truths
     from napari_fastnet.evaluation.options import SlideEvaluationOptions
-    from napari_fastnet.evaluation.slides import judge_slides
+    from napari_fastnet.evaluation.slides import evaluate_slides
     from napari_fastnet.evaluation.sources import find_sources
     from napari_fastnet.evaluation.summary import summarise_slides
 
@@ -188,7 +188,7 @@ def evaluate(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         mpp=mpp, threshold=threshold, bootstrap=bootstrap, seed=seed
     )
     truths, sources = find_truths(_paths(truth)), find_sources(_paths(data))
-    judged = judge_slides(sources, truths, of_slides)
+    judged = evaluate_slides(sources, truths, of_slides)
     return summarise_slides(judged, truths, of_slides)
 
 

@@ -14,7 +14,7 @@ from napari_fastnet.annotations.truth_files import find_truths
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import DataError
 from napari_fastnet.evaluation.options import SlideEvaluationOptions
-from napari_fastnet.evaluation.slides import SkippedSlide, judge_slides
+from napari_fastnet.evaluation.slides import SkippedSlide, evaluate_slides
 from napari_fastnet.evaluation.sources import find_sources
 from napari_fastnet.results.ome_tiff import write_mask_tiff
 
@@ -54,7 +54,7 @@ def truth(tmp_path):
 
 
 def judge(tmp_path, *truths, **options):
-    outcomes = judge_slides(
+    outcomes = evaluate_slides(
         find_sources([tmp_path / "runs"]),
         find_truths(truths or [tmp_path / "truth"]),
         SlideEvaluationOptions(**options),

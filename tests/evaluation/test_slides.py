@@ -12,7 +12,7 @@ from napari_fastnet.annotations.truth_files import find_truths
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.evaluation.options import SlideEvaluationOptions
-from napari_fastnet.evaluation.slides import SkippedSlide, judge_slides
+from napari_fastnet.evaluation.slides import SkippedSlide, evaluate_slides
 from napari_fastnet.evaluation.sources import find_sources
 
 # 30 x 40 cells of 64 px: 60 x 80 px of the truth.
@@ -62,7 +62,7 @@ def truth(tmp_path):
 
 
 def judge(runs, *truths, **options):
-    outcomes = judge_slides(
+    outcomes = evaluate_slides(
         find_sources([runs]), find_truths(truths), SlideEvaluationOptions(**options)
     )
     return {outcome.name: outcome for outcome in outcomes}

@@ -16,7 +16,7 @@ from napari_fastnet.core.metrics.slides import FEATURES, SlideFeatures
 from napari_fastnet.errors import DataError
 from napari_fastnet.evaluation.options import SlideEvaluationOptions
 from napari_fastnet.evaluation.output import write_evaluation
-from napari_fastnet.evaluation.slides import JudgedSlide, SkippedSlide
+from napari_fastnet.evaluation.slides import EvaluatedSlide, SkippedSlide
 from napari_fastnet.evaluation.sources import read_candidates
 from napari_fastnet.evaluation.summary import summarise_slides
 
@@ -33,7 +33,7 @@ FAST = SlideEvaluationOptions(bootstrap=20)
 def judged(name, found=(), wrong=(), **changes):
     scores = [f.score for f in found if f.hits] + list(wrong)
     candidates = Candidates(np.array(scores, float), np.zeros((len(scores), 2)))
-    slide = JudgedSlide(
+    slide = EvaluatedSlide(
         name=name,
         is_tumor=bool(found),
         assumed=not found,

@@ -13,9 +13,25 @@ from PIL import Image
 
 from napari_fastnet.errors import DataError
 from napari_fastnet.patches.options import MAXIMUM_SIDE_PX
-from napari_fastnet.patches.reading import iterate_patches, read_patches
+from napari_fastnet.patches.reading import iterate_patches
 
 COLOURS = {"0/a.png": (200, 120, 180), "0/b.png": (10, 20, 30), "1/c.png": (90, 0, 99)}
+
+
+def read_patches(data):
+    return list(iterate_patches(data))
+
+
+def names(data):
+    return [patch.name for patch in iterate_patches(data)]
+
+
+def labels(data):
+    return [patch.label for patch in iterate_patches(data)]
+
+
+def images(data):
+    return [patch.image for patch in iterate_patches(data)]
 
 
 def encoded(colour, size=(40, 32), mode="RGB", kind="png"):
@@ -66,10 +82,9 @@ def data(request, files, tmp_path):
 
 
 def test_names_pixels_and_labels_are_read_in_order(data):
-    found = read_patches(data)
-    assert found.names == list(COLOURS)
-    assert found.labels.tolist() == [0, 0, 1]
-    for image, colour in zip(found.images, COLOURS.values(), strict=True):
+    assert names(data) == list(COLOURS)
+    assert labels(data) == [0, 0, 1]
+    for image, colour in zip(images(data), COLOURS.values(), strict=True):
         assert image.dtype == np.uint8
         assert image.shape == (32, 40, 3)
         assert (image == colour).all()
@@ -82,17 +97,17 @@ def test_patches_come_one_by_one(data):
 
 def test_one_class_alone_is_allowed(files, tmp_path):
     del files["1/c.png"]
-    assert read_patches(write_folder(tmp_path, files)).labels.tolist() == [0, 0]
+    assert labels(write_folder(tmp_path, files)) == [0, 0]
 
 
 def test_the_label_folders_may_lie_deeper(files, tmp_path):
     path = write_tar(tmp_path / "p.tar", {f"./split/{n}": c for n, c in files.items()})
-    assert read_patches(path).names == [f"split/{name}" for name in COLOURS]
+    assert names(path) == [f"split/{name}" for name in COLOURS]
 
 
 def test_other_files_and_hidden_ones_are_passed_over(files, tmp_path):
     files |= {"README.md": b"", "0/._a.png": b"", ".trash/1/x.png": b"", "1/x.csv": b""}
-    assert read_patches(write_folder(tmp_path, files)).names == list(COLOURS)
+    assert names(write_folder(tmp_path, files)) == list(COLOURS)
 
 
 def test_jpeg_upper_case_and_palette_are_images(tmp_path):
@@ -102,11 +117,11 @@ def test_jpeg_upper_case_and_palette_are_images(tmp_path):
         "1/c.png": encoded((1, 2, 3, 0), mode="RGBA"),
         "1/d.png": encoded(7, mode="L"),
     }
-    images = read_patches(write_folder(tmp_path, files)).images
-    assert {image.shape for image in images} == {(32, 40, 3)}
-    assert np.abs(images[0].astype(int) - (200, 100, 150)).max() <= 2
-    assert (images[2] == 255).all()  # all of it is transparent
-    assert (images[3] == 7).all()
+    found = images(write_folder(tmp_path, files))
+    assert {image.shape for image in found} == {(32, 40, 3)}
+    assert np.abs(found[0].astype(int) - (200, 100, 150)).max() <= 2
+    assert (found[2] == 255).all()  # all of it is transparent
+    assert (found[3] == 7).all()
 
 
 def test_a_missing_path_is_named(tmp_path):
@@ -160,7 +175,7 @@ def test_a_bad_image_is_named(kind, content, message, files, tmp_path):
 
 def test_the_largest_image_is_read(tmp_path):
     widest = {"0/a.png": encoded((1, 2, 3), size=(MAXIMUM_SIDE_PX, 1))}
-    assert read_patches(write_folder(tmp_path, widest)).images[0].shape[1] == 4096
+    assert images(write_folder(tmp_path, widest))[0].shape[1] == 4096
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
@@ -184,7 +199,7 @@ def test_a_file_that_is_no_tar_is_refused(content, tmp_path):
 def test_nothing_is_unpacked_and_no_path_followed(files, tmp_path):
     outside = {"../1/evil.png": files["1/c.png"], "/1/root.png": files["1/c.png"]}
     path = write_tar(tmp_path / "p.tar", files | outside)
-    assert len(read_patches(path).names) == 5
+    assert len(names(path)) == 5
     assert [p.name for p in tmp_path.iterdir()] == ["p.tar"]
 
 
@@ -235,7 +250,7 @@ def test_what_would_be_read_wrong_is_refused(name, content, message, files, tmp_
 )
 def test_what_is_transparent_is_white(mode, colour, seen, tmp_path):
     files = {"1/a.png": encoded(colour, mode=mode)}
-    (image,) = read_patches(write_folder(tmp_path, files)).images
+    (image,) = images(write_folder(tmp_path, files))
     assert np.abs(image.astype(int) - seen).max() <= 1
 
 
@@ -244,17 +259,21 @@ def test_a_palette_s_transparent_colour_is_white(tmp_path):
     picture.putpalette([0, 0, 0, 90, 0, 99])
     picture.paste(0, (0, 0, 20, 32))
     picture.save(file, "png", transparency=0)
-    (image,) = read_patches(write_folder(tmp_path, {"1/a.png": file.getvalue()})).images
+    (image,) = images(write_folder(tmp_path, {"1/a.png": file.getvalue()}))
     assert (image[:, :20] == 255).all()
     assert (image[:, 20:] == (90, 0, 99)).all()
 
 
 def test_folders_may_be_called_normal_and_tumor(files, tmp_path):
-    names = ["normal/a.png", "Normal/b.png", "tumor/c.png", "x/tumour/d.png", "0/e.png"]
-    data = write_folder(tmp_path, dict.fromkeys(names, files["0/a.png"]))
-    found = read_patches(data)
-    labels = dict(zip(found.names, found.labels.tolist(), strict=True))
-    assert labels == dict(zip(names, [0, 0, 1, 1, 0], strict=True))
+    wanted = {
+        "normal/a.png": 0,
+        "Normal/b.png": 0,
+        "0/e.png": 0,
+        "tumor/c.png": 1,
+        "x/tumour/d.png": 1,
+    }
+    data = write_folder(tmp_path, dict.fromkeys(wanted, files["0/a.png"]))
+    assert {patch.name: patch.label for patch in iterate_patches(data)} == wanted
 
 
 @pytest.mark.parametrize("name", ["normal/1/a.png", "1/normal/a.png", "tumor/0/a.png"])

@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 from napari_fastnet.errors import DataError, OutputError, StoreError
-from napari_fastnet.patches.reading import iterate_patches, read_patches, stored_spacing
+from napari_fastnet.patches.reading import iterate_patches, stored_spacing
 from napari_fastnet.patches.store import (
     DrawnPatch,
     begin_store,
@@ -137,7 +137,7 @@ def test_an_unfinished_store_is_not_read(store):
     with pytest.raises(DataError, match="not finished"):
         open_patch_store(store)
     with pytest.raises(DataError, match="not finished"):
-        read_patches(store)
+        list(iterate_patches(store))
     finish_store(store, ["tumor_001"])
     assert open_patch_store(store).options == OPTIONS
 
@@ -211,18 +211,19 @@ def test_a_slide_that_is_lost_is_named(store):
 
 
 def test_it_is_data_like_any_other(store):
-    found = read_patches(store, "train")
-    assert found.labels.tolist() == [0, 0, 1, 0, 1, 0]
-    assert found.names[:2] == ["normal_001/0/y603_x7", "tumor_001/0/y0_x7"]
-    assert found.images[1].shape == (SIDE, SIDE, 3)
+    found = list(iterate_patches(store, "train"))
+    assert [patch.label for patch in found] == [0, 0, 1, 0, 1, 0]
+    names = [patch.name for patch in found]
+    assert names[:2] == ["normal_001/0/y603_x7", "tumor_001/0/y0_x7"]
+    assert found[1].image.shape == (SIDE, SIDE, 3)
     assert stored_spacing(store) == 0.5
-    assert len(read_patches(store).labels) == 8
+    assert len(list(iterate_patches(store))) == 8
 
 
 def test_a_part_without_patches_is_named(store):
     finish_store(store, ["tumor_001"])
     with pytest.raises(DataError, match="part valid"):
-        read_patches(store, "valid")
+        list(iterate_patches(store, "valid"))
 
 
 def test_other_data_state_no_spacing(tmp_path):

@@ -118,7 +118,7 @@ def slides(
     from napari_fastnet.annotations.truth_files import find_truths
     from napari_fastnet.evaluation.options import SlideEvaluationOptions
     from napari_fastnet.evaluation.output import write_evaluation
-    from napari_fastnet.evaluation.slides import judge_slides
+    from napari_fastnet.evaluation.slides import evaluate_slides
     from napari_fastnet.evaluation.sources import find_sources
     from napari_fastnet.evaluation.summary import summarise_slides
 
@@ -143,7 +143,7 @@ def slides(
             )
         runs, failed = _detected(runs, output / "runs", model, mpp)
     sources = find_sources(runs)
-    outcomes = judge_slides(sources, truths, options)
+    outcomes = evaluate_slides(sources, truths, options)
     with progress_bar("evaluate", unit="slides") as update:
         found = summarise_slides(
             _counted(outcomes, update, len(sources)), truths, options

@@ -45,7 +45,7 @@ DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class JudgedSlide:
+class EvaluatedSlide:
     """Evaluation of one slide.
 
     Parameters
@@ -89,11 +89,11 @@ class SkippedSlide:
     reason: str
 
 
-def judge_slides(
+def evaluate_slides(
     sources: Sequence[Source],
     truths: Truths,
     options: SlideEvaluationOptions | None = None,
-) -> Iterator[JudgedSlide | SkippedSlide]:
+) -> Iterator[EvaluatedSlide | SkippedSlide]:
     """Evaluate slides one after the other.
 
     Parameters
@@ -107,7 +107,7 @@ def judge_slides(
 
     Yields
     ------
-    JudgedSlide or SkippedSlide
+    EvaluatedSlide or SkippedSlide
         A slide that is excluded, has no truth, or has files that cannot be read is
         skipped, with the reason.
 
@@ -135,14 +135,14 @@ def judge_slides(
             if excluded.intersection(map(slide_key, source.called)):
                 yield SkippedSlide(source.name, "excluded on request")
             else:
-                yield _judge(source, truths, options)
+                yield _evaluated(source, truths, options)
         except FastNetError as error:
             yield SkippedSlide(source.name, str(error))
 
 
-def _judge(
+def _evaluated(
     source: Source, truths: Truths, options: SlideEvaluationOptions
-) -> JudgedSlide:
+) -> EvaluatedSlide:
     """Evaluate one slide; the reason why it cannot be is a FastNetError."""
     known = _known(source, truths)
     assumed = known is None
@@ -175,7 +175,7 @@ def _judge(
                 threshold=options.threshold or run.threshold or DEFAULT_THRESHOLD,
                 boundary_px=options.boundary_um / PIXEL_UM,
             )
-    return JudgedSlide(
+    return EvaluatedSlide(
         name=source.name,
         is_tumor=is_tumor,
         assumed=assumed,
@@ -275,14 +275,14 @@ def _is_tumor(
     if notes and not outlined and known.is_tumour is None:
         # Broken outlines of tumor do not make a slide normal.
         raise DataError(
-            f"{known.outlines} outlines no tumor, and perhaps should: {notes[0]}; mend "
+            f"{known.outlines} outlines no tumor, and perhaps should: {notes[0]}; fix "
             "it, or list the slide in a reference.csv"
         )
     if known.is_tumour not in (None, outlined):
         said = "Tumor" if known.is_tumour else "Normal"
         raise DataError(
             f"the reference says {said}, and {known.outlines} outlines "
-            f"{'tumor' if outlined else 'none'}; mend one of them, or --exclude it"
+            f"{'tumor' if outlined else 'none'}; fix one of them, or --exclude it"
         )
     return outlined
 

@@ -15,7 +15,7 @@ from napari_fastnet.core.metrics.slides import FEATURES, combined_scores
 from napari_fastnet.core.metrics.truth import PIXEL_UM
 from napari_fastnet.errors import DataError
 from napari_fastnet.evaluation.options import SlideEvaluationOptions
-from napari_fastnet.evaluation.slides import JudgedSlide, SkippedSlide
+from napari_fastnet.evaluation.slides import EvaluatedSlide, SkippedSlide
 from napari_fastnet.results.record import RESEARCH_USE, versions
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class SlideEvaluation:
 
     Parameters
     ----------
-    slides : list of JudgedSlide
+    slides : list of EvaluatedSlide
         Without their pixel counts.
     skipped : list of SkippedSlide
         Slides left out.
@@ -76,7 +76,7 @@ class SlideEvaluation:
         As given.
     """
 
-    slides: list[JudgedSlide]
+    slides: list[EvaluatedSlide]
     skipped: list[SkippedSlide]
     without_slide: list[str]
     curve: FrocCurve | None
@@ -147,7 +147,7 @@ class SlideEvaluation:
 
 
 def summarise_slides(
-    outcomes: Iterable[JudgedSlide | SkippedSlide],
+    outcomes: Iterable[EvaluatedSlide | SkippedSlide],
     truths: Truths,
     options: SlideEvaluationOptions | None = None,
 ) -> SlideEvaluation:
@@ -155,12 +155,12 @@ def summarise_slides(
 
     Parameters
     ----------
-    outcomes : iterable of JudgedSlide or SkippedSlide
+    outcomes : iterable of EvaluatedSlide or SkippedSlide
         Taken one by one; the pixel counts of each are dropped once they are added up.
     truths : Truths
-        As given to `judge_slides`.
+        As given to `evaluate_slides`.
     options : SlideEvaluationOptions, optional
-        As given to `judge_slides`.
+        As given to `evaluate_slides`.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def summarise_slides(
         Every slide was skipped.
     """
     options = options or SlideEvaluationOptions()
-    slides: list[JudgedSlide] = []
+    slides: list[EvaluatedSlide] = []
     skipped: list[SkippedSlide] = []
     pixels: PixelCounts | None = None
     measures = {}
@@ -211,7 +211,9 @@ def summarise_slides(
     )
 
 
-def _slide_auc(slides: list[JudgedSlide], options: SlideEvaluationOptions) -> SlideAuc:
+def _slide_auc(
+    slides: list[EvaluatedSlide], options: SlideEvaluationOptions
+) -> SlideAuc:
     """Return how well slides with tumor and without are separated."""
     labels = np.array([slide.is_tumor for slide in slides])
     found = evaluate_probabilities(
@@ -235,7 +237,7 @@ def _slide_auc(slides: list[JudgedSlide], options: SlideEvaluationOptions) -> Sl
     return SlideAuc(found.auc, ci95, by_feature, combined)
 
 
-def _lesion_counts(slides: list[JudgedSlide]) -> dict[str, int]:
+def _lesion_counts(slides: list[EvaluatedSlide]) -> dict[str, int]:
     """Count lesions, those found, and false positives."""
     found = [f for slide in slides if slide.hits for f in slide.hits.found]
     counted = [f for f in found if not f.lesion.is_itc]
@@ -249,7 +251,7 @@ def _lesion_counts(slides: list[JudgedSlide]) -> dict[str, int]:
     }
 
 
-def _row(slide: JudgedSlide) -> dict[str, Any]:
+def _row(slide: EvaluatedSlide) -> dict[str, Any]:
     """Return the row of one slide in ``slides.csv``, without its measures."""
     counts: dict[str, int] = _lesion_counts([slide]) if slide.hits else {}
     return {

@@ -199,8 +199,8 @@ def _outlines(folder: Path, part: Path) -> dict[str, Path]:
     folders = [place for place in places if place is not None and place.is_dir()]
     if not folders:
         packed = _child(part, "lesion_annotations.zip")
-        mend = f"unpack {packed} into {part / _ANNOTATIONS[0]}" if packed else _LAYOUT
-        raise DataError(f"{part}: no folder lesion_annotations; {mend}")
+        remedy = f"unpack {packed} into {part / _ANNOTATIONS[0]}" if packed else _LAYOUT
+        raise DataError(f"{part}: no folder lesion_annotations; {remedy}")
     found = find_truths(folders).slides
     return {key: truth.outlines for key, truth in found.items() if truth.outlines}
 

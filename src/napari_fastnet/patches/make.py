@@ -91,7 +91,7 @@ class PatchWork:
     log : Path
         Folder beside it, for the report and the cached candidates.
     options : PatchOptions
-        Size of the patches, and the choice of what they are cut from.
+        Size of the patches, and the choice of the tissue to cut them from.
     """
 
     store: Path

@@ -17,7 +17,7 @@ MAXIMUM_SIDE_PX = 4096
 
 @dataclass(frozen=True, slots=True)
 class PatchOptions:
-    """Size of the patches, and the choice of what they are cut from.
+    """Size of the patches, and the choice of the tissue to cut them from.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class MakeOptions:
     Parameters
     ----------
     patches : PatchOptions
-        Size of the patches, and the choice of what they are cut from.
+        Size of the patches, and the choice of the tissue to cut them from.
     sampling : SamplingOptions
         Drawing of patches, and their division into parts.
     testing : bool

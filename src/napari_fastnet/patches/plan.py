@@ -73,7 +73,7 @@ def candidates_of(
     known : CamelyonSlide
         The slide.
     options : PatchOptions
-        Size of the patches, and the choice of what they are cut from.
+        Size of the patches, and the choice of the tissue to cut them from.
     cache : Path
         File for the candidates, ``.npz``.
 

@@ -83,39 +83,6 @@ class Patch:
     slide: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PatchSet:
-    """Labelled images in memory.
-
-    Parameters
-    ----------
-    names : list of str
-        As in `Patch`.
-    images : list of (height, width, 3) uint8 ndarray
-        RGB; sizes may differ.
-    labels : (n,) int64 ndarray
-        1 is tumor, 0 is normal.
-    slides : list of (str or None)
-        As in `Patch`.
-    """
-
-    names: list[str]
-    images: list[NDArray[np.uint8]]
-    labels: NDArray[np.int64]
-    slides: list[str | None]
-
-
-def read_patches(data: Path, part: str | None = None) -> PatchSet:
-    """Read all patches of a tar, zip, folder or zarr's part; see `iterate_patches`."""
-    patches = list(iterate_patches(data, part))
-    return PatchSet(
-        [patch.name for patch in patches],
-        [patch.image for patch in patches],
-        np.array([patch.label for patch in patches], np.int64),
-        [patch.slide for patch in patches],
-    )
-
-
 def stored_spacing(data: Path) -> float | None:
     """Return the µm/px that a zarr of patches states; None for other data."""
     return open_patch_store(data).spacing_um_px if is_patch_store(data) else None

@@ -74,14 +74,14 @@ class Batches:
         ``chosen`` are the (N,) indices of its patches.
         """
         if not self._options.copies:
-            return self._changed(chosen, generator)
+            return self._augmented(chosen, generator)
         if not self._copies:
             self._copies = [self._copy(n) for n in range(self._options.copies)]
         which = int(torch.randint(len(self._copies), (1,), generator=generator))
         images, labels = self._copies[which]
         return turn(images[chosen], generator).float() / 255, labels[chosen]
 
-    def _changed(self, chosen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def _augmented(self, chosen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         options = self._options
         images = augment(self._patches.images[chosen], options.augmentation, generator)
         labels = self._patches.labels[chosen]
@@ -96,7 +96,6 @@ class Batches:
         images = torch.empty_like(self._patches.images)
         labels = torch.empty_like(self._patches.labels)
         for part in torch.arange(len(images)).split(_PART):
-            changed, judged = self._changed(part, generator)
-            images[part] = (changed * 255).round().to(torch.uint8)
-            labels[part] = judged
+            augmented, labels[part] = self._augmented(part, generator)
+            images[part] = (augmented * 255).round().to(torch.uint8)
         return images, labels

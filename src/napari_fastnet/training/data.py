@@ -10,7 +10,7 @@ import torch
 
 from napari_fastnet.errors import DataError
 from napari_fastnet.model.training_facts import DataFacts, data_facts, patch_digest
-from napari_fastnet.patches.reading import PatchSet, read_patches
+from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.patches.store import is_patch_store, open_patch_store
 from napari_fastnet.training.batches import Patches
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_fastnet.patches.reading import Patch
 
 #: Fewer patches of a class leave a figure to chance.
 FEW = 20
@@ -136,44 +138,41 @@ def leaks(data: Sequence[Path], valid: Path) -> bool:
 
 def read_part(data: Sequence[Path], part: str | None) -> Part:
     """Read the patches of one or several files, folders or zarrs into memory."""
-    sets = [read_patches(path, part) for path in data]
-    patches = _stacked(sets)
-    places = [path.resolve().name for path in data]
-    digests = [[patch_digest(image) for image in each.images] for each in sets]
-    parts = list(zip(places, digests, sets, strict=True))
-    return Part(
-        patches,
-        [f"{place}: {name}" for place, _, each in parts for name in each.names],
-        [slide for each in sets for slide in each.slides],
-        [digest for own in digests for digest in own],
-        tuple(
-            data_facts(place, own, each.labels.tolist(), each.slides)
-            for place, own, each in parts
-        ),
-    )
+    sets = [list(iterate_patches(path, part)) for path in data]
+    every = [patch for each in sets for patch in each]
+    names, digests, facts = [], [], []
+    for path, each in zip(data, sets, strict=True):
+        place = path.resolve().name
+        names += [f"{place}: {patch.name}" for patch in each]
+        own = [patch_digest(patch.image) for patch in each]
+        digests += own
+        labels, slides = [p.label for p in each], [p.slide for p in each]
+        facts.append(data_facts(place, own, labels, slides))
+    slides = [patch.slide for patch in every]
+    return Part(_stacked(every), names, slides, digests, tuple(facts))
 
 
-def _stacked(parts: Sequence[PatchSet]) -> Patches:
+def _stacked(patches: Sequence[Patch]) -> Patches:
     """Stack patches in memory; DataError unless they are squares of one size."""
-    images = [image for part in parts for image in part.images]
-    names = [name for part in parts for name in part.names]
+    images = [patch.image for patch in patches]
     sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in images]
-    for name, size in zip(names, sizes, strict=True):
+    first = patches[0].name
+    for patch, size in zip(patches, sizes, strict=True):
         if size != sizes[0]:
             raise DataError(
-                f"{names[0]} is {sizes[0]} px and {name} {size}; all patches must be of "
-                "one size"
+                f"{first} is {sizes[0]} px and {patch.name} {size}; all patches must be "
+                "of one size"
             )
     if images[0].shape[0] != images[0].shape[1]:
-        raise DataError(f"{names[0]} is {sizes[0]} px; patches must be square")
-    labels = np.concatenate([part.labels for part in parts])
+        raise DataError(f"{first} is {sizes[0]} px; patches must be square")
+    labels = np.array([patch.label for patch in patches], np.int64)
     if len(np.unique(labels)) < 2:
         raise DataError("patches are of one class only; give normal (0) and tumor (1)")
     stacked = torch.from_numpy(np.stack(images))
     return Patches(stacked, torch.from_numpy(labels).float())
 
 
-def refuse_shared(train: Part, judged: Part) -> None:
+def refuse_shared(train: Part, held_out: Part) -> None:
     """Raise DataError if a patch is in both parts, whatever its name.
 
     Bare glass, alike on every slide, does not count.
@@ -181,21 +180,21 @@ def refuse_shared(train: Part, judged: Part) -> None:
     known = dict(zip(train.digests, train.names, strict=True))
     shared = [
         (name, known[digest])
-        for digest, name in zip(judged.digests, judged.names, strict=True)
+        for digest, name in zip(held_out.digests, held_out.names, strict=True)
         if digest is not None and digest in known
     ]
     if shared:
         example, other = shared[0]
         raise DataError(
-            f"{len(shared):,} of {len(judged.digests):,} patches of {judged.name} are "
-            f"trained on as well, for example {example} (as {other}): figures of what a "
-            "model has learned by heart say nothing; take them out of one of both"
+            f"{len(shared):,} of {len(held_out.digests):,} patches of {held_out.name} are "
+            f"trained on as well, for example {example} (as {other}): figures on "
+            "training patches say nothing; remove them from one of the two"
         )
 
 
-def shared_slides(train: Part, judged: Part) -> Iterator[str]:
+def shared_slides(train: Part, held_out: Part) -> Iterator[str]:
     """Yield a warning if slides of both parts have the same name."""
-    shared = sorted({s for s in train.slides if s is not None} & set(judged.slides))
+    shared = sorted({s for s in train.slides if s is not None} & set(held_out.slides))
     if shared:
         yield (
             f"{len(shared)} slides of the same name are trained and validated on, for "
