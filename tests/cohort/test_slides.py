@@ -201,7 +201,7 @@ def test_a_folder_that_may_not_be_entered_fails_and_is_not_passed_over(
     assert find_slides([tmp_path]) == [tmp_path / "a.svs", tmp_path / "closed"]
     options = CohortOptions(RunOptions(network=NetworkChoice(dark_bundle)))
     task = SlideTask(tmp_path / "closed", tmp_path / "out" / "closed", options)
-    assert "cannot be looked into" in run_task(task).row.error
+    assert "cannot be opened" in run_task(task).row.error
 
 
 def test_results_inside_the_folder_of_slides_are_no_slides(folder) -> None:

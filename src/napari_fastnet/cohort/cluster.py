@@ -1,4 +1,4 @@
-"""Slides done by the workers of a dask.distributed cluster that is already there."""
+"""Detection on the workers of a dask.distributed cluster that is already running."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
     from distributed import Client, Future
 
-#: Seconds until a scheduler that does not answer is given up.
+#: Seconds to wait for an answer of the scheduler.
 TIMEOUT_S = 5.0
 
-#: The first message of a scheduler is a greeting of some hundred bytes.
+#: Largest first message of a scheduler; it is a greeting of some hundred bytes.
 _GREETING_BYTES = 2**20
-
-_MEND = "start one with `dask scheduler`, or leave --scheduler out"
 
 
 class Cluster:
@@ -33,14 +31,14 @@ class Cluster:
     Parameters
     ----------
     address : str
-        Of the scheduler, such as ``tcp://10.0.0.5:8786``.
+        Address of the scheduler, such as ``tcp://10.0.0.5:8786``.
 
     Raises
     ------
     DependencyError
         dask.distributed is not installed.
     OptionError
-        Nothing answers there within seconds, or something else does.
+        No scheduler answers there within seconds.
     """
 
     def __init__(self, address: str) -> None:
@@ -53,7 +51,7 @@ class Cluster:
             ) from error
         self.address = address
         _greet(address)
-        # What goes wrong is said once, by us.
+        # the error is reported once, by us
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             self._client: Client = distributed.Client(
@@ -64,31 +62,31 @@ class Cluster:
 
     @property
     def threads(self) -> int:
-        """Slides that it does at once; 0 while it has no worker."""
+        """Slides computed at once; 0 while there is no worker."""
         return sum(self._client.nthreads().values())
 
     def close(self) -> None:
-        """Leave the cluster; what nobody waits for is forgotten there."""
+        """Leave the cluster, which forgets the tasks of this client."""
         self._client.close()
 
     def run(self, tasks: Sequence[SlideTask]) -> Generator[Outcome]:
-        """Do slides; a worker that is lost is replaced by another, which goes on.
+        """Compute slides; if a worker is lost, another one goes on with its slide.
 
         Parameters
         ----------
         tasks : sequence of SlideTask
-            Begun in this order. Slides and folders must be there under the same
-            paths on all machines.
+            Begun in this order. Slides and folders must have the same paths on all
+            machines.
 
         Yields
         ------
         Outcome
             One a slide, as they end. When the generator is closed, slides that have
-            not begun are taken back; those at work end on the cluster.
+            not begun are withdrawn; those in progress end on the cluster.
         """
         from distributed import as_completed
 
-        run = uuid4().hex  # asked for anew is done anew
+        run = uuid4().hex  # the cluster would answer an equal key from its memory
         futures: dict[Future[Any], SlideTask] = {
             self._client.submit(
                 run_task,
@@ -99,30 +97,27 @@ class Cluster:
         }
         try:
             for future in as_completed(list(futures), loop=self._client.loop):
-                yield self._outcome(future, futures.pop(future))
+                task = futures.pop(future)
+                if future.status == "finished":
+                    yield future.result()
+                    continue
+                reason = (
+                    f"the scheduler at {self.address} was lost; start again, what was "
+                    "computed is kept"
+                )
+                if future.status == "error":
+                    error = future.exception()
+                    reason = f"{type(error).__name__}: {error}"
+                yield failed(task, reason)
         finally:
             self._client.cancel(list(futures))
 
-    def _outcome(self, future: Future[Any], task: SlideTask) -> Outcome:
-        """Return what became of a slide whose future has ended."""
-        if future.status == "finished":
-            outcome: Outcome = future.result()
-            return outcome
-        if future.status == "error":
-            error = future.exception()
-            return failed(task, f"{type(error).__name__}: {error}")
-        return failed(
-            task,
-            f"the scheduler at {self.address} was lost; start again, what "
-            "was computed is kept",
-        )
-
 
 def _greet(address: str) -> None:
-    """Raise unless what answers at an address speaks as a scheduler does.
+    """Raise unless a scheduler answers at an address.
 
-    The client itself takes any answer for one: of a web server's it reads the size of
-    a message, and waits for that.
+    The client itself trusts any answer: from that of a web server it reads the size of
+    a message, and waits for so many bytes.
     """
     from distributed.comm.addressing import get_address_host_port
 
@@ -130,7 +125,7 @@ def _greet(address: str) -> None:
         host, port = get_address_host_port(address)
         with closing(socket.create_connection((host, port), TIMEOUT_S)) as connection:
             if "://" in address and not address.startswith("tcp://"):
-                return  # encrypted: its greeting is not for us
+                return  # encrypted: the greeting cannot be read here
             (size,) = struct.unpack("<Q", connection.recv(8, socket.MSG_WAITALL))
     except (OSError, ValueError, TypeError, struct.error) as error:
         raise _unreachable(address, str(error)) from error
@@ -140,4 +135,7 @@ def _greet(address: str) -> None:
 
 def _unreachable(address: str, reason: str) -> OptionError:
     line = " ".join(reason.split())
-    return OptionError(f"no dask scheduler answers at {address!r} ({line}); {_MEND}")
+    return OptionError(
+        f"no dask scheduler answers at {address!r} ({line}); start one with `dask "
+        "scheduler`, or leave --scheduler out"
+    )

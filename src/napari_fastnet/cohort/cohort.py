@@ -1,4 +1,4 @@
-"""Many slides: done by processes of this machine or by a dask cluster."""
+"""Detection on many slides, by processes of this machine or by a dask cluster."""
 
 from __future__ import annotations
 
@@ -40,32 +40,29 @@ if TYPE_CHECKING:
 #: Slides at once on one GPU.
 GPU_WORKERS = 4
 
-_AGAIN = "the slides go on, and it is tried again"
-_ALL_THERE = "the results of the slides are there, start again for the table"
-
 
 @dataclass(frozen=True, slots=True)
 class CohortProgress:
-    """Where a cohort stands after a slide; frozen, so any thread may keep it.
+    """Progress of a cohort after a slide.
 
     Parameters
     ----------
     total : int
-        Slides.
+        Number of slides.
     done : int
-        Of them finished, those of an earlier start included.
+        Finished slides, those of an earlier start included.
     earlier : int
-        Of those, found finished.
+        Slides that an earlier start had finished.
     failed : int
-        Given up; the others go on.
+        Slides that failed; the others go on.
     workers : int
-        Slides that are done at once. 0 on a cluster that has no worker yet.
+        Slides computed at once; 0 on a cluster that has no worker yet.
     row : SlideRow or None
-        The slide that ended; None in the first value, before any has.
+        The slide that ended; None in the first value.
     notes : tuple of str
-        What the user should be told of that slide besides.
+        Notes about that slide for the user.
     listed : int
-        Slides in the tables, which are of the folder: those of other commands, too.
+        Slides in the tables of the folder, those of other commands included.
     """
 
     total: int
@@ -78,7 +75,7 @@ class CohortProgress:
     listed: int = 0
 
     def after(self, outcome: Outcome, *notes: str) -> CohortProgress:
-        """Return where the cohort stands with one more slide ended."""
+        """Return the progress with one more slide ended."""
         return replace(
             self,
             done=self.done + (outcome.row.status == "done"),
@@ -97,13 +94,13 @@ def run_cohort(
     workers: int | None = None,
     cluster: Cluster | None = None,
 ) -> Generator[CohortProgress]:
-    """Find the tumours of many slides.
+    """Find the tumors of many slides.
 
     Each slide's results go to a folder of their own, see `result_folders`;
     ``summary.csv`` and ``report.html`` beside them are kept up to date and have all
     slides of the folder, those of other commands included. A slide that an
-    earlier start finished, for the same model and options, is not done again, and one
-    that it began is continued. A slide that fails is reported, and the others go on.
+    earlier start finished with the same model and options is not computed again, and
+    one that it began goes on. A slide that fails is reported, and the others go on.
 
     The processes of this machine are spawned, so a script that calls this needs the
     guard ``if __name__ == "__main__":``.
@@ -113,20 +110,20 @@ def run_cohort(
     slides : sequence of str or Path
         Different files; `find_slides` finds those of folders.
     output : str or Path
-        Where results go.
+        Folder of the results.
     options : CohortOptions, optional
-        What is asked for every slide.
+        Options of every slide.
     workers : int, optional
-        Processes of this machine; by default as many as it has cores, and `GPU_WORKERS`
-        where a GPU does the work. Unless the options say, they share the cores.
+        Processes of this machine; by default as many as it has cores, or `GPU_WORKERS`
+        on a GPU. They share the cores unless the options give the threads of each.
     cluster : Cluster, optional
-        What does the work instead; stays open.
+        Computes the slides instead; stays open.
 
     Yields
     ------
     CohortProgress
-        At once, and after each slide. To stop, close the generator: what was computed
-        is kept.
+        At once, and after each slide. To stop, close the generator: computed blocks are
+        kept.
 
     Raises
     ------
@@ -136,7 +133,7 @@ def run_cohort(
         The model is missing or damaged.
     OutputError
         The summary or the report cannot be written, at the beginning or at the end.
-        In between it is said once, and tried again.
+        In between there is one note, and writing is tried again.
     """
     options = options or CohortOptions()
     if not slides:
@@ -147,12 +144,12 @@ def run_cohort(
             "run each slide with its own"
         )
     model = options.run.network.model
-    bundle = load_bundle(model)  # its fault is said once, not for every slide
+    bundle = load_bundle(model)  # one error, not one for every slide
     if model not in shipped():
         options = _with_network(options, model=bundle.folder)
     options, workers = _shared_out(options, bundle, workers, len(slides), cluster)
     report = CohortReport(Path(output))
-    with report.alone():  # two commands at once take no folder both
+    with report.alone():  # so that two commands never take the same folder
         tasks = _tasks([Path(slide) for slide in slides], report, options)
         report.add(SlideRow(task.folder.name, task.slide) for task in tasks)
         report.write_alone()
@@ -162,23 +159,26 @@ def run_cohort(
         outcomes = map_in_processes(run_task, tasks, workers, given_up=failed)
     else:
         outcomes = cluster.run(tasks)
-    told = False
+    noted = False
     try:
         with closing(outcomes):
             for outcome in outcomes:
-                trouble = report.put(outcome.row)
-                notes = [] if trouble is None or told else [f"{trouble}; {_AGAIN}"]
-                told = told or bool(notes)
+                notes = []
+                if (trouble := report.put(outcome.row)) is not None and not noted:
+                    notes.append(f"{trouble}; the slides go on, and it is tried again")
+                    noted = True
                 progress = progress.after(outcome, *notes)
                 yield replace(progress, listed=len(report.rows))
-    except BaseException:  # which is not to be hidden by a table that is open elsewhere
+    except BaseException:  # a table that is open elsewhere must not hide it
         with suppress(OutputError):
             report.write()
         raise
     try:
         report.write()
     except OutputError as error:
-        raise OutputError(f"{error}; {_ALL_THERE}") from error
+        raise OutputError(
+            f"{error}; the results of the slides are there, start again for the table"
+        ) from error
 
 
 def _with_network(options: CohortOptions, **changes: Any) -> CohortOptions:
@@ -194,10 +194,10 @@ def _shared_out(
     slides: int,
     cluster: Cluster | None,
 ) -> tuple[CohortOptions, int]:
-    """Return the options with a worker's threads, and how many workers there are."""
+    """Return the options with the threads of a worker, and the number of workers."""
     if cluster is not None:
         threads = options.run.network.threads or 1
-        if threads == 1:  # what a worker was given, to the letter
+        if threads == 1:  # exactly what a worker was given: no thread that reads, too
             options = replace(options, run=replace(options.run, readers=0))
         return _with_network(options, threads=threads), cluster.threads
     if workers is not None and workers < 1:
@@ -214,7 +214,7 @@ def _shared_out(
 def _tasks(
     slides: Sequence[Path], report: CohortReport, options: CohortOptions
 ) -> list[SlideTask]:
-    """Return the work, large files first: no worker is left with one at the end."""
+    """Return the tasks, large files first, so that none is left for the end."""
     if options.run.mask is not None:
         mask = options.run.mask.absolute()
         options = replace(options, run=replace(options.run, mask=mask))
@@ -227,7 +227,7 @@ def _tasks(
 
 
 def _bytes(path: Path) -> int:
-    """Return a file's size; 0 where there is none, which is said when its turn comes."""
+    """Return a file's size; 0 for a missing one, which fails when its turn comes."""
     try:
         return path.stat().st_size
     except OSError:

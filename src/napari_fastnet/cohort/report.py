@@ -1,7 +1,7 @@
-"""What a cohort came to: ``report.html``, ``summary.csv`` and ``.xlsx``, one row a slide.
+"""The reports of a cohort: ``report.html``, ``summary.csv`` and ``.xlsx``.
 
-All are of the folder, whatever commands put slides into it, one after another or at
-once: whoever writes them takes what the others did along.
+They list all slides of the folder, whatever commands computed them, one after another or
+at once: each command that writes them includes the rows of the others.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ SUMMARY = "summary.csv"
 WORKBOOK = "summary.xlsx"
 REPORT = "report.html"
 
-#: While slides finish, the files are written at most so often, and so that no more than
-#: a tenth of the time goes there: a cohort of thousands must not spend it on its report.
+#: Shortest time between two writings of the files while slides finish, and largest share
+#: of the time spent on them: a cohort of thousands has large reports.
 EVERY_S, SHARE = 2.0, 0.1
-#: Another command's writing of the files ends within that.
+#: Longest time to wait for another command that writes the files.
 WAIT_S = 60.0
 
 
 class CohortReport:
-    """The files of a folder, kept up to date while slides finish.
+    """The report files of a folder, kept up to date while slides finish.
 
     Parameters
     ----------
     folder : Path
-        Where they go; made where it is missing.
+        The folder; made if it is missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,10 +60,10 @@ class CohortReport:
         self.rows: list[SlideRow] = []
 
     def promised(self) -> dict[str, str]:
-        """Return names of folders in lower case, and which slide each is for.
+        """Return the slide of each reserved folder, by its name in lower case.
 
-        Of slides that by the table failed or wait: another command is about to do them,
-        or may be started again.
+        Reserved are the folders of slides that failed or wait in the table: another
+        command is about to compute them, or may be started again.
         """
         rows = read_open_rows(self.folder / SUMMARY)
         return {row.name.casefold(): written(row.slide) for row in rows}
@@ -75,7 +75,7 @@ class CohortReport:
         Raises
         ------
         BusyError
-            Another one still is.
+            Another command is still writing.
         OutputError
             The folder cannot be made, or written to.
         """
@@ -87,17 +87,17 @@ class CohortReport:
             yield
 
     def add(self, rows: Iterable[SlideRow]) -> None:
-        """Take slides that are about to be done."""
+        """Add slides that will be computed."""
         self._own |= {row.slide: row for row in rows}
 
     def put(self, row: SlideRow) -> OutputError | None:
-        """Take what became of a slide; the files follow soon.
+        """Add a slide that ended; the files are written soon.
 
         Returns
         -------
         OutputError or None
-            Why they cannot be written, and are tried again later: a spreadsheet that has
-            one of them open is no reason to end a cohort.
+            The error of writing, which is tried again later: a spreadsheet that has one
+            of the files open must not end a cohort.
         """
         ended = "" if row.status == "waiting" else now()
         self._own[row.slide] = replace(row, ended=ended)
@@ -105,14 +105,14 @@ class CohortReport:
             return None
         try:
             self.write(wait_s=0)
-        except BusyError:  # soon again
+        except BusyError:  # the next slide will write them
             return None
         except OutputError as error:
             return error
         return None
 
     def write(self, wait_s: float = WAIT_S) -> None:
-        """Write the files, aside and renamed, with all that the folder holds.
+        """Write the files, aside and renamed, with all slides of the folder.
 
         Raises
         ------
@@ -138,14 +138,14 @@ class CohortReport:
 
 
 def update_report(folder: Path, *rows: SlideRow) -> None:
-    """Bring the files of a folder up to date, if it has them.
+    """Update the report files of a folder, if it has them.
 
     Parameters
     ----------
     folder : Path
-        Around the folders of slides.
+        The folder around those of the slides.
     *rows : SlideRow
-        What became of slides, besides what their records say: that they failed.
+        Slides that ended without a record, because they failed.
 
     Raises
     ------
@@ -159,14 +159,14 @@ def update_report(folder: Path, *rows: SlideRow) -> None:
 
 
 def write_tables(folder: Path, rows: Iterable[SlideRow]) -> None:
-    """Write the files, each aside and renamed.
+    """Write the report files, each aside and renamed.
 
     Parameters
     ----------
     folder : Path
-        Where they go.
+        The folder of the files.
     rows : iterable of SlideRow
-        By lesion burden they stand, then those that failed, then those that wait.
+        Sorted here by lesion burden, then those that failed, then those that wait.
 
     Raises
     ------
@@ -174,33 +174,28 @@ def write_tables(folder: Path, rows: Iterable[SlideRow]) -> None:
         A file cannot be written.
     """
     ordered = sorted(rows, key=lambda row: row.rank)
+    cells = [
+        list(zip(row.values().values(), COLUMNS.values(), strict=True))
+        for row in ordered
+    ]
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(COLUMNS)
-    for row in ordered:
-        table.writerow(_cell(*pair) for pair in row.values().items())
+    for line in cells:
+        table.writerow(
+            value if value is None or decimals is None else f"{value:.{decimals}f}"
+            for value, decimals in line
+        )
     write_bytes(folder / SUMMARY, written(text.getvalue()).encode())
-    write_xlsx(
-        folder / WORKBOOK,
-        list(COLUMNS),
-        ([_rounded(*pair) for pair in row.values().items()] for row in ordered),
-        title="slides",
+    numbers = (
+        [
+            round(value, decimals)
+            if isinstance(value, float) and decimals is not None
+            else value
+            for value, decimals in line
+        ]
+        for line in cells
     )
+    write_xlsx(folder / WORKBOOK, list(COLUMNS), numbers, title="slides")
     page = report_page(folder.absolute().name, ordered)
     write_bytes(folder / REPORT, written(page).encode())
-
-
-def _rounded(column: str, value: str | float | None) -> str | float | None:
-    """Return what stands in ``summary.xlsx``."""
-    decimals = COLUMNS[column]
-    if isinstance(value, float) and decimals is not None:
-        return round(value, decimals)
-    return value
-
-
-def _cell(column: str, value: str | float | None) -> str:
-    """Return what stands in ``summary.csv``."""
-    decimals = COLUMNS[column]
-    if value is None or decimals is None:
-        return "" if value is None else str(value)
-    return f"{value:.{decimals}f}"

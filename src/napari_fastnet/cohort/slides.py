@@ -1,4 +1,4 @@
-"""Which slides a cohort has, and what the folder of each one's results is called."""
+"""The slides of a cohort, and the names of their folders of results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_fastnet.slide.openslide_reader import dicom_file, one_of_each_series
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-#: Of slides that only OpenSlide reads; inside a folder they are told by these.
+#: Suffixes by which slides are recognised that only OpenSlide reads.
 OPENSLIDE_SUFFIXES = (".mrxs", ".svslide", ".vms", ".vmu")
 
 
@@ -27,30 +27,29 @@ def find_slides(
     left_out: Callable[[Path], None] | None = None,
     twice: Callable[[Path, Path], None] | None = None,
 ) -> list[Path]:
-    """Return the slides that are meant by files, folders and patterns.
+    """Find the slides of files, folders and patterns.
 
     Parameters
     ----------
     places : iterable of str or Path
-        A file is taken as it is, whether it can be read or not. Of a folder and those
-        in it, linked ones included, every slide is taken; other images, our own results
-        and hidden files are not. What may be a slide and cannot be looked at, a link to
-        nothing or a folder that may not be entered, is taken as well: it is for its
-        reader to say so. A pattern is one of
-        `glob`, ``**`` included, where there is no such file.
+        A file is a slide, whether it can be read or not. A folder gives all slides in
+        it and its subfolders, linked ones included; other images, our own results and
+        hidden files are left out. A possible slide that cannot be opened, a broken link
+        or a folder that may not be entered, is kept: the reader will report it. A path
+        that does not exist may be a pattern of `glob`, ``**`` included.
     left_out : callable, optional
-        Told of each TIFF or DICOM file of a folder that is neither a slide nor one of
-        our results: small, grey, no microscopy, or so damaged that nobody can tell; not
-        of one that is named besides.
+        Called with each TIFF or DICOM file of a folder that is neither a slide nor one
+        of our results: small, grey, no microscopy, or too damaged to tell; not with one
+        that is named as well.
     twice : callable, optional
-        Told of each slide that is found a second time through a link, and as which
-        path it is taken.
+        Called with each slide that is found again through a link, and with the path
+        that is kept.
 
     Returns
     -------
     list of Path
-        In the order given, a folder's by name; each slide once, also one that is
-        several DICOM files.
+        In the order given, a folder's by name; each slide once, even one of several
+        DICOM files.
 
     Raises
     ------
@@ -74,7 +73,7 @@ def find_slides(
 
 
 def _note(paths: dict[str, Path], path: Path) -> Path:
-    """Take a file once, and return as which path; links keep their own names."""
+    """Add a file unless it is there already; return the path that is kept."""
     return paths.setdefault(os.path.realpath(path), path)
 
 
@@ -101,14 +100,14 @@ def _slides_at(place: Path, left_out: Callable[[Path], object]) -> Sequence[Path
 
 
 def _slides_under(folder: Path, left_out: Callable[[Path], object]) -> Iterator[Path]:
-    """Find a folder's slides, those of folders in it included."""
+    """Yield the slides of a folder and its subfolders."""
     for path in _files_under(folder):
         suffix, content = path.suffix.lower(), content_of(path)
         known = content == "slide" or suffix in OPENSLIDE_SUFFIXES
         if known or _is_hidden_from_us(path):
             yield path
         elif content is None and suffix in TIFF_SUFFIXES:
-            if not _is_ours(path):
+            if content_of(path.parent) != "results":  # not an export of ours
                 left_out(path)
         elif content is None and (found := dicom_file(path)) is not None:
             if found.is_slide:
@@ -118,10 +117,10 @@ def _slides_under(folder: Path, left_out: Callable[[Path], object]) -> Iterator[
 
 
 def _files_under(top: Path) -> Iterator[Path]:
-    """Return what is no folder, and folders that cannot be entered.
+    """Yield the files under a folder, and the folders that cannot be entered.
 
-    Linked folders come last, so that what lies in the folder itself is known by its own
-    path; no folder comes twice, however links go round.
+    Linked folders come last, so that files in the folder itself keep their own path; no
+    folder comes twice, even if links form a circle.
     """
     seen, folders = set(), [top]
     while folders:
@@ -129,9 +128,7 @@ def _files_under(top: Path) -> Iterator[Path]:
         for parent, inside, files in os.walk(folders.pop(0), onerror=refused.append):
             real = os.path.realpath(parent)
             # a store has thousands of files and no slide
-            inside[:] = [
-                f for f in inside if not f.startswith(".") and f[-5:] != ".zarr"
-            ]
+            inside[:] = [f for f in inside if f[0] != "." and f[-5:] != ".zarr"]
             if real in seen:
                 inside.clear()
                 continue
@@ -144,7 +141,7 @@ def _files_under(top: Path) -> Iterator[Path]:
 
 
 def _is_hidden_from_us(path: Path) -> bool:
-    """Return whether a path may stand for slides and cannot be looked at."""
+    """Return whether a path may be a slide, or hold some, and cannot be opened."""
     may_be = path.suffix.lower() in (*SCANNER_SUFFIXES, *TIFF_SUFFIXES)
     if _leads_nowhere(path):
         return may_be or not path.suffix
@@ -153,22 +150,17 @@ def _is_hidden_from_us(path: Path) -> bool:
     return may_be and not os.access(path, os.R_OK)
 
 
-def _is_ours(path: Path) -> bool:
-    """Return whether a file lies among results, as an export for other programs does."""
-    return content_of(path.parent) == "results"
-
-
 def _leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
 def result_names(slides: Sequence[Path]) -> list[str]:
-    """Return a name for each slide's folder of results, no two alike.
+    """Return a different name for each slide's folder of results.
 
-    It is the file's name without its suffix. Where that would be the same for two
-    slides, in upper or lower case, the suffix is added to those of one folder
-    (``a_svs``, ``a_tif``), and as many of the folders above as tell them apart are put
-    in front of those of several (``monday_a``, ``tuesday_a``).
+    The name is that of the file without its suffix. If two would be the same, in upper
+    or lower case, slides of one folder get the suffix (``a_svs``, ``a_tif``), and slides
+    of several get as many parent folders in front as make them different
+    (``monday_a``, ``tuesday_a``).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One slide of a cohort, as a worker process does it."""
+"""One slide of a cohort, as computed by a worker process."""
 
 from __future__ import annotations
 
@@ -39,10 +39,9 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.model.bundle import ModelBundle
-    from napari_fastnet.results.result import Result
     from napari_fastnet.slide.slide import Slide
 
-#: What a finished run has left, besides its record.
+#: Files of a finished run, besides its record.
 OUTPUTS = (
     STORE,
     HEATMAP,
@@ -56,14 +55,14 @@ OUTPUTS = (
 
 @dataclass(frozen=True, slots=True)
 class CohortOptions:
-    """What is asked for every slide of a cohort.
+    """Options of every slide of a cohort.
 
     Parameters
     ----------
     run : RunOptions
         Stride, tissue, stain, threshold; the network's threads are those of a worker.
     mpp : float or (float, float) or None
-        µm/px of the slides where their files do not say or are wrong.
+        µm/px of the slides where their files lack it or are wrong.
     """
 
     run: RunOptions = field(default_factory=RunOptions)
@@ -72,16 +71,16 @@ class CohortOptions:
 
 @dataclass(frozen=True, slots=True)
 class SlideTask:
-    """One slide to do: what a worker, perhaps on another machine, is sent.
+    """One slide to compute; sent to a worker, perhaps on another machine.
 
     Parameters
     ----------
     slide : Path
-        Its file; absolute.
+        File of the slide; absolute.
     folder : Path
-        Where its results go; absolute.
+        Folder of its results; absolute.
     options : CohortOptions
-        What is asked for.
+        The options.
     """
 
     slide: Path
@@ -91,16 +90,16 @@ class SlideTask:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a slide.
+    """The outcome of a task.
 
     Parameters
     ----------
     row : SlideRow
-        For the report; waiting where the work was stopped.
+        For the report; waiting if the work was stopped.
     earlier : bool
-        An earlier run had done it all.
+        Whether an earlier run had finished the slide.
     notes : tuple of str
-        What the user should be told besides: damage of an earlier run, set aside.
+        Notes for the user, such as damage of an earlier run.
     """
 
     row: SlideRow
@@ -109,7 +108,7 @@ class Outcome:
 
 
 def failed(task: SlideTask, error: str) -> Outcome:
-    """Return the outcome of a slide that cannot be done, with its reason in a line."""
+    """Return the outcome of a slide that failed, with the reason in one line."""
     line = " ".join(error.split())
     if task.slide.name not in line:
         line = f"{task.slide}: {line}"
@@ -119,19 +118,19 @@ def failed(task: SlideTask, error: str) -> Outcome:
 def run_task(
     task: SlideTask, should_stop: Callable[[], bool] = lambda: False
 ) -> Outcome:
-    """Do one slide, or see that an earlier run did.
+    """Compute one slide, unless an earlier run has finished it.
 
     Parameters
     ----------
     task : SlideTask
-        The slide and what is asked for.
+        The slide and its options.
     should_stop : callable, optional
-        Asked after every batch; true leaves the rest for the next start.
+        Polled after every batch; True leaves the rest for the next start.
 
     Returns
     -------
     Outcome
-        Also of a slide that cannot be read: its fault is a result here.
+        A slide that cannot be read is an outcome, too.
     """
     try:
         return _run(task, should_stop)
@@ -148,43 +147,37 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
         if earlier is not None:
             return Outcome(_done(task, slide, *earlier), earlier=True)
         result = regions_anew(slide, bundle, task.folder, asked.run)
-        if result is not None:
-            return _outcome(task, slide, result)
-        run = SlideRun(slide, bundle, task.folder, asked.run)
-        network = create_backend(bundle, asked.run.network)
-        for _ in run.steps(network, should_stop):
-            pass
-        if should_stop():
-            return Outcome(SlideRow(task.folder.name, task.slide))
-        require_present(slide)
-        result = run.finish(network.name)
-        return _outcome(task, slide, result)
-
-
-def _outcome(task: SlideTask, slide: Slide, result: Result) -> Outcome:
-    """Return the outcome of a run that ended."""
-    assert result.heatmap is not None
-    row = _done(task, slide, result.record.to_dict(), result.heatmap)
-    return Outcome(row, notes=(*spacing_notes(slide), *result.notes))
+        if result is None:
+            run = SlideRun(slide, bundle, task.folder, asked.run)
+            network = create_backend(bundle, asked.run.network)
+            for _ in run.steps(network, should_stop):
+                pass
+            if should_stop():
+                return Outcome(SlideRow(task.folder.name, task.slide))
+            require_present(slide)
+            result = run.finish(network.name)
+        assert result.heatmap is not None
+        row = _done(task, slide, result.record.to_dict(), result.heatmap)
+        return Outcome(row, notes=(*spacing_notes(slide), *result.notes))
 
 
 def _require_there(path: Path) -> None:
-    """Raise where a path says more of what is wrong than opening it as a slide would."""
+    """Raise for faults of a path that opening a slide would report less clearly."""
     if path.is_symlink() and not path.exists():
         raise SlideNotFoundError(
             f"{path}: is a link to {path.readlink()}, which is not there; connect its "
-            "drive, or mend the link"
+            "drive, or correct the link"
         )
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
         raise SlideNotFoundError(
-            f"{path}: this folder cannot be looked into; ask for the right to read it"
+            f"{path}: this folder cannot be opened; ask for the right to read it"
         )
 
 
 def _earlier(
     task: SlideTask, slide: Slide, bundle: ModelBundle
 ) -> tuple[dict[str, Any], Heatmap] | None:
-    """Return record and heatmap of an earlier run that answers the same request."""
+    """Return record and heatmap of an earlier run of the same request, or None."""
     try:
         record = read_record(task.folder / RECORD)
         if record["options"].get("request") != request_digest(
@@ -193,12 +186,12 @@ def _earlier(
             return None
         if not all((task.folder / name).exists() for name in OUTPUTS):
             return None
-        # Of a file that was damaged a mended copy may be there: to its fingerprint, and
-        # so to the request, that is the same slide.
+        # A damaged file may have been replaced by a good copy, which has the same
+        # fingerprint and so the same request.
         if record["counts"].get("failed") or record["tissue"].get("damaged_tiles"):
             return None
         heatmap, _ = read_heatmap_ome_tiff(task.folder / HEATMAP)
-    except StoreError:  # none, or damaged: it is made again
+    except StoreError:  # none, or damaged: computed again
         return None
     return record, heatmap
 
@@ -206,7 +199,7 @@ def _earlier(
 def _done(
     task: SlideTask, slide: Slide, record: dict[str, Any], heatmap: Heatmap
 ) -> SlideRow:
-    """Return the row of a slide that is done, its thumbnail written."""
+    """Write the thumbnail of a finished slide, and return its row."""
     write_thumbnail(task.folder / THUMBNAIL, slide, heatmap, task.options.run.colours)
     found = Findings.of(record, heatmap)
     return SlideRow(task.folder.name, task.slide, "done", found=found)
