@@ -8,7 +8,7 @@ import pytest
 from napari_fastnet.annotations.asap_xml import Annotations, write_asap_xml
 from napari_fastnet.annotations.reading import MAXIMUM_JSON_BYTES, read_annotations
 from napari_fastnet.core.geometry import Grid
-from napari_fastnet.core.polygons import ring_area, tumour_mask
+from napari_fastnet.core.polygons import ring_area, tumor_mask
 from napari_fastnet.errors import AnnotationError
 
 SQUARE = [[0, 0], [0, 10], [10, 10], [10, 0], [0, 0]]  # (x, y), closed
@@ -49,7 +49,7 @@ def refusal(path):
 
 def drawn(path):
     """Return the mask of a 10 x 10 px slide."""
-    return tumour_mask(read_annotations(path), Grid((0, 0), (1, 1), (10, 10)))
+    return tumor_mask(read_annotations(path), Grid((0, 0), (1, 1), (10, 10)))
 
 
 def test_asap_xml_is_told_by_its_suffix(tmp_path):

@@ -35,7 +35,7 @@ def test_camelyon_s_reference_says_the_class(tmp_path):
         "test_001,Tumor,IDC,Macro\r\ntest_003,Normal,DCIS,None\r\n\r\ntest_004.tif,tumor"
     )
     truths = find_truths([reference])
-    classes = {name: truth.is_tumour for name, truth in truths.slides.items()}
+    classes = {name: truth.is_tumor for name, truth in truths.slides.items()}
     assert classes == {"test_001": True, "test_003": False, "test_004": True}
     assert truths.has_reference
     assert not truths.has_outlines
@@ -46,7 +46,7 @@ def test_a_reference_may_have_a_header_and_lie_beside_outlines(tmp_path):
     (tmp_path / "test_001.xml").touch()
     truths = find_truths([tmp_path])
     truth = truths.of("test_001")
-    assert truth.is_tumour
+    assert truth.is_tumor
     assert truth.outlines == tmp_path / "test_001.xml"
     assert len(truths.slides) == 1
 

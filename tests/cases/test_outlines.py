@@ -132,7 +132,7 @@ def test_a_name_that_is_a_known_class_is_one(read, feature, box):
         ({"objectType": "root"}, "root"),
     ],
 )
-@pytest.mark.parametrize("meaning", ["tumour", ALL])
+@pytest.mark.parametrize("meaning", ["tumor", ALL])
 def test_only_annotations_of_qupath_are_outlines(
     read, feature, box, kind, word, meaning
 ):

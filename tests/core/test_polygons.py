@@ -26,8 +26,8 @@ from napari_fastnet.core.polygons import (
     joined,
     rasterise,
     ring_area,
-    tumour_mask,
-    tumour_share,
+    tumor_mask,
+    tumor_share,
 )
 from napari_fastnet.core.regions import find_regions
 
@@ -116,20 +116,20 @@ def test_far_outside_and_around():
 def test_negative_wins_over_positive():
     whole = np.array([(0.0, 0), (0, 10), (12, 10), (12, 0)])
     annotations = Annotations((whole, SQUARE), (SQUARE,))
-    mask = tumour_mask(annotations, UNIT)
+    mask = tumor_mask(annotations, UNIT)
     assert mask.sum() == 120 - 16
     assert not mask[2:6, 3:7].any()
 
 
 def test_nothing_drawn_is_nothing():
     nothing = Annotations((), (SQUARE,))
-    assert not tumour_mask(nothing, UNIT).any()
-    assert not tumour_share(nothing, UNIT).any()
+    assert not tumor_mask(nothing, UNIT).any()
+    assert not tumor_share(nothing, UNIT).any()
 
 
 def test_shares_are_exact_where_samples_are_even():
     half = np.array([(2.0, 3), (2, 4.5), (3, 4.5), (3, 3)])
-    share = tumour_share(Annotations((half,), ()), UNIT)
+    share = tumor_share(Annotations((half,), ()), UNIT)
     assert share.dtype == np.float32
     assert share[2, 3:6].tolist() == [1, 0.5, 0]
     assert share.sum() == 1.5
@@ -138,7 +138,7 @@ def test_shares_are_exact_where_samples_are_even():
 def test_strips_do_not_show():
     grid = Grid((-3.3, 2.2), (0.07, 0.05), (700, 300))  # several strips
     ring = star(7)
-    share = tumour_share(Annotations((ring,), ()), grid, samples=3)
+    share = tumor_share(Annotations((ring,), ()), grid, samples=3)
     fine = Grid(grid.origin, (0.07 / 3, 0.05 / 3), (2100, 900))
     whole = rasterise([ring], fine).reshape(700, 3, 300, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(share, whole, atol=1e-6)
@@ -270,10 +270,10 @@ def _check_areas(annotations):
     box = bounds(annotations.positive)
     grid = Grid((0, 0), (32, 32), (int(box.bottom // 32) + 2, int(box.right // 32) + 2))
     started = time.process_time()
-    mask = tumour_mask(annotations, grid)
+    mask = tumor_mask(annotations, grid)
     assert time.process_time() - started < 5
     # Each px on the border is off by half of itself, at random.
     tolerance = 32**2 * (2 + 2 * np.sqrt(expected.length / 32))
     assert mask.sum() * 32**2 == pytest.approx(expected.area, abs=tolerance)
-    share = tumour_share(annotations, grid)
+    share = tumor_share(annotations, grid)
     assert share.sum() * 32**2 == pytest.approx(expected.area, abs=tolerance / 4)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_fastnet.annotations.asap_xml import read_asap_xml, write_asap_xml
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.polygons import tumour_mask
+from napari_fastnet.core.polygons import tumor_mask
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.results.asap import asap_annotations, overlay_px, write_asap_heatmap
 
@@ -112,7 +112,7 @@ def comes_back(path, values, threshold=0.5):
     """Return the cells that an ASAP file of a heatmap's regions makes tumour."""
     heatmap = heatmap_of(values, origin=(3.5, -8.0), step=(64.08, 32.0))
     write_asap_xml(path, asap_annotations(find_regions(heatmap, threshold)))
-    return tumour_mask(read_asap_xml(path), heatmap.grid)
+    return tumor_mask(read_asap_xml(path), heatmap.grid)
 
 
 def test_an_island_in_a_hole_stays(tmp_path):

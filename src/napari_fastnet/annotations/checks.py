@@ -186,12 +186,12 @@ class OutlineCollector:
     def finish(
         self, verdict: Callable[[ClassNames], Verdict] | None = None
     ) -> Annotations:
-        """Return the outlines, judged by their classes.
+        """Return the outlines, sorted by the meaning of their classes.
 
         Parameters
         ----------
         verdict : callable, optional
-            Judges a class; by default as `Classes` does.
+            Returns the meaning of a class; by default that of `Classes`.
 
         Returns
         -------
@@ -203,13 +203,13 @@ class OutlineCollector:
         AnnotationError
             A class is of unknown meaning.
         """
-        judge = verdict or self._classes.verdict
-        judged = [(one, one.verdict or judge(one.names)) for one in self._taken]
-        unknown = [one for one, given in judged if given == "unknown"]
+        verdict = verdict or self._classes.verdict
+        outlines = [(one, one.verdict or verdict(one.names)) for one in self._taken]
+        unknown = [one for one, given in outlines if given == "unknown"]
         if unknown:
             raise self._unknown_class(unknown[0])
-        loose = [repr(one.name) for one, given in judged if given == "unclassified"]
-        classed, notes = any(given == "inside" for _, given in judged), []
+        loose = [repr(one.name) for one, given in outlines if given == "unclassified"]
+        classed, notes = any(given == "inside" for _, given in outlines), []
         default: Verdict = "left out"  # the verdict on outlines without a class
         if classed == self._grouped:
             default = "taken out" if classed else "inside"
@@ -218,16 +218,16 @@ class OutlineCollector:
             if loose:
                 what = counted(len(loose), "outline")
                 notes.append(f"{what} {self._no_class}, {words}")
-        judged = [
-            (o, default if given == "unclassified" else given) for o, given in judged
+        outlines = [
+            (o, default if given == "unclassified" else given) for o, given in outlines
         ]
-        inside = [one for one, given in judged if given == "inside"]
+        inside = [one for one, given in outlines if given == "inside"]
         left_out = Counter(
-            class_text(one.names) for one, given in judged if given == "left out"
+            class_text(one.names) for one, given in outlines if given == "left out"
         )
         return Annotations(
             positive=tuple(one.ring for one in inside),
-            negative=tuple(one.ring for one, given in judged if given == "taken out"),
+            negative=tuple(one.ring for one, given in outlines if given == "taken out"),
             skipped=(*self._skipped, *self._left_out(left_out), *notes),
             crossing=tuple(self._crossing),
             unclassed=tuple(
@@ -255,7 +255,7 @@ class OutlineCollector:
         several = ", ".join(f"{name!r} {n:,}" for name, n in there.most_common(8))
         return self.fault(
             f"outline {outline.name!r} is in group {class_text(outline.names)!r}, and "
-            f"nobody said whether that is tumor; name the group one of "
+            f"it is not known whether that is tumor; name the group one of "
             f"{', '.join(POSITIVE_GROUPS)} (tumor) or {', '.join(NEGATIVE_GROUPS)} "
             "(not tumor), or say which are tumor with --tumor-class NAME, which leaves "
             f"the others out (outlines of each: {several})"

@@ -20,7 +20,7 @@ NOT_OF_INTEREST = ("_2", "Exclusion", "Ignore*")
 #: Names for no class.
 UNCLASSIFIED = ("None", "Unclassified")
 
-Meaning = Literal["tumour", "region of interest"]
+Meaning = Literal["tumor", "region of interest"]
 Verdict = Literal["inside", "taken out", "left out", "unclassified", "unknown"]
 
 #: A class and the classes derived from it, as in QuPath's ``Tumor: Positive``; empty is
@@ -64,7 +64,7 @@ class Classes:
 
     Parameters
     ----------
-    meaning : {"tumour", "region of interest"}
+    meaning : {"tumor", "region of interest"}
         Meaning of the file's outlines.
     tumor : tuple of str
         Classes named tumor by the user, with those derived from them; ``None`` stands
@@ -72,7 +72,7 @@ class Classes:
         not taken out of it are left out. By default ``POSITIVE_GROUPS`` are tumor.
     """
 
-    meaning: Meaning = "tumour"
+    meaning: Meaning = "tumor"
     tumor: tuple[str, ...] = ()
 
     def verdict(self, names: ClassNames) -> Verdict:

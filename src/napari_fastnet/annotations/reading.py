@@ -67,7 +67,7 @@ _NO_ANNOTATIONS = {
 
 
 def read_annotations(
-    path: Path, meaning: Meaning = "tumour", tumor_classes: tuple[str, ...] = ()
+    path: Path, meaning: Meaning = "tumor", tumor_classes: tuple[str, ...] = ()
 ) -> Annotations:
     """Read outlines, by the suffix: ASAP's XML, CAMELYON's JSON form or GeoJSON.
 
@@ -82,7 +82,7 @@ def read_annotations(
     ----------
     path : Path
         At most 256 MiB of XML or 64 MiB of JSON.
-    meaning : {"tumour", "region of interest"}
+    meaning : {"tumor", "region of interest"}
         Meaning of the outlines; every class but ``NOT_OF_INTEREST`` is part of a region
         of interest.
     tumor_classes : tuple of str, optional

@@ -126,7 +126,7 @@ def read_outlines(
     slide_shape: tuple[int, int],
     bounds_offset: Pair = (0.0, 0.0),
     *,
-    meaning: Meaning = "tumour",
+    meaning: Meaning = "tumor",
     tumor_classes: tuple[str, ...] = (),
 ) -> tuple[Annotations, tuple[str, ...]]:
     """Read outlines that belong to a slide.
@@ -140,7 +140,7 @@ def read_outlines(
     bounds_offset : tuple of float, optional
         (y, x) level-0 px that are added to every point: OpenSlide's bounds, where the
         file counts from their corner, as QuPath does.
-    meaning : {"tumour", "region of interest"}
+    meaning : {"tumor", "region of interest"}
         Meaning of the outlines.
     tumor_classes : tuple of str, optional
         Classes that are tumor, see `classes.Classes`.
@@ -169,7 +169,7 @@ def read_outlines(
         raise AnnotationError(
             f"{path}: no outline that counts in it ({'; '.join(found.skipped[:3])})"
         )
-    if meaning == "tumour" and found.crossing:  # these become areas
+    if meaning == "tumor" and found.crossing:  # these become areas
         rings = (*found.positive, *found.negative)
         if crossings(rings, limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS:
             raise AnnotationError(
@@ -197,7 +197,7 @@ def read_slide_annotations(
     path: Path,
     slide_shape: tuple[int, int] | None,
     *,
-    meaning: Meaning = "tumour",
+    meaning: Meaning = "tumor",
     bounds_offset: Pair = (0.0, 0.0),
     tumor_classes: tuple[str, ...] = (),
 ) -> Annotations:

@@ -50,13 +50,13 @@ class SlideTruth:
         From the truth's file or the reference's line.
     outlines : Path or None
         ASAP's XML, CAMELYON's JSON, GeoJSON, or a mask.
-    is_tumour : bool or None
+    is_tumor : bool or None
         Class in the reference; None without one.
     """
 
     name: str
     outlines: Path | None = None
-    is_tumour: bool | None = None
+    is_tumor: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +216,12 @@ def _add_reference(slides: dict[str, SlideTruth], path: Path) -> None:
         name = name[: len(name) - len(suffix)]
         key = slide_key(name)
         known = slides.get(key, SlideTruth(name))
-        if known.is_tumour not in (None, kind):
+        if known.is_tumor not in (None, kind):
             raise DataError(
                 f"{path}, line {number}: slide {name} was of the other class before; "
                 "keep one line"
             )
-        slides[key] = replace(known, is_tumour=kind)
+        slides[key] = replace(known, is_tumor=kind)
 
 
 def _without_folders(name: str) -> str:

@@ -69,7 +69,7 @@ def read_truth_mask(
 
     if path.suffix.lower() not in TIFF_SUFFIXES:
         values = _picture(path, step, shape)
-        return TruthMask(_tumour(path, values, value), step, values.shape)
+        return TruthMask(_tumor(path, values, value), step, values.shape)
     if not path.is_file():
         raise MaskError(f"{path}: no such mask file; check the path")
     try:
@@ -82,7 +82,7 @@ def read_truth_mask(
             f"{path}: not a mask that can be read ({error}); give a TIFF, tiled where "
             "it is large"
         ) from error
-    return TruthMask(_tumour(path, values, value), step, values.shape)
+    return TruthMask(_tumor(path, values, value), step, values.shape)
 
 
 def _levels(tif: TiffFile) -> list[TiffPage]:
@@ -205,7 +205,7 @@ def _sampled(
     return values, coloured
 
 
-def _tumour(path: Path, values: NDArray[Any], value: int | None) -> NDArray[np.bool_]:
+def _tumor(path: Path, values: NDArray[Any], value: int | None) -> NDArray[np.bool_]:
     """Return True for the numbers of a mask that are tumor."""
     if value is not None:
         chosen: NDArray[np.bool_] = values == value

@@ -253,7 +253,7 @@ def rings_outside(rings: Sequence[NDArray[np.float64]], box: Box) -> tuple[int, 
 def slide_mask(
     annotations: Annotations, slide_shape: tuple[int, int], shape: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """Return `tumour_mask` of a whole slide.
+    """Return `tumor_mask` of a whole slide.
 
     Parameters
     ----------
@@ -270,10 +270,10 @@ def slide_mask(
         True where a px's centre is tumor.
     """
     step = (slide_shape[0] / shape[0], slide_shape[1] / shape[1])
-    return tumour_mask(annotations, Grid((0.0, 0.0), step, shape))
+    return tumor_mask(annotations, Grid((0.0, 0.0), step, shape))
 
 
-def tumour_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:
+def tumor_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:
     """Draw the mask of a slide's tumor.
 
     Parameters
@@ -295,7 +295,7 @@ def tumour_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:
     return mask
 
 
-def tumour_share(
+def tumor_share(
     annotations: Annotations, grid: Grid, *, samples: int = 4
 ) -> NDArray[np.float32]:
     """Return the share of each cell that is tumor.
@@ -328,7 +328,7 @@ def tumour_share(
         if strip.intersect(box).is_empty:
             continue
         shape = ((end - first) * samples, columns * samples)
-        mask = tumour_mask(annotations, Grid((strip.top, strip.left), step, shape))
+        mask = tumor_mask(annotations, Grid((strip.top, strip.left), step, shape))
         cells = mask.reshape(end - first, samples, columns, samples)
         share[first:end] = cells.mean(axis=(1, 3), dtype=np.float32)
     return share

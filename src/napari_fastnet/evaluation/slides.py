@@ -148,7 +148,7 @@ def _evaluated(
     assumed = known is None
     if known is None:
         _require_normal(source, truths, options)
-        known = SlideTruth(source.name, is_tumour=False)
+        known = SlideTruth(source.name, is_tumor=False)
     found = load_source(source)
     run = None if isinstance(found, Candidates) else found
     truth, notes = _truth(known, run, source.path, options)
@@ -257,7 +257,7 @@ def _truth(
             tissue = recorded_tissue(path)
             notes = (*notes, *truth_notes(truth, tissue, run.slide_shape, mpp))
         return truth, tuple(notes)
-    if known.is_tumour:
+    if known.is_tumor:
         return None, ()
     step = truth_step(mpp)
     return TruthMask(
@@ -270,16 +270,16 @@ def _is_tumor(
 ) -> bool:
     """Return whether it is a tumor slide; the reference and outlines must agree."""
     if truth is None or known.outlines is None:
-        return bool(known.is_tumour)
+        return bool(known.is_tumor)
     outlined = bool(truth.inside.any())
-    if notes and not outlined and known.is_tumour is None:
+    if notes and not outlined and known.is_tumor is None:
         # Broken outlines of tumor do not make a slide normal.
         raise DataError(
             f"{known.outlines} outlines no tumor, and perhaps should: {notes[0]}; fix "
             "it, or list the slide in a reference.csv"
         )
-    if known.is_tumour not in (None, outlined):
-        said = "Tumor" if known.is_tumour else "Normal"
+    if known.is_tumor not in (None, outlined):
+        said = "Tumor" if known.is_tumor else "Normal"
         raise DataError(
             f"the reference says {said}, and {known.outlines} outlines "
             f"{'tumor' if outlined else 'none'}; fix one of them, or --exclude it"

@@ -169,10 +169,10 @@ def _testing(folder: Path) -> tuple[list[CamelyonSlide], list[str]]:
         truth = known.get(slide_key(path.stem))
         if slide_key(path.stem) in DUPLICATES:
             notes.append(f"{path}: a copy of another slide")
-        elif truth is None or truth.is_tumour is None:
+        elif truth is None or truth.is_tumor is None:
             notes.append(f"{path}: not in {reference}")
         else:
-            classes.append((path, truth.is_tumour))
+            classes.append((path, truth.is_tumor))
     slides, more = _usable(classes, _outlines(folder, testing), is_test=True)
     return slides, notes + more
 

@@ -16,7 +16,7 @@ from napari_fastnet.annotations.roi import read_slide_annotations
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.core.grid import patch_grid, slide_grid
 from napari_fastnet.core.placement import mask_points, placement_note
-from napari_fastnet.core.polygons import rings_outside, tumour_share
+from napari_fastnet.core.polygons import rings_outside, tumor_share
 from napari_fastnet.detection.plan import KEEP
 from napari_fastnet.detection.tissue import MASK_MPP, find_tissue
 from napari_fastnet.errors import AnnotationError
@@ -242,7 +242,7 @@ def _tumor_on(
             f"{path}: no outline lies on the slide of {shape[1]} x {shape[0]} px; give "
             "the annotation of this slide, in level-0 px"
         )
-    return tumour_share(annotations, grid), odd_outlines(annotations, shape)
+    return tumor_share(annotations, grid), odd_outlines(annotations, shape)
 
 
 def _patches(

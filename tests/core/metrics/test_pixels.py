@@ -44,7 +44,7 @@ def test_one_cell_a_px_done_by_hand():
     assert found.dice == pytest.approx(4 / 5)
     assert found.iou == pytest.approx(2 / 3)
     assert found.auc == 1
-    assert (found.tumour.sum(), found.normal.sum()) == (2, 4)
+    assert (found.tumor.sum(), found.normal.sum()) == (2, 4)
 
 
 def test_the_threshold_itself_calls_tumour():
@@ -115,7 +115,7 @@ def test_the_roc_curve_begins_at_0_and_ends_at_1():
 def test_certain_probabilities_have_bins():
     found = count_pixels(heatmap([[0.0, 1.0]]), truth(".#"), threshold=0.5)
     assert found.normal[0] == 1
-    assert found.tumour[BINS - 1] == 1
+    assert found.tumor[BINS - 1] == 1
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.1, nan])

@@ -44,7 +44,7 @@ WORDS = {
 
 # Mean optical density from which a px is stained, as in `core.appearance.stain`.
 _GLASS_DENSITY = 0.15
-# Smallest share of stained px with which the colour of a patch is judged.
+# Smallest share of stained px with which the colour of a patch is assessed.
 _STAINED = 0.25
 # Added before the logarithm: differences of nearly clear tissue are noise.
 _CLEAR = 0.02
@@ -186,10 +186,10 @@ def colour_planes(image: Image) -> list[NDArray[np.float32]]:
     return [*(plane * stained for plane in density), stained, ink]
 
 
-def judge(
+def stain_and_ink(
     sums: NDArray[np.float64], px: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Decide which patches have enough stain to judge their colour, and which have ink.
+    """Find the patches with enough stain to assess their colour, and those with ink.
 
     Parameters
     ----------
@@ -234,11 +234,11 @@ def colour_flags(
         Bits of `Flag`, 0 where nothing is kept.
     distance : float or None
         Distance of the kept patches' mean colour from that of the training data, in
-        standard deviations of a patch; None where no colour could be judged.
+        standard deviations of a patch; None where no colour could be assessed.
     """
     flags = np.zeros(patches.kept.shape, np.uint8)
     rows, columns = _px_ends(patches, slide_shape, image.shape[:2])
-    total, judged = np.zeros(3), 0
+    total, count = np.zeros(3), 0
     for first in range(0, len(flags), _STRIP_ROWS):
         part = slice(first, first + _STRIP_ROWS)
         there = np.flatnonzero(patches.kept[part].any(axis=0))
@@ -252,18 +252,18 @@ def colour_flags(
         windows = [window_sums(plane, down - top, across - left) for plane in planes]
         sums = np.stack(windows, axis=-1)[kept]
         px = np.outer(down[1] - down[0], across[1] - across[0])[kept]
-        stained, ink = judge(sums, px)
+        stained, ink = stain_and_ink(sums, px)
         found = np.where(ink, np.uint8(Flag.PEN), np.uint8(0))
         if gamut is not None:
             features = colour_features(sums[:, :4])
             foreign = stained & (gamut.distances(features) > gamut.distance)
             found[foreign] |= np.uint8(Flag.COLOUR)
             total += features[stained].sum(axis=0)
-            judged += int(stained.sum())
+            count += int(stained.sum())
         flags[cells][kept] = found
-    if gamut is None or not judged:
+    if gamut is None or not count:
         return flags, None
-    return flags, float(gamut.distances(total[None] / judged)[0])
+    return flags, float(gamut.distances(total[None] / count)[0])
 
 
 def _px_ends(
@@ -331,7 +331,7 @@ def measure_gamut(
     sums = np.array([[float(q.sum()) for q in colour_planes(p)] for p in coarse])
     if len(sums) < FEWEST:
         return None
-    stained, _ = judge(sums, np.full(len(sums), float(coarse[0].size // 3)))
+    stained, _ = stain_and_ink(sums, np.full(len(sums), float(coarse[0].size // 3)))
     features = colour_features(sums[stained, :4])
     covariance = np.cov(features.T) if len(features) >= FEWEST else np.zeros((3, 3))
     if np.linalg.matrix_rank(covariance) < 3:

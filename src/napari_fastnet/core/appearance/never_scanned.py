@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Bytes = NDArray[np.uint8]
 
-#: Side of the squares that are judged as a whole, px of the picture.
+#: Side of the squares that are classified as a whole, px of the picture.
 SQUARE_PX = 4
 #: Highest value of any channel of black fill; the darkest tissue and ink are above.
 BLACK = 10

@@ -21,7 +21,7 @@ WARN_SHARE = 0.05
 OUT_SHARE = 0.10
 #: ... or when its mean colour is so many standard deviations of a patch away.
 OUT_DISTANCE = 2.0
-#: Fewer probabilities are not judged: they may well be alike.
+#: Fewest probabilities for a doubt: fewer may well be alike.
 FEWEST_VALUES = 20
 #: Probabilities with a smaller relative spread count as all the same.
 SAME_SHARE = 1e-4

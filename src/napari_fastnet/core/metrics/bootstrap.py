@@ -1,6 +1,6 @@
 """95 % intervals of metrics: by resampling, and by formula where resamples are all alike.
 
-Patches that are all judged right stay all right when they are drawn again: the
+Patches that are all classified right stay all right when they are drawn again: the
 interval would be the point 1, of two patches as of two thousand. The same holds between 0
 and 1 where one class is all right and the other all wrong.
 """

@@ -36,13 +36,13 @@ class PixelCounts:
 
     Parameters
     ----------
-    tumour, normal : (BINS,) int64 ndarray
+    tumor, normal : (BINS,) int64 ndarray
         px by the bin of their probability.
     true_positives, false_positives, false_negatives : int
         px at the threshold.
     """
 
-    tumour: NDArray[np.int64]
+    tumor: NDArray[np.int64]
     normal: NDArray[np.int64]
     true_positives: int
     false_positives: int
@@ -69,18 +69,18 @@ class PixelCounts:
     @property
     def auc(self) -> float | None:
         """Area under the ROC curve, ties half; None where all px are of one kind."""
-        if not self.tumour.any() or not self.normal.any():
+        if not self.tumor.any() or not self.normal.any():
             return None
         below = np.cumsum(self.normal) - self.normal
         # Real numbers: the pairs of some 1e9 px exceed a whole number of 64 bits.
-        pairs = self.tumour @ (below + self.normal / 2)
-        return float(pairs / (float(self.tumour.sum()) * float(self.normal.sum())))
+        pairs = self.tumor @ (below + self.normal / 2)
+        return float(pairs / (float(self.tumor.sum()) * float(self.normal.sum())))
 
     def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return false and true positive rates, rising from 0; NaN where undefined."""
-        used = (self.tumour > 0) | (self.normal > 0)
+        used = (self.tumor > 0) | (self.normal > 0)
         rates = []
-        for counts in (self.normal, self.tumour):
+        for counts in (self.normal, self.tumor):
             total = np.concatenate([[0], np.cumsum(counts[used][::-1])])
             rates.append(
                 total / total[-1] if total[-1] else np.full(len(total), np.nan)
@@ -137,7 +137,7 @@ def count_pixels(
     )
     tumor_by_bin[0] += missed
     return PixelCounts(
-        tumour=tumor_by_bin,
+        tumor=tumor_by_bin,
         normal=normal_by_bin,
         true_positives=found,
         false_positives=int(normal[called].sum()),

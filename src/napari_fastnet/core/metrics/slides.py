@@ -134,8 +134,8 @@ def combined_scores(
         fold[generator.permutation(members)] = np.arange(len(members)) % _FOLDS
     scores = np.empty(len(labels))
     for held_back in range(_FOLDS):
-        learn, judge = fold != held_back, fold == held_back
-        scores[judge] = _logistic(table[learn], labels[learn], table[judge])
+        learned, held = fold != held_back, fold == held_back
+        scores[held] = _logistic(table[learned], labels[learned], table[held])
     return scores
 
 

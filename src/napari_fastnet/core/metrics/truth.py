@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.morphology import dilate_disk
-from napari_fastnet.core.polygons import Annotations, bounds, tumour_mask
+from napari_fastnet.core.polygons import Annotations, bounds, tumor_mask
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def draw_truth(
         count.append(max(min(ceil(ends[axis] / step[axis]), extent[axis]) - begin, 0))
     (top, left), (rows, columns) = first, count
     grid = Grid((top * step[0], left * step[1]), step, (rows, columns))
-    return TruthMask(tumour_mask(annotations, grid), step, extent, (top, left))
+    return TruthMask(tumor_mask(annotations, grid), step, extent, (top, left))
 
 
 def nearer_than(mask: NDArray[np.bool_], limit: float) -> NDArray[np.bool_]:
