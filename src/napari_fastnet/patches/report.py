@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -34,50 +35,6 @@ _ACROSS, _DOWN = 10, 4
 
 
 @dataclass(frozen=True, slots=True)
-class SlideRow:
-    """Patches of one slide.
-
-    Parameters
-    ----------
-    slide : str
-        Name.
-    fault : str
-        Reason why there are none; empty where nothing is at fault.
-    facts : Mapping
-        As stored; empty for a slide at fault.
-    counts : dict of (str, str) to int
-        Patches stored, by part and class.
-    """
-
-    slide: str
-    fault: str
-    facts: Mapping[str, Any]
-    counts: dict[tuple[str, str], int]
-
-    def cells(self) -> dict[str, Any]:
-        """Return the row of the table."""
-        facts = self.facts
-        candidates = facts.get("candidates", (0, 0))
-        stored = sum(self.counts.values())
-        kind = {True: "tumour", False: "normal", None: ""}[facts.get("is_tumour")]
-        return {
-            "slide": self.slide,
-            "kind": kind,
-            "tissue_mm2": f"{facts.get('tissue_mm2', 0):.3f}",
-            "tumour_mm2": f"{facts.get('tumour_mm2', 0):.3f}",
-            "candidates_normal": candidates[0],
-            "candidates_tumour": candidates[1],
-            **{
-                f"{part}_{name}": self.counts.get((part, name), 0)
-                for part in PARTS
-                for name in CLASSES
-            },
-            "unreadable": facts.get("drawn", stored) - stored,
-            "notes": "; ".join([*facts.get("notes", ()), *filter(None, [self.fault])]),
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class PatchReport:
     """Report of a store of patches.
 
@@ -85,33 +42,28 @@ class PatchReport:
     ----------
     store : PatchStore
         Whole.
-    rows : tuple of SlideRow
-        By name, slides at fault too.
+    rows : list of dict
+        Rows of ``slides.csv``, by name, slides at fault too.
+    faults : tuple of str
+        A line for each slide that gave nothing for a fault.
+    odd : tuple of str
+        A line for each slide in use with something odd about it.
     notes : tuple of str
         Files of the folder that were left out.
     """
 
     store: PatchStore
-    rows: tuple[SlideRow, ...]
+    rows: list[dict[str, Any]]
+    faults: tuple[str, ...]
+    odd: tuple[str, ...]
     notes: tuple[str, ...]
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """A line for each slide that gave nothing for a fault."""
-        return tuple(f"{row.slide}: {row.fault}" for row in self.rows if row.fault)
-
-    @property
-    def odd(self) -> tuple[str, ...]:
-        """A line for each slide in use with something odd about it."""
-        noted = ((row.slide, row.facts.get("notes", ())) for row in self.rows)
-        return tuple(f"{slide}: {'; '.join(notes)}" for slide, notes in noted if notes)
 
     @property
     def totals(self) -> dict[str, dict[str, int]]:
         """Numbers of patches by part and class."""
         return {
             part: {
-                name: sum(row.counts.get((part, name), 0) for row in self.rows)
+                name: sum(row[f"{part}_{name}"] for row in self.rows)
                 for name in CLASSES
             }
             for part in PARTS
@@ -124,7 +76,7 @@ class PatchReport:
             "options": self.store.options,
             "totals": self.totals,
             "leaks": self.store.leaks,
-            "slides": [row.cells() for row in self.rows],
+            "slides": self.rows,
             "left_out": list(self.notes),
         }
 
@@ -143,19 +95,42 @@ def report_of(
     notes : sequence of str
         Files of the folder that were left out.
     """
-    rows = [SlideRow(name, fault, {}, {}) for name, fault in faults.items()]
-    for name in store.slides:
-        table = store.table(name)
-        counts = {
-            (part, label): int(
-                ((table["parts"] == number) & (table["labels"] == value)).sum()
-            )
+    rows, odd = [], []
+    for name in sorted((*store.slides, *faults)):
+        if name in faults:
+            rows.append(_row(name, {"notes": [faults[name]]}, Counter()))
+            continue
+        table, facts = store.table(name), store.facts(name)
+        pairs = zip(table["parts"].tolist(), table["labels"].tolist(), strict=True)
+        rows.append(_row(name, facts, Counter(pairs)))
+        if rows[-1]["notes"]:
+            odd.append(f"{name}: {rows[-1]['notes']}")
+    failed = tuple(f"{name}: {faults[name]}" for name in sorted(faults))
+    return PatchReport(store, rows, failed, tuple(odd), tuple(notes))
+
+
+def _row(
+    name: str, facts: Mapping[str, Any], counts: Counter[tuple[int, int]]
+) -> dict[str, Any]:
+    """Return the row of a slide; counts are of patches stored, by part and label."""
+    normal, tumor = facts.get("candidates", (0, 0))
+    stored = counts.total()
+    kinds = {True: "tumour", False: "normal", None: ""}
+    return {
+        "slide": name,
+        "kind": kinds[facts.get("is_tumour")],
+        "tissue_mm2": f"{facts.get('tissue_mm2', 0):.3f}",
+        "tumour_mm2": f"{facts.get('tumour_mm2', 0):.3f}",
+        "candidates_normal": normal,
+        "candidates_tumour": tumor,
+        **{
+            f"{part}_{class_name}": counts[number, label]
             for number, part in enumerate(PARTS)
-            for value, label in enumerate(CLASSES)
-        }
-        rows.append(SlideRow(name, "", store.facts(name), counts))
-    rows.sort(key=lambda row: row.slide)
-    return PatchReport(store, tuple(rows), tuple(notes))
+            for label, class_name in enumerate(CLASSES)
+        },
+        "unreadable": facts.get("drawn", stored) - stored,
+        "notes": "; ".join(facts.get("notes", ())),
+    }
 
 
 def write_report(folder: Path, report: PatchReport) -> None:
@@ -164,10 +139,9 @@ def write_report(folder: Path, report: PatchReport) -> None:
     The folder is made where it is missing; OutputError where it cannot be written.
     """
     text = io.StringIO(newline="")
-    cells = [row.cells() for row in report.rows]
-    table = csv.DictWriter(text, list(cells[0]))
+    table = csv.DictWriter(text, list(report.rows[0]))
     table.writeheader()
-    table.writerows(cells)
+    table.writerows(report.rows)
     write_bytes(folder / SLIDES_CSV, text.getvalue().encode())
     content = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
     write_bytes(folder / REPORT_JSON, content.encode())
