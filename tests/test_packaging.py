@@ -113,8 +113,9 @@ def test_the_citation_is_of_this_version():
     assert "doi: 10.1109/JIOT.2023.3235651" in citation
 
 
-def test_the_package_ships_its_types_marker():
-    assert (Path(napari_fastnet.__file__).parent / "py.typed").is_file()
+@pytest.mark.parametrize("name", ["py.typed", "__init__.pyi"])
+def test_the_package_ships_its_types_and_the_stub_it_loads_from(name):
+    assert (Path(napari_fastnet.__file__).parent / name).is_file()
 
 
 def test_pages_that_docstrings_name_exist():

@@ -190,19 +190,26 @@ def test_a_slide_is_recorded_by_its_whole_path(
     assert result.record.slide.path == str(slide_path)
 
 
-def test_fresh_computes_anew(slide_path, dark_bundle, tmp_path) -> None:
-    counts = []
-    for fresh in (False, True):
-        steps = []
-        detect(
-            slide_path,
-            tmp_path,
-            model=dark_bundle,
-            options=RunOptions(fresh=fresh),
-            progress=steps.append,
-        )
-        counts.append(steps[-1].done)
-    assert counts[0] == counts[1] > 0
+def computed_by(steps) -> int:
+    """Return how many cells have a value from these steps."""
+    return sum(int(np.isfinite(step.values).sum()) for step in steps)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_fresh_computes_every_cell_again(
+    slide_path, dark_bundle, tmp_path, fresh
+) -> None:
+    first = detect(slide_path, tmp_path, model=dark_bundle)
+    steps: list = []
+    again = detect(
+        slide_path,
+        tmp_path,
+        model=dark_bundle,
+        options=RunOptions(fresh=fresh),
+        progress=steps.append,
+    )
+    assert computed_by(steps) == (first.record.counts.computed if fresh else 0)
+    assert again.all_earlier is not fresh
 
 
 def test_threshold_of_the_user_moves_the_regions_only(
@@ -300,8 +307,10 @@ def test_another_model_does_not_go_on_with_this_ones_run(
     detect(slide_path, tmp_path, model=dark_bundle)
     other = make_bundle(patch_size_pixels=32, spacing_um_px=2.0)
     steps = []
-    detect(slide_path, tmp_path, model=other.folder, progress=steps.append)
-    assert steps[-1].done == steps[-1].total > 0
+    result = detect(slide_path, tmp_path, model=other.folder, progress=steps.append)
+    assert computed_by(steps) == result.record.counts.computed > 0
+    stored = json.loads((result.folder / "run.zarr" / "zarr.json").read_text())
+    assert stored["attributes"]["key"]["model"] == other.sha256
 
 
 @pytest.mark.parametrize("method", ["reinhard", "macenko", "density"])
