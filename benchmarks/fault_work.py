@@ -92,7 +92,7 @@ def no_number(world: World, rng: random.Random, folder: Path) -> Verdict:
     """Let the network answer with NaN or infinity once."""
     backend = OnnxBackend(world.bundle.onnx_path, "spoilt")
     unsure: Any = Unsure(rng)
-    backend._parts = backend._pictures = unsure  # noqa: SLF001
+    backend._sessions = {"probability": unsure, "cell_margins": unsure}  # noqa: SLF001
     verdict = disturbed(world, folder, _network(world, backend))
     if not verdict.problem and verdict.outcome != ERROR:
         return Verdict(RIGHT, "no number was taken for one")

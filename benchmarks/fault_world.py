@@ -18,6 +18,7 @@ import tifffile
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import FastNetError, StoreError
+from napari_fastnet.model.backends.backend import Backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.slide.slide import open_slide
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastnet.model.backends.backend import Backend
+    from napari_fastnet.model.backends.backend import Output
 
     #: Told of each step's number while a run goes on; may do harm.
     OnStep = Callable[[int], None]
@@ -62,22 +63,17 @@ class Verdict:
     problem: str = ""
 
 
-class Dark:
+class Dark(Backend):
     """A network to which darkness is tumour, of no weight beside what is tested."""
 
-    name = "darkness"
+    def __init__(self) -> None:
+        super().__init__("darkness", "darkness")
 
-    def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _infer(self, output: Output, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return 1 - mean / 255 of each patch."""
-        mean = patches.mean(axis=(1, 2, 3), dtype=np.float64)
+        assert output == "probability"
+        mean = pixels.mean(axis=(1, 2, 3), dtype=np.float64)
         return (1 - mean / 255).astype(np.float32)
-
-    def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Refuse: it is asked for patches only."""
-        raise NotImplementedError(picture.shape)
-
-    def release(self) -> None:
-        """Give back nothing."""
 
 
 def draw_slide(path: Path, seed: int = 0, shape: tuple[int, int] = SHAPE) -> Path:

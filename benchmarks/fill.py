@@ -23,7 +23,7 @@ import tifffile
 
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.dense import CELL_PX
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.slide.resample import resize
 from napari_fastnet.synthetic.slide import write_slide

@@ -26,7 +26,7 @@ from napari_fastnet.bench.networks import rates
 from napari_fastnet.bench.report import Machine
 from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.machine.private_imports import onnxruntime
-from napari_fastnet.model.backends.backend import network_on_cpu
+from napari_fastnet.model.backends.create import network_on_cpu
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.patches.reading import iterate_patches
 from page import tell

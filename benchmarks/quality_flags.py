@@ -35,7 +35,7 @@ from napari_fastnet.detection import blocks, quality
 from napari_fastnet.detection.plan import make_plan
 from napari_fastnet.detection.quality import find_quality
 from napari_fastnet.detection.tissue import find_tissue
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.slide.resample import resize

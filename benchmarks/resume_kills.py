@@ -28,7 +28,7 @@ import numpy as np
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import StoreError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.slide.slide import open_slide

@@ -21,10 +21,10 @@ from napari_fastnet.bench.networks import rates
 from napari_fastnet.bench.report import Machine
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.private_imports import openvino
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.backend import PART_PX
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.backends.onnx import OnnxBackend
 from napari_fastnet.model.backends.openvino import OpenVinoBackend, hints
-from napari_fastnet.model.backends.parts import PART_PX
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.nn.checkpoint import load_weights

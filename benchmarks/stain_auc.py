@@ -20,7 +20,7 @@ import numpy as np
 from napari_fastnet.core.appearance.stain import StainMatch, StainStatistics, estimate
 from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.core.options import StainMethod
-from napari_fastnet.model.backends.backend import Backend, create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.patches.reading import iterate_patches
 from page import write_between
@@ -28,6 +28,8 @@ from stain_shift import SHIFTS, low_resolution
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_fastnet.model.backends.backend import Backend
 
 
 def table(data: Path, bundle: ModelBundle, backend: Backend) -> str:

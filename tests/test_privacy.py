@@ -78,7 +78,7 @@ KINDS = {
     "for name in ('onnx', 'openvino'):\n"
     "    with NETWORK.used(Request(NetworkChoice(Path(MODEL), name, threads=1),"
     " 1, None, Path(OUT), False, True)):\n        pass",
-    "a script": "from napari_fastnet.model.backends.backend import create_backend\n"
+    "a script": "from napari_fastnet.model.backends.create import create_backend\n"
     "from napari_fastnet.model.bundle import load_bundle\n"
     "from napari_fastnet.model.options import NetworkChoice\n"
     "for name in ('onnx', 'openvino'):\n"

@@ -13,7 +13,7 @@ from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.evaluation.patches import evaluate_patches
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle, shipped
 from napari_fastnet.model.options import DEFAULT_MODEL, NetworkChoice
 from napari_fastnet.synthetic.slide import write_slide

@@ -34,7 +34,7 @@ _MOVED = {
     "TissueMasks": "core.tissue.TissueMasks",
     "TissueParameters": "core.options.TissueParameters",
     "compute_masks": "core.tissue.compute_masks",
-    "create_backend": "model.backends.backend.create_backend",
+    "create_backend": "model.backends.create.create_backend",
     "find_regions": "core.regions.find_regions",
     "find_slides": "cohort.slides.find_slides",
     "load_bundle": "load_model",

@@ -166,7 +166,7 @@ def evaluate(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     if truth is None:
         from napari_fastnet.evaluation.options import EvaluationOptions
         from napari_fastnet.evaluation.patches import evaluate_patches
-        from napari_fastnet.model.backends.backend import create_backend
+        from napari_fastnet.model.backends.create import create_backend
 
         if not isinstance(data, str | Path):
             raise OptionError("patches come as one tar, zip or folder; give its path")

@@ -10,7 +10,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("pytorchcv")
 
 from napari_fastnet.bench.peers import PEERS, export_onnx  # noqa: E402
-from napari_fastnet.model.backends.backend import network_on_cpu  # noqa: E402
+from napari_fastnet.model.backends.create import network_on_cpu  # noqa: E402
 from napari_fastnet.nn.classifier import PatchClassifier  # noqa: E402
 from napari_fastnet.nn.peers import PeerConfig  # noqa: E402
 

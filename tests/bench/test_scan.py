@@ -10,7 +10,7 @@ pytest.importorskip("onnxruntime")
 from napari_fastnet.bench.scan import ScanBench, ScanRates
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.options import NetworkChoice
 

@@ -13,7 +13,7 @@ from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.dense import CELL_PX
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.detection.tissue_editor import TissueEditor
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.slide.slide import open_slide
 

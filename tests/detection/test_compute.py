@@ -13,23 +13,24 @@ from napari_fastnet.detection.blocks import BlockWork
 from napari_fastnet.detection.compute import detect
 from napari_fastnet.detection.plan import Plan, make_plan
 from napari_fastnet.errors import DetectionError, OptionError, SpacingError
+from napari_fastnet.model.backends.backend import Backend
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.store import open_store, read_store
 
 
-class MeanBackend:
+class MeanBackend(Backend):
     """Says how bright a patch is: then the heatmap is the slide, made smaller."""
 
-    name = "mean"
-
     def __init__(self, fail_after: int | None = None) -> None:
+        super().__init__("mean", "mean 1")
         self.seen = 0
         self.fail_after = fail_after
 
     def release(self):
+        super().release()
         self.seen_before_release = self.seen
 
-    def predict(self, patches):
+    def _infer(self, output, patches):
         self.seen += len(patches)
         if self.fail_after is not None and self.seen > self.fail_after:
             raise DetectionError("the network failed; use another")
@@ -371,9 +372,9 @@ def test_flips_show_every_patch_from_four_sides_and_take_the_mean(
     class Corner(MeanBackend):
         """Looks at the top left quarter only."""
 
-        def predict(self, patches):
+        def _infer(self, output, patches):
             half = patches.shape[1] // 2
-            return super().predict(patches[:, :half, :half])
+            return super()._infer(output, patches[:, :half, :half])
 
     _, whole, _ = run(slide, tiny_bundle, tmp_path / "whole")
     plan = replace(make_plan(slide, tiny_bundle, tissue(), stride="patch"), flips=True)

@@ -12,7 +12,7 @@ from napari_fastnet.detection import plan as plan_module
 from napari_fastnet.detection.compute import detect
 from napari_fastnet.detection.plan import make_plan
 from napari_fastnet.errors import DataError, OptionError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.store import open_store

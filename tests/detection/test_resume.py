@@ -17,7 +17,7 @@ from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import StoreError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.lock import is_held

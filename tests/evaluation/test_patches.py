@@ -16,7 +16,8 @@ from napari_fastnet.errors import (
 )
 from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.evaluation.patches import evaluate_patches, write_probabilities
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.backend import Backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.model.training_facts import patch_digest, set_digest
 from napari_fastnet.slide.resample import resize
@@ -25,15 +26,14 @@ from napari_fastnet.slide.resample import resize
 AS_TRAINED = EvaluationOptions(mpp=1.0)
 
 
-class Darkness:
+class Darkness(Backend):
     """A network whose probability is the mean darkness of a patch."""
 
-    name = "darkness"
-
     def __init__(self):
+        super().__init__("darkness", "darkness 1")
         self.shapes = []
 
-    def predict(self, patches):
+    def _infer(self, output, patches):
         self.shapes.append(patches.shape)
         return (1 - patches.mean(axis=(1, 2, 3)) / 255).astype(np.float32)
 
@@ -41,9 +41,9 @@ class Darkness:
 class Corner(Darkness):
     """A network that looks at the top left quarter only."""
 
-    def predict(self, patches):
+    def _infer(self, output, patches):
         _, height, width, _ = patches.shape
-        return super().predict(patches[:, : height // 2, : width // 2])
+        return super()._infer(output, patches[:, : height // 2, : width // 2])
 
 
 def write_patches(folder, images):
@@ -239,9 +239,9 @@ def stained_bundle(make_bundle):
 class Redness(Darkness):
     """A network that keeps the mean colour it was shown."""
 
-    def predict(self, patches):
+    def _infer(self, output, patches):
         self.colour = patches.reshape(-1, 3).mean(axis=0)
-        return super().predict(patches)
+        return super()._infer(output, patches)
 
 
 def test_a_stain_match_brings_colours_to_the_models(stained_bundle, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from napari_fastnet.errors import DetectionError, OptionError
 from napari_fastnet.evaluation import trial as model_trial
 from napari_fastnet.evaluation.trial import take_in
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import added_names
 from napari_fastnet.synthetic.sample_patches import sample_patches
 
@@ -265,7 +265,7 @@ def test_what_a_program_means_is_what_is_shown(program, network, names, drawn):
         (
             OtherSize,
             ("normal", "tumor"),
-            r"failed on 13 patches of 32 px .*shapes cannot",
+            r"failed on 13 patches of 32 x 32 px .*shapes cannot",
         ),
         (OnGpu, ("normal", "tumor"), r"failed .*(CUDA|cuda).*not for this device"),
         (Raising, ("normal", "tumor"), r"failed on .*not on Sundays"),

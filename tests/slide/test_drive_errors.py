@@ -11,7 +11,7 @@ import pytest
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import DriveError, SlideNotFoundError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.slide import tiff_tiles
 from napari_fastnet.slide.slide import open_slide

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from napari_fastnet.core.metrics.calibration import logit_of
 from napari_fastnet.errors import BundleError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.training.distil import Teachers
 

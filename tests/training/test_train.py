@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from napari_fastnet.errors import DataError, OutputError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.nn.fastnet import FastNetConfig

@@ -25,7 +25,7 @@ from napari_fastnet.bench.scan import ROUNDS, ScanBench
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.memory import physical_cores
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.synthetic.giga import giga_shape, write_giga_slide

@@ -12,7 +12,7 @@ import torch
 
 from napari_fastnet.bench.peers import peers_on_cpu
 from napari_fastnet.errors import DependencyError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.counts import flop_count, parameter_count, value_count

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 import torch
 
 from napari_fastnet.errors import DependencyError
-from napari_fastnet.model.backends.backend import network_on_cpu
+from napari_fastnet.model.backends.create import network_on_cpu
 from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.counts import flop_count, parameter_count
 from napari_fastnet.nn.peers import PeerConfig, PeerName

@@ -18,7 +18,6 @@ from napari_fastnet.detection.blocks import BlockWork
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import SlideTissue, find_tissue
 from napari_fastnet.errors import OptionError
-from napari_fastnet.model.backends.backend import warm_up
 from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:
@@ -208,7 +207,7 @@ class ScanBench:
 
     def _warm_up(self, plan: Plan) -> None:
         """Let the network be compiled, which it has to be again after each detection."""
-        warm_up(self._backend, self._bundle, dense=plan.dense is not None)
+        self._backend.warm_up(self._bundle, dense=plan.dense is not None)
 
     def _detect(self, seconds: float, wanted: list[Block]) -> tuple[list[Block], float]:
         """Detect for a while, or as many blocks as wanted; return them and the time."""

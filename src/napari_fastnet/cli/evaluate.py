@@ -291,7 +291,7 @@ def patches(
     """Judge labelled patches: accuracy, recall, precision, F1, ROC AUC."""
     from napari_fastnet.evaluation.options import EvaluationOptions
     from napari_fastnet.evaluation.patches import evaluate_patches, write_probabilities
-    from napari_fastnet.model.backends.backend import create_backend
+    from napari_fastnet.model.backends.create import create_backend
     from napari_fastnet.model.bundle import load_bundle
     from napari_fastnet.model.options import NetworkChoice
 

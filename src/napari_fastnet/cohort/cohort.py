@@ -23,7 +23,7 @@ from napari_fastnet.cohort.task import (
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
-from napari_fastnet.model.backends.backend import uses_gpu
+from napari_fastnet.model.backends.create import uses_gpu
 from napari_fastnet.model.bundle import load_bundle, shipped
 from napari_fastnet.results.loading import load
 

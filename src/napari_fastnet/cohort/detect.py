@@ -18,7 +18,7 @@ from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.plan import dense_block_cells, dense_cells, dense_scan_of
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import OutputError
-from napari_fastnet.model.backends.backend import create_backend, warm_up
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.results.record import THUMBNAIL, results_name
 from napari_fastnet.slide.slide import Slide, opened
@@ -190,7 +190,7 @@ def _network(
     if not callable(backend):
         return backend
     network = backend()
-    warm_up(network, bundle, dense=dense, block_cells=block_cells)
+    network.warm_up(bundle, dense=dense, block_cells=block_cells)
     return network
 
 

@@ -20,7 +20,7 @@ from napari_fastnet.errors import (
     SlideNotFoundError,
     StoreError,
 )
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.results.reading import read_heatmap_ome_tiff, read_mask_export

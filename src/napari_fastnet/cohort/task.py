@@ -13,7 +13,7 @@ from napari_fastnet.detection.checks import require_present
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.results.record import (

@@ -12,8 +12,7 @@ from napari_fastnet.core.appearance.never_scanned import whitened
 from napari_fastnet.core.appearance.sharpness import patch_sharpness
 from napari_fastnet.core.dense import cover
 from napari_fastnet.errors import TileReadError
-from napari_fastnet.model.backends.flips import map_with_flips, predict_with_flips
-from napari_fastnet.model.backends.parts import filled
+from napari_fastnet.model.backends.backend import filled
 from napari_fastnet.store.store import UNREADABLE, Block
 
 if TYPE_CHECKING:
@@ -161,9 +160,7 @@ class BlockWork:
             pixels = part.pixels
             if self.backend.one_shape:  # cells beyond the wanted ones are not used
                 pixels = filled(pixels, (plan.largest_picture_px,) * 2)
-            found = map_with_flips(
-                self.backend.cell_margins, plan.dense.pool, pixels, plan.flips
-            )
+            found = self.backend.predict_densely(pixels, plan.dense, plan.flips)
             rows, columns = wanted.shape
             values[part.slices][wanted] = found[:rows, :columns][wanted]
         values[block.unreadable] = UNREADABLE
@@ -189,7 +186,5 @@ class BlockWork:
             batch = cells[start : start + BATCH]
             rows, columns = (batch * self.plan.stride_px).T
             patches = np.ascontiguousarray(windows[rows, columns].transpose(0, 2, 3, 1))
-            values[tuple(batch.T)] = predict_with_flips(
-                self.backend.predict, patches, self.plan.flips
-            )
+            values[tuple(batch.T)] = self.backend.predict(patches, self.plan.flips)
         return True

@@ -21,7 +21,6 @@ from napari_fastnet.core.metrics.patches import (
 from napari_fastnet.errors import DataError, SpacingError
 from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.machine.files import atomic_path
-from napari_fastnet.model.backends.flips import predict_with_flips
 from napari_fastnet.model.bundle import stain_target
 from napari_fastnet.model.description import MINIMUM_PATCH_PX
 from napari_fastnet.model.training_facts import known_data, patch_digest, set_digest
@@ -155,9 +154,7 @@ def evaluate_patches(
             seen.append(_Seen(patch.name, patch.label, patch.slide, digest, side, grey))
             yield match.apply(image)
 
-    probabilities = _predicted(
-        images(), partial(predict_with_flips, backend.predict, flips=flips)
-    )
+    probabilities = _predicted(images(), partial(backend.predict, flips=flips))
     labels = np.array([patch.label for patch in seen], np.int64)
     threshold = bundle.threshold if options.threshold is None else options.threshold
     metrics = evaluate_probabilities(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.errors import DetectionError, OptionError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.description import LOGITS, PROBABILITIES, TORCHSCRIPT
 from napari_fastnet.model.user_models import keep, read_candidate
 from napari_fastnet.synthetic.sample_patches import sample_patches
@@ -137,7 +137,7 @@ def _recognised_outputs(bundle: ModelBundle, patches: NDArray[np.uint8]) -> Outp
     """
     from napari_fastnet.model.backends.torchscript import TorchScriptBackend
 
-    numbers = TorchScriptBackend(bundle).numbers(patches)
+    numbers = TorchScriptBackend(bundle).scores(patches)
     if not np.isfinite(numbers).all():
         return LOGITS  # `_probabilities` then refuses them with the right words
     inside = numbers.min() > -1e-3 and numbers.max() < 1 + 1e-3

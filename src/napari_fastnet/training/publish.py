@@ -22,7 +22,7 @@ from napari_fastnet.core.metrics.patches import (
     roc_auc,
 )
 from napari_fastnet.core.options import StainMethod
-from napari_fastnet.model.backends.flips import predict_with_flips
+from napari_fastnet.model.backends.backend import FLIPS
 from napari_fastnet.model.card import section_of, write_card
 from napari_fastnet.model.description import ModelDescription
 from napari_fastnet.model.writing import write_bundle
@@ -128,7 +128,10 @@ def _predicted(
             found: NDArray[np.float32] = torch.cat(list(map(classifier, parts))).numpy()
         return found
 
-    return predict_with_flips(predict, part.patches.images.numpy(), flips)
+    images = part.patches.images.numpy()
+    views = [predict(np.flip(images, axes)) for axes in FLIPS if flips or not axes]
+    mean: NDArray[np.float32] = np.mean(views, axis=0, dtype=np.float32)
+    return mean
 
 
 def _metrics(part: Part, probabilities: NDArray[np.float64]) -> PatchMetrics:

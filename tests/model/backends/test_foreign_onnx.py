@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_fastnet.errors import DetectionError
-from napari_fastnet.model.backends.backend import network_on_cpu
+from napari_fastnet.model.backends.create import network_on_cpu
 
 onnx = pytest.importorskip("onnx")
 BOTH = pytest.mark.parametrize("name", ["onnx", "openvino"])

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from napari_fastnet.errors import DetectionError
-from napari_fastnet.model.backends.halves import DeviceFullError, InHalves, is_memory
 from napari_fastnet.model.backends.torch import TorchBackend
 
 
@@ -119,18 +118,3 @@ def test_another_error_is_not_tried_again(small, patches) -> None:
     with pytest.raises(DetectionError, match="illegal access"):
         backend.predict(patches)
     assert len(network.given) == 1
-
-
-def test_memory_is_given_back_before_the_halves() -> None:
-    happened = []
-
-    def run(patches):
-        happened.append(len(patches))
-        if len(patches) > 1:
-            raise DeviceFullError("full")
-        return np.zeros(1, np.float32)
-
-    halves = InHalves(lambda: happened.append("given back"))
-    assert halves.patches(run, np.zeros((2, 1, 1, 3), np.uint8)).shape == (2,)
-    assert happened == [2, "given back", 1, 1]
-    assert not is_memory(RuntimeError("device-side assert triggered"))

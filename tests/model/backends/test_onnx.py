@@ -41,7 +41,7 @@ def test_whatever_the_library_raises_becomes_one_error(
         def run(self, *_):
             raise error
 
-    monkeypatch.setattr(backend, "_parts", Failing())
+    monkeypatch.setattr(backend, "_sessions", {"probability": Failing()})
     with pytest.raises(DetectionError, match="failed on 5 patches") as caught:
         backend.predict(patches)
     assert "\n" not in str(caught.value)

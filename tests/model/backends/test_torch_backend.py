@@ -12,9 +12,8 @@ from napari_fastnet.cohort.detect import detect
 from napari_fastnet.detection import plan
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import BundleError, DetectionError
-from napari_fastnet.model.backends import backend as backends
 from napari_fastnet.model.backends import torch as torch_device
-from napari_fastnet.model.backends.backend import create_backend, uses_gpu
+from napari_fastnet.model.backends.create import create_backend, uses_gpu
 from napari_fastnet.model.backends.torch import TorchBackend
 from napari_fastnet.model.options import NetworkChoice
 
@@ -90,8 +89,8 @@ def test_a_gpu_gives_the_cells_of_the_cpu(tiny_bundle):
 def as_gpu(monkeypatch):
     """Treat torch on the CPU as if it were a GPU; its thread ends with the test."""
     threads = {}
-    monkeypatch.setattr(torch_device.Device, "is_gpu", True)
-    monkeypatch.setattr(torch_device.Device, "_threads", threads)
+    monkeypatch.setattr(torch_device.DeviceBackend, "one_shape", True)
+    monkeypatch.setattr(torch_device.DeviceBackend, "_gpu_threads", threads)
     yield
     for thread in threads.values():
         thread.shutdown()
@@ -117,8 +116,7 @@ def noted(backend, monkeypatch):
 def test_a_gpu_meets_few_shapes_in_one_thread_and_the_map_is_the_same(
     as_gpu, monkeypatch, tiny_bundle, write_svs, tmp_path, stride, flips
 ) -> None:
-    for module in (plan, backends):  # smaller blocks, to have several
-        monkeypatch.setattr(module, "DENSE_BLOCK_CELLS", 32)
+    monkeypatch.setattr(plan, "DENSE_BLOCK_CELLS", 32)  # to have several blocks
     monkeypatch.setattr(torch_device, "GPU_PART_PX", 2**18)
     image = np.full((1200, 1600, 3), 244, np.uint8)
     rows, columns = np.mgrid[:1200, :1600]

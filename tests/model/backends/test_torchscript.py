@@ -12,7 +12,7 @@ from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.replay import replay
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import BundleError, DetectionError, OptionError
-from napari_fastnet.model.backends.backend import create_backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.model.user_models import add_model
 

@@ -1,52 +1,120 @@
-"""What computes the network: ONNX Runtime or OpenVINO on the CPU, torch on a GPU.
+"""Base class of the back ends, which run a network on patches and pictures.
 
-No library is imported before it is asked for.
+A subclass implements `Backend._infer`. The base class checks what comes in, splits it
+into parts, mirrors it, halves it if memory is short, and verifies what comes out.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from scipy.special import expit
 
-from napari_fastnet.errors import DependencyError, OptionError
-from napari_fastnet.model.backends.parts import one_line
-from napari_fastnet.model.description import TORCHSCRIPT
-from napari_fastnet.model.options import BackendName, NetworkChoice
+from napari_fastnet.core.dense import CELL_PX, SPOILT_CELLS, feature_cells
+from napari_fastnet.errors import DataError, DetectionError
+from napari_fastnet.model.description import MINIMUM_PATCH_PX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.dense import DenseScan
     from napari_fastnet.model.bundle import ModelBundle
 
-#: Side of a dense block, cells: scanning pays for the edges of each block, with 96 cells
-#: 1.3 times what the cells cost alone.
+#: Outputs of a network: the probability of tumor of each patch, the log odds of each
+#: cell of a picture's feature map (both are names in the ONNX graph), and the numbers
+#: that a TorchScript program gives for each patch, one for each class.
+Output = Literal["probability", "cell_margins", "scores"]
+
+#: Side of a block of a dense scan, cells. Each block pays for its edges: with 96 cells
+#: it costs 1.3 times as much as its cells alone.
 DENSE_BLOCK_CELLS = 96
+#: px of the patches that a CPU gets at a time (28 of 96 px, 4 of 256 px): their first
+#: feature map takes 70 MB, and on two cores smaller parts were up to a tenth faster than
+#: 64 patches at once.
+PART_PX = 2**18
+#: Axes of (..., height, width, 3) along which a patch is mirrored.
+FLIPS: tuple[tuple[int, ...], ...] = ((), (-3,), (-2,), (-3, -2))
+# A probability may leave 0..1 by this much: bfloat16 has steps of 0.004 below 1.
+_ROUNDING = 0.01
 
 
-class Backend(Protocol):
-    """A network ready to judge patches; may be shared by threads."""
+class Backend(ABC):
+    """A network ready to run; threads may share it.
 
-    @property
-    def name(self) -> str:
-        """What computes and on what, for the run's record."""
+    Parameters
+    ----------
+    name : str
+        Library and device, for the run's record.
+    model : str
+        Name and version of the model, for error messages.
+    threads : int, optional
+        Parts that are inferred at a time.
 
-    @property
-    def one_shape(self) -> bool:
-        """Whether pictures should all have one shape: each new one costs seconds."""
+    Attributes
+    ----------
+    one_shape : bool
+        Whether all pictures should have one shape, because each new one costs seconds.
+    part_px : int
+        px of the patches in a part; a part has one patch at least.
+    errors : tuple of type
+        Exceptions that the library raises.
+    remedy : str
+        Advice for the user if the library fails.
+    """
 
-    def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the probabilities of tumour.
+    errors: ClassVar[tuple[type[Exception], ...]] = ()
+    remedy = "use another back end"
+    one_shape = False
+    part_px = PART_PX
+
+    def __init__(self, name: str, model: str, threads: int = 1) -> None:
+        self.name, self.model, self.threads = name, model, threads
+        self._too_large: float = (
+            inf  # values in an array that memory did not suffice for
+        )
+
+    @abstractmethod
+    def _infer(self, output: Output, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the network once.
+
+        Parameters
+        ----------
+        output : {"probability", "cell_margins", "scores"}
+            See `Output`.
+        pixels : (N, H, W, 3) uint8 ndarray
+            RGB, contiguous; a picture has N = 1.
+
+        Returns
+        -------
+        (N,) or (1, h, w) float32 ndarray
+            Probabilities of tumor, or log odds of each cell.
+        """
+
+    def _is_full(self, error: Exception) -> bool:
+        """Return whether a library's error says that memory ran out."""
+        return False
+
+    def release(self) -> None:
+        """Give back the memory that computing took; the next call takes it again."""
+        self._too_large = inf  # others may have freed memory
+
+    def predict(
+        self, patches: NDArray[np.uint8], flips: bool = False
+    ) -> NDArray[np.float32]:
+        """Compute the probability of tumor of each patch.
 
         Parameters
         ----------
         patches : (N, H, W, 3) uint8 ndarray
             RGB at the model's µm/px; N may be 0, H and W are at least 31.
+        flips : bool, optional
+            Average over the patch and its three mirror images, at four times the cost.
+            Tissue has no up and no left, so the four differ by chance only.
 
         Returns
         -------
@@ -58,13 +126,76 @@ class Backend(Protocol):
         DataError
             The array is of another kind.
         DetectionError
-            The library failed, or a probability is not a number.
+            The library failed, or a probability is not a number from 0 to 1.
         """
+        _check_pixels(patches)
+        count = len(patches)
+        if flips:
+            patches = np.concatenate([np.flip(patches, axes) for axes in FLIPS])
+        parts = self._parts(patches)
+        infer = partial(self._infer_part, "probability")
+        if self.threads == 1 or len(parts) == 1:
+            inferred = list(map(infer, parts))
+        else:
+            with ThreadPoolExecutor(self.threads, "fastnet-infer") as pool:
+                inferred = list(pool.map(infer, parts))
+        for values, part in zip(inferred, parts, strict=True):
+            if values.shape != (len(part),):
+                raise DetectionError(
+                    f"the model {self.model} gives {len(part)} patches numbers of shape "
+                    f"{values.shape}; one probability a patch is needed, ({len(part)},): "
+                    "use another model"
+                )
+        found = np.concatenate([np.empty(0, np.float32), *inferred])[: len(patches)]
+        self._check_numbers(found)
+        lowest, highest = found.min(initial=0), found.max(initial=1)
+        if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
+            raise DetectionError(
+                f"the model {self.model} gives probabilities from {found.min():.3g} to "
+                f"{found.max():.3g}; they must lie from 0 to 1: perhaps these are logits, "
+                "use another model"
+            )
+        if not flips:
+            return found
+        mean: NDArray[np.float32] = found.reshape(len(FLIPS), count).mean(axis=0)
+        return mean
+
+    def predict_densely(
+        self, picture: NDArray[np.uint8], scan: DenseScan, flips: bool = False
+    ) -> NDArray[np.float32]:
+        """Compute the probability of each patch of a picture from its feature map.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) uint8 ndarray
+            RGB at the model's µm/px; with flips, of a side that `scan` gives.
+        scan : DenseScan
+            The place of a patch in the feature map.
+        flips : bool, optional
+            As for `predict`.
+
+        Returns
+        -------
+        (rows, columns) float32 ndarray
+            0..1, one value every 16 px.
+
+        Raises
+        ------
+        DataError, DetectionError
+            As for `predict`.
+        """
+        views = []
+        for axes in FLIPS if flips else FLIPS[:1]:
+            margins = scan.pool(self.cell_margins(np.flip(picture, axes)))
+            back = tuple(axis + 1 for axis in axes)  # the map has no channels
+            views.append(np.flip(expit(margins), back))
+        mean: NDArray[np.float32] = np.stack(views).mean(axis=0, dtype=np.float32)
+        return mean
 
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the log odds of tumour of each cell of a picture's feature map.
+        """Compute the log odds of tumor of each cell of a picture's feature map.
 
-        The mean over the cells that a patch has is the patch's log odds.
+        The mean over the cells of a patch is the patch's log odds.
 
         Parameters
         ----------
@@ -78,181 +209,156 @@ class Backend(Protocol):
 
         Raises
         ------
-        DataError
-            The array is of another kind.
-        DetectionError
-            The library failed, or a value is not a number.
+        DataError, DetectionError
+            As for `predict`.
         """
-
-    def release(self) -> None:
-        """Give back the memory that computing took; what comes next takes it again."""
-
-
-def create_backend(bundle: ModelBundle, choice: NetworkChoice | None = None) -> Backend:
-    """Load a model's network, ready to run.
-
-    Parameters
-    ----------
-    bundle : ModelBundle
-        The model.
-    choice : NetworkChoice, optional
-        Back end, device and threads; its model is not read.
-
-    Returns
-    -------
-    Backend
-        The same probabilities from each, within 1e-4; from OpenVINO in bfloat16 some
-        0.01 off.
-
-    Raises
-    ------
-    OptionError
-        There is no such device, or the back end does not run on it.
-    DependencyError
-        The library is not installed.
-    DetectionError
-        The library cannot load the model.
-    """
-    choice = choice or NetworkChoice()
-    name, device, threads = choice.backend, choice.device, choice.threads
-    if bundle.kind == TORCHSCRIPT:
-        if name not in ("auto", "torch"):
-            raise OptionError(
-                f"backend is {name!r} and the model {bundle.name} is TorchScript, which "
-                "torch runs; use backend torch"
+        pixels = np.ascontiguousarray(picture[np.newaxis])
+        _check_pixels(pixels)
+        found = self._infer_part("cell_margins", pixels)
+        if found.ndim != 3 or len(found) != 1:
+            raise DetectionError(
+                f"the model {self.model} gives a picture numbers of shape {found.shape}; "
+                "log odds of (1, rows, columns) cells are needed: use --stride patch or "
+                "another model"
             )
-        with _needed("torch"):
-            from napari_fastnet.model.backends.torchscript import TorchScriptBackend
+        self._check_numbers(found)
+        margins: NDArray[np.float32] = found[0]
+        return margins
 
-            return TorchScriptBackend(bundle, device, threads)
-    if name == "auto":
-        name = _fastest_on_cpu() if device in (None, "cpu") else "torch"
-    if name != "torch" and device not in (None, "cpu"):
-        raise OptionError(
-            f"device is {device!r} and the backend {name} runs on the cpu only; use "
-            "backend torch or leave the device out"
+    def warm_up(
+        self, bundle: ModelBundle, *, dense: bool, block_cells: int = DENSE_BLOCK_CELLS
+    ) -> None:
+        """Run the network once on white, since libraries compile on the first call.
+
+        Parameters
+        ----------
+        bundle : ModelBundle
+            The model.
+        dense : bool
+            Whether pictures will follow, not patches.
+        block_cells : int, optional
+            Side of the pictures' blocks in cells; see `detection.plan`.
+
+        Raises
+        ------
+        DetectionError
+            The library failed.
+        """
+        side = bundle.patch_size_pixels
+        if self.one_shape and dense and bundle.dense_scan is not None:
+            side = bundle.dense_scan.picture_px(block_cells)
+        white = np.full((1, side, side, 3), 255, np.uint8)
+        if dense:
+            self.cell_margins(white[0])
+        else:
+            self.predict(white)
+
+    def _parts(self, patches: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+        """Split patches into contiguous parts, at least one for each thread.
+
+        If each new shape is costly, black patches fill the last part up to a quarter,
+        half or all of a part.
+        """
+        count, height, width, _ = patches.shape
+        step = max(1, self.part_px // (height * width))
+        if self.threads > 1:
+            step = min(step, max(1, -(-count // self.threads)))
+        parts = [
+            np.ascontiguousarray(patches[first : first + step])
+            for first in range(0, count, step)
+        ]
+        if self.one_shape and parts:
+            sizes = (max(1, step // 4), max(1, step // 2), step)
+            size = next(size for size in sizes if size >= len(parts[-1]))
+            parts[-1] = filled(parts[-1], (size, height, width))
+        return parts
+
+    def _infer_part(
+        self, output: Output, pixels: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """Run the network, on halves if memory is short for all.
+
+        A size that was too large once is not tried again until `release`.
+        """
+        is_picture = output == "cell_margins"
+        if is_picture:  # halves overlap: those of a small picture are hardly smaller
+            can_halve = feature_cells(max(pixels.shape[1:3])) // 2 > 2 * SPOILT_CELLS
+        else:
+            can_halve = len(pixels) > 1
+        if pixels.size < self._too_large or not can_halve:
+            try:
+                return np.asarray(self._infer(output, pixels))
+            except self.errors as error:
+                if not (can_halve and self._is_full(error)):
+                    count, height, width, _ = pixels.shape
+                    raise DetectionError(
+                        f"{self.name} failed on {count} patches of {height} x {width} px "
+                        f"({self._said(error)}); {self.remedy}"
+                    ) from error
+            too_large = pixels.size
+            # Not in the handler: the error's frames hold the memory of the attempt.
+            self.release()
+            self._too_large = too_large
+        if is_picture:
+            return self._infer_picture_halves(pixels)
+        halves = np.array_split(pixels, 2)
+        return np.concatenate([self._infer_part(output, half) for half in halves])
+
+    def _infer_picture_halves(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the network on both halves of a picture, (1, H, W, 3).
+
+        The halves overlap by the cells that the zeros around a picture reach (see
+        `core.dense`), so the cells are those of the whole picture, except for rounding.
+        """
+        axis = 1 if picture.shape[1] >= picture.shape[2] else 2
+        middle = feature_cells(picture.shape[axis]) // 2
+
+        def cut(
+            array: NDArray[Any], begin: int | None, end: int | None
+        ) -> NDArray[Any]:
+            key = (slice(None),) * axis + (slice(begin, end),)
+            return np.ascontiguousarray(array[key])
+
+        end_px = CELL_PX * (middle + SPOILT_CELLS) + CELL_PX - 1
+        begin_px = CELL_PX * (middle - SPOILT_CELLS)
+        first = self._infer_part("cell_margins", cut(picture, None, end_px))
+        second = self._infer_part("cell_margins", cut(picture, begin_px, None))
+        halves = [cut(first, None, middle), cut(second, SPOILT_CELLS, None)]
+        return np.concatenate(halves, axis)
+
+    def _said(self, error: Exception) -> str:
+        """Return a library's error as one line."""
+        return one_line(error)
+
+    def _check_numbers(self, found: NDArray[np.float32]) -> None:
+        wrong = np.count_nonzero(~np.isfinite(found))
+        if wrong:
+            raise DetectionError(
+                f"the model {self.model} gave {wrong} of {found.size} patches no number; "
+                "its weights are damaged or were trained to divergence: use another model"
+            )
+
+
+def _check_pixels(pixels: NDArray[np.uint8]) -> None:
+    shape = pixels.shape
+    is_rgb = pixels.dtype == np.uint8 and pixels.ndim == 4 and shape[-1] == 3
+    if not is_rgb or min(shape[1:3]) < MINIMUM_PATCH_PX:
+        raise DataError(
+            f"patches are {pixels.dtype} {shape}; give uint8 (N, H, W, 3) with H and W "
+            f"at least {MINIMUM_PATCH_PX} px"
         )
-    if name == "torch":
-        with _needed("torch"):
-            from napari_fastnet.model.backends.torch import TorchBackend
-
-            return TorchBackend(bundle, device, threads)
-    model = f"{bundle.name} {bundle.version}"
-    return network_on_cpu(bundle.onnx_path, model, name=name, threads=threads)
 
 
-def uses_gpu(bundle: ModelBundle, choice: NetworkChoice) -> bool:
-    """Return whether `create_backend` would let a GPU do the work."""
-    if choice.device is not None:
-        return choice.device != "cpu"
-    if choice.backend != "torch" and bundle.kind != TORCHSCRIPT:
-        return False
-    with _needed("torch"):
-        from napari_fastnet.model.backends.torch import fastest_device
-
-        return fastest_device() != "cpu"
+def filled(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return pixels with black behind them along the first axes, up to a shape."""
+    have = pixels.shape[: len(shape)]
+    if have == shape:
+        return pixels
+    whole = np.zeros((*shape, *pixels.shape[len(shape) :]), np.uint8)
+    whole[tuple(map(slice, have))] = pixels
+    return whole
 
 
-def warm_up(
-    backend: Backend,
-    bundle: ModelBundle,
-    *,
-    dense: bool,
-    block_cells: int = DENSE_BLOCK_CELLS,
-) -> None:
-    """Let a network judge what is white: it is compiled when it is first asked.
-
-    Parameters
-    ----------
-    backend : Backend
-        From `create_backend` for this model.
-    bundle : ModelBundle
-        The model.
-    dense : bool
-        Whether it will be asked for the cells of pictures, not for patches.
-    block_cells : int, optional
-        Of how many cells a side the pictures' blocks are; see `detection.plan`.
-
-    Raises
-    ------
-    DetectionError
-        The library failed.
-    """
-    side = bundle.patch_size_pixels
-    scan = bundle.dense_scan
-    if backend.one_shape and dense and scan is not None:
-        side = scan.picture_px(block_cells)
-    white = np.full((1, side, side, 3), 255, np.uint8)
-    if dense:
-        backend.cell_margins(white[0])
-    else:
-        backend.predict(white)
-
-
-def network_on_cpu(
-    path: Path,
-    model: str,
-    *,
-    name: BackendName = "auto",
-    threads: int | None = None,
-) -> Backend:
-    """Return a network of a file, ready to run on the CPU.
-
-    Parameters
-    ----------
-    path : Path
-        A bundle's model.onnx, or another network of the same input and output.
-    model : str
-        What to call it in error messages.
-    name, threads
-        As for `NetworkChoice`; not "torch".
-
-    Returns
-    -------
-    Backend
-        That has no `cell_margins` where the network has none.
-
-    Raises
-    ------
-    DependencyError
-        The library is not installed.
-    DetectionError
-        The library cannot load the network.
-    """
-    if name == "auto":
-        name = _fastest_on_cpu()
-    if name == "openvino":
-        with _needed("openvino"):
-            from napari_fastnet.model.backends.openvino import OpenVinoBackend
-
-            return OpenVinoBackend(path, model, threads)
-    with _needed("onnxruntime"):
-        from napari_fastnet.model.backends.onnx import OnnxBackend
-
-        return OnnxBackend(path, model, threads)
-
-
-def _fastest_on_cpu() -> BackendName:
-    """Return OpenVINO if it is there and computes in bfloat16, else ONNX Runtime.
-
-    In single precision the two are equally fast.
-    """
-    if find_spec("openvino") is None:
-        return "onnx"
-    from napari_fastnet.model.backends.openvino import has_bfloat16
-
-    return "openvino" if has_bfloat16() else "onnx"
-
-
-@contextmanager
-def _needed(package: str) -> Iterator[None]:
-    """Say which package to install where an import in here fails."""
-    try:
-        yield
-    except ImportError as error:
-        if isinstance(error, DependencyError):
-            raise
-        raise DependencyError(
-            f"the backend needs {package}, which cannot be imported "
-            f"({one_line(error)}); run: pip install {package}"
-        ) from error
+def one_line(error: BaseException) -> str:
+    """Return an error's text as a single line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from queue import SimpleQueue
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.private_imports import openvino
-from napari_fastnet.model.backends.parts import (
-    PART_PX,
-    margins_of,
-    one_line,
-    predict_in_parts,
-)
+from napari_fastnet.model.backends.backend import Backend, Output, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,17 +23,14 @@ hints = openvino.properties.hint
 
 _DEVICE = "CPU"
 
-# What is made ready for a shape of pictures is kept for when it comes again, some 70
-# parts and 4.4 MB a shape. So many parts are kept, not the 5000 that OpenVINO would: a
-# large slide has pictures of fifty shapes.
-_KEPT_PARTS = {"CPU_RUNTIME_CACHE_CAPACITY": 400}
 
-
-class OpenVinoBackend:
+class OpenVinoBackend(Backend):
     """OpenVINO on the CPU; with bfloat16 about twice as fast as ONNX Runtime.
 
     bfloat16 keeps 8 bits of a number: probabilities differ by some 0.01 from single
-    precision, and their AUC by less than 0.001.
+    precision, and their AUC by less than 0.001. A picture is computed by all threads,
+    each part of the patches by one: a fifth faster than all threads on one part after
+    the other.
 
     Parameters
     ----------
@@ -48,21 +39,25 @@ class OpenVinoBackend:
     model : str
         Name and version, for error messages.
     threads : int, optional
-        As for `create_backend`.
+        As for `NetworkChoice`.
     """
 
-    one_shape = False
+    errors = (RuntimeError,)
+    remedy = "give it more memory or use --backend onnx"
 
     def __init__(self, path: Path, model: str, threads: int | None = None) -> None:
-        self._path, self._model = path, model
         precision = openvino.Type.bf16 if has_bfloat16() else openvino.Type.f32
-        self.name = f"openvino on cpu, {precision.to_string()}"
-        self._threads = threads or physical_cores()
+        name = f"openvino on cpu, {precision.to_string()}"
+        super().__init__(name, model, threads or physical_cores())
+        self._path = path
         self._options = {
             hints.inference_precision: precision,
             hints.enable_cpu_pinning: False,  # threads that read want the cores too
-            settings.inference_num_threads: self._threads,
-            **_KEPT_PARTS,
+            settings.inference_num_threads: self.threads,
+            # Preparations for a picture shape are kept for the next time it comes: some
+            # 70 parts and 4.4 MB a shape. A large slide has pictures of fifty shapes, so
+            # OpenVINO's own limit of 5000 parts is too high.
+            "CPU_RUNTIME_CACHE_CAPACITY": 400,
         }
         self._core = openvino.Core()
         try:
@@ -70,73 +65,42 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise self._cannot_load(error) from error
         kinds = [port.get_element_type() for port in self._network.inputs]
-        if kinds != [openvino.Type.u8]:  # OpenVINO would turn px into what is wanted
+        if kinds != [openvino.Type.u8]:  # OpenVINO would convert px silently
             raise DetectionError(
                 f"{path} wants {', '.join(kind.to_string() for kind in kinds)} where it "
                 "is given uint8 patches; export the model again"
             )
-        # Made when they are first asked for.
-        self._pictures: openvino.InferRequest | None = None
-        self._parts: openvino.AsyncInferQueue | None = None
-        self._lock = Lock()  # a request serves one caller at a time
-
-    def predict(self, patches: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (N,) float32 probabilities of (N, H, W, 3) uint8 patches."""
-        return predict_in_parts(
-            self._run, patches, PART_PX, self._model, threads=self._threads
-        )
-
-    def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the log odds of each cell, float32 (h, w), of a uint8 (H, W, 3)."""
-        return margins_of(self._run_cells, picture, self._model)
+        # Idle requests of each output; made on its first use.
+        self._idle: dict[Output, SimpleQueue[openvino.InferRequest]] = {}
+        self._lock = Lock()
 
     def release(self) -> None:
         """Give back the memory that computing took."""
         with self._lock:
-            if self._pictures is not None:
-                self._pictures.get_compiled_model().release_memory()
-            if self._parts is not None:
-                self._parts[0].get_compiled_model().release_memory()
+            for output, idle in self._idle.items():
+                # With all requests in hand none is running.
+                requests = [idle.get() for _ in range(self._requests(output))]
+                requests[0].get_compiled_model().release_memory()
+                for request in requests:
+                    idle.put(request)
 
-    def _run(self, parts: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        """Judge each part by one thread: a fifth faster than all threads on each."""
-        found = [np.empty(0, np.float32)] * len(parts)
-
-        def keep(request: openvino.InferRequest, index: int) -> None:
-            found[index] = _copied(request)
-
-        with self._lock, self._faults(f"{sum(map(len, parts))} patches"):
-            if self._parts is None:
-                streams = {settings.streams.num: self._threads}
-                network = self._compiled("probability", streams)
-                self._parts = openvino.AsyncInferQueue(network, self._threads)
-            self._parts.set_callback(keep)
-            for index, part in enumerate(parts):
-                self._parts.start_async([part], index)
-            self._parts.wait_all()
-        return found
-
-    def _run_cells(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with self._lock, self._faults("a picture"):
-            if self._pictures is None:
-                latency = {hints.performance_mode: hints.PerformanceMode.LATENCY}
-                network = self._compiled("cell_margins", latency)
-                self._pictures = network.create_infer_request()
-            self._pictures.infer([picture])
-            return _copied(self._pictures)
-
-    @contextmanager
-    def _faults(self, what: str) -> Iterator[None]:
+    def _infer(self, output: Output, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with self._lock:
+            if output not in self._idle:
+                self._idle[output] = self._compiled(output)
+        request = self._idle[output].get()
         try:
-            yield
-        except RuntimeError as error:
-            raise DetectionError(
-                f"OpenVINO failed on {what} ({one_line(error)}); give it more memory "
-                "or use --backend onnx"
-            ) from error
+            request.infer([pixels])
+            # A copy: the next call overwrites the tensor.
+            return np.array(request.get_output_tensor().data, np.float32)
+        finally:
+            self._idle[output].put(request)
 
-    def _compiled(self, output: str, options: dict[Any, Any]) -> openvino.CompiledModel:
-        """Compile the network, cut down to what one of its outputs needs."""
+    def _requests(self, output: Output) -> int:
+        return self.threads if output == "probability" else 1
+
+    def _compiled(self, output: Output) -> SimpleQueue[openvino.InferRequest]:
+        """Compile the part of the network that an output needs."""
         network = self._network
         if output not in {name for port in network.outputs for name in port.names}:
             raise DetectionError(
@@ -144,23 +108,26 @@ class OpenVinoBackend:
             )
         ports, parameters = [network.output(output)], network.get_parameters()
         network = openvino.Model(ports, parameters, f"fastnet {output}")
+        if output == "probability":
+            options = {settings.streams.num: self.threads}
+        else:
+            options = {hints.performance_mode: hints.PerformanceMode.LATENCY}
         try:
-            return self._core.compile_model(
+            compiled = self._core.compile_model(
                 network, _DEVICE, {**self._options, **options}
             )
         except RuntimeError as error:
             raise self._cannot_load(error) from error
+        idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+        for _ in range(self._requests(output)):
+            idle.put(compiled.create_infer_request())
+        return idle
 
     def _cannot_load(self, error: RuntimeError) -> DetectionError:
         return DetectionError(
             f"OpenVINO cannot load {self._path} ({one_line(error)}); update openvino or "
             "use --backend onnx"
         )
-
-
-def _copied(request: openvino.InferRequest) -> NDArray[np.float32]:
-    """Return a request's output, which the next call overwrites."""
-    return np.array(request.get_output_tensor().data, np.float32)
 
 
 def has_bfloat16() -> bool:

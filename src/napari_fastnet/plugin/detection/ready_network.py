@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.machine.memory import give_back
-from napari_fastnet.model.backends.backend import Backend, create_backend, warm_up
+from napari_fastnet.model.backends.backend import Backend
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.plugin.threads.giving_way import give_way
 
@@ -86,7 +87,7 @@ class ReadyNetwork:
     def _prepare(self, request: Request) -> None:
         give_way()
         with suppress(FastNetError), self.used(request) as (bundle, backend):
-            warm_up(backend, bundle, dense=request.stride(bundle) == "dense")
+            backend.warm_up(bundle, dense=request.stride(bundle) == "dense")
 
     def _get(self, request: Request) -> tuple[ModelBundle, Backend]:
         bundle = load_bundle(request.network.model)
