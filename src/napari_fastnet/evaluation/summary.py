@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from napari_fastnet.core.metrics.bootstrap import Interval
     from napari_fastnet.core.metrics.pixels import PixelCounts
 
-#: Measures of a heatmap against outlines, px by px.
-MEASURES = ("dice", "iou", "auc")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlideAuc:
@@ -58,6 +55,8 @@ class SlideEvaluation:
     ----------
     slides : list of EvaluatedSlide
         Without their pixel counts.
+    rows : list of dict
+        Rows of ``slides.csv``.
     skipped : list of SkippedSlide
         Slides left out.
     without_slide : list of str
@@ -70,20 +69,18 @@ class SlideEvaluation:
         Of the slides.
     pixels : PixelCounts or None
         Of all heatmaps together; None without any.
-    measures : dict of str to dict
-        Dice, IoU and AUC of each slide that has a heatmap and outlines.
     options : SlideEvaluationOptions
         As given.
     """
 
     slides: list[EvaluatedSlide]
+    rows: list[dict[str, Any]]
     skipped: list[SkippedSlide]
     without_slide: list[str]
     curve: FrocCurve | None
     froc_ci95: Interval | None
     auc: SlideAuc
     pixels: PixelCounts | None
-    measures: dict[str, dict[str, float | None]]
     options: SlideEvaluationOptions
 
     @property
@@ -95,14 +92,6 @@ class SlideEvaluation:
     def without_outlines(self) -> list[str]:
         """Tumor slides that count for the slide AUC only."""
         return [slide.name for slide in self.slides if slide.hits is None]
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """Rows of ``slides.csv``."""
-        return [
-            _row(slide) | self.measures.get(slide.name, dict.fromkeys(MEASURES))
-            for slide in self.slides
-        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``evaluate slides --json``; undefined is None."""
@@ -121,7 +110,7 @@ class SlideEvaluation:
             "slide_auc_ci95": self.auc.ci95,
             "slide_auc_by_feature": self.auc.by_feature,
             "slide_auc_combined": self.auc.combined,
-            "pixels": _measures(self.pixels) if self.pixels else None,
+            "pixels": None if self.pixels is None else _measures(self.pixels),
             "assumed_normal": self.assumed_normal,
             "without_outlines": self.without_outlines,
             "without_slide": self.without_slide,
@@ -176,13 +165,13 @@ def summarise_slides(
     slides: list[EvaluatedSlide] = []
     skipped: list[SkippedSlide] = []
     pixels: PixelCounts | None = None
-    measures = {}
+    rows = []
     for outcome in outcomes:
         if isinstance(outcome, SkippedSlide):
             skipped.append(outcome)
             continue
+        rows.append(_row(outcome))
         if outcome.pixels is not None:
-            measures[outcome.name] = _measures(outcome.pixels)
             pixels = outcome.pixels if pixels is None else pixels + outcome.pixels
         slides.append(replace(outcome, pixels=None))
     if not slides:
@@ -200,13 +189,13 @@ def summarise_slides(
         ci95 = froc_interval(hits, resamples=options.bootstrap, seed=options.seed)
     return SlideEvaluation(
         slides=slides,
+        rows=rows,
         skipped=skipped,
         without_slide=sorted(t.name for k, t in truths.slides.items() if k not in seen),
         curve=curve,
         froc_ci95=ci95,
         auc=_slide_auc(slides, options),
         pixels=pixels,
-        measures=measures,
         options=options,
     )
 
@@ -252,7 +241,7 @@ def _lesion_counts(slides: list[EvaluatedSlide]) -> dict[str, int]:
 
 
 def _row(slide: EvaluatedSlide) -> dict[str, Any]:
-    """Return the row of one slide in ``slides.csv``, without its measures."""
+    """Return the row of one slide in ``slides.csv``."""
     counts: dict[str, int] = _lesion_counts([slide]) if slide.hits else {}
     return {
         "slide": slide.name,
@@ -264,8 +253,9 @@ def _row(slide: EvaluatedSlide) -> dict[str, Any]:
         "lesions": counts.get("counted"),
         "found": counts.get("found"),
         "isolated": counts.get("isolated"),
+        **_measures(slide.pixels),
     }
 
 
-def _measures(pixels: PixelCounts) -> dict[str, float | None]:
-    return {name: getattr(pixels, name) for name in MEASURES}
+def _measures(pixels: PixelCounts | None) -> dict[str, float | None]:
+    return {name: getattr(pixels, name, None) for name in ("dice", "iou", "auc")}

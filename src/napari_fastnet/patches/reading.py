@@ -127,17 +127,17 @@ def iterate_patches(data: Path, part: str | None = None) -> Iterator[Patch]:
 
 def _stored(data: Path, part: str | None) -> Iterator[Patch]:
     """Yield the patches of a zarr; each name has slide, label and position."""
-    store = open_patch_store(data)
-    if not store.count(part):
+    drawn = None
+    for slide, drawn in open_patch_store(data).patches(part):
+        y, x = drawn.position
+        name = f"{slide}/{drawn.label}/y{y:.0f}_x{x:.0f}"
+        yield Patch(name, drawn.image, drawn.label, slide)
+    if drawn is None:
         where = f" in its part {part}" if part else ""
         raise DataError(
             f"{data} has no patches{where}; cut more slides: of each class one to train "
             "on and one to validate on"
         )
-    for slide, drawn in store.patches(part):
-        y, x = drawn.position
-        name = f"{slide}/{drawn.label}/y{y:.0f}_x{x:.0f}"
-        yield Patch(name, drawn.image, drawn.label, slide)
 
 
 def _is_image(data: Path, name: str) -> bool:

@@ -116,10 +116,6 @@ class PatchStore:
         facts: dict[str, Any] = read_attributes(self.folder / slide)["facts"]
         return facts
 
-    def count(self, part: str | None) -> int:
-        """Return the number of patches of a part, or of the whole store."""
-        return sum(int(self._inside(name, part).sum()) for name in self.slides)
-
     def patches(self, part: str | None) -> Iterator[tuple[str, DrawnPatch]]:
         """Yield the patches of a part, or of the whole store, chunk by chunk.
 
@@ -138,20 +134,22 @@ class PatchStore:
         DataError
             A chunk is missing or damaged, or there is no such part.
         """
+        if part is not None and part not in PARTS:
+            raise DataError(f"part is {part!r}; use one of {', '.join(PARTS)}")
+        wanted = range(len(PARTS)) if part is None else [PARTS.index(part)]
         for name in self.slides:
-            inside = self._inside(name, part)
-            if not inside.any():
+            table = self.table(name)
+            rows = np.flatnonzero(np.isin(table["parts"], wanted))
+            if not rows.size:
                 continue
-            table, images = self.table(name), self._array(name, "images")
+            images = self._array(name, "images")
             step = images.chunks[0]
-            for first in range(0, len(inside), step):
-                rows = np.flatnonzero(inside[first : first + step])
-                if not rows.size:
-                    continue
-                block = self._values(name, images, slice(first, first + step))
-                # A copy, so that a kept patch does not keep the whole chunk in memory.
-                for row, image in zip(rows, block[rows], strict=True):
-                    yield name, _patch(image, table, int(first + row))
+            chunks = rows // step
+            for start in (np.unique(chunks) * step).tolist():
+                block = self._values(name, images, slice(start, start + step))
+                for row in rows[chunks == start // step].tolist():
+                    # A copy, so that a kept patch does not keep the whole chunk.
+                    yield name, _patch(block[row - start].copy(), table, row)
 
     def read(self, slide: str, indices: Sequence[int]) -> list[DrawnPatch]:
         """Return some patches of a slide."""
@@ -160,14 +158,6 @@ class PatchStore:
             _patch(self._values(slide, images, index), table, index)
             for index in indices
         ]
-
-    def _inside(self, slide: str, part: str | None) -> NDArray[np.bool_]:
-        """Return a mask of the patches of a slide that are of a part."""
-        if part is not None and part not in PARTS:
-            raise DataError(f"part is {part!r}; use one of {', '.join(PARTS)}")
-        values = self._values(slide, self._array(slide, "parts"))
-        whole = np.ones(len(values), np.bool_)
-        return whole if part is None else values == PARTS.index(part)
 
     def _array(self, slide: str, name: str) -> Any:
         """Open an array; refuse one that lacks chunks, which zarr would read as black."""
