@@ -12,10 +12,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 from napari_fastnet.annotations.checks import odd_outlines
+from napari_fastnet.annotations.placement import mask_points, placement_note
 from napari_fastnet.annotations.roi import read_slide_annotations
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.core.grid import patch_grid, slide_grid
-from napari_fastnet.core.placement import mask_points, placement_note
 from napari_fastnet.core.polygons import rings_outside, tumor_share
 from napari_fastnet.detection.plan import KEEP
 from napari_fastnet.detection.tissue import MASK_MPP, find_tissue

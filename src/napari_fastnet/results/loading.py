@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import read_outlines
-from napari_fastnet.core.drawn_regions import drawn_totals, regions_of_outlines
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.regions import find_regions, summarise
+from napari_fastnet.core.regions import (
+    drawn_totals,
+    find_regions,
+    regions_of_outlines,
+    summarise,
+)
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.results.reading import (
     read_flags_export,

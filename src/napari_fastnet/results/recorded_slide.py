@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_fastnet.core.placement import LEAST_INTEREST, mask_points, placement_note
+from napari_fastnet.annotations.placement import (
+    LEAST_INTEREST,
+    mask_points,
+    placement_note,
+)
 from napari_fastnet.core.polygons import slide_mask
 from napari_fastnet.errors import FastNetError, OutputError, StoreError
 from napari_fastnet.results.reading import read_mask_export

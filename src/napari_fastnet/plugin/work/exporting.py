@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_fastnet.core.drawn_regions import drawn_totals
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import SizeClass, summarise
+from napari_fastnet.core.regions import SizeClass, drawn_totals, summarise
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.machine.json_text import plain
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of

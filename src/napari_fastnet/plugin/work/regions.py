@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_info, show_warning
 
-from napari_fastnet.core.drawn_regions import regions_of_outlines
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.polygons import Annotations
-from napari_fastnet.core.regions import Region, find_regions
+from napari_fastnet.core.regions import Region, find_regions, regions_of_outlines
 from napari_fastnet.plugin.threads.latest import Latest
 
 if TYPE_CHECKING:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fastnet.core.placement import LEAST_INTEREST, mask_points, placement_note
+from napari_fastnet.annotations.placement import (
+    LEAST_INTEREST,
+    mask_points,
+    placement_note,
+)
 
 SLIDE = (2000, 3000)
 
