@@ -22,7 +22,7 @@ from torch import Generator
 from experiment_log import LOG, append, keys, written
 from experiments import NETWORKS
 from napari_fastnet import __version__
-from napari_fastnet.core.metrics.bootstrap import METRICS
+from napari_fastnet.core.metrics.intervals import METRICS
 from napari_fastnet.core.metrics.patches import evaluate_probabilities
 from napari_fastnet.errors import BusyError, OptionError
 from napari_fastnet.nn.counts import flop_count, parameter_count

@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from napari_fastnet.annotations.classes import Verdict
+    from napari_fastnet.core.arrays import Floats
 
 #: Limits of one file: CAMELYON16's largest has 71,315 points in 67 outlines.
 MAXIMUM_POINTS = 5_000_000
@@ -61,7 +60,7 @@ class _Outline:
 
     name: str
     names: ClassNames
-    ring: NDArray[np.float64]
+    ring: Floats
     verdict: Verdict | None
     bare: bool
 
@@ -97,7 +96,7 @@ class OutlineCollector:
         self,
         name: str,
         names: ClassNames,
-        rings: Sequence[NDArray[np.float64]],
+        rings: Sequence[Floats],
         *,
         verdict: Verdict | None = None,
         bare: bool = False,
@@ -307,9 +306,7 @@ def without_frame(
 
 
 def _is_frame(
-    ring: NDArray[np.float64],
-    rings: Sequence[NDArray[np.float64]],
-    shape: tuple[float, float] | None,
+    ring: Floats, rings: Sequence[Floats], shape: tuple[float, float] | None
 ) -> bool:
     low, high = ring.min(axis=0), ring.max(axis=0)
     if shape is not None:
@@ -327,7 +324,7 @@ def _is_frame(
     return _area(ring) >= 0.999 * float(np.prod(high - low))
 
 
-def _area(ring: NDArray[np.float64]) -> float:
+def _area(ring: Floats) -> float:
     """Return the area that a ring encloses; 0 for a scribble, which is no frame.
 
     The area of a ring that crosses itself thousands of times takes minutes.
@@ -337,13 +334,13 @@ def _area(ring: NDArray[np.float64]) -> float:
     return ring_area(ring)
 
 
-def _without_repeats(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+def _without_repeats(ring: Floats) -> Floats:
     """Drop points that equal the next one; the last point's next is the first."""
     moved = (ring != np.roll(ring, -1, axis=0)).any(axis=1)
     return np.ascontiguousarray(ring[moved])
 
 
-def _encloses(ring: NDArray[np.float64]) -> bool:
+def _encloses(ring: Floats) -> bool:
     """Return whether a ring without repeats has three different points."""
     if len(ring) < 3:
         return False

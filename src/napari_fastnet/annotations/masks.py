@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tifffile import TiffFile
 
+    from napari_fastnet.core.arrays import Bools
+
 
 #: Errors of tifffile and imagecodecs over files that contradict themselves.
 DAMAGED = (
@@ -75,7 +77,7 @@ def first_page(tif: TiffFile) -> NDArray[Any]:
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 
-def read_mask(path: Path, slide_shape: tuple[int, int]) -> NDArray[np.bool_]:
+def read_mask(path: Path, slide_shape: tuple[int, int]) -> Bools:
     """Read a mask of a whole slide, at whatever scale it was drawn.
 
     Parameters
@@ -135,7 +137,7 @@ def fits(shape: tuple[int, ...], slide_shape: tuple[int, int]) -> bool:
     return narrowest <= width <= widest
 
 
-def fit_mask(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:
+def fit_mask(mask: Bools, shape: tuple[int, int]) -> Bools:
     """Resize a mask; a px is True where at least half of it was.
 
     Parameters

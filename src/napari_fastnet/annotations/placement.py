@@ -14,8 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Bools, Floats
     from napari_fastnet.core.geometry import Pair
 
 #: Smallest plausible share of outlined tumor that lies on tissue; a region of interest
@@ -28,9 +27,7 @@ BETTER = 0.3
 _MOST_POINTS = 20_000
 
 
-def mask_points(
-    mask: NDArray[np.bool_], step: Pair, first: tuple[int, int] = (0, 0)
-) -> NDArray[np.float64]:
+def mask_points(mask: Bools, step: Pair, first: tuple[int, int] = (0, 0)) -> Floats:
     """Sample centres of px of a mask.
 
     Parameters
@@ -51,13 +48,13 @@ def mask_points(
     if len(inside) > _MOST_POINTS:  # at random: an even step may fall into columns
         inside = np.random.default_rng(0).choice(inside, _MOST_POINTS)
     index = np.column_stack(np.unravel_index(inside, mask.shape))
-    points: NDArray[np.float64] = (index + first + 0.5) * np.asarray(step)
+    points: Floats = (index + first + 0.5) * np.asarray(step)
     return points
 
 
 def placement_note(
-    points: NDArray[np.float64],
-    tissue: NDArray[np.bool_],
+    points: Floats,
+    tissue: Bools,
     slide_shape: Pair,
     *,
     mpp: Pair | None = None,
@@ -107,8 +104,8 @@ def placement_note(
 
 
 def _others(
-    points: NDArray[np.float64], shape: Pair, mpp: Pair | None
-) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    points: Floats, shape: Pair, mpp: Pair | None
+) -> Iterator[tuple[str, Floats]]:
     """Yield the points under each mistake of an export, with its name."""
     height, width = shape
     y, x = points.T
@@ -126,9 +123,7 @@ def _others(
         yield "taken for µm", points / mpp
 
 
-def _share(
-    points: NDArray[np.float64], tissue: NDArray[np.bool_], shape: Pair
-) -> float:
+def _share(points: Floats, tissue: Bools, shape: Pair) -> float:
     """Return the share of points on tissue; beside the slide there is none."""
     index = np.floor(points * np.divide(tissue.shape, shape)).astype(np.intp)
     on = np.all((index >= 0) & (index < tissue.shape), axis=1)

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from napari_fastnet.annotations.classes import Verdict
+    from napari_fastnet.core.arrays import Floats
     from napari_fastnet.core.polygons import Annotations
 
 #: Suffixes of the files that `read_annotations` knows.
@@ -269,7 +268,7 @@ def _take_histomics(documents: list[dict[str, Any]], found: OutlineCollector) ->
 
 def _element_rings(
     element: dict[str, Any], name: str, found: OutlineCollector
-) -> list[NDArray[np.float64]]:
+) -> list[Floats]:
     kind = element.get("type")
     if kind == "polyline" and element.get("closed"):
         holes = _list_of(element.get("holes") or [], name, found)
@@ -291,7 +290,7 @@ def _list_of(value: Any, name: str, found: OutlineCollector) -> list[Any]:
     return value
 
 
-def _ring_of(points: Any, name: str, found: OutlineCollector) -> NDArray[np.float64]:
+def _ring_of(points: Any, name: str, found: OutlineCollector) -> Floats:
     """Return (n, 2) of (x, y); GeoJSON may have heights behind them."""
     try:
         pairs = [point[:2] for point in points]

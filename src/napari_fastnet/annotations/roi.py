@@ -22,9 +22,8 @@ from napari_fastnet.errors import AnnotationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from napari_fastnet.annotations.classes import Meaning
+    from napari_fastnet.core.arrays import Bools
     from napari_fastnet.core.geometry import Pair
 
 
@@ -50,10 +49,10 @@ class RegionOfInterest:
 
     path: Path
     slide_shape: tuple[int, int]
-    area: NDArray[np.bool_] | Annotations
+    area: Bools | Annotations
     notes: tuple[str, ...] = ()
 
-    def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    def mask(self, shape: tuple[int, int]) -> Bools:
         """Return the mask of the whole slide.
 
         Parameters

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastnet.annotations.masks import (
-    DAMAGED,
-    TIFF_SUFFIXES,
-    fits,
-    read_picture,
-)
+from napari_fastnet.annotations import masks
 from napari_fastnet.core.geometry import Level
 from napari_fastnet.core.metrics.truth import TruthMask, truth_extent
 from napari_fastnet.errors import MaskError
@@ -27,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tifffile import TiffFile, TiffPage
 
+    from napari_fastnet.core.arrays import Bools, Indices
     from napari_fastnet.core.geometry import Pair
 
 #: Most px of one tile or strip, since it is decoded as a whole.
@@ -67,7 +63,7 @@ def read_truth_mask(
     """
     import tifffile
 
-    if path.suffix.lower() not in TIFF_SUFFIXES:
+    if path.suffix.lower() not in masks.TIFF_SUFFIXES:
         values = _picture(path, step, shape)
         return TruthMask(_tumor(path, values, value), step, values.shape)
     if not path.is_file():
@@ -77,7 +73,7 @@ def read_truth_mask(
             values = _values(path, _levels(tif), step, shape)
     except MaskError:
         raise
-    except DAMAGED as error:
+    except masks.DAMAGED as error:
         raise MaskError(
             f"{path}: not a mask that can be read ({error}); give a TIFF, tiled where "
             "it is large"
@@ -99,7 +95,11 @@ def _levels(tif: TiffFile) -> list[TiffPage]:
         for level in (page, *(page.pages or ())):
             shape, last = _shape(level), _shape(levels[-1])
             shrinks = 0 < shape[0] < last[0] and 0 < shape[1] < last[1]
-            if shrinks and level.dtype == first.dtype and fits(shape, _shape(first)):
+            if (
+                shrinks
+                and level.dtype == first.dtype
+                and masks.fits(shape, _shape(first))
+            ):
                 levels.append(level)
     return levels
 
@@ -139,7 +139,7 @@ def _values(
 
 def _picture(path: Path, step: Pair, shape: tuple[int, int] | None) -> NDArray[Any]:
     """Return the same as `_values` from a picture that is read as a whole."""
-    values = read_picture(path)
+    values = masks.read_picture(path)
     if values.ndim not in (2, 3) or not values.size:
         raise MaskError(f"{path}: a picture of shape {values.shape}; give one of px")
     own = (values.shape[0], values.shape[1])
@@ -163,14 +163,14 @@ def _require_first_channel(path: Path, first: NDArray[Any], coloured: bool) -> N
 
 
 def _require_fit(path: Path, own: tuple[int, int], slide: tuple[int, int]) -> None:
-    if not fits(own, slide):
+    if not masks.fits(own, slide):
         raise MaskError(
             f"{path}: the mask is {own[1]} x {own[0]} px and the slide "
             f"{slide[1]} x {slide[0]}; give a mask of the whole slide"
         )
 
 
-def _places(slide: tuple[int, int], step: Pair, down: Pair) -> list[NDArray[np.intp]]:
+def _places(slide: tuple[int, int], step: Pair, down: Pair) -> list[Indices]:
     """Return the rows and columns of a mask under the centres of the truth's px."""
     return [
         np.floor((np.arange(count) + 0.5) * size / factor).astype(np.intp)
@@ -180,9 +180,7 @@ def _places(slide: tuple[int, int], step: Pair, down: Pair) -> list[NDArray[np.i
     ]
 
 
-def _sampled(
-    page: TiffPage, places: list[NDArray[np.intp]]
-) -> tuple[NDArray[Any], bool]:
+def _sampled(page: TiffPage, places: list[Indices]) -> tuple[NDArray[Any], bool]:
     """Return the px of a page in some rows and columns, 0 where there is none.
 
     The second value is True if green or blue has any.
@@ -205,12 +203,12 @@ def _sampled(
     return values, coloured
 
 
-def _tumor(path: Path, values: NDArray[Any], value: int | None) -> NDArray[np.bool_]:
+def _tumor(path: Path, values: NDArray[Any], value: int | None) -> Bools:
     """Return True for the numbers of a mask that are tumor."""
     if value is not None:
-        chosen: NDArray[np.bool_] = values == value
+        chosen: Bools = values == value
         return chosen
-    inside: NDArray[np.bool_] = values > 0
+    inside: Bools = values > 0
     kinds = np.unique(values[inside])
     if len(kinds) > 1:
         raise MaskError(

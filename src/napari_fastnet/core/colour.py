@@ -12,6 +12,8 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bytes, Floats, Singles
+
 #: Opacity of a heatmap over tissue in a picture.
 OPACITY = 0.58
 SHADING = 0.4  # how far the heatmap's colours follow the tissue's light and dark
@@ -59,7 +61,7 @@ _LINEAR_END = (6 / 29) ** 3
 _SLOPE = (29 / 6) ** 2 / 3
 
 
-def in_planes(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def in_planes(image: Bytes) -> Bytes:
     """Copy an image so that each channel is contiguous in memory.
 
     Comparing such an image channel by channel takes a third of the time.
@@ -77,7 +79,7 @@ def in_planes(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(image, -1, 0)), 0, -1)
 
 
-def saturation_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def saturation_of(image: Bytes) -> Bytes:
     """Compute the HSV saturation of RGB.
 
     Parameters
@@ -97,9 +99,7 @@ def saturation_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.rint(share, out=share).astype(np.uint8)
 
 
-def extremes(
-    image: NDArray[np.uint8],
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def extremes(image: Bytes) -> tuple[Bytes, Bytes]:
     """Return the lowest and the highest channel of each pixel.
 
     Parameters
@@ -120,7 +120,7 @@ def extremes(
     return lowest, np.maximum(np.maximum(red, green), blue)
 
 
-def rgb_to_lab(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
+def rgb_to_lab(rgb: NDArray[np.generic]) -> Floats:
     """Convert sRGB to CIELAB (D65).
 
     Parameters
@@ -141,7 +141,7 @@ def rgb_to_lab(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def lab_to_rgb(lab: NDArray[np.generic]) -> NDArray[np.float64]:
+def lab_to_rgb(lab: NDArray[np.generic]) -> Floats:
     """Convert CIELAB (D65) to sRGB, the inverse of `rgb_to_lab`.
 
     Parameters
@@ -162,11 +162,11 @@ def lab_to_rgb(lab: NDArray[np.generic]) -> NDArray[np.float64]:
     share = np.where(
         linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear
     )
-    rgb: NDArray[np.float64] = np.clip(share, 0, 1) * 255
+    rgb: Floats = np.clip(share, 0, 1) * 255
     return rgb
 
 
-def rgb_to_density(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
+def rgb_to_density(rgb: NDArray[np.generic]) -> Floats:
     """Compute optical densities, to base e.
 
     By the law of Beer and Lambert the density of a pixel is the sum of the densities
@@ -186,7 +186,7 @@ def rgb_to_density(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
     return -np.log((np.asarray(rgb, dtype=np.float64) + 1) / 256)
 
 
-def density_to_rgb(density: NDArray[np.generic]) -> NDArray[np.float64]:
+def density_to_rgb(density: NDArray[np.generic]) -> Floats:
     """Convert optical densities to grey values, the inverse of `rgb_to_density`.
 
     Parameters
@@ -200,15 +200,13 @@ def density_to_rgb(density: NDArray[np.generic]) -> NDArray[np.float64]:
         Clipped to 0..255.
     """
     values = 256 * np.exp(-np.asarray(density, dtype=np.float64)) - 1
-    rgb: NDArray[np.float64] = np.clip(values, 0, 255)
+    rgb: Floats = np.clip(values, 0, 255)
     return rgb
 
 
 def colours_of(
-    probabilities: NDArray[np.float32],
-    opacity: float,
-    colours: ColoursName = DEFAULT_COLOURS,
-) -> NDArray[np.uint8]:
+    probabilities: Singles, opacity: float, colours: ColoursName = DEFAULT_COLOURS
+) -> Bytes:
     """Colour probabilities by one of `HEATMAP_COLOURS`.
 
     Parameters
@@ -246,7 +244,7 @@ def colours_of(
     return table[np.where(missing, 256, place)]
 
 
-def blend(image: NDArray[np.uint8], overlay: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def blend(image: Bytes, overlay: Bytes) -> Bytes:
     """Lay a heatmap over an image whose light and dark stay visible.
 
     Under the overlay the image loses its own colours, which would muddy those of the

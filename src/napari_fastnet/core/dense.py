@@ -24,7 +24,8 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from napari_fastnet.core.arrays import Bools, Indices, Singles
+
 
 #: px of the input from one cell of the feature map to the next: four strides of 2.
 CELL_PX = 16
@@ -113,7 +114,7 @@ class DenseScan:
         height, width = (scale[axis] * self.picture_px(shape[axis]) for axis in (0, 1))
         return Box(top, left, top + height, left + width)
 
-    def pool(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    def pool(self, cells: Singles) -> Singles:
         """Average a picture's map over the window of each patch.
 
         Parameters
@@ -131,9 +132,7 @@ class DenseScan:
             inner, (self.window, self.window)
         )
         # A running sum would be faster, but carries rounding errors from cell to cell.
-        mean: NDArray[np.float32] = windows.mean(axis=(2, 3), dtype=np.float64).astype(
-            np.float32
-        )
+        mean: Singles = windows.mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
         return mean
 
 
@@ -156,7 +155,7 @@ def feature_cells(side_px: int) -> int:
 
 
 def cover(
-    wanted: NDArray[np.bool_], overhead: int, largest: int | None = None
+    wanted: Bools, overhead: int, largest: int | None = None
 ) -> list[tuple[slice, slice]]:
     """Cover the wanted cells of a block by rectangles of a low total cost.
 
@@ -183,10 +182,7 @@ def cover(
 
 
 def _rectangles(
-    wanted: NDArray[np.bool_],
-    corner: tuple[int, int],
-    overhead: int,
-    largest: int | None,
+    wanted: Bools, corner: tuple[int, int], overhead: int, largest: int | None
 ) -> Iterator[tuple[slice, slice]]:
     """Yield the rectangles of `cover`, moved by the corner of ``wanted``."""
     rows, columns = np.flatnonzero(wanted.any(axis=1)), np.flatnonzero(wanted.any(0))
@@ -214,7 +210,7 @@ def _rectangles(
     yield from _rectangles(second, corner, overhead, largest)
 
 
-def _costs(wanted: NDArray[np.bool_], overhead: int) -> NDArray[np.intp]:
+def _costs(wanted: Bools, overhead: int) -> Indices:
     """Return, for each row r, the cost of the box of wanted cells in rows 0..r.
 
     Row 0 has a wanted cell.
@@ -225,5 +221,5 @@ def _costs(wanted: NDArray[np.bool_], overhead: int) -> NDArray[np.intp]:
     end = np.where(held, width - wanted[:, ::-1].argmax(axis=1), 0)
     widths = np.maximum.accumulate(end) - np.minimum.accumulate(first)
     heights = np.maximum.accumulate(np.where(held, np.arange(1, height + 1), 0))
-    costs: NDArray[np.intp] = (heights + overhead) * (widths + overhead) + _PICTURE_COST
+    costs: Indices = (heights + overhead) * (widths + overhead) + _PICTURE_COST
     return costs

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bytes
     from napari_fastnet.core.geometry import Pair
 
 
@@ -22,7 +23,7 @@ NOTEBOOK_PX = 512
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 
-def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
+def png_bytes(pixels: Bytes) -> bytes:
     """Encode pixels as a PNG file.
 
     Parameters

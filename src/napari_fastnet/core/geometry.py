@@ -52,6 +52,11 @@ class Box:
             (height, width) in level-0 px.
         origin : tuple of float, optional
             (y, x) of the top left corner.
+
+        Returns
+        -------
+        Box
+            From the corner to corner plus shape.
         """
         (top, left), (height, width) = origin, shape
         return cls(top, left, top + height, left + width)
@@ -176,6 +181,11 @@ class Grid:
         ----------
         first, end : tuple of int
             (row, column) of the first cell, and one past the last.
+
+        Returns
+        -------
+        Box
+            Level-0 px.
         """
         edges = (
             self.origin[axis] + self.step[axis] * index[axis]

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, floor, isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_fastnet.core.arrays import Bools, Floats, Indices, Singles
 from napari_fastnet.core.geometry import Box, Grid, Pair
 from napari_fastnet.errors import OptionError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 #: Tissue or not, or the share of each px that is tissue, 0 to 1.
-Mask = NDArray[np.bool_] | NDArray[np.float32]
+Mask = Bools | Singles
 
 # Sums of real numbers are off by some 1e-12 of a patch; a patch of which exactly half is
 # tissue must not be lost to that.
@@ -50,11 +53,22 @@ class PatchGrid:
 
     grid: Grid
     patch: Pair
-    kept: NDArray[np.bool_]
-    weights: NDArray[np.float64]
+    kept: Bools
+    weights: Floats
 
     def patch_box(self, row: int, column: int) -> Box:
-        """Return the box of one patch, centred on its cell; may leave the slide."""
+        """Return the box of one patch, centred on its cell.
+
+        Parameters
+        ----------
+        row, column : int
+            Of the cell.
+
+        Returns
+        -------
+        Box
+            Level-0 px; may leave the slide.
+        """
         y, x = self.grid.cell_centre(row, column)
         height, width = self.patch
         return Box.of_shape(self.patch, (y - height / 2, x - width / 2))
@@ -207,9 +221,7 @@ def _check_sizes(**sizes: Pair) -> None:
             raise OptionError(f"{name} is {pair}; give two numbers of px above 0")
 
 
-def _cells_over(
-    occupied: NDArray[np.bool_], mask_step: float, stride: float
-) -> tuple[float, int]:
+def _cells_over(occupied: Bools, mask_step: float, stride: float) -> tuple[float, int]:
     """Return begin and number of the cells along one axis (Eqs. 1, 2).
 
     ``occupied`` is True for each mask px of the axis that holds tissue.
@@ -222,9 +234,7 @@ def _cells_over(
     return first * mask_step, max(1, ceil(extent / stride - _TOLERANCE))
 
 
-def _weights(
-    mask: Mask, mask_step: Pair, patch: Pair, grid: Grid
-) -> NDArray[np.float64]:
+def _weights(mask: Mask, mask_step: Pair, patch: Pair, grid: Grid) -> Floats:
     """Return W of Eq. 3 for the patch centred on every cell, (rows, columns)."""
     sums: NDArray[Any] = mask
     for axis in (0, 1):
@@ -237,16 +247,13 @@ def _weights(
         strips = np.array_split(sums, sums.shape[across] // _STRIP_PX + 1, across)
         found = [_sum_between(strip, axis, starts, ends) for strip in strips]
         sums = np.concatenate(found, across)
-    weights: NDArray[np.float64] = sums * (mask_step[0] * mask_step[1])
+    weights: Floats = sums * (mask_step[0] * mask_step[1])
     return weights
 
 
 def _sum_between(
-    values: NDArray[Any],
-    axis: int,
-    starts: NDArray[np.float64],
-    ends: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    values: NDArray[Any], axis: int, starts: Floats, ends: Floats
+) -> Floats:
     """Integrate along one axis between real positions, in px of ``values``.
 
     The running sum at whole positions is a summed-area table along the axis. Linear
@@ -258,7 +265,7 @@ def _sum_between(
     padding[axis] = (1, 0)
     running = np.pad(np.cumsum(values, axis=axis, dtype=np.float64), padding)
 
-    def running_at(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    def running_at(positions: Floats) -> Floats:
         clipped = np.clip(positions, 0, length)
         below = np.minimum(clipped.astype(np.intp), max(length - 1, 0))
         fraction = np.expand_dims(clipped - below, 1 - axis)
@@ -273,13 +280,8 @@ Cells = tuple[slice, slice]
 
 
 def kept_after(
-    patches: PatchGrid,
-    before: NDArray[np.bool_],
-    after: NDArray[np.bool_],
-    *,
-    mask_step: Pair,
-    keep: float,
-) -> tuple[Cells, NDArray[np.bool_]] | None:
+    patches: PatchGrid, before: Bools, after: Bools, *, mask_step: Pair, keep: float
+) -> tuple[Cells, Bools] | None:
     """Weigh again the patches that an edit of the mask may touch.
 
     The result equals weighing all patches again, at a cost that follows the size of
@@ -327,7 +329,7 @@ def kept_after(
 
 
 def _cells_reaching(
-    patches: PatchGrid, axis: int, edited: NDArray[np.intp], mask_step: float
+    patches: PatchGrid, axis: int, edited: Indices, mask_step: float
 ) -> slice:
     """Return the cells of an axis whose patches reach edited mask px."""
     grid, half = patches.grid, patches.patch[axis] / 2

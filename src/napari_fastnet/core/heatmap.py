@@ -16,6 +16,7 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools, Bytes, Singles
     from napari_fastnet.core.geometry import Box, Grid, Pair
     from napari_fastnet.core.options import ColoursName
 
@@ -89,7 +90,7 @@ class Heatmap:
         If dtype, shape, range or ``mpp`` break these rules.
     """
 
-    probabilities: NDArray[np.float32]
+    probabilities: Singles
     grid: Grid
     mpp: Pair
 
@@ -128,7 +129,7 @@ class Heatmap:
         return png_bytes(enlarged(self.colours(), self.cell_um))
 
     @property
-    def computed(self) -> NDArray[np.bool_]:
+    def computed(self) -> Bools:
         """Whether each cell has a value, (rows, columns)."""
         return ~np.isnan(self.probabilities)
 
@@ -154,13 +155,18 @@ class Heatmap:
         height_um, width_um = self.cell_um
         return height_um * width_um / 1e6
 
-    def only(self, cells: NDArray[np.bool_]) -> Heatmap:
+    def only(self, cells: Bools) -> Heatmap:
         """Return the heatmap with NaN in all other cells.
 
         Parameters
         ----------
         cells : (rows, columns) bool ndarray
             The cells that keep their value.
+
+        Returns
+        -------
+        Heatmap
+            A new one, on the same grid.
         """
         values = np.where(cells, self.probabilities, np.float32(np.nan))
         return Heatmap(values, self.grid, self.mpp)
@@ -181,7 +187,7 @@ class Heatmap:
         index = self.grid.index_of(point)
         return nan if index is None else float(self.probabilities[index])
 
-    def resampled_to(self, box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
+    def resampled_to(self, box: Box, shape: tuple[int, int]) -> Singles:
         """Sample the values at the pixel centres of a picture.
 
         Parameters
@@ -213,7 +219,7 @@ class Heatmap:
 
     def colours(
         self, opacity: float = 1.0, colours: ColoursName = DEFAULT_COLOURS
-    ) -> NDArray[np.uint8]:
+    ) -> Bytes:
         """Colour the cells; see `colours_of`.
 
         Parameters

@@ -15,13 +15,14 @@ from scipy import ndimage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools
     from napari_fastnet.core.geometry import Pair
 
 #: Objects touch at corners too; background does then not, or both would cross.
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
-def dilate_disk(mask: NDArray[np.bool_], radius: Pair) -> NDArray[np.bool_]:
+def dilate_disk(mask: Bools, radius: Pair) -> Bools:
     """Grow a mask by a disk.
 
     Parameters
@@ -76,7 +77,7 @@ def _moved(packed: NDArray[np.uint64], distance: int) -> NDArray[np.uint64]:
     return moved
 
 
-def close_disk(mask: NDArray[np.bool_], radius: Pair) -> NDArray[np.bool_]:
+def close_disk(mask: Bools, radius: Pair) -> Bools:
     """Fill the gaps of a mask that a disk cannot enter from outside.
 
     Parameters
@@ -103,9 +104,7 @@ def close_disk(mask: NDArray[np.bool_], radius: Pair) -> NDArray[np.bool_]:
     return np.ascontiguousarray(closed[pad_y : pad_y + height, pad_x : pad_x + width])
 
 
-def remove_small_objects(
-    mask: NDArray[np.bool_], minimum_px: float
-) -> NDArray[np.bool_]:
+def remove_small_objects(mask: Bools, minimum_px: float) -> Bools:
     """Drop small 8-connected objects.
 
     Parameters
@@ -125,11 +124,11 @@ def remove_small_objects(
     labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
     keep = np.bincount(labels.ravel(), minlength=count + 1) >= minimum_px
     keep[0] = False  # the background
-    kept: NDArray[np.bool_] = keep[labels]
+    kept: Bools = keep[labels]
     return kept
 
 
-def fill_small_holes(mask: NDArray[np.bool_], minimum_px: float) -> NDArray[np.bool_]:
+def fill_small_holes(mask: Bools, minimum_px: float) -> Bools:
     """Fill small 4-connected holes.
 
     A gap that reaches the image's edge is no hole: its far side is not seen.
@@ -154,5 +153,5 @@ def fill_small_holes(mask: NDArray[np.bool_], minimum_px: float) -> NDArray[np.b
     stays = np.bincount(labels.ravel(), minlength=count + 1) >= minimum_px
     stays[labels[0, 0]] = True
     stays[0] = False  # the mask itself
-    filled: NDArray[np.bool_] = ~stays[labels[1:-1, 1:-1]]
+    filled: Bools = ~stays[labels[1:-1, 1:-1]]
     return filled

@@ -14,15 +14,19 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from napari_fastnet.core.arrays import Floats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.arrays import Bools, Indices
     from napari_fastnet.core.geometry import Grid
 
 #: An exterior and its holes, each (n, 2) of (y, x); the last point joins the first.
-Polygon = tuple[NDArray[np.float64], ...]
+Polygon = tuple[Floats, ...]
 
 # The cells around a grid point.
 NORTH_WEST, NORTH_EAST, SOUTH_EAST, SOUTH_WEST = range(4)
@@ -47,15 +51,15 @@ LEFT_TURNS = (
 class _Turns:
     """All turns of borders, in reading order; one array entry a turn."""
 
-    row: NDArray[np.intp]
-    column: NDArray[np.intp]
-    part: NDArray[np.intp]
-    is_right: NDArray[np.bool_]
+    row: Indices
+    column: Indices
+    part: Indices
+    is_right: Bools
     heading_in: NDArray[np.str_]
     heading_out: NDArray[np.str_]
 
 
-def trace_parts(parts: NDArray[np.intp], grid: Grid) -> dict[int, Polygon]:
+def trace_parts(parts: Indices, grid: Grid) -> dict[int, Polygon]:
     """Trace the outline of each part of a label image.
 
     Parameters
@@ -91,7 +95,7 @@ def trace_parts(parts: NDArray[np.intp], grid: Grid) -> dict[int, Polygon]:
     }
 
 
-def _find_turns(parts: NDArray[np.intp]) -> _Turns:
+def _find_turns(parts: Indices) -> _Turns:
     """Find where borders turn: at most two turns at one grid point."""
     padded = np.pad(parts, 1)
     around = {
@@ -121,7 +125,7 @@ def _find_turns(parts: NDArray[np.intp]) -> _Turns:
     return _Turns(*(values[order] for values in columns))
 
 
-def _next_turn(turns: _Turns) -> NDArray[np.intp]:
+def _next_turn(turns: _Turns) -> Indices:
     """Return, for each turn, the index of the next one along the border.
 
     Along one grid line, stretches of border of one heading do not overlap, so the

@@ -24,7 +24,7 @@ from napari_fastnet.core.geometry import Box, Grid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from napari_fastnet.core.arrays import Bools, Floats, Indices, Singles
 
 
 # Size of the first sample of edges (each further one is twice as large), the largest
@@ -34,7 +34,7 @@ _MOST_EDGES = 10_000
 _ENOUGH = 50
 
 
-def crossings(rings: Iterable[NDArray[np.float64]], *, limit: int) -> float:
+def crossings(rings: Iterable[Floats], *, limit: int) -> float:
     """Estimate how often rings cross themselves.
 
     Takes seconds at most, although a scribble of 20,000 points crosses itself 50
@@ -64,7 +64,7 @@ def crossings(rings: Iterable[NDArray[np.float64]], *, limit: int) -> float:
     return found
 
 
-def _crossings_of(loop: NDArray[np.float64], limit: int) -> float:
+def _crossings_of(loop: Floats, limit: int) -> float:
     """Estimate how often a loop crosses itself; roughly beyond twice the limit."""
     edges = shapely.linestrings(np.stack((loop, np.roll(loop, -1, axis=0)), axis=1))
     tree = shapely.STRtree(edges)
@@ -105,14 +105,14 @@ class Annotations:
         Indices of the ``positive`` without a class.
     """
 
-    positive: tuple[NDArray[np.float64], ...]
-    negative: tuple[NDArray[np.float64], ...]
+    positive: tuple[Floats, ...]
+    negative: tuple[Floats, ...]
     skipped: tuple[str, ...] = ()
     crossing: tuple[str, ...] = ()
     unclassed: tuple[int, ...] = ()
 
 
-def ring_area(ring: NDArray[np.float64]) -> float:
+def ring_area(ring: Floats) -> float:
     """Measure the area that a ring encloses by the even-odd rule.
 
     Parameters
@@ -128,7 +128,7 @@ def ring_area(ring: NDArray[np.float64]) -> float:
     return float(enclosed(ring).area)
 
 
-def enclosed(ring: NDArray[np.float64]) -> Any:
+def enclosed(ring: Floats) -> Any:
     """Return the area that a ring encloses by the even-odd rule.
 
     Parameters
@@ -154,7 +154,7 @@ def enclosed(ring: NDArray[np.float64]) -> Any:
     return parts[0] if parts else shapely.Polygon()
 
 
-def loops(ring: NDArray[np.float64]) -> Iterator[list[tuple[float, float]]]:
+def loops(ring: Floats) -> Iterator[list[tuple[float, float]]]:
     """Cut a ring wherever it comes back to a point.
 
     Parameters
@@ -181,7 +181,7 @@ def loops(ring: NDArray[np.float64]) -> Iterator[list[tuple[float, float]]]:
         walked.append((y, x))
 
 
-def joined(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def joined(rings: Sequence[Floats]) -> Floats:
     """Join an exterior and its holes to one ring.
 
     Each hole is walked on a detour from the exterior's first point, there and back
@@ -206,7 +206,7 @@ def joined(rings: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate(parts[:-1])
 
 
-def bounds(rings: Sequence[NDArray[np.float64]]) -> Box | None:
+def bounds(rings: Sequence[Floats]) -> Box | None:
     """Return the bounding box of rings.
 
     Parameters
@@ -226,7 +226,7 @@ def bounds(rings: Sequence[NDArray[np.float64]]) -> Box | None:
     return Box(float(top), float(left), float(bottom), float(right))
 
 
-def rings_outside(rings: Sequence[NDArray[np.float64]], box: Box) -> tuple[int, int]:
+def rings_outside(rings: Sequence[Floats], box: Box) -> tuple[int, int]:
     """Count the rings that lie outside a box, by their bounding boxes.
 
     Parameters
@@ -252,7 +252,7 @@ def rings_outside(rings: Sequence[NDArray[np.float64]], box: Box) -> tuple[int, 
 
 def slide_mask(
     annotations: Annotations, slide_shape: tuple[int, int], shape: tuple[int, int]
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Return `tumor_mask` of a whole slide.
 
     Parameters
@@ -273,7 +273,7 @@ def slide_mask(
     return tumor_mask(annotations, Grid((0.0, 0.0), step, shape))
 
 
-def tumor_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:
+def tumor_mask(annotations: Annotations, grid: Grid) -> Bools:
     """Draw the mask of a slide's tumor.
 
     Parameters
@@ -295,9 +295,7 @@ def tumor_mask(annotations: Annotations, grid: Grid) -> NDArray[np.bool_]:
     return mask
 
 
-def tumor_share(
-    annotations: Annotations, grid: Grid, *, samples: int = 4
-) -> NDArray[np.float32]:
+def tumor_share(annotations: Annotations, grid: Grid, *, samples: int = 4) -> Singles:
     """Return the share of each cell that is tumor.
 
     Parameters
@@ -334,7 +332,7 @@ def tumor_share(
     return share
 
 
-def rasterise(rings: Sequence[NDArray[np.float64]], grid: Grid) -> NDArray[np.bool_]:
+def rasterise(rings: Sequence[Floats], grid: Grid) -> Bools:
     """Mark the cells of a grid whose centre lies in any of the rings.
 
     Each ring costs time in proportion to its points, the rows they cross and its
@@ -364,7 +362,7 @@ def rasterise(rings: Sequence[NDArray[np.float64]], grid: Grid) -> NDArray[np.bo
     return mask
 
 
-def _filled(points: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _filled(points: Floats, shape: tuple[int, int]) -> Bools:
     """Return the cells of a window whose centre is in a ring, in the window's cells.
 
     Every edge toggles, in each row that it crosses, all cells to its right; cells
@@ -377,9 +375,7 @@ def _filled(points: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.b
     return np.logical_xor.accumulate(toggled, axis=1)
 
 
-def _crossings(
-    points: NDArray[np.float64], rows: int
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _crossings(points: Floats, rows: int) -> Iterator[tuple[Indices, Indices]]:
     """Yield crossings of edges with rows: row and first column not left of each."""
     following = np.roll(points, -1, axis=0)
     low = np.minimum(points[:, 0], following[:, 0])

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools, Floats, Indices
     from napari_fastnet.core.geometry import Box, Pair
     from napari_fastnet.core.heatmap import Heatmap
 
@@ -208,7 +209,7 @@ def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[floa
     return [_greatest_distance(part) for part in np.split(corners, ends[:-1])]
 
 
-def _greatest_distance(corners: NDArray[np.float64]) -> float:
+def _greatest_distance(corners: Floats) -> float:
     """Return the greatest distance between two corners of a closed hull, (n, 2)."""
     others = corners[None]
     if len(corners) > _FEW_CORNERS:  # all pairs of a million would take terabytes
@@ -218,7 +219,7 @@ def _greatest_distance(corners: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.square(difference).sum(axis=2).max()))
 
 
-def _opposite(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+def _opposite(corners: Floats) -> Floats:
     """Return (n, 6, 2): for each corner of a convex ring, candidates for the farthest.
 
     Of the two corners that are farthest apart, one is also farthest from an edge that
@@ -232,7 +233,7 @@ def _opposite(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     across = np.searchsorted(turned, angle + np.pi)
     near = across[:, None] + (-1, 0, 1)
     both = np.hstack((near, np.roll(near, 1, axis=0)))
-    found: NDArray[np.float64] = corners[both % count]
+    found: Floats = corners[both % count]
     return found
 
 
@@ -358,7 +359,7 @@ def outlines_of(regions: Sequence[Region]) -> Annotations:
 def drawn_totals(
     regions: Sequence[Region],
     tissue_mm2: float | None,
-    roi: NDArray[np.bool_] | None,
+    roi: Bools | None,
     slide_shape: tuple[int, int],
 ) -> Totals:
     """Compute the totals of drawn regions, which may also lie beside the tissue.
@@ -406,7 +407,7 @@ def _parts(outlines: Annotations, slide: Box) -> NDArray[np.object_]:
     return found
 
 
-def _touching(parts: NDArray[np.object_]) -> list[NDArray[np.intp]]:
+def _touching(parts: NDArray[np.object_]) -> list[Indices]:
     """Return the indices of parts that touch, group by group."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -16,19 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from skimage.filters import threshold_otsu
 
+from napari_fastnet.core import morphology
 from napari_fastnet.core.appearance.never_scanned import never_scanned
 from napari_fastnet.core.colour import extremes, in_planes, saturation_of
-from napari_fastnet.core.morphology import (
-    close_disk,
-    fill_small_holes,
-    remove_small_objects,
-)
 from napari_fastnet.core.options import COLOURS, PRESETS, Channels, TissueParameters
 from napari_fastnet.errors import MaskError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Bools, Bytes, Indices
     from napari_fastnet.core.geometry import Pair
 
 
@@ -61,12 +56,12 @@ class TissueMasks:
         all was scanned.
     """
 
-    rgb: NDArray[np.bool_]
-    hsv: NDArray[np.bool_]
-    threshold: NDArray[np.bool_]
-    roi: NDArray[np.bool_]
+    rgb: Bools
+    hsv: Bools
+    threshold: Bools
+    roi: Bools
     thresholds: dict[str, float]
-    fill: NDArray[np.bool_] | None = None
+    fill: Bools | None = None
 
     @property
     def fraction(self) -> float:
@@ -80,11 +75,8 @@ class TissueMasks:
 
 
 def rgb_mask(
-    image: NDArray[np.uint8],
-    *,
-    thresholds: tuple[float, float, float],
-    channels: Channels,
-) -> NDArray[np.bool_]:
+    image: Bytes, *, thresholds: tuple[float, float, float], channels: Channels
+) -> Bools:
     """Compute RGB_MASK.
 
     Parameters
@@ -104,11 +96,11 @@ def rgb_mask(
     """
     dark = [image[..., index] <= limit for index, limit in enumerate(thresholds)]
     join = np.logical_and if channels == "all" else np.logical_or
-    mask: NDArray[np.bool_] = join.reduce(dark)
+    mask: Bools = join.reduce(dark)
     return mask
 
 
-def hsv_mask(saturations: NDArray[np.uint8], *, saturation: float) -> NDArray[np.bool_]:
+def hsv_mask(saturations: Bytes, *, saturation: float) -> Bools:
     """Compute HSV_MASK.
 
     Parameters
@@ -127,9 +119,7 @@ def hsv_mask(saturations: NDArray[np.uint8], *, saturation: float) -> NDArray[np
     return saturations > floor(saturation)
 
 
-def threshold_mask(
-    image: NDArray[np.uint8], *, low: float, high: float
-) -> NDArray[np.bool_]:
+def threshold_mask(image: Bytes, *, low: float, high: float) -> Bools:
     """Compute THRESHOLD_MASK.
 
     Parameters
@@ -149,14 +139,14 @@ def threshold_mask(
 
 
 def combine(
-    rgb: NDArray[np.bool_],
-    hsv: NDArray[np.bool_],
-    threshold: NDArray[np.bool_],
+    rgb: Bools,
+    hsv: Bools,
+    threshold: Bools,
     *,
     mpp: Pair,
     parameters: TissueParameters,
-    fill: NDArray[np.bool_] | None = None,
-) -> NDArray[np.bool_]:
+    fill: Bools | None = None,
+) -> Bools:
     """Compute the region of interest: the AND of the masks, closed and cleaned.
 
     Gaps narrower than twice ``closing_um`` are closed, then small objects are dropped,
@@ -180,15 +170,15 @@ def combine(
     """
     pixel_um2 = mpp[0] * mpp[1]
     reach = parameters.closing_um * (1 + _SPACING_TOLERANCE)
-    roi = close_disk(rgb & hsv & threshold, (reach / mpp[0], reach / mpp[1]))
-    roi = remove_small_objects(roi, parameters.minimum_object_um2 / pixel_um2)
-    roi = fill_small_holes(roi, parameters.minimum_hole_um2 / pixel_um2)
+    roi = morphology.close_disk(rgb & hsv & threshold, (reach / mpp[0], reach / mpp[1]))
+    roi = morphology.remove_small_objects(
+        roi, parameters.minimum_object_um2 / pixel_um2
+    )
+    roi = morphology.fill_small_holes(roi, parameters.minimum_hole_um2 / pixel_um2)
     return without_fill(roi, fill)
 
 
-def without_fill(
-    mask: NDArray[np.bool_], fill: NDArray[np.bool_] | None
-) -> NDArray[np.bool_]:
+def without_fill(mask: Bools, fill: Bools | None) -> Bools:
     """Clear a mask where nothing was scanned.
 
     Parameters
@@ -207,10 +197,7 @@ def without_fill(
 
 
 def compute_masks(
-    image: NDArray[np.uint8],
-    *,
-    mpp: Pair,
-    parameters: TissueParameters = PRESETS["default"],
+    image: Bytes, *, mpp: Pair, parameters: TissueParameters = PRESETS["default"]
 ) -> TissueMasks:
     """Compute the three masks of a low-resolution image and their region of interest.
 
@@ -266,7 +253,7 @@ def compute_masks(
     return TissueMasks(rgb, hsv, between, roi, used, fill)
 
 
-def histogram(values: NDArray[np.uint8]) -> NDArray[np.intp]:
+def histogram(values: Bytes) -> Indices:
     """Count grey values.
 
     Parameters
@@ -287,7 +274,7 @@ def histogram(values: NDArray[np.uint8]) -> NDArray[np.intp]:
     return counts
 
 
-def otsu_threshold(counts: NDArray[np.intp]) -> float | None:
+def otsu_threshold(counts: Indices) -> float | None:
     """Compute Otsu's threshold of a histogram.
 
     Parameters
@@ -307,7 +294,7 @@ def otsu_threshold(counts: NDArray[np.intp]) -> float | None:
     return float(threshold_otsu(hist=(counts[seen], np.arange(_GREY_VALUES)[seen])))
 
 
-def _automatic(values: NDArray[np.uint8], glass_margin: float, *, dark: bool) -> float:
+def _automatic(values: Bytes, glass_margin: float, *, dark: bool) -> float:
     """Return Otsu's threshold kept away from the glass, which is bright or pale.
 
     ``dark`` is True for a colour, where tissue is the dark side, and False for the
@@ -337,12 +324,23 @@ class MaskEdits:
         True where a person painted or erased the mask.
     """
 
-    added: NDArray[np.bool_]
-    removed: NDArray[np.bool_]
+    added: Bools
+    removed: Bools
 
     @classmethod
     def none(cls, shape: tuple[int, int]) -> MaskEdits:
-        """Return no edits at all of a mask of a (height, width)."""
+        """Return edits that change nothing.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (height, width) of the mask.
+
+        Returns
+        -------
+        MaskEdits
+            Without any pixel.
+        """
         return cls(np.zeros(shape, bool), np.zeros(shape, bool))
 
     @property
@@ -350,8 +348,19 @@ class MaskEdits:
         """Pixels that were added or removed by hand."""
         return int(self.added.sum()) + int(self.removed.sum())
 
-    def apply(self, computed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Apply the edits to a computed mask; returns a new array."""
+    def apply(self, computed: Bools) -> Bools:
+        """Apply the edits to a computed mask.
+
+        Parameters
+        ----------
+        computed : (height, width) bool ndarray
+            The mask without edits.
+
+        Returns
+        -------
+        (height, width) bool ndarray
+            A new array.
+        """
         return (computed | self.added) & ~self.removed
 
     def resized(self, shape: tuple[int, int]) -> MaskEdits:
@@ -368,9 +377,7 @@ class MaskEdits:
         place = np.ix_(rows, columns)
         return MaskEdits(self.added[place], self.removed[place])
 
-    def painted(
-        self, computed: NDArray[np.bool_], painted: NDArray[np.bool_]
-    ) -> MaskEdits:
+    def painted(self, computed: Bools, painted: Bools) -> MaskEdits:
         """Return the edits that turn a computed mask into a painted one.
 
         Only pixels that differ from what these edits showed count as painted; the
@@ -381,6 +388,11 @@ class MaskEdits:
         ----------
         computed, painted : (height, width) bool ndarray
             The mask without edits, and the mask after painting.
+
+        Returns
+        -------
+        MaskEdits
+            New edits.
 
         Raises
         ------

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from napari_fastnet.core.metrics.bootstrap import Interval
     from napari_fastnet.core.metrics.froc import Found, FrocCurve
+    from napari_fastnet.core.metrics.intervals import Interval
     from napari_fastnet.core.metrics.pixels import PixelCounts
     from napari_fastnet.evaluation.summary import SlideEvaluation
 

@@ -21,7 +21,7 @@ from napari_fastnet.results.record import RESEARCH_USE, versions
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_fastnet.core.metrics.bootstrap import Interval
+    from napari_fastnet.core.metrics.intervals import Interval
     from napari_fastnet.core.metrics.pixels import PixelCounts
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fastnet.core.metrics.bootstrap import (
+from napari_fastnet.core.metrics.intervals import (
     auc_interval,
     f1_interval,
     share_interval,

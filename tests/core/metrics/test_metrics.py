@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fastnet.core.metrics.bootstrap import Ranking, percentile_intervals
+from napari_fastnet.core.metrics.intervals import Ranking, percentile_intervals
 from napari_fastnet.core.metrics.patches import (
     brier,
     evaluate_probabilities,

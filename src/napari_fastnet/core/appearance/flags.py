@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools, Bytes, Floats, Indices, Singles
     from napari_fastnet.core.grid import PatchGrid
-
-    Image = NDArray[np.uint8]
 
 
 class Flag(IntFlag):
@@ -81,11 +80,22 @@ class Gamut:
     distance: float
     sharpness: float
 
-    def distances(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the Mahalanobis distances, (n,), of (n, 3) `colour_features`."""
+    def distances(self, features: Floats) -> Floats:
+        """Compute the Mahalanobis distances of patches from the training data's mean.
+
+        Parameters
+        ----------
+        features : (n, 3) float64 ndarray
+            From `colour_features`.
+
+        Returns
+        -------
+        (n,) float64 ndarray
+            Standard deviations of a training patch.
+        """
         away = features - np.array(self.mean)
         squares = (away @ np.array(self.precision) * away).sum(axis=1)
-        found: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0))
+        found: Floats = np.sqrt(np.maximum(squares, 0))
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,7 +110,23 @@ class Gamut:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Gamut:
-        """Return the gamut that `to_dict` described; OptionError for anything else."""
+        """Read a gamut from plain JSON.
+
+        Parameters
+        ----------
+        record : dict
+            From `to_dict`.
+
+        Returns
+        -------
+        Gamut
+            The same numbers.
+
+        Raises
+        ------
+        OptionError
+            A part is missing, no number, not finite or of another shape.
+        """
         try:
             mean = np.array(record["mean"], float)
             precision = np.array(record["precision"], float)
@@ -126,7 +152,7 @@ class Gamut:
 
 def pen_pixels(
     red: NDArray[np.floating], green: NDArray[np.floating], blue: NDArray[np.floating]
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Find px of ink by their optical densities.
 
     Neither dye absorbs more red than green light, and at 8 µm/px no nuclei absorb more
@@ -148,7 +174,7 @@ def pen_pixels(
     )
 
 
-def colour_features(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def colour_features(sums: Floats) -> Floats:
     """Compute the colour features of patches.
 
     Parameters
@@ -165,7 +191,7 @@ def colour_features(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.log(means + _CLEAR)
 
 
-def colour_planes(image: Image) -> list[NDArray[np.float32]]:
+def colour_planes(image: Bytes) -> list[Singles]:
     """Compute the planes whose sums over a patch decide its flags.
 
     Parameters
@@ -186,9 +212,7 @@ def colour_planes(image: Image) -> list[NDArray[np.float32]]:
     return [*(plane * stained for plane in density), stained, ink]
 
 
-def stain_and_ink(
-    sums: NDArray[np.float64], px: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def stain_and_ink(sums: Floats, px: Floats) -> tuple[Bools, Bools]:
     """Find the patches with enough stain to assess their colour, and those with ink.
 
     Parameters
@@ -207,12 +231,12 @@ def stain_and_ink(
 
 
 def colour_flags(
-    image: Image,
+    image: Bytes,
     patches: PatchGrid,
     slide_shape: tuple[int, int],
     gamut: Gamut | None,
-    match: Callable[[Image], Image] = lambda image: image,
-) -> tuple[NDArray[np.uint8], float | None]:
+    match: Callable[[Bytes], Bytes] = lambda image: image,
+) -> tuple[Bytes, float | None]:
     """Flag pen marks and foreign colours of the patches that are kept.
 
     Parameters
@@ -268,7 +292,7 @@ def colour_flags(
 
 def _px_ends(
     patches: PatchGrid, slide_shape: tuple[int, int], shape: tuple[int, ...]
-) -> list[NDArray[np.intp]]:
+) -> list[Indices]:
     """Return begin and end, (2, n), of each row and column of patches, image px."""
     found, grid = [], patches.grid
     for axis, count in enumerate(patches.kept.shape):
@@ -281,9 +305,7 @@ def _px_ends(
     return found
 
 
-def blur_flags(
-    sharpness: NDArray[np.float32], kept: NDArray[np.bool_], gamut: Gamut
-) -> NDArray[np.uint8]:
+def blur_flags(sharpness: Singles, kept: Bools, gamut: Gamut) -> Bytes:
     """Flag blur of the patches that are kept.
 
     Parameters
@@ -313,9 +335,7 @@ BLUR_PX = 1.0
 FEWEST = 200
 
 
-def measure_gamut(
-    coarse: Sequence[NDArray[np.uint8]], patches: Sequence[NDArray[np.uint8]]
-) -> Gamut | None:
+def measure_gamut(coarse: Sequence[Bytes], patches: Sequence[Bytes]) -> Gamut | None:
     """Measure the gamut of a model's training data.
 
     Parameters

@@ -12,14 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import (
-    binary_dilation,
-    binary_erosion,
-    find_objects,
-    label,
-    maximum_filter1d,
-    minimum_filter1d,
-)
+from scipy import ndimage
 
 from napari_fastnet.core.colour import extremes, in_planes
 from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
@@ -27,12 +20,9 @@ from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Bools, Bytes
     from napari_fastnet.core.geometry import Box
 
-    Bools = NDArray[np.bool_]
-    Bytes = NDArray[np.uint8]
 
 #: Side of the squares that are classified as a whole, px of the picture.
 SQUARE_PX = 4
@@ -182,7 +172,7 @@ def _black_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
     if not black.any():
         return
     constant = squares.constant
-    names, count = label(black, EIGHT_NEIGHBOURS)
+    names, count = ndimage.label(black, EIGHT_NEIGHBOURS)
     sizes = np.bincount(names.ravel(), minlength=count + 1)
     exact = np.bincount(names[constant], minlength=count + 1)
     edge = np.zeros(count + 1, bool)
@@ -200,7 +190,7 @@ def _coloured_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
     least = max(_LEAST, _LEAST_SHARE * constant.size)
     if np.count_nonzero(constant) < least:
         return
-    structured = binary_erosion(
+    structured = ndimage.binary_erosion(
         ~squares.constant, EIGHT_NEIGHBOURS, iterations=_OUTLINE
     )
     if structured.mean() < _TEXTURE:
@@ -234,10 +224,10 @@ def _straight_parts(same: Bools) -> Bools | None:
     Glass may be constant as well, where it is brighter than the scanner's scale; its
     outline follows the tissue.
     """
-    names, _ = label(same, EIGHT_NEIGHBOURS)
+    names, _ = ndimage.label(same, EIGHT_NEIGHBOURS)
     sizes = np.bincount(names.ravel())
     found = np.zeros_like(same)
-    for name, place in enumerate(find_objects(names), start=1):
+    for name, place in enumerate(ndimage.find_objects(names), start=1):
         if sizes[name] >= _LEAST_LIKE_GLASS:
             wide = tuple(slice(max(0, at.start - 1), at.stop + 1) for at in place)
             part = names[wide] == name
@@ -251,9 +241,11 @@ def _is_straight(part: Bools) -> bool:
     straight = total = 0
     for axis in (0, 1):
         steps = np.diff(part, axis=axis).astype(np.uint8)
-        near = maximum_filter1d(steps, 3, axis=axis)
-        runs = minimum_filter1d(near, _STRAIGHT_SQUARES, axis=1 - axis)
-        runs = maximum_filter1d(runs, _STRAIGHT_SQUARES, axis=1 - axis, origin=-1)
+        near = ndimage.maximum_filter1d(steps, 3, axis=axis)
+        runs = ndimage.minimum_filter1d(near, _STRAIGHT_SQUARES, axis=1 - axis)
+        runs = ndimage.maximum_filter1d(
+            runs, _STRAIGHT_SQUARES, axis=1 - axis, origin=-1
+        )
         straight += int((steps & runs).sum())
         total += int(steps.sum())
     return total > 0 and straight >= _STRAIGHT_SHARE * total
@@ -274,7 +266,9 @@ def _with_seam(image: Bytes, fill: Bools, colour: Bytes) -> Bools:
         plane = image[..., channel]
         near &= (plane >= value - tolerance) & (plane <= value + tolerance)
     near |= core
-    grown = binary_dilation(core, EIGHT_NEIGHBOURS, iterations=_SEAM_PX, mask=near)
+    grown = ndimage.binary_dilation(
+        core, EIGHT_NEIGHBOURS, iterations=_SEAM_PX, mask=near
+    )
     # The last px mixes both: it is no fair sample of either.
-    found: Bools = binary_dilation(grown, EIGHT_NEIGHBOURS)
+    found: Bools = ndimage.binary_dilation(grown, EIGHT_NEIGHBOURS)
     return found

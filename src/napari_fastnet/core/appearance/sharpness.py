@@ -14,6 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bytes, Floats, Indices, Singles
+
 # Only one row of so many is measured, along it and across: neighbours are alike.
 _EVERY = 24
 # Added to both sums at each px measured, grey values²: the effect of rounding. So a
@@ -22,13 +24,13 @@ _NOISE = 1.0
 
 
 def patch_sharpness(
-    pixels: NDArray[np.uint8],
+    pixels: Bytes,
     shape: tuple[int, int],
     *,
     patch_px: int,
     stride_px: int,
     corner_px: int = 0,
-) -> NDArray[np.float32]:
+) -> Singles:
     """Measure the sharpness of each patch of a picture.
 
     Parameters
@@ -77,8 +79,8 @@ def patch_sharpness(
 
 
 def window_sums(
-    values: NDArray[np.floating], rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.float64]:
+    values: NDArray[np.floating], rows: Indices, columns: Indices
+) -> Floats:
     """Sum values in each window of rows and columns.
 
     Parameters
@@ -97,13 +99,11 @@ def window_sums(
     return _sums_between(_sums_between(values, columns).T, rows).T
 
 
-def _sums_between(
-    values: NDArray[np.floating], places: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def _sums_between(values: NDArray[np.floating], places: Indices) -> Floats:
     """Sum the values of each line between two places; returns (height, n)."""
     height, width = values.shape
     running = np.zeros((height, width + 1))
     np.cumsum(values, axis=1, out=running[:, 1:])
     begins, ends = np.clip(places, 0, width)
-    found: NDArray[np.float64] = running.take(ends, 1) - running.take(begins, 1)
+    found: Floats = running.take(ends, 1) - running.take(begins, 1)
     return found

@@ -44,6 +44,8 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bytes, Floats
+
 
 #: µm/px at which colour statistics are taken, of slides and of training data alike.
 STATISTICS_MPP = 8.0
@@ -108,7 +110,23 @@ class StainStatistics:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> StainStatistics:
-        """Return the statistics that ``to_dict`` described; OptionError otherwise."""
+        """Read statistics from plain JSON.
+
+        Parameters
+        ----------
+        record : dict
+            From ``to_dict``.
+
+        Returns
+        -------
+        StainStatistics
+            The same numbers.
+
+        Raises
+        ------
+        OptionError
+            A part is missing or no number.
+        """
         names = stain_maps.ROWS.get(str(record.get("method")), ())
         missing = [key for key in ("method", "pixels", *names) if key not in record]
         if missing:
@@ -125,7 +143,7 @@ class StainStatistics:
         return cls(record["method"], pixels, values)
 
 
-def estimate(pixels: NDArray[np.uint8], method: StainMethod) -> StainStatistics | None:
+def estimate(pixels: Bytes, method: StainMethod) -> StainStatistics | None:
     """Measure the stain of tissue pixels.
 
     Parameters
@@ -209,7 +227,7 @@ class StainMatch:
         """Whether `apply` changes nothing: no method, or a slide of unknown stain."""
         return self.method == "none" or self.source is None
 
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(self, image: Bytes) -> Bytes:
         """Return an image in the target's stain.
 
         Parameters
@@ -240,8 +258,19 @@ class StainMatch:
         np.clip(matched, 0, 255, out=matched)
         return matched.astype(np.uint8)
 
-    def apply_exactly(self, colours: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Map (n, 3) colours 0..255 without the table, unrounded."""
+    def apply_exactly(self, colours: NDArray[np.floating]) -> Floats:
+        """Map colours without the table.
+
+        Parameters
+        ----------
+        colours : (n, 3) ndarray
+            RGB, 0..255.
+
+        Returns
+        -------
+        (n, 3) float64 ndarray
+            RGB, unrounded.
+        """
         if self.source is None or self.target is None:
             return np.asarray(colours, dtype=np.float64)
         return stain_maps.transform(

@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.core.colour import (
-    density_to_rgb,
-    lab_to_rgb,
-    rgb_to_density,
-    rgb_to_lab,
-)
+from napari_fastnet.core import colour
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from napari_fastnet.core.arrays import Bytes, Floats
 
 #: Names of the rows, three numbers each, that a method measures. Reinhard: L, a, b.
 #: Macenko: two unit vectors of optical density (R, G, B), then the 99th percentile of
@@ -41,9 +36,7 @@ _ONE_STAIN = 0.035
 _FADE_IN = (0.05, 0.20)
 
 
-def measure(
-    pixels: NDArray[np.uint8], density: NDArray[np.float64], method: str
-) -> NDArray[np.float64] | None:
+def measure(pixels: Bytes, density: Floats, method: str) -> Floats | None:
     """Measure the stain of tissue pixels.
 
     Parameters
@@ -63,7 +56,7 @@ def measure(
     if density.std(axis=0).max() < _ONE_COLOUR:
         return None
     if method == "reinhard":
-        lab = rgb_to_lab(pixels)
+        lab = colour.rgb_to_lab(pixels)
         return np.stack([lab.mean(axis=0), lab.std(axis=0)])
     if method == "density":
         return density.T @ density / len(density)
@@ -72,12 +65,7 @@ def measure(
     raise ValueError(f"no statistics are defined for method {method!r}")
 
 
-def transform(
-    colours: NDArray[np.float64],
-    source: NDArray[np.float64],
-    target: NDArray[np.float64],
-    method: str,
-) -> NDArray[np.float64]:
+def transform(colours: Floats, source: Floats, target: Floats, method: str) -> Floats:
     """Map colours from one stain to another.
 
     Parameters
@@ -96,31 +84,29 @@ def transform(
     """
     if method == "reinhard":
         return _transform_reinhard(colours, source, target)
-    density = rgb_to_density(colours)
+    density = colour.rgb_to_density(colours)
     if method == "density":
-        return density_to_rgb(density @ _density_map(source, target))
+        return colour.density_to_rgb(density @ _density_map(source, target))
     if method == "macenko":
-        return density_to_rgb(density @ _macenko_map(source, target))
+        return colour.density_to_rgb(density @ _macenko_map(source, target))
     raise ValueError(f"no map is defined for method {method!r}")
 
 
-def _transform_reinhard(
-    colours: NDArray[np.float64],
-    source: NDArray[np.float64],
-    target: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _transform_reinhard(colours: Floats, source: Floats, target: Floats) -> Floats:
     """Return colours with the target's mean and deviation in CIELAB."""
     (source_mean, source_spread), (target_mean, target_spread) = source, target
     gain = _limited(target_spread / np.maximum(source_spread, 1e-6))
-    matched = lab_to_rgb((rgb_to_lab(colours) - source_mean) * gain + target_mean)
+    matched = colour.lab_to_rgb(
+        (colour.rgb_to_lab(colours) - source_mean) * gain + target_mean
+    )
     start, end = _FADE_IN
-    density = rgb_to_density(colours).mean(axis=-1, keepdims=True)
+    density = colour.rgb_to_density(colours).mean(axis=-1, keepdims=True)
     stained = np.clip((density - start) / (end - start), 0, 1)
-    faded: NDArray[np.float64] = stained * matched + (1 - stained) * colours
+    faded: Floats = stained * matched + (1 - stained) * colours
     return faded
 
 
-def _measure_macenko(density: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _measure_macenko(density: Floats) -> Floats | None:
     """Return two stain vectors and their strongest concentrations (Macenko 2009)."""
     _, axes = np.linalg.eigh(np.cov(density.T))
     plane = axes[:, :0:-1]  # the two directions of largest spread, largest first
@@ -140,9 +126,7 @@ def _measure_macenko(density: NDArray[np.float64]) -> NDArray[np.float64] | None
     return np.vstack([stains, [maximum[0], maximum[1], 0.0]])
 
 
-def _macenko_map(
-    source: NDArray[np.float64], target: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _macenko_map(source: Floats, target: Floats) -> Floats:
     """Return the 3 x 3 map of row vectors of optical density, stain for stain."""
     stains, maximum = source[:2], source[2, :2]
     straight = np.sum(stains * target[:2])
@@ -154,15 +138,13 @@ def _macenko_map(
     return mixed @ _with_normal(target[:2])
 
 
-def _with_normal(stains: NDArray[np.float64]) -> NDArray[np.float64]:
+def _with_normal(stains: Floats) -> Floats:
     """Return two stain vectors and the unit vector off their plane, as rows."""
     normal = np.cross(stains[0], stains[1])
     return np.vstack([stains, normal / np.linalg.norm(normal)])
 
 
-def _density_map(
-    source: NDArray[np.float64], target: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _density_map(source: Floats, target: Floats) -> Floats:
     """Return the symmetric 3 x 3 map that turns one second moment into another.
 
     Of all linear maps that do so it moves the colours least (Pitié and Kokaram).
@@ -173,21 +155,17 @@ def _density_map(
     back = _symmetric_power(source + floor, -0.5)
     linear = back @ _symmetric_power(root @ (target + floor) @ root, 0.5) @ back
     gains, axes = np.linalg.eigh((linear + linear.T) / 2)
-    limited: NDArray[np.float64] = axes @ np.diag(_limited(gains)) @ axes.T
+    limited: Floats = axes @ np.diag(_limited(gains)) @ axes.T
     return limited
 
 
-def _symmetric_power(
-    matrix: NDArray[np.float64], exponent: float
-) -> NDArray[np.float64]:
+def _symmetric_power(matrix: Floats, exponent: float) -> Floats:
     """Return a power of a symmetric matrix without negative eigenvalues."""
     values, axes = np.linalg.eigh((matrix + matrix.T) / 2)
-    power: NDArray[np.float64] = (
-        axes @ np.diag(np.maximum(values, 1e-12) ** exponent) @ axes.T
-    )
+    power: Floats = axes @ np.diag(np.maximum(values, 1e-12) ** exponent) @ axes.T
     return power
 
 
-def _limited(gain: NDArray[np.float64]) -> NDArray[np.float64]:
+def _limited(gain: Floats) -> Floats:
     """Return gains held between a third and three."""
     return np.clip(gain, 1 / _LARGEST_GAIN, _LARGEST_GAIN)

@@ -11,7 +11,8 @@ from napari_fastnet.core.appearance.flags import WORDS, Flag
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from napari_fastnet.core.arrays import Bools, Bytes, Singles
+
 
 #: Share of flagged patches from which on there is a warning. On slides like the training
 #: data about 2 % are flagged.
@@ -30,8 +31,8 @@ MOST_TUMOR = 0.95
 
 
 def summarise_quality(
-    flags: NDArray[np.uint8],
-    kept: NDArray[np.bool_],
+    flags: Bytes,
+    kept: Bools,
     *,
     distance: float | None,
     judged: tuple[Flag, ...] = tuple(Flag),
@@ -89,9 +90,7 @@ def summarise_quality(
     return section
 
 
-def doubt_values(
-    values: NDArray[np.float32], threshold: float, *, whole: bool = True
-) -> str:
+def doubt_values(values: Singles, threshold: float, *, whole: bool = True) -> str:
     """Return a reason to doubt a slide's probabilities as such; "" without one.
 
     A network that is damaged or described wrongly gives every patch the same

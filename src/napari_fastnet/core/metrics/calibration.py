@@ -12,6 +12,8 @@ from scipy.special import expit, logit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools, Floats
+
 # Probabilities closer to 0 or 1 are clipped, so that logits stay finite.
 _SMALLEST = 1e-7
 
@@ -29,14 +31,14 @@ class Calibration:
     scale: float = 1.0
     offset: float = 0.0
 
-    def apply(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    def apply(self, probabilities: NDArray[np.floating]) -> Floats:
         """Calibrate probabilities of any shape."""
         logits = logit_of(probabilities)
-        calibrated: NDArray[np.float64] = expit(self.scale * logits + self.offset)
+        calibrated: Floats = expit(self.scale * logits + self.offset)
         return calibrated
 
 
-def logit_of(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+def logit_of(probabilities: NDArray[np.floating]) -> Floats:
     """Compute the logit of probabilities.
 
     Parameters
@@ -49,15 +51,13 @@ def logit_of(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     float64 ndarray of that shape
         Finite: certainty is clipped at 1e-7.
     """
-    values: NDArray[np.float64] = logit(
+    values: Floats = logit(
         np.clip(probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
     )
     return values
 
 
-def calibrate(
-    labels: NDArray[np.bool_], probabilities: NDArray[np.floating]
-) -> Calibration:
+def calibrate(labels: Bools, probabilities: NDArray[np.floating]) -> Calibration:
     """Fit Platt's scaling by maximum likelihood.
 
     The attention and focal losses (Eqs. 6 and 7 of the paper) are not proper scores: a
@@ -83,7 +83,7 @@ def calibrate(
     normal = len(labels) - tumor
     wanted = np.where(labels, (tumor + 1) / (tumor + 2), 1 / (normal + 2))
 
-    def loss(numbers: NDArray[np.float64]) -> float:
+    def loss(numbers: Floats) -> float:
         z = numbers[0] * logits + numbers[1]
         each = wanted * np.logaddexp(0, -z) + (1 - wanted) * np.logaddexp(0, z)
         return float(each.mean())

@@ -12,8 +12,7 @@ from napari_fastnet.core.options import MINIMUM, RADIUS_UM
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Bools, Floats, Indices
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
 
@@ -38,8 +37,8 @@ class Candidates:
         Scores and points do not match, or a score is out of range.
     """
 
-    scores: NDArray[np.float64]
-    points: NDArray[np.float64]
+    scores: Floats
+    points: Floats
 
     def __post_init__(self) -> None:
         if self.points.shape != (len(self.scores), 2):
@@ -95,7 +94,7 @@ def find_candidates(
     return Candidates(values.ravel()[peaks].astype(np.float64), np.floor(centres))
 
 
-def _disk(radius_um: float, cell_um: Pair) -> NDArray[np.bool_]:
+def _disk(radius_um: float, cell_um: Pair) -> Bools:
     """Return the cells within the radius of the middle one; odd sides."""
     reach = [int(radius_um / size) for size in cell_um]
     y, x = (
@@ -103,13 +102,11 @@ def _disk(radius_um: float, cell_um: Pair) -> NDArray[np.bool_]:
         for size, cells in zip(cell_um, reach, strict=True)
     )
     # A hair more, so that a cell exactly on the rim belongs to the disk.
-    near: NDArray[np.bool_] = np.hypot(y[:, None], x) <= radius_um * (1 + 1e-9)
+    near: Bools = np.hypot(y[:, None], x) <= radius_um * (1 + 1e-9)
     return near
 
 
-def _peaks(
-    order: NDArray[np.intp], alive: NDArray[np.bool_], disk: NDArray[np.bool_]
-) -> NDArray[np.intp]:
+def _peaks(order: Indices, alive: Bools, disk: Bools) -> Indices:
     """Return the cells, in order, that no earlier one suppresses; clears ``alive``."""
     flat = alive.reshape(-1)
     peaks = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.core.metrics.bootstrap import (
+from napari_fastnet.core.metrics.intervals import (
     Interval,
     resampled,
     share_interval,
@@ -24,8 +24,7 @@ from napari_fastnet.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Floats, Integers
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.metrics.candidates import Candidates
     from napari_fastnet.core.metrics.lesions import Lesion, LesionMap
@@ -69,10 +68,10 @@ class SlideHits:
     """
 
     found: tuple[Found, ...]
-    false_positives: NDArray[np.float64]
+    false_positives: Floats
 
     @property
-    def lesion_scores(self) -> NDArray[np.float64]:
+    def lesion_scores(self) -> Floats:
         """Scores of the lesions that count, (k,); 0 for missed ones."""
         return np.array([f.score for f in self.found if not f.lesion.is_itc], float)
 
@@ -123,9 +122,9 @@ class FrocCurve:
         Over how many both are averaged.
     """
 
-    thresholds: NDArray[np.float64]
-    false_positives: NDArray[np.float64]
-    sensitivity: NDArray[np.float64]
+    thresholds: Floats
+    false_positives: Floats
+    sensitivity: Floats
     slides: int
     lesions: int
 
@@ -252,7 +251,7 @@ class _Events:
         self._last = np.flatnonzero(np.diff(falling[order], append=np.inf))
         self._slides = len(slides)
 
-    def score(self, times: NDArray[np.int64], lesions: int) -> float:
+    def score(self, times: Integers, lesions: int) -> float:
         """Return the FROC score with slide i drawn ``times[i]`` times."""
         weights = times[self._owner]
         right, wrong = (

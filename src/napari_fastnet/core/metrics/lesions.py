@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools, Floats
     from napari_fastnet.core.geometry import Pair
 
 #: Distance by which the truth grows: half of 75 µm, some five tumor cells.
@@ -75,8 +76,19 @@ class LesionMap:
     labels: NDArray[np.int32]
     lesions: tuple[Lesion, ...]
 
-    def labels_at(self, points: NDArray[np.float64]) -> NDArray[np.int32]:
-        """Return the label under each of (n, 2) (y, x) level-0 px, 0 outside of all."""
+    def labels_at(self, points: Floats) -> NDArray[np.int32]:
+        """Return the lesion under each point.
+
+        Parameters
+        ----------
+        points : (n, 2) float64 ndarray
+            (y, x), level-0 px.
+
+        Returns
+        -------
+        (n,) int32 ndarray
+            Labels, 0 outside of all lesions.
+        """
         rows, columns, known = self.window.index_of(points)
         found = np.zeros(len(points), np.int32)
         found[known] = self.labels[rows[known], columns[known]]
@@ -136,7 +148,7 @@ def _measure(
         )
 
 
-def mean_and_major_axis(mask: NDArray[np.bool_]) -> tuple[Pair, float]:
+def mean_and_major_axis(mask: Bools) -> tuple[Pair, float]:
     """Measure a region by the second moments of its px' centres.
 
     Sums are whole numbers of any size, so nothing is lost where they nearly cancel.

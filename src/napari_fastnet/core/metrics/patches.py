@@ -11,21 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastnet.core.metrics.bootstrap import (
-    METRICS,
-    Interval,
-    Ranking,
-    auc_interval,
-    f1_interval,
-    percentile_intervals,
-    share_interval,
-)
+from napari_fastnet.core.metrics import intervals
 from napari_fastnet.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
+
+    from napari_fastnet.core.arrays import Bools, Floats, Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +60,12 @@ class PatchMetrics:
     precision: float | None
     f1: float | None
     specificity: float | None
-    ci95: dict[str, Interval | None]
+    ci95: dict[str, intervals.Interval | None]
     slides: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain JSON; the confusion matrix becomes a dict."""
-        first = ("n", "positives", "threshold", *METRICS)
+        first = ("n", "positives", "threshold", *intervals.METRICS)
         return {
             **{name: getattr(self, name) for name in first},
             "ci95": {
@@ -101,7 +95,7 @@ def evaluate_probabilities(
     """Compute Eqs. 8-11, specificity and AUC, each with a 95 % interval.
 
     Where every resample gives the same value, as of a metric that is 0 or 1, the
-    interval follows from a formula, see `napari_fastnet.core.metrics.bootstrap`.
+    interval follows from a formula, see `napari_fastnet.core.metrics.intervals`.
 
     Parameters
     ----------
@@ -147,18 +141,18 @@ def evaluate_probabilities(
     if bootstrap < 0:
         raise OptionError(f"bootstrap is {bootstrap}; use a number of resamples from 0")
     once = np.ones((1, len(truth)), np.int64)
-    ranking = Ranking(truth, scores, threshold)
+    ranking = intervals.Ranking(truth, scores, threshold)
     values = {
         name: None if np.isnan(value[0]) else float(value[0])
         for name, value in ranking.metrics(once).items()
     }
     tp, fp, tn, fn = (int(part[0]) for part in ranking.confusion(once))
     groups = _groups(slides)
-    intervals: dict[str, Interval | None] = dict.fromkeys(METRICS)
+    ci95: dict[str, intervals.Interval | None] = dict.fromkeys(intervals.METRICS)
     if bootstrap:
-        intervals = percentile_intervals(ranking, bootstrap, seed, groups)
-        alike = [name for name in METRICS if len(set(intervals[name] or ())) == 1]
-        intervals |= _calculated(
+        ci95 = intervals.percentile_intervals(ranking, bootstrap, seed, groups)
+        alike = [name for name in intervals.METRICS if len(set(ci95[name] or ())) == 1]
+        ci95 |= _calculated(
             {name: values[name] for name in alike}, truth, scores >= threshold, groups
         )
     return PatchMetrics(
@@ -170,14 +164,15 @@ def evaluate_probabilities(
         true_negatives=tn,
         false_negatives=fn,
         ci95={
-            name: None if values[name] is None else intervals[name] for name in METRICS
+            name: None if values[name] is None else ci95[name]
+            for name in intervals.METRICS
         },
         slides=None if groups is None else int(groups.max()) + 1,
         **values,
     )
 
 
-def _groups(slides: Sequence[str | None] | None) -> NDArray[np.int64] | None:
+def _groups(slides: Sequence[str | None] | None) -> Integers | None:
     """Return the slide number of each patch; None where patches are drawn instead."""
     if slides is None or None in slides or len(set(slides)) < 2:
         return None
@@ -186,13 +181,13 @@ def _groups(slides: Sequence[str | None] | None) -> NDArray[np.int64] | None:
 
 def _calculated(
     values: dict[str, float | None],
-    truth: NDArray[np.bool_],
-    called: NDArray[np.bool_],
-    groups: NDArray[np.int64] | None,
-) -> dict[str, Interval | None]:
+    truth: Bools,
+    called: Bools,
+    groups: Integers | None,
+) -> dict[str, intervals.Interval | None]:
     """Return intervals by formula; where slides are drawn, they are the sample."""
 
-    def count(members: NDArray[np.bool_]) -> int:
+    def count(members: Bools) -> int:
         return int(members.sum()) if groups is None else len(set(groups[members]))
 
     of = {
@@ -202,14 +197,16 @@ def _calculated(
         "f1": truth | called,
         "specificity": ~truth,
     }
-    found: dict[str, Interval | None] = {}
+    found: dict[str, intervals.Interval | None] = {}
     for name, value in values.items():
         if value is None:
             continue
         if name == "auc":
-            found[name] = auc_interval(value, count(truth), count(~truth))
+            found[name] = intervals.auc_interval(value, count(truth), count(~truth))
         else:
-            interval = f1_interval if name == "f1" else share_interval
+            interval = (
+                intervals.f1_interval if name == "f1" else intervals.share_interval
+            )
             found[name] = interval(value, count(of[name]))
     return found
 
@@ -244,9 +241,7 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
     return float(pairs / (2 * tumor.sum() * normal.sum()))
 
 
-def roc_curve(
-    labels: ArrayLike, scores: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """Compute the ROC curve.
 
     Parameters
@@ -327,9 +322,7 @@ def brier(labels: ArrayLike, probabilities: ArrayLike) -> float:
     return float(np.mean((scores - truth) ** 2))
 
 
-def _checked(
-    labels: ArrayLike, probabilities: ArrayLike
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[Bools, Floats]:
     """Return both as (n,) arrays; DataError names the fault."""
     truth, scores = np.asarray(labels), np.asarray(probabilities, np.float64)
     if truth.ndim != 1 or truth.shape != scores.shape or not truth.size:

@@ -19,8 +19,7 @@ from napari_fastnet.core.metrics.truth import nearer_than
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Bools, Floats, Indices, Integers
     from napari_fastnet.core.geometry import Grid
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.metrics.truth import TruthMask
@@ -42,8 +41,8 @@ class PixelCounts:
         px at the threshold.
     """
 
-    tumor: NDArray[np.int64]
-    normal: NDArray[np.int64]
+    tumor: Integers
+    normal: Integers
     true_positives: int
     false_positives: int
     false_negatives: int
@@ -76,7 +75,7 @@ class PixelCounts:
         pairs = self.tumor @ (below + self.normal / 2)
         return float(pairs / (float(self.tumor.sum()) * float(self.normal.sum())))
 
-    def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def roc(self) -> tuple[Floats, Floats]:
         """Return false and true positive rates, rising from 0; NaN where undefined."""
         used = (self.tumor > 0) | (self.normal > 0)
         rates = []
@@ -147,7 +146,7 @@ def count_pixels(
 
 def _per_cell(
     heatmap: Heatmap, truth: TruthMask, boundary_px: float
-) -> tuple[list[NDArray[np.int64]], int]:
+) -> tuple[list[Integers], int]:
     """Count tumor and normal px of each cell, and tumor px outside the grid."""
     window = truth.around(ceil(boundary_px))
     counted = np.ones_like(window.inside)
@@ -166,7 +165,7 @@ def _per_cell(
         np.bincount(columns[columns >= 0], minlength=grid.shape[1]),
     )
 
-    def per_cell(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def per_cell(mask: Bools) -> Integers:
         """Count the px of a mask over the window in each cell."""
         down, across = np.nonzero(mask)
         row, column = rows[window.first[0] + down], columns[window.first[1] + across]
@@ -180,7 +179,7 @@ def _per_cell(
     return [inside, total - not_normal], outside
 
 
-def _cells_of_px(count: int, step: float, grid: Grid, axis: int) -> NDArray[np.intp]:
+def _cells_of_px(count: int, step: float, grid: Grid, axis: int) -> Indices:
     """Return the cell that holds each px' centre along an axis, -1 outside the grid."""
     centres = (np.arange(count) + 0.5) * step
     cells = np.floor((centres - grid.origin[axis]) / grid.step[axis]).astype(np.intp)

@@ -13,8 +13,7 @@ from napari_fastnet.core.metrics.lesions import mean_and_major_axis
 from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Bools, Floats
     from napari_fastnet.core.heatmap import Heatmap
 
 #: Thresholds of perhaps tumor, and of almost certainly tumor.
@@ -90,7 +89,7 @@ def slide_features(heatmap: Heatmap) -> SlideFeatures:
     )
 
 
-def _longest_um(mask: NDArray[np.bool_], heatmap: Heatmap) -> float:
+def _longest_um(mask: Bools, heatmap: Heatmap) -> float:
     """Return the major axis of the largest region, the first of equal ones."""
     labels, count = ndimage.label(mask, EIGHT_NEIGHBOURS)
     if not count:
@@ -103,8 +102,8 @@ def _longest_um(mask: NDArray[np.bool_], heatmap: Heatmap) -> float:
 
 
 def combined_scores(
-    features: list[SlideFeatures], labels: NDArray[np.bool_], *, seed: int = 0
-) -> NDArray[np.float64] | None:
+    features: list[SlideFeatures], labels: Bools, *, seed: int = 0
+) -> Floats | None:
     """Combine the features of each slide to one score, by cross-validation.
 
     A logistic regression is fitted to four fifths of the slides and scores the fifth, in
@@ -139,16 +138,14 @@ def combined_scores(
     return scores
 
 
-def _logistic(
-    table: NDArray[np.float64], labels: NDArray[np.bool_], asked: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _logistic(table: Floats, labels: Bools, asked: Floats) -> Floats:
     """Fit a ridge logistic regression and return the log odds of other rows."""
     middle, spread = table.mean(axis=0), table.std(axis=0)
     spread[spread == 0] = 1
     known, asked = (table - middle) / spread, (asked - middle) / spread
     sign = np.where(labels, 1.0, -1.0)
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(weights: Floats) -> tuple[float, Floats]:
         margin = sign * (known @ weights[1:] + weights[0])
         pull = -sign / (1 + np.exp(np.clip(margin, -500, 500)))
         value = np.logaddexp(0, -margin).sum() + _RIDGE / 2 * weights[1:] @ weights[1:]
@@ -157,5 +154,5 @@ def _logistic(
 
     start = np.zeros(known.shape[1] + 1)
     weights = minimize(loss, start, jac=True, method="L-BFGS-B").x
-    scores: NDArray[np.float64] = asked @ weights[1:] + weights[0]
+    scores: Floats = asked @ weights[1:] + weights[0]
     return scores

@@ -19,8 +19,7 @@ from napari_fastnet.core.polygons import Annotations, bounds, tumor_mask
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Bools, Floats, Indices
     from napari_fastnet.core.geometry import Pair
 
 #: µm/px that CAMELYON16's evaluation assumes for every slide, and the downsampling of its
@@ -102,7 +101,7 @@ class TruthMask:
         The window leaves the slide.
     """
 
-    inside: NDArray[np.bool_]
+    inside: Bools
     step: Pair
     extent: tuple[int, int]
     first: tuple[int, int] = (0, 0)
@@ -148,9 +147,7 @@ class TruthMask:
         inside = np.pad(self.inside[tuple(box)], pads)
         return TruthMask(inside, self.step, self.extent, (first[0], first[1]))
 
-    def index_of(
-        self, points: NDArray[np.float64]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    def index_of(self, points: Floats) -> tuple[Indices, Indices, Bools]:
         """Find the px of the window that hold points.
 
         Parameters
@@ -206,7 +203,7 @@ def draw_truth(
     return TruthMask(tumor_mask(annotations, grid), step, extent, (top, left))
 
 
-def nearer_than(mask: NDArray[np.bool_], limit: float) -> NDArray[np.bool_]:
+def nearer_than(mask: Bools, limit: float) -> Bools:
     """Grow a mask by the px nearer to it than a limit.
 
     Parameters

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools, Floats, Integers
+
 #: Metrics that `Ranking.metrics` gives.
 METRICS = ("auc", "accuracy", "recall", "precision", "f1", "specificity")
 
@@ -46,25 +48,42 @@ class Ranking:
         A patch is called tumor from this score on.
     """
 
-    def __init__(
-        self, truth: NDArray[np.bool_], scores: NDArray[np.float64], threshold: float
-    ) -> None:
+    def __init__(self, truth: Bools, scores: Floats, threshold: float) -> None:
         self.order = order = np.argsort(scores, kind="stable")
         self.truth, ordered = truth[order], scores[order]
         self.called = ordered >= threshold
         starts = np.flatnonzero(np.diff(ordered, prepend=-np.inf))
         self._ties = starts if len(starts) < len(ordered) else None
 
-    def confusion(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-        """Count TP, FP, TN and FN, (m,) each, in resamples of (m, n) counts."""
+    def confusion(self, counts: Integers) -> tuple[Integers, ...]:
+        """Count the confusion matrix of each resample.
+
+        Parameters
+        ----------
+        counts : (m, n) int64 ndarray
+            m resamples of the n patches.
+
+        Returns
+        -------
+        tuple of four (m,) int64 ndarray
+            TP, FP, TN and FN.
+        """
         called, truth = self.called, self.truth
         kinds = (called & truth, called & ~truth, ~called & ~truth, ~called & truth)
         return tuple(counts[:, kind].sum(axis=1) for kind in kinds)
 
-    def metrics(self, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """Compute each of `METRICS`, (m,), in resamples of (m, n) counts.
+    def metrics(self, counts: Integers) -> dict[str, Floats]:
+        """Compute the metrics of each resample; Eqs. 8-11, AUC and specificity.
 
-        NaN where undefined. Accuracy, recall, precision and F1 are Eqs. 8-11.
+        Parameters
+        ----------
+        counts : (m, n) int64 ndarray
+            m resamples of the n patches.
+
+        Returns
+        -------
+        dict of str to (m,) float64 ndarray
+            Each of `METRICS`; NaN where undefined.
         """
         tp, fp, tn, fn = self.confusion(counts)
         recall, precision = ratio(tp, tp + fn), ratio(tp, tp + fp)
@@ -80,7 +99,7 @@ class Ranking:
             "specificity": ratio(tn, tn + fp),
         }
 
-    def _auc(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _auc(self, counts: Integers) -> Floats:
         """Return (m,): the share of pairs in the right order; ties count half."""
         positives = np.where(self.truth, counts, 0)
         negatives = counts - positives
@@ -94,10 +113,7 @@ class Ranking:
 
 
 def percentile_intervals(
-    ranking: Ranking,
-    resamples: int,
-    seed: int,
-    groups: NDArray[np.int64] | None = None,
+    ranking: Ranking, resamples: int, seed: int, groups: Integers | None = None
 ) -> dict[str, Interval | None]:
     """Compute the 2.5 and 97.5 % points of each metric over resamples.
 
@@ -130,9 +146,7 @@ def percentile_intervals(
     return found
 
 
-def resampled_groups(
-    groups: NDArray[np.int64], resamples: int, seed: int
-) -> Iterator[NDArray[np.int64]]:
+def resampled_groups(groups: Integers, resamples: int, seed: int) -> Iterator[Integers]:
     """Draw whole groups with replacement.
 
     Parameters
@@ -154,9 +168,7 @@ def resampled_groups(
             yield counts[first : first + rows, groups]
 
 
-def resampled(
-    truth: NDArray[np.bool_], resamples: int, seed: int
-) -> Iterator[NDArray[np.int64]]:
+def resampled(truth: Bools, resamples: int, seed: int) -> Iterator[Integers]:
     """Draw patches with replacement, within each class.
 
     Parameters
@@ -184,7 +196,7 @@ def resampled(
         yield counts
 
 
-def ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> NDArray[np.float64]:
+def ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> Floats:
     """Divide, giving NaN where the whole is 0.
 
     Parameters

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_fastnet.core.metrics import bootstrap
-from napari_fastnet.core.metrics.bootstrap import (
+from napari_fastnet.core.metrics.intervals import (
     Ranking,
     percentile_intervals,
     ratio,
