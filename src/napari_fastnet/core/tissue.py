@@ -346,7 +346,7 @@ class MaskEdits:
     @property
     def count(self) -> int:
         """Pixels that were added or removed by hand."""
-        return int(self.added.sum()) + int(self.removed.sum())
+        return int(np.count_nonzero(self.added) + np.count_nonzero(self.removed))
 
     def apply(self, computed: Bools) -> Bools:
         """Apply the edits to a computed mask.

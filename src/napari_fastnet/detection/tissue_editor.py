@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.core.options import TissueParameters
     from napari_fastnet.detection.tissue import SlideTissue
 
 MaskKind = Literal["rgb", "hsv", "threshold", "roi"]
@@ -66,6 +65,10 @@ class TissueEditor:
     ----------
     automatic : dict of str to float
         The automatic value of each threshold; for low and high, the parameters'.
+    parameters : TissueParameters
+        The thresholds as set; None is automatic.
+    edits : dict of str to MaskEdits
+        Edits of each mask that was painted on.
 
     Raises
     ------
@@ -79,19 +82,16 @@ class TissueEditor:
                 raise OptionError(
                     f"{name} of the tissue was given; find it with automatic values"
                 )
-        self._first = tissue
-        self._parameters = tissue.parameters
+        self._first, self._fill = tissue, tissue.masks.fill
+        self.parameters = tissue.parameters
         self.automatic = dict(tissue.masks.thresholds)
         self._image: NDArray[np.uint8] = in_planes(tissue.image)
         self._saturations = saturation_of(self._image)
-        self._fill = tissue.masks.fill
         self._computed: dict[MaskKind, NDArray[np.bool_]] = {
             kind: getattr(tissue.masks, kind) for kind in KINDS
         }
         self._shown = dict(self._computed)
-        self._edits = {kind: MaskEdits.none(m.shape) for kind, m in self._shown.items()}
-        # Kept, because counting 4 Mpx takes longer than comparing two masks.
-        self._counts: dict[MaskKind, int] = dict.fromkeys(KINDS, 0)
+        self.edits: dict[MaskKind, MaskEdits] = {}
 
     @property
     def mpp(self) -> Pair:
@@ -99,14 +99,9 @@ class TissueEditor:
         return self._first.mpp
 
     @property
-    def parameters(self) -> TissueParameters:
-        """The thresholds as set; None is automatic."""
-        return self._parameters
-
-    @property
     def edited_px(self) -> int:
         """Number of mask pixels that were changed by hand."""
-        return sum(self._counts.values())
+        return sum(edits.count for edits in self.edits.values())
 
     def mask(self, kind: MaskKind) -> NDArray[np.bool_]:
         """Return a mask with its edits; not to be written to."""
@@ -114,7 +109,7 @@ class TissueEditor:
 
     def threshold(self, name: ThresholdName) -> float:
         """Return the value of a threshold that is in use."""
-        value = getattr(self._parameters, name)
+        value = getattr(self.parameters, name)
         return self.automatic[name] if value is None else float(value)
 
     def set_threshold(
@@ -142,45 +137,45 @@ class TissueEditor:
         if value is None and name in ("low", "high"):
             value = self.automatic[name]
         change: Any = {name: value}
-        self._parameters = replace(self._parameters, **change)
+        self.parameters = replace(self.parameters, **change)
         kind = MASK_OF[name]
-        self._computed[kind] = self._compute(kind)
+        if kind == "hsv":
+            mask = hsv_mask(self._saturations, saturation=self.threshold("saturation"))
+        elif kind == "threshold":
+            low, high = self.parameters.low, self.parameters.high
+            mask = threshold_mask(self._image, low=low, high=high)
+        else:
+            red, green, blue, _ = map(self.threshold, AUTOMATIC)
+            channels = self.parameters.channels
+            mask = rgb_mask(
+                self._image, thresholds=(red, green, blue), channels=channels
+            )
+        self._computed[kind] = without_fill(mask, self._fill)
         return self._show(kind)
 
     def paint(self, kind: MaskKind, painted: NDArray[np.bool_]) -> tuple[MaskKind, ...]:
         """Take a painted mask, and return the names of the masks that changed."""
         if np.array_equal(painted, self._shown[kind]):
             return ()
-        self._edits[kind] = self._edits[kind].painted(self._computed[kind], painted)
-        self._counts[kind] = self._edits[kind].count
+        computed = self._computed[kind]
+        edits = self.edits.pop(kind, MaskEdits.none(computed.shape))
+        edits = edits.painted(computed, painted)
+        if edits.count:
+            self.edits[kind] = edits
         return self._show(kind)
-
-    @property
-    def edits(self) -> dict[MaskKind, MaskEdits]:
-        """Edits of each mask that was painted on."""
-        return {kind: self._edits[kind] for kind in KINDS if self._counts[kind]}
 
     def take_edits(self, edits: Mapping[MaskKind, MaskEdits]) -> None:
         """Apply the `edits` of other masks of the same picture, resized if need be."""
-        shape = self._shown["roi"].shape
-        for kind in KINDS:
-            if kind in edits:
-                self._edits[kind] = edits[kind].resized((shape[0], shape[1]))
-                self._counts[kind] = self._edits[kind].count
-                self._shown[kind] = self._edited(kind)
-        self._show_roi()
+        for kind, others in edits.items():
+            own = others.resized(self._computed[kind].shape)
+            if own.count:
+                self.edits[kind] = own
+        self._show(*KINDS)
 
     def drop_edits(self) -> tuple[MaskKind, ...]:
         """Drop all edits, and return the names of the masks that changed."""
-        edited = [kind for kind in KINDS if self._counts[kind]]
-        for kind in edited:
-            self._counts[kind] = 0
-            self._edits[kind] = MaskEdits.none(self._shown[kind].shape)
-            self._shown[kind] = self._computed[kind]
-        if not edited:
-            return ()
-        self._show_roi()
-        return (*(kind for kind in edited if kind != "roi"), "roi")
+        edited, self.edits = self.edits, {}
+        return self._show(*edited) if edited else ()
 
     def tissue(self) -> SlideTissue:
         """Return the masks as they are now, for a run or a file."""
@@ -189,50 +184,31 @@ class TissueEditor:
         return replace(
             self._first,
             masks=masks,
-            parameters=self._parameters,
+            parameters=self.parameters,
             edited_px=self.edited_px,
         )
 
-    def _compute(self, kind: MaskKind) -> NDArray[np.bool_]:
-        """Compute one of the three masks from the image."""
-        parameters = self._parameters
-        if kind == "hsv":
-            mask = hsv_mask(self._saturations, saturation=self.threshold("saturation"))
-        elif kind == "threshold":
-            mask = threshold_mask(self._image, low=parameters.low, high=parameters.high)
-        else:
-            red, green, blue, _ = (self.threshold(name) for name in AUTOMATIC)
-            mask = rgb_mask(
-                self._image,
-                thresholds=(red, green, blue),
-                channels=parameters.channels,
+    def _show(self, *kinds: MaskKind) -> tuple[MaskKind, ...]:
+        """Apply the edits of masks, compute what depends on them, and name all changed."""
+        changed = tuple(kind for kind in THREE if kind in kinds)
+        for kind in changed:
+            self._shown[kind] = self._edited(kind)
+        if changed:
+            roi = combine(
+                *(self._shown[kind] for kind in THREE),
+                mpp=self.mpp,
+                parameters=self.parameters,
+                fill=self._fill,
             )
-        return without_fill(mask, self._fill)
-
-    def _show(self, kind: MaskKind) -> tuple[MaskKind, ...]:
-        """Apply a mask's edits, update the region of interest, and name both."""
-        self._shown[kind] = self._edited(kind)
-        if kind == "roi":
-            return ("roi",)
-        self._show_roi()
-        return (kind, "roi")
-
-    def _show_roi(self) -> None:
-        """Compute the region of interest from the edited masks."""
-        roi = combine(
-            *(self._shown[kind] for kind in THREE),
-            mpp=self._first.mpp,
-            parameters=self._parameters,
-            fill=self._fill,
-        )
-        # Erased pixels stay erased: closing and filling must not bring them back.
-        for kind in THREE:
-            if self._counts[kind]:
-                roi &= ~self._edits[kind].removed
-        self._computed["roi"] = roi
+            # Erased pixels stay erased: closing and filling must not bring them back.
+            for kind in THREE:
+                if kind in self.edits:
+                    roi &= ~self.edits[kind].removed
+            self._computed["roi"] = roi
         self._shown["roi"] = self._edited("roi")
+        return (*changed, "roi")
 
     def _edited(self, kind: MaskKind) -> NDArray[np.bool_]:
         """Return a computed mask with its edits on top."""
         computed = self._computed[kind]
-        return self._edits[kind].apply(computed) if self._counts[kind] else computed
+        return self.edits[kind].apply(computed) if kind in self.edits else computed
