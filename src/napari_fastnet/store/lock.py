@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import BusyError, OutputError
-from napari_fastnet.machine.files import reason
+from napari_fastnet.machine.files import reason, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,9 +67,14 @@ def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise OutputError(f"cannot lock {folder}: {reason(error)}") from error
+    signature = {
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
     try:
         with suppress(OSError):  # a full disk: the lock holds without a name on it
-            _sign(folder)
+            write_bytes(folder / HOLDER, json.dumps(signature).encode())
         yield
     finally:
         with suppress(OSError):
@@ -110,19 +115,6 @@ def _acquired(folder: Path, wait_s: float) -> BaseFileLock:
         lease.acquire(timeout=wait_s, poll_interval=POLL_S)
         return lease
     return lock
-
-
-def _sign(folder: Path) -> None:
-    """Write the holder's name beside the lock."""
-    signature = {
-        "process": os.getpid(),
-        "host": socket.gethostname(),
-        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
-    # Do not follow a link that somebody put there.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    with os.fdopen(os.open(folder / HOLDER, flags, 0o666), "w") as file:
-        file.write(json.dumps(signature))
 
 
 def _holder(folder: Path) -> str:
