@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_fastnet.core.display import counted
 from napari_fastnet.errors import SpacingError
 
@@ -23,12 +25,7 @@ def spacing_notes(slide: Slide) -> tuple[str, ...]:
     except SpacingError as error:
         return (str(error),)
     stated = slide.stated_mpp
-    if slide.mpp_source != "user" or stated is None:
-        return ()
-    if all(
-        abs(mine - theirs) <= _FAR_OFF * theirs
-        for mine, theirs in zip((y, x), stated, strict=True)
-    ):
+    if stated is None or np.allclose((y, x), stated, rtol=_FAR_OFF, atol=0):
         return ()
     return (
         f"{slide.path.name}: taken as {x:.4g} µm/px, as given, where the file says "

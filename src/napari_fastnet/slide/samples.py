@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -116,38 +116,27 @@ Alpha = Literal["associated", "unassociated", "none"]
 _ALPHAS: dict[int, Alpha] = {1: "associated", 2: "unassociated"}
 
 
-@dataclass(frozen=True, slots=True)
-class Converter:
-    """A function of the decoded samples of a page to RGB.
+def converter_of(key: TiffPage) -> Callable[[NDArray[Any]], Pixels]:
+    """Return a function of the decoded samples of a page to RGB."""
+    flip = key.photometric == _MIN_IS_WHITE
+    return partial(_to_rgb, flip=flip, alpha=_alpha_of(key))
 
-    Parameters
-    ----------
-    flip : bool
-        0 is white.
-    alpha : {"associated", "unassociated", "none"}
-        Meaning of a fourth sample.
-    """
 
-    flip: bool
-    alpha: Alpha
+def _alpha_of(key: TiffPage) -> Alpha:
+    """Return the meaning of a fourth sample; an opacity is declared as one."""
+    return _ALPHAS.get(int(key.extrasamples[0]) if key.extrasamples else 0, "none")
 
-    @classmethod
-    def of(cls, key: TiffPage) -> Converter:
-        """Return the converter of a page's samples."""
-        # only a fourth sample that is declared as one is an opacity
-        extra = int(key.extrasamples[0]) if key.extrasamples else 0
-        return cls(key.photometric == _MIN_IS_WHITE, _ALPHAS.get(extra, "none"))
 
-    def __call__(self, tile: NDArray[Any]) -> Pixels:
-        """Return grey repeated, RGB as it is, RGB with an opacity laid over white."""
-        if self.flip:
-            tile = WHITE - tile
-        if tile.shape[-1] == 1:
-            return np.repeat(tile, 3, axis=-1)
-        if tile.shape[-1] == 4 and self.alpha != "none":
-            return over_white(tile, multiplied=self.alpha == "associated")
-        rgb: Pixels = np.ascontiguousarray(tile[..., :3])
-        return rgb
+def _to_rgb(tile: NDArray[Any], *, flip: bool, alpha: Alpha) -> Pixels:
+    """Return grey repeated, RGB as it is, RGB with an opacity laid over white."""
+    if flip:
+        tile = WHITE - tile
+    if tile.shape[-1] == 1:
+        return np.repeat(tile, 3, axis=-1)
+    if tile.shape[-1] == 4 and alpha != "none":
+        return over_white(tile, multiplied=alpha == "associated")
+    rgb: Pixels = np.ascontiguousarray(tile[..., :3])
+    return rgb
 
 
 def over_white(rgba: NDArray[np.uint8], *, multiplied: bool = False) -> Pixels:
@@ -204,7 +193,7 @@ def reading_of(key: TiffPage) -> str:
     with px that differ.
     """
     if key.samplesperpixel == 4:
-        return f"fourth sample: {Converter.of(key).alpha}"
+        return f"fourth sample: {_alpha_of(key)}"
     if key.compression == _APERIO_YCBCR or (
         key.photometric == _YCBCR and key.compression in _JPEG2000
     ):

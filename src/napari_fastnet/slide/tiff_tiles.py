@@ -16,8 +16,8 @@ import numpy as np
 from napari_fastnet.errors import DriveError, FastNetError, SlideFormatError
 from napari_fastnet.slide.samples import (
     LARGEST_TILE_PX,
-    Converter,
     check_claim,
+    converter_of,
     decoder_of,
     reading_of,
     unread_kind,
@@ -111,7 +111,7 @@ class TilePage:
         ``int64 (planes, rows, columns)``; a tile of 0 bytes was never written.
     decoders : tuple of callable
         One for each plane, a function of (bytes, index) to ``(height, width, samples)``.
-    to_rgb : Converter
+    to_rgb : callable
         Maps ``(height, width, samples)`` to RGB.
     ends_as_jpeg : bool
         Each tile is a whole JPEG stream.
@@ -124,7 +124,7 @@ class TilePage:
     offsets: NDArray[np.int64]
     byte_counts: NDArray[np.int64]
     decoders: tuple[Callable[[bytes, int], NDArray[Any]], ...]
-    to_rgb: Converter
+    to_rgb: Callable[[NDArray[Any]], Pixels]
     ends_as_jpeg: bool
     reading: str = ""
 
@@ -179,7 +179,7 @@ class TilePage:
             _table([page.dataoffsets for page in pages], grid, name),
             _table([page.databytecounts for page in pages], grid, name),
             tuple(decode for decode, _ in decoders),
-            Converter.of(key),
+            converter_of(key),
             key.compression == _JPEG and all(whole for _, whole in decoders),
             reading_of(key),
         )
