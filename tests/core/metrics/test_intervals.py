@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fastnet.core.metrics import bootstrap
+from napari_fastnet.core.metrics import intervals
 from napari_fastnet.core.metrics.intervals import (
     Ranking,
     percentile_intervals,
@@ -38,7 +38,7 @@ def test_one_class_alone_is_resampled(alone):
 
 
 def test_parts_bound_the_memory(monkeypatch):
-    monkeypatch.setattr(bootstrap, "_COUNTS_AT_ONCE", 20)
+    monkeypatch.setattr(intervals, "_COUNTS_AT_ONCE", 20)
     parts = list(resampled(TRUTH, 10, seed=0))
     assert [len(part) for part in parts] == [4, 4, 2]
 
@@ -70,7 +70,7 @@ def test_ratio_of_nothing_is_nan():
 
 
 def test_groups_are_drawn_whole_and_equally_often(monkeypatch):
-    monkeypatch.setattr(bootstrap, "_COUNTS_AT_ONCE", 5000)
+    monkeypatch.setattr(intervals, "_COUNTS_AT_ONCE", 5000)
     groups = np.array([0, 1, 1, 2, 0, 2, 2])
     counts = np.concatenate(list(resampled_groups(groups, 9000, seed=0)))
     assert counts.shape == (9000, 7)
