@@ -8,31 +8,32 @@ settings=$(mktemp -d)
 trap 'rm -rf "$settings"' EXIT
 export NAPARI_CONFIG="$settings/settings.yaml"
 
-# The whole suite on all cores. Windows share one screen, so their tests share a process.
+# The whole suite on all cores; many tests wait, for a timer or a process, so one more.
 if [ $# -eq 0 ]; then
-    set -- --numprocesses auto --dist loadgroup
+    set -- --numprocesses $(($(getconf _NPROCESSORS_ONLN) + 1)) --dist loadgroup
 fi
 
 # The networks of tests are tiny: threads that wait for each other cost more than they give.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
-display=()
 options=()
 if [ -d tests/plugin ]; then
+    window='from qtpy.QtWidgets import QApplication; QApplication([])'
+    screen=()
     if [ "$(uname)" = Linux ]; then
-        # a window that nobody sees: "offscreen" has no OpenGL, so napari needs Xvfb
+        # Windows that nobody sees: "offscreen" has no OpenGL, so napari needs Xvfb.
+        # pytest-xvfb starts one for each process.
         bash scripts/system_packages.sh xvfb xauth libgl1 libegl1 libdbus-1-3 \
             libfontconfig1 libglib2.0-0 libxkbcommon-x11-0 libxcb-cursor0 \
             libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 || true
         if command -v xvfb-run >/dev/null; then
             export QT_QPA_PLATFORM=xcb
-            display=(xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX")
+            screen=(xvfb-run -a)
         fi
     fi
-    window='from qtpy.QtWidgets import QApplication; QApplication([])'
-    if ! ${display[@]+"${display[@]}"} .venv/bin/python -c "$window" >/dev/null 2>&1; then
+    if ! ${screen[@]+"${screen[@]}"} .venv/bin/python -c "$window" >/dev/null 2>&1; then
         echo "Qt cannot open a window here: the plugin's tests are left out" >&2
         options=(-p no:pytest-qt --ignore tests/plugin)
     fi
 fi
-${display[@]+"${display[@]}"} .venv/bin/python -m pytest ${options[@]+"${options[@]}"} "$@"
+.venv/bin/python -m pytest ${options[@]+"${options[@]}"} "$@"

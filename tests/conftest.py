@@ -23,11 +23,11 @@ settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keep windows to one process where there are several: they share a screen."""
+    """Keep the windows of a file in one process: napari starts once for them."""
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:
             if item.get_closest_marker("gui") is not None:
-                item.add_marker(pytest.mark.xdist_group("window"))
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture
