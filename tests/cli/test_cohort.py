@@ -115,7 +115,6 @@ def test_a_scheduler_that_cannot_be_reached_is_one_line(
     slide_file, dark_bundle, tmp_path, capsys
 ) -> None:
     pytest.importorskip("distributed")
-    began = time.monotonic()
     code, captured = detect(
         capsys,
         slide_file,
@@ -129,7 +128,6 @@ def test_a_scheduler_that_cannot_be_reached_is_one_line(
     assert code == 1
     (line,) = captured.err.splitlines()
     assert "tcp://127.0.0.1:1" in line
-    assert time.monotonic() - began < 10
     assert not (tmp_path / "out").exists()
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -183,15 +182,6 @@ def test_masks_are_those_of_an_independent_library(rings):
     np.testing.assert_array_equal(found[~border], inside[~border])
 
 
-def test_a_ring_of_many_long_edges_takes_seconds():
-    """A zigzag over the whole slide: a million crossings a thousand px high."""
-    x = np.linspace(0, 900, 3000)
-    y = np.where(np.arange(3000) % 2, 0.0, 900)
-    started = time.process_time()
-    rasterise([np.column_stack([y, x])], Grid((0, 0), (1, 1), (900, 900)))
-    assert time.process_time() - started < 5
-
-
 @pytest.mark.real
 @pytest.mark.slow
 def test_all_outlines_of_camelyon16(tmp_path):
@@ -269,9 +259,7 @@ def _check_areas(annotations):
     )
     box = bounds(annotations.positive)
     grid = Grid((0, 0), (32, 32), (int(box.bottom // 32) + 2, int(box.right // 32) + 2))
-    started = time.process_time()
     mask = tumor_mask(annotations, grid)
-    assert time.process_time() - started < 5
     # Each px on the border is off by half of itself, at random.
     tolerance = 32**2 * (2 + 2 * np.sqrt(expected.length / 32))
     assert mask.sum() * 32**2 == pytest.approx(expected.area, abs=tolerance)

@@ -1,4 +1,4 @@
-"""Memory goes back to the system on Linux, and nothing happens elsewhere."""
+"""Memory goes back to the system on Linux."""
 
 from __future__ import annotations
 
@@ -7,18 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
-from napari_fastnet.machine import memory
-from napari_fastnet.machine.memory import give_back, give_back_at_once, stay_flat
-
-
-def test_nothing_is_done_where_there_is_no_glibc(monkeypatch) -> None:
-    monkeypatch.setattr(memory.sys, "platform", "win32")
-    monkeypatch.setattr(memory.ctypes, "CDLL", pytest.fail)
-    give_back()
-    give_back_at_once()
-    stay_flat()
-
 
 HOLES = """
 import os

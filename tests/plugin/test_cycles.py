@@ -35,7 +35,7 @@ def test_cycles_leave_neither_threads_nor_files(
     tmp_path, small_svs, dark_bundle, closed
 ):
     states = tmp_path / "states.json"
-    command = [sys.executable, str(SCRIPT), "4", "--close", closed]
+    command = [sys.executable, str(SCRIPT), "3", "--close", closed]
     command += ["--slide", str(small_svs), "--model", str(dark_bundle)]
     done = subprocess.run(
         [*command, "--json", str(states)],
@@ -46,6 +46,6 @@ def test_cycles_leave_neither_threads_nor_files(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     _, warm, *_, last = json.loads(states.read_text())["states"]
-    assert last["cycle"] == 4
+    assert last["cycle"] == 3
     assert last["threads"] <= warm["threads"]
     assert last["files"] <= warm["files"]
