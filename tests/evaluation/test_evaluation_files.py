@@ -17,8 +17,8 @@ from napari_fastnet.evaluation.output import (
     lesion_row,
     roc_rows,
     write_froc_picture,
-    write_table,
 )
+from napari_fastnet.machine.files import write_csv
 
 LESION = Lesion(1, (1000.0, 2000.0), 0.25, 600.0, False)
 ITC = Lesion(2, (50.0, 60.0), 0.001, 80.0, True)
@@ -35,13 +35,13 @@ def read(path):
 
 
 def test_a_table_has_a_header_and_empty_cells(tmp_path):
-    write_table(tmp_path / "t.csv", [{"a": 1, "b": None}, {"a": "x,y", "b": 2.5}])
+    write_csv(tmp_path / "t.csv", [{"a": 1, "b": None}, {"a": "x,y", "b": 2.5}])
     assert (tmp_path / "t.csv").read_bytes() == b'a,b\r\n1,\r\n"x,y",2.5\r\n'
 
 
 def test_each_lesion_has_a_line(tmp_path):
     path = tmp_path / "lesions.csv"
-    write_table(path, [lesion_row("one", found) for found in hits(0.75).found])
+    write_csv(path, [lesion_row("one", found) for found in hits(0.75).found])
     first, second = read(path)
     assert first == {
         "slide": "one",
@@ -61,7 +61,7 @@ def test_each_lesion_has_a_line(tmp_path):
 
 def test_the_curve_s_points_are_written(tmp_path):
     curve = froc_curve([hits(0.5, 0.25), hits(0)])
-    write_table(tmp_path / "froc.csv", froc_rows(curve))
+    write_csv(tmp_path / "froc.csv", froc_rows(curve))
     assert [list(map(float, row.values())) for row in read(tmp_path / "froc.csv")] == [
         [np.inf, 0, 0],
         [0.5, 0, 0.5],
@@ -71,14 +71,14 @@ def test_the_curve_s_points_are_written(tmp_path):
 
 def test_without_lesions_the_sensitivity_stays_empty(tmp_path):
     curve = froc_curve([SlideHits((), np.array([0.5]))])
-    write_table(tmp_path / "froc.csv", froc_rows(curve))
+    write_csv(tmp_path / "froc.csv", froc_rows(curve))
     assert [row["sensitivity"] for row in read(tmp_path / "froc.csv")] == ["", ""]
 
 
 def test_a_roc_curve_is_thinned_and_keeps_its_ends(tmp_path):
     ones = np.ones(BINS, np.int64)
     counts = PixelCounts(ones, ones, 1, 1, 1)
-    write_table(tmp_path / "roc.csv", roc_rows(counts))
+    write_csv(tmp_path / "roc.csv", roc_rows(counts))
     rows = [tuple(map(float, row.values())) for row in read(tmp_path / "roc.csv")]
     assert len(rows) == ROC_POINTS
     assert (rows[0], rows[-1]) == ((0, 0), (1, 1))

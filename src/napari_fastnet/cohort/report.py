@@ -6,8 +6,6 @@ at once: each command that writes them includes the rows of the others.
 
 from __future__ import annotations
 
-import csv
-import io
 from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
@@ -23,7 +21,7 @@ from napari_fastnet.cohort.rows import (
     read_open_rows,
 )
 from napari_fastnet.errors import BusyError, OutputError
-from napari_fastnet.machine.files import reason, write_bytes
+from napari_fastnet.machine.files import reason, write_bytes, write_csv
 from napari_fastnet.results.record import written
 from napari_fastnet.results.tables import write_xlsx
 from napari_fastnet.store.lock import hold
@@ -178,15 +176,15 @@ def write_tables(folder: Path, rows: Iterable[SlideRow]) -> None:
         list(zip(row.values().values(), COLUMNS.values(), strict=True))
         for row in ordered
     ]
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(COLUMNS)
-    for line in cells:
-        table.writerow(
-            value if value is None or decimals is None else f"{value:.{decimals}f}"
-            for value, decimals in line
-        )
-    write_bytes(folder / SUMMARY, written(text.getvalue()).encode())
+    texts = (
+        [
+            "" if x is None else written(x) if decimals is None else f"{x:.{decimals}f}"
+            for x, decimals in line
+        ]
+        for line in cells
+    )
+    table = (dict(zip(COLUMNS, line, strict=True)) for line in texts)
+    write_csv(folder / SUMMARY, table, COLUMNS)
     numbers = (
         [
             round(value, decimals)

@@ -6,8 +6,6 @@ a GUI.
 
 from __future__ import annotations
 
-import csv
-import io
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +15,11 @@ from matplotlib.figure import Figure
 from napari_fastnet.core.display import counted
 from napari_fastnet.core.metrics.froc import RATES
 from napari_fastnet.evaluation.sources import write_candidates
-from napari_fastnet.machine.files import atomic_path, write_bytes
+from napari_fastnet.machine.files import atomic_path, write_bytes, write_csv
 from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.results.record import RESEARCH_USE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -68,12 +65,12 @@ def write_evaluation(folder: Path, evaluation: SlideEvaluation) -> list[Path]:
         A file cannot be written.
     """
     names = ["slides.csv"]
-    write_table(folder / names[0], evaluation.rows)
+    write_csv(folder / names[0], evaluation.rows)
     for slide in evaluation.slides:
         write_candidates(folder / "candidates" / f"{slide.name}.csv", slide.candidates)
     if evaluation.curve is not None:
         names += ["froc.csv", "froc.png", "lesions.csv"]
-        write_table(folder / "froc.csv", froc_rows(evaluation.curve))
+        write_csv(folder / "froc.csv", froc_rows(evaluation.curve))
         write_froc_picture(folder / "froc.png", evaluation.curve, evaluation.froc_ci95)
         lesions = [
             lesion_row(slide.name, found)
@@ -81,29 +78,15 @@ def write_evaluation(folder: Path, evaluation: SlideEvaluation) -> list[Path]:
             if slide.hits
             for found in slide.hits.found
         ]
-        write_table(folder / "lesions.csv", lesions, LESION_COLUMNS)
+        write_csv(folder / "lesions.csv", lesions, LESION_COLUMNS)
     if evaluation.pixels is not None and evaluation.pixels.auc is not None:
         names.append("pixel_roc.csv")
-        write_table(folder / "pixel_roc.csv", roc_rows(evaluation.pixels))
+        write_csv(folder / "pixel_roc.csv", roc_rows(evaluation.pixels))
     # Last: where it is, everything else is.
     names.append("evaluation.json")
     text = to_json(evaluation.to_dict(), indent=2) + "\n"
     write_bytes(folder / "evaluation.json", text.encode())
     return [folder / name for name in names]
-
-
-def write_table(
-    path: Path, rows: list[dict[str, Any]], columns: Iterable[str] = ()
-) -> None:
-    """Write rows as CSV (RFC 4180, UTF-8); None leaves a cell empty.
-
-    Without columns, the keys of the first row are the header.
-    """
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, list(columns) or list(rows[0]))
-    table.writeheader()
-    table.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
 
 
 def lesion_row(slide: str, found: Found) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from napari_fastnet.core.metrics.patches import (
 )
 from napari_fastnet.errors import DataError, SpacingError
 from napari_fastnet.evaluation.options import EvaluationOptions
-from napari_fastnet.machine.files import atomic_path
+from napari_fastnet.machine.files import write_csv
 from napari_fastnet.model.bundle import stain_target
 from napari_fastnet.model.description import MINIMUM_PATCH_PX
 from napari_fastnet.model.training_facts import known_data, patch_digest, set_digest
@@ -180,16 +179,13 @@ def evaluate_patches(
 
 def write_probabilities(path: Path, evaluation: Evaluation) -> None:
     """Write name, label and probability of each patch as CSV."""
-    rows = zip(
-        evaluation.names, evaluation.labels, evaluation.probabilities, strict=True
+    found = evaluation
+    cells = zip(found.names, found.labels, found.probabilities, strict=True)
+    rows = (
+        {"name": name, "label": label, "probability": f"{value:.6f}"}
+        for name, label, value in cells
     )
-    with (
-        atomic_path(path) as aside,
-        aside.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(("name", "label", "probability"))
-        writer.writerows((name, label, f"{value:.6f}") for name, label, value in rows)
+    write_csv(path, rows)
 
 
 def _warnings(

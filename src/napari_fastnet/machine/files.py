@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import os
 import re
 import shutil
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 from napari_fastnet.errors import FastNetError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 WINDOWS = os.name == "nt"
@@ -113,6 +115,20 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file as :func:`atomic_path` does."""
     with atomic_path(path) as aside:
         aside.write_bytes(content)
+
+
+def write_csv(
+    path: Path, rows: Iterable[Mapping[str, object]], columns: Iterable[str] = ()
+) -> None:
+    """Write rows as CSV (RFC 4180, UTF-8); None leaves a cell empty.
+
+    Without columns, the keys of the first row are the header.
+    """
+    text, rows = io.StringIO(newline=""), list(rows)
+    table = csv.DictWriter(text, list(columns) or list(rows[0]))
+    table.writeheader()
+    table.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
 
 
 def remove(path: Path) -> None:

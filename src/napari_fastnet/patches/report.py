@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.options import DEFAULT_COLOURS
-from napari_fastnet.machine.files import atomic_path, write_bytes
+from napari_fastnet.machine.files import atomic_path, write_bytes, write_csv
 from napari_fastnet.patches.sampling import PARTS
 
 if TYPE_CHECKING:
@@ -138,11 +136,7 @@ def write_report(folder: Path, report: PatchReport) -> None:
 
     The folder is made where it is missing; OutputError where it cannot be written.
     """
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, list(report.rows[0]))
-    table.writeheader()
-    table.writerows(report.rows)
-    write_bytes(folder / SLIDES_CSV, text.getvalue().encode())
+    write_csv(folder / SLIDES_CSV, report.rows)
     content = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
     write_bytes(folder / REPORT_JSON, content.encode())
     with atomic_path(folder / SHEET) as aside:

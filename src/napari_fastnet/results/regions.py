@@ -6,8 +6,6 @@ written aside and renamed; an OutputError says what to do when it cannot be writ
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,7 @@ import numpy as np
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError
-from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.machine.files import write_bytes, write_csv
 from napari_fastnet.machine.json_text import plain
 from napari_fastnet.results.record import RESEARCH_USE, written
 
@@ -195,9 +193,6 @@ def write_regions_csv(
             for value in columns[name]
         ]
     columns["notice"] = [RESEARCH_USE] * len(columns["label"])
-    columns["slide"] = [slide] * len(columns["label"])
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(columns)
-    table.writerows(zip(*columns.values(), strict=True))
-    write_bytes(path, written(text.getvalue()).encode())
+    columns["slide"] = [written(slide)] * len(columns["label"])
+    rows = zip(*columns.values(), strict=True)
+    write_csv(path, (dict(zip(columns, row, strict=True)) for row in rows), columns)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import errno
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from napari_fastnet.errors import OptionError, OutputError
-from napari_fastnet.machine.files import atomic_path, reason
+from napari_fastnet.machine.files import atomic_path, reason, write_csv
 from napari_fastnet.model.writing import check_bundle_folder
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
@@ -178,11 +178,7 @@ def run_training(job: TrainingJob, trainer: Trainer[FastNet]) -> Iterator[EpochR
 
 def write_history(path: Path, results: list[EpochResult]) -> None:
     """Write a CSV file of one line an epoch."""
-    names = [column.name for column in fields(EpochResult)]
-    with atomic_path(path) as aside, aside.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(asdict(result) for result in results)
+    write_csv(path, map(asdict, results))
 
 
 def read_history(path: Path) -> list[EpochResult]:
