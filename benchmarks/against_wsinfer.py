@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from napari_fastnet.bench.detections import run_command
+from napari_fastnet.bench.measure import run_command
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.description import ModelDescription
 from napari_fastnet.model.writing import write_bundle

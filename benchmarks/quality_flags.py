@@ -41,7 +41,6 @@ from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.slide.resample import resize
 from napari_fastnet.slide.slide import open_slide
 from page import tell, write_between
-from stain_shift import DYES, SHIFTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +59,45 @@ INKS = {
 SIGMAS = (0.5, 0.7, 1.0, 1.4, 2.0, 4.0)
 #: Width of a pen's stroke through a patch, µm.
 STROKE_UM = 30
+
+
+# Optical densities of haematoxylin, eosin and what is neither (Ruifrok and Johnston).
+DYES = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+
+
+def restained(
+    images: Images,
+    amounts: tuple[float, float],
+    tint: tuple[tuple[float, float, float], ...] = ((0, 0, 0), (0, 0, 0)),
+    lamp: tuple[float, float, float] = (1, 1, 1),
+) -> Images:
+    """Return images with other amounts and tints of the two dyes, and another lamp."""
+    dyes = DYES / np.linalg.norm(DYES, axis=1, keepdims=True)
+    concentrations = rgb_to_density(images) @ np.linalg.inv(dyes)
+    others = dyes + np.array([*tint, (0, 0, 0)])
+    others /= np.linalg.norm(others, axis=1, keepdims=True)
+    density = (concentrations * [*amounts, 1]) @ others
+    return np.rint(density_to_rgb(density) * lamp).astype(np.uint8)
+
+
+def with_gamma(images: Images, gamma: tuple[float, float, float]) -> Images:
+    """Return images as a scanner of another response would show them."""
+    return np.rint(255 * (images / 255) ** gamma).astype(np.uint8)
+
+
+SHIFTS: dict[str, Callable[[Images], Images]] = {
+    "none": lambda images: images,
+    "paler": lambda images: restained(images, (0.6, 0.6)),
+    "stronger": lambda images: restained(images, (1.5, 1.3)),
+    "bluer, less eosin": lambda images: restained(
+        images, (1.1, 0.7), ((0.1, -0.1, -0.15), (0, 0, 0))
+    ),
+    "redder, more eosin": lambda images: restained(
+        images, (0.8, 1.3), ((-0.1, 0.1, 0.1), (0, -0.05, 0.25)), (1, 0.97, 0.93)
+    ),
+    "another gamma": lambda images: with_gamma(images, (1.3, 1.2, 1.1)),
+    "tinted lamp": lambda images: restained(images, (1, 1), lamp=(0.93, 0.95, 0.9)),
+}
 
 
 def brown_for_eosin(images: Images) -> Images:

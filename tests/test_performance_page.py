@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -20,23 +21,28 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def fill(monkeypatch, tmp_path):
+def script(monkeypatch):
+    """Return a function from the name of a script to its module."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "pages"))
+    yield importlib.import_module
+    for name in ("page", "roofline", "performance_page", "performance_figures"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+@pytest.fixture
+def fill(monkeypatch, script, tmp_path):
     """Return a function that fills a copy of the page from a folder of results."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = ("page", "roofline", "performance_page")
-    script = importlib.import_module(names[-1])
+    module = script("performance_page")
     page = tmp_path / "performance.md"
 
     def fill(results):
         shutil.copyfile(PAGE, page)
         argv = ["", "--results", str(results), "--page", str(page)]
         monkeypatch.setattr(sys, "argv", argv)
-        script.main()
+        module.main()
         return page.read_text("utf-8")
 
-    yield fill
-    for name in names:
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    return fill
 
 
 def test_the_page_is_as_the_results_write_it(fill, tmp_path):
@@ -55,3 +61,42 @@ def test_other_figures_are_other_words(fill, tmp_path):
     (tmp_path / "results" / "bench.json").write_text(json.dumps(found))
 
     assert "slower alone: **12%**" in fill(tmp_path / "results")
+
+
+def test_the_figures_of_several_detections_are_medians(script):
+    pytest.importorskip("torch")
+    figures = script("performance_figures")
+    small = figures.Detection(0.5, 9.0, 5.0, 2.0, None, 500)
+    slower = figures.Detection(0.5, 9.0, 7.0, 3.0, None, 600)
+
+    middle = figures.middle([slower, small, slower])
+
+    assert middle == slower
+    large = figures.Detection(8.0, 150.0, 40, 3.75, 0.24, None)
+    assert figures.growth(middle, large) == {"gigapixels": 16, "first_result_s": 1.25}
+
+
+@pytest.mark.slow
+def test_detections_count_the_tissue_and_the_time_between_blocks(
+    tmp_path, write_tiff, dark_bundle, script
+):
+    pytest.importorskip("torch")
+    detect_once = script("performance_figures").detect_once
+    image = np.full((1024, 4096, 3), 245, np.uint8)
+    image[:, :3072] = (200, 120, 180)
+    large = write_tiff(tmp_path / "large.tif", image, mpp=2.0)
+    small = write_tiff(tmp_path / "small.tif", image[:512, 2560:3584], mpp=2.0)
+    glass = write_tiff(tmp_path / "glass.tif", image[:512, 3072:], mpp=2.0)
+    words = ["--model", str(dark_bundle), "--backend", "onnx"]
+
+    of = {slide: detect_once(slide, words) for slide in (large, small, glass)}
+
+    assert of[large].gigapixels == 1024 * 4096 / 1e9
+    # the mask may gain or lose a cell at its edge
+    assert of[large].tissue_mpx == pytest.approx(1024 * 3072 / 1e6, rel=0.02)
+    assert 0 < of[large].first_result_s < of[large].seconds
+    assert 0 < of[large].seconds_per_mpx < of[large].seconds
+    # a single block of 96 cells ends where it begins
+    assert of[small].first_result_s > 0
+    assert of[small].seconds_per_mpx is None
+    assert (of[glass].tissue_mpx, of[glass].first_result_s) == (0, None)

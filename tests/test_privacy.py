@@ -66,10 +66,11 @@ KINDS = {
         slides="SLIDES", options="'--scheduler', cluster.scheduler_address"
     ),
     "doctor": "assert not main(['doctor'])",
-    "bench": "from napari_fastnet.bench.detections import run_apart\n"
-    "from napari_fastnet.bench.networks import _libraries\n"
+    "bench": "from napari_fastnet.bench.measure import run_apart\n"
+    "from napari_fastnet.model.backends.create import create_backend\n"
     "from napari_fastnet.model.bundle import load_bundle\n"
-    "_libraries(load_bundle(MODEL), 1)\n"
+    "from napari_fastnet.model.options import NetworkChoice\n"
+    "create_backend(load_bundle(MODEL), NetworkChoice(backend='openvino'))\n"
     "run_apart(['detect', SLIDES[0], '-o', OUT, '--model', MODEL])",
     "the plugin": "from pathlib import Path\n"
     "from napari_fastnet.plugin.detection.ready_network import NETWORK\n"

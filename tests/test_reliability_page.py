@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def fill(monkeypatch, tmp_path):
     """Return a function that fills a copy of the page from a folder of results."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "pages"))
     names = ("page", "reliability_page")
     script = importlib.import_module(names[-1])
     page = tmp_path / "reliability.md"

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
-from napari_fastnet.bench.scan import ScanBench, ScanRates
+from napari_fastnet.bench.scan import ScanBench
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.model.backends.create import create_backend
@@ -49,7 +49,7 @@ def test_the_three_are_rates_of_the_same_tissue(bench, stride):
     rates = bench.measure(0.001)
 
     assert min(rates.read, rates.infer, rates.end_to_end) > 0
-    assert rates.end_to_end < 1.5 * rates.slower
+    assert rates.end_to_end < 1.5 * min(rates.read, rates.infer)
     assert 0 < rates.tissue_mpx <= bench.tissue_mpx
 
 
@@ -87,16 +87,3 @@ def test_a_slide_without_tissue_is_refused(bench, tmp_path, write_tiff):
 
     with pytest.raises(OptionError, match=r"glass\.tif shows no tissue"):
         bench(path)
-
-
-def test_the_whole_slide_takes_longer_the_closer_patches_lie(bench):
-    assert bench(stride=4).whole_seconds() > bench(stride="patch").whole_seconds() > 0
-
-
-def test_the_slower_is_a_bound():
-    assert ScanRates(5.0, 3.0, 2.0, 1.0, 1.0).slower == 3.0
-    assert ScanRates(2.5, 3.0, 2.0, 1.0, 1.0).slower == 2.5
-
-
-def test_times_add_up_where_processors_are_shared():
-    assert ScanRates(6.0, 3.0, 2.0, 1.0, 1.0).shared == pytest.approx(2.0)

@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.cli.detect import TimeLeft, cohort_progress
+from napari_fastnet.cli.detect import show_cohort
 from napari_fastnet.cohort.cohort import CohortProgress
 from napari_fastnet.cohort.rows import SlideRow
+from napari_fastnet.machine.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,19 +138,6 @@ def test_workers_and_scheduler_together_are_wrong_usage(capsys) -> None:
     assert detect(capsys, "a.svs", "-o", "out", "--workers", "0")[0] == 2
 
 
-def test_time_left_counts_what_was_computed_and_not_what_was_found(tmp_path) -> None:
-    now = 0.0
-    left = TimeLeft(lambda: now)
-    assert left.describe(CohortProgress(10)) == ""
-    assert left.describe(CohortProgress(10, done=4, earlier=4)) == ""
-    now = 20.0
-    assert left.describe(CohortProgress(10, done=6, earlier=4)) == "0:00:40 left"
-    now = 30.0
-    progress = CohortProgress(10, done=6, earlier=4, failed=1)
-    assert left.describe(progress) == "1 failed, 0:00:30 left"
-    assert left.describe(CohortProgress(10, done=9, failed=1)) == "1 failed"
-
-
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -162,10 +150,10 @@ def test_progress_says_what_failed_and_how_many_are_done(tmp_path, stream) -> No
         SlideRow("a", tmp_path / "a.svs", "done"),
         SlideRow("b", tmp_path / "b.svs", "failed", "b.svs: [is] none"),
     ]
-    with cohort_progress("out", stream=text) as show:
-        show(CohortProgress(2, workers=0))
-        show(CohortProgress(2, done=1, row=rows[0]))
-        show(CohortProgress(2, done=1, failed=1, row=rows[1]))
+    with progress_bar("out", unit="slides", stream=text) as bar:
+        show_cohort(CohortProgress(2, workers=0), bar)
+        show_cohort(CohortProgress(2, done=1, row=rows[0]), bar)
+        show_cohort(CohortProgress(2, done=1, failed=1, row=rows[1]), bar)
     said = text.getvalue()
     assert "waiting for one" in said
     assert "error: b.svs: [is] none" in said

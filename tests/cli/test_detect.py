@@ -71,6 +71,30 @@ def test_stride_in_px_gives_a_finer_heatmap(
     assert shapes == [(10, 15), (20, 30), (40, 60)]
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "value"),
+    [
+        ("--red", "red", 150.0),
+        ("--saturation", "saturation", 30.0),
+        ("--glass-margin", "glass_margin", 0.0),
+        ("--minimum-hole-um2", "minimum_hole_um2", 50.0),
+    ],
+)
+def test_masks_found_with_other_parameters_are_another_run(
+    slide_file, dark_bundle, tmp_path, capsys, option, name, value
+) -> None:
+    common = (slide_file, "-o", tmp_path, "--model", dark_bundle)
+    records = []
+    for options in ((), (option, str(value)), (option, str(value))):
+        assert detect(capsys, *common, *options)[0] == 0
+        records.append(read_record(tmp_path / "block" / "run.json"))
+    parameters = [record["tissue"]["parameters"][name] for record in records]
+    assert parameters[0] != value
+    assert parameters[1:] == [value, value]
+    usual, other, again = (record["options"]["request"] for record in records)
+    assert usual != other == again
+
+
 @pytest.mark.parametrize("colours", HEATMAP_COLOURS)
 def test_the_overview_has_the_colours_asked_for(
     slide_file, dark_bundle, tmp_path, capsys, colours
@@ -321,7 +345,8 @@ def test_where_qupath_counts_from_another_corner_it_is_said(
     described = tiff_reader._describe
 
     def describe(path):
-        return replace(described(path), bounds=scanned)
+        facts, images = described(path)
+        return replace(facts, bounds=scanned), images
 
     monkeypatch.setattr(tiff_reader, "_describe", describe)
     words = (slide_file, "-o", tmp_path, "--model", dark_bundle, "--stride", "patch")

@@ -68,7 +68,7 @@ def test_people_get_a_table(patches, dark_bundle, capsys):
     assert main(argv) == 0
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
-    assert lines[0] == "patches      2: 1 tumour, 1 normal"
+    assert lines[0] == "patches      2: 1 tumor, 1 normal"
     assert lines[1] == "auc          1.0000  (0.2065 to 1.0000)"
     assert lines[-1].startswith("intervals    95 %, of patches")
     assert captured.err == ""

@@ -53,7 +53,7 @@ def test_people_get_the_numbers_and_what_was_left_out(folders, capsys):
     write_asap_xml(truth / "normal_001.xml", Annotations((), ()))
     assert evaluate(*folders) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "slides           1: 0 tumour, 1 normal"
+    assert lines[0] == "slides           1: 0 tumor, 1 normal"
     assert "FROC             undefined" in lines
     assert "truth, no slide  1: tumor_007" in lines
     assert "skipped          1: tumor_001" in lines

@@ -49,11 +49,12 @@ def test_a_split_at_random_warns_that_it_leaks(camelyon, tmp_path, capsys):
     store = tmp_path / "p.zarr"
     assert patches(camelyon, store, "--split", "patches") == 0
     assert "figures will be too good" in capsys.readouterr().err
-    train = ["train", str(store), "-o", str(tmp_path / "m"), "--epochs", "0"]
+    train = ["train", str(store), "-o", str(store)]  # which is no model
     assert main(train) == 1
     warning, error = capsys.readouterr().err.splitlines()
     assert "p.zarr was split by patches" in warning
-    assert error.startswith("error: epochs")
+    assert error.startswith("error: ")
+    assert "p.zarr" in error
 
 
 def test_faults_are_named_the_rest_is_made_and_the_exit_code_is_1(
@@ -85,7 +86,7 @@ def test_odd_outlines_are_named_and_a_part_without_patches_is_seen(
     assert patches(folder, tmp_path / "p.zarr") == 0
     printed = capsys.readouterr()
     assert "warning: odd: tumor_001: 1 outline outside the slide" in printed.err
-    assert "0 tumour, 0 normal" in printed.out
+    assert "0 tumor, 0 normal" in printed.out
     assert main(["train", str(tmp_path / "p.zarr"), "-o", str(tmp_path / "m")]) == 1
     assert "no patches in its part valid; cut more slides" in capsys.readouterr().err
 

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from napari_fastnet.cli.app import main
+from napari_fastnet.cli.options import with_options
 from napari_fastnet.cli.slide import tissue
 from napari_fastnet.core.options import PRESETS, TissueParameters
 
@@ -138,8 +139,9 @@ def test_a_value_out_of_range_is_one_line(slide_file, tmp_path, option, capsys):
 
 @pytest.mark.parametrize("field", fields(TissueParameters), ids=lambda f: f.name)
 def test_every_parameter_is_an_option_and_its_help_names_the_default(field):
-    assert field.name in inspect.signature(tissue).parameters
-    hint = get_type_hints(tissue, include_extras=True)[field.name]
+    command = with_options(tissue)
+    assert field.name in inspect.signature(command).parameters
+    hint = get_type_hints(command, include_extras=True)[field.name]
     default = getattr(PRESETS["default"], field.name)
-    text = "automatic" if default is None else f"{default}"
+    text = "automatic (Otsu)" if default is None else f"{default}"
     assert hint.__metadata__[0].help.endswith(f"[{text}].")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from contextlib import redirect_stderr
 from dataclasses import replace
-from io import StringIO
 
 import numpy as np
 import pytest
 import tifffile
 
-from napari_fastnet.cohort.detect import detect, progress_bar
+from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.detection import first_block as head_start
 from napari_fastnet.detection import plan
 from napari_fastnet.detection import run as runs
-from napari_fastnet.detection.compute import Progress
 from napari_fastnet.detection.first_block import first_block, rough_run
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.plan import dense_cells
@@ -25,7 +22,7 @@ from napari_fastnet.detection.tissue import find_tissue, tissue_at
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.slide.slide import open_slide
-from napari_fastnet.store.store import Block, read_store
+from napari_fastnet.store.store import read_store
 
 SIDE = 8  # cells of a block here
 DENSE = RunOptions(stride="dense")
@@ -301,18 +298,6 @@ def test_what_a_killed_process_left_half_written_is_no_block(
     chunks.mkdir(parents=True)
     (chunks / ".0-12345678-4711-0badcafe").write_bytes(b"half")
     assert rough_run(slide, bundle, tmp_path, DENSE) is not None
-
-
-def test_a_bar_takes_the_total_of_the_masks() -> None:
-    steps = [(64, 790), (128, 830), (830, 830)]
-    block = Block((0, 0), (1, 1))
-    with (
-        redirect_stderr(StringIO()) as shown,
-        progress_bar("a.svs") as show,
-    ):
-        for done, total in steps:
-            show(Progress(done, total, 0, block, np.zeros((1, 1)), 0.0, 0.0))
-    assert "830/830" in shown.getvalue()
 
 
 def test_glass_has_no_first_block(bundle, write_svs, tmp_path) -> None:

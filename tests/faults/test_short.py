@@ -1,6 +1,6 @@
 """Whatever goes wrong: the right heatmap or one line, and nothing lost; the short form.
 
-The long one: ``python benchmarks/faults.py``.
+The long one: ``python benchmarks/faults/faults.py``.
 """
 
 from __future__ import annotations

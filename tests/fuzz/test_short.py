@@ -1,6 +1,6 @@
 """Spoiled input of every kind is read right or refused in words; the short form.
 
-The long one, of 120,000 cases: ``python benchmarks/fuzz.py``.
+The long one, of 120,000 cases: ``python benchmarks/faults/fuzz.py``.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
 ]
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "plugin_cycles.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "panel" / "plugin_cycles.py"
 
 
 @pytest.fixture

@@ -1,17 +1,12 @@
 """Options for outlines from files: tumor classes, and the origin of coordinates."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from napari_fastnet.core.geometry import Pair
 from napari_fastnet.errors import OptionError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_fastnet.core.geometry import Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +16,10 @@ class OutlineOptions:
     Parameters
     ----------
     tumor_classes : tuple of str
-        Classes that are tumor, see `annotations.classes.Classes`.
+        Class of outlines that is tumor, and no other; may be repeated. `None` is no
+        class.
     bounds_offset : tuple of float or "scanned"
-        (y, x) level-0 px that are added to every point: OpenSlide's bounds-y and
-        bounds-x, where the file counts from there, as QuPath does. "scanned" is each
-        slide's own.
+        Level-0 px (y, x) to add to outlines: OpenSlide's bounds-y and bounds-x.
     """
 
     tumor_classes: tuple[str, ...] = ()

@@ -1,29 +1,18 @@
-"""The benchmark: what this machine makes of a slide, and how near that is to its best.
-
-Everything is measured in one run, so that the ratios of what is measured carry over to
-other machines, although the rates do not.
-"""
+"""The benchmark: speed and memory of detection here, beside torch and other networks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import json
+import subprocess
+import sys
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from napari_fastnet.bench.detections import detect_apart
 from napari_fastnet.bench.networks import PATCH_PX, PATCHES, network_rates
-from napari_fastnet.bench.report import (
-    USUAL_SHAPE,
-    USUAL_TISSUE,
-    BenchReport,
-    Machine,
-    Subject,
-)
-from napari_fastnet.bench.scan import ROUNDS, ScanBench
+from napari_fastnet.bench.scan import ScanBench
 from napari_fastnet.detection.options import RunOptions
-from napari_fastnet.errors import OptionError
+from napari_fastnet.errors import DetectionError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
@@ -32,89 +21,52 @@ from napari_fastnet.synthetic.giga import giga_shape, write_giga_slide
 from napari_fastnet.synthetic.slide import MPP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.detection.plan import Stride
-    from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.bench.options import BenchOptions
+
+#: The slide of ``minutes_per_slide``: level-0 px, and its share of tissue.
+USUAL_PX, USUAL_TISSUE = 80_000 * 100_000, 0.3
+
+# A new process inherits the peak of the one that starts it, so a small one starts it.
+# Windows does not tell the peak.
+_STARTER = """
+import json, subprocess, sys, time
+clock, began = time.time(), time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+seconds, peak = time.perf_counter() - began, None
+if sys.platform != "win32":
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    peak *= 1 if sys.platform == "darwin" else 1024
+errors = done.stderr.decode(errors="replace")
+print(json.dumps([done.returncode, clock, seconds, peak, errors]))
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class BenchOptions:
-    """What is measured, and for how long.
+def bench(
+    slide: Path | None, options: BenchOptions, on_step: Callable[[str], None]
+) -> dict[str, Any]:
+    """Measure everything in one run, so that the ratios carry over to other machines.
 
     Parameters
     ----------
     slide : Path or None
-        On which; a generated one by default.
-    gigapixels : tuple of float
-        Sizes of those that are generated, to the next that can be made. The first takes
-        the place of a slide; detection is measured on all.
-    tissue : float
-        Share of generated slides that is tissue.
-    mpp : float or tuple of float or None
-        µm/px of level 0 where the slide does not say.
-    stride : int, "patch", "dense" or None
-        As for `RunOptions`.
-    flips : bool or None
-        As for `RunOptions`.
-    network : NetworkChoice
-        Model, back end and threads; on the CPU.
-    memory_mb : int or None
-        As for `RunOptions`.
-    seconds : float
-        For each measurement.
-    """
-
-    slide: Path | None = None
-    gigapixels: tuple[float, ...] = (0.5,)
-    tissue: float = 0.3
-    mpp: float | Pair | None = None
-    stride: Stride = None
-    flips: bool | None = None
-    network: NetworkChoice = field(default_factory=NetworkChoice)
-    memory_mb: int | None = None
-    seconds: float = 4.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.seconds < float("inf"):
-            raise OptionError(f"seconds is {self.seconds}; use a number above 0")
-
-    @property
-    def detect_words(self) -> list[str]:
-        """The same as options of ``napari-fastnet detect``."""
-        options = {
-            "--model": self.network.model,
-            "--stride": self.stride,
-            "--backend": self.network.backend,
-            "--threads": self.network.threads,
-            "--mpp": self.mpp,
-            "--memory": self.memory_mb,
-        }
-        given = [(name, str(value)) for name, value in options.items() if value]
-        words = [word for pair in given for word in pair]
-        if self.flips is not None:
-            words.append("--flips" if self.flips else "--no-flips")
-        return words
-
-
-def bench(
-    options: BenchOptions | None = None,
-    on_step: Callable[[str], None] = lambda step: None,
-) -> BenchReport:
-    """Measure everything.
-
-    Parameters
-    ----------
-    options : BenchOptions, optional
-        What, and for how long.
-    on_step : callable, optional
-        Told in words what comes next.
+        The slide to measure on; None draws one.
+    options : BenchOptions
+        Model, back end and time.
+    on_step : callable
+        Called with the next step, in words.
 
     Returns
     -------
-    BenchReport
-        What was found.
+    dict
+        Figures by the names that ``bench --json`` prints: rates of patches (of
+        ``patch_px``) and of megapixels of tissue (of the model) per second; billions of
+        operations; ``peak_rss_mb`` of ``napari-fastnet detect`` on the slide in millions
+        of bytes, None where the system does not tell; ``given_to_tissue``, the px given
+        to the network to those of tissue; other networks, None where they are not
+        installed; ``minutes_per_slide`` of 100,000 x 80,000 px with 30 % tissue.
 
     Raises
     ------
@@ -123,71 +75,105 @@ def bench(
     FastNetError
         The slide or the model is at fault.
     """
-    options = options or BenchOptions()
-    bundle = load_bundle(options.network.model)
+    bundle = load_bundle(options.model)
+    threads = options.threads or physical_cores()
+    flips = bundle.flips if options.flips is None else options.flips
+    run = RunOptions(stride=options.stride, flips=flips, memory_mb=options.memory_mb)
     with TemporaryDirectory() as place:
         folder = Path(place)
-        slides = [options.slide] if options.slide else []
-        sizes = [] if options.slide else options.gigapixels
-        for number, (gigapixels, shape) in enumerate(
-            [(size, giga_shape(size)) for size in sizes]
-        ):
-            on_step(f"drawing a slide of {gigapixels:g} gigapixels")
-            slides.append(folder / f"generated-{number}.svs")
-            write_giga_slide(slides[-1], shape=shape, tissue=options.tissue)
-        return _measure(slides, bundle, options, folder, on_step)
-
-
-def _measure(
-    slides: list[Path],
-    bundle: ModelBundle,
-    options: BenchOptions,
-    folder: Path,
-    on_step: Callable[[str], None],
-) -> BenchReport:
-    """Measure one part after the other."""
-    threads = options.network.threads or physical_cores()
-    flips = bundle.flips if options.flips is None else options.flips
-    backend = create_backend(bundle, replace(options.network, threads=threads))
-
-    def scan_bench(stride: Stride) -> ScanBench:
-        run = RunOptions(stride=stride, flips=flips, memory_mb=options.memory_mb)
-        return ScanBench(slides[0], bundle, backend, run, mpp=options.mpp)
-
-    on_step(f"reading, inferring, and both: {options.seconds:g} s each")
-    scan = scan_bench(options.stride)
-    scan_rates = scan.measure(options.seconds)
-    on_step("densely, and patch by patch")
-    scans = [scan_bench("dense"), scan_bench("patch")]
-    turns = [[one.whole_seconds() for one in scans] for _ in range(ROUNDS)]
-    dense, patch = (median(times) for times in zip(*turns, strict=True))
-    on_step(f"networks and matrix products: {options.seconds:g} s each")
-    network = network_rates(
-        bundle,
-        options.network.backend,
-        scan.patches(PATCHES, PATCH_PX),
-        folder,
-        threads=threads,
-        seconds=options.seconds,
-    )
-    on_step("detecting in processes of their own")
-    detections = detect_apart(dict.fromkeys(slides, options.detect_words))
-    pixels = USUAL_SHAPE[0] * USUAL_SHAPE[1] * (MPP / bundle.spacing_um_px) ** 2
-    return BenchReport(
-        subject=Subject(
-            slide=options.slide.name if options.slide else None,
-            model=f"{bundle.name} {bundle.version}",
-            patch_px=bundle.patch_size_pixels,
-            stride=options.stride or "dense",
-            flips=flips,
+        path = slide or folder / "drawn.svs"
+        if slide is None:
+            shape = giga_shape(options.gigapixels)
+            on_step(f"drawing a slide of {options.gigapixels:g} gigapixels")
+            write_giga_slide(path, shape=shape, tissue=options.tissue)
+        backend = create_backend(
+            bundle, NetworkChoice(backend=options.backend, threads=threads)
+        )
+        on_step(f"reading, inferring, and both: {options.seconds:g} s each")
+        scan_bench = ScanBench(path, bundle, backend, run, mpp=options.mpp)
+        scan = scan_bench.measure(options.seconds)
+        on_step(f"networks and a matrix product: {options.seconds:g} s each")
+        networks = network_rates(
+            bundle,
+            options.backend,
+            scan_bench.patches(PATCHES, PATCH_PX),
+            folder,
             threads=threads,
-            memory_mb=options.memory_mb,
             seconds=options.seconds,
-        ),
-        machine=Machine.here(),
-        usual_tissue_mpx=USUAL_TISSUE * pixels / 1e6,
-        scan=scan_rates,
-        dense_to_patch=dense / patch,
-        network=network,
-        detections=tuple(detections),
+        )
+        on_step("detecting in a process of its own")
+        words = ["detect", str(path), "--output", place, *detect_words(options)]
+        footprint = run_apart(words)
+    usual_mpx = USUAL_TISSUE * USUAL_PX * (MPP / bundle.spacing_um_px) ** 2 / 1e6
+    # start, masks and files
+    besides = max(0.0, footprint.seconds - scan_bench.tissue_mpx / scan.end_to_end)
+    return {
+        **networks,
+        "read_mpx_per_s": scan.read,
+        "infer_mpx_per_s": scan.infer,
+        "end_to_end_mpx_per_s": scan.end_to_end,
+        "given_to_tissue": scan.network_mpx / scan.tissue_mpx,
+        "peak_rss_mb": footprint.peak_rss_mb,
+        "detect_seconds": footprint.seconds,
+        "minutes_per_slide": (usual_mpx / scan.end_to_end + besides) / 60,
+        "slide": slide.name if slide else None,
+        "model": f"{bundle.name} {bundle.version}",
+        "threads": threads,
+    }
+
+
+def detect_words(options: BenchOptions) -> list[str]:
+    """Return the benchmark's options as those of ``napari-fastnet detect``."""
+    values = {
+        "--model": options.model,
+        "--stride": options.stride,
+        "--backend": options.backend,
+        "--threads": options.threads,
+        "--mpp": options.mpp,
+        "--memory": options.memory_mb,
+    }
+    given = [(name, str(value)) for name, value in values.items() if value]
+    words = [word for pair in given for word in pair]
+    if options.flips is not None:
+        words.append("--flips" if options.flips else "--no-flips")
+    return words
+
+
+class Footprint(NamedTuple):
+    """When a process began (seconds since 1970), how long it took, and its memory.
+
+    ``peak_rss_mb`` is in millions of bytes; None where the system does not tell.
+    """
+
+    began: float
+    seconds: float
+    peak_rss_mb: float | None
+
+
+def run_apart(arguments: Sequence[str]) -> Footprint:
+    """Run ``napari-fastnet`` with these arguments in a process of its own.
+
+    Raises
+    ------
+    DetectionError
+        It did not end well.
+    """
+    return run_command([sys.executable, "-m", "napari_fastnet", *arguments])
+
+
+def run_command(command: Sequence[str]) -> Footprint:
+    """Run a program and measure its time and memory; the rest as for `run_apart`."""
+    done = subprocess.run(
+        [sys.executable, "-c", _STARTER, *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
+    code, began, seconds, peak, errors = json.loads(done.stdout)
+    if code != 0:
+        last = (errors.strip().splitlines() or [f"code {code}"])[-1]
+        raise DetectionError(
+            f"{' '.join(command)} failed in a process of its own ({last}); run it by "
+            "itself to see why"
+        )
+    return Footprint(began, seconds, None if peak is None else peak / 1e6)

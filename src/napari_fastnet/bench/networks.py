@@ -1,21 +1,22 @@
-"""FastNet on patches, beside what the machine can do, and beside other networks."""
+"""Rates of networks on patches: FastNet's, its peers', and a matrix product beside."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
 from functools import partial
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import torch
 
-from napari_fastnet.bench.peers import peers_on_cpu
 from napari_fastnet.errors import DependencyError
-from napari_fastnet.model.backends.create import create_backend
+from napari_fastnet.model.backends.create import create_backend, network_on_cpu
 from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.nn.checkpoint import load_weights
-from napari_fastnet.nn.counts import flop_count, parameter_count, value_count
+from napari_fastnet.nn.classifier import PatchClassifier
+from napari_fastnet.nn.counts import flop_count, parameter_count
+from napari_fastnet.nn.peers import PeerConfig, PeerName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,167 +27,21 @@ if TYPE_CHECKING:
 
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.nn.network import PatchNetwork
 
+#: The paper's peers of FastNet.
+PEERS: tuple[PeerName, ...] = get_args(PeerName)
+_OPSET = 17  # as FastNet's own graph
 
 #: Turns that each gets: a machine that slows down meanwhile slows all of them down.
 ROUNDS = 5
-
-# Large enough that its edges do not count, small enough for many in a second.
-_MATRIX_SIDE = 2048
-_COPY_BYTES = 2**27  # well beyond any cache
-
-
-def rates(
-    contestants: Mapping[str, Callable[[], object]], seconds: float
-) -> dict[str, float]:
-    """Measure how often a second each can be called.
-
-    Parameters
-    ----------
-    contestants : Mapping
-        Name to what is called, once in vain to warm up.
-    seconds : float
-        For each, in `ROUNDS` turns of at least one call.
-
-    Returns
-    -------
-    dict
-        Name to calls a second, the median of the turns.
-    """
-    found: dict[str, list[float]] = {name: [] for name in contestants}
-    for call in contestants.values():
-        call()
-    for _ in range(ROUNDS):
-        for name, call in contestants.items():
-            found[name].append(_rate(call, seconds / ROUNDS))
-    return {name: median(values) for name, values in found.items()}
-
-
-def _rate(call: Callable[[], object], seconds: float) -> float:
-    """Return calls a second over some time."""
-    calls, elapsed, began = 0, 0.0, perf_counter()
-    while not calls or elapsed < seconds:
-        call()
-        calls += 1
-        elapsed = perf_counter() - began
-    return calls / elapsed
-
-
-class MatrixProduct:
-    """A product of two square matrices by torch, the most a processor can be put to.
-
-    Parameters
-    ----------
-    kind : torch.dtype
-        Of the numbers.
-    """
-
-    #: Floating-point operations of one call, a multiply and an add being two.
-    flops = 2 * _MATRIX_SIDE**3
-
-    def __init__(self, kind: torch.dtype) -> None:
-        side = (_MATRIX_SIDE, _MATRIX_SIDE)
-        self._factors = [torch.rand(side).to(kind) for _ in range(2)]
-        self._product = torch.empty(side, dtype=kind)
-
-    def __call__(self) -> None:
-        """Multiply."""
-        torch.mm(*self._factors, out=self._product)
-
-
-class MemoryCopy:
-    """A copy of more than fits a cache, which says how fast memory is."""
-
-    #: Bytes read and written by one call.
-    moved = 2 * _COPY_BYTES
-
-    def __init__(self) -> None:
-        self._source = torch.zeros(_COPY_BYTES, dtype=torch.uint8)
-        self._copy = torch.empty_like(self._source)
-
-    def __call__(self) -> None:
-        """Copy."""
-        self._copy.copy_(self._source)
-
-
-#: The paper's patches, in which it counts FastNet's cost: 0.21 GFLOP each.
+#: Side of the paper's patches, of which it counts the cost: 0.21 GFLOP each.
 PATCH_PX = 256
-#: So many at once, the same for all.
+#: Patches at once.
 PATCHES = 16
-
-CPU_RUNTIMES: tuple[BackendName, ...] = ("onnx", "openvino", "torch")
-
-# What else than networks is measured.
-_FLOAT32, _BFLOAT16, _COPY = "float32 product", "bfloat16 product", "copy"
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkRate:
-    """A network on the patches; operations count a multiply and an add as two.
-
-    Parameters
-    ----------
-    patches_per_s : float
-        Its rate.
-    patch_gflop : float
-        What a patch costs it, billions of operations.
-    parameters : int
-        Numbers that it learns.
-    """
-
-    patches_per_s: float
-    patch_gflop: float
-    parameters: int
-
-    @property
-    def gflops(self) -> float:
-        """Billions of operations a second that it comes to."""
-        return self.patches_per_s * self.patch_gflop
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkRates:
-    """What was measured of networks, all on the CPU.
-
-    Parameters
-    ----------
-    patch_px : int
-        Side of the patches.
-    backend : str
-        What runs FastNet as asked for; a key of ``fastnet``.
-    fastnet : Mapping
-        FastNet by each library that is installed.
-    patch_values : float
-        Millions of numbers that FastNet's layers read and write for a patch.
-    matmul_gflops, matmul_bfloat16_gflops : float
-        Products of matrices, billions of operations a second.
-    copy_gb_per_s : float
-        Memory copied, billions of bytes read and written a second.
-    peers : Mapping or None
-        Other networks by the library of ``backend``; None where they cannot be had.
-    peers_hint : str or None
-        What to install for them.
-    """
-
-    patch_px: int
-    backend: str
-    fastnet: Mapping[str, NetworkRate]
-    patch_values: float
-    matmul_gflops: float
-    matmul_bfloat16_gflops: float
-    copy_gb_per_s: float
-    peers: Mapping[str, NetworkRate] | None
-    peers_hint: str | None = None
-
-    @property
-    def chosen(self) -> NetworkRate:
-        """FastNet as asked for."""
-        return self.fastnet[self.backend]
-
-    @property
-    def eager(self) -> NetworkRate:
-        """FastNet in plain torch."""
-        return self.fastnet["torch on cpu"]
+#: Side of the matrices: large enough that edges do not count, small enough for many
+#: products in a second.
+MATRIX_SIDE = 2048
 
 
 def network_rates(
@@ -197,87 +52,175 @@ def network_rates(
     *,
     threads: int,
     seconds: float,
-) -> NetworkRates:
-    """Measure the networks and the machine, turn by turn.
+) -> dict[str, Any]:
+    """Measure the networks and a matrix product, turn by turn.
 
     Parameters
     ----------
     bundle : ModelBundle
         FastNet.
     runtime : {"auto", "onnx", "openvino", "torch"}
-        What runs it, and its peers.
+        Library that runs it, and its peers.
     patches : ndarray
         uint8 (N, side, side, 3), the same for all.
     folder : Path
-        For files in between.
+        Folder for temporary files.
     threads : int
-        For everything.
+        Threads of each.
     seconds : float
         For each measurement.
 
     Returns
     -------
-    NetworkRates
-        What was found.
+    dict
+        Those of the figures of `bench` that are of networks.
     """
     torch.set_num_threads(threads)
     side_px = patches.shape[1]
-    fastnet = load_weights(bundle.weights_path)
-    cost = flop_count(fastnet, side_px, side_px) / 1e9, parameter_count(fastnet)
-    libraries = _libraries(bundle, threads)
-    chosen = create_backend(
-        bundle, NetworkChoice(backend=runtime, threads=threads)
-    ).name
+    chosen = create_backend(bundle, NetworkChoice(backend=runtime, threads=threads))
+    judges = {
+        "chosen": chosen,
+        "eager": create_backend(
+            bundle, NetworkChoice(backend="torch", threads=threads)
+        ),
+    }
     try:
         peers = peers_on_cpu(folder, side_px, backend=runtime, threads=threads)
         hint = None
     except DependencyError as error:
         peers, hint = {}, str(error)
-    judges = libraries | {name: peer.backend for name, peer in peers.items()}
-    found = _measured(judges, patches, seconds)
-
-    def rate(name: str, gflop: float, parameters: int) -> NetworkRate:
-        return NetworkRate(found[name] * len(patches), gflop, parameters)
-
-    of_peers = {
-        name: rate(name, peer.patch_gflop, peer.parameters)
-        for name, peer in peers.items()
+    judges |= {name: peer.backend for name, peer in peers.items()}
+    factor = torch.rand(MATRIX_SIDE, MATRIX_SIDE)
+    product = partial(torch.mm, factor, factor, out=torch.empty_like(factor))
+    calls = {name: partial(judge.predict, patches) for name, judge in judges.items()}
+    found = rates({"product": product, **calls}, seconds)
+    rate = {name: found[name] * len(patches) for name in judges}
+    gflop = flop_count(load_weights(bundle.weights_path), side_px, side_px) / 1e9
+    return {
+        "infer_patches_per_s": rate["chosen"],
+        "torch_eager_patches_per_s": rate["eager"],
+        # an operation is a multiply or an add
+        "fastnet_gflops": rate["chosen"] * gflop,
+        "matmul_gflops": found["product"] * 2 * MATRIX_SIDE**3 / 1e9,
+        "peers": {
+            name: {
+                "patches_per_s": rate[name],
+                "patch_gflop": peer.gflop,
+                "parameters": peer.parameters,
+                "fastnet_times_as_fast": rate["chosen"] / rate[name],
+            }
+            for name, peer in peers.items()
+        }
+        or None,
+        "peers_hint": hint,
+        "backend": chosen.name,
+        "patch_px": side_px,
+        "patch_gflop": gflop,
     }
-    return NetworkRates(
-        patch_px=side_px,
-        backend=chosen,
-        fastnet={name: rate(name, *cost) for name in libraries},
-        patch_values=value_count(fastnet, side_px, side_px) / 1e6,
-        matmul_gflops=found[_FLOAT32] * MatrixProduct.flops / 1e9,
-        matmul_bfloat16_gflops=found[_BFLOAT16] * MatrixProduct.flops / 1e9,
-        copy_gb_per_s=found[_COPY] * MemoryCopy.moved / 1e9,
-        peers=of_peers or None,
-        peers_hint=hint,
-    )
 
 
-def _measured(
-    judges: Mapping[str, Backend], patches: NDArray[np.uint8], seconds: float
+def rates(
+    contestants: Mapping[str, Callable[[], object]], seconds: float
 ) -> dict[str, float]:
-    """Return how often a second each network judges the patches, and the machine's."""
-    calls: dict[str, Callable[[], object]] = {
-        _FLOAT32: MatrixProduct(torch.float32),
-        _BFLOAT16: MatrixProduct(torch.bfloat16),
-        _COPY: MemoryCopy(),
-        **{name: partial(judge.predict, patches) for name, judge in judges.items()},
-    }
-    return rates(calls, seconds)
+    """Measure the calls per second of each contestant.
+
+    Parameters
+    ----------
+    contestants : Mapping
+        Name to callable; each is called once before, to warm up.
+    seconds : float
+        For each, in `ROUNDS` turns of at least one call.
+
+    Returns
+    -------
+    dict
+        Name to calls per second, the median of the turns.
+    """
+    found: dict[str, list[float]] = {name: [] for name in contestants}
+    for call in contestants.values():
+        call()
+    for _ in range(ROUNDS):
+        for name, call in contestants.items():
+            calls, elapsed, began = 0, 0.0, perf_counter()
+            while not calls or elapsed < seconds / ROUNDS:
+                call()
+                calls += 1
+                elapsed = perf_counter() - began
+            found[name].append(calls / elapsed)
+    return {name: median(values) for name, values in found.items()}
 
 
-def _libraries(bundle: ModelBundle, threads: int) -> dict[str, Backend]:
-    """Return FastNet by each library for CPUs that is installed."""
-    found = {}
-    for name in CPU_RUNTIMES:
+class Peer(NamedTuple):
+    """Another network: back end, billions of operations per patch, number of weights."""
+
+    backend: Backend
+    gflop: float
+    parameters: int
+
+
+def peers_on_cpu(
+    folder: Path, side_px: int, *, backend: BackendName, threads: int
+) -> dict[str, Peer]:
+    """Return all peers by name, run as FastNet is.
+
+    Their weights are random: the speed of a network does not depend on them.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder for their graphs.
+    side_px : int
+        Side of a patch.
+    backend : {"auto", "onnx", "openvino", "torch"}
+        As for `create_backend`; "auto" in the place of "torch".
+    threads : int
+        As for `create_backend`.
+
+    Raises
+    ------
+    DependencyError
+        pytorchcv or onnx is not installed.
+    """
+    peers: dict[str, Peer] = {}
+    for name in PEERS:
+        network = PeerConfig(name).build()
+        path = folder / f"{name}.onnx"
+        export_onnx(network, path)
+        runtime: BackendName = "auto" if backend == "torch" else backend
+        peers[name] = Peer(
+            network_on_cpu(path, name, name=runtime, threads=threads),
+            flop_count(network, side_px, side_px) / 1e9,
+            parameter_count(network),
+        )
+    return peers
+
+
+def export_onnx(network: PatchNetwork, path: Path) -> None:
+    """Write a network as the ONNX graph that FastNet's back ends run on patches.
+
+    Raises
+    ------
+    DependencyError
+        onnx is not installed.
+    """
+    with warnings.catch_warnings():
+        # The exporter that needs no package but onnx is no longer the usual one.
+        warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            backend = create_backend(
-                bundle, NetworkChoice(backend=name, threads=threads)
+            torch.onnx.export(
+                PatchClassifier(network),
+                (torch.zeros(2, 64, 64, 3, dtype=torch.uint8),),
+                path,
+                input_names=["patches"],
+                output_names=["probability"],
+                dynamic_axes={
+                    "patches": {0: "N", 1: "H", 2: "W"},
+                    "probability": {0: "N"},
+                },
+                opset_version=_OPSET,
+                dynamo=False,
             )
-        except DependencyError:
-            continue
-        found[backend.name] = backend
-    return found
+        except ImportError as error:
+            raise DependencyError(
+                f"exporting networks needs onnx ({error}); run: pip install onnx"
+            ) from error

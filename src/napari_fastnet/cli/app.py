@@ -17,6 +17,7 @@ from napari_fastnet.cli.evaluate import evaluate
 from napari_fastnet.cli.export import export, replay
 from napari_fastnet.cli.machine import bench, doctor
 from napari_fastnet.cli.models import models
+from napari_fastnet.cli.options import with_options
 from napari_fastnet.cli.patches import patches
 from napari_fastnet.cli.slide import demo, info, tissue
 from napari_fastnet.cli.train import train
@@ -30,7 +31,7 @@ INTERRUPTED = 130
 # Plain text instead of rich's boxes: the same on a terminal, in a pipe and in a log.
 app = typer.Typer(
     name="napari-fastnet",
-    help="Find tumours in whole-slide images. Research use only, not for diagnosis.",
+    help="Find tumors in whole-slide images. Research use only, not for diagnosis.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -48,7 +49,7 @@ for command in (
     demo,
     doctor,
 ):
-    app.command()(command)
+    app.command()(with_options(command))
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(models, name="models")
 app.add_typer(cache, name="cache")

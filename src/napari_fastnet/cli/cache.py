@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_fastnet.cli.options import AsJson
+from napari_fastnet.cli.options import with_options
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.errors import OptionError
 
@@ -26,18 +26,19 @@ cache = typer.Typer(
     rich_markup_mode=None,
 )
 
-Folder = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="The cache folder, if napari's preferences name another than the usual.",
-    ),
-]
-
 
 @cache.command(name="list")
-def list_runs(folder: Folder = None, as_json: AsJson = False) -> None:
-    """List the runs, those not used for longest first."""
+@with_options
+def list_runs(folder: Path | None = None, as_json: bool = False) -> None:
+    """List the runs, those not used for longest first.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Cache folder, if napari's preferences name another than the usual.
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.store.cache import cached_runs
 
     place = _folder(folder)
@@ -52,21 +53,26 @@ def list_runs(folder: Folder = None, as_json: AsJson = False) -> None:
 
 
 @cache.command()
+@with_options
 def clear(
-    older_than: Annotated[
-        float | None,
-        typer.Option(metavar="DAYS", min=0, help="Keep what was used since."),
-    ] = None,
-    down_to: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE", help="Keep so much, e.g. 500MB; the oldest goes first."
-        ),
-    ] = None,
-    folder: Folder = None,
-    as_json: AsJson = False,
+    older_than: Annotated[float | None, typer.Option(metavar="DAYS", min=0)] = None,
+    down_to: Annotated[str | None, typer.Option(metavar="SIZE")] = None,
+    folder: Path | None = None,
+    as_json: bool = False,
 ) -> None:
-    """Delete all runs, or some; those that are being computed stay."""
+    """Delete all runs, or some; those that are being computed stay.
+
+    Parameters
+    ----------
+    older_than : float or None
+        Keep what was used since.
+    down_to : str or None
+        Keep so much, such as 500MB; the oldest goes first.
+    folder : Path or None
+        Cache folder, if napari's preferences name another than the usual.
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.store.cache import cached_runs, clear_cache
 
     place = _folder(folder)

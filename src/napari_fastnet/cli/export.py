@@ -2,80 +2,61 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
-from napari_fastnet.cli.options import (
-    AsJson,
-    OtherColours,
-    QupathOrigin,
-    TumorClass,
-    offset_of,
-)
-from napari_fastnet.cli.output import print_columns, print_json, progress_bar
+from napari_fastnet.cli.output import print_columns, print_json, print_notes, wrote
+from napari_fastnet.core.geometry import Pair
+from napari_fastnet.core.options import ColoursName
 from napari_fastnet.errors import ReplayError
+from napari_fastnet.machine.progress import progress_bar
 
 if TYPE_CHECKING:
     from napari_fastnet.cohort.replay import Replay
 
 
 def export(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN",
-            help="A folder that detect left, or its run.zarr or run.json.",
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Files go here.")
-    ],
-    formats: Annotated[
-        list[str],
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="FORMAT",
-            help="ome-tiff, ome-zarr, geojson, asap, csv, xlsx, patches-csv, parquet, "
-            "spatialdata, png; several with commas, or -f again.",
-        ),
-    ],
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="Regions from this probability on [the run's]."),
-    ] = None,
-    slide: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Where the slide is now, for png."),
-    ] = None,
-    bounds_offset: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="Y X",
-            help="Level-0 px that GeoJSON takes off, and --regions adds: OpenSlide's "
-            "bounds-y and bounds-x.",
-        ),
-    ] = None,
-    qupath_origin: QupathOrigin = False,
-    colours: OtherColours = None,
-    regions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Outlines that take the regions' place: GeoJSON edited in QuPath, or "
-            "ASAP's XML.",
-        ),
-    ] = None,
-    tumor_class: TumorClass = None,
-    as_json: AsJson = False,
+    run: Path,
+    output: Path,
+    formats: list[str],
+    threshold: float | None = None,
+    slide: Path | None = None,
+    bounds_offset: Pair | Literal["scanned"] = (0.0, 0.0),
+    colours: ColoursName | None = None,
+    regions: Path | None = None,
+    tumor_classes: tuple[str, ...] = (),
+    as_json: bool = False,
 ) -> None:
-    """Write the results of a run in the formats of others."""
+    """Write the results of a run in other formats.
+
+    Parameters
+    ----------
+    run : Path
+        Folder that detect left, or its run.zarr or run.json.
+    output : Path
+        Folder for the files.
+    formats : list of str
+        ome-tiff, ome-zarr, geojson, asap, csv, xlsx, patches-csv, parquet, spatialdata,
+        png; several with commas, or -f again.
+    threshold : float or None
+        Lowest probability of regions; None is the run's.
+    slide : Path or None
+        File of the slide, for png; None is as recorded.
+    bounds_offset : tuple of float
+        Level-0 px (y, x) that GeoJSON takes off, and --regions adds: OpenSlide's
+        bounds-y and bounds-x.
+    colours : {"red-green", "blue-orange"} or None
+        Colours of normal tissue and tumor, for png; None is as recorded.
+    regions : Path or None
+        Outlines in place of the regions: GeoJSON edited in QuPath, or ASAP's XML.
+    tumor_classes : tuple of str
+        Class of outlines that is tumor, and no other; may be repeated.
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.results.loading import load
 
     names = [name.lower() for words in formats for name in words.split(",") if name]
@@ -85,11 +66,10 @@ def export(
         slide=slide,
         colours=colours,
         regions=regions,
-        tumor_classes=tumor_class or (),
-        bounds_offset=offset_of(bounds_offset, qupath_origin),
+        tumor_classes=tumor_classes,
+        bounds_offset=bounds_offset,
     )
-    for note in result.notes:
-        print(note, file=sys.stderr)
+    print_notes(result.notes)
     files = result.export(output, list(dict.fromkeys(names)))
     if as_json:
         print_json({"files": files})
@@ -99,41 +79,51 @@ def export(
 
 
 def replay(
-    record: Annotated[
-        Path, typer.Argument(metavar="RUN.JSON", help="The record of a run.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Keep the results here."),
-    ] = None,
-    slide: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Where the slide is now [as recorded]."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|DIR", help="The model [the recorded name]."),
-    ] = None,
-    tolerance: Annotated[
-        float, typer.Option(min=0, help="Probabilities so close are the same.")
-    ] = 1e-4,
-    as_json: AsJson = False,
+    record: Path,
+    output: Path | None = None,
+    slide: Path | None = None,
+    model: str | None = None,
+    tolerance: float = 1e-4,
+    as_json: bool = False,
 ) -> None:
-    """Repeat a run from its record and say what differs; 1 if the results do."""
+    """Repeat a run from its record and print what differs; 1 if the results do.
+
+    Parameters
+    ----------
+    record : Path
+        The run.json of a run.
+    output : Path or None
+        Folder for the results of the repetition; None is nowhere.
+    slide : Path or None
+        File of the slide; None is as recorded.
+    model : str or None
+        Model by its name or its folder; None is the recorded name.
+    tolerance : float
+        Largest difference of equal probabilities.
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.cohort.replay import replay as replay_run
 
     place = TemporaryDirectory() if output is None else nullcontext(str(output))
-    with place as folder, progress_bar(record.name) as update:
+    with place as folder, progress_bar(record.name) as bar:
         done = replay_run(
             record,
             Path(folder),
             slide=slide,
             model=model,
             tolerance=tolerance,
-            progress=lambda step: update(step.done, step.total),
+            progress=bar.show,
         )
     if as_json:
-        print_json(_facts(done))
+        print_json(
+            {
+                "same": done.same,
+                "differences": [asdict(item) for item in done.differences],
+                "values": None if done.values is None else asdict(done.values),
+                "record": done.result.record.to_dict(),
+            }
+        )
     else:
         _print(done, record, output, tolerance)
     if not done.same:
@@ -143,32 +133,20 @@ def replay(
         )
 
 
-def _facts(done: Replay) -> dict[str, Any]:
-    return {
-        "same": done.same,
-        "differences": [asdict(item) for item in done.differences],
-        "values": None if done.values is None else asdict(done.values),
-        "record": done.result.record.to_dict(),
-    }
-
-
 def _print(done: Replay, record: Path, output: Path | None, tolerance: float) -> None:
     rows = [("repeated", str(record))]
     for item in done.differences:
         kind = "found" if item.is_result else "differs"
         rows.append((kind, f"{item.what}: {_short(item.then)} -> {_short(item.now)}"))
-    if done.values is None:
-        rows.append(("values", "not compared: no heatmap.ome.tif of the same grid"))
-    else:
-        rows.append(
-            (
-                "values",
-                f"{done.values.cells:,} cells compared, {done.values.beyond:,} beyond "
-                f"{tolerance:g}, largest difference {done.values.largest:.2g}",
-            )
+    values = "not compared: no heatmap.ome.tif of the same grid"
+    if done.values is not None:
+        values = (
+            f"{done.values.cells:,} cells compared, {done.values.beyond:,} beyond "
+            f"{tolerance:g}, largest difference {done.values.largest:.2g}"
         )
+    rows.append(("values", values))
     if output is not None:
-        rows.append(("wrote", str(done.result.folder)))
+        rows += wrote([done.result.folder])
     rows.append(("results", "the same" if done.same else "NOT the same"))
     print_columns(rows)
 

@@ -2,186 +2,91 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from napari_fastnet.cli.detect import stride_of
-from napari_fastnet.cli.options import (
-    AsJson,
-    BackendName,
-    Flips,
-    Memory,
-    Model,
-    SlideMpp,
-    Threads,
-)
-from napari_fastnet.cli.output import print_columns, print_json
+from napari_fastnet.bench.options import BenchOptions
+from napari_fastnet.cli.output import print_columns, print_json, print_notes
 from napari_fastnet.errors import DependencyError
-
-if TYPE_CHECKING:
-    from napari_fastnet.bench.detections import Detection
-    from napari_fastnet.bench.report import BenchReport
 
 
 def bench(
-    slide: Annotated[
-        Path | None,
-        typer.Argument(metavar="[SLIDE]", help="On which; one is drawn by default."),
-    ] = None,
-    gigapixels: Annotated[
-        list[float] | None,
-        typer.Option(
-            help="Size of the slide that is drawn, billions of px [0.5]. Given again: "
-            "detection is measured on that size too."
-        ),
-    ] = None,
-    tissue: Annotated[
-        float, typer.Option(help="Share of the drawn slide that is tissue.")
-    ] = 0.3,
-    model: Model = "fastnet-pcam",
-    stride: Annotated[
-        str, typer.Option(metavar="dense|patch|N", help="As for `detect`.")
-    ] = "dense",
-    mpp: SlideMpp = None,
-    flips: Flips = None,
-    backend: BackendName = "auto",
-    threads: Threads = None,
-    memory: Memory = None,
-    seconds: Annotated[
-        float, typer.Option(help="For each measurement; there are about fifteen.")
-    ] = 4.0,
-    as_json: AsJson = False,
+    options: BenchOptions,
+    slide: Annotated[Path | None, typer.Argument()] = None,
+    as_json: bool = False,
 ) -> None:
-    """Measure reading, inference, both, memory, and other networks beside."""
-    from napari_fastnet.bench.measure import BenchOptions
+    """Measure reading, inference, both, memory, and other networks beside.
+
+    Parameters
+    ----------
+    options : BenchOptions
+        Size of the slide, model and time.
+    slide : Path or None
+        Slide to measure on; None is a drawn one.
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.bench.measure import bench as measure
-    from napari_fastnet.model.options import NetworkChoice
 
-    options = BenchOptions(
-        slide=slide,
-        gigapixels=tuple(gigapixels or (0.5,)),
-        tissue=tissue,
-        mpp=mpp,
-        stride=stride_of(stride),
-        flips=flips,
-        network=NetworkChoice(model, backend, threads=threads),
-        memory_mb=memory,
-        seconds=seconds,
-    )
-    report = measure(options, lambda step: print(f"{step} ...", file=sys.stderr))
+    found = measure(slide, options, lambda step: print_notes([f"{step} ..."]))
     if as_json:
-        print_json(report.to_dict())
+        print_json(found)
     else:
-        _print_report(report)
+        _print_figures(found)
 
 
-def _print_report(report: BenchReport) -> None:
+def _print_figures(found: dict[str, Any]) -> None:
     """Print columns, ratios first: they carry over from one machine to another."""
-    machine, subject = report.machine, report.subject
+    rate, both = found["infer_patches_per_s"], found["end_to_end_mpx_per_s"]
+    slower = min(found["read_mpx_per_s"], found["infer_mpx_per_s"])
+    eager, peak = rate / found["torch_eager_patches_per_s"], found["peak_rss_mb"]
+    product = found["fastnet_gflops"] / found["matmul_gflops"]
     print("ratios, which carry over to other machines")
-    print_columns(_ratios(report), indent="  ")
-    print("rates on this machine")
-    print_columns(_rates(report), indent="  ")
-    print("detect in a process of its own, from its start")
-    print_columns(_detections(report.detections), indent="  ")
-    print(
-        f"{subject.model} by {report.network.backend}, {subject.threads} threads; "
-        f"{machine.processor}, {machine.cores} cores, {' '.join(machine.abilities)}"
+    print_columns(
+        [
+            ("FastNet to torch eager", f"{eager:.1f} x"),
+            ("FastNet's FLOP/s to a float32 matrix product's", f"{product:.0%}"),
+            ("reading and inferring at once to the slower", f"{both / slower:.0%}"),
+            ("px given to the network to tissue", f"{found['given_to_tissue']:.2f}"),
+            *(
+                (f"FastNet to {name}", f"{peer['fastnet_times_as_fast']:.1f} x")
+                for name, peer in (found["peers"] or {}).items()
+            ),
+        ],
+        indent="  ",
     )
-    if report.network.peers_hint:
-        print(report.network.peers_hint)
-
-
-def _ratios(report: BenchReport) -> list[tuple[str, str]]:
-    """Return what is shown first."""
-    ratios = report.ratios
-    rows = [
-        ("FastNet to torch eager", f"{ratios['infer_to_torch_eager']:.1f} x"),
-        (
-            "FastNet's FLOP/s to a float32 matrix product's",
-            f"{ratios['fastnet_to_matmul']:.0%}",
-        ),
-        ("both at once to the slower alone", f"{ratios['end_to_end_to_slower']:.0%}"),
-        (
-            "both at once to what they come to on shared cores",
-            f"{ratios['end_to_end_to_shared']:.0%}",
-        ),
-        ("time densely to time patch by patch", f"{ratios['dense_to_patch']:.2f} x"),
-    ]
-    fastnet, peers = report.network.chosen, report.network.peers or {}
-    rows += [
-        (f"FastNet to {name}", f"{fastnet.patches_per_s / peer.patches_per_s:.1f} x")
-        for name, peer in peers.items()
-    ]
-    growth = report.growth
-    if len(report.detections) > 1:
-        rows += [
-            (f"{name}, {growth['gigapixels']:.3g} times the slide", f"{value:.2f} x")
-            for name, value in growth.items()
-            if name != "gigapixels"
-        ]
-    return rows
-
-
-def _rates(report: BenchReport) -> list[tuple[str, ...]]:
-    """Return what holds here."""
-    network, scan = report.network, report.scan
-    side, cell_px = report.subject.patch_px, report.subject.patch_px**2
-    scans = {"reading": scan.read, "inferring": scan.infer, "both": scan.end_to_end}
-    return [
-        *(
+    print("on this machine")
+    print_columns(
+        [
+            ("reading", f"{found['read_mpx_per_s']:.2f} Mpx of tissue/s"),
+            ("inferring", f"{found['infer_mpx_per_s']:.2f} Mpx of tissue/s"),
+            ("both", f"{both:.2f} Mpx of tissue/s"),
+            ("FastNet", f"{rate:,.0f} patches/s of {found['patch_px']} px"),
+            ("detect, start to end", f"{found['detect_seconds']:.1f} s"),
+            ("its peak memory", "unknown" if peak is None else f"{peak:,.0f} MB"),
             (
-                f"tissue, {name}",
-                f"{rate:.2f} Mpx/s",
-                f"{rate * 1e6 / cell_px:,.0f} patches/s of {side} px",
-            )
-            for name, rate in scans.items()
-        ),
-        *(
-            (
-                f"FastNet, {name}",
-                f"{rate.gflops:,.0f} GFLOP/s",
-                f"{rate.patches_per_s:,.0f} patches/s of {network.patch_px} px",
-            )
-            for name, rate in network.fastnet.items()
-        ),
-        ("matrix product, float32", f"{network.matmul_gflops:,.0f} GFLOP/s"),
-        ("matrix product, bfloat16", f"{network.matmul_bfloat16_gflops:,.0f} GFLOP/s"),
-        ("copying memory", f"{network.copy_gb_per_s:.1f} GB/s"),
-        (
-            "100,000 x 80,000 px with 30 % tissue",
-            f"{report.minutes_per_slide:.2f} minutes",
-        ),
-    ]
+                "100,000 x 80,000 px with 30 % tissue",
+                f"{found['minutes_per_slide']:.2f} minutes",
+            ),
+        ],
+        indent="  ",
+    )
+    print(f"{found['model']} by {found['backend']}, {found['threads']} threads")
+    if found["peers_hint"]:
+        print(found["peers_hint"])
 
 
-def _detections(detections: tuple[Detection, ...]) -> list[tuple[str, ...]]:
-    """Return a row a slide."""
-    rows: list[tuple[str, ...]] = [
-        ("gigapixels", "tissue Mpx", "seconds", "first result", "ms/Mpx", "peak MB")
-    ]
-    for one in detections:
-        first, per_mpx = one.first_result_s, one.seconds_per_mpx
-        peak = one.peak_rss_mb
-        rows.append(
-            (
-                f"{one.gigapixels:.2f}",
-                f"{one.tissue_mpx:.1f}",
-                f"{one.seconds:.2f}",
-                "none" if first is None else f"{first:.2f}",
-                "none" if per_mpx is None else f"{per_mpx * 1000:.1f}",
-                "not told" if peak is None else f"{peak:,.0f}",
-            )
-        )
-    return rows
+def doctor(as_json: bool = False) -> None:
+    """List what is installed and what is missing, and how to get it.
 
-
-def doctor(as_json: AsJson = False) -> None:
-    """Say what is installed, missing, and how to get it."""
+    Parameters
+    ----------
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.machine.doctor import PROBES, examine
 
     width = max(len(probe.name) for probe in PROBES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from napari_fastnet.cli.options import AsJson
+from napari_fastnet.cli.options import with_options
 from napari_fastnet.cli.output import print_columns, print_json
 from napari_fastnet.errors import BundleError
 
@@ -20,19 +20,28 @@ models = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
 )
-Name = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A model.")]
 
 
 @models.callback()
-def _list_by_default(context: typer.Context, as_json: AsJson = False) -> None:
+def _list_by_default(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """List, show, check, add and remove models."""
     if context.invoked_subcommand is None:
-        list_models(as_json)
+        list_models(as_json=as_json)
 
 
 @models.command(name="list")
-def list_models(as_json: AsJson = False) -> None:
-    """List the models that come with the package and those that were added."""
+@with_options
+def list_models(as_json: bool = False) -> None:
+    """List the models that come with the package and those that were added.
+
+    Parameters
+    ----------
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.model.bundle import available
 
     facts = [_facts_or_fault(name) for name in available()]
@@ -53,8 +62,19 @@ def list_models(as_json: AsJson = False) -> None:
 
 
 @models.command()
-def show(name: Name, as_json: AsJson = False) -> None:
-    """Show a model's description and its card."""
+@with_options
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME|DIR")], as_json: bool = False
+) -> None:
+    """Show a model's description and its card.
+
+    Parameters
+    ----------
+    name : str
+        A model.
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.model.bundle import load_bundle
 
     bundle = load_bundle(name)
@@ -70,36 +90,29 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
 
 @models.command()
+@with_options
 def add(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DIR",
-            help="A bundle, or a model for WSInfer: config.json, torchscript_model.pt.",
-        ),
-    ],
-    name: Annotated[
-        str | None, typer.Option(help="What to call it [as it calls itself].")
-    ] = None,
-    positive: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLASS", help="The class to show, of a model for WSInfer."
-        ),
-    ] = None,
-    outputs: Annotated[
-        Literal["logits", "probabilities"] | None,
-        typer.Option(help="What a TorchScript program gives [seen from its numbers]."),
-    ] = None,
-    allow_torchscript: Annotated[
-        bool,
-        typer.Option(
-            "--allow-torchscript",
-            help="Take in a program that can do anything on this computer.",
-        ),
-    ] = False,
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    name: str | None = None,
+    positive: str | None = None,
+    outputs: Literal["logits", "probabilities"] | None = None,
+    allow_torchscript: bool = False,
 ) -> None:
-    """Try a model and copy it to your own, so that its name is enough from then on."""
+    """Try a model and copy it to your own, so that its name is enough from then on.
+
+    Parameters
+    ----------
+    folder : Path
+        A bundle, or a model for WSInfer: config.json, torchscript_model.pt.
+    name : str or None
+        Name to give it; None is its own.
+    positive : str or None
+        Class to show, of a model for WSInfer.
+    outputs : {"logits", "probabilities"} or None
+        Output of a TorchScript program; None is recognised by its numbers.
+    allow_torchscript : bool
+        Take in a program that can do anything on this computer.
+    """
     from napari_fastnet.evaluation.trial import take_in
 
     bundle, trial = take_in(
@@ -123,10 +136,15 @@ def add(
 
 
 @models.command()
-def remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A model you added.")],
-) -> None:
-    """Delete a model that was added."""
+@with_options
+def remove(name: str) -> None:
+    """Delete a model that was added.
+
+    Parameters
+    ----------
+    name : str
+        Name of a model that you added.
+    """
     from napari_fastnet.model.user_models import remove_model
 
     remove_model(name)
@@ -134,14 +152,20 @@ def remove(
 
 
 @models.command()
+@with_options
 def verify(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NAME|DIR", help="Models to check [all]."),
-    ] = None,
-    as_json: AsJson = False,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME|DIR")] = None,
+    as_json: bool = False,
 ) -> None:
-    """Check each model's description and the SHA-256 of its files; 1 if one is damaged."""
+    """Check each model's description and the SHA-256 of its files; 1 if one is damaged.
+
+    Parameters
+    ----------
+    names : list of str
+        Models to check; None is all.
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.model.bundle import available
 
     found = [_facts_or_fault(name) for name in names or available()]

@@ -1,177 +1,207 @@
-"""Options that several commands share."""
+"""Options of commands, made from the functions and dataclasses that take them.
+
+A parameter of a command is an argument or an option, and one that is a dataclass has an
+option for each field: names, types and defaults are those in the code, and the help is
+the text in the docstring (numpydoc). There ``; None is ...`` explains a default of None.
+"""
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:
-    from napari_fastnet.annotations.options import OutlineOptions
-    from napari_fastnet.core.geometry import Pair
+from napari_fastnet.core.geometry import Pair
+from napari_fastnet.core.options import TissueParameters, preset_with
+from napari_fastnet.detection.options import Stride
+from napari_fastnet.errors import OptionError
 
-SlidePath = Annotated[
-    Path,
-    typer.Argument(metavar="SLIDE", help="SVS, OME-TIFF, NDPI, SCN or tiled TIFF."),
-]
-SlidePaths = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="SLIDE", help="Slides, folders of them, or patterns such as *.svs."
-    ),
-]
-SlideMpp = Annotated[
-    float | None,
-    typer.Option(
-        "--mpp",
-        metavar="UM_PER_PX",
-        help="µm per level-0 px, where the file does not say or is wrong.",
-    ),
-]
-OutputFolder = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="DIR",
-        help="Results go to DIR/<name of the slide>/.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
-
-# What is said of outlines that are read.
-TumorClass = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--tumor-class",
-        metavar="NAME",
-        help="Of outlines, this class is tumor, and no other; None is no class. May be "
-        "given again.",
-    ),
-]
-BoundsOffset = Annotated[
-    tuple[float, float] | None,
-    typer.Option(
-        metavar="Y X",
-        help="Level-0 px that are added to outlines: OpenSlide's bounds-y and bounds-x.",
-    ),
-]
-QupathOrigin = Annotated[
-    bool,
-    typer.Option(
-        "--qupath-origin",
-        help="Outlines count from where the scanned part begins, as QuPath's do: each "
-        "slide's own --bounds-offset.",
-    ),
-]
-
-# One for each field of core.tissue.TissueParameters; left out, the preset's value holds.
-Preset = Annotated[
-    Literal["default", "paper"],
-    typer.Option(help="Where the options below start: `paper` closes no gaps."),
-]
-Low = Annotated[
-    float | None, typer.Option(help="Threshold mask: lowest grey value [50].")
-]
-High = Annotated[
-    float | None, typer.Option(help="Threshold mask: highest grey value [240].")
-]
-Channels = Annotated[
-    Literal["all", "any"] | None,
-    typer.Option(help="RGB mask: channels that must be dark [all]."),
-]
-Red = Annotated[
-    float | None, typer.Option(help="RGB mask: dark up to this red [automatic].")
-]
-Green = Annotated[
-    float | None, typer.Option(help="RGB mask: dark up to this green [automatic].")
-]
-Blue = Annotated[
-    float | None, typer.Option(help="RGB mask: dark up to this blue [automatic].")
-]
-Saturation = Annotated[
-    float | None,
-    typer.Option(help="HSV mask: tissue above this, 0..255 [automatic]."),
-]
-GlassMargin = Annotated[
-    float | None,
-    typer.Option(help="Grey values automatic thresholds stay off the glass [12]."),
-]
-ClosingUm = Annotated[
-    float | None, typer.Option(help="Gaps up to twice this are closed, µm [40].")
-]
-MinimumObjectUm2 = Annotated[
-    float | None, typer.Option(help="Smaller tissue is dropped, µm² [2000].")
-]
-MinimumHoleUm2 = Annotated[
-    float | None, typer.Option(help="Smaller holes are filled, µm² [100000].")
-]
-
-Colours = Annotated[
-    Literal["red-green", "blue-orange"],
-    typer.Option(help="Of normal and tumour; the second for the colour-blind."),
-]
-
-OtherColours = Annotated[
-    Literal["red-green", "blue-orange"] | None,
-    typer.Option("--colours", help="Of normal and tumour in the png [as recorded]."),
-]
-
-# What looks at the patches, and how.
-Model = Annotated[
-    str,
-    typer.Option(metavar="NAME|DIR", help="A model of `models list`, or its folder."),
-]
-BackendName = Annotated[
-    Literal["auto", "onnx", "openvino", "torch"],
-    typer.Option(help="What runs the network; auto is the fastest that is installed."),
-]
-Device = Annotated[
-    str | None,
-    typer.Option(help="cpu, cuda or mps, on torch [cpu; with torch the fastest]."),
-]
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads of the network [all cores].")
-]
-Memory = Annotated[
-    int | None,
-    typer.Option(metavar="MB", help="Take no more; at least 310 [about 600]."),
-]
-Stain = Annotated[
-    Literal["none", "reinhard", "macenko", "density"],
-    typer.Option(help="Match the colours to those the model was trained on."),
-]
-Flips = Annotated[
-    bool | None,
-    typer.Option(
-        "--flips/--no-flips",
-        help="Look at mirror images too, at 4 times the price [the model's].",
-    ),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option(help="Tumour from this probability on [the model's]."),
-]
+#: Arguments and options whose names, metavars or limits are not those of the code.
+_SPELLINGS = {
+    "anchor": typer.Option(metavar="Y X"),
+    "as_json": typer.Option("--json", help="Print JSON."),
+    "bootstrap": typer.Option(min=0),
+    "bounds_offset": typer.Option(metavar="Y X"),
+    "compiled": typer.Option("--compile"),
+    "exclude": typer.Option(metavar="SLIDE"),
+    "formats": typer.Option("--format", "-f", metavar="FORMAT"),
+    "mask": typer.Option("--mask", "--roi", metavar="FILE"),
+    "memory_mb": typer.Option("--memory", metavar="MB"),
+    "model": typer.Option(metavar="NAME|DIR"),
+    "mpp": typer.Option(metavar="UM_PER_PX"),
+    "output": typer.Option("--output", "-o", metavar="DIR"),
+    "patch_px": typer.Option("--patch"),
+    "slide_mpp": typer.Option(metavar="UM_PER_PX"),
+    "slides": typer.Argument(metavar="SLIDE"),
+    "spacing_um_px": typer.Option("--mpp", metavar="UM_PER_PX"),
+    "start_from": typer.Option("--from", "--start-from", metavar="NAME|DIR"),
+    "stride": typer.Option(metavar="dense|patch|N"),
+    "threads": typer.Option(min=1),
+    "tolerance": typer.Option(min=0),
+    "truth": typer.Option(metavar="PATH"),
+    "tumor_classes": typer.Option("--tumor-class", metavar="NAME"),
+    "version": typer.Option("--model-version"),
+    "workers": typer.Option(min=1, metavar="N"),
+}
+#: Types of options whose parameters take more than a command line gives.
+_TYPES = {
+    "augmentation": float,
+    "bounds_offset": Pair,
+    "model": str,
+    "mpp": float,
+    "stride": str,
+}
+# For programs alone.
+_HIDDEN = {"readers"}
 
 
-def offset_of(
-    bounds_offset: tuple[float, float] | None, qupath_origin: bool
-) -> Pair | Literal["scanned"]:
-    """Return from where outlines count, see `annotations.options.OutlineOptions`."""
-    if bounds_offset is not None and qupath_origin:
-        raise typer.BadParameter("give --bounds-offset or --qupath-origin, not both")
-    return "scanned" if qupath_origin else bounds_offset or (0.0, 0.0)
+def stride_of(text: str) -> Stride:
+    """Parse ``--stride``."""
+    if text == "patch":
+        return "patch"
+    if text == "dense":
+        return "dense"
+    if text.isdecimal():
+        return int(text)
+    raise OptionError(f"stride is {text!r}; use dense, patch or a whole number of px")
 
 
-def outline_options(
-    tumor_class: list[str] | None,
-    bounds_offset: tuple[float, float] | None,
-    qupath_origin: bool,
-) -> OutlineOptions:
-    """Return what is said of outlines that are read."""
-    from napari_fastnet.annotations.options import OutlineOptions
+def _augmentation(strength: float) -> Any:
+    from napari_fastnet.training.options import Augmentation
 
-    return OutlineOptions(
-        tuple(tumor_class or ()), offset_of(bounds_offset, qupath_origin)
+    return Augmentation().scaled(strength)
+
+
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "augmentation": _augmentation,
+    "stride": stride_of,
+}
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the arguments and options that its signature asks for."""
+    group = _Group(command)
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        group.build(values)
+
+    # by keyword, because those with and without a default may alternate
+    run.__signature__ = inspect.Signature(group.options)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in group.options}
+    run.__doc__, *_ = (inspect.getdoc(command) or "").split("\n\nParameters\n")
+    return run
+
+
+class _Group:
+    """The options of a command, or of a dataclass that a parameter of it is.
+
+    Parameters
+    ----------
+    kind : callable
+        The command or the dataclass.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        self._make = preset_with if kind is TissueParameters else kind
+        self.options: list[inspect.Parameter] = []
+        self._values: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
+        hints, texts = get_type_hints(kind, include_extras=True), parameter_texts(kind)
+        if kind is TissueParameters:
+            preset = typer.Option(
+                help="Values of tissue options not given; `paper` closes no gaps."
+            )
+            self._add(
+                "preset", Annotated[Literal["default", "paper"], preset], "default"
+            )
+        for name, parameter in inspect.signature(kind).parameters.items():
+            hint = hints[name]
+            if hint is typer.Context:
+                self._add(name, hint, parameter.default)
+            elif is_dataclass(hint) and name not in _TYPES:
+                group = _Group(hint)
+                self.options += group.options
+                self._values[name] = group.build
+            elif name not in _HIDDEN:
+                self._add_option(parameter, hint, texts.get(name, ""))
+
+    def build(self, values: Mapping[str, Any]) -> Any:
+        """Call the command or dataclass with the options that were given, not None."""
+        made = {name: value(values) for name, value in self._values.items()}
+        return self._make(**{k: v for k, v in made.items() if v is not None})
+
+    def _add(self, name: str, annotation: Any, default: Any) -> None:
+        kind = inspect.Parameter.KEYWORD_ONLY
+        self.options.append(
+            inspect.Parameter(name, kind, annotation=annotation, default=default)
+        )
+        self._values[name] = lambda values: values[name]
+
+    def _add_option(self, parameter: inspect.Parameter, hint: Any, text: str) -> None:
+        name, default = parameter.name, parameter.default
+        is_needed = default is parameter.empty
+        info = typer.Argument(metavar=name.upper()) if is_needed else typer.Option()
+        info = copy(_SPELLINGS.get(name, info))
+        if get_origin(hint) is Annotated:
+            hint, info = get_args(hint)[0], copy(get_args(hint)[1])
+        hint, convert = _TYPES.get(name, hint), _CONVERSIONS.get(name)
+        if get_origin(hint) is tuple and get_args(hint)[-1] is ...:
+            hint, convert = list[get_args(hint)[0]], tuple  # type: ignore[misc]
+        if default is False and info.default is ...:  # no --no-... of it
+            info.default = "--" + name.replace("_", "-")
+        info.help = info.help or _help(text, default)
+        self._add(
+            name,
+            Annotated[hint if is_needed else hint | None, info],
+            parameter.empty if is_needed else None,
+        )
+        if convert is not None:
+            self._values[name] = lambda values: (
+                None if values[name] is None else convert(values[name])
+            )
+        if name == "bounds_offset":
+            self._add_qupath_origin()
+
+    def _add_qupath_origin(self) -> None:
+        flag = typer.Option(
+            "--qupath-origin",
+            help="Outlines start at the scanned area, as QuPath's do: each slide's own "
+            "--bounds-offset.",
+        )
+        self._add("qupath_origin", Annotated[bool, flag], False)
+        is_scanned = self._values.pop("qupath_origin")
+        given = self._values["bounds_offset"]
+
+        def offset(values: Mapping[str, Any]) -> Pair | Literal["scanned"] | None:
+            if given(values) is not None and is_scanned(values):
+                raise typer.BadParameter(
+                    "give --bounds-offset or --qupath-origin, not both"
+                )
+            return "scanned" if is_scanned(values) else given(values)
+
+        self._values["bounds_offset"] = offset
+
+
+def parameter_texts(kind: Any) -> dict[str, str]:
+    """Return the text of each parameter in a docstring (numpydoc)."""
+    entries = re.findall(
+        r"^(\w+) : .*\n((?:    .*(?:\n|$))+)", inspect.getdoc(kind) or "", re.MULTILINE
     )
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def _help(text: str, default: Any) -> str:
+    """Put the default into a text; of None, the meaning that the text gives."""
+    text, _, none = text.removesuffix(".").partition("; None is ")
+    shown = none if default is None else default
+    is_plain = isinstance(shown, int | float | str | Path)
+    if not is_plain or isinstance(shown, bool) or shown == "":
+        return f"{text}."
+    return f"{text} [{shown}]."

@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from napari_fastnet.cli.detect import print_result
-from napari_fastnet.cli.options import (
-    AsJson,
-    Blue,
-    Channels,
-    ClosingUm,
-    GlassMargin,
-    Green,
-    High,
-    Low,
-    MinimumHoleUm2,
-    MinimumObjectUm2,
-    OutputFolder,
-    Preset,
-    Red,
-    Saturation,
-    SlideMpp,
-    SlidePath,
-)
-from napari_fastnet.cli.output import print_columns, print_json, progress_bar
+from napari_fastnet.cli.output import print_columns, print_json, print_notes, wrote
+from napari_fastnet.core.options import TissueParameters
+from napari_fastnet.machine.progress import progress_bar
 
 if TYPE_CHECKING:
     from napari_fastnet.detection.tissue import TissueRun
 
 
-def info(slide: SlidePath, mpp: SlideMpp = None, as_json: AsJson = False) -> None:
-    """Show a slide's size, levels, µm/px and its source."""
+def info(slide: Path, mpp: float | None = None, as_json: bool = False) -> None:
+    """Show a slide's size, levels, µm/px and its source.
+
+    Parameters
+    ----------
+    slide : Path
+        SVS, OME-TIFF, NDPI, SCN or tiled TIFF.
+    mpp : float or None
+        µm per level-0 px, where the file does not say or is wrong.
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.slide.notes import reading_notes, spacing_notes
     from napari_fastnet.slide.slide import open_slide, slide_rows
 
     with open_slide(slide, mpp=mpp) as opened:
         facts = opened.to_dict()
         notes = (*reading_notes(opened), *spacing_notes(opened))
-    for note in notes:
-        print(note, file=sys.stderr)
+    print_notes(notes)
     if as_json:
         print_json(facts)
     else:
@@ -50,44 +40,32 @@ def info(slide: SlidePath, mpp: SlideMpp = None, as_json: AsJson = False) -> Non
 
 
 def tissue(
-    slide: SlidePath,
-    output: OutputFolder,
-    mpp: SlideMpp = None,
-    preset: Preset = "default",
-    low: Low = None,
-    high: High = None,
-    channels: Channels = None,
-    red: Red = None,
-    green: Green = None,
-    blue: Blue = None,
-    saturation: Saturation = None,
-    glass_margin: GlassMargin = None,
-    closing_um: ClosingUm = None,
-    minimum_object_um2: MinimumObjectUm2 = None,
-    minimum_hole_um2: MinimumHoleUm2 = None,
-    as_json: AsJson = False,
+    slide: Path,
+    output: Path,
+    parameters: TissueParameters,
+    mpp: float | None = None,
+    as_json: bool = False,
 ) -> None:
-    """Write a slide's tissue masks."""
+    """Write a slide's tissue masks.
+
+    Parameters
+    ----------
+    slide : Path
+        SVS, OME-TIFF, NDPI, SCN or tiled TIFF.
+    output : Path
+        Folder for results, which go to DIR/<name of the slide>/.
+    parameters : TissueParameters
+        Thresholds and sizes that tell tissue from glass.
+    mpp : float or None
+        µm per level-0 px, where the file does not say or is wrong.
+    as_json : bool
+        Print JSON.
+    """
     from napari_fastnet.cohort.folders import result_folder
-    from napari_fastnet.core.options import preset_with
     from napari_fastnet.detection.tissue import run_tissue
     from napari_fastnet.slide.notes import finer_notes, reading_notes
     from napari_fastnet.slide.slide import open_slide
 
-    parameters = preset_with(
-        preset,
-        low=low,
-        high=high,
-        channels=channels,
-        red=red,
-        green=green,
-        blue=blue,
-        saturation=saturation,
-        glass_margin=glass_margin,
-        closing_um=closing_um,
-        minimum_object_um2=minimum_object_um2,
-        minimum_hole_um2=minimum_hole_um2,
-    )
     with open_slide(slide, mpp=mpp) as opened:
         run = run_tissue(opened, result_folder(opened, output), parameters)
         notes = (
@@ -96,8 +74,7 @@ def tissue(
             *run.tissue.notes,
             *_other_masks(run),
         )
-    for note in notes:
-        print(note, file=sys.stderr)
+    print_notes(notes)
     if as_json:
         print_json({**run.record.to_dict(), "files": run.files})
     else:
@@ -140,21 +117,21 @@ def _print_run(run: TissueRun) -> None:
         rows.insert(1, ("", words))
     if found.damaged:
         rows.append(("damaged", f"{found.damaged} tiles, taken as glass"))
-    rows += [("wrote" if path is run.files[0] else "", str(path)) for path in run.files]
-    print_columns(rows)
+    print_columns([*rows, *wrote(run.files)])
 
 
 #: Fine enough for smooth outlines, and a few seconds on a laptop.
 STRIDE_PX = 32
 
 
-def demo(
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Where to write."),
-    ] = Path("demo"),
-) -> None:
-    """Make a synthetic slide, find its lesions, and say what was found."""
+def demo(output: Path = Path("demo")) -> None:
+    """Draw a slide, find its lesions, and print what was found.
+
+    Parameters
+    ----------
+    output : Path
+        Folder for the slide and the results.
+    """
     from napari_fastnet.cohort.detect import detect
     from napari_fastnet.detection.options import RunOptions
     from napari_fastnet.synthetic.slide import write_slide
@@ -162,12 +139,12 @@ def demo(
     path = output / "synthetic.svs"
     print(f"Drawing a slide that looks like tissue and is none: {path}", flush=True)
     truth = write_slide(path)
-    with progress_bar(path.name) as update:
+    with progress_bar(path.name) as bar:
         result = detect(
             path,
             output,
             options=RunOptions(stride=STRIDE_PX),
-            progress=lambda step: update(step.done, step.total),
+            progress=bar.show,
         )
     print_result(result)
     print(f"Drawn were {len(truth.lesions)} lesions; look at overview.png.")

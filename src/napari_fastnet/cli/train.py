@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from napari_fastnet.cli.output import print_columns
+from napari_fastnet.cli.output import print_columns, print_notes, wrote
+from napari_fastnet.errors import DataError
+from napari_fastnet.patches.options import (
+    PAPER_MPP,
+    MakeOptions,
+    PatchOptions,
+    SamplingOptions,
+)
+from napari_fastnet.training.options import FitOptions, PublishOptions
 
 if TYPE_CHECKING:
     from napari_fastnet.model.bundle import ModelBundle
@@ -21,140 +28,74 @@ if TYPE_CHECKING:
 
 def train(
     context: typer.Context,
-    data: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="DATA...",
-            help="Tars, zips or folders with images in 0/ (or normal/) and 1/ (or "
-            "tumor/), or what `patches` wrote; or a CAMELYON16 folder, which is cut into "
-            "patches first.",
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="BUNDLE", help="Folder to write."),
-    ],
-    valid: Annotated[
-        Path | None,
-        typer.Option(
-            help="Patches of other slides, to watch and calibrate on [of what `patches` "
-            "wrote, its own].",
-        ),
-    ] = None,
-    mpp: Annotated[
-        float | None,
-        typer.Option(help="µm/px of the patches [as `patches` wrote]."),
-    ] = None,
-    patch: Annotated[
-        int, typer.Option(help="Side of the patches of a CAMELYON16 folder, px.")
-    ] = 256,
-    per_slide: Annotated[
-        int,
-        typer.Option(help="Most patches of a class from one slide of such a folder."),
-    ] = 300,
-    name: Annotated[str, typer.Option(help="Name of the model.")] = "fastnet",
-    model_version: Annotated[str, typer.Option(help="Its version.")] = "1.0",
-    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 40,
-    batch_size: Annotated[
-        int, typer.Option(help="Patches a step; a square number for mosaics.")
-    ] = 64,
-    learning_rate: Annotated[float, typer.Option(help="Highest.")] = 3e-3,
-    weight_decay: Annotated[float, typer.Option(help="AdamW's.")] = 0.02,
-    loss: Annotated[
-        Literal["attention", "focal", "cross-entropy"],
-        typer.Option(help="Loss of the paper to train with."),
-    ] = "attention",
-    loss_weight: Annotated[float, typer.Option(help="a of the loss.")] = 1.2,
-    focusing: Annotated[float, typer.Option(help="g of the loss.")] = 4.0,
-    mosaic_share: Annotated[
-        float, typer.Option(help="Share of batches seen as one mosaic.")
-    ] = 0.75,
-    augmentation: Annotated[
-        float, typer.Option(help="Strength of the random changes; 0 is none.")
-    ] = 1.0,
-    copies: Annotated[
-        int,
-        typer.Option(
-            help="Changed copies of the patches to make once and draw from; faster with "
-            "teachers [0: changed anew for every batch]."
-        ),
-    ] = 0,
-    pool_cells: Annotated[
-        int | None,
-        typer.Option(help="Side of the pooled middle in 16 px cells [whole patch]."),
-    ] = None,
-    convolution: Annotated[
-        Literal["separable", "standard"], typer.Option(help="Inside the blocks.")
-    ] = "separable",
-    shortcut: Annotated[bool, typer.Option(help="Add a block's input.")] = True,
-    precision: Annotated[
-        Literal["float32", "bfloat16"], typer.Option(help="Arithmetic.")
-    ] = "float32",
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the network first.")
-    ] = False,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or mps [the fastest here].")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="On the CPU.")] = None,
-    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
-    start_from: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            "--start-from",
-            metavar="NAME|DIR",
-            help="Model whose weights to begin with, for example fastnet-pcam.",
-        ),
-    ] = None,
-    teacher: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME|DIR|ONNX",
-            help="Network to learn from as well; may be repeated.",
-        ),
-    ] = None,
-    average_with: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME|DIR",
-            help="Model of the same beginnings to average weights with; may be repeated.",
-        ),
-    ] = None,
-    flips: Annotated[
-        bool, typer.Option("--flips", help="The model is to see mirror images too.")
-    ] = False,
-    teachers_share: Annotated[
-        float, typer.Option(help="Of the teachers in the labels, 0 to 1.")
-    ] = 0.5,
-    also_judge: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DATA",
-            help="Other patches to judge the model on, before and after, for example "
-            "those that the model of --from knows; may be repeated.",
-        ),
-    ] = None,
-    data_description: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="What the data are, for the model card."),
-    ] = None,
-    data_licence: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Under which licence, for the model card."),
-    ] = None,
+    data: list[Path],
+    output: Path,
+    published: PublishOptions,
+    fit: FitOptions,
+    valid: Path | None = None,
+    mpp: float | None = None,
+    patch: int = 256,
+    per_slide: int = 300,
+    pool_cells: int | None = None,
+    convolution: Literal["separable", "standard"] = "separable",
+    shortcut: bool = True,
+    device: str | None = None,
+    threads: int | None = None,
+    start_from: str | None = None,
+    teacher: tuple[str, ...] = (),
+    average_with: tuple[str, ...] = (),
+    also_judge: tuple[Path, ...] = (),
 ) -> None:
-    """Train FastNet on labelled patches and write a model bundle."""
+    """Train FastNet on labelled patches and write a model bundle.
+
+    Parameters
+    ----------
+    context : typer.Context
+        Words of the command line.
+    data : list of Path
+        Tars, zips or folders with images in 0/ (or normal/) and 1/ (or tumor/), or what
+        `patches` wrote; or a CAMELYON16 folder, which is cut into patches first.
+    output : Path
+        Bundle to write, a folder.
+    published : PublishOptions
+        Facts about the new model.
+    fit : FitOptions
+        The recipe.
+    valid : Path or None
+        Patches of other slides, to watch and calibrate on; None is what `patches` set
+        apart.
+    mpp : float or None
+        µm/px of the patches; None is as `patches` wrote.
+    patch : int
+        Side of the patches of a CAMELYON16 folder, px.
+    per_slide : int
+        Most patches of a class from one slide of such a folder.
+    pool_cells : int or None
+        Side of the pooled middle in 16 px cells; None is the whole patch.
+    convolution : {"separable", "standard"}
+        Convolution inside the blocks.
+    shortcut : bool
+        Add a block's input to its output.
+    device : str or None
+        cpu, cuda or mps; None is the fastest here.
+    threads : int or None
+        Threads on the CPU; None is all cores.
+    start_from : str or None
+        Model whose weights to begin with, for example fastnet-pcam.
+    teacher : tuple of str
+        Network to learn from as well, NAME, DIR or ONNX file; may be repeated.
+    average_with : tuple of str
+        Model with the same initial weights to average weights with; may be repeated.
+    also_judge : tuple of Path
+        Other patches to evaluate the model on, before and after, for example those that
+        the model of --from knows; may be repeated.
+    """
     from napari_fastnet.model.backends.torch import fastest_device
     from napari_fastnet.model.bundle import load_bundle
     from napari_fastnet.nn.fastnet import FastNetConfig
+    from napari_fastnet.patches.camelyon import is_camelyon
     from napari_fastnet.training.data import read_training_data
     from napari_fastnet.training.distil import Teachers
-    from napari_fastnet.training.options import (
-        Augmentation,
-        FitOptions,
-        PublishOptions,
-    )
     from napari_fastnet.training.publish import publish
     from napari_fastnet.training.train import (
         TrainingJob,
@@ -163,9 +104,13 @@ def train(
         spacing_warnings,
     )
 
-    data = [_cut_first(path, output, mpp, patch, per_slide) for path in data]
-    also = tuple(also_judge or ())
-    valid, mpp = _stated(data, valid, also, mpp)
+    data = [
+        _cut(path, output, PAPER_MPP if mpp is None else mpp, patch, per_slide)
+        if is_camelyon(path)
+        else path
+        for path in data
+    ]
+    valid, mpp = _stated(data, valid, also_judge, mpp)
     start = load_bundle(start_from) if start_from else None
     network = FastNetConfig(convolution, shortcut, pool_cells=pool_cells)
     if start is not None and network == FastNetConfig():  # nothing else is asked for
@@ -176,48 +121,29 @@ def train(
         folder=output,
         spacing_um_px=mpp,
         network=network,
-        fit=FitOptions(
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            loss=loss,
-            loss_weight=loss_weight,
-            focusing=focusing,
-            copies=copies,
-            teachers_share=teachers_share,
-            mosaic_share=mosaic_share,
-            precision=precision,
-            compiled=compiled,
-            seed=seed,
-            augmentation=Augmentation().scaled(augmentation),
-        ),
-        model=PublishOptions(
-            name=name,
-            version=model_version,
-            flips=flips,
-            data_description=data_description,
-            data_licence=data_licence,
-        ),
+        fit=fit,
+        model=published,
         device=device or fastest_device(),
         start_from=start,
         teachers=Teachers(teacher, threads) if teacher else None,
-        average_with=tuple(load_bundle(name) for name in average_with or ()),
+        average_with=tuple(load_bundle(name) for name in average_with),
         threads=threads,
-        also=also,
+        also=also_judge,
     )
     check_output(job)
     _warn(*spacing_warnings(job))
-    patches = read_training_data(job.data, job.valid, job.also)
-    _warn(*patches.warnings)
-    trainer = build_trainer(job, patches)
+    read = read_training_data(job.data, job.valid, job.also)
+    _warn(*read.warnings)
+    trainer = build_trainer(job, read)
     _train(job, trainer)
-    bundle = publish(job, trainer, patches, command=_command(context.obj))
-    _print_result(bundle, patches.valid.name)
+    # files by their names only: folders say who trained
+    words = ["napari-fastnet", *map(_without_folders, context.obj)]
+    bundle = publish(job, trainer, read, command=shlex.join(words))
+    _print_result(bundle, read.valid.name)
 
 
 def _train(job: TrainingJob, trainer: Trainer[FastNet]) -> None:
-    """Train to the end, a line an epoch."""
+    """Train to the end and print a line per epoch."""
     from napari_fastnet.training.train import STATE, doubt, run_training
 
     epochs = job.fit.epochs
@@ -249,7 +175,7 @@ def _line(result: EpochResult, epochs: int) -> str:
 
 
 def _print_result(bundle: ModelBundle, valid: str) -> None:
-    """Say what was written, which epoch it is of, and how good it is."""
+    """Print the bundle, the epoch kept and its AUC."""
     metrics, facts = bundle.metrics, bundle.training
     kept = facts["kept_epoch"]
     if kept == 0:
@@ -272,36 +198,23 @@ def _print_result(bundle: ModelBundle, valid: str) -> None:
         before = part["auc_before"]
         words = "" if before is None else f", {before:.4f} of the model it began with"
         rows.append(("", f"{part['auc']:.4f} on {part['name']}{words}"))
-    print_columns([*rows, ("wrote", str(bundle.folder))])
+    print_columns([*rows, *wrote([bundle.folder])])
 
 
 def _warn(*sentences: str | None) -> None:
-    for words in sentences:
-        if words is not None:
-            print(f"warning: {words}", file=sys.stderr, flush=True)
+    print_notes(filter(None, sentences), "warning: ")
 
 
-def _cut_first(
-    path: Path, output: Path, mpp: float | None, patch_px: int, per_slide: int
-) -> Path:
-    """Return data to train on: of a CAMELYON16 folder, patches cut beside the model."""
-    from napari_fastnet.patches.camelyon import is_camelyon
-
-    if not is_camelyon(path):
-        return path
+def _cut(path: Path, output: Path, mpp: float, patch_px: int, per_slide: int) -> Path:
+    """Cut a CAMELYON16 folder into patches beside the model."""
     from napari_fastnet.cli.patches import cut, print_report
-    from napari_fastnet.patches.options import (
-        PAPER_MPP,
-        MakeOptions,
-        PatchOptions,
-        SamplingOptions,
-    )
 
-    patches = PatchOptions(PAPER_MPP if mpp is None else mpp, patch_px)
+    options = MakeOptions(
+        PatchOptions(mpp, patch_px), SamplingOptions(per_slide=per_slide)
+    )
     # Other options are other patches: a second training may ask for them.
-    name = f"{path.resolve().name}_{patches.spacing_um_px:g}um_{patch_px}px_{per_slide}"
-    store = output.with_name(f"{output.name}-training") / f"{name}.zarr"
-    options = MakeOptions(patches, SamplingOptions(per_slide=per_slide))
+    name = f"{path.resolve().name}_{mpp:g}um_{patch_px}px_{per_slide}.zarr"
+    store = output.with_name(f"{output.name}-training") / name
     print_report(cut(path, store, options))
     return store
 
@@ -309,8 +222,7 @@ def _cut_first(
 def _stated(
     data: Sequence[Path], valid: Path | None, also: Sequence[Path], mpp: float | None
 ) -> tuple[Path, float]:
-    """Return where to validate and the µm/px: as given, or as `patches` wrote."""
-    from napari_fastnet.errors import DataError
+    """Return the data to validate on and the µm/px: given, or as `patches` wrote."""
     from napari_fastnet.patches.store import is_patch_store, open_patch_store
     from napari_fastnet.training.data import leaks
 
@@ -337,11 +249,6 @@ def _stated(
         found = " and ".join(f"{spacing:g}" for spacing in sorted(spacings))
         raise typer.BadParameter(f"patches of {found} µm/px; give those of one")
     return valid, spacings.pop()
-
-
-def _command(words: Sequence[str]) -> str:
-    """Return the command line, files by their names only."""
-    return shlex.join(["napari-fastnet", *map(_without_folders, words)])
 
 
 def _without_folders(word: str) -> str:

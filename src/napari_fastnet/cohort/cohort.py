@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.cohort.cluster import Cluster
     from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.detection.options import RunOptions
-    from napari_fastnet.detection.plan import Stride
+    from napari_fastnet.detection.options import RunOptions, Stride
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.results.result import Result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,37 +18,20 @@ from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.plan import dense_block_cells, dense_cells, dense_scan_of
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import OutputError
+from napari_fastnet.machine.progress import progress_bar
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.results.record import THUMBNAIL, results_name
 from napari_fastnet.slide.slide import Slide, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from napari_fastnet.detection.compute import Progress
-    from napari_fastnet.detection.plan import Stride
+    from napari_fastnet.detection.options import Stride
     from napari_fastnet.detection.tissue import SlideTissue
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.results.result import Result
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
-    """Show a progress bar, a widget in a notebook; yield its update function."""
-    from tqdm.auto import tqdm
-
-    with tqdm(desc=title, unit=" patches", total=0) as bar:
-
-        def show(progress: Progress) -> None:
-            if not bar.total:  # leave an earlier run out of the pace
-                bar.reset(total=progress.total)
-                bar.initial = progress.done
-            bar.total = progress.total  # after a first block, an estimate
-            bar.n = progress.done
-            bar.refresh()
-
-        yield show
 
 
 def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
@@ -140,7 +123,7 @@ def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         loading = pool.submit(_network, bundle, backend, dense, block_cells)
         show = progress if callable(progress) else None
         if progress is True:
-            show = stack.enter_context(progress_bar(slide.path.name))
+            show = stack.enter_context(progress_bar(slide.path.name)).show
         rough = rough_run(slide, bundle, folder, options) if tissue is None else None
         if rough is not None:
             step = first_block(rough, loading.result(), should_stop=should_stop)

@@ -42,13 +42,13 @@ class TissueParameters:
     channels : {"all", "any"}
         RGB mask: channels that must be dark; all as in the paper, any as in NCRF.
     red : float or None
-        RGB mask: highest red that is dark. None is automatic (Otsu).
+        RGB mask: highest red that is dark; None is automatic (Otsu).
     green : float or None
-        RGB mask: highest green that is dark. None is automatic (Otsu).
+        RGB mask: highest green that is dark; None is automatic (Otsu).
     blue : float or None
-        RGB mask: highest blue that is dark. None is automatic (Otsu).
+        RGB mask: highest blue that is dark; None is automatic (Otsu).
     saturation : float or None
-        HSV mask: tissue is above this, 0..255. None is automatic (Otsu).
+        HSV mask: tissue is above this, 0..255; None is automatic (Otsu).
     glass_margin : float
         Grey values between automatic thresholds and glass; 0 is plain Otsu.
     closing_um : float

@@ -1,62 +1,66 @@
-"""Options of a run."""
+"""Options of a run on one slide, and the digest that tells runs apart.
 
-from __future__ import annotations
+Free of numpy: the command line takes names, help and defaults from here.
+"""
 
 import hashlib
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 from napari_fastnet.annotations.options import OutlineOptions
-from napari_fastnet.annotations.reading import SUFFIXES as OUTLINES
-from napari_fastnet.core.colour import HEATMAP_COLOURS
-from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName, TissueParameters
+from napari_fastnet.core.geometry import Pair
+from napari_fastnet.core.options import (
+    DEFAULT_COLOURS,
+    ColoursName,
+    StainMethod,
+    TissueParameters,
+)
 from napari_fastnet.errors import MaskError, OptionError
-from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.model.options import NetworkChoice
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.core.options import StainMethod
-    from napari_fastnet.detection.plan import Stride
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide
+
+#: px of the model from patch to patch; None is the model's own.
+Stride = int | Literal["patch", "dense"] | None
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Options of a run; the command line and the panel fill them in.
+    """Options of a run on one slide.
 
     Parameters
     ----------
     stride : int, "patch", "dense" or None
-        px of the model from patch to patch; None is dense where the model can. See
-        `make_plan`.
+        Distance of the heatmap's cells: `dense` is every 16 px of the model, from one
+        look at a large picture; `patch` is one patch beside the other; a number is px
+        of the model; None is dense where the model can.
     anchor : tuple of float or None
-        (y, x) of a corner of a cell, level-0 px; see `make_plan`.
+        Corner of a cell of the heatmap, (y, x) level-0 px; None is the corner of the
+        tissue; dense: of the slide.
     tissue : TissueParameters
-        Thresholds and sizes that define tissue.
+        Thresholds and sizes that tell tissue from glass.
     mask : Path or None
-        A user's mask or outlines that replace the region of interest; see
-        `annotations.roi.read_roi`.
+        Region to look at: a TIFF or PNG of the whole slide, above 0 inside, or
+        outlines (GeoJSON or ASAP's XML); None is the tissue.
     bounds_offset : tuple of float or "scanned"
-        (y, x) level-0 px that are added to the outlines; see
-        `annotations.options.OutlineOptions`.
+        Level-0 px (y, x) to add to outlines: OpenSlide's bounds-y and bounds-x.
     stain : {"none", "reinhard", "macenko", "density"}
-        Method that matches the slide's colours to the model's.
+        Match of the slide's colours to those the model was trained on.
     flips : bool or None
-        Average over the mirror images of patches too; None is as the model says.
+        Average over mirror images, at 4 times the cost; None is the model's choice.
     threshold : float or None
-        Probability from which a patch is tumor; None is the model's.
+        Lowest probability of tumor; None is the model's.
     fresh : bool
-        Compute again what an earlier run left.
+        Compute anew, also where an earlier run left results.
     readers : int
         Threads that read ahead; 0 reads in the thread that computes.
     memory_mb : int or None
-        MB that the run may take; see `Plan.within`.
+        Most memory to use, MB, at least 310; None is about 600.
     colours : {"red-green", "blue-orange"}
-        Colours of the heatmap in pictures.
+        Colours of normal tissue and tumor in pictures.
     network : NetworkChoice
         Model, back end, device and threads.
     """
@@ -81,9 +85,10 @@ class RunOptions:
         OutlineOptions(bounds_offset=self.bounds_offset)  # raises for other values
         if self.readers < 0:
             raise OptionError(f"readers is {self.readers}; use 0 or more")
-        if self.colours not in HEATMAP_COLOURS:
+        if self.colours not in get_args(ColoursName):
             raise OptionError(
-                f"colours are {self.colours!r}; use one of {', '.join(HEATMAP_COLOURS)}"
+                f"colours are {self.colours!r}; use one of "
+                f"{', '.join(get_args(ColoursName))}"
             )
 
 
@@ -93,7 +98,7 @@ NEUTRAL = ("fresh", "readers", "memory_mb", "network")
 OUTLINE_RULES = 2
 
 
-def request_digest(slide: Slide, bundle: ModelBundle, options: RunOptions) -> str:
+def request_digest(slide: "Slide", bundle: "ModelBundle", options: RunOptions) -> str:
     """Hash everything that the results of a run depend on, as 64 hexadecimal digits.
 
     That is the slide's content and µm/px, but not its path; the model's description and
@@ -104,10 +109,13 @@ def request_digest(slide: Slide, bundle: ModelBundle, options: RunOptions) -> st
     MaskError
         The mask cannot be read.
     """
+    from napari_fastnet.annotations.reading import SUFFIXES
+    from napari_fastnet.machine.json_text import to_json
+
     asked = {k: v for k, v in asdict(options).items() if k not in NEUTRAL}
     offset = asked.pop("bounds_offset")
     if options.mask is not None:
-        if options.mask.suffix.lower() in OUTLINES:
+        if options.mask.suffix.lower() in SUFFIXES:
             asked["outlines"] = [OUTLINE_RULES, offset]
         try:
             asked["mask"] = hashlib.sha256(options.mask.read_bytes()).hexdigest()

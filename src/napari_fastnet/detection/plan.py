@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from napari_fastnet.core.dense import CELL_PX, DenseScan
 from napari_fastnet.core.geometry import Box
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.appearance.stain import StainMatch
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.detection.options import Stride
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide
 
@@ -40,9 +41,6 @@ _CELL_BYTES = 60
 _PX_BYTES = 128
 #: Least share of a patch that must be tissue (Eq. 4).
 KEEP = 0.5
-
-#: px of the model from patch to patch; None is the model's own.
-Stride = int | Literal["patch", "dense"] | None
 
 
 @dataclass(frozen=True, slots=True)

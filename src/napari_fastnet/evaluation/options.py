@@ -18,9 +18,9 @@ class EvaluationOptions:
     Parameters
     ----------
     mpp : float or None
-        µm/px of the patches; not needed of what `patches` wrote.
+        µm/px of the patches; None is as `patches` wrote.
     part : {"train", "valid", "test"} or None
-        Of what `patches` wrote, the part to evaluate on; None is all.
+        Part to evaluate on, of what `patches` wrote; None is all.
     stain : {"none", "reinhard", "macenko", "density"}
         Match the colours to those the model was trained on, with one match for all
         patches, as a slide is matched.
@@ -58,15 +58,15 @@ class SlideEvaluationOptions:
     boundary_um : float
         Dice and IoU: leave out px nearer than this to an outline, µm.
     mpp : float or None
-        µm/px of level 0 of slides whose candidates come as CSV; None is CAMELYON16's
-        0.243.
+        µm/px of level 0 of slides whose candidates come as CSV, or whose file does not
+        say; None is 0.243 for CSV.
     mask_value : int or None
         Value of tumor in masks; None is the one value above 0.
     unannotated : {"normal", "skip"} or None
-        Class of a slide without truth, where no reference lists it. None is normal among
-        outlines, as in CAMELYON16, and skipped among masks.
+        Class of a slide without truth, where no reference lists it; None is normal among
+        outlines (CAMELYON16), skip among masks.
     exclude : tuple of str
-        Slides to leave out.
+        Slide to leave out; may be repeated.
     outlines : OutlineOptions
         Classes that are tumor, and the origin of the outlines.
     bootstrap : int

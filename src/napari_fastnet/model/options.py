@@ -22,15 +22,13 @@ class NetworkChoice:
     Parameters
     ----------
     model : str or Path
-        Name of a model that is shipped or was added, or a bundle's folder.
+        Model by its name (see `models list`) or its folder.
     backend : {"auto", "onnx", "openvino", "torch"}
-        "auto" is torch if a device other than the CPU is asked for, else the fastest
-        installed back end: OpenVINO on processors with bfloat16, or ONNX Runtime.
+        Library that runs the network; auto is the fastest installed, torch on a GPU.
     device : str or None
-        "cpu", "cuda", "cuda:1" or "mps"; None is the CPU, and for torch the fastest
-        device that it sees.
+        cpu, cuda, cuda:1 or mps; None is the CPU, on torch the fastest.
     threads : int or None
-        Threads that compute on a CPU; None is one for each physical core.
+        Threads that compute on a CPU; None is all cores.
     """
 
     model: str | Path = DEFAULT_MODEL

@@ -63,7 +63,7 @@ class SamplingOptions:
     sampling : {"balanced", "full"}
         As many normal as tumor patches in each part, or all there are.
     per_slide : int or None
-        Most patches of a class from one slide.
+        Most patches of a class from one slide; None is all.
     split : {"slides", "patches"}
         Unit of the division. By patches, the paper's way, neighbors of a training patch
         get into the validation part, and its figures are too good.

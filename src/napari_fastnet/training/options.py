@@ -100,7 +100,7 @@ class FitOptions:
     seed : int
         Seed of all random draws.
     augmentation : Augmentation
-        Strength of the random changes to patches.
+        Strength of the random changes to patches; 0 is none, 1 the usual.
     """
 
     epochs: int = 40

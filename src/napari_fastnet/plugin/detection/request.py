@@ -14,7 +14,7 @@ from napari_fastnet.store.cache import LIMIT_BYTES, private_folder
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Grid, Pair
-    from napari_fastnet.detection.plan import Stride
+    from napari_fastnet.detection.options import Stride
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide
 

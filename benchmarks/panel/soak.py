@@ -1,7 +1,7 @@
 """A long day at the panel: open, pan, detect, edit, export, close, again and again.
 
     xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX"
-        python benchmarks/soak.py [500] [--seconds 14400] [--slide SLIDE]
+        python benchmarks/panel/soak.py [500] [--seconds 14400] [--slide SLIDE]
         [--model NAME|DIR] [--json benchmarks/results/soak.json]
 
 Each cycle opens a slide, pans and zooms over it, detects to the end, takes a part out
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMAND = (
-    'xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX" python benchmarks/soak.py '
+    'xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX" python benchmarks/panel/soak.py '
     "500 --json benchmarks/results/soak.json"
 )
 #: Of the screen's middle that a brush takes out of the region of interest, mask px.

@@ -1,6 +1,6 @@
 """Kill a detection again and again: it must end as if nobody had touched it.
 
-    python benchmarks/resume_kills.py [--kills 50] [--slide SLIDE] [--model NAME|DIR]
+    python benchmarks/faults/resume_kills.py [--kills 50] [--slide SLIDE] [--model NAME|DIR]
         [--stride patch|dense|N] [--seed 0] [--json]
 
 One process detects without a disturbance. Then one after the other works on a second

@@ -196,10 +196,10 @@ def cohort_killed(world: World, rng: random.Random, folder: Path) -> Verdict:
 def cluster_worker_lost(world: World, rng: random.Random, folder: Path) -> Verdict:
     """Kill one of two workers of a dask cluster while it has a slide."""
     import distributed
+    from napari_fastnet.cohort.options import CohortOptions
 
     from napari_fastnet.cohort.cluster import Cluster
     from napari_fastnet.cohort.cohort import run_cohort
-    from napari_fastnet.cohort.task import CohortOptions
 
     slides = [world.slide, draw_slide(folder / "second.svs", seed=1)]
     options = CohortOptions(replace(world.options, network=NetworkChoice(MODEL)))

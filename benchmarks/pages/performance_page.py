@@ -1,6 +1,6 @@
 """Write what the benchmarks measured into docs/explain/performance.md.
 
-    python benchmarks/performance_page.py [--results benchmarks/results]
+    python benchmarks/pages/performance_page.py [--results benchmarks/results]
         [--page docs/explain/performance.md]
 
 Each file of benchmarks/results fills one part of the page, which says what wrote it; the
@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 from page import write_between
 from roofline import roofline
@@ -164,46 +167,6 @@ def growth(found: dict[str, Any]) -> str:
     return f"{text}\n\n{found['backend']}, {subject['threads']} threads{asked}."
 
 
-def tries(found: dict[str, Any]) -> str:
-    """Return the ways to run the network, fastest first, and sizes of pictures."""
-    ways = found["patches_per_s"]
-    used = ways["OpenVINO, bfloat16"]
-    ranked = sorted(ways.items(), key=lambda way: -way[1])
-    rows = [[name, f"{rate:,.0f}", f"{rate / used:.2f}"] for name, rate in ranked]
-    side = found["patch_px"]
-    text = table(["", f"patches/s of {side} px", "to OpenVINO, bfloat16"], rows)
-    pictures = [
-        [f"{n} x {n}", f"{rate:.1f}"] for n, rate in found["dense_mpx_per_s"].items()
-    ]
-    text += "\n\n" + table(["values of a dense picture", "Mpx of tissue/s"], pictures)
-    parts = [
-        [count, f"{rate:,.0f}"]
-        for count, rate in found["patches_per_s_at_once"].items()
-    ]
-    return text + "\n\n" + table(["patches at once", "patches/s"], parts)
-
-
-def int8(found: dict[str, Any]) -> str:
-    """Return speed and AUC of each network."""
-    rows = [
-        [
-            name,
-            f"{one['patches_per_s']:,.0f}",
-            f"{one['speed_ratio']:.2f}",
-            f"{one['auc']:.4f}",
-            f"{one['auc_cost']:+.4f}",
-            f"{one['mean_change']:.4f}",
-        ]
-        for name, one in found["networks"].items()
-    ]
-    head = ["", "patches/s", "to float32", "AUC", "AUC lost", "mean change"]
-    return (
-        f"{table(head, rows)}\n\n{found['patches']:,} patches judged, "
-        f"{found['calibration_patches']} others for the ranges. OpenVINO's default is "
-        "bfloat16 where the processor has it."
-    )
-
-
 def against_wsinfer(found: list[dict[str, Any]]) -> str:
     """Return what each way of doing one slide took."""
     rows = [
@@ -266,8 +229,6 @@ PARTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "growth": ("bench", growth),
     "mosaic": ("mosaic", scan),
     "small": ("small", growth),
-    "tries": ("tries", tries),
-    "int8": ("int8", int8),
     "wsinfer": ("wsinfer", against_wsinfer),
     "resume": ("resume_kills", resume),
     "cohort": ("cohort", cohort),

@@ -1,6 +1,6 @@
 """Let things go wrong while slides are scanned, and count what came of it.
 
-    python benchmarks/faults.py [--kinds killed,full,...] [--share 1] [--seed 0]
+    python benchmarks/faults/faults.py [--kinds killed,full,...] [--share 1] [--seed 0]
         [--more] [--seconds S] [--json benchmarks/results/faults.json]
 
 Each case must end with the right heatmap, or with an error of one line after which the
@@ -39,7 +39,7 @@ from fault_world import Verdict, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMAND = "python benchmarks/faults.py --json benchmarks/results/faults.json"
+COMMAND = "python benchmarks/faults/faults.py --json benchmarks/results/faults.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Draw what FastNet reaches between the ceilings of a machine: the roofline.
 
     napari-fastnet bench --json > benchmarks/results/bench.json
-    python benchmarks/roofline.py [benchmarks/results/bench.json]
+    python benchmarks/pages/roofline.py [benchmarks/results/bench.json]
         [-o docs/explain/roofline.png]
 
 A network's arithmetic intensity is its operations to the bytes that its layers read and

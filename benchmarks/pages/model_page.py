@@ -1,6 +1,6 @@
 """Write the figures of the shipped model, and the log of its training, into the docs.
 
-    python benchmarks/model_page.py --model NAME|DIR --log BUNDLE-training
+    python benchmarks/pages/model_page.py --model NAME|DIR --log BUNDLE-training
         [--page docs/explain/model.md]
 
 The history (CSV) and the curves (PNG) of the training are copied beside the page.
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 from napari_fastnet.model.bundle import load_bundle
 from page import write_between

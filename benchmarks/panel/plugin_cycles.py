@@ -5,7 +5,7 @@ cycles have warmed up what is kept for good (caches, compiled shaders), none of 
 may grow. --bare leaves out the detection and the panel: what then grows is napari's.
 
     xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX"
-        python benchmarks/plugin_cycles.py [N] [--slide SLIDE] [--model NAME|DIR]
+        python benchmarks/panel/plugin_cycles.py [N] [--slide SLIDE] [--model NAME|DIR]
         [--close window|slide] [--bare] [--json FILE]
         [--page docs/explain/responsiveness.md]
 
@@ -25,6 +25,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 from napari_fastnet.synthetic.slide import write_slide
 from page import write_between

@@ -7,7 +7,7 @@ on, over the same place and with the same layers. The time from the click on "De
 is measured too, and so is that of reading and inferring one block without a window.
 
     xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX"
-        python benchmarks/heartbeat.py [SLIDE] [--model NAME|DIR] [--stride 4]
+        python benchmarks/panel/heartbeat.py [SLIDE] [--model NAME|DIR] [--stride 4]
         [--seconds 5] [--json FILE] [--page docs/explain/responsiveness.md]
 
 Without a slide one of 5 x 5 mm is drawn.
@@ -25,6 +25,8 @@ from math import cos, sin
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 import numpy as np
 

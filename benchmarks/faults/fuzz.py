@@ -1,6 +1,6 @@
 """Read what was spoiled on purpose: every case must be read right or refused in words.
 
-    python benchmarks/fuzz.py [--cases 120000] [--targets asap,tiff] [--seed 0]
+    python benchmarks/faults/fuzz.py [--cases 120000] [--targets asap,tiff] [--seed 0]
         [--json benchmarks/results/fuzz.json]
 
 Whole files of each kind (`fuzz_targets`) are changed byte by byte, number by number and
@@ -254,7 +254,7 @@ def main() -> int:
     rows = run(names, given.cases, given.seed, given.keep)
     if given.json:
         facts = {
-            "command": "python benchmarks/fuzz.py --json benchmarks/results/fuzz.json",
+            "command": "python benchmarks/faults/fuzz.py --json benchmarks/results/fuzz.json",
             "short": "make test ARGS=tests/fuzz",
             "machine": {
                 "python": platform.python_version(),

@@ -5,7 +5,7 @@ a process the time from the click to the first change on the canvas is compared 
 time that reading and inferring the same block takes when all else is ready.
 
     xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX"
-        python benchmarks/first_probabilities.py [SLIDE] [--times 3] [--stride dense]
+        python benchmarks/panel/first_probabilities.py [SLIDE] [--times 3] [--stride dense]
         [--json FILE] [--page docs/explain/responsiveness.md]
 
 Without a slide one of 5 x 5 mm is drawn.
@@ -21,6 +21,8 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 import numpy as np
 

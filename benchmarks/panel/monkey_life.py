@@ -1,6 +1,6 @@
 """One seed of the monkey, in a process of its own: `monkey.py` starts it.
 
-    python benchmarks/monkey_life.py WORK SEED MINUTES
+    python benchmarks/panel/monkey_life.py WORK SEED MINUTES
 
 With 0 minutes nothing is done: that is the new window that the others are compared with.
 """

@@ -1,6 +1,6 @@
 """Use the panel at random by real events; then a detection must be as in a new window.
 
-    python benchmarks/monkey.py [--seeds 6] [--minutes 10] [--first 1] [--work FOLDER]
+    python benchmarks/panel/monkey.py [--seeds 6] [--minutes 10] [--first 1] [--work FOLDER]
         [--json benchmarks/results/monkey.json]
 
 For each seed a process of its own opens napari with a drawn slide, the shipped model and
@@ -108,7 +108,7 @@ def told(lives: list[dict[str, Any]], file: Path, given: argparse.Namespace) -> 
     """Write what is known so far; return the exit code."""
     faults = sum(len(life["faults"]) for life in lives)
     facts = {
-        "command": f"python benchmarks/monkey.py --seeds {given.seeds} "
+        "command": f"python benchmarks/panel/monkey.py --seeds {given.seeds} "
         f"--minutes {given.minutes:g}",
         "machine": lives[0].get("machine"),
         "minutes": given.minutes,

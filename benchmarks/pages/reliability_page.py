@@ -1,6 +1,6 @@
 """Write what was tried against the program into docs/explain/reliability.md.
 
-    python benchmarks/reliability_page.py [--results benchmarks/results]
+    python benchmarks/pages/reliability_page.py [--results benchmarks/results]
         [--page docs/explain/reliability.md]
 
 The parts are faults.json of `faults`, fuzz.json of `fuzz` and soak.json of `soak`; the
@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 from page import write_between
 
