@@ -7,14 +7,7 @@ import torch
 
 from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
-from napari_fastnet.training.mosaic import (
-    lay_out,
-    mosaic_logits,
-    mosaic_probabilities,
-    mosaic_side,
-    patch_logits,
-    take_apart,
-)
+from napari_fastnet.training import mosaic
 
 
 def patches(count: int, side: int = 32) -> torch.Tensor:
@@ -25,13 +18,13 @@ def patches(count: int, side: int = 32) -> torch.Tensor:
 def test_layout_is_row_by_row() -> None:
     batch = torch.arange(4.0)[:, None, None, None].expand(4, 2, 2, 3)
     expected = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3.0]])
-    torch.testing.assert_close(lay_out(batch)[0, ..., 0], expected)
+    torch.testing.assert_close(mosaic.lay_out(batch)[0, ..., 0], expected)
 
 
 def test_taking_apart_drops_the_cells_between_patches() -> None:
     # Two patches a side of three cells each; 2 * 4 - 1 cells in all.
     features = torch.arange(49.0).reshape(1, 1, 7, 7)
-    cells = take_apart(features, 2)
+    cells = mosaic.take_apart(features, 2)
     assert cells.shape == (4, 1, 3, 3)
     torch.testing.assert_close(cells[1, 0], features[0, 0, :3, 4:7])
     torch.testing.assert_close(cells[2, 0], features[0, 0, 4:7, :3])
@@ -42,7 +35,7 @@ def test_a_mosaic_of_one_patch_is_the_patch() -> None:
     batch = patches(1, 96)
     with torch.no_grad():
         torch.testing.assert_close(
-            mosaic_logits(network, batch), patch_logits(network, batch)
+            mosaic.logits(network, batch), mosaic.logits_alone(network, batch)
         )
 
 
@@ -53,7 +46,7 @@ def test_cells_of_a_patch_lie_where_they_do_alone() -> None:
     batch = patches(4, 32)
     stem = network.features[:2]
     with torch.no_grad():
-        whole = stem(lay_out(batch).permute(0, 3, 1, 2))  # one cell every 4 px
+        whole = stem(mosaic.lay_out(batch).permute(0, 3, 1, 2))  # one cell every 4 px
         alone = stem(batch.permute(0, 3, 1, 2))
     torch.testing.assert_close(whole[0, :, 8:15, 8:15], alone[3], rtol=1e-4, atol=1e-5)
 
@@ -65,8 +58,8 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
 def test_probabilities_come_in_the_order_of_the_patches() -> None:
     network = FastNet(FastNetConfig(pool_cells=1)).eval()
     batch = (patches(6) * 255).to(torch.uint8)
-    result = mosaic_probabilities(network, batch, 2, as_float)
-    first = mosaic_probabilities(network, batch[:4], 2, as_float)
+    result = mosaic.probabilities(network, batch, 2, as_float)
+    first = mosaic.probabilities(network, batch[:4], 2, as_float)
     assert result.shape == (6,)
     torch.testing.assert_close(result[:4], first)
 
@@ -76,4 +69,4 @@ def test_probabilities_come_in_the_order_of_the_patches() -> None:
 )
 def test_what_forms_no_mosaic_is_refused(batch: int, side: int, word: str) -> None:
     with pytest.raises(OptionError, match=word):
-        mosaic_side(batch, side)
+        mosaic.patches_a_side(batch, side)

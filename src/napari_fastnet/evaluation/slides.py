@@ -27,11 +27,7 @@ from napari_fastnet.core.metrics.truth import (
 from napari_fastnet.errors import DataError, FastNetError, OptionError
 from napari_fastnet.evaluation.options import SlideEvaluationOptions
 from napari_fastnet.evaluation.sources import DEFAULT_MPP, Source, load_source
-from napari_fastnet.results.recorded_slide import (
-    recorded_corner,
-    recorded_tissue,
-    truth_notes,
-)
+from napari_fastnet.results import recorded_slide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -242,7 +238,7 @@ def _truth(
                 "a file of candidates does not say where the scanned part begins; give "
                 "--bounds-offset Y X"
             )
-        return recorded_corner(path, run.record.to_dict())
+        return recorded_slide.recorded_corner(path, run.record.to_dict())
 
     if known.outlines is not None:
         truth, notes = read_truth(
@@ -254,8 +250,8 @@ def _truth(
             tumor_classes=options.outlines.tumor_classes,
         )
         if run is not None and truth.inside.any():
-            tissue = recorded_tissue(path)
-            notes = (*notes, *truth_notes(truth, tissue, run.slide_shape, mpp))
+            tissue = recorded_slide.recorded_tissue(path)
+            notes += recorded_slide.truth_notes(truth, tissue, run.slide_shape, mpp)
         return truth, tuple(notes)
     if known.is_tumor:
         return None, ()

@@ -20,13 +20,8 @@ from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.losses import PatchLoss
 from napari_fastnet.nn.network import TUMOUR, NetworkConfig, PatchNetwork
+from napari_fastnet.training import mosaic
 from napari_fastnet.training.batches import Batches, Patches, Teacher
-from napari_fastnet.training.mosaic import (
-    mosaic_logits,
-    mosaic_probabilities,
-    mosaic_side,
-    patch_logits,
-)
 from napari_fastnet.training.state import Progress, TrainingState
 
 if TYPE_CHECKING:
@@ -145,7 +140,7 @@ class Trainer(Generic[NetworkT]):
                 f"{options.batch_size}; give more patches or a smaller batch"
             )
         if options.mosaic_share:
-            mosaic_side(options.batch_size, train.images.shape[1])
+            mosaic.patches_a_side(options.batch_size, train.images.shape[1])
         torch.manual_seed(options.seed)
         self.config = config
         self.train, self.valid, self.options = train, valid, options
@@ -294,7 +289,7 @@ class Trainer(Generic[NetworkT]):
         labels = labels.to(self.device)
         labels = labels * (1 - options.label_smoothing) + options.label_smoothing / 2
         as_mosaic = torch.rand(1, generator=generator).item() < options.mosaic_share
-        predict = mosaic_logits if as_mosaic else patch_logits
+        predict = mosaic.logits if as_mosaic else mosaic.logits_alone
         self.optimizer.zero_grad(set_to_none=True)
         with self._arithmetic():
             logits = predict(self.model, images)
@@ -346,7 +341,9 @@ class Trainer(Generic[NetworkT]):
         parts = []
         with torch.inference_mode(), self._arithmetic():
             for batch in images.split(_EVALUATION_BATCH):
-                logits = patch_logits(model, self._prepared(batch.to(self.device)))
+                logits = mosaic.logits_alone(
+                    model, self._prepared(batch.to(self.device))
+                )
                 parts.append(logits.float().softmax(dim=1)[:, TUMOUR].cpu())
         return torch.cat(parts)
 
@@ -354,11 +351,11 @@ class Trainer(Generic[NetworkT]):
         """Return the validation patches' probabilities among foreign neighbours."""
         images = self.valid.images
         order = torch.randperm(len(images), generator=Generator().manual_seed(0))
-        side = mosaic_side(self.options.batch_size, images.shape[1])
+        side = mosaic.patches_a_side(self.options.batch_size, images.shape[1])
         shuffled = images[order].to(self.device)
         probabilities = torch.empty(len(images))
         with self._arithmetic():
-            probabilities[order] = mosaic_probabilities(
+            probabilities[order] = mosaic.probabilities(
                 self.averaged, shuffled, side, self._prepared
             ).cpu()
         return probabilities.numpy()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_fastnet.nn.network import PatchNetwork
 
 
-def mosaic_side(batch_size: int, patch_px: int) -> int:
+def patches_a_side(batch_size: int, patch_px: int) -> int:
     """Return the side of a batch's mosaic in patches.
 
     OptionError where the batch is no square number, or the patch no multiple of 16 px,
@@ -68,25 +68,25 @@ def take_apart(features: Tensor, side: int) -> Tensor:
     return apart
 
 
-def mosaic_logits(model: PatchNetwork, patches: Tensor) -> Tensor:
+def logits(model: PatchNetwork, patches: Tensor) -> Tensor:
     """Return the (N, 2) logits of normalised (N, H, W, 3) patches in one mosaic.
 
     The network has a cell every 16 px; N is a square number, H and W multiples of 16 px.
     """
-    side = mosaic_side(len(patches), patches.shape[1])
+    side = patches_a_side(len(patches), patches.shape[1])
     features = model.extract(lay_out(patches).permute(0, 3, 1, 2))
     cells = take_apart(features, side)
-    logits: Tensor = model.classify(model.pool(cells))
-    return logits
+    found: Tensor = model.classify(model.pool(cells))
+    return found
 
 
-def patch_logits(model: PatchNetwork, patches: Tensor) -> Tensor:
+def logits_alone(model: PatchNetwork, patches: Tensor) -> Tensor:
     """Return the (N, 2) logits of normalised (N, H, W, 3) patches, each alone."""
-    logits: Tensor = model(patches.permute(0, 3, 1, 2))
-    return logits
+    found: Tensor = model(patches.permute(0, 3, 1, 2))
+    return found
 
 
-def mosaic_probabilities(
+def probabilities(
     model: PatchNetwork,
     patches: Tensor,
     side: int,
@@ -100,8 +100,7 @@ def mosaic_probabilities(
     size = side * side
     indices = torch.arange(-(-len(patches) // size) * size) % len(patches)
     with torch.inference_mode():
-        logits = [
-            mosaic_logits(model, prepare(patches[chosen]))
-            for chosen in indices.split(size)
+        found = [
+            logits(model, prepare(patches[chosen])) for chosen in indices.split(size)
         ]
-    return torch.cat(logits).float().softmax(dim=1)[: len(patches), 1]
+    return torch.cat(found).float().softmax(dim=1)[: len(patches), 1]

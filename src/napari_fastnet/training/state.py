@@ -118,9 +118,8 @@ class TrainingState:
                 f"{path}: not a whole training state ({error}); {_MEND}"
             ) from error
         counters = json.loads(metadata["counters"])
-        other = self._other_context(counters)
-        if metadata.get("fingerprint") != fingerprint or other:
-            differ = [*self._other_options(counters), *other]
+        differ = self._differences(counters)
+        if metadata.get("fingerprint") != fingerprint or differ:
             words = ", ".join(differ) or "other data or options"
             raise DataError(f"{path}: written with {words}; {_MEND}")
         for name in Progress.__dataclass_fields__.keys() & counters.keys():
@@ -148,22 +147,24 @@ class TrainingState:
         )
         self.schedule.load_state_dict(counters["schedule"])
 
-    def _other_context(self, saved: dict[str, Any]) -> list[str]:
-        """Return the words for everything in the context that differs."""
-        own = self.progress.context
-        context = saved.get("context", {})
-        return [
-            name for name in context if own.get(name, context[name]) != context[name]
-        ]
+    def _differences(self, saved: dict[str, Any]) -> list[str]:
+        """Return a phrase for each option, and each thing in the context, that differs.
 
-    def _other_options(self, saved: dict[str, Any]) -> list[str]:
-        """Return a phrase for each option that differs."""
-        was = saved.get("options", {})
-        now = json.loads(json.dumps(self.progress.options))
-        return [
+        A state of version 0.1 names neither.
+        """
+        was, now = (
+            saved.get("options", {}),
+            json.loads(json.dumps(self.progress.options)),
+        )
+        options = [
             f"{name} {was[name]} instead of {now[name]}"
             for name in now
             if name in was and was[name] != now[name]
+        ]
+        own = self.progress.context
+        context = saved.get("context", {}).items()
+        return options + [
+            name for name, value in context if own.get(name, value) != value
         ]
 
 
