@@ -13,7 +13,7 @@ from napari_fastnet.evaluation import trial as model_trial
 from napari_fastnet.evaluation.trial import take_in
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import added_names
-from napari_fastnet.synthetic.sample_patches import sample_patches
+from napari_fastnet.synthetic.texture import sample_patches
 
 torch = pytest.importorskip("torch")
 

@@ -15,7 +15,7 @@ from napari_fastnet.errors import DetectionError, OptionError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.description import LOGITS, PROBABILITIES, TORCHSCRIPT
 from napari_fastnet.model.user_models import keep, read_candidate
-from napari_fastnet.synthetic.sample_patches import sample_patches
+from napari_fastnet.synthetic.texture import sample_patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -136,6 +137,46 @@ def fat(rng: np.random.Generator) -> Pixels:
     wall = gaussian_filter(wall, 0.8, mode="wrap")
     canvas = _between((243, 242, 244), (206, 150, 184), wall)
     return _finish(canvas)
+
+
+#: Most sample patches of either tissue, and their px together; at least one is drawn.
+SAMPLES, _SAMPLES_PX = 6, 2**21
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SamplePatches:
+    """Glass, normal lymphoid tissue and metastases, each uint8 (n, side, side, 3)."""
+
+    white: Pixels
+    normal: Pixels
+    tumor: Pixels
+
+
+def sample_patches(side_px: int, mpp: float) -> SamplePatches:
+    """Draw one patch of glass and up to `SAMPLES` of either tissue, always the same.
+
+    On them a model is tried before it is added: one that was trained on lymph nodes tells
+    normal from tumor, any other shows at least that it responds. At a coarse µm/px the
+    drawn tissue repeats.
+    """
+    rng = np.random.default_rng(0)
+    side = max(1, round(TEXTURE_PX * TEXTURE_MPP / mpp))
+    count = max(1, min(SAMPLES, _SAMPLES_PX // side_px**2))
+
+    def cut(texture: Pixels) -> Pixels:
+        image = Image.fromarray(texture).resize((side, side), Image.Resampling.BICUBIC)
+        corners = rng.integers(side, size=(count, 2))[..., np.newaxis]
+        return np.stack(
+            [
+                np.asarray(image)
+                .take(rows, 0, mode="wrap")
+                .take(columns, 1, mode="wrap")
+                for rows, columns in corners + np.arange(side_px)
+            ]
+        )
+
+    white = np.full((1, side_px, side_px, 3), 255, np.uint8)
+    return SamplePatches(white, *map(cut, (lymphoid(rng), tumor(rng))))
 
 
 def _noise(rng: np.random.Generator, sigma_px: float, ratio: float = 1.0) -> Canvas:
