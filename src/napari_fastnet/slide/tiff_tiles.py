@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.errors import DriveError, FastNetError, SlideFormatError
-from napari_fastnet.slide.samples import (
-    LARGEST_TILE_PX,
-    check_claim,
-    converter_of,
-    decoder_of,
-    reading_of,
-    unread_kind,
-)
+from napari_fastnet.slide import samples
 from napari_fastnet.slide.tiles import DamagedTileError, OnDamage, Pixels
 
 if TYPE_CHECKING:
@@ -156,7 +149,7 @@ class TilePage:
         SlideFormatError
             The pixels are of a kind that is no brightfield RGB.
         """
-        kind = unread_kind(key, len(pages))
+        kind = samples.unread_kind(key, len(pages))
         if kind is not None:
             raise SlideFormatError(
                 f"{name}: the pixels are {kind}; 8-bit RGB or grey is read, {_CONVERT}"
@@ -165,23 +158,23 @@ class TilePage:
         rows, columns = key.tilelength, key.tilewidth
         if not key.is_tiled:
             rows, columns = min(key.rowsperstrip, height), width
-        if rows * columns > LARGEST_TILE_PX:
+        if rows * columns > samples.LARGEST_TILE_PX:
             raise SlideFormatError(
                 f"{name}: the image is stored in pieces of {columns} x {rows} px, too "
                 f"large to decode one by one; {_CONVERT}"
             )
         grid = (len(pages), -(-height // rows), -(-width // columns))
         # each page has its own tables of JPEG
-        decoders = [decoder_of(page, key, aperio=aperio) for page in pages]
+        decoders = [samples.decoder_of(page, key, aperio=aperio) for page in pages]
         return cls(
             (height, width),
             (rows, columns),
             _table([page.dataoffsets for page in pages], grid, name),
             _table([page.databytecounts for page in pages], grid, name),
             tuple(decode for decode, _ in decoders),
-            converter_of(key),
+            samples.converter_of(key),
             key.compression == _JPEG and all(whole for _, whole in decoders),
-            reading_of(key),
+            samples.reading_of(key),
         )
 
     @property
@@ -215,7 +208,7 @@ class TilePage:
             if self.ends_as_jpeg and _JPEG_END not in data[-_JPEG_PADDING:]:
                 raise DamagedTileError("its JPEG data end too early")
             try:
-                check_claim(data)
+                samples.check_claim(data)
                 planes.append(decode(data, index))
             except _DECODE_ERRORS as error:
                 raise DamagedTileError(str(error) or type(error).__name__) from error

@@ -24,7 +24,6 @@ from napari_fastnet.synthetic.slide import TILE_PX, fine_tiles, page_options
 from napari_fastnet.synthetic.texture import GLASS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -146,20 +145,15 @@ def _write(
         tif.write(np.concatenate([level1, below]), **tiled)
         for square, step in zip((level2, level3), DRAWN_STEPS, strict=True):
             size = (shape[0] // step, shape[1] // step)
-            drawn = _drawn_tiles(square, units, step, size)
+            drawn = (
+                _drawn(square, units, step, (top, left), (TILE_PX, TILE_PX))
+                for top in range(0, size[0], TILE_PX)
+                for left in range(0, size[1], TILE_PX)
+            )
             tif.write(drawn, shape=(*size, 3), dtype=np.uint8, **tiled)
     with tifffile.TiffFile(path, mode="r+") as tif:
         for page, step in zip((0, 2), SHARED_STEPS, strict=True):
             _repeat(tif.pages[page].aspage(), step, shape, units)
-
-
-def _drawn_tiles(
-    square: Pixels, units: NDArray[np.bool_], step: int, size: tuple[int, int]
-) -> Iterator[Pixels]:
-    """Yield the tiles of a level that is drawn in full, row by row."""
-    for top in range(0, size[0], TILE_PX):
-        for left in range(0, size[1], TILE_PX):
-            yield _drawn(square, units, step, (top, left), (TILE_PX, TILE_PX))
 
 
 def _drawn(
