@@ -15,6 +15,7 @@ from PIL import Image
 
 import napari_fastnet as nf
 from napari_fastnet.errors import DependencyError, OutputError
+from napari_fastnet.training.options import FitOptions
 
 TWELVE = {
     "FastNetError", "Options", "detect", "detect_many", "evaluate", "find_tissue", "load",
@@ -315,3 +316,33 @@ def test_runs_are_evaluated_against_outlines(slide_file, result, tmp_path):
 def test_training_asks_for_what_it_cannot_know(tmp_path):
     with pytest.raises(nf.FastNetError, match="valid"):
         nf.train([tmp_path, tmp_path], tmp_path / "model")
+
+
+def write_patches(folder, seed):
+    """Write 24 patches; tumor is dark."""
+    rng = np.random.default_rng(seed)
+    for index in range(24):
+        label = index % 2
+        image = rng.integers(40, 120, (32, 32, 3)) + (0 if label else 100)
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        path = folder / str(label) / f"{index}.png"
+        Image.fromarray(image.astype(np.uint8)).save(path)
+    return folder
+
+
+def test_training_gives_a_model_that_can_be_loaded(tmp_path):
+    epochs = []
+    model = nf.train(
+        write_patches(tmp_path / "train", 0),
+        tmp_path / "model",
+        valid=write_patches(tmp_path / "valid", 1),
+        mpp=2.0,
+        name="mine",
+        options=FitOptions(batch_size=4),
+        epochs=1,
+        device="cpu",
+        progress=epochs.append,
+    )
+    assert [result.epoch for result in epochs] == [1]
+    assert (model.name, model.spacing_um_px) == ("mine", 2.0)
+    assert nf.load_model(tmp_path / "model").sha256 == model.sha256
