@@ -23,23 +23,24 @@ ANNOTATION = """
 
 @pytest.fixture(scope="session")
 def drawn_slide(tmp_path_factory):
-    """Return where a small slide lies, and where its lesions are."""
-    return write_slide(
-        tmp_path_factory.mktemp("drawn") / "slide.svs", shape=SHAPE, seed=0
-    )
+    """Return the path of a small slide, and the outlines of its lesions."""
+    path = tmp_path_factory.mktemp("drawn") / "slide.svs"
+    return path, write_slide(path, shape=SHAPE, seed=0).lesions
 
 
 @pytest.fixture(scope="session")
 def normal_slide(tmp_path_factory):
     """Return where a small slide without lesions lies."""
     path = tmp_path_factory.mktemp("drawn") / "normal.svs"
-    return write_slide(path, shape=SHAPE, seed=1, lesions=False).path
+    write_slide(path, shape=SHAPE, seed=1, lesions=False)
+    return path
 
 
 @pytest.fixture(scope="session")
 def my_slides(drawn_slide, normal_slide, tmp_path_factory):
     """Return a folder of slides as CAMELYON16 arranges them."""
     folder = tmp_path_factory.mktemp("camelyon")
+    tumor_slide, lesions = drawn_slide
     for part, tumour, normal in (
         ("training", "tumor", "normal"),
         ("testing", "images", "images"),
@@ -48,9 +49,9 @@ def my_slides(drawn_slide, normal_slide, tmp_path_factory):
         for number in ("001", "002"):
             name = f"tumor_{number}" if part == "training" else f"test_{number}"
             (folder / part / tumour).mkdir(exist_ok=True)
-            shutil.copy(drawn_slide.path, folder / part / tumour / f"{name}.svs")
+            shutil.copy(tumor_slide, folder / part / tumour / f"{name}.svs")
             truth = folder / part / "lesion_annotations" / f"{name}.xml"
-            truth.write_text(_annotations(drawn_slide.lesions))
+            truth.write_text(_annotations(lesions))
         for number in ("003", "004"):
             name = f"normal_{number}" if part == "training" else f"test_{number}"
             (folder / part / normal).mkdir(exist_ok=True)
@@ -76,7 +77,7 @@ def scene(
     for name in ("slide.svs", "a.svs", "b.svs", "slides/c.svs"):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(drawn_slide.path, path)
+        os.link(drawn_slide[0], path)
     for seed, part in enumerate(("my_patches", "my_validation")):
         _write_patches(folder / part, seed)
     shutil.copytree(dark_bundle, folder / "my_model")
