@@ -66,7 +66,7 @@ def slide_image(tiff: TiffFile, name: str) -> SlideImage:
     plane, notes = _plane(series, name)
     sizes = [size for _, size in _leading(series)]
     levels = tuple(
-        (_pages(level, plane, name), level.keyframe)
+        (level_pages(level, plane, name), level.keyframe)
         for level in series.levels
         if [size for _, size in _leading(level)] == sizes  # of all planes, or of none
     )
@@ -122,10 +122,10 @@ def _plane(
     return ([axis for axis, _ in leading].index(_FOCUS), plane), (note,)
 
 
-def _pages(
+def level_pages(
     level: TiffPageSeries, plane: tuple[int, int] | None, name: str
 ) -> list[TiffPage | TiffFrame]:
-    """Return a level's pages at a focal plane."""
+    """Return a level's pages at the focal plane with that (axis, number), or all."""
     if level.is_multifile:
         raise SlideFormatError(
             f"{name}: the image is spread over several files; join them in one, e.g. "

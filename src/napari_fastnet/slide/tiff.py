@@ -21,7 +21,7 @@ import numpy as np
 
 from napari_fastnet.errors import SlideFormatError, TileReadError
 from napari_fastnet.slide import tiles
-from napari_fastnet.slide.image import slide_image
+from napari_fastnet.slide.image import level_pages, slide_image
 from napari_fastnet.slide.spacing import Spacing, tag_spacing, tiff_spacing
 from napari_fastnet.slide.tiff_tiles import FileBytes, TilePage
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tifffile import TiffFile, TiffPage, TiffPageSeries
+    from tifffile import TiffFile, TiffPage
 
 
 # Errors of tifffile and tiffslide over metadata that contradict themselves.
@@ -282,26 +282,13 @@ def _areas(tiff: TiffFile, properties: Mapping[str, Any], name: str) -> list[_Im
     composition = properties["tiffslide.series-composition"]
     images = []
     for index, (height, width, *_) in enumerate(composition["level_shapes"]):
-        parts = [
-            (
-                _tile_page(tiff.series[int(series)].levels[index], name),
-                places[index][:2],
-            )
-            for series, places in composition["located_series"].items()
-        ]
+        parts = []
+        for series, places in composition["located_series"].items():
+            level = tiff.series[int(series)].levels[index]
+            page = TilePage.of(level_pages(level, None, name), level.keyframe, name)
+            parts.append((page, places[index][:2]))
         images.append(_Image((height, width), tuple(parts)))
     return _shrinking(images)
-
-
-def _tile_page(level: TiffPageSeries, name: str) -> TilePage:
-    """Return the tiles of one level of a scanned area."""
-    pages = [page for page in level.pages if page is not None]
-    if len(pages) < len(level.pages):
-        raise SlideFormatError(
-            f"{name}: a page of the image is missing; copy the file again from its "
-            "origin"
-        )
-    return TilePage.of(pages, level.keyframe, name)
 
 
 def _shrinking(images: list[_Image]) -> list[_Image]:
