@@ -36,9 +36,9 @@ from napari_fastnet.results.record import (
     ModelFacts,
     RunRecord,
     SlideFacts,
+    TissueFacts,
     write_record,
 )
-from napari_fastnet.store.format import Seconds
 from page import write_between
 
 if TYPE_CHECKING:
@@ -95,15 +95,14 @@ def write_slide(
         slide=SlideFacts(
             f"{folder.name}.tif", folder.name, width, height, MPP, "user", "none"
         ),
-        tissue={"fraction": TISSUE},
-        seconds=Seconds(0, 0, 0),
+        tissue=TissueFacts(fraction=TISSUE),
         model=ModelFacts("made up", "1", "", 0.972, 96),
         grid=(grid := Grid((0.0, 0.0), (CELL_PX, CELL_PX), shape)),
         threshold=0.5,
         counts=Counts(count := int((~np.isnan(values)).sum()), count, 0),
     )
     heatmap = Heatmap(values, grid, MPP)
-    write_heatmap_ome_tiff(folder / "heatmap.ome.tif", heatmap, record=record.to_dict())
+    write_heatmap_ome_tiff(folder / "heatmap.ome.tif", heatmap, record=record)
     write_record(folder / "run.json", record)
 
 

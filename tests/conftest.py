@@ -285,6 +285,7 @@ def write_run():
         ModelFacts,
         RunRecord,
         SlideFacts,
+        TissueFacts,
         write_record,
     )
     from napari_fastnet.store.format import Seconds
@@ -298,7 +299,7 @@ def write_run():
         computed = int((~np.isnan(values)).sum())
         record = RunRecord(
             slide=facts,
-            tissue={"fraction": 1.0},
+            tissue=TissueFacts(fraction=1.0),
             seconds=Seconds(0, 0, 0),
             model=ModelFacts("dark", "1.0", "0", 0.972, 96),
             grid=grid,
@@ -306,9 +307,7 @@ def write_run():
             counts=Counts(computed + stopped, computed, 0),
         )
         heatmap = Heatmap(values, grid, (mpp, mpp))
-        write_heatmap_ome_tiff(
-            folder / "heatmap.ome.tif", heatmap, record=record.to_dict()
-        )
+        write_heatmap_ome_tiff(folder / "heatmap.ome.tif", heatmap, record=record)
         write_record(folder / "run.json", record)
         return folder
 

@@ -67,7 +67,7 @@ def test_a_region_of_interest_that_was_painted_is_all_that_is_looked_at(
     assert rows.size
     assert columns.max() < result.heatmap.grid.shape[1] // 2 + 1
     assert painted.edited_px == (tissue.masks.roi & ~roi).sum()
-    assert result.record.tissue["edited_px"] == painted.edited_px
+    assert result.record.tissue.edited_px == painted.edited_px
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((3, 3), bool), None])

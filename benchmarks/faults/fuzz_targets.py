@@ -15,7 +15,7 @@ import os
 import shlex
 import struct
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ from napari_fastnet.results.reading import (
     recorded_mpp,
 )
 from napari_fastnet.results.recognise import content_of
-from napari_fastnet.results.record import read_record
+from napari_fastnet.results.record import RunRecord, read_record
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.store import open_store, read_store
 
@@ -279,7 +279,7 @@ def _run(folder: Path) -> list[bytes]:
         block_cells=4,
     )
     store.write(store.blocks()[0], np.zeros((4, 4), np.float32))
-    store.set_record({"counts": {"computed": 16}, "model": {"name": "m"}})
+    store.set_record('{"counts": {"computed": 16}, "model": {"name": "m"}}')
     files = ("zarr.json", "record.json", "c/0/0")
     return [b"\0".join((store.folder / name).read_bytes() for name in files)]
 
@@ -299,7 +299,7 @@ def _read_options(data: bytes, folder: Path) -> None:
     path = folder / "run.json"
     path.write_bytes(data)
     record = read_record(path)
-    if record["options"] and record["grid"]:
+    if record.options.stride_px and record.grid:
         options_of(record)
     with contextlib.suppress(FastNetError):
         _read_replayed(data, folder)
@@ -390,7 +390,7 @@ def _read_export(data: bytes, folder: Path) -> None:
 def _exports(folder: Path) -> list[bytes]:
     path = folder / "heatmap.ome.tif"
     values = np.zeros(_GRID.shape, np.float32)
-    record = _record() | {"grid": {**_record()["grid"], "shape": list(_GRID.shape)}}
+    record = replace(RunRecord.from_json(_record()), grid=_GRID)
     write_heatmap_ome_tiff(path, Heatmap(values, _GRID, (0.25, 0.25)), record=record)
     return [path.read_bytes()]
 

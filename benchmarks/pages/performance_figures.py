@@ -117,11 +117,11 @@ def detect_once(slide: Path, options: Sequence[str]) -> Detection:
         paths = (folder / STORE / CHUNKS).glob("*/*")
         blocks = sorted((path.stat().st_mtime, path) for path in paths)
         cells = [computed(path) for _, path in blocks]
-    cell_mpx = record["options"]["stride_px"] ** 2 / 1e6
+    cell_mpx = (record.options.stride_px or 0) ** 2 / 1e6
     behind_mpx = sum(cells[1:]) * cell_mpx
     whole = blocks[-1][0] - blocks[0][0] if blocks else 0
     return Detection(
-        record["slide"]["height"] * record["slide"]["width"] / 1e9,
+        record.slide.height * record.slide.width / 1e9,
         sum(cells) * cell_mpx,
         footprint.seconds,
         blocks[0][0] - footprint.began if blocks else None,

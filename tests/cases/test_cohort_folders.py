@@ -61,7 +61,7 @@ def test_a_second_cohort_lies_beside_the_first(slide, work, tmp_path) -> None:
         "2": str(tuesday[1]),
     }
     for name, line in lines.items():
-        assert read_record(out / name / "run.json")["slide"]["path"] == line["slide"]
+        assert read_record(out / name / "run.json").slide.path == line["slide"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
@@ -86,7 +86,7 @@ def test_one_slide_comes_into_the_table_of_its_folder(
     assert main(["detect", str(one), *given]) == 0
     said = capsys.readouterr().out
     seconds = float(said.split("time ")[1].split()[0])
-    recorded = read_record(out / "b" / "run.json")["seconds"]["total"]
+    recorded = read_record(out / "b" / "run.json").seconds.total
     assert seconds > recorded  # loading the program and writing the files as well
     assert (out / "b" / "thumbnail.jpg").is_file()
     assert {name: line["status"] for name, line in table(out).items()} == {

@@ -57,7 +57,7 @@ def areas(tiff, tmp_path_factory):
         path = tiff(out / "slide.tif", pages)
         run = detect(path, out, model=bundle, backend=network)
         totals = run.record.regions
-        return totals["tissue_mm2"], totals["area_mm2"]
+        return totals.tissue_mm2, totals.area_mm2
 
     return found
 

@@ -26,7 +26,7 @@ def cache(tmp_path):
     """Return a cache with a run of today and one that is 40 days old."""
     open_run(tmp_path, "new")
     old = open_run(tmp_path, "old")
-    old.set_record({"model": {"name": "dark"}})
+    old.set_record('{"model": {"name": "dark"}}')
     (old.folder.parent / "overview.png").write_bytes(bytes(30_000))
     used = (datetime.now(UTC) - timedelta(days=40)).timestamp()
     for path in (old.folder, old.folder.parent):

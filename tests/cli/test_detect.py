@@ -44,7 +44,7 @@ def test_it_prints_what_it_found_and_where_it_is(
     assert "macro" in captured.out
     assert "Research use only" in captured.out
     assert str(tmp_path / "block" / "overview.png") in captured.out
-    assert read_record(tmp_path / "block" / "run.json")["threshold"] == 0.3
+    assert read_record(tmp_path / "block" / "run.json").threshold == 0.3
 
 
 def test_json_is_the_record(slide_file, dark_bundle, tmp_path, capsys) -> None:
@@ -54,7 +54,7 @@ def test_json_is_the_record(slide_file, dark_bundle, tmp_path, capsys) -> None:
     assert code == 0
     printed = json.loads(captured.out)
     files = printed.pop("files")
-    assert printed == read_record(tmp_path / "block" / "run.json")
+    assert printed == json.loads((tmp_path / "block" / "run.json").read_text())
     assert len(files) == 11
 
 
@@ -88,10 +88,10 @@ def test_masks_found_with_other_parameters_are_another_run(
     for options in ((), (option, str(value)), (option, str(value))):
         assert detect(capsys, *common, *options)[0] == 0
         records.append(read_record(tmp_path / "block" / "run.json"))
-    parameters = [record["tissue"]["parameters"][name] for record in records]
+    parameters = [getattr(record.tissue.parameters, name) for record in records]
     assert parameters[0] != value
     assert parameters[1:] == [value, value]
-    usual, other, again = (record["options"]["request"] for record in records)
+    usual, other, again = (record.options.request for record in records)
     assert usual != other == again
 
 
@@ -109,7 +109,7 @@ def test_the_overview_has_the_colours_asked_for(
     for name, stops in HEATMAP_COLOURS.items():
         of_legend = (abs(px - stops[-1][1:]).max(axis=-1) <= 2).sum()
         assert (of_legend > 20) == (name == colours)
-    assert read_record(folder / "run.json")["options"]["colours"] == colours
+    assert read_record(folder / "run.json").options.colours == colours
 
 
 @pytest.mark.parametrize("stride", ["sparse", "0", "33", "-1", "1.5"])
@@ -184,8 +184,8 @@ def test_spacing_that_is_given_is_used_and_recorded(
         capsys, slide_without_mpp, "-o", tmp_path, "--model", dark_bundle, "--mpp", "2"
     )
     assert code == 0
-    slide = read_record(tmp_path / "unknown" / "run.json")["slide"]
-    assert (slide["mpp"], slide["mpp_source"]) == ([2.0, 2.0], "user")
+    slide = read_record(tmp_path / "unknown" / "run.json").slide
+    assert (slide.mpp, slide.mpp_source) == ((2.0, 2.0), "user")
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "weights.safetensors", "model.json"])
@@ -253,7 +253,7 @@ def test_a_corrupt_tile_is_reported_and_the_run_goes_on(
     assert code == 0
     assert "could not be read" in captured.out
     assert "1 damaged tile, taken as glass" in captured.out
-    assert read_record(tmp_path / "damaged" / "run.json")["counts"]["failed"] > 0
+    assert read_record(tmp_path / "damaged" / "run.json").counts.failed > 0
 
 
 def test_wrong_usage_exits_with_2(capsys) -> None:
@@ -329,9 +329,9 @@ def test_a_slide_to_be_doubted_is_warned_of_on_one_line(
     assert len(lines) == 1
     assert "soft.svs" in lines[0]
     assert "blurred" in lines[0]
-    quality = read_record(tmp_path / "out" / "soft" / "run.json")["quality"]
-    assert quality["blur"] > 0.5
-    assert quality["blur_known"] == 1
+    quality = read_record(tmp_path / "out" / "soft" / "run.json").quality
+    assert quality.blur > 0.5
+    assert quality.blur_known == 1
     flags = tifffile.imread(tmp_path / "out" / "soft" / "quality.tif")
     heatmap = tifffile.imread(tmp_path / "out" / "soft" / "heatmap.ome.tif")
     assert flags.shape == heatmap.shape

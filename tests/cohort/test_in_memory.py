@@ -163,8 +163,8 @@ def test_keywords_take_precedence_over_options(slide_file, dark_bundle):
     options = RunOptions(threshold=0.2, stride=32, colours="blue-orange")
     result = detect(slide_file, model=dark_bundle, threshold=0.9, options=options)
     assert result.record.threshold == 0.9
-    assert result.record.options["stride_px"] == 32
-    assert result.record.options["colours"] == "blue-orange"
+    assert result.record.options.stride_px == 32
+    assert result.record.options.colours == "blue-orange"
 
 
 def test_tissue_is_found_on_a_path_as_on_an_open_slide(slide_file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -189,10 +190,9 @@ def test_a_slide_that_is_gone_is_said_with_the_mend(run, dark_bundle, tmp_path):
 
 @pytest.mark.parametrize("lost", ["dense", "stain"])
 def test_a_record_that_lacks_what_was_asked_is_refused(run, lost):
-    record = read_record(run / "run.json")
-    del record["options"][lost]
+    file = changed(run, lambda record: record["options"].pop(lost))
     with pytest.raises(StoreError, match=lost):
-        options_of(record)
+        options_of(read_record(file))
 
 
 def test_a_record_of_tissue_alone_is_refused(run, tmp_path):
@@ -203,14 +203,16 @@ def test_a_record_of_tissue_alone_is_refused(run, tmp_path):
 
 def test_equal_records_do_not_differ_and_rounding_is_none(run):
     record = read_record(run / "run.json")
-    other = json.loads(json.dumps(record))
-    other["tissue"]["fraction"] *= 1 + 1e-9
-    assert record_differences(record, other) == ()
-    other["tissue"]["fraction"] *= 1 + 1e-5
-    (difference,) = record_differences(record, other)
+    fraction = record.tissue.fraction
+
+    def other(fraction):
+        tissue = replace(record.tissue, fraction=fraction)
+        return record_differences(record, replace(record, tissue=tissue))
+
+    assert other(fraction * (1 + 1e-9)) == ()
+    (difference,) = other(fraction * (1 + 1e-5))
     assert difference.what == "tissue fraction"
-    other["tissue"]["fraction"] = None
-    assert len(record_differences(record, other)) == 1
+    assert len(other(None)) == 1
 
 
 def test_a_cell_that_one_map_lacks_counts_as_different(

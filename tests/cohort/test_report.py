@@ -15,19 +15,23 @@ from napari_fastnet.cohort.report import write_tables
 from napari_fastnet.cohort.rows import COLUMNS, Findings, SlideRow
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.regions import Totals
+from napari_fastnet.results.record import Counts, ModelFacts, RunRecord, SlideFacts
 from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.format import Seconds
 
 CLEAN = Findings(
     tissue_mm2=120.0,
     tumour_mm2=0.0,
-    share=0.0,
+    tumour_share=0.0,
     macro=0,
     micro=0,
     itc=0,
-    largest_mm=None,
+    largest_lesion_mm=None,
     max_probability=0.31,
-    unreadable=0,
-    mpp=(0.25, 0.25),
+    unreadable_patches=0,
+    mpp_y=0.25,
+    mpp_x=0.25,
     mpp_source="vendor",
     model="fastnet-pcam 1.0",
     threshold=0.5,
@@ -36,10 +40,10 @@ CLEAN = Findings(
 LARGE = replace(
     CLEAN,
     tumour_mm2=12.0,
-    share=0.1,
+    tumour_share=0.1,
     macro=1,
     itc=2,
-    largest_mm=4.5,
+    largest_lesion_mm=4.5,
     max_probability=0.99,
 )
 
@@ -78,52 +82,35 @@ class Texts(HTMLParser):
         self.words.append(data)
 
 
-def test_a_record_and_a_heatmap_are_what_was_found() -> None:
-    values = np.array([[np.nan, 0.25], [0.75, np.nan]], np.float32)
-    heatmap = Heatmap(values, Grid((0.0, 0.0), (64.0, 64.0), (2, 2)), (0.5, 0.5))
-    record = {
-        "slide": {"mpp": [0.5, 0.5], "mpp_source": "user"},
-        "model": {"name": "dark", "version": "1.0"},
-        "counts": {"failed": 3},
-        "threshold": 0.5,
-        "seconds": {"total": 1.5},
-        "regions": {
-            "tissue_mm2": 4.0,
-            "area_mm2": 1.0,
-            "tissue_fraction": 0.25,
-            "macro": 0,
-            "micro": 1,
-            "itc": 1,
-            "longest_axis_mm": 0.5,
-        },
-    }
-    found = Findings.of(record, heatmap)
-    assert (found.regions, found.size_class) == (2, "micro")
-    assert (found.max_probability, found.unreadable) == (0.75, 3)
-    assert found.model == "dark 1.0"
-
-
-def test_without_a_value_there_is_no_highest_probability() -> None:
-    heatmap = Heatmap(
-        np.empty((0, 0), np.float32), Grid((0, 0), (1, 1), (0, 0)), (1, 1)
+def record_of(totals, failed=0):
+    return RunRecord(
+        slide=SlideFacts("a.svs", "f", mpp=(0.5, 0.25), mpp_source="user"),
+        model=ModelFacts("dark", "1.0", "0", 0.972, 96),
+        counts=Counts(9, 9 - failed, failed),
+        threshold=0.5,
+        seconds=Seconds(0.5, 1.0, 1.5),
+        regions=totals,
     )
-    record = {
-        "slide": {"mpp": [0.5, 0.5], "mpp_source": "user"},
-        "model": {"name": "dark", "version": "1.0"},
-        "counts": {"failed": 0},
-        "threshold": 0.5,
-        "seconds": {"total": 1.5},
-        "regions": {
-            "tissue_mm2": 0.0,
-            "area_mm2": 0.0,
-            "tissue_fraction": None,
-            "macro": 0,
-            "micro": 0,
-            "itc": 0,
-            "longest_axis_mm": None,
-        },
-    }
-    found = Findings.of(record, heatmap)
+
+
+def test_a_record_and_a_highest_probability_are_what_was_found() -> None:
+    totals = Totals(
+        tissue_mm2=4.0,
+        area_mm2=1.0,
+        tissue_fraction=0.25,
+        micro=1,
+        itc=1,
+        longest_axis_mm=0.5,
+    )
+    found = Findings.of(record_of(totals, failed=3), 0.75)
+    assert (found.regions, found.size_class) == (2, "micro")
+    assert (found.max_probability, found.unreadable_patches) == (0.75, 3)
+    assert found.model == "dark 1.0"
+    assert (found.mpp_y, found.mpp_x) == (0.5, 0.25)
+
+
+def test_without_a_highest_probability_nothing_was_scanned() -> None:
+    found = Findings.of(record_of(Totals(tissue_mm2=0.0)), None)
     assert found.max_probability is None
     assert found.size_class == "not scanned"
 

@@ -106,7 +106,7 @@ def test_another_spacing_is_another_request(task) -> None:
     run_task(task)
     other = replace(task, options=replace(task.options, mpp=1.0))
     assert not run_task(other).earlier
-    assert read_record(task.folder / "run.json")["slide"]["mpp"] == [1.0, 1.0]
+    assert read_record(task.folder / "run.json").slide.mpp == (1.0, 1.0)
 
 
 def test_another_mask_under_the_same_name_is_another_request(task, tmp_path) -> None:

@@ -99,7 +99,7 @@ def test_what_was_not_computed_is_not_known(heatmap):
     found = regions(heatmap, square(100, 700, 300, 800))
     assert np.isnan(found[0].max_probability)
     assert np.isnan(found[0].mean_probability)
-    assert summarise(found)["max_probability"] is None
+    assert summarise(found).max_probability is None
 
 
 def test_a_ring_that_crosses_itself_encloses_what_even_odd_says(heatmap):

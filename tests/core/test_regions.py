@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import (
+    Totals,
     find_regions,
     longest_axes_mm,
     size_class,
@@ -175,26 +176,25 @@ def test_totals_of_two_regions():
     values = np.zeros((30, 30))
     values[0, 0], values[5:25, 5:25] = 0.8, 0.9
     totals = summarise(find_regions(make(values), 0.5), tissue_mm2=8.02)
-    assert totals == {
-        "regions": 2,
-        "itc": 1,
-        "micro": 0,
-        "macro": 1,
-        "area_mm2": pytest.approx(4.01),
-        "tissue_mm2": 8.02,
-        "tissue_fraction": pytest.approx(0.5),
-        "longest_axis_mm": pytest.approx(np.hypot(2, 2)),
-        "max_probability": pytest.approx(0.9),
-    }
+    assert totals == Totals(
+        regions=2,
+        itc=1,
+        macro=1,
+        area_mm2=pytest.approx(4.01),
+        tissue_mm2=8.02,
+        tissue_fraction=pytest.approx(0.5),
+        longest_axis_mm=pytest.approx(np.hypot(2, 2)),
+        max_probability=pytest.approx(0.9),
+    )
 
 
 @pytest.mark.parametrize("tissue_mm2", [None, 0.0])
 def test_totals_without_tissue_or_regions_are_undefined(tissue_mm2):
     totals = summarise([], tissue_mm2)
-    assert totals["regions"] == 0
-    assert totals["area_mm2"] == 0
-    assert totals["tissue_fraction"] is None
-    assert totals["longest_axis_mm"] is None
+    assert totals.regions == 0
+    assert totals.area_mm2 == 0
+    assert totals.tissue_fraction is None
+    assert totals.longest_axis_mm is None
 
 
 @settings(deadline=None, max_examples=50)

@@ -181,7 +181,7 @@ def test_its_time_is_told(slide_path, bundle, tmp_path, monkeypatch) -> None:
     assert result.record.seconds.total > wait
     (earlier,) = infer
     assert result.record.seconds.infer > earlier > 0
-    assert result.record.options["tissue_seconds"] < wait
+    assert result.record.options.tissue_seconds < wait
 
 
 def test_patches_that_the_masks_leave_out_are_neither_shown_nor_counted(
@@ -267,7 +267,7 @@ def test_a_damaged_coarse_level_is_made_from_the_next_finer(
         assert list(slide.finer_tiles.values()) == [1]
     result = detect(damaged, tmp_path, model=bundle, options=DENSE)
     assert result.record.counts.computed == result.record.counts.kept > 0
-    assert result.record.tissue["damaged_tiles"] == 0
+    assert result.record.tissue.damaged_tiles == 0
 
 
 def test_damage_that_the_block_meets_is_none_of_the_masks(
@@ -284,11 +284,11 @@ def test_damage_that_the_block_meets_is_none_of_the_masks(
     told = []
     for name in NAMES:  # the second without a head start
         result = detect(damaged, tmp_path / name, model=bundle, options=DENSE)
-        told.append(result.record.to_dict())
+        told.append(result.record)
         never(monkeypatch)
-    assert [record["tissue"]["damaged_tiles"] for record in told] == [0, 0]
-    assert told[0]["counts"] == told[1]["counts"]
-    assert told[0]["counts"]["failed"] > 0
+    assert [record.tissue.damaged_tiles for record in told] == [0, 0]
+    assert told[0].counts == told[1].counts
+    assert told[0].counts.failed > 0
 
 
 def test_what_a_killed_process_left_half_written_is_no_block(

@@ -94,7 +94,7 @@ def test_lost_sharpness_is_said_and_changes_no_probability(
     assert list(run.steps(backend)) == []
     result = run.finish(backend.name)
     assert run.store.read().tobytes() == values.tobytes()
-    assert 0 < result.record.quality["blur_known"] < 1
+    assert 0 < result.record.quality.blur_known < 1
     assert len(result.notes) == (1 if damage is truncate else 0)
 
 

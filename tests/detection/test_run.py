@@ -23,7 +23,7 @@ from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import MaskError, OptionError, OutputError, SpacingError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
-from napari_fastnet.results.record import read_record
+from napari_fastnet.results.record import parse_record, read_record
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.store import read_store
 
@@ -114,27 +114,27 @@ def test_heatmap_file_store_and_result_agree(finished) -> None:
     np.testing.assert_array_equal(
         stored.heatmap().probabilities, result.heatmap.probabilities
     )
-    assert record == read_record(folder / "run.json")
+    assert parse_record(record) == read_record(folder / "run.json")
 
 
 def test_record_says_what_was_done(finished, slide_path, dark_bundle) -> None:
     _, folder = finished
     record = read_record(folder / "run.json")
     bundle = load_bundle(dark_bundle)
-    assert record["slide"]["path"] == str(slide_path)
-    assert record["slide"]["mpp"] == [1.0, 1.0]
-    assert record["slide"]["mpp_source"] == "vendor"
-    assert (record["slide"]["width"], record["slide"]["height"]) == (1600, 1200)
-    assert record["model"]["sha256"] == bundle.sha256
-    assert record["grid"]["step_px"] == [32.0, 32.0]  # 16 px of 2 µm
-    assert record["threshold"] == 0.5
-    assert record["counts"]["computed"] == record["counts"]["kept"] > 100
-    assert record["counts"]["failed"] == record["counts"]["stopped"] == 0
-    assert 0.3 < record["tissue"]["fraction"] < 0.6
-    assert record["options"]["stride_px"] == 16
-    assert record["options"]["dense"] is True
-    assert record["options"]["stain"] == {"method": "none"}
-    assert " on cpu" in record["options"]["backend"]
+    assert record.slide.path == str(slide_path)
+    assert record.slide.mpp == (1.0, 1.0)
+    assert record.slide.mpp_source == "vendor"
+    assert (record.slide.width, record.slide.height) == (1600, 1200)
+    assert record.model.sha256 == bundle.sha256
+    assert record.grid.step == (32.0, 32.0)  # 16 px of 2 µm
+    assert record.threshold == 0.5
+    assert record.counts.computed == record.counts.kept > 100
+    assert record.counts.failed == record.counts.stopped == 0
+    assert 0.3 < record.tissue.fraction < 0.6
+    assert record.options.stride_px == 16
+    assert record.options.dense is True
+    assert record.options.stain == {"method": "none"}
+    assert " on cpu" in record.options.backend
 
 
 def test_a_second_run_computes_nothing_and_says_the_same(
@@ -163,7 +163,7 @@ def test_another_slide_of_the_same_name_is_told_of(
     (note,) = second.notes
     assert note.startswith(f"{first.folder}: holds the results of another slide")
     assert second.folder == tmp_path / "out" / f"{tmp_path.name}_square"
-    assert read_record(first.folder / "run.json")["slide"]["path"] == str(slide_path)
+    assert read_record(first.folder / "run.json").slide.path == str(slide_path)
     # each is found again where it is
     again = [
         detect(s, tmp_path / "out", model=dark_bundle) for s in (other, slide_path)
@@ -283,7 +283,7 @@ def test_no_tissue_is_a_result(write_svs, dark_bundle, tmp_path) -> None:
     assert result.regions == []
     assert result.record.counts is not None
     assert result.record.counts.kept == 0
-    assert result.record.quality["any"] is None
+    assert result.record.quality.any is None
     assert {p.name for p in (tmp_path / "glass").iterdir()} == FILES
 
 
@@ -344,7 +344,7 @@ def test_stain_match_is_recorded_and_changes_the_colours(
             list(run.steps(backend))
             result = run.finish(backend.name)
             means[method] = np.nanmean(result.heatmap.probabilities)
-            assert result.record.options["stain"]["method"] == method
+            assert result.record.options.stain["method"] == method
     assert abs(means["none"] - means["reinhard"]) > 0.05
 
 
@@ -451,4 +451,4 @@ def test_a_run_takes_masks_that_are_ready(slide_path, dark_bundle, tmp_path) -> 
         assert not kept[:, kept.shape[1] // 2 + 1 :].any()
         backend = create_backend(run.bundle)
         list(run.steps(backend))
-        assert run.finish(backend.name).record.tissue["edited_px"] == 1
+        assert run.finish(backend.name).record.tissue.edited_px == 1

@@ -141,7 +141,7 @@ def test_the_record_says_how_much_was_painted(editor) -> None:
     painted = editor.mask("roi").copy()
     painted[0, 0:7] = True
     editor.paint("roi", painted)
-    assert editor.tissue().to_dict()["edited_px"] == 7
+    assert editor.tissue().facts.edited_px == 7
 
 
 def test_a_threshold_out_of_range_changes_nothing(editor) -> None:

@@ -77,7 +77,7 @@ def test_a_run_without_its_picture_is_read_from_its_store(tmp_path, write_run):
         folder / "run.zarr", key={}, grid=grid, mpp=(0.243, 0.243), block_cells=4
     )
     store.write(store.blocks()[0], np.array(VALUES, np.float32))
-    store.set_record(json.loads((folder / "run.json").read_text()))
+    store.set_record((folder / "run.json").read_text())
     found = load_source(find_sources([folder])[0])
     assert np.array_equal(
         found.heatmap.probabilities, np.array(VALUES, np.float32), equal_nan=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,23 @@ from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.plugin.layers.data import info_of, slide_of
 from napari_fastnet.plugin.reader import get_reader, read_layers
 from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff, write_mask_tiff
+from napari_fastnet.results.record import (
+    RunRecord,
+    SlideFacts,
+    TissueFacts,
+    record_json,
+)
 from napari_fastnet.results.regions import write_regions_geojson
 from napari_fastnet.store.format import chunk_path
 from napari_fastnet.store.store import open_store
 
 MPP = (0.25, 0.25)
 GRID = Grid((0.0, 64.0), (64.0, 64.0), (4, 4))
-RECORD = {
-    "slide": {"path": "/slides/tumor_026.svs", "fingerprint": "f", "mpp": list(MPP)},
-    "threshold": 0.5,
-    "tissue": {"mpp": [8.0, 8.0]},
-}
+RECORD = RunRecord(
+    slide=SlideFacts("/slides/tumor_026.svs", "f", mpp=MPP),
+    threshold=0.5,
+    tissue=TissueFacts(mpp=(8.0, 8.0)),
+)
 
 
 @pytest.fixture
@@ -41,7 +48,7 @@ def run(tmp_path):
         (block,) = store.blocks()
         store.write(block, values)
         if record:
-            store.set_record(record)
+            store.set_record(record_json(record))
         return folder, values
 
     return write
@@ -119,11 +126,11 @@ def test_a_finished_run_comes_back_as_heatmap_and_regions(run, add):
     assert regions.features["region"].tolist() == [1]
     assert regions.data[0].max() == pytest.approx(80)
     assert (info_of(heat).slide_name, info_of(heat).fingerprint) == ("tumor_026", "f")
-    assert info_of(regions).record["threshold"] == 0.5
+    assert info_of(regions).record.threshold == 0.5
 
 
 def test_an_unfinished_run_comes_back_as_the_heatmap_so_far(run, add):
-    folder, values = run({})
+    folder, values = run(None)
     (heat,) = opened(folder, add)
     np.testing.assert_array_equal(heat.data, values)
     assert info_of(heat).slide_name == "tumor_026"
@@ -148,8 +155,7 @@ def test_the_store_of_a_finished_run_brings_all_that_is_in_its_folder(run, add):
     path = folder.parent / "tissue_roi.tif"
     write_mask_tiff(path, np.eye(5, dtype=bool), (8.0, 8.0), record=RECORD)
     values[3, 3] = np.nan  # taken out of the region of interest: the store keeps it
-    record = RECORD | {"grid": {"origin_px": [0, 64], "step_px": [64, 64]}}
-    record["grid"]["shape"] = [4, 4]
+    record = replace(RECORD, grid=Grid((0, 64), (64, 64), (4, 4)))
     heatmap = Heatmap(values, GRID, MPP)
     write_heatmap_ome_tiff(folder.parent / "heatmap.ome.tif", heatmap, record=record)
 
@@ -160,7 +166,7 @@ def test_the_store_of_a_finished_run_brings_all_that_is_in_its_folder(run, add):
 
 
 def test_the_store_of_an_unfinished_run_is_not_what_is_left_of_an_older_one(run, add):
-    folder, values = run({})
+    folder, values = run(None)
     write_heatmap_ome_tiff(
         folder.parent / "heatmap.ome.tif", Heatmap(1 - values, GRID, MPP)
     )
@@ -172,7 +178,7 @@ def test_the_store_of_an_unfinished_run_is_not_what_is_left_of_an_older_one(run,
 def test_the_colours_are_those_of_the_threshold_it_was_saved_with(
     run, add, threshold, is_red
 ):
-    folder, _ = run(RECORD | {"threshold": threshold})
+    folder, _ = run(replace(RECORD, threshold=threshold))
     red, green, *_ = opened(folder, add)[0].colormap.map([0.45])[0]
     assert (red > green + 0.15) == is_red
 
@@ -180,12 +186,7 @@ def test_the_colours_are_those_of_the_threshold_it_was_saved_with(
 def test_a_folder_of_exports_comes_back(tmp_path, heatmap, add):
     heat = heatmap(mpp=MPP)
     regions = find_regions(heat, 0.5)
-    grid = {
-        "origin_px": list(heat.grid.origin),
-        "step_px": list(heat.grid.step),
-        "shape": list(heat.grid.shape),
-    }
-    record = RECORD | {"grid": grid}
+    record = replace(RECORD, grid=heat.grid)
     write_heatmap_ome_tiff(tmp_path / "heatmap.ome.tif", heat, record=record)
     write_regions_geojson(tmp_path / "regions.geojson", regions, record=record)
 
@@ -213,7 +214,7 @@ def test_regions_that_state_no_spacing_are_refused(tmp_path):
 
 
 def test_relative_paths_work(run, monkeypatch):
-    folder, _ = run({})
+    folder, _ = run(None)
     monkeypatch.chdir(folder)
     reader = get_reader(".")
     assert reader is not None

@@ -24,8 +24,9 @@ from napari_fastnet.plugin.writer import (
     write_mask,
     write_regions,
 )
+from napari_fastnet.results.record import RunRecord, SlideFacts
 
-RECORD = {"slide": {"path": "/s/tumor_026.svs", "fingerprint": "f"}, "threshold": 0.4}
+RECORD = RunRecord(slide=SlideFacts("/s/tumor_026.svs", "f"), threshold=0.4)
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_results_come_back_as_the_same_layers(tmp_path, results, add, record):
     for before, after in zip(layers[3].data, back[3].data, strict=True):
         np.testing.assert_allclose(after, before, atol=1e-3)
     if record:
-        assert info_of(back[2]).record["threshold"] == 0.4
+        assert info_of(back[2]).record.threshold == 0.4
 
 
 def test_what_was_painted_is_what_is_written(tmp_path, results, add):

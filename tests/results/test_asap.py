@@ -16,7 +16,9 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.polygons import tumor_mask
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.results.asap import asap_annotations, overlay_px, write_asap_heatmap
+from napari_fastnet.results.record import RunRecord, SlideFacts
 
+RECORD = RunRecord(slide=SlideFacts("/s/a.svs", "f"), threshold=0.5)
 SHAPE = (40_001, 90_010)
 MPP = (0.25, 0.2501)
 
@@ -37,7 +39,7 @@ def heatmap():
 @pytest.fixture(scope="module")
 def path(tmp_path_factory, heatmap):
     path = tmp_path_factory.mktemp("asap") / "heatmap_asap.tif"
-    write_asap_heatmap(path, heatmap, SHAPE, record={"threshold": 0.5})
+    write_asap_heatmap(path, heatmap, SHAPE, record=RECORD)
     return path
 
 
@@ -57,7 +59,7 @@ def test_levels_are_tiled_floats_each_half_of_the_one_before(path):
         assert [bool(page.is_reduced) for page in pages] == [False, True, True, True]
         title, record = pages[0].description.split("\n")
     assert title == "napari-fastnet heatmap for ASAP"
-    assert json.loads(record) == {"threshold": 0.5}
+    assert json.loads(record) == RECORD.to_dict()
 
 
 def test_it_covers_the_slide_and_its_px_are_a_power_of_two_of_the_slides(path, heatmap):

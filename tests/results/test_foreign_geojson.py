@@ -12,6 +12,7 @@ from shapely.geometry import shape
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import Region, find_regions
+from napari_fastnet.results.record import RunRecord, SlideFacts
 from napari_fastnet.results.regions import write_regions_geojson
 
 MPP = (0.25, 0.5)
@@ -34,7 +35,11 @@ def path(tmp_path):
 def test_the_geojson_package_finds_no_fault(path, heatmap):
     geojson = pytest.importorskip("geojson")
     regions = find_regions(heatmap, 0.6)
-    write_regions_geojson(path, regions, record={"threshold": 0.6})
+    write_regions_geojson(
+        path,
+        regions,
+        record=RunRecord(slide=SlideFacts("/s/a.svs", "f"), threshold=0.6),
+    )
     collection = geojson.loads(path.read_text())
     assert isinstance(collection, geojson.FeatureCollection)
     assert collection.errors() == []
@@ -47,7 +52,11 @@ def test_the_geojson_package_finds_no_fault(path, heatmap):
 def test_the_schema_of_geojson_holds(path, heatmap):
     models = pytest.importorskip("geojson_pydantic")
     regions = find_regions(heatmap, 0.6)
-    write_regions_geojson(path, regions, record={"threshold": 0.6})
+    write_regions_geojson(
+        path,
+        regions,
+        record=RunRecord(slide=SlideFacts("/s/a.svs", "f"), threshold=0.6),
+    )
     collection = models.FeatureCollection.model_validate_json(path.read_bytes())
     assert len(collection.features) == len(regions)
     assert {f.geometry.type for f in collection.features} <= {"Polygon", "MultiPolygon"}

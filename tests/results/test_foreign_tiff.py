@@ -9,6 +9,7 @@ import tifffile
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff, write_mask_tiff
+from napari_fastnet.results.record import RunRecord, SlideFacts
 
 GRID = Grid((100.5, -20.0), (64.08, 32.0), (300, 520))
 MPP = (0.25, 0.5)
@@ -30,7 +31,11 @@ def heatmap():
 @pytest.fixture(scope="module")
 def heatmap_file(tmp_path_factory, heatmap):
     path = tmp_path_factory.mktemp("tiff") / "heatmap.ome.tif"
-    write_heatmap_ome_tiff(path, heatmap, record={"threshold": 0.5})
+    write_heatmap_ome_tiff(
+        path,
+        heatmap,
+        record=RunRecord(slide=SlideFacts("/s/a.svs", "f"), threshold=0.5),
+    )
     return path
 
 

@@ -17,9 +17,12 @@ from napari_fastnet.results.ome_tiff import (
     write_heatmap_ome_tiff,
     write_mask_tiff,
 )
+from napari_fastnet.results.record import RunRecord, SlideFacts
 
 OME = "{http://www.openmicroscopy.org/Schemas/OME/2016-06}"
-RECORD = {"slide": {"path": 'C:\\Präparate\\<a> & "b" {c}.svs'}, "threshold": 0.5}
+RECORD = RunRecord(
+    slide=SlideFacts('C:\\Präparate\\<a> & "b" {c}.svs', "f"), threshold=0.5
+)
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def test_the_heatmap_carries_the_record_and_the_notice(tmp_path, heatmap):
     root = ome(path)
     (note,) = root.iter(f"{OME}CommentAnnotation")
     assert note.get("Namespace") == RECORD_NAMESPACE
-    assert json.loads(note.findtext(f"{OME}Value")) == RECORD
+    assert json.loads(note.findtext(f"{OME}Value")) == RECORD.to_dict()
     assert "Not for diagnosis" in root.find(f".//{OME}Description").text
 
 
@@ -123,7 +126,10 @@ def test_a_mask_comes_back_as_0_and_255_with_its_resolution_and_record(tmp_path,
         assert page.tags["ResolutionUnit"].value == 3  # per cm
         assert page.tags["XResolution"].value == (1000, 1)
         assert page.tags["YResolution"].value == (1250, 1)
-    assert json.loads(ome(tmp_path / "m.tif").findtext(f".//{OME}Value")) == RECORD
+    assert (
+        json.loads(ome(tmp_path / "m.tif").findtext(f".//{OME}Value"))
+        == RECORD.to_dict()
+    )
 
 
 def test_a_mask_that_is_a_view_is_written_as_it_looks(tmp_path):

@@ -12,13 +12,14 @@ from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import MaskError, OutputError
 from napari_fastnet.results.ome_zarr import write_ome_zarr
+from napari_fastnet.results.record import RunRecord, SlideFacts
 
 GRID = Grid((-31.0, -20.5), (64.08, 32.0), (300, 701))
 MPP = (0.25, 0.5)
 MASK_MPP = (8.002, 7.998)
 HOT = (123, 457)
 HOT_UM = tuple(v * m for v, m in zip(GRID.cell_centre(*HOT), MPP, strict=True))
-RECORD = {"slide": {"mpp": MPP, "mpp_source": "vendor"}}
+RECORD = RunRecord(slide=SlideFacts("a.svs", "f", mpp=MPP, mpp_source="vendor"))
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from napari_fastnet.results.overview import (
     shorten,
     totals_words,
 )
+from napari_fastnet.results.record import RunRecord, SlideFacts
 
 CAPTION = Caption("slide.svs", "fastnet-pcam 1.0", 0.5, 12.5)
 
@@ -144,8 +145,9 @@ def test_any_file_name_is_drawn_inside_the_page(tmp_path, title):
 
 
 def test_the_record_is_kept_as_the_comment(tmp_path):
-    _, text = draw(tmp_path / "o.png", make([[0.5]]), record={"threshold": 0.5})
-    assert json.loads(text["Comment"]) == {"threshold": 0.5}
+    record = RunRecord(slide=SlideFacts("/s/a.svs", "f"), threshold=0.5)
+    _, text = draw(tmp_path / "o.png", make([[0.5]]), record=record)
+    assert json.loads(text["Comment"]) == record.to_dict()
 
 
 def test_the_same_input_makes_the_same_file(tmp_path):

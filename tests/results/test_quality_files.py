@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,12 +13,10 @@ from napari_fastnet.model.description import parse_description
 from napari_fastnet.results.ome_tiff import write_flags_tiff, write_mask_tiff
 from napari_fastnet.results.reading import read_flags_export
 from napari_fastnet.results.recognise import content_of
+from napari_fastnet.results.record import RunRecord, SlideFacts
 
 GRID = Grid((0.0, 0.0), (8.0, 8.0), (2, 2))
-RECORD = {
-    "slide": {"mpp": [1.0, 1.0]},
-    "grid": {"origin_px": [0.0, 0.0], "step_px": [8.0, 8.0], "shape": [2, 2]},
-}
+RECORD = RunRecord(slide=SlideFacts("a.svs", "f", mpp=(1.0, 1.0)), grid=GRID)
 
 
 def heatmap_of(grid):
@@ -28,13 +28,13 @@ def test_flags_survive_their_file(tmp_path) -> None:
     write_flags_tiff(tmp_path / "quality.tif", flags, heatmap_of(GRID), record=RECORD)
     read, record = read_flags_export(tmp_path / "quality.tif")
     np.testing.assert_array_equal(read, flags)
-    assert record["grid"] == RECORD["grid"]
+    assert record == RECORD
     assert content_of(tmp_path / "quality.tif") == "quality"
 
 
 def test_flags_of_no_cell_survive_their_file(tmp_path) -> None:
     grid = Grid((0.0, 0.0), (8.0, 8.0), (0, 0))
-    record = {**RECORD, "grid": {**RECORD["grid"], "shape": [0, 0]}}
+    record = replace(RECORD, grid=grid)
     empty = np.empty((0, 0), np.uint8)
     write_flags_tiff(tmp_path / "quality.tif", empty, heatmap_of(grid), record=record)
     assert read_flags_export(tmp_path / "quality.tif")[0].shape == (0, 0)
@@ -72,14 +72,15 @@ def findings(**quality):
     return Findings(
         tissue_mm2=1.0,
         tumour_mm2=0.0,
-        share=0.0,
+        tumour_share=0.0,
         macro=0,
         micro=0,
         itc=0,
-        largest_mm=None,
+        largest_lesion_mm=None,
         max_probability=0.1,
-        unreadable=0,
-        mpp=(1.0, 1.0),
+        unreadable_patches=0,
+        mpp_y=1.0,
+        mpp_x=1.0,
         mpp_source="vendor",
         model="m 1",
         threshold=0.5,
@@ -90,7 +91,7 @@ def findings(**quality):
 
 def test_a_cohort_says_which_slides_are_to_be_doubted(tmp_path) -> None:
     doubted = findings(
-        flagged=0.25, out_of_gamut=True, warn=True, quality="The stain <is> far."
+        flagged_share=0.25, out_of_gamut=True, warn=True, quality="The stain <is> far."
     )
     rows = [
         SlideRow("bad", tmp_path / "bad.svs", "done", found=doubted),

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from napari_fastnet.core.appearance.summary import QualitySummary
 from napari_fastnet.core.geometry import Grid
+from napari_fastnet.core.regions import Totals
 from napari_fastnet.errors import OptionError, OutputError, StoreError
 from napari_fastnet.machine.json_text import plain, to_json
 from napari_fastnet.results.record import (
     Counts,
     ModelFacts,
+    OptionFacts,
     RunRecord,
     SlideFacts,
+    TissueFacts,
     read_record,
     versions,
     write_record,
@@ -33,11 +38,13 @@ def record():
         model=ModelFacts("fastnet-pcam", "1.0", "f" * 64, 0.972, 96),
         grid=Grid((10.5, -3.0), (124.4, 124.4), (4, 5)),
         threshold=np.float32(0.5),
-        tissue={"fraction": 0.3, "thresholds": {"red": np.nan}},
+        tissue=TissueFacts(fraction=0.3, thresholds={"red": np.nan}),
         counts=Counts(kept=20, computed=15, failed=2),
         seconds=Seconds(1.0, 2.0, 2.5),
-        options={"stain": "none", "resampling": "area", "stride": "patch", "keep": 0.5},
-        regions={"regions": 0},
+        options=OptionFacts(
+            stain={"method": "none"}, resampling="area", stride_px=32, keep=0.5
+        ),
+        regions=Totals(tissue_mm2=2.0),
     )
 
 
@@ -70,7 +77,7 @@ def test_a_record_says_what_the_design_asks_for(record):
         "total": 2.5,
         "earlier": 0.0,
     }
-    assert said["options"]["stain"] == "none"
+    assert said["options"]["stain"] == {"method": "none"}
     assert said["tissue"]["thresholds"]["red"] is None  # NaN is not JSON
     assert said["notice"] == "Research use only. Not for diagnosis."
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", said["created"])
@@ -78,7 +85,39 @@ def test_a_record_says_what_the_design_asks_for(record):
 
 def test_what_is_written_is_read_again(tmp_path, record):
     write_record(tmp_path / "run.json", record)
-    assert read_record(tmp_path / "run.json") == record.to_dict()
+    back = read_record(tmp_path / "run.json")
+    # JSON has no NaN, and no float32
+    tissue = replace(record.tissue, thresholds={"red": None})
+    assert back == replace(record, threshold=0.5, tissue=tissue)
+    assert back.to_dict() == record.to_dict()
+
+
+def test_keys_of_other_versions_are_written_again(tmp_path, record):
+    said = record.to_dict()
+    said["later"], said["slide"]["stage"] = {"a": [1]}, {"x": 2}
+    said["tissue"]["parameters"] = {"low": 30, "hue": 5}
+    del said["slide"]["finer_tiles"]
+    del said["quality"]
+    (tmp_path / "run.json").write_text(json.dumps(said))
+    back = read_record(tmp_path / "run.json")
+    again = replace(back, threshold=0.7).to_dict()
+    parameters = again["tissue"].pop("parameters")
+    assert (parameters["low"], parameters["hue"]) == (30, 5)
+    del said["tissue"]["parameters"]
+    assert again == said | {"threshold": 0.7}
+
+
+def test_what_holds_no_more_is_not_written_again(tmp_path, record):
+    doubted = QualitySummary(verdict="Odd. Fine.", doubt="Odd", warn=True)
+    drawn = replace(record.regions, outlines="a.geojson")
+    write_record(tmp_path / "run.json", replace(record, quality=doubted, regions=drawn))
+    back = read_record(tmp_path / "run.json")
+    assert (back.quality, back.regions) == (doubted, drawn)
+    sure = replace(back, quality=replace(doubted, doubt="")).to_dict()
+    assert "doubt" not in sure["quality"]
+    assert replace(back, quality=QualitySummary()).to_dict()["quality"] == {}
+    found = replace(back, regions=replace(drawn, outlines="")).to_dict()["regions"]
+    assert "outlines" not in found
 
 
 def test_the_file_is_sorted_and_indented(tmp_path, record):
@@ -88,11 +127,9 @@ def test_the_file_is_sorted_and_indented(tmp_path, record):
 
 
 def test_a_record_of_tissue_alone_needs_no_model(tmp_path, record):
-    alone = RunRecord(
-        slide=record.slide, tissue={"fraction": 0}, seconds=record.seconds
-    )
+    alone = RunRecord(slide=record.slide, tissue=TissueFacts(fraction=0))
     write_record(tmp_path / "run.json", alone)
-    assert read_record(tmp_path / "run.json")["model"] is None
+    assert read_record(tmp_path / "run.json").model is None
 
 
 def test_versions_come_from_metadata(record):
@@ -172,6 +209,12 @@ def remove(*keys):
         (remove("versions", "python"), "'versions.python'"),
         (lambda record: record.update(slide=None), "'slide'"),
         (lambda record: record.update(grid=[1]), "'grid'"),
+        (lambda record: record["slide"].update(mpp=[1]), "'slide.mpp'"),
+        (lambda record: record["slide"].update(mpp=[1, "2"]), "'slide.mpp'"),
+        (lambda record: record["slide"].update(path="a\0b"), "'slide.path'"),
+        (lambda record: record["counts"].update(kept=True), "'counts.kept'"),
+        (lambda record: record["options"].update(colours="x"), "'options.colours'"),
+        (lambda record: record["options"].update(bounds_offset=1), "bounds_offset'"),
     ],
 )
 def test_one_damaged_part_is_named(tmp_path, record, edit, named):

@@ -17,9 +17,10 @@ from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import OptionError
+from napari_fastnet.results.record import RunRecord, SlideFacts
 from napari_fastnet.results.regions import write_regions_csv, write_regions_geojson
 
-RECORD = {"slide": {"fingerprint": "abc"}, "threshold": np.float32(0.5)}
+RECORD = RunRecord(slide=SlideFacts("a.svs", "abc"), threshold=np.float32(0.5))
 
 
 def regions_of(values, *, origin=(0.0, 0.0), step=(10.0, 20.0), mpp=(0.5, 0.25)):
@@ -96,10 +97,7 @@ def test_the_record_stands_beside_the_features(path):
     collection = geojson(path, [], record=RECORD)
     assert collection["type"] == "FeatureCollection"
     assert collection["features"] == []
-    assert collection["napari_fastnet"] == {
-        "slide": {"fingerprint": "abc"},
-        "threshold": 0.5,
-    }
+    assert collection["napari_fastnet"] == RECORD.to_dict()
 
 
 def test_an_offset_that_is_no_number_is_refused(path):

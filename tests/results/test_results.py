@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,9 +23,13 @@ from napari_fastnet.results.reading import (
     recorded_mpp,
     tiff_export,
 )
+from napari_fastnet.results.record import RunRecord, SlideFacts, TissueFacts
 from napari_fastnet.results.regions import write_regions_geojson
 
 MPP = (0.243, 0.2441)
+OF_TISSUE = RunRecord(
+    slide=SlideFacts("/s/a.svs", "f"), tissue=TissueFacts(mpp=(8.01, 7.99))
+)
 
 
 @pytest.fixture
@@ -35,16 +40,8 @@ def heatmap():
 
 
 def record_of(heatmap):
-    grid = heatmap.grid
-    return {
-        "slide": {"path": "/s/a.svs", "fingerprint": "f", "mpp": list(heatmap.mpp)},
-        "grid": {
-            "origin_px": list(grid.origin),
-            "step_px": list(grid.step),
-            "shape": list(grid.shape),
-        },
-        "threshold": 0.5,
-    }
+    slide = SlideFacts("/s/a.svs", "f", mpp=heatmap.mpp)
+    return RunRecord(slide=slide, grid=heatmap.grid, threshold=0.5)
 
 
 def export_of(path):
@@ -61,14 +58,14 @@ def test_a_heatmap_comes_back_bit_for_bit(tmp_path, heatmap):
     assert export_of(path) == "heatmap"
     assert back.probabilities.tobytes() == heatmap.probabilities.tobytes()
     assert (back.grid, back.mpp) == (heatmap.grid, heatmap.mpp)
-    assert record["threshold"] == 0.5
+    assert record.threshold == 0.5
 
 
 def test_a_heatmap_without_record_lies_where_it_lay_in_um(tmp_path, heatmap):
     path = tmp_path / "heatmap.ome.tif"
     write_heatmap_ome_tiff(path, heatmap)
     back, record = read_heatmap_ome_tiff(path)
-    assert record == {}
+    assert record is None
     np.testing.assert_allclose(back.cell_um, heatmap.cell_um)
     np.testing.assert_allclose(
         np.multiply(back.grid.origin, back.mpp), np.multiply((10.5, -3.25), MPP)
@@ -87,7 +84,7 @@ def test_a_heatmap_without_cells_comes_back_without_cells(tmp_path):
 def test_a_record_of_another_grid_is_refused(tmp_path, heatmap):
     path = tmp_path / "heatmap.ome.tif"
     record = record_of(heatmap)
-    record["grid"]["shape"] = [7, 8]
+    record = replace(record, grid=replace(record.grid, shape=(7, 8)))
     write_heatmap_ome_tiff(path, heatmap, record=record)
     with pytest.raises(StoreError, match="do not agree"):
         read_heatmap_ome_tiff(path)
@@ -110,7 +107,7 @@ def test_a_heatmap_of_others_is_refused(tmp_path):
         read_heatmap_ome_tiff(path)
 
 
-@pytest.mark.parametrize("record", [{}, {"tissue": {"mpp": [8.01, 7.99]}}])
+@pytest.mark.parametrize("record", [None, OF_TISSUE])
 def test_a_mask_comes_back(tmp_path, record):
     mask = np.random.default_rng(1).random((30, 41)) > 0.5
     path = tmp_path / "tissue_roi.tif"
@@ -126,9 +123,7 @@ def test_a_mask_comes_back(tmp_path, record):
 
 def test_a_records_spacing_that_the_mask_contradicts_is_not_believed(tmp_path):
     path = tmp_path / "m.tif"
-    write_mask_tiff(
-        path, np.ones((3, 3), bool), (4.0, 4.0), record={"tissue": {"mpp": [8.0, 8.0]}}
-    )
+    write_mask_tiff(path, np.ones((3, 3), bool), (4.0, 4.0), record=OF_TISSUE)
     np.testing.assert_allclose(read_mask_export(path).mpp, (4, 4))
 
 

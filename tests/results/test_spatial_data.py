@@ -11,6 +11,7 @@ from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import DependencyError
+from napari_fastnet.results.record import RunRecord, SlideFacts
 from napari_fastnet.results.spatial_data import write_spatialdata
 
 GRID = Grid((-31.0, 20.5), (64.08, 32.0), (30, 41))
@@ -43,14 +44,19 @@ def test_spatialdata_reads_all_of_it_in_its_place(tmp_path, heatmap):
     mask = np.zeros((60, 83), bool)
     mask[10:20, 30:60] = True
     regions = find_regions(heatmap, 0.5)
-    write_spatialdata(path, heatmap, [], record={"threshold": 0.4})
+    write_spatialdata(
+        path,
+        heatmap,
+        [],
+        record=RunRecord(slide=SlideFacts("/s/a.svs", "f"), threshold=0.4),
+    )
     write_spatialdata(
         path,
         heatmap,
         regions,
         {"roi": mask},
         mask_mpp=(8.0, 8.0),
-        record={"threshold": 0.5},
+        record=RunRecord(slide=SlideFacts("/s/a.svs", "f"), threshold=0.5),
     )
     data = spatialdata.read_zarr(path)
     np.testing.assert_array_equal(data["heatmap"].values[0], heatmap.probabilities)

@@ -13,6 +13,7 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import DependencyError
 from napari_fastnet.results import tables
+from napari_fastnet.results.record import RunRecord, SlideFacts
 from napari_fastnet.results.regions import region_table
 from napari_fastnet.results.tables import patch_table, write_parquet, write_patches_csv
 
@@ -52,12 +53,13 @@ def test_pandas_finds_patches_and_record_in_parquet(tmp_path, heatmap):
     parquet = pytest.importorskip("pyarrow.parquet")
     pandas = pytest.importorskip("pandas")
     path = tmp_path / "patches.parquet"
-    write_parquet(path, patch_table(heatmap), record={"slide": {"mpp": MPP}})
+    found = RunRecord(slide=SlideFacts("a.svs", "f", mpp=MPP))
+    write_parquet(path, patch_table(heatmap), record=found)
     frame = pandas.read_parquet(path)
     check(frame, heatmap)
     assert frame["probability"].dtype == np.float32
     record = json.loads(parquet.read_schema(path).metadata[b"napari_fastnet"])
-    assert record == {"slide": {"mpp": list(MPP)}}
+    assert record == found.to_dict()
 
 
 def test_regions_keep_all_digits_in_parquet(tmp_path, heatmap):

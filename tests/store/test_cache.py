@@ -58,7 +58,7 @@ def test_runs_are_listed_the_oldest_first(cache: Path) -> None:
 
 
 def test_a_finished_run_names_its_model(cache: Path) -> None:
-    opened(cache, "old").set_record({"model": {"name": "dark"}})
+    opened(cache, "old").set_record('{"model": {"name": "dark"}}')
     assert cached_runs(cache)[-1].model == "dark"
 
 

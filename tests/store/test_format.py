@@ -122,11 +122,13 @@ def test_a_chunk_of_another_size_is_refused() -> None:
 
 
 def test_a_record_is_read_or_refused(tmp_path: Path) -> None:
-    assert read_record(tmp_path) == {}
-    record = {"threshold": 0.5, "counts": {"computed": 3}}
+    assert read_record(tmp_path).text == ""
+    text = '{"threshold": 0.5, "counts": {"computed": 3}}'
     path = tmp_path / "record.json"
-    path.write_bytes(record_bytes(record))
-    assert read_record(tmp_path) == record
+    path.write_bytes(record_bytes(text))
+    found = read_record(tmp_path)
+    assert json.loads(found.text) == json.loads(text)
+    assert (found.computed, found.model) == (3, None)
     changed = json.loads(path.read_bytes())
     changed["record"]["threshold"] = 0.6
     for content in (b"", bytes(80), b"[]", json.dumps(changed).encode()):

@@ -102,8 +102,8 @@ def _detect_one(
         notes = (*result.notes, *spacing_notes(opened), *bounds_notes(opened))
     quality = result.record.quality
     print_notes(notes)
-    if quality.get("warn"):
-        print_notes([f"{slide}: {quality['verdict']}"], "warning: ")
+    if quality.warn:
+        print_notes([f"{slide}: {quality.verdict}"], "warning: ")
     if as_json:
         print_json({**result.record.to_dict(), "files": result.files})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,18 +85,16 @@ def tissue(
 def _other_masks(run: TissueRun) -> tuple[str, ...]:
     """Return that a detection beside the masks was made with others."""
     from napari_fastnet.errors import StoreError
-    from napari_fastnet.machine.json_text import plain
     from napari_fastnet.results.record import RECORD, read_record
 
     folder = run.files[0].parent
     try:
-        then = read_record(folder / RECORD)["tissue"]
+        then = read_record(folder / RECORD).tissue
     except StoreError:  # there is none
         return ()
-    now = plain(run.record.tissue)
-    if all(
-        then.get(k) == now.get(k) for k in ("thresholds", "parameters", "edited_px")
-    ):
+    now = run.record.tissue
+    same = attrgetter("thresholds", "parameters", "edited_px")
+    if same(then) == same(now):
         return ()
     return (
         f"{folder}: the masks of its detection were others, and are replaced; run "

@@ -159,10 +159,10 @@ def _recorded(folder: Path) -> tuple[str, str] | None:
     """Return path and fingerprint of the slide whose results a folder holds."""
     for name in (RECORD, TISSUE_RECORD):
         try:
-            recorded = read_record(folder / name)["slide"]
+            recorded = read_record(folder / name).slide
         except StoreError:  # none, or damaged
             continue
-        return recorded["path"], recorded["fingerprint"]
+        return recorded.path, recorded.fingerprint
     try:  # of a run that has not ended
         described = read_description((folder / STORE / DESCRIPTION).read_bytes())
     except (OSError, ValueError):

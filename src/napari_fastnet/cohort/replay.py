@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,7 +12,6 @@ import numpy as np
 
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.folders import result_folder
-from napari_fastnet.core.options import DEFAULT_COLOURS, TissueParameters
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import (
@@ -28,13 +28,14 @@ from napari_fastnet.results.record import HEATMAP, RECORD, read_record
 from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.detection.compute import Progress
     from napari_fastnet.detection.tissue import SlideTissue
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.results.record import RunRecord
     from napari_fastnet.results.result import Result
     from napari_fastnet.slide.slide import Slide
 
@@ -104,36 +105,37 @@ class ValueDifferences:
     beyond: int
 
 
-def record_differences(
-    then: Mapping[str, Any], now: Mapping[str, Any]
-) -> tuple[Difference, ...]:
-    """Return where two run records differ, causes first.
+def record_differences(then: RunRecord, now: RunRecord) -> tuple[Difference, ...]:
+    """Compare two run records.
 
     Parameters
     ----------
-    then, now : Mapping
-        As ``run.json`` has them.
+    then, now : RunRecord
+        Of one slide.
 
     Returns
     -------
     tuple of Difference
-        Of slide, model, versions and what was found; paths and seconds do not count.
+        Causes first: of slide, model and versions, then of the results; paths and seconds
+        do not count.
     """
-    places: Iterator[tuple[str, tuple[str, ...], bool]] = iter(
-        [
-            *((what, at, False) for what, at in CAUSES.items()),
-            *(
-                (name, ("versions", name), False)
-                for name in sorted({*then["versions"], *now["versions"]})
-            ),
-            *((what, at, True) for what, at in RESULTS.items()),
-        ]
-    )
+    names = sorted({*then.versions, *now.versions})
+    places = [
+        *((what, at, False) for what, at in CAUSES.items()),
+        *((name, ("versions", name), False) for name in names),
+        *((what, at, True) for what, at in RESULTS.items()),
+    ]
+    old, new = then.to_dict(), now.to_dict()
     found = (
-        Difference(what, _value(then, at), _value(now, at), is_result)
+        Difference(what, reduce(_part, at, old), reduce(_part, at, new), is_result)
         for what, at, is_result in places
     )
     return tuple(item for item in found if not _alike(item.then, item.now))
+
+
+def _part(section: Any, key: str) -> Any:
+    """Return a value of a JSON object, None where there is none."""
+    return section.get(key) if isinstance(section, dict) else None
 
 
 def value_differences(
@@ -163,13 +165,6 @@ def value_differences(
         largest=float(apart.max(initial=0)),
         beyond=int((apart > tolerance).sum()) + in_one,
     )
-
-
-def _value(record: Mapping[str, Any], at: tuple[str, ...]) -> Any:
-    value: Any = record
-    for key in at:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def _alike(then: Any, now: Any) -> bool:
@@ -259,17 +254,19 @@ def replay(
         What else `detect` raises.
     """
     then = read_record(record_file)
-    if then["model"] is None or then["grid"] is None:
+    if then.model is None or then.grid is None:
         raise StoreError(
             f"{record_file} is a record of tissue alone; give the run.json of a detection"
         )
     folder = record_file.parent
-    path = _slide_path(then, slide)
+    path = slide or Path(then.slide.path)
+    if not path.exists():
+        raise SlideNotFoundError(f"{path}: the slide is not there; say where: --slide")
     old = None
     if (folder / HEATMAP).is_file():
         old, _ = read_heatmap_ome_tiff(folder / HEATMAP)
-    bundle = load_bundle(model or then["model"]["name"])
-    given = tuple(then["slide"]["mpp"]) if _mpp_of_user(then) else None
+    bundle = load_bundle(model or then.model.name)
+    given = then.slide.mpp if then.slide.mpp_source == "user" else None
     with open_slide(path, mpp=given) as opened:
         place = result_folder(opened, output)
         if place.resolve() == folder.resolve():
@@ -286,70 +283,69 @@ def replay(
             backend=_backend(then, bundle),
             progress=progress,
         )
-    differences = record_differences(then, result.record.to_dict())
+    differences = record_differences(then, result.record)
     values = None
     if old is not None and result.heatmap is not None:
         values = value_differences(old, result.heatmap, tolerance)
     return Replay(result, differences, values)
 
 
-def options_of(record: dict[str, Any]) -> RunOptions:
-    """Return what was asked of the run that left a record.
+def options_of(record: RunRecord) -> RunOptions:
+    """Return the options of the run that left a record.
 
     Raises
     ------
     StoreError
-        The record lacks it, as those of other versions may.
+        The record lacks them, as those of other versions may.
     """
-    options = record["options"]
+    asked = record.options
+    needed = {
+        "dense": asked.dense,
+        "flips": asked.flips,
+        "grid": record.grid,
+        "stain": asked.stain.get("method"),
+        "stride_px": asked.stride_px,
+        "tissue.parameters": record.tissue.parameters,
+    }
+    if lost := [name for name, value in needed.items() if value is None]:
+        raise StoreError(
+            f"{RECORD} does not say how the run was made ({', '.join(lost)}); run detect "
+            "again"
+        )
+    assert record.grid is not None
+    assert record.tissue.parameters is not None
     try:
         return RunOptions(
-            stride="dense" if options["dense"] else int(options["stride_px"]),
-            anchor=tuple(record["grid"]["origin_px"]),
-            tissue=TissueParameters(**record["tissue"]["parameters"]),
-            stain=options["stain"]["method"],
-            flips=bool(options["flips"]),
-            threshold=record["threshold"],
+            stride="dense" if asked.dense else asked.stride_px,
+            anchor=record.grid.origin,
+            tissue=record.tissue.parameters,
+            stain=asked.stain["method"],
+            flips=asked.flips,
+            threshold=record.threshold,
             fresh=True,
-            colours=options.get("colours", DEFAULT_COLOURS),
+            colours=asked.colours,
         )
     except OptionError as error:
         raise StoreError(f"{RECORD} asks for what is not possible: {error}") from error
-    except (LookupError, TypeError, ValueError, OverflowError) as error:
-        raise StoreError(
-            f"{RECORD} does not say how the run was made ({error}); run detect again"
-        ) from error
-
-
-def _slide_path(record: dict[str, Any], given: Path | None) -> Path:
-    path = Path(record["slide"]["path"]) if given is None else given
-    if not path.exists():
-        raise SlideNotFoundError(f"{path}: the slide is not there; say where: --slide")
-    return path
-
-
-def _mpp_of_user(record: dict[str, Any]) -> bool:
-    return bool(record["slide"]["mpp_source"] == "user")
 
 
 def _painted(
-    record: dict[str, Any], roi: Path, slide: Slide, options: RunOptions
+    record: RunRecord, roi: Path, slide: Slide, options: RunOptions
 ) -> SlideTissue | None:
     """Return tissue with the region that a person painted or gave; None: all automatic."""
-    if not (record["options"].get("mask") or record["tissue"].get("edited_px")):
+    if not (record.options.mask or record.tissue.edited_px):
         return None
     if not roi.is_file():
         raise StoreError(
             f"{roi} is missing, and the run's region of interest was given by hand; put "
             f"it beside {RECORD}"
         )
-    tissue = find_tissue(slide, options.tissue)
-    return tissue.with_roi(read_mask_export(roi).mask)
+    return find_tissue(slide, options.tissue).with_roi(read_mask_export(roi).mask)
 
 
-def _backend(record: dict[str, Any], bundle: ModelBundle) -> Backend:
-    """Return what computed the run; what is the fastest here, where that is not here."""
-    name, _, device = str(record["options"].get("backend", "")).partition(" on ")
+def _backend(record: RunRecord, bundle: ModelBundle) -> Backend:
+    """Return the run's back end, or the fastest available if that one is not installed."""
+    name, _, device = (record.options.backend or "").partition(" on ")
     if name in get_args(BackendName):
         try:
             choice = NetworkChoice(bundle.folder, name, device.partition(",")[0])  # type: ignore[arg-type]

@@ -26,8 +26,7 @@ from napari_fastnet.results.record import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.results.record import RunRecord
 
 
 #: Of a slide without tissue, or of which nothing could be read: it is not free of tumour.
@@ -70,99 +69,108 @@ _ORDER: dict[Status, int] = {"done": 0, "failed": 1, "waiting": 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What the run of one slide found.
+    """Numbers of one slide's run, named as the columns of the table.
 
     Parameters
     ----------
-    tissue_mm2, tumour_mm2 : float
+    tissue_mm2, tumour_mm2 : float or None
         Areas.
-    share : float or None
-        Tumour over tissue, 0..1; None without tissue.
+    tumour_share : float or None
+        Tumor over tissue, 0..1; None without tissue.
     macro, micro, itc : int
-        Regions of each size class.
-    largest_mm : float or None
-        Longest axis of any region; None without one.
+        Lesions by size class.
+    largest_lesion_mm : float or None
+        Longest axis of any lesion; None without one.
     max_probability : float or None
-        Of any cell, in a region or not; None where nothing was scanned.
-    unreadable : int
+        Of any cell, in a lesion or not; None where nothing was scanned.
+    unreadable_patches : int
         Patches that could not be decoded.
-    mpp : tuple of float
-        (y, x) µm per level-0 px.
-    mpp_source : str
-        Where that number came from.
-    model : str
-        Name and version.
-    threshold : float
-        From which a cell is tumour.
-    seconds : float
-        Time the slide took.
-    flagged : float or None
+    flagged_share : float or None
         Share of the patches with a quality flag; None where nothing was judged.
     out_of_gamut : bool or None
         Whether the stain lies far from the training data; None where not judged.
+    quality : str or None
+        The quality in a sentence.
+    mpp_y, mpp_x : float
+        µm per level-0 px.
+    mpp_source : str
+        Where that number comes from.
+    model : str
+        Name and version.
+    threshold : float or None
+        Probability from which a cell is tumor.
+    seconds : float
+        Time the slide took.
     warn : bool
         Whether the quality is to be doubted.
-    quality : str
-        That in a sentence.
     """
 
-    tissue_mm2: float
+    tissue_mm2: float | None
     tumour_mm2: float
-    share: float | None
+    tumour_share: float | None
     macro: int
     micro: int
     itc: int
-    largest_mm: float | None
+    largest_lesion_mm: float | None
     max_probability: float | None
-    unreadable: int
-    mpp: Pair
+    unreadable_patches: int
+    flagged_share: float | None = None
+    out_of_gamut: bool | None = None
+    quality: str | None = None
+    mpp_y: float
+    mpp_x: float
     mpp_source: str
     model: str
-    threshold: float
+    threshold: float | None
     seconds: float
-    flagged: float | None = None
-    out_of_gamut: bool | None = None
     warn: bool = False
-    quality: str = ""
 
     @classmethod
-    def of(cls, record: Mapping[str, Any], heatmap: Heatmap) -> Findings:
-        """Return what a run record, as `read_record` gives it, and its heatmap say."""
-        return cls.of_record(record, highest_probability(heatmap))
+    def of(cls, record: RunRecord, highest: float | None) -> Findings:
+        """Return the numbers of a detection.
 
-    @classmethod
-    def of_record(cls, record: Mapping[str, Any], highest: float | None) -> Findings:
-        """Return what a run record says, given the highest probability of any cell."""
-        slide, model, regions = record["slide"], record["model"], record["regions"]
-        y, x = slide["mpp"]
+        Parameters
+        ----------
+        record : RunRecord
+            With a model and counts.
+        highest : float or None
+            Highest probability of any cell.
+        """
+        assert record.model is not None
+        assert record.counts is not None
+        totals, quality = record.regions, record.quality
         return cls(
-            tissue_mm2=regions["tissue_mm2"],
-            tumour_mm2=regions["area_mm2"],
-            share=regions["tissue_fraction"],
-            macro=regions["macro"],
-            micro=regions["micro"],
-            itc=regions["itc"],
-            largest_mm=regions["longest_axis_mm"],
+            tissue_mm2=totals.tissue_mm2,
+            tumour_mm2=totals.area_mm2,
+            tumour_share=totals.tissue_fraction,
+            macro=totals.macro,
+            micro=totals.micro,
+            itc=totals.itc,
+            largest_lesion_mm=totals.longest_axis_mm,
             max_probability=highest,
-            unreadable=record["counts"]["failed"],
-            mpp=(float(y), float(x)),
-            mpp_source=slide["mpp_source"],
-            model=f"{model['name']} {model['version']}",
-            threshold=record["threshold"],
-            seconds=record["seconds"]["total"],
-            **_quality(record.get("quality") or {}),
+            unreadable_patches=record.counts.failed,
+            flagged_share=quality.any,
+            out_of_gamut=quality.out_of_gamut,
+            quality=quality.verdict or None,
+            mpp_y=record.slide.mpp[0],
+            mpp_x=record.slide.mpp[1],
+            mpp_source=record.slide.mpp_source,
+            model=f"{record.model.name} {record.model.version}",
+            threshold=record.threshold,
+            seconds=record.seconds.total,
+            warn=quality.warn,
         )
 
     @property
     def regions(self) -> int:
-        """Regions of all classes."""
+        """Lesions of all classes."""
         return self.macro + self.micro + self.itc
 
     @property
     def size_class(self) -> str:
-        """Class of the largest region: macro, micro, ITC, none, or not scanned."""
-        if self.largest_mm is not None:
-            return size_class(self.largest_mm)
+        """Class of the largest lesion: macro, micro, ITC, none, or not scanned."""
+        if self.largest_lesion_mm is not None:
+            return size_class(self.largest_lesion_mm)
         return NOT_SCANNED if self.max_probability is None else "none"
 
 
@@ -205,8 +213,8 @@ class SlideRow:
 
     def values(self) -> dict[str, Any]:
         """Return the slide's numbers and words by `COLUMNS`; None where unknown."""
-        known = {} if self.found is None else _measures(self.found)
-        return {column: known.get(column) for column in COLUMNS} | {
+        return {
+            **{column: getattr(self.found, column, None) for column in COLUMNS},
             "name": self.name,
             "status": self.status,
             "error": self.error or None,
@@ -215,44 +223,6 @@ class SlideRow:
             "notice": RESEARCH_USE,
             "ended": self.ended or None,
         }
-
-
-def _quality(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a record says of the quality; records of before there was any, nothing."""
-    if not section:
-        return {}
-    return {
-        "flagged": section.get("any"),
-        "out_of_gamut": section.get("out_of_gamut"),
-        "warn": bool(section.get("warn")),
-        "quality": str(section.get("verdict", "")),
-    }
-
-
-def _measures(found: Findings) -> dict[str, Any]:
-    """Return the columns that only a slide that is done fills."""
-    return {
-        "tissue_mm2": found.tissue_mm2,
-        "tumour_mm2": found.tumour_mm2,
-        "tumour_share": found.share,
-        "regions": found.regions,
-        "macro": found.macro,
-        "micro": found.micro,
-        "itc": found.itc,
-        "largest_lesion_mm": found.largest_mm,
-        "size_class": found.size_class,
-        "max_probability": found.max_probability,
-        "unreadable_patches": found.unreadable,
-        "flagged_share": found.flagged,
-        "out_of_gamut": found.out_of_gamut,
-        "quality": found.quality or None,
-        "mpp_y": found.mpp[0],
-        "mpp_x": found.mpp[1],
-        "mpp_source": found.mpp_source,
-        "model": found.model,
-        "threshold": found.threshold,
-        "seconds": found.seconds,
-    }
 
 
 _NEVER = datetime.fromtimestamp(0, UTC)
@@ -313,27 +283,26 @@ def _row(folder: Path) -> SlideRow | None:
         record = read_record(folder / RECORD)
     except StoreError as error:
         return SlideRow(folder.name, folder, "failed", str(error), ended=now())
-    if record["model"] is None or record["counts"] is None:
+    if record.model is None or record.counts is None:
         return None
-    slide, ended = Path(record["slide"]["path"]), str(record.get("created", ""))
+    slide = Path(record.slide.path)
     try:
-        found = Findings.of_record(record, _highest(folder, record))
-    except (StoreError, LookupError, TypeError, ValueError) as error:
+        found = Findings.of(record, _highest(folder, record))
+    except (StoreError, ValueError) as error:
         line = f"{folder}: its results are damaged ({error}); run detect again"
         return SlideRow(folder.name, slide, "failed", line, ended=now())
     picture = THUMBNAIL if (folder / THUMBNAIL).is_file() else OVERVIEW
     return SlideRow(
-        folder.name, slide, "done", found=found, ended=ended, picture=picture
+        folder.name, slide, "done", found=found, ended=record.created, picture=picture
     )
 
 
-def _highest(folder: Path, record: dict[str, Any]) -> float | None:
-    """Return the highest probability of a run; records of before had none."""
-    regions = record["regions"]
-    for name in ("highest_probability", "max_probability"):
-        if regions.get(name) is not None:  # of any cell, of any region
-            return float(regions[name])
-    if "highest_probability" in regions:
+def _highest(folder: Path, record: RunRecord) -> float | None:
+    """Return the highest probability of a run; early records state it of regions alone."""
+    for known in (record.regions.highest_probability, record.regions.max_probability):
+        if known is not None:
+            return known
+    if record.counts is not None and not record.counts.computed:
         return None
     heatmap = read_run_heatmap(folder, record)
     if heatmap is None:

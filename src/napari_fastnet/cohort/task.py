@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_fastnet.cohort.page import write_thumbnail
 from napari_fastnet.cohort.regions_anew import regions_anew
 from napari_fastnet.cohort.rows import Findings, SlideRow
+from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.detection.checks import require_present
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.run import SlideRun
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.results.record import RunRecord
     from napari_fastnet.slide.slide import Slide
 
 #: Files of a finished run, besides its record.
@@ -157,7 +159,7 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
             require_present(slide)
             result = run.finish(network.name)
         assert result.heatmap is not None
-        row = _done(task, slide, result.record.to_dict(), result.heatmap)
+        row = _done(task, slide, result.record, result.heatmap)
         return Outcome(row, notes=(*spacing_notes(slide), *result.notes))
 
 
@@ -176,19 +178,17 @@ def _require_there(path: Path) -> None:
 
 def _earlier(
     task: SlideTask, slide: Slide, bundle: ModelBundle
-) -> tuple[dict[str, Any], Heatmap] | None:
+) -> tuple[RunRecord, Heatmap] | None:
     """Return record and heatmap of an earlier run of the same request, or None."""
     try:
         record = read_record(task.folder / RECORD)
-        if record["options"].get("request") != request_digest(
-            slide, bundle, task.options.run
-        ):
+        if record.options.request != request_digest(slide, bundle, task.options.run):
             return None
         if not all((task.folder / name).exists() for name in OUTPUTS):
             return None
         # A damaged file may have been replaced by a good copy, which has the same
         # fingerprint and so the same request.
-        if record["counts"].get("failed") or record["tissue"].get("damaged_tiles"):
+        if record.counts is None or record.counts.failed or record.tissue.damaged_tiles:
             return None
         heatmap, _ = read_heatmap_ome_tiff(task.folder / HEATMAP)
     except StoreError:  # none, or damaged: computed again
@@ -197,9 +197,9 @@ def _earlier(
 
 
 def _done(
-    task: SlideTask, slide: Slide, record: dict[str, Any], heatmap: Heatmap
+    task: SlideTask, slide: Slide, record: RunRecord, heatmap: Heatmap
 ) -> SlideRow:
     """Write the thumbnail of a finished slide, and return its row."""
     write_thumbnail(task.folder / THUMBNAIL, slide, heatmap, task.options.run.colours)
-    found = Findings.of(record, heatmap)
+    found = Findings.of(record, highest_probability(heatmap))
     return SlideRow(task.folder.name, task.slide, "done", found=found)

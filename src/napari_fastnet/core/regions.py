@@ -7,9 +7,9 @@ the size of a region of a heatmap; they are not a diagnosis.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, isnan
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import shapely
@@ -237,18 +237,42 @@ def _opposite(corners: Floats) -> Floats:
     return found
 
 
-class Totals(TypedDict):
-    """A slide's totals; None where there is nothing to measure."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """A slide's totals; None where there is nothing to measure.
 
-    regions: int
-    itc: int
-    micro: int
-    macro: int
-    area_mm2: float
-    tissue_mm2: float | None
-    tissue_fraction: float | None
-    longest_axis_mm: float | None
-    max_probability: float | None
+    Parameters
+    ----------
+    regions, itc, micro, macro : int
+        Regions in all and by size class.
+    area_mm2 : float
+        Their area.
+    tissue_mm2 : float or None
+        Area of the tissue.
+    tissue_fraction : float or None
+        Share of the tissue that is tumor; None without tissue.
+    longest_axis_mm, max_probability : float or None
+        Greatest of any region.
+    highest_probability : float or None
+        Of any cell, in a region or not.
+    size_classes : tuple of str
+        The size classes that are counted, if not all.
+    outlines : str
+        File of the regions, if they were not found at the threshold.
+    """
+
+    regions: int = 0
+    itc: int = 0
+    micro: int = 0
+    macro: int = 0
+    area_mm2: float = 0.0
+    tissue_mm2: float | None = None
+    tissue_fraction: float | None = None
+    longest_axis_mm: float | None = None
+    max_probability: float | None = None
+    highest_probability: float | None = None
+    size_classes: tuple[str, ...] = ()
+    outlines: str = ""
 
 
 def summarise(regions: Iterable[Region], tissue_mm2: float | None = None) -> Totals:
@@ -264,28 +288,25 @@ def summarise(regions: Iterable[Region], tissue_mm2: float | None = None) -> Tot
     Returns
     -------
     Totals
-        A dictionary of counts (``regions``, ``itc``, ``micro``, ``macro``), areas
-        (``area_mm2``, ``tissue_mm2``), ``tissue_fraction`` (area over tissue; None
-        without tissue), and ``longest_axis_mm`` and ``max_probability`` of any region
-        (None without one).
+        Without ``highest_probability``, which is of cells.
     """
     found = list(regions)
     classes = [region.size_class for region in found]
     area_mm2 = sum((region.area_mm2 for region in found), 0.0)
-    return {
-        "regions": len(found),
-        "itc": classes.count("ITC"),
-        "micro": classes.count("micro"),
-        "macro": classes.count("macro"),
-        "area_mm2": area_mm2,
-        "tissue_mm2": tissue_mm2,
-        "tissue_fraction": area_mm2 / tissue_mm2 if tissue_mm2 else None,
-        "longest_axis_mm": max((r.longest_axis_mm for r in found), default=None),
-        "max_probability": max(
+    return Totals(
+        regions=len(found),
+        itc=classes.count("ITC"),
+        micro=classes.count("micro"),
+        macro=classes.count("macro"),
+        area_mm2=area_mm2,
+        tissue_mm2=tissue_mm2,
+        tissue_fraction=area_mm2 / tissue_mm2 if tissue_mm2 else None,
+        longest_axis_mm=max((r.longest_axis_mm for r in found), default=None),
+        max_probability=max(
             (r.max_probability for r in found if not isnan(r.max_probability)),
             default=None,
         ),
-    }
+    )
 
 
 def regions_of_outlines(
@@ -386,7 +407,7 @@ def drawn_totals(
         shape = roi.shape[0], roi.shape[1]
         mask = slide_mask(outlines_of(regions), slide_shape, shape)
         inside = float((mask & roi).sum() / roi.sum())
-    return {**summarise(regions, tissue_mm2), "tissue_fraction": inside}
+    return replace(summarise(regions, tissue_mm2), tissue_fraction=inside)
 
 
 def _parts(outlines: Annotations, slide: Box) -> NDArray[np.object_]:

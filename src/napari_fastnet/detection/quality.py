@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.appearance.flags import Gamut
+    from napari_fastnet.core.appearance.summary import QualitySummary
     from napari_fastnet.detection.plan import Plan
     from napari_fastnet.detection.tissue import SlideTissue
 
@@ -23,7 +24,7 @@ class Quality:
     """Flags of a grid, (rows, columns) uint8, and the record's ``quality`` section."""
 
     flags: NDArray[np.uint8]
-    section: dict[str, Any]
+    section: QualitySummary
 
 
 def find_quality(

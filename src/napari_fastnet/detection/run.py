@@ -11,9 +11,9 @@ import numpy as np
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import RegionOfInterest, read_roi
 from napari_fastnet.core.appearance.stain import StainMatch, estimate
-from napari_fastnet.core.appearance.summary import doubt_values
+from napari_fastnet.core.appearance.summary import QualitySummary, doubt_values
 from napari_fastnet.core.heatmap import highest_probability
-from napari_fastnet.core.regions import find_regions, summarise
+from napari_fastnet.core.regions import Totals, find_regions, summarise
 from napari_fastnet.detection.checks import (
     other_picture_note,
     require_readable,
@@ -33,8 +33,10 @@ from napari_fastnet.results.record import (
     STORE,
     Counts,
     ModelFacts,
+    OptionFacts,
     RunRecord,
     read_record,
+    record_json,
     write_record,
 )
 from napari_fastnet.results.recorded_slide import THUMBNAIL_PX, corner_of, roi_notes
@@ -45,7 +47,7 @@ from napari_fastnet.store.format import RunDescription, Seconds
 from napari_fastnet.store.store import Block, RunStore, StoredRun, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from napari_fastnet.core.heatmap import Heatmap
@@ -70,7 +72,7 @@ def write_run(result: Result, store: StoredRun) -> Result:
     # The record is removed first and written last: with a record, all files are of its run.
     remove(folder / RECORD)
     files = result.export(folder, DETECT_FORMATS)
-    store.set_record(result.record.to_dict())
+    store.set_record(record_json(result.record))
     write_record(folder / RECORD, result.record)
     files = sorted([*files, store.folder, folder / RECORD])
     # The slide may be closed by the time that the result is shown.
@@ -321,12 +323,12 @@ class SlideRun:
         if self.folder is None:
             return ()
         try:
-            other = read_record(self.folder / RECORD)["slide"]
+            other = read_record(self.folder / RECORD).slide
         except StoreError:  # none, or damaged
             return ()
-        if other["fingerprint"] == self.slide.fingerprint:
+        if other.fingerprint == self.slide.fingerprint:
             return ()
-        return (f"{self.folder}: replaced the results of {other['path']}",)
+        return (f"{self.folder}: replaced the results of {other.path}",)
 
     def _key(self) -> dict[str, Any]:
         """Return all that the probabilities of the run depend on, besides the grid."""
@@ -350,7 +352,7 @@ class SlideRun:
         regions: Sequence[Region] | None = None,
         *,
         backend: str | None = None,
-        quality: Mapping[str, Any] | None = None,
+        quality: QualitySummary = QualitySummary(),  # noqa: B008  # frozen
     ) -> RunRecord:
         """Describe the run as it stands.
 
@@ -362,8 +364,8 @@ class SlideRun:
             Found in it; None says nothing of regions.
         backend : str, optional
             Name of the back end.
-        quality : Mapping, optional
-            What is flagged; see `RunRecord`.
+        quality : QualitySummary, optional
+            Summary of the flags.
 
         Returns
         -------
@@ -374,13 +376,13 @@ class SlideRun:
         kept = int(wanted.sum())
         failed = self.store.unreadable(wanted)  # under other masks there may be more
         computed = int(heatmap.computed.sum())
-        bundle = self.bundle
-        found: Mapping[str, Any] = {}
+        bundle, mask = self.bundle, self.options.mask
+        totals = Totals()
         if regions is not None:
-            found = {
-                **summarise(regions, self.tissue.area_mm2),
-                "highest_probability": highest_probability(heatmap),
-            }
+            totals = replace(
+                summarise(regions, self.tissue.area_mm2),
+                highest_probability=highest_probability(heatmap),
+            )
         return RunRecord(
             slide=slide_facts(self.slide),
             model=ModelFacts(
@@ -392,23 +394,23 @@ class SlideRun:
             ),
             grid=heatmap.grid,
             threshold=self.threshold,
-            tissue=self.tissue.to_dict(),
+            tissue=self.tissue.facts,
             counts=Counts(kept=kept, computed=computed, failed=failed),
             seconds=self.seconds,
-            options={
-                "stride_px": self.plan.stride_px,
-                "dense": self.plan.dense is not None,
-                "keep": KEEP,
-                "flips": self.plan.flips,
-                "stain": self.stain.to_dict() if self.stain else {"method": "none"},
-                "resampling": RESAMPLING,
-                "backend": backend,
-                "request": self._request,
-                "mask": self.options.mask and self.options.mask.absolute(),
-                "bounds_offset": self.options.bounds_offset,
-                "tissue_seconds": self._tissue_seconds,
-                "colours": self.options.colours,
-            },
-            regions=found,
-            quality=quality or {},
+            options=OptionFacts(
+                stride_px=self.plan.stride_px,
+                dense=self.plan.dense is not None,
+                keep=KEEP,
+                flips=self.plan.flips,
+                stain=self.stain.to_dict() if self.stain else {"method": "none"},
+                resampling=RESAMPLING,
+                backend=backend,
+                request=self._request,
+                mask=None if mask is None else str(mask.absolute()),
+                bounds_offset=self.options.bounds_offset,
+                tissue_seconds=self._tissue_seconds,
+                colours=self.options.colours,
+            ),
+            regions=totals,
+            quality=quality,
         )

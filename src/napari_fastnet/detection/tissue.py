@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import binary_dilation
@@ -26,6 +26,7 @@ from napari_fastnet.results.record import (
     TISSUE_RECORD,
     RunRecord,
     SlideFacts,
+    TissueFacts,
     write_record,
 )
 from napari_fastnet.results.recorded_slide import corner_of
@@ -141,18 +142,19 @@ class SlideTissue:
         shown[self.masks.roi & binary_dilation(outside)] = OUTLINE
         return png_bytes(enlarged(shown))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the ``tissue`` section of a run record."""
-        return {
-            "fraction": self.masks.fraction,
-            "area_mm2": self.area_mm2,
-            "never_scanned": self.masks.never_scanned,
-            "mpp": self.mpp,
-            "thresholds": self.masks.thresholds,
-            "parameters": asdict(self.parameters),
-            "damaged_tiles": self.damaged,
-            "edited_px": self.edited_px,
-        }
+    @property
+    def facts(self) -> TissueFacts:
+        """The ``tissue`` section of a run record."""
+        return TissueFacts(
+            fraction=self.masks.fraction,
+            area_mm2=self.area_mm2,
+            never_scanned=self.masks.never_scanned,
+            mpp=self.mpp,
+            thresholds=self.masks.thresholds,
+            parameters=self.parameters,
+            damaged_tiles=self.damaged,
+            edited_px=self.edited_px,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +263,7 @@ def slide_facts(slide: Slide) -> SlideFacts:
         icc_profile=slide.profile,
         reading=slide.reading_notes,
         scanned_from=corner_of(slide.bounds),
-        finer_tiles=slide.finer_tiles,
+        finer_tiles={str(level): n for level, n in slide.finer_tiles.items()},
     )
 
 
@@ -285,7 +287,7 @@ def run_tissue(
     seconds = perf_counter() - started
     record = RunRecord(
         slide=slide_facts(slide),
-        tissue=tissue.to_dict(),
+        tissue=tissue.facts,
         seconds=Seconds(read=seconds, infer=0.0, total=seconds),
     )
     result = Result(record=record, masks=tissue.by_name, mask_mpp=tissue.mpp)

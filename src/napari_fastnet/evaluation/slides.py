@@ -238,7 +238,7 @@ def _truth(
                 "a file of candidates does not say where the scanned part begins; give "
                 "--bounds-offset Y X"
             )
-        return recorded_slide.recorded_corner(path, run.record.to_dict())
+        return recorded_slide.recorded_corner(path, run.record)
 
     if known.outlines is not None:
         truth, notes = read_truth(

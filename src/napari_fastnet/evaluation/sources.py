@@ -17,7 +17,7 @@ from napari_fastnet.core.metrics.truth import CAMELYON_MPP
 from napari_fastnet.errors import DataError, StoreError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.results.reading import read_run_heatmap
-from napari_fastnet.results.record import HEATMAP, RECORD, STORE, RunRecord, read_record
+from napari_fastnet.results.record import HEATMAP, RECORD, STORE, read_record
 from napari_fastnet.results.result import Result
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _name(path: Path) -> str:
 def _slide_file(path: Path) -> str:
     """Return the slide's file as a run recorded it; empty without a record."""
     try:
-        return str(read_record(path / RECORD)["slide"]["path"])
+        return read_record(path / RECORD).slide.path
     except StoreError:
         return ""
 
@@ -187,7 +187,7 @@ def load_source(source: Source) -> Result | Candidates:
     path = source.path
     if not path.is_dir():
         return read_candidates(path)
-    record = RunRecord.from_json(read_record(path / RECORD))
+    record = read_record(path / RECORD)
     if record.counts is None:
         raise StoreError(f"{path}: only tissue was found here; run detect on the slide")
     if record.counts.stopped:
@@ -195,7 +195,7 @@ def load_source(source: Source) -> Result | Candidates:
             f"{path}: the run was stopped with {record.counts.stopped:,} patches to go; "
             "run detect again, it goes on from there"
         )
-    heatmap = read_run_heatmap(path, record.to_dict())
+    heatmap = read_run_heatmap(path, record)
     if heatmap is None:
         raise StoreError(f"{path}: neither {HEATMAP} nor {STORE}; {_WANTED}")
     return Result(record=record, heatmap=heatmap)

@@ -29,11 +29,18 @@ from napari_fastnet.results.reading import (
     read_heatmap_ome_tiff,
     read_mask_export,
     read_regions_geojson,
-    recorded_grid,
     recorded_mpp,
 )
 from napari_fastnet.results.recognise import content_of
-from napari_fastnet.results.record import HEATMAP, QUALITY, REGIONS, STORE, mask_file
+from napari_fastnet.results.record import (
+    HEATMAP,
+    QUALITY,
+    REGIONS,
+    STORE,
+    RunRecord,
+    mask_file,
+    parse_record,
+)
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.store import read_store
 
@@ -116,7 +123,8 @@ def _run_layers(path: Path) -> list[LayerData]:
     Not from the store where there are files: it keeps values of patches that were taken
     out of the region of interest and are no longer part of the result.
     """
-    store, record = read_store(path)
+    store, text = read_store(path)
+    record = parse_record(text)
     if store.notes:
         show_warning("\n".join(store.notes))
     folder = path.absolute().parent
@@ -124,8 +132,8 @@ def _run_layers(path: Path) -> list[LayerData]:
         return _folder_layers(folder)
     heatmap, about = heatmap_of_store(store, record), _about(record, folder.name)
     layers = [_coloured(heatmap, about)]
-    if record.get("threshold") is not None:
-        regions = find_regions(heatmap, float(record["threshold"]))
+    if record is not None and record.threshold is not None:
+        regions = find_regions(heatmap, record.threshold)
         layers.append(regions_layer_data(regions, heatmap.mpp, **about))
     return layers
 
@@ -151,8 +159,8 @@ def _mask_layer(path: Path) -> LayerData:
 def _quality_layer(path: Path) -> LayerData:
     flags, record = read_flags_export(path)
     about = _about(record, path.absolute().parent.name)
-    grid = recorded_grid(record)
-    return quality_layer_data(flags, grid, recorded_mpp(path, record), **about)
+    assert record.grid is not None
+    return quality_layer_data(flags, record.grid, recorded_mpp(path, record), **about)
 
 
 def _regions_layer(path: Path) -> LayerData:
@@ -161,11 +169,10 @@ def _regions_layer(path: Path) -> LayerData:
     return regions_layer_data(regions, recorded_mpp(path, record), **about)
 
 
-def _about(record: dict[str, Any], name: str) -> dict[str, Any]:
+def _about(record: RunRecord | None, name: str) -> dict[str, Any]:
     """Return which slide a layer belongs to, as its record says."""
-    slide = record.get("slide") or {}
     return {
-        "slide_name": Path(str(slide["path"])).stem if "path" in slide else name,
-        "fingerprint": str(slide.get("fingerprint", "")),
-        "record": record or None,
+        "slide_name": name if record is None else Path(record.slide.path).stem,
+        "fingerprint": "" if record is None else record.slide.fingerprint,
+        "record": record,
     }

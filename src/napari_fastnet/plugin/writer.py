@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path, PureWindowsPath
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from napari_fastnet.results.record import (
     QUALITY,
     REGIONS,
     REGIONS_CSV,
+    RunRecord,
     mask_file,
 )
 from napari_fastnet.results.regions import write_regions_csv, write_regions_geojson
@@ -100,7 +102,7 @@ def write_regions(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
         return _write_with_napari(path, (data, attributes, "shapes"))
     regions = _regions(data, attributes, info)
     if path.lower().endswith(".csv"):
-        name = PureWindowsPath(str(_record(info)["slide"]["path"])).name
+        name = _record(info).slide.name
         write_regions_csv(Path(path), regions, mpp=info.mpp, slide=name)
     else:
         write_regions_geojson(Path(path), regions, record=_record(info))
@@ -178,20 +180,18 @@ def _regions(data: Any, attributes: dict[str, Any], info: ResultInfo) -> list[An
     return regions_of(rings, attributes["features"], info.mpp)
 
 
-def _record(info: ResultInfo) -> dict[str, Any]:
+def _record(info: ResultInfo) -> RunRecord:
     """Return the layer's record with what brings it back to its place."""
-    record = dict(info.record or {})
-    slide = {"path": info.slide_name, "fingerprint": info.fingerprint}
-    if info.kind not in ("heatmap", "regions", "quality"):
-        return {"slide": slide, "tissue": {"mpp": list(info.mpp)}, **record}
-    record["slide"] = {**slide, **record.get("slide", {}), "mpp": list(info.mpp)}
-    if info.grid is not None:
-        record["grid"] = {
-            "origin_px": list(info.grid.origin),
-            "step_px": list(info.grid.step),
-            "shape": list(info.grid.shape),
-        }
-    return record
+    record = info.record
+    of_cells = info.kind in ("heatmap", "regions", "quality")
+    if record is None:
+        slide = {"path": info.slide_name, "fingerprint": info.fingerprint}
+        tissue = {} if of_cells else {"mpp": list(info.mpp)}
+        record = RunRecord.from_json({"slide": slide, "tissue": tissue})
+    if not of_cells:
+        return record
+    slide_facts = replace(record.slide, mpp=info.mpp)
+    return replace(record, slide=slide_facts, grid=info.grid or record.grid)
 
 
 def _write_with_napari(path: str, layer: LayerData) -> list[str]:

@@ -8,7 +8,7 @@ px are a power of 2 of the slide's.
 from __future__ import annotations
 
 from math import ceil, floor, log2
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -18,11 +18,11 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import halvings
 from napari_fastnet.core.polygons import Annotations, joined
 from napari_fastnet.machine.files import atomic_path
-from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.results.ome_tiff import UM_PER_CM
+from napari_fastnet.results.record import RunRecord, record_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ def write_asap_heatmap(
     heatmap: Heatmap,
     slide_shape: tuple[int, int],
     *,
-    record: Mapping[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> None:
     """Write the probabilities as a float pyramid that ASAP shows on the slide.
 
@@ -56,7 +56,7 @@ def write_asap_heatmap(
         transparent.
     slide_shape : tuple of int
         (height, width) of the slide, level-0 px.
-    record : Mapping, optional
+    record : RunRecord, optional
         The run record, kept as JSON in the description's second line.
 
     Raises
@@ -74,7 +74,7 @@ def write_asap_heatmap(
     ):
         for index, level in enumerate(halvings(values, TILE_PX)):
             y_um, x_um = (mpp * px * 2**index for mpp in heatmap.mpp)
-            about = f"{TITLE}\n{to_json(record or {})}"
+            about = f"{TITLE}\n{record_json(record)}"
             tif.write(
                 level,
                 photometric="minisblack",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import read_outlines
@@ -27,7 +27,6 @@ from napari_fastnet.results.record import (
     QUALITY,
     RECORD,
     STORE,
-    RunRecord,
     mask_file,
     read_record,
 )
@@ -98,11 +97,11 @@ def load(
     if threshold is not None and not 0 <= threshold <= 1:
         raise OptionError(f"threshold is {threshold}; use 0 to 1")
     folder = _folder_of(Path(run))
-    then = RunRecord.from_json(read_record(folder / RECORD))
+    then = read_record(folder / RECORD)
     offset = OutlineOptions(bounds_offset=bounds_offset).offset(
-        lambda: recorded_corner(folder, then.to_dict())
+        lambda: recorded_corner(folder, then)
     )
-    heatmap = read_run_heatmap(folder, then.to_dict())
+    heatmap = read_run_heatmap(folder, then)
     masks = {
         name: read_mask_export(folder / mask_file(name))
         for name in MASKS
@@ -115,7 +114,7 @@ def load(
             flags = None
     record = then
     if colours is not None:
-        record = replace(record, options={**record.options, "colours": colours})
+        record = replace(record, options=replace(record.options, colours=colours))
     if threshold is not None and heatmap is not None:
         record = replace(record, threshold=threshold)
     result = Result(
@@ -133,9 +132,11 @@ def load(
     if regions is not None:
         return _with_outlines(result, heatmap, Path(regions), tuple(tumor_classes))
     found = find_regions(heatmap, float(record.threshold or 0.0))
-    totals: dict[str, Any] = {**summarise(found, record.tissue.get("area_mm2"))}
-    if "highest_probability" in record.regions:  # of cells, whatever the regions are
-        totals["highest_probability"] = record.regions["highest_probability"]
+    totals = replace(
+        summarise(found, record.tissue.area_mm2),
+        # of any cell, so whatever the lesions are
+        highest_probability=record.regions.highest_probability,
+    )
     return replace(result, record=replace(record, regions=totals), regions=found)
 
 
@@ -163,7 +164,7 @@ def _with_outlines(
     result: Result, heatmap: Heatmap, path: Path, tumor_classes: tuple[str, ...]
 ) -> Result:
     """Return a result with the outlines of a file as its lesions."""
-    shape, tissue_mm2 = result.slide_shape, result.record.tissue.get("area_mm2")
+    shape, tissue_mm2 = result.slide_shape, result.record.tissue.area_mm2
     outlines, notes = read_outlines(
         path, shape, bounds_offset=result.bounds_offset, tumor_classes=tumor_classes
     )
@@ -172,7 +173,7 @@ def _with_outlines(
     totals = drawn_totals(found, tissue_mm2, result.masks.get("roi"), shape)
     return replace(
         result,
-        record=replace(result.record, regions={**totals, "outlines": str(path)}),
+        record=replace(result.record, regions=replace(totals, outlines=str(path))),
         regions=found,
         notes=(*notes, *outline_notes(path, outlines, tissue, shape, heatmap.mpp)),
         files=(),

@@ -17,11 +17,9 @@ import tifffile
 from napari_fastnet.core.heatmap import halvings
 from napari_fastnet.errors import MaskError
 from napari_fastnet.machine.files import atomic_path
-from napari_fastnet.machine.json_text import to_json
-from napari_fastnet.results.record import RESEARCH_USE
+from napari_fastnet.results.record import RESEARCH_USE, RunRecord, record_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -50,7 +48,7 @@ class _About:
 
 
 def write_heatmap_ome_tiff(
-    path: Path, heatmap: Heatmap, *, record: Mapping[str, Any] | None = None
+    path: Path, heatmap: Heatmap, *, record: RunRecord | None = None
 ) -> None:
     """Write the probabilities as OME-TIFF: float32, one value a grid cell.
 
@@ -65,7 +63,7 @@ def write_heatmap_ome_tiff(
     heatmap : Heatmap
         What to write. Where it is large, smaller levels follow as SubIFDs, each half
         as fine as the one before, as `core.heatmap` makes them.
-    record : Mapping, optional
+    record : RunRecord, optional
         The run record, kept as an annotation of the image.
     """
     values = heatmap.probabilities
@@ -77,7 +75,7 @@ def write_heatmap_ome_tiff(
         heatmap.cell_um,
         heatmap.corner_um,
     )
-    _write_ome_tiff(path, halvings(values, TILE_PX), about, record or {})
+    _write_ome_tiff(path, halvings(values, TILE_PX), about, record)
 
 
 def write_mask_tiff(
@@ -85,7 +83,7 @@ def write_mask_tiff(
     mask: NDArray[np.bool_],
     mpp: Pair,
     *,
-    record: Mapping[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> None:
     """Write a mask as OME-TIFF: uint8, 0 outside and 255 inside, with its µm/px.
 
@@ -98,7 +96,7 @@ def write_mask_tiff(
         levels follow as for the heatmap.
     mpp : tuple of float
         (y, x) µm per px of the mask.
-    record : Mapping, optional
+    record : RunRecord, optional
         The run record, kept as an annotation of the image.
 
     Raises
@@ -114,7 +112,7 @@ def write_mask_tiff(
     levels = [level.view(np.uint8) * np.uint8(255) for level in halvings(mask, TILE_PX)]
     name = path.name.split(".")[0]
     about = _About(name, "Mask: 255 inside, 0 outside.", mpp, (0.0, 0.0))
-    _write_ome_tiff(path, levels, about, record or {})
+    _write_ome_tiff(path, levels, about, record)
 
 
 def write_flags_tiff(
@@ -122,7 +120,7 @@ def write_flags_tiff(
     flags: NDArray[np.uint8],
     heatmap: Heatmap,
     *,
-    record: Mapping[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> None:
     """Write flags as OME-TIFF: uint8, bits of `core.appearance.flags.Flag`, one value a cell.
 
@@ -134,7 +132,7 @@ def write_flags_tiff(
         Without cells it becomes a single 0.
     heatmap : Heatmap
         Of the same cells: says where they lie.
-    record : Mapping, optional
+    record : RunRecord, optional
         The run record, kept as an annotation of the image.
     """
     values = flags if flags.size else np.zeros((1, 1), np.uint8)
@@ -144,14 +142,14 @@ def write_flags_tiff(
         heatmap.cell_um,
         heatmap.corner_um,
     )
-    _write_ome_tiff(path, [values], about, record or {})
+    _write_ome_tiff(path, [values], about, record)
 
 
 def _write_ome_tiff(
-    path: Path, levels: list[NDArray[Any]], about: _About, record: Mapping[str, Any]
+    path: Path, levels: list[NDArray[Any]], about: _About, record: RunRecord | None
 ) -> None:
     """Write a pyramid, finest level first, the others as its SubIFDs."""
-    metadata = _ome_metadata(levels[0], about, to_json(record))
+    metadata = _ome_metadata(levels[0], about, record_json(record))
     with (
         atomic_path(path) as aside,
         tifffile.TiffWriter(aside, ome=True) as tif,

@@ -15,8 +15,7 @@ import numpy as np
 from napari_fastnet.core.heatmap import halvings
 from napari_fastnet.errors import MaskError
 from napari_fastnet.machine.files import atomic_folder
-from napari_fastnet.machine.json_text import plain
-from napari_fastnet.results.record import RESEARCH_USE
+from napari_fastnet.results.record import RESEARCH_USE, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +42,7 @@ def write_ome_zarr(
     masks: Mapping[str, NDArray[np.bool_]] | None = None,
     *,
     mask_mpp: Pair = (1.0, 1.0),
-    record: Mapping[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> None:
     """Write the heatmap as an OME-Zarr image, and masks as its labels.
 
@@ -58,7 +57,7 @@ def write_ome_zarr(
         inside, in px of their own: their transformation puts them in place.
     mask_mpp : tuple of float
         (y, x) µm per px of the masks.
-    record : Mapping, optional
+    record : RunRecord, optional
         The run record, kept as the attribute ``napari_fastnet``.
 
     Raises
@@ -86,7 +85,9 @@ def write_ome_zarr(
             {
                 "multiscales": [_multiscale(HEATMAP_NAME, scales)],
                 "omero": {"channels": [_channel()], "version": VERSION},
-                RECORD_ATTRIBUTE: plain({"notice": RESEARCH_USE, **(record or {})}),
+                RECORD_ATTRIBUTE: record.to_dict()
+                if record
+                else {"notice": RESEARCH_USE},
             }
         )
         if masks:

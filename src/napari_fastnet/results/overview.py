@@ -25,11 +25,15 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
-from napari_fastnet.machine.json_text import to_json
-from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE
+from napari_fastnet.results.record import (
+    CALIBRATED,
+    RESEARCH_USE,
+    RunRecord,
+    record_json,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -365,7 +369,7 @@ def overview_png(
     *,
     slide_shape: tuple[float, float],
     caption: Caption,
-    record: Mapping[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> bytes:
     """Draw the overview picture, 1800 px wide.
 
@@ -381,7 +385,7 @@ def overview_png(
         (height, width) of the slide in level-0 px: what the thumbnail shows.
     caption : Caption
         Title and facts in words.
-    record : Mapping, optional
+    record : RunRecord, optional
         The run record, kept as the picture's ``Comment``.
 
     Returns
@@ -424,7 +428,7 @@ def overview_png(
         page.legend(caption.threshold, words, caption.colours)
         page.footer(f"{caption.model} · threshold {caption.threshold:.3g}", NOTICE)
     page.note(caption.quality)
-    return page.png(comment=to_json(record or {}))
+    return page.png(comment=record_json(record))
 
 
 def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) -> str:
@@ -436,19 +440,19 @@ def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) 
     if caption.tissue_mm2 is not None:
         tissue = f" of {number_words(caption.tissue_mm2)} mm² tissue"
         if not caption.outlines:  # those may lie beside the tissue
-            share = f" ({number_words(100 * (totals['tissue_fraction'] or 0))} %)"
+            share = f" ({number_words(100 * (totals.tissue_fraction or 0))} %)"
     if not heatmap.computed.any():
         return f"Nothing was scanned{tissue}."
     if not regions and caption.outlines:
         return f"No region in {caption.outlines}: 0 mm²{tissue}."
     if not regions:
         return f"No region at or above the threshold: 0 mm²{tissue}."
-    counts = {"macro": totals["macro"], "micro": totals["micro"], "ITC": totals["itc"]}
+    counts = {"macro": totals.macro, "micro": totals.micro, "ITC": totals.itc}
     classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     number = counted(len(regions), "region")
     if caption.outlines:
         number += f" of {caption.outlines}"
-    area_mm2 = number_words(totals["area_mm2"])
+    area_mm2 = number_words(totals.area_mm2)
     longest_mm = number_words(max(region.longest_axis_mm for region in regions))
     return (
         f"{number} ({classes})  ·  tumour {area_mm2} mm²{tissue}{share}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any, Literal
 from xml.etree.ElementTree import ParseError
@@ -18,7 +18,7 @@ from napari_fastnet.core.regions import Region
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.json_text import parse_json
 from napari_fastnet.results.ome_tiff import FLAGS_NAME, RECORD_NAMESPACE
-from napari_fastnet.results.record import HEATMAP, STORE
+from napari_fastnet.results.record import HEATMAP, STORE, RunRecord, parse_record
 from napari_fastnet.results.regions import RECORD_MEMBER
 from napari_fastnet.store.store import read_store
 
@@ -44,7 +44,7 @@ class Mask:
 
     mask: NDArray[np.bool_]
     mpp: Pair
-    record: dict[str, Any] = field(default_factory=dict)
+    record: RunRecord | None = None
 
 
 def tiff_export(tif: TiffFile) -> Literal["heatmap", "mask", "quality"] | None:
@@ -58,7 +58,7 @@ def tiff_export(tif: TiffFile) -> Literal["heatmap", "mask", "quality"] | None:
     return "quality" if f'Name="{FLAGS_NAME}"' in (tif.ome_metadata or "") else "mask"
 
 
-def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
+def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, RunRecord | None]:
     """Read what `write_heatmap_ome_tiff` wrote.
 
     Parameters
@@ -68,7 +68,7 @@ def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
 
     Returns
     -------
-    tuple of Heatmap and dict
+    tuple of Heatmap and RunRecord or None
         The same values on the same grid, and the run record. Without a record that
         states grid and µm/px, level-0 px are taken to be 1 µm.
 
@@ -80,8 +80,8 @@ def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, dict[str, Any]]:
     with _opened(path) as (values, nodes):
         record = _record(nodes)
         plane = nodes["Plane"].attrib
-        if "grid" in record and "slide" in record:
-            grid, mpp = _recorded_grid(record)
+        if record is not None and record.grid is not None:
+            grid, mpp = record.grid, recorded_mpp(path, record)
         else:
             origin = float(plane["PositionY"]), float(plane["PositionX"])
             grid, mpp = Grid(origin, _px_um(nodes), values.shape), (1.0, 1.0)
@@ -115,7 +115,7 @@ def read_mask_export(path: Path) -> Mask:
     return Mask(values > 0, mpp, record)
 
 
-def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], RunRecord]:
     """Read what `write_flags_tiff` wrote.
 
     Parameters
@@ -125,7 +125,7 @@ def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
 
     Returns
     -------
-    tuple of ndarray and dict
+    tuple of ndarray and RunRecord
         uint8 (rows, columns), bits of `core.appearance.flags.Flag`, and the run record, which
         states the grid.
 
@@ -136,7 +136,9 @@ def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], dict[str, Any]]:
     """
     with _opened(path) as (values, nodes):
         record = _record(nodes)
-        grid, _ = _recorded_grid(record)
+    if record is None or record.grid is None:
+        raise StoreError(f"{path}: its record states no grid; {_MEND}")
+    grid = record.grid
     if 0 in grid.shape:  # written as a single 0
         values = np.empty(grid.shape, np.uint8)
     if values.shape != grid.shape or values.dtype != np.uint8:
@@ -168,7 +170,7 @@ def is_regions_export(path: Path) -> bool:
         return False
 
 
-def read_regions_geojson(path: Path) -> tuple[list[Region], dict[str, Any]]:
+def read_regions_geojson(path: Path) -> tuple[list[Region], RunRecord | None]:
     """Read what `write_regions_geojson` wrote.
 
     Parameters
@@ -178,7 +180,7 @@ def read_regions_geojson(path: Path) -> tuple[list[Region], dict[str, Any]]:
 
     Returns
     -------
-    tuple of list of Region and dict
+    tuple of list of Region and RunRecord or None
         The regions, largest first, and the run record.
 
     Raises
@@ -192,13 +194,14 @@ def read_regions_geojson(path: Path) -> tuple[list[Region], dict[str, Any]]:
             _region(label, feature)
             for label, feature in enumerate(collection["features"], 1)
         ]
-        record: dict[str, Any] = dict(collection[RECORD_MEMBER])
+        found = collection[RECORD_MEMBER]
+        record = RunRecord.from_json(found) if found else None
     except (*DAMAGED, shapely.errors.ShapelyError) as error:
         raise _not_ours(path, error) from error
     return regions, record
 
 
-def recorded_mpp(path: Path, record: dict[str, Any]) -> Pair:
+def recorded_mpp(path: Path, record: RunRecord | None) -> Pair:
     """Return the slide's (y, x) µm/px out of a run record.
 
     Raises
@@ -206,13 +209,9 @@ def recorded_mpp(path: Path, record: dict[str, Any]) -> Pair:
     StoreError
         The record does not state it.
     """
-    try:
-        y, x = record["slide"]["mpp"]
-        return float(y), float(x)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"{path}: its record states no µm/px of the slide; {_MEND}"
-        ) from error
+    if record is None or not min(record.slide.mpp) > 0:
+        raise StoreError(f"{path}: its record states no µm/px of the slide; {_MEND}")
+    return record.slide.mpp
 
 
 def _region(label: int, feature: dict[str, Any]) -> Region:
@@ -248,24 +247,8 @@ def _ome_nodes(tif: TiffFile) -> dict[str, Any]:
     return {node.tag.rpartition("}")[2]: node for node in root.iter()}
 
 
-def _record(nodes: dict[str, Any]) -> dict[str, Any]:
-    record = parse_json(nodes["CommentAnnotation"].findtext("{*}Value") or "{}")
-    if not isinstance(record, dict):
-        raise ValueError("its record is no object")
-    return record
-
-
-def recorded_grid(record: dict[str, Any]) -> Grid:
-    """Return the grid of a record that states one."""
-    parts = ("origin_px", "step_px", "shape")
-    origin, step, shape = (tuple(record["grid"][name]) for name in parts)
-    return Grid(origin, step, shape)
-
-
-def _recorded_grid(record: dict[str, Any]) -> tuple[Grid, Pair]:
-    """Return the grid and the slide's µm/px of a record."""
-    y, x = record["slide"]["mpp"]
-    return recorded_grid(record), (float(y), float(x))
+def _record(nodes: dict[str, Any]) -> RunRecord | None:
+    return parse_record(nodes["CommentAnnotation"].findtext("{*}Value") or "")
 
 
 def _px_um(nodes: dict[str, Any]) -> Pair:
@@ -278,14 +261,14 @@ def _not_ours(path: Path, error: Exception) -> StoreError:
     return StoreError(f"{path}: no export to open ({error}); {_MEND}")
 
 
-def read_run_heatmap(folder: Path, record: dict[str, Any]) -> Heatmap | None:
+def read_run_heatmap(folder: Path, record: RunRecord) -> Heatmap | None:
     """Read the heatmap of a finished run.
 
     Parameters
     ----------
     folder : Path
         Of its results.
-    record : dict
+    record : RunRecord
         Its record.
 
     Returns
@@ -310,15 +293,15 @@ def read_run_heatmap(folder: Path, record: dict[str, Any]) -> Heatmap | None:
     return heatmap_of_store(store, record)
 
 
-def heatmap_of_store(store: StoredRun, record: dict[str, Any]) -> Heatmap:
+def heatmap_of_store(store: StoredRun, record: RunRecord | None) -> Heatmap:
     """Return the heatmap of a finished run out of its store.
 
     Parameters
     ----------
     store : StoredRun
         Of the run.
-    record : dict
-        The run's; with it, the store must hold what the run did and no more.
+    record : RunRecord or None
+        The run's, if it is finished; the store must hold what the run did and no more.
 
     Returns
     -------
@@ -332,7 +315,8 @@ def heatmap_of_store(store: StoredRun, record: dict[str, Any]) -> Heatmap:
     """
     heatmap = store.heatmap()
     known = int(heatmap.computed.sum())
-    told = (record.get("counts") or {}).get("computed", known)
+    counts = None if record is None else record.counts
+    told = known if counts is None else counts.computed
     if known > told:
         raise StoreError(
             f"{store.folder}: holds {known:,} patches where the run has {told:,}, since it "

@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import (
-    MISSING,
-    asdict,
-    dataclass,
-    field,
-    fields,
-    is_dataclass,
-    replace,
-)
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PureWindowsPath
 from platform import python_version
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Any,
+    Literal,
     Union,
     get_args,
     get_origin,
     get_type_hints,
 )
 
+from napari_fastnet.core.appearance.summary import QualitySummary
 from napari_fastnet.core.geometry import Grid, Pair
+from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName, TissueParameters
+from napari_fastnet.core.regions import Totals
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.json_text import parse_json, plain, to_json
@@ -38,7 +37,6 @@ from napari_fastnet.store.format import Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 # What stands in a path for a byte that is no UTF-8.
@@ -103,50 +101,72 @@ PACKAGES = (
     "scikit-image",
 )
 
-# What is used without a further look when a record is read back.
-KINDS: dict[tuple[str, str], type | tuple[type, ...]] = {
-    ("slide", "path"): str,
-    ("slide", "mpp"): list,
-    ("slide", "mpp_source"): str,
-    ("model", "name"): str,
-    ("tissue", "fraction"): (int, float),
-}
-
-# Sections of run.json, and what each must hold when it is not null.
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "slide": ("path", "fingerprint", "width", "height", "mpp", "mpp_source"),
-    "model": ("name", "version", "sha256", "mpp", "patch"),
-    "grid": ("origin_px", "step_px", "shape"),
+#: Sections of run.json that must be there, and the keys that each must state.
+_STATED: dict[str, tuple[str, ...]] = {
+    "slide": ("width", "height", "mpp", "mpp_source"),
     "tissue": ("fraction",),
-    "counts": ("kept", "computed", "failed", "stopped"),
-    "seconds": ("read", "infer", "total"),
-    "options": (),
-    "regions": (),
-    "versions": ("python", "napari-fastnet"),  # of others, whatever was known then
+    "seconds": (),
+    "versions": ("python", "napari-fastnet"),
 }
+#: Sections of run.json that must be there but may be null.
+_PRESENT = ("model", "grid", "counts", "options", "regions")
+#: Types of fields, for the reader.
+_TYPES = {
+    "ColoursName": ColoursName,
+    "Grid": Grid,
+    "Pair": Pair,
+    "TissueParameters": TissueParameters,
+}
+#: Fields with other names in JSON.
+_KEYS = {"origin": "origin_px", "step": "step_px"}
+#: Keys that are written only where they say something.
+_SPARSE = frozenset({"size_classes", "outlines", "doubt"})
 
 
 @dataclass(frozen=True, slots=True)
 class SlideFacts:
-    """The slide: its path, content fingerprint, size in px and µm/px (y, x).
+    """The slide of a run.
 
-    The ICC profile is one that the file has and that is not applied; ``reading`` is what
-    must be told of how the file is read, ``scanned_from`` the corner of the scanned part
-    (y, x), level-0 px. ``finer_tiles`` counts, level by level, the tiles that could not be
-    decoded and were made from a finer level.
+    Parameters
+    ----------
+    path : str
+        Its file.
+    fingerprint : str
+        Digest of its contents.
+    width, height : int
+        Size, level-0 px; 0 where it is not stated.
+    mpp : tuple of float
+        (y, x) µm per level-0 px; 0 where it is not stated.
+    mpp_source : str
+        Where that comes from.
+    vendor : str
+        Of the scanner.
+    icc_profile : str or None
+        A profile that the file has; it is not applied.
+    reading : tuple of str
+        Peculiarities of how the file is read.
+    scanned_from : tuple of float or None
+        (y, x) corner of the scanned part, level-0 px.
+    finer_tiles : mapping of str to int
+        By level, the tiles that could not be decoded and were made from a finer level.
     """
 
     path: str
     fingerprint: str
-    width: int
-    height: int
-    mpp: Pair
-    mpp_source: str
+    width: int = 0
+    height: int = 0
+    mpp: Pair = (0.0, 0.0)
+    mpp_source: str = ""
     vendor: str = ""
     icc_profile: str | None = None
     reading: tuple[str, ...] = ()
     scanned_from: Pair | None = None
-    finer_tiles: Mapping[int, int] = field(default_factory=dict)
+    finer_tiles: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the file; its path may have either kind of slash."""
+        return PureWindowsPath(self.path).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +180,40 @@ class ModelFacts:
     patch: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TissueFacts:
+    """The tissue masks of a run.
+
+    Parameters
+    ----------
+    fraction : float or None
+        Share of the slide inside the region of interest, 0..1.
+    area_mm2 : float or None
+        Its area.
+    never_scanned : float
+        Share of the picture that the scanner left out, 0..1.
+    mpp : tuple of float or None
+        (y, x) µm per px of the masks.
+    thresholds : mapping of str to float
+        Thresholds used, by name; NaN is None.
+    parameters : TissueParameters or None
+        Thresholds and radii asked for.
+    damaged_tiles : int
+        Tiles that could not be decoded.
+    edited_px : int
+        Mask px changed by hand.
+    """
+
+    fraction: float | None = None
+    area_mm2: float | None = None
+    never_scanned: float = 0.0
+    mpp: Pair | None = None
+    thresholds: Mapping[str, float | None] = field(default_factory=dict)
+    parameters: TissueParameters | None = None
+    damaged_tiles: int = 0
+    edited_px: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Patches: those the tissue asked for, those computed, those not readable."""
@@ -171,59 +225,110 @@ class Counts:
     @property
     def stopped(self) -> int:
         """Patches left undone because the run was stopped."""
-        return self.kept - self.computed - self.failed
+        return max(0, self.kept - self.computed - self.failed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionFacts:
+    """How patches were made and run; None where it is not known.
+
+    Parameters
+    ----------
+    stride_px : int or None
+        Distance of patches, px of the model's µm/px.
+    dense : bool or None
+        Whether the network ran over pictures instead of patches.
+    keep : float or None
+        Share of tissue from which a patch is computed.
+    flips : bool or None
+        Whether flipped patches were averaged.
+    stain : mapping
+        The stain match, as `core.appearance.stain.StainMatch.to_dict` gives it.
+    resampling : str or None
+        Filter of resampled reads.
+    backend : str or None
+        Program and device that ran the network.
+    request : str or None
+        Digest of the request; None where masks were given as objects.
+    mask : str or None
+        File of the region of interest.
+    bounds_offset : tuple of float, "scanned" or None
+        (y, x) level-0 px that were taken off the outlines in that file.
+    tissue_seconds : float or None
+        Time to find the tissue.
+    colours : {"red-green", "blue-orange"}
+        Of the heatmap.
+    """
+
+    stride_px: int | None = None
+    dense: bool | None = None
+    keep: float | None = None
+    flips: bool | None = None
+    stain: Mapping[str, Any] = field(default_factory=dict)
+    resampling: str | None = None
+    backend: str | None = None
+    request: str | None = None
+    mask: str | None = None
+    bounds_offset: str | Pair | None = None
+    tissue_seconds: float | None = None
+    colours: ColoursName = DEFAULT_COLOURS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """Everything ``run.json`` says about a run.
 
+    A section about which nothing is known is the default of its class, and is written as
+    ``{}``.
+
     Parameters
     ----------
     slide : SlideFacts
-        What was read.
-    tissue : Mapping
-        ``fraction`` (0..1) and whatever else describes the masks: thresholds used,
-        radii, area in mm².
-    model, grid, threshold, counts : optional
-        None where only tissue was computed. The grid is in level-0 px.
+        The slide.
+    model : ModelFacts or None
+        The model; None where only tissue was computed, as of grid, threshold and counts.
+    grid : Grid or None
+        Cells of the heatmap, level-0 px.
+    threshold : float or None
+        Probability from which a cell is tumor.
+    tissue : TissueFacts
+        The masks.
+    counts : Counts or None
+        Patches by outcome.
     seconds : Seconds
         Time spent.
-    options : Mapping
-        How patches were made and run: stride, keep rule, stain match, resampling
-        filter, back end.
-    regions : Mapping
-        Totals, as :func:`napari_fastnet.core.regions.summarise` gives them.
-    quality : Mapping
-        What is flagged, as `core.appearance.summary.summarise_quality` gives it.
+    options : OptionFacts
+        How patches were made and run.
+    regions : Totals
+        Totals of the lesions.
+    quality : QualitySummary
+        Summary of the flags.
     created : str
-        ISO 8601 in UTC; now, where not given.
-    versions : Mapping
-        Of Python and of what shapes results, by package; those of now, where not given.
-    source : Mapping
+        ISO 8601 in UTC; now by default.
+    versions : mapping
+        Of Python and the packages that shape results; those of now by default.
+    source : mapping
         The JSON that the record was read from. Keys that only another version knows are
         written again from here.
     """
 
     slide: SlideFacts
-    tissue: Mapping[str, Any]
-    seconds: Seconds
     model: ModelFacts | None = None
     grid: Grid | None = None
     threshold: float | None = None
+    tissue: TissueFacts = field(default_factory=TissueFacts)
     counts: Counts | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    regions: Mapping[str, Any] = field(default_factory=dict)
-    quality: Mapping[str, Any] = field(default_factory=dict)
-    created: str = field(
-        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
-    )
+    seconds: Seconds = field(default_factory=lambda: Seconds(0.0, 0.0, 0.0))
+    options: OptionFacts = field(default_factory=OptionFacts)
+    regions: Totals = field(default_factory=Totals)
+    quality: QualitySummary = field(default_factory=QualitySummary)
+    created: str = field(default_factory=lambda: timestamp())
     versions: Mapping[str, str | None] = field(default_factory=lambda: versions())
     source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def from_json(cls, found: Any) -> RunRecord:
-        """Read a record out of parsed JSON.
+        """Make a record of parsed JSON, in which sections may be missing.
 
         Raises
         ------
@@ -232,61 +337,52 @@ class RunRecord:
         """
         if not isinstance(found, dict):
             raise ValueError("the record is no object")
-        # of a record that does not say them, now is no answer
-        unsaid = {"created": "", "versions": {}}
-        try:
-            record: RunRecord = _parsed(cls, {**unsaid, **found}, "")
-        except OptionError as error:  # no grid that there can be
-            raise ValueError(str(error)) from error
+        # a record that does not state them is not of now
+        unstated = {"created": "", "versions": {}}
+        record: RunRecord = _section(cls, {**unstated, **found, "source": {}}, "")
         return replace(record, source=found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON has it; numbers that are not finite become None."""
-        counts, grid = self.counts, self.grid
-        record = {
+        constants = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "created": self.created,
             "notice": RESEARCH_USE,
             "calibration": CALIBRATED,
-            "slide": asdict(self.slide),
-            "model": None if self.model is None else asdict(self.model),
-            "grid": None
-            if grid is None
-            else {"origin_px": grid.origin, "step_px": grid.step, "shape": grid.shape},
-            "threshold": self.threshold,
-            "tissue": self.tissue,
-            "counts": None
-            if counts is None
-            else {**asdict(counts), "stopped": counts.stopped},
-            "seconds": asdict(self.seconds),
-            "options": self.options,
-            "regions": self.regions,
-            "quality": self.quality,
-            "versions": self.versions,
         }
-        found: dict[str, Any] = _with_source(plain(record), self.source)
-        return found
+        whole: dict[str, Any] = plain(constants | _json(self, self.source))
+        return whole
 
 
-def _with_source(now: dict[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return JSON of now with the unknown keys of its source, without empty new ones."""
-    if not source:
-        return now
-    kept = {}
-    for key, value in now.items():
-        if key not in source:
-            if value:
-                kept[key] = value
-        elif isinstance(value, dict) and isinstance(source[key], dict):
-            kept[key] = _with_source(value, source[key])
+def timestamp() -> str:
+    """Return the time of now, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _json(value: Any, source: Mapping[str, Any]) -> Any:
+    """Return a value as JSON has it.
+
+    A dataclass keeps the unknown keys of the object that it was read from, and what that
+    object lacked is written only where it says something.
+    """
+    if not is_dataclass(value):
+        return value
+    if value in (TissueFacts(), OptionFacts(), Totals(), QualitySummary()):
+        return {}
+    found = dict(source)
+    for part in fields(value):
+        if part.name == "source":
+            continue
+        key = _KEYS.get(part.name, part.name)
+        before = source.get(key)
+        item = _json(
+            getattr(value, part.name), before if isinstance(before, dict) else {}
+        )
+        if item or (key not in _SPARSE and (key in source or not source)):
+            found[key] = item
         else:
-            kept[key] = value
-    return {**source, **kept}
-
-
-#: Names of fields that are other ones in JSON.
-_KEYS = {"origin": "origin_px", "step": "step_px"}
+            found.pop(key, None)
+    return found | {"stopped": value.stopped} if isinstance(value, Counts) else found
 
 
 def _parsed(kind: Any, value: Any, at: str) -> Any:
@@ -295,45 +391,73 @@ def _parsed(kind: Any, value: Any, at: str) -> Any:
     if origin in (Union, UnionType):
         if value is None and NoneType in args:
             return None
-        (kind,) = (one for one in args if one is not NoneType)
-        return _parsed(kind, value, at)
+        *others, last = (one for one in args if one is not NoneType)
+        for one in others:
+            with suppress(ValueError):
+                return _parsed(one, value, at)
+        return _parsed(last, value, at)
     if is_dataclass(kind) and isinstance(value, dict):
-        return _section(kind, value, f"{at}." if at else "")
+        return _section(kind, value, f"{at}.")
     if origin is tuple and isinstance(value, list):
         kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
         if len(value) == len(kinds):
             return tuple(_parsed(k, v, at) for k, v in zip(kinds, value, strict=True))
     elif origin is Mapping and isinstance(value, dict):
-        return {args[0](key): _parsed(args[1], v, at) for key, v in value.items()}
-    elif kind is Any or _is_plain(kind, value):
+        return {key: _parsed(args[1], item, at) for key, item in value.items()}
+    elif _is_plain(kind, value):
         return value
     raise _wrong(at)
 
 
 def _is_plain(kind: Any, value: Any) -> bool:
     """Return whether a value is a number, a text or a truth value of that kind."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
     if kind is float:
         return type(value) in (int, float)
-    return type(value) is kind and "\0" not in str(value)
+    return kind is Any or (type(value) is kind and "\0" not in str(value))
 
 
 def _section(kind: Any, value: dict[str, Any], at: str) -> Any:
-    """Return a section of JSON as a dataclass."""
-    hints = get_type_hints(
-        kind, localns={"Grid": Grid, "Pair": Pair, "Seconds": Seconds}
-    )
+    """Return an object of JSON as a dataclass; keys that this does not have are ignored."""
+    hints = _hints(kind)
     found = {}
     for part in fields(kind):
         key = _KEYS.get(part.name, part.name)
-        if key in value and part.init:
+        if key in value:
             found[part.name] = _parsed(hints[part.name], value[key], at + key)
         elif part.default is MISSING and part.default_factory is MISSING:
             raise _wrong(at + key)
-    return kind(**found)
+    try:
+        return kind(**found)
+    except OptionError as error:
+        raise ValueError(f"{at[:-1]!r} is not possible: {error}") from error
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind, localns=_TYPES)
 
 
 def _wrong(at: str) -> ValueError:
     return ValueError(f"{at!r} is missing or of another kind")
+
+
+def parse_record(text: str) -> RunRecord | None:
+    """Read a record that another file carries; None where it is empty.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, or a part is missing or of another kind.
+    """
+    found = parse_json(text or "{}")
+    return RunRecord.from_json(found) if found else None
+
+
+def record_json(record: RunRecord | None) -> str:
+    """Return a record as another file carries it: JSON in a line, ASCII, sorted keys."""
+    return to_json({} if record is None else record.to_dict())
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:
@@ -355,8 +479,8 @@ def write_record(path: Path, record: RunRecord) -> None:
     write_bytes(path, (to_json(record.to_dict(), indent=2) + "\n").encode())
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Return what a ``run.json`` says.
+def read_record(path: Path) -> RunRecord:
+    """Read a ``run.json`` or ``tissue.json``.
 
     Raises
     ------
@@ -364,41 +488,38 @@ def read_record(path: Path) -> dict[str, Any]:
         If the file is missing, is not JSON, or lacks a part of a run record.
     """
     try:
-        record = parse_json(path.read_bytes(), strict=True)
+        found = parse_json(path.read_bytes(), strict=True)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise StoreError(
             f"{path} is not valid JSON ({error}); run detect again to replace it"
         ) from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise StoreError(f"{path} is not a run record; give the run.json of a run")
-    if record.get("format_version") != FORMAT_VERSION:
+    if found.get("format_version") != FORMAT_VERSION:
         raise StoreError(
-            f"{path} has format version {record.get('format_version')!r}, this version "
+            f"{path} has format version {found.get('format_version')!r}, this version "
             f"reads {FORMAT_VERSION}; update napari-fastnet or run detect again"
         )
-    for name in ("slide", "tissue", "seconds", "versions"):
-        _require(path, record.get(name) is not None, name)
-    for name, keys in SECTIONS.items():
-        _require(path, name in record, name)
-        section = record[name]
-        _require(path, section is None or isinstance(section, dict), name)
-        for key in keys if section is not None else ():
-            _require(path, key in section, f"{name}.{key}")
-    record.setdefault("quality", {})  # records of before there was any
-    _require(path, isinstance(record["quality"], dict), "quality")
-    for (name, key), kind in KINDS.items():
-        value = (record[name] or {}).get(key)
-        is_kind = record[name] is None or isinstance(value, kind)
-        _require(path, is_kind and "\0" not in str(value), f"{name}.{key}")
-    return record
-
-
-def _require(path: Path, holds: bool, name: str) -> None:
-    """Raise if a part of the record is not as it must be."""
-    if not holds:
+    try:
+        _require_whole(found)
+        return RunRecord.from_json(found)
+    except ValueError as error:
         raise StoreError(
-            f"{path} is damaged: {name!r} is missing or of another kind; run detect "
-            "again to replace it"
-        )
+            f"{path} is damaged: {error}; run detect again to replace it"
+        ) from error
+
+
+def _require_whole(found: dict[str, Any]) -> None:
+    """Raise a ValueError where a run.json lacks a part that one of a run has."""
+    for name in _PRESENT:
+        if name not in found:
+            raise _wrong(name)
+    for name, keys in _STATED.items():
+        section = found.get(name)
+        if not isinstance(section, dict):
+            raise _wrong(name)
+        for key in keys if section else ():
+            if key not in section:
+                raise _wrong(f"{name}.{key}")

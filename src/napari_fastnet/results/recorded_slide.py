@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_fastnet.annotations.placement import (
     LEAST_INTEREST,
@@ -99,15 +99,15 @@ def recorded_picture(record: RunRecord, path: Path | None = None) -> NDArray[np.
     raise OutputError(f"{path}: not the slide of this run; give it with --slide")
 
 
-def recorded_corner(folder: Path, record: Mapping[str, Any]) -> Pair:
+def recorded_corner(folder: Path, record: RunRecord) -> Pair:
     """Return where the scanned part of a recorded slide begins.
 
     Parameters
     ----------
     folder : Path
         Of the results, for what errors say.
-    record : Mapping
-        The run record. Of one that does not say it, the slide itself is asked.
+    record : RunRecord
+        Of the run. Of one that does not say it, the slide itself is asked.
 
     Returns
     -------
@@ -119,18 +119,17 @@ def recorded_corner(folder: Path, record: Mapping[str, Any]) -> Pair:
     StoreError
         Neither says it.
     """
-    slide = record["slide"]
-    if slide.get("scanned_from") is not None:
-        y, x = slide["scanned_from"]
-        return float(y), float(x)
+    slide = record.slide
+    if slide.scanned_from is not None:
+        return slide.scanned_from
     try:
-        with open_slide(Path(slide["path"])) as opened:
-            if opened.fingerprint == slide["fingerprint"]:
+        with open_slide(Path(slide.path)) as opened:
+            if opened.fingerprint == slide.fingerprint:
                 return corner_of(opened.bounds)
     except FastNetError as error:
         reason = str(error)
     else:
-        reason = f"{slide['path']} is another slide now"
+        reason = f"{slide.path} is another slide now"
     raise StoreError(
         f"{folder}: the record does not say where the scanned part begins, and the slide "
         f"cannot be asked ({reason}); give --bounds-offset Y X"

@@ -17,11 +17,10 @@ from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import write_bytes, write_csv
-from napari_fastnet.machine.json_text import plain
-from napari_fastnet.results.record import RESEARCH_USE, written
+from napari_fastnet.results.record import RESEARCH_USE, RunRecord, record_json, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from napari_fastnet.core.geometry import Pair
@@ -57,7 +56,7 @@ def write_regions_geojson(
     regions: Iterable[Region],
     *,
     bounds_offset: Pair = (0.0, 0.0),
-    record: Mapping[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> None:
     """Write regions as a GeoJSON FeatureCollection, one annotation a region.
 
@@ -73,20 +72,18 @@ def write_regions_geojson(
         (y, x) in level-0 px that is taken off every coordinate. QuPath shows only the
         part of a slide that OpenSlide's bounds-y and bounds-x begin; give those two
         for a file that QuPath is to show in the right place.
-    record : Mapping, optional
+    record : RunRecord, optional
         The run record, kept as the member ``napari_fastnet``.
     """
     if not np.isfinite(bounds_offset).all():
         raise OptionError(f"bounds offset is {bounds_offset}; give two numbers of px")
-    about = plain(dict(record or {}))
-    slide = about.get("slide") or {}
-    source = str(slide.get("fingerprint", ""))
+    source = "" if record is None else record.slide.fingerprint
     # Text at once: 100,000 regions as one tree of lists take a GB and twice the time.
     features = (_feature(region, bounds_offset, source) for region in regions)
     text = (
         '{"type": "FeatureCollection", "features": [\n'
         + ",\n".join(features)
-        + f'\n], "{RECORD_MEMBER}": {json.dumps(about, allow_nan=False)}}}\n'
+        + f'\n], "{RECORD_MEMBER}": {record_json(record)}}}\n'
     )
     write_bytes(path, text.encode())
 

@@ -20,7 +20,6 @@ from napari_fastnet.core.display import (
     number_words,
     unreadable_words,
 )
-from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import (
     DependencyError,
     FastNetError,
@@ -152,11 +151,6 @@ class Result:
         """(height, width) of the slide, level-0 px."""
         return self.record.slide.height, self.record.slide.width
 
-    @property
-    def slide_name(self) -> str:
-        """Name of the slide's file; its recorded path may have either kind of slash."""
-        return PureWindowsPath(self.record.slide.path).name
-
     def table(self) -> list[dict[str, Any]]:
         """Return the lesions as a table.
 
@@ -271,10 +265,10 @@ class Result:
         OutputError
             A file cannot be written, or the place is taken by another slide.
         """
-        place = Path(folder) / results_name(Path(self.slide_name))
+        place = Path(folder) / results_name(Path(self.record.slide.name))
         if (place / RECORD).is_file():
             try:
-                other = RunRecord.from_json(read_record(place / RECORD)).slide
+                other = read_record(place / RECORD).slide
             except StoreError:
                 pass  # damaged: it is replaced
             else:
@@ -304,9 +298,11 @@ class Result:
             files.
         """
         record, tissue = self.record, self.record.tissue
-        totals: Any = record.regions
-        tissue_mm2 = totals.get("tissue_mm2", tissue.get("area_mm2"))
-        damaged = tissue.get("damaged_tiles")
+        totals, tissue_mm2, damaged = (
+            record.regions,
+            tissue.area_mm2,
+            tissue.damaged_tiles,
+        )
         none = "none found in what could be read" if damaged else "none found"
         rows = [
             ("slide", record.slide.path),
@@ -314,7 +310,7 @@ class Result:
         ]
         if damaged:
             rows.append(("", f"{counted(damaged, 'damaged tile')}, taken as glass"))
-        if words := never_scanned_words(tissue.get("never_scanned", 0.0)):
+        if words := never_scanned_words(tissue.never_scanned):
             rows.append(("", words))
         if (counts := record.counts) is not None:
             idle = self.all_earlier and counts.computed
@@ -325,21 +321,21 @@ class Result:
                 rows.append(("", f"{words}, and are left out of the heatmap"))
         if self.regions is not None:
             found = (
-                f"{totals['regions']}: {totals['macro']} macro, {totals['micro']} micro, "
-                f"{totals['itc']} ITC"
+                f"{totals.regions}: {totals.macro} macro, {totals.micro} micro, "
+                f"{totals.itc} ITC"
             )
-            share = totals["tissue_fraction"]
+            share = totals.tissue_fraction
             of_tissue = "" if share is None else f" ({share:.1%} of the tissue)"
             rows += [
                 ("regions", f"{found}, at threshold {record.threshold:g}"),
-                ("tumour", _area(totals["area_mm2"]) + of_tissue),
+                ("tumour", _area(totals.area_mm2) + of_tissue),
             ]
         spent = record.seconds
         last = spent.total - spent.earlier if seconds is None else seconds
         before = f", and {spent.earlier:.1f} s before" if spent.earlier else ""
         return [
             *rows,
-            ("quality", str(record.quality.get("verdict", "not judged"))),
+            ("quality", record.quality.verdict or "not judged"),
             ("time", f"{last:.1f} s{before}"),
         ]
 
@@ -374,17 +370,15 @@ def _area(area_mm2: float) -> str:
 def _ome_tiff(result: Result, folder: Path) -> Iterator[Path]:
     for name, mask in result.masks.items():
         path = folder / mask_file(name)
-        write_mask_tiff(path, mask, result.mask_mpp, record=result.record.to_dict())
+        write_mask_tiff(path, mask, result.mask_mpp, record=result.record)
         yield path
     if result.heatmap is not None:
         path = folder / HEATMAP
-        write_heatmap_ome_tiff(path, result.heatmap, record=result.record.to_dict())
+        write_heatmap_ome_tiff(path, result.heatmap, record=result.record)
         yield path
         if result.flags is not None:
             path = folder / QUALITY
-            write_flags_tiff(
-                path, result.flags, result.heatmap, record=result.record.to_dict()
-            )
+            write_flags_tiff(path, result.flags, result.heatmap, record=result.record)
             yield path
 
 
@@ -396,7 +390,7 @@ def _ome_zarr(result: Result, folder: Path) -> Iterator[Path]:
             result.heatmap,
             result.masks,
             mask_mpp=result.mask_mpp,
-            record=result.record.to_dict(),
+            record=result.record,
         )
         yield path
 
@@ -405,7 +399,7 @@ def _geojson(result: Result, folder: Path) -> Iterator[Path]:
     if result.regions is not None:
         path, offset = folder / REGIONS, result.bounds_offset
         write_regions_geojson(
-            path, result.regions, bounds_offset=offset, record=result.record.to_dict()
+            path, result.regions, bounds_offset=offset, record=result.record
         )
         yield path
 
@@ -413,7 +407,7 @@ def _geojson(result: Result, folder: Path) -> Iterator[Path]:
 def _asap(result: Result, folder: Path) -> Iterator[Path]:
     if result.heatmap is not None:
         path, shape = folder / "heatmap_asap.tif", result.slide_shape
-        write_asap_heatmap(path, result.heatmap, shape, record=result.record.to_dict())
+        write_asap_heatmap(path, result.heatmap, shape, record=result.record)
         yield path
     if result.regions is not None:
         path, found = folder / "regions.xml", asap_annotations(result.regions)
@@ -427,7 +421,7 @@ def _csv(result: Result, folder: Path) -> Iterator[Path]:
             folder / REGIONS_CSV,
             result.regions,
             mpp=result.mpp,
-            slide=result.slide_name,
+            slide=result.record.slide.name,
         )
         yield folder / REGIONS_CSV
 
@@ -445,7 +439,7 @@ def _with_slide(
 ) -> dict[str, list[Any]]:
     """Return the regions as columns, after them equal ones, the last the slide's name."""
     table, count = region_table(result.lesions, mpp=result.mpp), len(result.lesions)
-    same = {**(more or {}), "slide": written(result.slide_name)}
+    same = {**(more or {}), "slide": written(result.record.slide.name)}
     return {**table, **{name: [text] * count for name, text in same.items()}}
 
 
@@ -458,11 +452,11 @@ def _patches_csv(result: Result, folder: Path) -> Iterator[Path]:
 def _parquet(result: Result, folder: Path) -> Iterator[Path]:
     if result.regions is not None:
         table = _with_slide(result)
-        write_parquet(folder / "regions.parquet", table, record=result.record.to_dict())
+        write_parquet(folder / "regions.parquet", table, record=result.record)
         yield folder / "regions.parquet"
     if result.heatmap is not None:
         cells = patch_table(result.heatmap)
-        write_parquet(folder / "patches.parquet", cells, record=result.record.to_dict())
+        write_parquet(folder / "patches.parquet", cells, record=result.record)
         yield folder / "patches.parquet"
 
 
@@ -475,7 +469,7 @@ def _spatialdata(result: Result, folder: Path) -> Iterator[Path]:
             result.regions or (),
             result.masks,
             mask_mpp=result.mask_mpp,
-            record=result.record.to_dict(),
+            record=result.record,
         )
         yield path
 
@@ -494,20 +488,20 @@ def _overview_png(result: Result) -> bytes | None:
     # matplotlib takes as long to load as all the rest
     from napari_fastnet.results.overview import Caption, overview_png
 
-    record, regions = result.record, result.record.regions
+    record = result.record
     model, counts = record.model, record.counts
-    quality = str(record.quality.get("verdict", "Quality not judged."))
+    quality = record.quality.verdict or "Quality not judged."
     if counts is not None and counts.failed:
         quality = f"{unreadable_words(counts.failed, counts.kept)}. {quality}"
     caption = Caption(
-        title=result.slide_name,
+        title=result.record.slide.name,
         model="" if model is None else f"{model.name} {model.version}",
         threshold=record.threshold or 0.0,
-        tissue_mm2=record.tissue.get("area_mm2"),
-        colours=record.options.get("colours", DEFAULT_COLOURS),
+        tissue_mm2=record.tissue.area_mm2,
+        colours=record.options.colours,
         quality=quality,
         flags=result.flags,
-        outlines=PureWindowsPath(str(regions.get("outlines", ""))).name,
+        outlines=PureWindowsPath(record.regions.outlines).name,
     )
     return overview_png(
         result.picture() if result.picture else recorded_picture(record),
@@ -515,7 +509,7 @@ def _overview_png(result: Result) -> bytes | None:
         result.lesions,
         slide_shape=result.slide_shape,
         caption=caption,
-        record=record.to_dict(),
+        record=record,
     )
 
 

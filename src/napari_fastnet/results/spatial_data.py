@@ -12,9 +12,8 @@ import numpy as np
 
 from napari_fastnet.errors import DependencyError
 from napari_fastnet.machine.files import atomic_folder
-from napari_fastnet.machine.json_text import plain
 from napari_fastnet.results.ome_zarr import HEATMAP_NAME, RECORD_ATTRIBUTE, is_ours
-from napari_fastnet.results.record import RESEARCH_USE
+from napari_fastnet.results.record import RESEARCH_USE, RunRecord
 from napari_fastnet.results.regions import region_table
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def write_spatialdata(
     masks: Mapping[str, NDArray[np.bool_]] | None = None,
     *,
     mask_mpp: Pair = (1.0, 1.0),
-    record: Mapping[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> None:
     """Write a SpatialData store.
 
@@ -52,7 +51,7 @@ def write_spatialdata(
         The labels ``tissue_<name>``, 1 inside.
     mask_mpp : tuple of float
         (y, x) µm per px of the masks.
-    record : Mapping, optional
+    record : RunRecord, optional
         The run record, kept among the object's ``attrs``.
 
     Raises
@@ -93,7 +92,9 @@ def write_spatialdata(
         images={"heatmap": image},
         labels=labels,
         shapes={"regions": _shapes(regions, mpp)} if regions else {},
-        attrs={RECORD_ATTRIBUTE: plain({"notice": RESEARCH_USE, **(record or {})})},
+        attrs={
+            RECORD_ATTRIBUTE: record.to_dict() if record else {"notice": RESEARCH_USE}
+        },
     )
     with atomic_folder(path, is_ours) as aside:
         data.write(aside)

@@ -12,8 +12,7 @@ import numpy as np
 
 from napari_fastnet.errors import DependencyError
 from napari_fastnet.machine.files import atomic_path, write_bytes
-from napari_fastnet.machine.json_text import to_json
-from napari_fastnet.results.record import RESEARCH_USE, written
+from napari_fastnet.results.record import RESEARCH_USE, RunRecord, record_json, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -158,7 +157,7 @@ def write_parquet(
     path: Path,
     table: Mapping[str, Sequence[Any] | NDArray[Any]],
     *,
-    record: Mapping[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> None:
     """Write a table as Parquet.
 
@@ -168,7 +167,7 @@ def write_parquet(
         Usually ``regions.parquet`` or ``patches.parquet``.
     table : mapping of str to sequence
         Columns by name.
-    record : Mapping, optional
+    record : RunRecord, optional
         The run record, kept as JSON in the file's metadata.
 
     Raises
@@ -186,6 +185,6 @@ def write_parquet(
             "Parquet needs pyarrow; install it: pip install 'napari-fastnet[parquet]'"
         ) from error
     columns = pyarrow.table(dict(table))
-    columns = columns.replace_schema_metadata({RECORD_KEY: to_json(record or {})})
+    columns = columns.replace_schema_metadata({RECORD_KEY: record_json(record)})
     with atomic_path(path) as aside:
         parquet.write_table(columns, aside)

@@ -11,11 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from napari_fastnet.errors import BusyError
 from napari_fastnet.machine.files import output_errors
-from napari_fastnet.store.format import DESCRIPTION, read_record
+from napari_fastnet.store.format import DESCRIPTION, StoredRecord, read_record
 from napari_fastnet.store.lock import HOLDER, LOCK, hold, is_held
 
 RUNS, STORE = "runs", "run.zarr"
@@ -140,7 +139,7 @@ def clear_cache(
 
 def _cached_run(store: Path) -> CachedRun:
     folder = store.parent
-    record: dict[str, Any] = {}
+    record = StoredRecord()
     with suppress(ValueError):  # a damaged record names no model
         record = read_record(store)
     size, used = 0, 0.0
@@ -154,7 +153,7 @@ def _cached_run(store: Path) -> CachedRun:
         date = datetime.fromtimestamp(used, UTC)
     except (ValueError, OverflowError, OSError):  # from a clock gone wrong
         date = datetime.now(UTC)
-    model = (record.get("model") or {}).get("name")
+    model = record.model
     return CachedRun(folder, folder.name, model, size, date, in_use=is_held(store))
 
 

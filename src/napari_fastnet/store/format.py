@@ -7,7 +7,7 @@ times the work, in threads of its own. Every zarr reader opens these files.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from itertools import product
@@ -154,27 +154,54 @@ def read_description(content: bytes) -> RunDescription | None:
     return found
 
 
-def record_bytes(record: dict[str, Any]) -> bytes:
-    """Return the content of ``record.json``: the record of a finished run."""
-    return json.dumps(_sealed({"record": record}), sort_keys=True).encode()
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """Record of a finished run; the store itself reads only a few values of it.
+
+    Parameters
+    ----------
+    text : str
+        JSON; empty while the run is not finished.
+    model : str or None
+        Name of the model.
+    computed : int or None
+        Patches computed.
+    seconds : dict
+        Time spent.
+    """
+
+    text: str = ""
+    model: str | None = None
+    computed: int | None = None
+    seconds: dict[str, Any] = field(default_factory=dict)
 
 
-def read_record(folder: Path) -> dict[str, Any]:
+def record_bytes(text: str) -> bytes:
+    """Return the content of ``record.json`` for the JSON of a finished run's record."""
+    return json.dumps(_sealed({"record": json.loads(text)}), sort_keys=True).encode()
+
+
+def read_record(folder: Path) -> StoredRecord:
     """Read the record of a run, empty while there is none; ValueError if damaged."""
     try:
-        sealed = parse_json((folder / RECORD).read_bytes())
-        record: dict[str, Any] = sealed["record"]
-        again = _sealed({"record": record})
-        sections = [record.get(name) or {} for name in ("model", "counts")]
+        sealed: dict[str, Any] = parse_json((folder / RECORD).read_bytes())
+        content = sealed["record"]
+        again = _sealed({"record": content})
+        if again != sealed:
+            raise ValueError(f"{RECORD} has another checksum")
+        model, counts, seconds = (
+            content.get(name) or {} for name in ("model", "counts", "seconds")
+        )
+        return StoredRecord(
+            json.dumps(content) if content else "",
+            model.get("name"),
+            counts.get("computed"),
+            seconds,
+        )
     except FileNotFoundError:
-        return {}
-    except (OSError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        return StoredRecord()
+    except (OSError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{RECORD} holds no record") from error
-    if again != sealed:
-        raise ValueError(f"{RECORD} has another checksum")
-    if not all(isinstance(section, dict) for section in sections):
-        raise ValueError(f"{RECORD} holds no record")
-    return record
 
 
 def chunk_path(folder: Path, row: int, column: int) -> Path:

@@ -256,20 +256,20 @@ class StoredRun(RunStore):
         self._require_unchanged()
         return values
 
-    def set_record(self, record: dict[str, Any]) -> None:
-        """Store the run record with the probabilities."""
+    def set_record(self, text: str) -> None:
+        """Store the JSON of the run record with the probabilities."""
         self._require_unchanged()
-        write_bytes(self.folder / RECORD, store_format.record_bytes(record))
+        write_bytes(self.folder / RECORD, store_format.record_bytes(text))
 
     def spent(self) -> Seconds:
         """Return the time that earlier parts of the run took; 0 if that is unknown."""
         path, none = self.folder / SPENT, Seconds(0.0, 0.0, 0.0)
         try:
             if path.exists():
-                stored = parse_json(path.read_bytes())
+                said = parse_json(path.read_bytes())
             else:  # versions of before left it in the record alone
-                stored = store_format.read_record(self.folder)["seconds"]
-            seconds = Seconds(*(float(stored[name]) for name in _PARTS))
+                said = store_format.read_record(self.folder).seconds
+            seconds = Seconds(*(float(said[name]) for name in _PARTS))
         except (OSError, ValueError, LookupError, TypeError):
             return none
         return seconds if min(astuple(seconds)) >= 0 else none
@@ -354,7 +354,7 @@ def open_store(
     return StoredRun(folder, wanted, notes)
 
 
-def read_store(folder: Path) -> tuple[StoredRun, dict[str, Any]]:
+def read_store(folder: Path) -> tuple[StoredRun, str]:
     """Open a run for reading; takes no lock and changes nothing.
 
     Parameters
@@ -364,9 +364,9 @@ def read_store(folder: Path) -> tuple[StoredRun, dict[str, Any]]:
 
     Returns
     -------
-    tuple of StoredRun and dict
-        The run and its record; the record is empty while the run is not finished, or if
-        it is damaged. Damaged or missing blocks are NaN and named in the run's ``notes``.
+    tuple of StoredRun and str
+        The run and the JSON of its record; this is empty while the run is not finished.
+        Blocks that are damaged or missing are NaN and said in the run's ``notes``.
 
     Raises
     ------
@@ -385,12 +385,12 @@ def read_store(folder: Path) -> tuple[StoredRun, dict[str, Any]]:
         raise StoreError(
             f"{folder}: the run of another version; {_AGAIN}, which begins it anew"
         )
-    record: dict[str, Any] = {}
+    record = store_format.StoredRecord()
     with suppress(ValueError):  # it is among the damaged files
         record = store_format.read_record(folder)
     values, _ = store_format.read_chunks(folder, description)
     damaged = len(_damaged_files(folder, description))
-    computed = (record.get("counts") or {}).get("computed")
+    computed = record.computed
     missing = computed - int((values >= 0).sum()) if isinstance(computed, int) else 0
     lost = ""
     if damaged:
@@ -398,7 +398,7 @@ def read_store(folder: Path) -> tuple[StoredRun, dict[str, Any]]:
     elif missing > 0:
         lost = f"patches are missing ({missing} of those computed)"
     notes = (f"{folder}: {lost}; {_AGAIN}, it makes only them",) if lost else ()
-    return StoredRun(folder, description, notes), record
+    return StoredRun(folder, description, notes), record.text
 
 
 def _fits(folder: Path, wanted: RunDescription) -> bool:

@@ -14,6 +14,7 @@ from napari_fastnet.core.appearance.flags import (
 )
 from napari_fastnet.core.appearance.sharpness import patch_sharpness
 from napari_fastnet.core.appearance.summary import (
+    QualitySummary,
     doubt_values,
     quality_words,
     summarise_quality,
@@ -194,13 +195,13 @@ def test_the_summary_counts_kept_patches_by_kind() -> None:
     flags = np.array([[1, 3, 4, 0]], np.uint8)
     kept = np.array([[True, True, False, True]])
     section = summarise_quality(flags, kept, distance=0.5)
-    assert section["patches"] == 3
-    assert section["colour"] == pytest.approx(2 / 3)
-    assert section["pen"] == pytest.approx(1 / 3)
-    assert section["blur"] == 0
-    assert section["any"] == pytest.approx(2 / 3)
-    assert section["out_of_gamut"] is True
-    assert section["warn"] is True
+    assert section.patches == 3
+    assert section.colour == pytest.approx(2 / 3)
+    assert section.pen == pytest.approx(1 / 3)
+    assert section.blur == 0
+    assert section.any == pytest.approx(2 / 3)
+    assert section.out_of_gamut is True
+    assert section.warn is True
 
 
 @pytest.mark.parametrize(
@@ -218,24 +219,24 @@ def test_a_slide_is_out_of_gamut_by_share_or_by_distance(
     flags = np.zeros((10, 10), np.uint8)
     flags.flat[:flagged] = Flag.COLOUR
     section = summarise_quality(flags, np.ones((10, 10), bool), distance=distance)
-    assert section["out_of_gamut"] is out
-    assert section["warn"] is warn
-    assert ("far from the training data" in section["verdict"]) is out
+    assert section.out_of_gamut is out
+    assert section.warn is warn
+    assert ("far from the training data" in section.verdict) is out
 
 
 def test_what_was_not_judged_is_said() -> None:
     flags, kept = np.zeros((1, 2), np.uint8), np.ones((1, 2), bool)
     section = summarise_quality(flags, kept, distance=None, judged=(Flag.PEN,))
-    assert section["colour"] is None
-    assert section["out_of_gamut"] is None
-    assert "not judged: colour, blur" in section["verdict"]
+    assert section.colour is None
+    assert section.out_of_gamut is None
+    assert "not judged: colour, blur" in section.verdict
 
 
 @pytest.mark.parametrize(
     ("section", "words"),
     [
         ({}, ""),
-        ({"patches": 0}, "quality: no patch was judged"),
+        ({"patches": 0, "warn": True}, "quality: no patch was judged"),
         ({"patches": 9, "colour": None, "pen": 0.0}, "no patch is flagged"),
         (
             {"patches": 9, "colour": 0.2, "blur": 0.015, "out_of_gamut": True},
@@ -244,7 +245,7 @@ def test_what_was_not_judged_is_said() -> None:
     ],
 )
 def test_a_record_is_told_in_a_short_line(section, words) -> None:
-    assert quality_words(section) == words
+    assert quality_words(QualitySummary(**section)) == words
 
 
 @pytest.mark.parametrize(
@@ -272,6 +273,6 @@ def test_a_doubt_is_a_warning_and_comes_first() -> None:
     section = summarise_quality(
         np.zeros((10, 10), np.uint8), kept, distance=0.5, doubt="All are alike"
     )
-    assert section["warn"]
-    assert section["verdict"] == "All are alike. No patch is flagged."
+    assert section.warn
+    assert section.verdict == "All are alike. No patch is flagged."
     assert quality_words(section) == "All are alike"

@@ -11,14 +11,12 @@ from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.reader import get_reader, read_layers
 from napari_fastnet.plugin.writer import write_mask
 from napari_fastnet.results.ome_tiff import write_flags_tiff
+from napari_fastnet.results.record import RunRecord, SlideFacts
 
 GRID = Grid((10.0, 20.0), (32.0, 32.0), (2, 3))
 MPP = (0.5, 0.5)
 FLAGS = np.array([[0, 1, 2], [4, 6, 0]], np.uint8)
-RECORD = {
-    "slide": {"path": "a.svs", "fingerprint": "f", "mpp": list(MPP)},
-    "grid": {"origin_px": [10.0, 20.0], "step_px": [32.0, 32.0], "shape": [2, 3]},
-}
+RECORD = RunRecord(slide=SlideFacts("a.svs", "f", mpp=MPP), grid=GRID)
 
 
 def test_flags_lie_on_the_cells_of_the_heatmap_in_um() -> None:

@@ -25,6 +25,7 @@ from napari_fastnet.plugin.detection import detection
 from napari_fastnet.plugin.detection.viewport import nearest_to_view
 from napari_fastnet.plugin.settings import PLUGIN, Settings
 from napari_fastnet.plugin.work.command_line import detect_command
+from napari_fastnet.results.record import parse_record
 from napari_fastnet.store.cache import cached_runs
 from napari_fastnet.store.format import chunk_path
 from napari_fastnet.store.store import read_store
@@ -55,7 +56,7 @@ def test_the_panel_finds_what_the_command_line_finds_bit_for_bit(
     assert np.nanmax(found) > 0.55 > 0.5 > np.nanmin(found)
     store, record = read_store(tmp_path / "out" / "square" / "run.zarr")
     assert store.read().tobytes() == found.tobytes()
-    assert record["counts"]["computed"] == np.isfinite(found).sum()
+    assert parse_record(record).counts.computed == np.isfinite(found).sum()
 
 
 def test_masks_come_with_the_heatmap(viewer, panel, detect) -> None:
@@ -74,7 +75,7 @@ def test_edited_masks_say_where_to_look(viewer, panel, compute, detect) -> None:
     heatmap = work.heatmap
     columns = np.flatnonzero(heatmap.computed.any(axis=0))
     assert heatmap.grid.cell_centre(0, int(columns[-1]))[1] < 80 * 8 + 64
-    assert work.record["tissue"]["edited_px"] > 0
+    assert work.record.tissue.edited_px > 0
 
 
 def test_start_becomes_pause_and_resume_and_cancel_keeps_what_was_computed(

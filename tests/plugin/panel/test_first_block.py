@@ -101,10 +101,10 @@ def test_an_export_of_it_alone_has_no_masks(
     write_snapshot(early, tmp_path / "early", ["heatmap", "masks"], ["ome-tiff"])
     record = read_record(tmp_path / "early" / "run.json")
     rough = pytest.approx((64, 64), rel=0.02)
-    assert record["tissue"]["mpp"] == rough
+    assert record.tissue.mpp == rough
     known, _ = read_heatmap_ome_tiff(tmp_path / "early" / "heatmap.ome.tif")
-    assert 0 < known.computed.sum() == record["counts"]["computed"] <= SIDE**2
-    assert record["counts"]["stopped"] > 0
+    assert 0 < known.computed.sum() == record.counts.computed <= SIDE**2
+    assert record.counts.stopped > 0
     assert [path.name for path in (tmp_path / "early").glob("tissue*")] == []
 
     panel.detect.cancel.native.click()
@@ -113,7 +113,7 @@ def test_an_export_of_it_alone_has_no_masks(
     panel.detect.start.native.click()
     end(qtbot, work)
     record = snapshot_of(work)().record
-    assert record.tissue["mpp"] == pytest.approx((8, 8), rel=0.02)
+    assert record.tissue.mpp == pytest.approx((8, 8), rel=0.02)
     assert record.counts.stopped == 0
 
 
@@ -150,7 +150,7 @@ def test_masks_that_are_painted_in_a_pause_are_kept_and_followed(
     work.detection.job.resume()
     end(qtbot, work)
     assert work.editor is mine
-    assert work.record["tissue"]["edited_px"] > 0
+    assert work.record.tissue.edited_px > 0
     counts = work.detection.result.record.counts
     assert work.heatmap.computed.sum() == counts.computed == counts.kept
     assert work.detection.kept == counts.kept

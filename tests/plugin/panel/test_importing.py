@@ -107,12 +107,10 @@ def test_corrected_regions_are_shown_and_exported_until_the_threshold_moves(
     geojson = json.loads((tmp_path / "files" / "regions.geojson").read_text())
     (feature,) = geojson["features"]
     assert feature["properties"]["measurements"]["area mm^2"] == pytest.approx(0.16)
-    totals = read_record(tmp_path / "files" / "run.json")["regions"]
-    assert totals["outlines"] == str(tmp_path / "edited.geojson")
-    assert totals["tissue_mm2"] == work.masks.area_mm2
-    assert totals["tissue_fraction"] == pytest.approx(
-        0.16 / work.masks.area_mm2, rel=0.05
-    )
+    totals = read_record(tmp_path / "files" / "run.json").regions
+    assert totals.outlines == str(tmp_path / "edited.geojson")
+    assert totals.tissue_mm2 == work.masks.area_mm2
+    assert totals.tissue_fraction == pytest.approx(0.16 / work.masks.area_mm2, rel=0.05)
 
     work.set_threshold(work.threshold)
     qtbot.waitUntil(lambda: work.regions[0].area_mm2 == found_mm2)
@@ -139,9 +137,9 @@ def test_corrected_regions_beside_the_tissue_are_no_share_of_it(
     panel.export.folder.value = tmp_path / "files"
     panel.export.save.native.click()
     qtbot.waitUntil(lambda: panel.export.save.enabled, timeout=30_000)
-    totals = read_record(tmp_path / "files" / "run.json")["regions"]
-    assert totals["area_mm2"] == pytest.approx(1.92)
-    assert totals["tissue_fraction"] == 1.0
+    totals = read_record(tmp_path / "files" / "run.json").regions
+    assert totals.area_mm2 == pytest.approx(1.92)
+    assert totals.tissue_fraction == 1.0
     assert work.masks.area_mm2 < 1.0
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_fastnet.core.appearance.summary import QualitySummary
 from napari_fastnet.errors import StoreError
 from napari_fastnet.evaluation.sources import Source, load_source
 from napari_fastnet.results.loading import load
@@ -61,11 +62,11 @@ def test_everything_that_is_shown_is_written(
     np.testing.assert_array_equal(heatmap, viewer.layers["tumor probability"].data)
     roi = tifffile.imread(folder / "tissue_roi.tif")
     np.testing.assert_array_equal(roi > 0, viewer.layers["tissue ROI"].data > 0)
-    record = json.loads((folder / "run.json").read_text())
-    assert record["threshold"] == 0.55
-    assert record["model"]["name"] == "dark"
+    record = read_record(folder / "run.json")
+    assert record.threshold == 0.55
+    assert record.model.name == "dark"
     geojson = json.loads((folder / "regions.geojson").read_text())
-    assert len(geojson["features"]) == record["regions"]["regions"]
+    assert len(geojson["features"]) == record.regions.regions
 
 
 @pytest.mark.parametrize(
@@ -107,8 +108,8 @@ def test_masks_alone_have_a_whole_record(panel, compute, export, tmp_path) -> No
     work = compute(panel)
     export(panel, tmp_path / "files")
     record = read_record(tmp_path / "files" / "run.json")
-    assert record["tissue"]["area_mm2"] == work.masks.tissue().area_mm2
-    assert record["counts"] is None
+    assert record.tissue.area_mm2 == work.masks.tissue().area_mm2
+    assert record.counts is None
     results = load(tmp_path / "files")
     assert results.heatmap is None
     np.testing.assert_array_equal(results.masks["roi"], work.masks.tissue().masks.roi)
@@ -151,14 +152,14 @@ def test_a_run_that_is_not_over_says_what_is_missing(
 
     record = read_record(tmp_path / "files" / "run.json")
     heatmap, _ = read_heatmap_ome_tiff(tmp_path / "files" / "heatmap.ome.tif")
-    counts = record["counts"]
-    assert counts["computed"] == heatmap.computed.sum() > 0
-    assert counts["stopped"] == counts["kept"] - counts["computed"] > 0
-    left = f"unfinished: {counts['stopped']:,} of {counts['kept']:,} patches"
+    counts = record.counts
+    assert counts.computed == heatmap.computed.sum() > 0
+    assert counts.stopped == counts.kept - counts.computed > 0
+    left = f"unfinished: {counts.stopped:,} of {counts.kept:,} patches"
     assert left in told_of_files
     assert heatmap.mpp == (1.0, 1.0)
-    assert record["model"]["name"] == "dark"
-    assert record["quality"] == {}
+    assert record.model.name == "dark"
+    assert record.quality == QualitySummary()
     assert "quality.tif" not in names
     assert load(tmp_path / "files").heatmap.grid == heatmap.grid
     with pytest.raises(StoreError, match="stopped with"):
@@ -182,9 +183,9 @@ def test_what_is_erased_after_a_cancel_is_not_missing(
     qtbot.waitUntil(lambda: work.detection.kept < before, timeout=5000)
     export(panel, tmp_path / "files")
 
-    counts = read_record(tmp_path / "files" / "run.json")["counts"]
-    assert counts["kept"] == work.detection.kept > 0
-    assert counts["stopped"] == counts["kept"] - counts["computed"] < 20
+    counts = read_record(tmp_path / "files" / "run.json").counts
+    assert counts.kept == work.detection.kept > 0
+    assert counts.stopped == counts.kept - counts.computed < 20
 
 
 def test_a_later_run_takes_nothing_over_from_the_one_before(
@@ -210,11 +211,11 @@ def test_a_later_run_takes_nothing_over_from_the_one_before(
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
 
     record = read_record(tmp_path / "files" / "run.json")
-    assert record["options"]["stride_px"] == before["options"]["stride_px"] // 2
-    assert record["counts"]["kept"] > before["counts"]["kept"]
-    assert record["counts"]["stopped"] > 0
-    assert before["quality"]
-    assert record["quality"] == {}
+    assert record.options.stride_px == before.options.stride_px // 2
+    assert record.counts.kept > before.counts.kept
+    assert record.counts.stopped > 0
+    assert before.quality.verdict
+    assert record.quality == QualitySummary()
     assert "quality.tif" not in names
 
 

@@ -218,12 +218,13 @@ def test_corrected_regions_stay_when_they_are_opened_again(
     assert sum(layer.name == "tumor regions" for layer in other.layers) == 1
 
 
-@pytest.mark.parametrize("threshold", [7, -1, float("nan"), "0.4", None])
+@pytest.mark.parametrize("threshold", [7, -1, float("nan"), None])
 def test_a_threshold_that_cannot_be_is_not_taken(
     viewer, panel, heatmap, threshold
 ) -> None:
     from napari_fastnet.plugin.layers.data import heatmap_layer_data
     from napari_fastnet.plugin.work.adopting import take_heatmap
+    from napari_fastnet.results.record import RunRecord, SlideFacts
 
     work = panel.slide.work
     data = heatmap_layer_data(
@@ -231,6 +232,7 @@ def test_a_threshold_that_cannot_be_is_not_taken(
     )
     viewer._add_layer_from_data(*data)
     assert work.heatmap is not None
-    take_heatmap(work, work.heatmap, {"threshold": threshold}, opacity=0.5)
+    record = RunRecord(slide=SlideFacts("a.svs", "f"), threshold=threshold)
+    take_heatmap(work, work.heatmap, record, opacity=0.5)
     assert work.threshold == 0.5
     assert panel.detect.threshold.box.text() == "0.50"

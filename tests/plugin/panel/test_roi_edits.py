@@ -149,7 +149,7 @@ def test_what_is_added_is_computed_and_nothing_else(user, judge, tmp_path) -> No
         tmp_path / "out" / "square" / "heatmap.ome.tif"
     )
     np.testing.assert_array_equal(heatmap.probabilities, user.shown())
-    assert record["counts"]["kept"] == np.isfinite(user.shown()).sum()
+    assert record.counts.kept == np.isfinite(user.shown()).sum()
 
 
 def test_an_edit_in_the_middle_of_a_run_computes_no_patch_twice(user, judge) -> None:
@@ -212,7 +212,7 @@ def test_the_export_is_the_layer_after_an_edit(user, tmp_path) -> None:
     user.wait(lambda: export.save.enabled)
     heatmap, record = read_heatmap_ome_tiff(tmp_path / "files" / "heatmap.ome.tif")
     np.testing.assert_array_equal(heatmap.probabilities, user.shown())
-    assert record["tissue"]["edited_px"] > 0
+    assert record.tissue.edited_px > 0
 
 
 def test_the_command_that_is_copied_after_an_edit_does_the_same(

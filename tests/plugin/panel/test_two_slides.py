@@ -107,4 +107,4 @@ def test_results_of_another_slide_of_the_name_stay(
     assert before.folder != after.folder
     for result in (before, after):
         record = read_record(result.folder / "run.json")
-        assert record["slide"]["path"] == result.record.slide.path
+        assert record.slide.path == result.record.slide.path

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_fastnet.core.appearance.flags import WORDS, Flag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from napari_fastnet.core.arrays import Bools, Bytes, Singles
 
 
@@ -30,6 +29,50 @@ SAME_SHARE = 1e-4
 MOST_TUMOR = 0.95
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualitySummary:
+    """Summary of a slide's flags; the default of nothing that was judged.
+
+    Parameters
+    ----------
+    patches : int
+        Patches that were judged.
+    colour, pen, blur : float or None
+        Share of them with a flag; None where it was not judged, or without a patch.
+    any : float or None
+        Share of them with any flag.
+    blur_known : float
+        Share of them whose sharpness is known.
+    distance : float or None
+        Of the mean colour from that of the training data, standard deviations.
+    out_of_gamut : bool or None
+        Whether the stain lies far from the training data; None where not judged.
+    warn : bool
+        Whether the quality is to be doubted.
+    verdict : str
+        All that in a sentence or two.
+    doubt : str
+        A reason to doubt the probabilities as such.
+    """
+
+    patches: int = 0
+    colour: float | None = None
+    pen: float | None = None
+    blur: float | None = None
+    any: float | None = None
+    blur_known: float = 1.0
+    distance: float | None = None
+    out_of_gamut: bool | None = None
+    warn: bool = False
+    verdict: str = ""
+    doubt: str = ""
+
+    def share(self, flag: Flag) -> float | None:
+        """Return the share of the patches with a flag; None where it was not judged."""
+        share: float | None = getattr(self, _name(flag))
+        return share
+
+
 def summarise_quality(
     flags: Bytes,
     kept: Bools,
@@ -38,8 +81,8 @@ def summarise_quality(
     judged: tuple[Flag, ...] = tuple(Flag),
     blur_known: float = 1.0,
     doubt: str = "",
-) -> dict[str, Any]:
-    """Compute the ``quality`` section of a run record.
+) -> QualitySummary:
+    """Summarise the flags of a slide.
 
     Parameters
     ----------
@@ -58,36 +101,34 @@ def summarise_quality(
 
     Returns
     -------
-    dict
-        ``patches``, the shares ``colour``, ``pen``, ``blur`` and ``any`` of them (None:
-        not judged, or there is no patch), ``blur_known``, ``distance``, ``out_of_gamut``
-        (None: not judged), ``doubt`` where there is one, ``warn`` and ``verdict``, a
-        sentence or two.
+    QualitySummary
+        The ``quality`` section of a run record.
     """
     values = flags[kept]
 
     def share_of(bits: int) -> float | None:
         return float(((values & bits) != 0).mean()) if values.size else None
 
-    shares = {_name(flag): share_of(flag) if flag in judged else None for flag in Flag}
-    colour, out = shares[_name(Flag.COLOUR)], None
+    colour, pen, blur = (share_of(flag) if flag in judged else None for flag in Flag)
+    out = None
     if colour is not None and distance is not None:
         out = colour > OUT_SHARE or distance > OUT_DISTANCE
     flagged = share_of(0xFF)
-    section: dict[str, Any] = {
-        "patches": len(values),
-        **shares,
-        "any": flagged,
-        "blur_known": blur_known,
-        "distance": distance,
-        "out_of_gamut": out,
-        "warn": bool(out) or (flagged or 0.0) > WARN_SHARE,
-    }
-    section["verdict"] = _verdict(section)
+    found = QualitySummary(
+        patches=len(values),
+        colour=colour,
+        pen=pen,
+        blur=blur,
+        any=flagged,
+        blur_known=blur_known,
+        distance=distance,
+        out_of_gamut=out,
+        warn=bool(out) or (flagged or 0.0) > WARN_SHARE,
+    )
+    verdict = _verdict(found)
     if doubt:
-        verdict = f"{doubt}. {section['verdict']}"
-        section |= {"doubt": doubt, "warn": True, "verdict": verdict}
-    return section
+        verdict = f"{doubt}. {verdict}"
+    return replace(found, doubt=doubt, warn=found.warn or bool(doubt), verdict=verdict)
 
 
 def doubt_values(values: Singles, threshold: float, *, whole: bool = True) -> str:
@@ -128,60 +169,58 @@ def doubt_values(values: Singles, threshold: float, *, whole: bool = True) -> st
     return ""
 
 
-def quality_words(section: Mapping[str, Any]) -> str:
-    """Describe a record's ``quality`` section in a few words.
+def quality_words(found: QualitySummary) -> str:
+    """Describe the quality of a slide in a few words.
 
     Parameters
     ----------
-    section : Mapping
-        From `summarise_quality`, or read from a record; any key may be missing.
+    found : QualitySummary
+        From `summarise_quality`, or read from a record.
 
     Returns
     -------
     str
-        Empty for an empty section.
+        Empty where nothing was judged.
     """
-    if not section:
+    if found == QualitySummary():
         return ""
-    if not section.get("patches"):
+    if not found.patches:
         return "quality: no patch was judged"
-    if section.get("doubt"):
-        return str(section["doubt"])
+    if found.doubt:
+        return found.doubt
     parts = [
-        f"{_per_cent(share)} {_name(flag)}"
-        for flag in Flag
-        if isinstance(share := section.get(_name(flag)), int | float) and share
+        f"{_per_cent(s)} {_name(flag)}" for flag in Flag if (s := found.share(flag))
     ]
     words = f"flagged: {', '.join(parts)}" if parts else "no patch is flagged"
-    if section.get("out_of_gamut"):
+    if found.out_of_gamut:
         return f"stain far from the training data; {words}"
     return words
 
 
-def _verdict(section: Mapping[str, Any]) -> str:
-    """Describe the section in one sentence."""
-    if not section["patches"]:
+def _verdict(found: QualitySummary) -> str:
+    """Describe the quality of a slide in one sentence."""
+    if not found.patches:
         return "No patch was judged."
     parts = [
-        f"{_per_cent(section[_name(flag)])} {words}"
+        f"{_per_cent(share)} {words}"
         for flag, words in WORDS.items()
-        if section[_name(flag)]
+        if (share := found.share(flag))
     ]
-    found = ", ".join(parts)
-    if section["out_of_gamut"]:
-        away = f"mean colour {section['distance']:.1f} SD away"
+    flagged = ", ".join(parts)
+    if found.out_of_gamut:
+        away = f"mean colour {found.distance:.1f} SD away"
         stain = f"The stain lies far from the training data ({away})"
-        said = f"{stain}; of the patches, {found}" if parts else stain
+        said = f"{stain}; of the patches, {flagged}" if parts else stain
     elif parts:
-        said = f"Of the patches, {found}"
+        said = f"Of the patches, {flagged}"
     else:
         said = "No patch is flagged"
-    unknown = [_name(flag) for flag in Flag if section[_name(flag)] is None]
+    unknown = [_name(flag) for flag in Flag if found.share(flag) is None]
     if unknown:
         said += f"; not judged: {', '.join(unknown)}"
-    elif section["blur_known"] < 1:
-        said += f"; blur not known of {_per_cent(1 - section['blur_known'])}"
-    return f"{said}{': doubt the probabilities there.' if section['warn'] else '.'}"
+    elif found.blur_known < 1:
+        said += f"; blur not known of {_per_cent(1 - found.blur_known)}"
+    return f"{said}{': doubt the probabilities there.' if found.warn else '.'}"
 
 
 def _name(flag: Flag) -> str:

@@ -207,7 +207,7 @@ class Detection:
 
     def _finish(self, result: Result) -> None:
         self.result, work = result, self.work
-        work.record = result.record.to_dict()
+        work.record = result.record
         work.show_threshold()
         if result.flags is not None:
             self._show_flags(result.flags)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.plugin.detection.request import Request
+    from napari_fastnet.results.record import RunRecord
     from napari_fastnet.slide.slide import Slide
 
 
@@ -49,7 +50,7 @@ class Begun:
         About to compute.
     known : Heatmap
         What its store holds, also of patches that are not looked at any more.
-    record : dict
+    record : RunRecord
         Of the run, of which nothing is computed but what is known.
     rough : bool
         Its masks only tell where a first block is to lie; others follow.
@@ -57,7 +58,7 @@ class Begun:
 
     run: SlideRun
     known: Heatmap
-    record: dict[str, Any]
+    record: RunRecord
     rough: bool = False
 
     @classmethod
@@ -65,7 +66,7 @@ class Begun:
         """Return what is to be told of a run that was laid out."""
         known = run.store.heatmap()
         record = run.record(known.only(run.plan.patches.kept))
-        return cls(run, known, record.to_dict(), rough)
+        return cls(run, known, record, rough)
 
 
 class Scan:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_fastnet.core.metrics.truth import TruthMask
+    from napari_fastnet.results.record import RunRecord
 
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -121,7 +122,7 @@ def mask_layer_data(
     slide_name: str,
     *,
     fingerprint: str = "",
-    record: dict[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> LayerData:
     """Return a tissue mask as a single-scale, paintable Labels layer.
 
@@ -135,7 +136,7 @@ def mask_layer_data(
         (y, x) µm per px of the mask.
     slide_name, fingerprint : str
         As in `ResultInfo`.
-    record : dict, optional
+    record : RunRecord, optional
         The run record.
 
     Returns
@@ -165,7 +166,7 @@ def heatmap_layer_data(
     opacity: float = 0.5,
     *,
     fingerprint: str = "",
-    record: dict[str, Any] | None = None,
+    record: RunRecord | None = None,
     colours: ColoursName = DEFAULT_COLOURS,
 ) -> LayerData:
     """Return a heatmap as a coloured image, clear where nothing was computed.
@@ -181,7 +182,7 @@ def heatmap_layer_data(
         0..1.
     fingerprint : str
         Of the slide's contents.
-    record : dict, optional
+    record : RunRecord, optional
         The run record; the middle of the colours is at its threshold.
     colours : {"red-green", "blue-orange"}
         From normal to tumour.
@@ -198,7 +199,7 @@ def heatmap_layer_data(
     info = ResultInfo(
         "heatmap", slide_name, fingerprint, heatmap.mpp, heatmap.grid, record
     )
-    threshold = (record or {}).get("threshold")
+    threshold = None if record is None else record.threshold
     keywords = {
         "name": HEATMAP_NAME,
         "colormap": heatmap_colormap(0.5 if threshold is None else threshold, colours),
@@ -244,7 +245,7 @@ def regions_layer_data(
     slide_name: str,
     *,
     fingerprint: str = "",
-    record: dict[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> LayerData:
     """Return regions as outlines: a closed path a ring.
 
@@ -259,7 +260,7 @@ def regions_layer_data(
         (y, x) µm per level-0 px.
     slide_name, fingerprint : str
         As in `ResultInfo`.
-    record : dict, optional
+    record : RunRecord, optional
         The run record.
 
     Returns
@@ -318,7 +319,7 @@ def quality_layer_data(
     slide_name: str,
     *,
     fingerprint: str = "",
-    record: dict[str, Any] | None = None,
+    record: RunRecord | None = None,
 ) -> LayerData:
     """Return flags as a single-scale Labels layer, hidden where nothing is flagged.
 
@@ -333,7 +334,7 @@ def quality_layer_data(
         (y, x) µm per level-0 px.
     slide_name, fingerprint : str
         As in `ResultInfo`.
-    record : dict, optional
+    record : RunRecord, optional
         The run record.
 
     Returns

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.errors import SpacingError
+from napari_fastnet.results.record import RunRecord
 from napari_fastnet.slide.slide import Slide
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class ResultInfo:
         (y, x) µm per px: of the mask, else of the slide's level 0.
     grid : Grid or None
         Of a heatmap and of flags.
-    record : dict or None
+    record : RunRecord or None
         The run record, written with every export.
     """
 
@@ -78,7 +79,7 @@ class ResultInfo:
     fingerprint: str
     mpp: Pair
     grid: Grid | None = None
-    record: dict[str, Any] | None = None
+    record: RunRecord | None = None
 
 
 def info_of(layer: Layer) -> SlideInfo | ResultInfo | None:

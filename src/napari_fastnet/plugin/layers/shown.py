@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.plugin.layers.data import LayerData
+    from napari_fastnet.results.record import RunRecord
 
 
 #: What is shown of a slide: results, and what they are compared with.
@@ -94,7 +95,7 @@ class WorkLayers:
             layer.scale = np.multiply(layer.scale, factor)
             layer.translate = np.multiply(layer.translate, factor)
 
-    def note(self, kind: Kind, record: dict[str, Any]) -> None:
+    def note(self, kind: Kind, record: RunRecord) -> None:
         """Put another record into a layer's metadata; saving the layer writes it."""
         layer = self.get(kind)
         info = None if layer is None else info_of(layer)

@@ -286,11 +286,11 @@ def totals_of(work: SlideWork) -> str:
     if work.heatmap is None:
         return ""
     totals = summarise(work.regions, work.masks.area_mm2)
-    count, area = totals["regions"], totals["area_mm2"]
+    count, area = totals.regions, totals.area_mm2
     words = f"{counted(count, 'region')}, {area:.2f} mm²"
     if work.region_finder.outlines is not None:  # they may lie beside the tissue
         return f"{words}, from {Path(work.region_finder.outlines_path).name}"
-    share, tissue = totals["tissue_fraction"], totals["tissue_mm2"]
+    share, tissue = totals.tissue_fraction, totals.tissue_mm2
     if share is None or tissue is None:
         return words
     return f"{words} of {tissue:.1f} mm² tissue ({share:.1%})"

@@ -143,7 +143,7 @@ def facts_of(work: SlideWork) -> str:
         return f"{first}<br><b>µm/px unknown{stated}: give it below</b>"
     y, x = slide.require_mpp()
     size = f"{width * x / 1000:.1f} x {height * y / 1000:.1f} mm"
-    words = quality_words(work.record.get("quality") or {})
+    words = "" if work.record is None else quality_words(work.record.quality)
     told = (words, *map(escape, slide.reading_notes))
     last = "".join(f"<br>{line}" for line in told if line)
     return f"{first}<br>{size}, {y:.4g} µm/px ({slide.mpp_source}){last}"

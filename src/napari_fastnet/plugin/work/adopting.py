@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.detection.tissue_editor import TissueEditor
     from napari_fastnet.plugin.work.slide import SlideWork
+    from napari_fastnet.results.record import RunRecord
 
 
 def adopt(work: SlideWork, layer: Layer, free: Callable[[Layer], bool]) -> None:
@@ -69,21 +70,21 @@ def _adopt_heatmap(work: SlideWork, layer: Layer, info: ResultInfo) -> None:
         with suppress(FastNetError):  # somebody else's numbers in our layer
             heatmap = Heatmap(np.asarray(layer.data), info.grid, info.mpp)
             work.layers.adopt("heatmap", layer)
-            take_heatmap(work, heatmap, info.record or {}, opacity=float(layer.opacity))
+            take_heatmap(work, heatmap, info.record, opacity=float(layer.opacity))
 
 
 def take_heatmap(
-    work: SlideWork, heatmap: Heatmap, record: dict[str, Any], *, opacity: float
+    work: SlideWork, heatmap: Heatmap, record: RunRecord | None, *, opacity: float
 ) -> None:
     """Go on from a heatmap that a layer already shows."""
-    work.heatmap, work.record, work.opacity = heatmap, dict(record), opacity
-    threshold = record.get("threshold")
+    work.heatmap, work.record, work.opacity = heatmap, record, opacity
+    threshold = None if record is None else record.threshold
     if (
         work.chosen_threshold is None
-        and isinstance(threshold, int | float)
+        and threshold is not None
         and 0 <= threshold <= 1  # NaN is neither
     ):
-        work.threshold = float(threshold)
+        work.threshold = threshold
     work.show_threshold()
     work.events.heatmap.emit(work)
     work.events.run.emit(work)
@@ -91,13 +92,13 @@ def take_heatmap(
 
 def _adopt_outlines(work: SlideWork, layer: Any, info: ResultInfo) -> None:
     """Keep regions that were brought from a file: no threshold gives them."""
-    path = ((info.record or {}).get("regions") or {}).get("outlines")
+    path = "" if info.record is None else info.record.regions.outlines
     if not path:
         return
     rings = [to_px(ring, info.mpp) for ring in layer.data]
     with suppress(FastNetError):  # changed by hand since
         regions = regions_of(rings, layer.features, info.mpp)
-        work.region_finder.take_outlines(outlines_of(regions), str(path))
+        work.region_finder.take_outlines(outlines_of(regions), path)
 
 
 def _adopt_masks(
@@ -116,7 +117,7 @@ def _adopt_masks(
             if free(layer):
                 saved[kind] = layer
     masks = {kind: np.asarray(layer.data) != 0 for kind, layer in saved.items()}
-    recorded = (info.record or {}).get("tissue") or {}
+    parameters = None if info.record is None else info.record.tissue.parameters
 
     def take(editor: TissueEditor) -> None:
         for kind, layer in saved.items():
@@ -124,4 +125,4 @@ def _adopt_masks(
                 work.layers.adopt(kind, layer)
         work.set_editor(editor)
 
-    start_job(work, partial(restored, work.slide, recorded, masks), take)
+    start_job(work, partial(restored, work.slide, parameters, masks), take)

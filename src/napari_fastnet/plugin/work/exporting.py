@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_fastnet.core.appearance.summary import QualitySummary
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import SizeClass, drawn_totals, summarise
 from napari_fastnet.detection.tissue import slide_facts
-from napari_fastnet.machine.json_text import plain
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.regions import regions_at
 from napari_fastnet.results.record import RECORD, Counts, RunRecord, write_record
 from napari_fastnet.results.recorded_slide import THUMBNAIL_PX
 from napari_fastnet.results.result import Part, Result
-from napari_fastnet.store.format import Seconds
 
 if TYPE_CHECKING:
     from napari_fastnet.detection.tissue import SlideTissue
@@ -55,7 +54,7 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
         values = np.array(heatmap.probabilities)
         heatmap = Heatmap(values, heatmap.grid, heatmap.mpp)
     bare = Result(
-        record=RunRecord.from_json(plain(_record(work, heatmap, tissue))),
+        record=_record(work, heatmap, tissue),
         heatmap=heatmap,
         flags=_flags(work),
         masks={} if tissue is None else tissue.by_name,
@@ -72,11 +71,12 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
         found = regions_at(heatmap, bare.threshold or 0.0, outlines, whole)
         wanted = [region for region in found if region.size_class in WHICH[which]]
         area = None if tissue is None else tissue.area_mm2
-        totals: dict[str, Any] = {**summarise(wanted, area)}
+        totals = summarise(wanted, area)
         if outlines is not None:
             roi = None if tissue is None else tissue.masks.roi
-            totals = {**drawn_totals(wanted, area, roi, slide.shape), "outlines": path}
-        totals["size_classes"] = WHICH[which]
+            totals = drawn_totals(wanted, area, roi, slide.shape)
+            totals = replace(totals, outlines=path)
+        totals = replace(totals, size_classes=WHICH[which])
         return replace(
             bare, record=replace(bare.record, regions=totals), regions=wanted
         )
@@ -87,10 +87,10 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
 def unfinished(work: SlideWork) -> str:
     """Return in words that a part of the run is not computed yet; "" of one that ended."""
     counts = None if work.heatmap is None else _counts(work, work.heatmap)
-    if counts is None or not counts["stopped"]:
+    if counts is None or not counts.stopped:
         return ""
     return (
-        f"unfinished: {counts['stopped']:,} of {counts['kept']:,} patches are not computed "
+        f"unfinished: {counts.stopped:,} of {counts.kept:,} patches are not computed "
         "yet, so that there may be more tumor than these files show; export again when "
         "the detection has ended"
     )
@@ -98,44 +98,41 @@ def unfinished(work: SlideWork) -> str:
 
 def _record(
     work: SlideWork, heatmap: Heatmap | None, tissue: SlideTissue | None
-) -> dict[str, Any]:
-    """Return the record of a slide's results as they are now, whole in any case."""
-    facts, masks = slide_facts(work.slide), {} if tissue is None else tissue.to_dict()
-    bare = RunRecord(slide=facts, tissue=masks, seconds=Seconds(0.0, 0.0, 0.0))
-    record = {**bare.to_dict(), **work.record}
-    record["slide"] = asdict(facts)
-    record["tissue"] = masks or record["tissue"]
-    colours = read_settings().colours
-    record["options"] = {**record["options"], "colours": colours}
-    if heatmap is not None:
-        record["threshold"] = work.threshold
-        record["counts"] = _counts(work, heatmap)
-    if not _has_quality(work):
-        record["quality"] = {}
-    return record
+) -> RunRecord:
+    """Return the record of a slide's results as they are now."""
+    slide = slide_facts(work.slide)
+    record = work.record or RunRecord(slide=slide)
+    return replace(
+        record,
+        slide=slide,
+        tissue=record.tissue if tissue is None else tissue.facts,
+        options=replace(record.options, colours=read_settings().colours),
+        threshold=record.threshold if heatmap is None else work.threshold,
+        counts=record.counts if heatmap is None else _counts(work, heatmap),
+        quality=record.quality if _has_quality(work) else QualitySummary(),
+    )
 
 
-def _counts(work: SlideWork, heatmap: Heatmap) -> dict[str, int] | None:
-    """Return what of the patches is done by now; None where nobody knows."""
-    recorded: dict[str, int] = work.record.get("counts") or {}
-    if not recorded.keys() >= {"kept", "failed"}:
+def _counts(work: SlideWork, heatmap: Heatmap) -> Counts | None:
+    """Return the patches by outcome as of now; None if the record has none."""
+    counts = None if work.record is None else work.record.counts
+    if counts is None:
         return None
     detection = work.detection
     kept = None if detection is None else detection.kept
     progress = None if detection is None else detection.progress
-    counts = Counts(
-        kept=recorded["kept"] if kept is None else kept,
+    return Counts(
+        kept=counts.kept if kept is None else kept,
         computed=int(heatmap.computed.sum()),
-        failed=recorded["failed"] if progress is None else progress.failed,
+        failed=counts.failed if progress is None else progress.failed,
     )
-    return {**asdict(counts), "stopped": max(0, counts.stopped)}
 
 
 def _has_quality(work: SlideWork) -> bool:
     """Return whether what is flagged is of the masks of now, not of a run before."""
     detection = work.detection
     ended = detection is None or detection.result is not None
-    return ended and bool(work.record.get("quality"))
+    return ended and work.record is not None and bool(work.record.quality.verdict)
 
 
 def _flags(work: SlideWork) -> NDArray[np.uint8] | None:

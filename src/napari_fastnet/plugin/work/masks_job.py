@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import fields
+from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.detection.tissue import find_tissue
@@ -15,7 +15,6 @@ from napari_fastnet.detection.tissue_editor import (
     MaskKind,
     TissueEditor,
 )
-from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.threads.job import Job
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def start_job(
 
 
 def restored(
-    slide: Slide, recorded: Mapping[str, Any], masks: Masks
+    slide: Slide, parameters: TissueParameters | None, masks: Masks
 ) -> TissueEditor | None:
     """Return the masks of a slide as they were saved, to be worked on.
 
@@ -77,8 +76,8 @@ def restored(
     ----------
     slide : Slide
         Open, its µm/px known.
-    recorded : Mapping
-        The ``tissue`` section of a run record; may be empty.
+    parameters : TissueParameters or None
+        As recorded.
     masks : Mapping
         Of them those that were saved: bool (height, width).
 
@@ -88,25 +87,17 @@ def restored(
         What a threshold does not explain counts as painted. None where the masks have
         another size than those found now.
     """
-    moved = dict(recorded.get("parameters") or {})
-    editor = TissueEditor(find_tissue(slide, _parameters(moved)))
+    moved = parameters or TissueParameters()
+    automatic = replace(moved, red=None, green=None, blue=None, saturation=None)
+    editor = TissueEditor(find_tissue(slide, automatic))
     if any(mask.shape != editor.mask("roi").shape for mask in masks.values()):
         return None
     unmoved = TissueParameters()
     editor.automatic.update(low=unmoved.low, high=unmoved.high)
     for name in AUTOMATIC:
-        if isinstance(moved.get(name), int | float):
-            editor.set_threshold(name, moved[name])
+        if (value := getattr(moved, name)) is not None:
+            editor.set_threshold(name, value)
     for kind in KINDS:
         if kind in masks:
             editor.paint(kind, masks[kind])
     return editor
-
-
-def _parameters(recorded: Mapping[str, Any]) -> TissueParameters:
-    """Return recorded parameters with automatic thresholds; defaults for nonsense."""
-    names = {field.name for field in fields(TissueParameters)} - set(AUTOMATIC)
-    try:
-        return TissueParameters(**{k: v for k, v in recorded.items() if k in names})
-    except (TypeError, FastNetError):
-        return TissueParameters()

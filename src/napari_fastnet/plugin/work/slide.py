@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 from psygnal import Signal
 
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.plugin.layers.data import (
     heatmap_colormap,
     heatmap_layer_data,
@@ -19,6 +21,7 @@ from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.masks import SlideMasks
 from napari_fastnet.plugin.work.regions import RegionFinder, RegionOutlines
+from napari_fastnet.results.record import RunRecord
 from napari_fastnet.slide.notes import finer_notes
 
 if TYPE_CHECKING:
@@ -96,7 +99,7 @@ class SlideWork:
         info: SlideInfo = layer.metadata[SLIDE_KEY]
         self.slide, self.fingerprint = info.slide, info.fingerprint
         self.heatmap: Heatmap | None = None
-        self.record: dict[str, Any] = {}
+        self.record: RunRecord | None = None
         self.regions: list[Region] = []
         self.threshold, self.opacity = 0.5, 0.5
         self.chosen_threshold: float | None = None
@@ -140,7 +143,7 @@ class SlideWork:
         slide, before = self.slide.with_mpp(mpp), self.layer.metadata[SLIDE_KEY].mpp
         self.masks.forget()
         self.close()
-        self.slide, self.heatmap, self.record, self.regions = slide, None, {}, []
+        self.slide, self.heatmap, self.record, self.regions = slide, None, None, []
         self.region_finder.outlines = None
         self.detection = self.tissue_job = None
         self.imports.clear()
@@ -164,7 +167,7 @@ class SlideWork:
         )
         self.events.tissue.emit(self)
 
-    def set_heatmap(self, heatmap: Heatmap, record: dict[str, Any]) -> None:
+    def set_heatmap(self, heatmap: Heatmap, record: RunRecord) -> None:
         """Take and show a heatmap, whose array may be written to."""
         self.heatmap, self.record = heatmap, record
         self.heatmap_layer(new=True)
@@ -208,13 +211,13 @@ class SlideWork:
             layer.colormap = heatmap_colormap(self.threshold, colours)
             self.layers.note("heatmap", self.record_now())
 
-    def record_now(self) -> dict[str, Any]:
+    def record_now(self) -> RunRecord:
         """Return the run record with the current threshold, for the layers' metadata."""
-        totals = dict(self.record.get("regions") or {})
-        totals.pop("outlines", None)
-        if self.region_finder.outlines is not None:
-            totals["outlines"] = self.region_finder.outlines_path
-        return {**self.record, "threshold": self.threshold, "regions": totals}
+        record = self.record or RunRecord(slide=slide_facts(self.slide))
+        finder = self.region_finder
+        path = "" if finder.outlines is None else finder.outlines_path
+        totals = replace(record.regions, outlines=path)
+        return replace(record, threshold=self.threshold, regions=totals)
 
     def warn(self, damage: str = "") -> None:
         """Warn, once each, of damage to the file and of levels read from finer ones."""
