@@ -113,7 +113,7 @@ class PatchStore:
 
     def facts(self, slide: str) -> dict[str, Any]:
         """Return the facts stored of a slide."""
-        facts: dict[str, Any] = read_attributes(self.folder / slide)["facts"]
+        facts: dict[str, Any] = _attributes(self.folder / slide)["facts"]
         return facts
 
     def patches(self, part: str | None) -> Iterator[tuple[str, DrawnPatch]]:
@@ -196,16 +196,15 @@ def _patch(
 
 def is_patch_store(path: Path) -> bool:
     """Return whether a path is a store of this package, whole or not; never raises."""
-    try:
-        return VERSION in read_attributes(path)
-    except DataError:
-        return False
+    return VERSION in _attributes(path)
 
 
 def open_patch_store(path: Path) -> PatchStore:
     """Open a store for reading; DataError unless it is whole and of this version."""
-    found = read_attributes(path)
-    if found.get(VERSION) != FORMAT:
+    found = _attributes(path)
+    if VERSION not in found:
+        raise DataError(f"{path} holds no patches; check the path")
+    if found[VERSION] != FORMAT:
         raise DataError(f"{path} holds no patches of this version; {_MEND}")
     if not found["whole"]:
         raise DataError(
@@ -218,15 +217,13 @@ def open_patch_store(path: Path) -> PatchStore:
     return PatchStore(path, found["options"], names)
 
 
-def read_attributes(group: Path) -> dict[str, Any]:
-    """Return the attributes of a zarr group; DataError where it is none."""
+def _attributes(group: Path) -> dict[str, Any]:
+    """Return the attributes of a zarr group; none where it is no such group."""
     try:
-        attributes = parse_json((group / DESCRIPTION).read_bytes())["attributes"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{group} holds no patches; check the path") from error
-    if not isinstance(attributes, dict):
-        raise DataError(f"{group} holds no patches; check the path")
-    return attributes
+        found = parse_json((group / DESCRIPTION).read_bytes())["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def begin_store(folder: Path, options: Mapping[str, Any]) -> None:
@@ -283,10 +280,7 @@ def finish_store(folder: Path, slides: Sequence[str]) -> None:
 
 def _own_attributes(folder: Path) -> dict[str, Any]:
     """Return the attributes of a store; StoreError where it is none of ours."""
-    try:
-        found = read_attributes(folder)
-    except DataError:
-        found = {}
+    found = _attributes(folder)
     if found.get(VERSION) != FORMAT:
         raise StoreError(f"{folder} holds something else; choose another output")
     return found
@@ -311,10 +305,7 @@ def _describe(
 
 def stored_digest(folder: Path, slide: str) -> str | None:
     """Return the digest given to `write_slide_patches`, None where nothing is stored."""
-    try:
-        return str(read_attributes(folder / slide)["digest"])
-    except (DataError, KeyError):
-        return None
+    return _attributes(folder / slide).get("digest")
 
 
 def write_slide_patches(

@@ -47,16 +47,25 @@ class Teachers:
     """
 
     def __init__(self, names: Sequence[str], threads: int | None = None) -> None:
-        teachers = [_load(name, threads) for name in names]
-        self._networks = [network for network, _, _ in teachers]
-        #: SHA-256 of the weights of each, hexadecimal.
-        self.digests = tuple(digest for _, digest, _ in teachers)
+        self._networks: list[Backend] = []
         #: Name and µm/px of those that state it.
-        self.spacings = [
-            (name, spacing)
-            for name, (_, _, spacing) in zip(names, teachers, strict=True)
-            if spacing is not None
-        ]
+        self.spacings: list[tuple[str, float]] = []
+        digests = []
+        for name in names:
+            path = Path(name)
+            if path.suffix.lower() != ".onnx":
+                bundle = load_bundle(name)
+                choice = NetworkChoice(threads=threads)
+                self._networks.append(create_backend(bundle, choice))
+                self.spacings.append((name, bundle.spacing_um_px))
+                digests.append(bundle.sha256)
+            elif path.is_file():
+                self._networks.append(network_on_cpu(path, path.name, threads=threads))
+                digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+            else:
+                raise BundleError(f"{path}: no such file; give the teacher's .onnx")
+        #: SHA-256 of the weights of each, hexadecimal.
+        self.digests = tuple(digests)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the (N,) float32 mean of the teachers' probabilities, in log odds.
@@ -67,16 +76,3 @@ class Teachers:
         logits = [logit_of(network.predict(patches)) for network in self._networks]
         mean = np.mean(logits, axis=0)
         return torch.from_numpy(expit(mean).astype(np.float32))
-
-
-def _load(name: str, threads: int | None) -> tuple[Backend, str, float | None]:
-    """Return a network, the digest of its weights, and its µm/px if it has one."""
-    path = Path(name)
-    if path.suffix.lower() != ".onnx":
-        bundle = load_bundle(name)
-        network = create_backend(bundle, NetworkChoice(threads=threads))
-        return network, bundle.sha256, bundle.spacing_um_px
-    if not path.is_file():
-        raise BundleError(f"{path}: no such file; give the teacher's .onnx")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return network_on_cpu(path, path.name, threads=threads), digest, None
