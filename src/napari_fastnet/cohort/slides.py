@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from functools import partial
 from glob import glob, has_magic
 from hashlib import sha256
 from pathlib import Path
@@ -58,11 +57,16 @@ def find_slides(
     """
     found: dict[str, Path] = {}
     others: dict[str, Path] = {}
+
+    def leave_out(path: Path) -> None:
+        others.setdefault(os.path.realpath(path), path)
+
     try:
         for place in map(Path, places):
-            for slide in _slides_at(place, partial(_note, others)):
-                first = _note(found, slide)
-                if twice is not None and _name(first) != _name(slide):
+            for slide in _slides_at(place, leave_out):
+                first = found.setdefault(os.path.realpath(slide), slide)
+                names = {os.path.abspath(path) for path in (first, slide)}  # noqa: PTH100
+                if twice is not None and len(names) > 1:
                     twice(slide, first)
     finally:
         if left_out is not None:
@@ -70,15 +74,6 @@ def find_slides(
                 if key not in found:
                     left_out(path)
     return one_of_each_series(found.values())
-
-
-def _note(paths: dict[str, Path], path: Path) -> Path:
-    """Add a file unless it is there already; return the path that is kept."""
-    return paths.setdefault(os.path.realpath(path), path)
-
-
-def _name(path: Path) -> str:
-    return os.path.abspath(path)  # noqa: PTH100
 
 
 def _slides_at(place: Path, left_out: Callable[[Path], object]) -> Sequence[Path]:

@@ -8,7 +8,6 @@ tissue or glass. ``docs/explain/masks.md`` has the rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,46 +49,6 @@ _SEAM_PX = 8 + SQUARE_PX
 _NEAR_BLACK, _NEAR_GLASS, _NEAR_COLOUR = 40, 3, 10
 
 
-@dataclass(frozen=True, slots=True)
-class _Squares:
-    """A picture in squares: lowest and highest value of each, by channel."""
-
-    lowest: Bytes  # (rows, columns, 3)
-    highest: Bytes
-
-    @classmethod
-    def of(cls, image: Bytes) -> _Squares:
-        """Return the whole squares; incomplete ones at the far sides are left out."""
-        height, width = (side // SQUARE_PX * SQUARE_PX for side in image.shape[:2])
-        planes = in_planes(image[:height, :width])
-        return cls(_over(np.minimum, planes), _over(np.maximum, planes))
-
-    @property
-    def constant(self) -> Bools:
-        """Whether a square has one colour."""
-        found: Bools = np.all(self.lowest == self.highest, axis=-1)
-        return found
-
-    @property
-    def black(self) -> Bools:
-        """Whether a square is black all over."""
-        found: Bools = np.all(self.highest <= BLACK, axis=-1)
-        return found
-
-
-def _over(best: np.ufunc, planes: Bytes) -> Bytes:
-    """Reduce each square to its least or greatest value, channel by channel."""
-    rows, columns = (side // SQUARE_PX for side in planes.shape[:2])
-    found = np.empty((rows, columns, 3), np.uint8)
-    for channel in range(3):
-        plane = planes[..., channel]
-        lines = best.reduce([plane[at::SQUARE_PX] for at in range(SQUARE_PX)])
-        found[..., channel] = best.reduce(
-            [lines[:, at::SQUARE_PX] for at in range(SQUARE_PX)]
-        )
-    return found
-
-
 def never_scanned(image: Bytes) -> Bools | None:
     """Find fill in a picture of a slide.
 
@@ -105,11 +64,32 @@ def never_scanned(image: Bytes) -> Bools | None:
     """
     if min(image.shape[:2]) < SQUARE_PX or not _may_have_fill(image):
         return None
-    squares = _Squares.of(image)
+    # incomplete squares at the far sides are left out
+    height, width = (side // SQUARE_PX * SQUARE_PX for side in image.shape[:2])
+    planes = in_planes(image[:height, :width])
+    lowest, highest = (_of_squares(best, planes) for best in (np.minimum, np.maximum))
+    constant = np.all(lowest == highest, axis=-1)
+    black = np.all(highest <= BLACK, axis=-1)
     found: Bools | None = None
-    for fill, colour in (*_black_fill(squares), *_coloured_fill(squares)):
+    for fill, colour in (
+        *_black_fill(black, constant),
+        *_coloured_fill(lowest, highest, constant, black),
+    ):
         grown = _with_seam(image, fill, colour)
         found = grown if found is None else found | grown
+    return found
+
+
+def _of_squares(best: np.ufunc, planes: Bytes) -> Bytes:
+    """Reduce each square to its least or greatest value, (rows, columns, 3)."""
+    rows, columns = (side // SQUARE_PX for side in planes.shape[:2])
+    found = np.empty((rows, columns, 3), np.uint8)
+    for channel in range(3):
+        plane = planes[..., channel]
+        lines = best.reduce([plane[at::SQUARE_PX] for at in range(SQUARE_PX)])
+        found[..., channel] = best.reduce(
+            [lines[:, at::SQUARE_PX] for at in range(SQUARE_PX)]
+        )
     return found
 
 
@@ -166,12 +146,10 @@ def _may_have_fill(image: Bytes) -> bool:
     return bool(same.any() or black.any())
 
 
-def _black_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
+def _black_fill(black: Bools, constant: Bools) -> Iterator[tuple[Bools, Bytes]]:
     """Yield black fill, of any shape and nearly of one value."""
-    black = squares.black
     if not black.any():
         return
-    constant = squares.constant
     names, count = ndimage.label(black, EIGHT_NEIGHBOURS)
     sizes = np.bincount(names.ravel(), minlength=count + 1)
     exact = np.bincount(names[constant], minlength=count + 1)
@@ -184,25 +162,27 @@ def _black_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
         yield is_fill[names], np.zeros(3, np.uint8)
 
 
-def _coloured_fill(squares: _Squares) -> Iterator[tuple[Bools, Bytes]]:
+def _coloured_fill(
+    lowest: Bytes, highest: Bytes, constant: Bools, black: Bools
+) -> Iterator[tuple[Bools, Bytes]]:
     """Yield large areas of exactly one colour in a picture that has structure."""
-    constant = squares.constant & ~squares.black
-    least = max(_LEAST, _LEAST_SHARE * constant.size)
-    if np.count_nonzero(constant) < least:
+    plain = constant & ~black
+    least = max(_LEAST, _LEAST_SHARE * plain.size)
+    if np.count_nonzero(plain) < least:
         return
     structured = ndimage.binary_erosion(
-        ~squares.constant, EIGHT_NEIGHBOURS, iterations=_OUTLINE
+        ~constant, EIGHT_NEIGHBOURS, iterations=_OUTLINE
     )
     if structured.mean() < _TEXTURE:
         return  # a drawing: glass and tissue have one colour each
-    looks_like_glass = _looks_like_glass(squares.lowest, squares.highest)
+    looks_like_glass = _looks_like_glass(lowest, highest)
     # the brightest px of each: tissue beside it is darker
-    glass = squares.highest[structured & looks_like_glass].astype(np.intp)
+    glass = highest[structured & looks_like_glass].astype(np.intp)
     has_glass = len(glass) >= _GLASS * np.count_nonzero(structured)
     usual = np.median(glass, axis=0) if has_glass else np.zeros(3)
-    colours, counts = np.unique(squares.lowest[constant], axis=0, return_counts=True)
+    colours, counts = np.unique(lowest[plain], axis=0, return_counts=True)
     for colour in colours[counts >= least]:
-        same = constant & (squares.lowest == colour).all(axis=-1)
+        same = plain & (lowest == colour).all(axis=-1)
         if not _looks_like_glass(colour, colour):
             yield same, colour
         elif not has_glass or np.abs(colour - usual).max() <= _UNLIKE_GLASS:

@@ -235,21 +235,16 @@ class _Events:
     """Hits and false positives by falling score, so that draws need no sorting."""
 
     def __init__(self, slides: Sequence[SlideHits]) -> None:
-        scores, owner, is_hit = [], [], []
-        for index, slide in enumerate(slides):
-            hits = slide.lesion_scores[slide.lesion_scores > 0]
-            for values, kind in ((hits, True), (slide.false_positives, False)):
-                scores.append(values)
-                owner.append(np.full(len(values), index))
-                is_hit.append(np.full(len(values), kind))
-        falling = -np.concatenate(scores)
+        hits = [slide.lesion_scores for slide in slides]
+        values = [*(s[s > 0] for s in hits), *(s.false_positives for s in slides)]
+        lengths = list(map(len, values))
+        falling = -np.concatenate(values)
         order = np.argsort(falling, kind="stable")
-        self._owner, self._is_hit = (
-            np.concatenate(parts)[order] for parts in (owner, is_hit)
-        )
+        self._slides = len(slides)
+        self._owner = np.repeat(np.tile(np.arange(self._slides), 2), lengths)[order]
+        self._is_hit = order < sum(lengths[: self._slides])
         # Of equal scores only the last is a point of the curve.
         self._last = np.flatnonzero(np.diff(falling[order], append=np.inf))
-        self._slides = len(slides)
 
     def score(self, times: Integers, lesions: int) -> float:
         """Return the FROC score with slide i drawn ``times[i]`` times."""

@@ -151,10 +151,12 @@ def evaluate_probabilities(
     ci95: dict[str, intervals.Interval | None] = dict.fromkeys(intervals.METRICS)
     if bootstrap:
         ci95 = intervals.percentile_intervals(ranking, bootstrap, seed, groups)
-        alike = [name for name in intervals.METRICS if len(set(ci95[name] or ())) == 1]
-        ci95 |= _calculated(
-            {name: values[name] for name in alike}, truth, scores >= threshold, groups
-        )
+    for name, value in values.items():
+        ends = ci95[name]
+        if value is None:
+            ci95[name] = None
+        elif ends is not None and ends[0] == ends[1]:
+            ci95[name] = _by_formula(name, value, truth, scores >= threshold, groups)
     return PatchMetrics(
         n=len(truth),
         positives=int(truth.sum()),
@@ -163,10 +165,7 @@ def evaluate_probabilities(
         false_positives=fp,
         true_negatives=tn,
         false_negatives=fn,
-        ci95={
-            name: None if values[name] is None else ci95[name]
-            for name in intervals.METRICS
-        },
+        ci95=ci95,
         slides=None if groups is None else int(groups.max()) + 1,
         **values,
     )
@@ -179,36 +178,25 @@ def _groups(slides: Sequence[str | None] | None) -> Integers | None:
     return np.unique(np.asarray(slides), return_inverse=True)[1]
 
 
-def _calculated(
-    values: dict[str, float | None],
-    truth: Bools,
-    called: Bools,
-    groups: Integers | None,
-) -> dict[str, intervals.Interval | None]:
-    """Return intervals by formula; where slides are drawn, they are the sample."""
+def _by_formula(
+    name: str, value: float, truth: Bools, called: Bools, groups: Integers | None
+) -> intervals.Interval:
+    """Return the interval of a metric; where slides are drawn, they are the sample."""
 
     def count(members: Bools) -> int:
         return int(members.sum()) if groups is None else len(set(groups[members]))
 
-    of = {
+    if name == "auc":
+        return intervals.auc_interval(value, count(truth), count(~truth))
+    if name == "f1":
+        return intervals.f1_interval(value, count(truth | called))
+    members = {
         "accuracy": np.ones_like(truth),
         "recall": truth,
         "precision": called,
-        "f1": truth | called,
         "specificity": ~truth,
     }
-    found: dict[str, intervals.Interval | None] = {}
-    for name, value in values.items():
-        if value is None:
-            continue
-        if name == "auc":
-            found[name] = intervals.auc_interval(value, count(truth), count(~truth))
-        else:
-            interval = (
-                intervals.f1_interval if name == "f1" else intervals.share_interval
-            )
-            found[name] = interval(value, count(of[name]))
-    return found
+    return intervals.share_interval(value, count(members[name]))
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float | None:
