@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from napari_fastnet.results.record import RunRecord
 
 HEAVY = {
     "dask", "matplotlib", "napari", "numpy", "onnxruntime", "openvino", "qtpy", "rich",
@@ -90,3 +95,73 @@ def test_no_module_imports_itself_round_about():
 def test_options_of_commands_load_nothing_heavy(room):
     """The command line takes names, help and defaults from them."""
     assert not loaded_by(f"import napari_fastnet.{room}.options") & HEAVY
+
+
+def _mappings_of_records(source: str) -> list[str]:
+    """Return the names by which a module takes, gives or reads a record as a mapping."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef(name=name, args=args, returns=returns):
+                typed = [*args.posonlyargs, *args.args, *args.kwonlyargs]
+                kinds = {arg.arg: arg.annotation for arg in typed} | {name: returns}
+                found += [
+                    name
+                    for name, kind in kinds.items()
+                    if "record" in name
+                    and kind is not None
+                    and re.search(r"\b(dict|Mapping)\b", ast.unparse(kind))
+                    and name != "to_dict"
+                ]
+            case ast.Subscript(value=value) | ast.Call(func=ast.Attribute(value=value)):
+                # a value out of a section, or a section of what is called a record
+                inner = _section_of(value)
+                outer = _section_of(node)
+                found += [inner] if inner else []
+                found += [outer] if outer and "record" in outer else []
+    return found
+
+
+def _section_of(node: ast.AST) -> str:
+    """Return the mapping out of which a node reads a section of a record; "" for none."""
+    match node:
+        case (
+            ast.Subscript(value=value, slice=ast.Constant(value=key))
+            | ast.Call(
+                func=ast.Attribute(value=value, attr="get"),
+                args=[ast.Constant(value=key), *_],
+            )
+        ) if key in SECTIONS:
+            return ast.unparse(value)
+    return ""
+
+
+SECTIONS = {field.name for field in fields(RunRecord)} - {"source"}
+
+
+def test_records_are_mappings_in_their_own_module_alone():
+    import napari_fastnet
+
+    package = Path(napari_fastnet.__file__).parent
+    found = {}
+    for path in package.rglob("*.py"):
+        if path != package / "results" / "record.py":
+            found[str(path)] = _mappings_of_records(path.read_text("utf-8"))
+    assert len(found) > 150
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(record: dict[str, Any]) -> None: ...",
+        "def f(*, recorded: Mapping[str, Any] | None = None) -> None: ...",
+        "def f(then: Mapping[str, Any]) -> str:\n    return then['slide']['path']",
+        "def f(then: dict[str, Any]) -> str:\n    return then.get('model', {}).get('name')",
+        "def read_record(path: Path) -> dict[str, Any]: ...",
+        "path = read_record(folder)['slide']['path']",
+        "area = result.record.to_dict()['regions']['area_mm2']",
+    ],
+)
+def test_a_record_as_a_mapping_is_found(source):
+    assert _mappings_of_records(source)

@@ -48,9 +48,9 @@ def plain(value: Any) -> Any:
     )
 
 
-def to_json(record: Mapping[str, Any], *, indent: int | None = None) -> str:
-    """Return a record as JSON with sorted keys and no NaN; ASCII, for TIFF tags."""
-    return json.dumps(plain(record), sort_keys=True, indent=indent, allow_nan=False)
+def to_json(content: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """Return a mapping as JSON with sorted keys and no NaN; ASCII, for TIFF tags."""
+    return json.dumps(plain(content), sort_keys=True, indent=indent, allow_nan=False)
 
 
 def _refuse(name: str) -> NoReturn:

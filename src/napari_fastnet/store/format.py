@@ -137,8 +137,9 @@ def read_description(content: bytes) -> RunDescription | None:
         own = parse_json(content)["attributes"]
         if own[_VERSION] != FORMAT:
             return None
+        cells = own["grid"]
         origin, step, shape = (
-            tuple(own["grid"][name]) for name in ("origin_px", "step_px", "shape")
+            tuple(cells[name]) for name in ("origin_px", "step_px", "shape")
         )
         for pair in (origin, step, shape, own["mpp"]):
             if [type(number) in (int, float) for number in pair] != [True, True]:

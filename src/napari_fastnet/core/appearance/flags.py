@@ -109,12 +109,12 @@ class Gamut:
         }
 
     @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Gamut:
+    def from_dict(cls, content: dict[str, Any]) -> Gamut:
         """Read a gamut from plain JSON.
 
         Parameters
         ----------
-        record : dict
+        content : dict
             From `to_dict`.
 
         Returns
@@ -128,14 +128,14 @@ class Gamut:
             A part is missing, no number, not finite or of another shape.
         """
         try:
-            mean = np.array(record["mean"], float)
-            precision = np.array(record["precision"], float)
+            mean = np.array(content["mean"], float)
+            precision = np.array(content["precision"], float)
             found = cls(
-                int(record["patches"]),
+                int(content["patches"]),
                 tuple(mean.tolist()),
                 tuple(map(tuple, precision.tolist())),
-                float(record["distance"]),
-                float(record["sharpness"]),
+                float(content["distance"]),
+                float(content["sharpness"]),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as cause:
             raise OptionError(

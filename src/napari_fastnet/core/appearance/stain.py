@@ -109,12 +109,12 @@ class StainStatistics:
         return {"method": self.method, "pixels": self.pixels, **rows}
 
     @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> StainStatistics:
+    def from_dict(cls, content: dict[str, Any]) -> StainStatistics:
         """Read statistics from plain JSON.
 
         Parameters
         ----------
-        record : dict
+        content : dict
             From ``to_dict``.
 
         Returns
@@ -127,20 +127,20 @@ class StainStatistics:
         OptionError
             A part is missing or no number.
         """
-        names = stain_maps.ROWS.get(str(record.get("method")), ())
-        missing = [key for key in ("method", "pixels", *names) if key not in record]
+        names = stain_maps.ROWS.get(str(content.get("method")), ())
+        missing = [key for key in ("method", "pixels", *names) if key not in content]
         if missing:
             raise OptionError(
                 f"stain statistics lack {', '.join(missing)}; write them with to_dict"
             )
         try:
-            values = tuple(tuple(float(v) for v in record[name]) for name in names)
-            pixels = int(record["pixels"])
+            values = tuple(tuple(float(v) for v in content[name]) for name in names)
+            pixels = int(content["pixels"])
         except (TypeError, ValueError) as cause:
             raise OptionError(
-                f"stain statistics {record} hold something other than numbers"
+                f"stain statistics {content} hold something other than numbers"
             ) from cause
-        return cls(record["method"], pixels, values)
+        return cls(content["method"], pixels, values)
 
 
 def estimate(pixels: Bytes, method: StainMethod) -> StainStatistics | None:
