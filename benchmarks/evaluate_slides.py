@@ -76,7 +76,7 @@ def random_outline(
 def write_slide(
     folder: Path, truth: Path, generator: np.random.Generator, *, scale: float
 ) -> None:
-    """Write the run of a slide, and its outlines where it has tumour."""
+    """Write the run of a slide, and its outlines where it has tumor."""
     height, width = (
         int(generator.uniform(60_000, 220_000) * scale),
         int(generator.uniform(60_000, 100_000) * scale),

@@ -78,7 +78,7 @@ class Probability(nn.Module):
         self.teacher = teacher
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Return (N,) probabilities of tumour of (N, H, W, 3) uint8."""
+        """Return (N,) probabilities of tumor of (N, H, W, 3) uint8."""
         logits = self.teacher(patches.float() / 255)
         return torch.sigmoid(logits[:, 1] - logits[:, 0])
 

@@ -64,7 +64,7 @@ class Verdict:
 
 
 class Dark(Backend):
-    """A network to which darkness is tumour, of no weight beside what is tested."""
+    """A network to which darkness is tumor, of no weight beside what is tested."""
 
     def __init__(self) -> None:
         super().__init__("darkness", "darkness")

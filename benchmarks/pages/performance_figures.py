@@ -28,7 +28,13 @@ import torch
 sys.path.append(str(Path(__file__).parents[1]))
 
 from napari_fastnet.bench.measure import bench, detect_words, run_apart
-from napari_fastnet.bench.networks import MATRIX_SIDE, PATCH_PX, PATCHES, rates
+from napari_fastnet.bench.networks import (
+    MATRIX_SIDE,
+    PATCH_PX,
+    patch_gflop,
+    random_patches,
+    rates,
+)
 from napari_fastnet.bench.options import BenchOptions
 from napari_fastnet.bench.scan import ScanBench
 from napari_fastnet.detection.options import RunOptions
@@ -38,7 +44,7 @@ from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.nn.checkpoint import load_weights
-from napari_fastnet.nn.counts import flop_count, parameter_count, value_count
+from napari_fastnet.nn.counts import parameter_count, value_count
 from napari_fastnet.results.record import STORE, read_record, versions
 from napari_fastnet.store.format import CHUNKS, decode
 from napari_fastnet.synthetic.giga import giga_shape, write_giga_slide
@@ -179,9 +185,8 @@ def figures(
         }
         asked = scans(options.stride)
         scan = asked.measure(options.seconds)
-        patches = asked.patches(PATCHES, PATCH_PX)
         say("each library, products and copies")
-        networks = libraries(bundle, patches, threads, options.seconds)
+        networks = libraries(bundle, threads, options.seconds)
         say("detecting in processes of their own")
         words = detect_words(options)
         turns = [[detect_once(one, words) for one in slides] for _ in range(ROUNDS)]
@@ -225,8 +230,8 @@ def libraries(
     bundle: Any, patches: Any, threads: int, seconds: float
 ) -> dict[str, Any]:
     """Return FastNet by each library for CPUs, and what the machine can do."""
-    model, side = load_weights(bundle.weights_path), patches.shape[1]
-    gflop = flop_count(model, side, side) / 1e9
+    model, patches = load_weights(bundle.weights_path), random_patches()
+    gflop = patch_gflop(model)
     factors = torch.rand(2, MATRIX_SIDE, MATRIX_SIDE)
     memory = torch.zeros(2, COPY_BYTES, dtype=torch.uint8)
     calls = {
@@ -259,7 +264,7 @@ def libraries(
             }
             for name, rate in found.items()
         },
-        "patch_million_values": value_count(model, side, side) / 1e6,
+        "patch_million_values": value_count(model, PATCH_PX, PATCH_PX) / 1e6,
     }
 
 

@@ -1,4 +1,4 @@
-"""Measure how responsive the window stays while tumours are detected.
+"""Measure how responsive the window stays while tumors are detected.
 
 A timer of 10 ms beats in Qt's event loop; the time from beat to beat is how long a user
 waits for the window. Measured at rest, while the view moves over the slide along a

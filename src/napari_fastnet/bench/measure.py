@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from napari_fastnet.bench.networks import PATCH_PX, PATCHES, network_rates
+from napari_fastnet.bench.networks import network_rates
 from napari_fastnet.bench.scan import ScanBench
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import DetectionError
@@ -96,8 +96,6 @@ def bench(
         networks = network_rates(
             bundle,
             options.backend,
-            scan_bench.patches(PATCHES, PATCH_PX),
-            folder,
             threads=threads,
             seconds=options.seconds,
         )

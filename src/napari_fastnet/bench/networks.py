@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import torch
 
 from napari_fastnet.errors import DependencyError
@@ -20,10 +23,9 @@ from napari_fastnet.nn.peers import PeerConfig, PeerName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
@@ -45,13 +47,7 @@ MATRIX_SIDE = 2048
 
 
 def network_rates(
-    bundle: ModelBundle,
-    runtime: BackendName,
-    patches: NDArray[np.uint8],
-    folder: Path,
-    *,
-    threads: int,
-    seconds: float,
+    bundle: ModelBundle, runtime: BackendName, *, threads: int, seconds: float
 ) -> dict[str, Any]:
     """Measure the networks and a matrix product, turn by turn.
 
@@ -61,10 +57,6 @@ def network_rates(
         FastNet.
     runtime : {"auto", "onnx", "openvino", "torch"}
         Library that runs it, and its peers.
-    patches : ndarray
-        uint8 (N, side, side, 3), the same for all.
-    folder : Path
-        Folder for temporary files.
     threads : int
         Threads of each.
     seconds : float
@@ -76,37 +68,37 @@ def network_rates(
         Those of the figures of `bench` that are of networks.
     """
     torch.set_num_threads(threads)
-    side_px = patches.shape[1]
-    chosen = create_backend(bundle, NetworkChoice(backend=runtime, threads=threads))
-    judges = {
-        "chosen": chosen,
-        "eager": create_backend(
-            bundle, NetworkChoice(backend="torch", threads=threads)
-        ),
-    }
+    chosen, eager = (
+        create_backend(bundle, NetworkChoice(backend=name, threads=threads))
+        for name in (runtime, "torch")
+    )
     try:
-        peers = peers_on_cpu(folder, side_px, backend=runtime, threads=threads)
-        hint = None
+        peers, hint = {name: PeerConfig(name).build() for name in PEERS}, None
+        judges = peers_on_cpu(peers, "auto" if runtime == "torch" else runtime, threads)
     except DependencyError as error:
-        peers, hint = {}, str(error)
-    judges |= {name: peer.backend for name, peer in peers.items()}
+        peers, judges, hint = {}, {}, str(error)
+    patches = random_patches()
     factor = torch.rand(MATRIX_SIDE, MATRIX_SIDE)
-    product = partial(torch.mm, factor, factor, out=torch.empty_like(factor))
-    calls = {name: partial(judge.predict, patches) for name, judge in judges.items()}
-    found = rates({"product": product, **calls}, seconds)
-    rate = {name: found[name] * len(patches) for name in judges}
-    gflop = flop_count(load_weights(bundle.weights_path), side_px, side_px) / 1e9
+    calls: dict[str, Callable[[], object]] = {
+        "product": partial(torch.mm, factor, factor, out=torch.empty_like(factor)),
+        "chosen": partial(chosen.predict, patches),
+        "eager": partial(eager.predict, patches),
+        **{name: partial(judge.predict, patches) for name, judge in judges.items()},
+    }
+    found = rates(calls, seconds)
+    rate = {name: of * PATCHES for name, of in found.items()}
+    gflop = patch_gflop(load_weights(bundle.weights_path))
     return {
         "infer_patches_per_s": rate["chosen"],
         "torch_eager_patches_per_s": rate["eager"],
-        # an operation is a multiply or an add
         "fastnet_gflops": rate["chosen"] * gflop,
+        # an operation is a multiply or an add
         "matmul_gflops": found["product"] * 2 * MATRIX_SIDE**3 / 1e9,
         "peers": {
             name: {
                 "patches_per_s": rate[name],
-                "patch_gflop": peer.gflop,
-                "parameters": peer.parameters,
+                "patch_gflop": patch_gflop(peer),
+                "parameters": parameter_count(peer),
                 "fastnet_times_as_fast": rate["chosen"] / rate[name],
             }
             for name, peer in peers.items()
@@ -114,9 +106,20 @@ def network_rates(
         or None,
         "peers_hint": hint,
         "backend": chosen.name,
-        "patch_px": side_px,
+        "patch_px": PATCH_PX,
         "patch_gflop": gflop,
     }
+
+
+def random_patches() -> NDArray[np.uint8]:
+    """Draw patches, uint8 (N, side, side, 3); a network's speed is that of any."""
+    shape = (PATCHES, PATCH_PX, PATCH_PX, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def patch_gflop(network: nn.Module) -> float:
+    """Return the billions of operations that a patch costs a network."""
+    return flop_count(network, PATCH_PX, PATCH_PX) / 1e9
 
 
 def rates(
@@ -150,49 +153,24 @@ def rates(
     return {name: median(values) for name, values in found.items()}
 
 
-class Peer(NamedTuple):
-    """Another network: back end, billions of operations per patch, number of weights."""
-
-    backend: Backend
-    gflop: float
-    parameters: int
-
-
 def peers_on_cpu(
-    folder: Path, side_px: int, *, backend: BackendName, threads: int
-) -> dict[str, Peer]:
-    """Return all peers by name, run as FastNet is.
-
-    Their weights are random: the speed of a network does not depend on them.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder for their graphs.
-    side_px : int
-        Side of a patch.
-    backend : {"auto", "onnx", "openvino", "torch"}
-        As for `create_backend`; "auto" in the place of "torch".
-    threads : int
-        As for `create_backend`.
+    peers: Mapping[PeerName, PatchNetwork], runtime: BackendName, threads: int
+) -> dict[str, Backend]:
+    """Return networks with random weights as FastNet's back end runs them.
 
     Raises
     ------
     DependencyError
-        pytorchcv or onnx is not installed.
+        onnx, or the library, is not installed.
     """
-    peers: dict[str, Peer] = {}
-    for name in PEERS:
-        network = PeerConfig(name).build()
-        path = folder / f"{name}.onnx"
-        export_onnx(network, path)
-        runtime: BackendName = "auto" if backend == "torch" else backend
-        peers[name] = Peer(
-            network_on_cpu(path, name, name=runtime, threads=threads),
-            flop_count(network, side_px, side_px) / 1e9,
-            parameter_count(network),
-        )
-    return peers
+    found: dict[str, Backend] = {}
+    # Windows deletes no file that a library still maps
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        for name, network in peers.items():
+            path = Path(folder) / f"{name}.onnx"
+            export_onnx(network, path)
+            found[name] = network_on_cpu(path, name, name=runtime, threads=threads)
+    return found
 
 
 def export_onnx(network: PatchNetwork, path: Path) -> None:

@@ -11,9 +11,6 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_fastnet.core.geometry import Box
 from napari_fastnet.detection.blocks import BlockWork
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import SlideTissue, find_tissue
@@ -22,8 +19,6 @@ from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.detection.options import RunOptions
@@ -111,27 +106,6 @@ class ScanBench:
         """All tissue of the slide, megapixels of the model."""
         return float(self._kept.sum()) * self._cell_mpx
 
-    def patches(self, count: int, side_px: int) -> NDArray[np.uint8]:
-        """Read patches of the slide's tissue, from all over the slide.
-
-        Returns
-        -------
-        ndarray
-            uint8 (count, side_px, side_px, 3), px of the model.
-        """
-        cells = np.argwhere(self._kept)
-        # The middle ones of as many equal runs: the first and the last lie at edges.
-        chosen = cells[(2 * np.arange(count) + 1) * len(cells) // (2 * count)]
-        with self._run() as run:
-            slide, spacing = run.slide, run.plan.spacing
-            height, width = (side_px * spacing / own for own in slide.require_mpp())
-            centres = (run.plan.patches.grid.cell_centre(*cell) for cell in chosen)
-            boxes = (
-                Box.of_shape((height, width), (y - height / 2, x - width / 2))
-                for y, x in centres
-            )
-            return np.stack([slide.read(box, spacing) for box in boxes])
-
     def measure(self, seconds: float) -> ScanRates:
         """Read, infer and do both, turn by turn.
 
@@ -143,8 +117,7 @@ class ScanBench:
         """
         blocks, _ = self._detect(seconds / ROUNDS, [])
         turns = [
-            (self._read(blocks), *self._infer(blocks), self._detect(0, blocks)[1])
-            for _ in range(ROUNDS)
+            (*self._apart(blocks), self._detect(0, blocks)[1]) for _ in range(ROUNDS)
         ]
         read, infer, network_mpx, both = map(median, zip(*turns, strict=True))
         cells = sum(int(self._kept[block.slices].sum()) for block in blocks)
@@ -164,10 +137,6 @@ class ScanBench:
                 slide, self._bundle, Path(folder), self._options, tissue=self._tissue
             )
 
-    def _warm_up(self, run: SlideRun) -> None:
-        """Let the network compile, which it has to do again after each detection."""
-        self._backend.warm_up(self._bundle, dense=run.plan.dense is not None)
-
     def _detect(self, seconds: float, wanted: list[Block]) -> tuple[list[Block], float]:
         """Detect for a while, or as many blocks as wanted; return them and the time."""
         done: list[Block] = []
@@ -177,19 +146,27 @@ class ScanBench:
             return bool(done) and len(done) >= len(wanted) and elapsed >= seconds
 
         with self._run() as run:
-            self._warm_up(run)
+            # compiled again, as after each detection
+            self._backend.warm_up(self._bundle, dense=run.plan.dense is not None)
             began = perf_counter()
             for progress in run.steps(self._backend, should_stop=enough):
                 done.append(progress.block)
                 elapsed = perf_counter() - began
         return done, elapsed
 
-    def _read(self, blocks: list[Block]) -> float:
-        """Return the seconds that reading the blocks takes."""
+    def _apart(self, blocks: list[Block]) -> tuple[float, float, float]:
+        """Read all blocks, then infer them one by one.
+
+        Returns
+        -------
+        tuple of float
+            Seconds of reading, seconds of the network, and the megapixels it was given.
+        """
+        given_px = 0
         with self._run() as run:
-            work = BlockWork(
-                run.slide, run.plan, self._backend, self._kept, lambda: False
-            )
+            plan = run.plan
+            work = BlockWork(run.slide, plan, self._backend, self._kept, lambda: False)
+            self._backend.warm_up(self._bundle, dense=plan.dense is not None)
 
             def read(block: Block) -> None:  # keeps no pixels
                 work.read(block)
@@ -197,15 +174,7 @@ class ScanBench:
             began = perf_counter()
             with ThreadPoolExecutor(self._options.readers) as pool:
                 list(pool.map(read, blocks))
-            return perf_counter() - began
-
-    def _infer(self, blocks: list[Block]) -> tuple[float, float]:
-        """Return the network's seconds for the blocks, and the megapixels it is given."""
-        given_px = 0
-        with self._run() as run:
-            plan = run.plan
-            work = BlockWork(run.slide, plan, self._backend, self._kept, lambda: False)
-            self._warm_up(run)
+            read_seconds = perf_counter() - began
             for block in blocks:
                 pixels = work.read(block)
                 work.infer(pixels)
@@ -215,4 +184,5 @@ class ScanBench:
                     else sum(part.pixels[..., 0].size for part in pixels.parts)
                 )
         # three mirror images besides each patch
-        return work.infer_seconds, given_px * (4 if plan.flips else 1) / 1e6
+        given_mpx = given_px * (4 if plan.flips else 1) / 1e6
+        return read_seconds, work.infer_seconds, given_mpx

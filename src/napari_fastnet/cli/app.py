@@ -1,4 +1,4 @@
-"""The command ``napari-fastnet``: its parts, its errors and its exit codes."""
+"""The command ``napari-fastnet``: its subcommands, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Hold what may stand in front of a command; its help text is the app's."""
+    """Options in front of a command; their help is the app's."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,12 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # what a terminal cannot show is no reason to end with a traceback
+            # characters that a terminal cannot show must not end in a traceback
             stream.reconfigure(errors="backslashreplace")
     if argv is not None:
         restart()
     try:
-        # The words go along for commands that keep them in a record.
+        # `train` records the words
         words = sys.argv[1:] if argv is None else list(argv)
         app(args=words, prog_name="napari-fastnet", obj=words)
     except FastNetError as error:

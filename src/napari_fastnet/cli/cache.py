@@ -1,4 +1,4 @@
-"""``napari-fastnet cache``: the runs that the panel keeps by itself."""
+"""``napari-fastnet cache``: runs of the panel without an output folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PREFIXES = ("", "k", "M", "G", "T")
 
 cache = typer.Typer(
-    help="Runs of the panel for which no output folder was chosen.",
+    help="List or delete runs of the panel without an output folder.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -30,7 +30,7 @@ cache = typer.Typer(
 @cache.command(name="list")
 @with_options
 def list_runs(folder: Path | None = None, as_json: bool = False) -> None:
-    """List the runs, those not used for longest first.
+    """List the runs, least recently used first.
 
     Parameters
     ----------
@@ -60,14 +60,14 @@ def clear(
     folder: Path | None = None,
     as_json: bool = False,
 ) -> None:
-    """Delete all runs, or some; those that are being computed stay.
+    """Delete all runs, or some; runs in progress stay.
 
     Parameters
     ----------
     older_than : float or None
-        Keep what was used since.
+        Keep runs used since then.
     down_to : str or None
-        Keep so much, such as 500MB; the oldest goes first.
+        Size to keep, such as 500MB; least recently used runs go first.
     folder : Path or None
         Cache folder, if napari's preferences name another than the usual.
     as_json : bool
@@ -94,7 +94,7 @@ def clear(
 
 
 def size_bytes(text: str) -> int:
-    """Return the number of bytes of a text such as ``500MB``; k is 1000."""
+    """Parse a size such as ``500MB`` into bytes; k is 1000."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", text.strip(), re.IGNORECASE)
     if found is None:
         raise OptionError(
@@ -106,7 +106,7 @@ def size_bytes(text: str) -> int:
 
 
 def size_text(size: float) -> str:
-    """Return a number of bytes as people read it, e.g. ``1.5 MB``; k is 1000."""
+    """Format a number of bytes, for example ``1.5 MB``; k is 1000."""
     power = 0
     while size >= 999.5 and power < len(PREFIXES) - 1:
         size, power = size / 1000, power + 1
@@ -127,7 +127,7 @@ def _count(runs: list[CachedRun]) -> str:
 
 
 def _facts(run: CachedRun) -> dict[str, Any]:
-    """Return what ``--json`` prints of a run."""
+    """Return the facts of a run that ``--json`` prints."""
     return {**asdict(run), "used": run.used.isoformat(timespec="seconds")}
 
 

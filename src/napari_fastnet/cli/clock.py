@@ -1,19 +1,19 @@
-"""How long a command takes, from the moment its process came to us."""
+"""Time of a command, from the start of the process."""
 
 from __future__ import annotations
 
 from time import perf_counter
 
-# Imported before anything that takes its time.
+# This module is imported before all that takes long.
 _began = perf_counter()
 
 
 def restart() -> None:
-    """Begin to count, for a command line that is called by a program."""
+    """Start anew, for a command line that a program runs."""
     global _began
     _began = perf_counter()
 
 
 def command_seconds() -> float:
-    """Return how long the command has been going on."""
+    """Return the seconds since the start."""
     return perf_counter() - _began

@@ -1,4 +1,4 @@
-"""``napari-fastnet models``: the models that are here, and models of one's own."""
+"""``napari-fastnet models``: list, show, check, add and remove models."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def add(
     outputs: Literal["logits", "probabilities"] | None = None,
     allow_torchscript: bool = False,
 ) -> None:
-    """Try a model and copy it to your own, so that its name is enough from then on.
+    """Try a model and copy it to your models; its name suffices then.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def verify(
 
 
 def describe(bundle: ModelBundle) -> dict[str, Any]:
-    """Return what ``models --json`` prints of one bundle, plain data."""
+    """Return the facts of a bundle that ``models --json`` prints."""
     return {
         "name": bundle.name,
         "version": bundle.version,
@@ -200,7 +200,7 @@ def describe(bundle: ModelBundle) -> dict[str, Any]:
 
 
 def _facts_or_fault(name: str) -> dict[str, Any]:
-    """Return what there is to say of a model, or what is wrong with it."""
+    """Return the facts of a model; of a damaged one, its name and the error."""
     from napari_fastnet.model.bundle import load_bundle
 
     try:

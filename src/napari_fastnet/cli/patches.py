@@ -71,7 +71,7 @@ def cut(
     workers: int | None = None,
     fresh: bool = False,
 ) -> PatchReport:
-    """Make patches, show the progress, and print faults and slides left out.
+    """Make patches, show the progress, and print warnings.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``napari-fastnet info``, ``tissue`` and ``demo``: a slide, its masks, a drawn one."""
+"""``napari-fastnet info``, ``tissue`` and ``demo``: facts, tissue masks, a drawn slide."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def tissue(
 
 
 def _other_masks(run: TissueRun) -> tuple[str, ...]:
-    """Return that a detection beside the masks was made with others."""
+    """Note that a detection in the same folder used other masks."""
     from napari_fastnet.errors import StoreError
     from napari_fastnet.results.record import RECORD, read_record
 
