@@ -52,7 +52,7 @@ def test_spacing_given_replaces_the_file_s(slide_file, capsys):
 def test_spacing_far_from_the_file_s_is_told(slide_file, capsys, given, told):
     assert main(["info", str(slide_file), "--mpp", given]) == 0
     said = capsys.readouterr().err
-    assert ("where the file says 2;" in said) is told
+    assert ("while the file states 2;" in said) is told
 
 
 def test_spacing_that_cannot_be_is_told(tmp_path, write_tiff, texture, capsys):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fastnet.errors import MaskError
-from napari_fastnet.slide.samples import check_claim
+from napari_fastnet.slide.samples import TIFF_ERRORS, check_claim
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,19 +18,6 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.arrays import Bools
 
-
-#: Errors of tifffile and imagecodecs over files that contradict themselves.
-DAMAGED = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
 
 #: Limits against decompression bombs: decoded bytes allowed for any file, and as a
 #: multiple of its size (best real ratio: about 2000).
@@ -55,7 +40,7 @@ def first_page(tif: TiffFile) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        It claims more px than a file of its size can hold; also any other of `DAMAGED`.
+        It claims more px than a file of its size can hold; also any other of `TIFF_ERRORS`.
     """
     page = tif.pages.first
     tile = prod(page.chunks) * page.nbytes // max(1, page.size) if page.is_tiled else 0
@@ -197,7 +182,7 @@ def read_picture(path: Path) -> NDArray[Any]:
             f"{path}: too large a picture to be read as a whole; give a smaller one of the "
             "whole slide, or a tiled TIFF"
         ) from error
-    except (*DAMAGED, SyntaxError) as error:
+    except (*TIFF_ERRORS, SyntaxError) as error:
         raise MaskError(
             f"{path}: not a picture that can be read ({error}); give a TIFF or PNG"
         ) from error

@@ -15,6 +15,7 @@ from napari_fastnet.core.geometry import Level
 from napari_fastnet.core.metrics.truth import TruthMask, truth_extent
 from napari_fastnet.errors import MaskError
 from napari_fastnet.slide.pyramid import coarsest_within
+from napari_fastnet.slide.samples import TIFF_ERRORS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,7 @@ def read_truth_mask(
             values = _values(path, _levels(tif), step, shape)
     except MaskError:
         raise
-    except masks.DAMAGED as error:
+    except TIFF_ERRORS as error:
         raise MaskError(
             f"{path}: not a mask that can be read ({error}); give a TIFF, tiled where "
             "it is large"

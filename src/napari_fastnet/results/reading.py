@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any, Literal
-from xml.etree.ElementTree import ParseError
 
 import numpy as np
 import shapely
 
-from napari_fastnet.annotations.masks import DAMAGED, first_page
+from napari_fastnet.annotations.masks import first_page
 from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import Region
@@ -20,6 +19,7 @@ from napari_fastnet.machine.json_text import parse_json
 from napari_fastnet.results.ome_tiff import FLAGS_NAME, RECORD_NAMESPACE
 from napari_fastnet.results.record import HEATMAP, STORE, RunRecord, parse_record
 from napari_fastnet.results.regions import RECORD_MEMBER
+from napari_fastnet.slide.samples import TIFF_ERRORS
 from napari_fastnet.store.store import read_store
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _opened(path: Path) -> Iterator[tuple[NDArray[Any], dict[str, Any]]]:
         with tifffile.TiffFile(path) as tif:
             values, nodes = first_page(tif), _ome_nodes(tif)
         yield values, nodes
-    except (*DAMAGED, ParseError, DefusedXmlException) as error:
+    except (*TIFF_ERRORS, DefusedXmlException) as error:
         raise _not_ours(path, error) from error
 
 
@@ -196,7 +196,7 @@ def read_regions_geojson(path: Path) -> tuple[list[Region], RunRecord | None]:
         ]
         found = collection[RECORD_MEMBER]
         record = RunRecord.from_json(found) if found else None
-    except (*DAMAGED, shapely.errors.ShapelyError) as error:
+    except (*TIFF_ERRORS, shapely.errors.ShapelyError) as error:
         raise _not_ours(path, error) from error
     return regions, record
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_fastnet.annotations.masks import DAMAGED
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.machine.json_text import parse_json
 from napari_fastnet.results.reading import is_regions_export, tiff_export
 from napari_fastnet.results.record import HEATMAP, REGIONS, STORE
 from napari_fastnet.slide.image import pixel_count, slide_series
+from napari_fastnet.slide.samples import TIFF_ERRORS
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.slide.tiff import page_list_errors
 
@@ -89,7 +89,7 @@ def _tiff_content(path: Path) -> Content | None:
             slide = colour and (
                 _has_levels(tif, image) or pixel_count(image) >= LARGE_PX
             )
-    except DAMAGED:
+    except TIFF_ERRORS:
         return None
     return "slide" if slide or (colour and _states_mpp(path)) else None
 

@@ -108,8 +108,8 @@ def _plane(
         raise SlideFormatError(
             f"{name}: holds {prod(unknown.values()) or series.keyframe.imagedepth} "
             f"pictures of {width:,} x {height:,} px and does "
-            f"not say that they are focal planes (axes {series.axes}); write the one "
-            "that is meant to a file of its own, e.g. tiffcp IN.tif,2 OUT.tif"
+            f"not say that they are focal planes (axes {series.axes}); write the right "
+            "one to a file of its own, e.g. tiffcp IN.tif,2 OUT.tif"
         )
     if count == 1:
         return None, ()
@@ -135,8 +135,8 @@ def level_pages(
     pages = list(level.pages)
     if len(pages) != prod(size for _, size in leading):
         raise SlideFormatError(
-            f"{name}: {len(pages)} pages are there for axes {level.axes} of "
-            f"{' x '.join(map(str, level.shape))}; write it anew, one page a picture"
+            f"{name}: has {len(pages)} pages for axes {level.axes} of "
+            f"{' x '.join(map(str, level.shape))}; write it again, one page a picture"
         )
     if plane is not None:
         # levels call the axis otherwise, at the same place
@@ -176,5 +176,5 @@ def _others(tiff: TiffFile, series: TiffPageSeries) -> tuple[str, ...]:
     called = f" ({series.name})" if series.name else ""
     return (
         f"holds {len(others) + 1} large images; the slide is the largest{called}, "
-        f"{width:,} x {height:,} px, and not read are: {', '.join(others[:3])}{more}",
+        f"{width:,} x {height:,} px; not read: {', '.join(others[:3])}{more}",
     )

@@ -28,8 +28,8 @@ def spacing_notes(slide: Slide) -> tuple[str, ...]:
     if stated is None or np.allclose((y, x), stated, rtol=_FAR_OFF, atol=0):
         return ()
     return (
-        f"{slide.path.name}: taken as {x:.4g} µm/px, as given, where the file says "
-        f"{stated[1]:.4g}; sizes, and what the model sees, follow from that",
+        f"{slide.path.name}: read at {x:.4g} µm/px, as given, while the file states "
+        f"{stated[1]:.4g}; all sizes, and the model's input, depend on it",
     )
 
 
@@ -56,7 +56,7 @@ def bounds_notes(slide: Slide) -> tuple[str, ...]:
     y, x = bounds.top, bounds.left
     return (
         f"the scanned part begins at {y:g} (y), {x:g} (x) px: QuPath counts from there, "
-        "outlines read and written here from the slide's corner; give "
-        f"`export --bounds-offset {y:g} {x:g}` for QuPath, and --qupath-origin wherever "
+        "this program from the slide's corner; give "
+        f"`export --bounds-offset {y:g} {x:g}` for QuPath, and --qupath-origin where "
         "outlines of QuPath are read",
     )

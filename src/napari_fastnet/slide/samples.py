@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
@@ -16,6 +18,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tifffile import TiffFrame, TiffPage
 
+
+#: Errors of tifffile, tiffslide and the decoders over files that contradict themselves.
+TIFF_ERRORS = (
+    ValueError,  # tifffile.TiffFileError among them
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    StopIteration,
+    ParseError,
+    OSError,
+    struct.error,
+    zlib.error,
+)
 
 #: Most px of one tile or strip: it is decoded as a whole, in several threads at once.
 LARGEST_TILE_PX = 2**25

@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
 from napari_fastnet.errors import SlideFormatError, TileReadError
 from napari_fastnet.slide import tiles
 from napari_fastnet.slide.image import level_pages, slide_image
+from napari_fastnet.slide.samples import TIFF_ERRORS
 from napari_fastnet.slide.spacing import Spacing, tag_spacing, tiff_spacing
 from napari_fastnet.slide.tiff_tiles import FileBytes, TilePage
 
@@ -31,21 +31,6 @@ if TYPE_CHECKING:
 
     from tifffile import TiffFile, TiffPage
 
-
-# Errors of tifffile and tiffslide over metadata that contradict themselves.
-_METADATA_ERRORS = (
-    ValueError,  # tifffile.TiffFileError among them
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
-    StopIteration,
-    ParseError,
-    OSError,
-    struct.error,
-)
 
 # tifffile only logs these, and goes on with the pages found so far.
 _BROKEN_PAGE_LIST = ("invalid page offset", "invalid offset to", "corrupted tag list")
@@ -179,7 +164,7 @@ def _describe(path: Path) -> tuple[tiles.Facts, list[_Image]]:
             return _leica(path, tiff) if tiff.is_scn else _one_image(path, tiff)
     except SlideFormatError:
         raise
-    except _METADATA_ERRORS as error:
+    except TIFF_ERRORS as error:
         if _ends_before_its_pages(path):
             raise _cut_short(path) from error
         reason = str(error).partition("\n")[0] or type(error).__name__
@@ -202,8 +187,7 @@ def _one_image(path: Path, tiff: TiffFile) -> tuple[tiles.Facts, list[_Image]]:
     levels, key = image.levels, image.series.keyframe
     if key.planarconfig != 1:
         raise NotTiffSlideError(
-            f"{name}: keeps the px of each colour on their own, in strips or otherwise "
-            "as only OpenSlide may read them"
+            f"{name}: stores each colour apart, as only OpenSlide may be able to read"
         )
     if tiff.is_philips and image.series.kind != "philips":
         # They are padded to whole tiles, and the size of the padding is unknown.
@@ -253,8 +237,8 @@ def _orientation(key: TiffPage) -> tuple[str, ...]:
     if turned in (0, 1):
         return ()
     return (
-        f"says that it is to be shown turned or mirrored (orientation {int(turned)}); "
-        "it is read as it is stored",
+        f"asks to be shown turned or mirrored (orientation {int(turned)}); it is read "
+        "as it is stored",
     )
 
 
@@ -272,7 +256,7 @@ def _ends_before_its_pages(path: Path) -> bool:
 
 def _cut_short(path: Path) -> SlideFormatError:
     return SlideFormatError(
-        f"{path}: is cut short, its pages or tiles go on behind the end of the file at "
+        f"{path}: is cut short: its pages or tiles lie beyond the end of the file at "
         f"{path.stat().st_size:,} bytes; copy it again from its origin"
     )
 
