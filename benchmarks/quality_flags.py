@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -31,9 +32,9 @@ from napari_fastnet.core.colour import density_to_rgb, rgb_to_density
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.grid import PatchGrid
 from napari_fastnet.core.metrics.patches import roc_auc
-from napari_fastnet.detection import blocks, quality
+from napari_fastnet.detection import blocks, run
 from napari_fastnet.detection.plan import make_plan
-from napari_fastnet.detection.quality import find_quality
+from napari_fastnet.detection.run import find_quality
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
@@ -157,7 +158,7 @@ def measure(
     """Return shares flagged, the verdict, and the AUC of these patches."""
     flags, distance = judged(images, bundle)
     found = summarise_quality(flags, np.ones(flags.shape, bool), distance=distance)
-    return {**found, "auc": roc_auc(labels, backend.predict(images))}
+    return {**asdict(found), "auc": roc_auc(labels, backend.predict(images))}
 
 
 def costs(path: Path, bundle: ModelBundle) -> dict[str, float]:
@@ -175,7 +176,7 @@ def costs(path: Path, bundle: ModelBundle) -> dict[str, float]:
         return call
 
     blocks.patch_sharpness = timed("blur", blocks.patch_sharpness)
-    quality.colour_flags = timed("colour and pen", quality.colour_flags)
+    run.colour_flags = timed("colour and pen", run.colour_flags)
     with TemporaryDirectory() as folder:
         began = perf_counter()
         detect(path, folder, model=bundle)
@@ -197,7 +198,8 @@ def foreign_slide(path: Path, bundle: ModelBundle) -> dict[str, Any]:
                 pixels, (1, 1), patch_px=side, stride_px=side
             )[0, 0]
         shape = slide.shape
-    return find_quality(tissue, plan, shape, sharpness, bundle.gamut).section
+    _, found = find_quality(tissue, plan, shape, sharpness, bundle.gamut)
+    return asdict(found)
 
 
 def table(rows: dict[str, dict[str, Any]], flag: Flag, other: str) -> str:

@@ -41,6 +41,7 @@ from napari_fastnet.results.reading import (
 from napari_fastnet.results.recognise import content_of
 from napari_fastnet.results.record import RunRecord, read_record
 from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import open_store, read_store
 
 if TYPE_CHECKING:
@@ -273,10 +274,7 @@ def _resealed_record(record: bytes) -> bytes:
 def _run(folder: Path) -> list[bytes]:
     store = open_store(
         folder / "run.zarr",
-        key={"slide": "s"},
-        grid=_GRID,
-        mpp=(0.25, 0.25),
-        block_cells=4,
+        RunDescription(key={"slide": "s"}, grid=_GRID, mpp=(0.25, 0.25), block_cells=4),
     )
     store.write(store.blocks()[0], np.zeros((4, 4), np.float32))
     store.set_record('{"counts": {"computed": 16}, "model": {"name": "m"}}')

@@ -12,13 +12,16 @@ from napari_fastnet.cli.app import main
 from napari_fastnet.cli.cache import size_bytes, size_text
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import OptionError
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import open_store
 
 
 def open_run(cache, slide):
     folder = cache / "runs" / f"{slide}-model-1" / slide / "run.zarr"
     grid = Grid((0, 0), (9, 9), (3, 3))
-    return open_store(folder, key={}, grid=grid, mpp=(1, 1), block_cells=3)
+    return open_store(
+        folder, RunDescription(key={}, grid=grid, mpp=(1, 1), block_cells=3)
+    )
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from napari_fastnet.detection.plan import Plan, make_plan
 from napari_fastnet.errors import DetectionError, OptionError, SpacingError
 from napari_fastnet.model.backends.backend import Backend
 from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import open_store, read_store
 
 
@@ -59,10 +60,12 @@ def tissue(shape=(100, 140), *, empty=()):
 def store_for(folder, plan: Plan, slide):
     return open_store(
         folder / "run.zarr",
-        key={},
-        grid=plan.patches.grid,
-        mpp=slide.require_mpp(),
-        block_cells=plan.block_cells,
+        RunDescription(
+            key={},
+            grid=plan.patches.grid,
+            mpp=slide.require_mpp(),
+            block_cells=plan.block_cells,
+        ),
     )
 
 

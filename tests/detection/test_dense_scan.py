@@ -15,6 +15,7 @@ from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import open_store
 
 # Where a px of the model is no whole number of the slide's, a px that is resampled for
@@ -29,10 +30,12 @@ def scan(slide, bundle, folder, backend=None, *, roi=None, **options):
     plan = make_plan(slide, bundle, roi, **options).within(memory_mb)
     store = open_store(
         folder / "run.zarr",
-        key={},
-        grid=plan.patches.grid,
-        mpp=slide.require_mpp(),
-        block_cells=plan.block_cells,
+        RunDescription(
+            key={},
+            grid=plan.patches.grid,
+            mpp=slide.require_mpp(),
+            block_cells=plan.block_cells,
+        ),
     )
     backend = backend or create_backend(
         bundle, NetworkChoice(backend="onnx", threads=1)

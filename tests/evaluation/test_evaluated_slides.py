@@ -10,6 +10,7 @@ import pytest
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import DataError, StoreError
 from napari_fastnet.evaluation.sources import find_sources, load_source
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import open_store
 
 VALUES = [[0.1, 0.9, nan], [0.2, 0.3, 0.4]]
@@ -74,7 +75,8 @@ def test_a_run_without_its_picture_is_read_from_its_store(tmp_path, write_run):
     (folder / "heatmap.ome.tif").unlink()
     grid = Grid((0.0, 0.0), (64.0, 64.0), (2, 3))
     store = open_store(
-        folder / "run.zarr", key={}, grid=grid, mpp=(0.243, 0.243), block_cells=4
+        folder / "run.zarr",
+        RunDescription(key={}, grid=grid, mpp=(0.243, 0.243), block_cells=4),
     )
     store.write(store.blocks()[0], np.array(VALUES, np.float32))
     store.set_record((folder / "run.json").read_text())

@@ -24,7 +24,7 @@ from napari_fastnet.results.record import (
     record_json,
 )
 from napari_fastnet.results.regions import write_regions_geojson
-from napari_fastnet.store.format import chunk_path
+from napari_fastnet.store.format import RunDescription, chunk_path
 from napari_fastnet.store.store import open_store
 
 MPP = (0.25, 0.25)
@@ -42,7 +42,9 @@ def run(tmp_path):
 
     def write(record):
         folder = tmp_path / "tumor_026" / "run.zarr"
-        store = open_store(folder, key={}, grid=GRID, mpp=MPP, block_cells=4)
+        store = open_store(
+            folder, RunDescription(key={}, grid=GRID, mpp=MPP, block_cells=4)
+        )
         values = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
         values[0, 0] = np.nan
         (block,) = store.blocks()

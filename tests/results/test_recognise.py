@@ -14,6 +14,7 @@ from napari_fastnet.results import recognise
 from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff, write_mask_tiff
 from napari_fastnet.results.recognise import content_of
 from napari_fastnet.results.regions import write_regions_geojson
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import open_store
 
 GRID = Grid((0.0, 0.0), (64.0, 64.0), (3, 3))
@@ -112,7 +113,9 @@ def test_our_files_are_told_apart(tmp_path):
 
 def test_a_run_and_its_folder_are_told_apart(tmp_path):
     folder = tmp_path / "a" / "run.zarr"
-    open_store(folder, key={}, grid=GRID, mpp=(0.25, 0.25), block_cells=2)
+    open_store(
+        folder, RunDescription(key={}, grid=GRID, mpp=(0.25, 0.25), block_cells=2)
+    )
     assert content_of(folder) == "run"
     assert content_of(tmp_path / "a") == "results"
     assert content_of(tmp_path) is None

@@ -13,6 +13,7 @@ import pytest
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import StoreError
 from napari_fastnet.store.cache import cached_runs, clear_cache, default_cache_folder
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import StoredRun, open_store
 
 NOW = datetime.now(UTC)
@@ -21,7 +22,10 @@ NOW = datetime.now(UTC)
 def opened(cache: Path, slide: str) -> StoredRun:
     folder = cache / "runs" / f"{slide}-model-1" / slide / "run.zarr"
     return open_store(
-        folder, key={}, grid=Grid((0, 0), (9, 9), (3, 3)), mpp=(1, 1), block_cells=3
+        folder,
+        RunDescription(
+            key={}, grid=Grid((0, 0), (9, 9), (3, 3)), mpp=(1, 1), block_cells=3
+        ),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import OutputError, StoreError
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import StoredRun, open_store, read_store
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ GRID = Grid((0.0, 0.0), (384.0, 384.0), (5, 7))
 
 def opened(folder: Path) -> StoredRun:
     return open_store(
-        folder / "run.zarr", key={}, grid=GRID, mpp=(0.25, 0.25), block_cells=3
+        folder / "run.zarr",
+        RunDescription(key={}, grid=GRID, mpp=(0.25, 0.25), block_cells=3),
     )
 
 

@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 STORE = """
 import json, resource, sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import OutputError
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import open_store
 
 folder = Path(sys.argv[1])
 
 def opened():
-    return open_store(folder / "run.zarr", key={}, grid=Grid((0, 0), (1, 1), (320, 320)),
-                      mpp=(1.0, 1.0), block_cells=32)
+    return open_store(folder / "run.zarr", RunDescription({}, Grid((0, 0), (1, 1), (320, 320)),
+                      (1.0, 1.0), 32))
 
 def write(store):
     \"\"\"Write what is missing; return the error, None if there was none.\"\"\"
@@ -67,8 +69,7 @@ write(store)
 subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 error, before = write(store), known(opened())
 try:
-    open_store(folder / "run.zarr", key={"other": 1}, grid=store.grid, mpp=store.description.mpp,
-               block_cells=32)
+    open_store(folder / "run.zarr", replace(store.description, key={"other": 1}))
 except OutputError as other:
     print(json.dumps([error, before, str(other)]))
 """

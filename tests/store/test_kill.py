@@ -21,6 +21,7 @@ import json, os, signal, sys, time
 from pathlib import Path
 import numpy as np
 from napari_fastnet.core.geometry import Grid
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import open_store
 
 folder, kills = Path(sys.argv[1]), int(sys.argv[2])
@@ -28,8 +29,8 @@ rng = np.random.default_rng(0)
 
 def opened(fresh=False):
     # Blocks of 256 KB take long enough to be hit half-written.
-    return open_store(folder, key={}, grid=Grid((0, 0), (1, 1), (1024, 1024)),
-                      mpp=(1.0, 1.0), block_cells=256, fresh=fresh)
+    grid = Grid((0, 0), (1, 1), (1024, 1024))
+    return open_store(folder, RunDescription({}, grid, (1.0, 1.0), 256), fresh=fresh)
 
 def write_forever(number, told):
     rng = np.random.default_rng(number)

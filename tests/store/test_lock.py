@@ -16,6 +16,7 @@ import pytest
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import BusyError, OutputError
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.lock import hold, is_held
 from napari_fastnet.store.store import StoredRun, open_store, read_store
 
@@ -34,9 +35,13 @@ with hold(Path(sys.argv[1])):
 """
 
 
-def opened(folder: Path, **changes: object) -> StoredRun:
+def opened(folder: Path, *, fresh: bool = False, **changes: object) -> StoredRun:
     options = {"key": {}, "grid": Grid((0, 0), (9, 9), (3, 3)), "block_cells": 3}
-    return open_store(folder / "run.zarr", mpp=(1.0, 1.0), **(options | changes))
+    return open_store(
+        folder / "run.zarr",
+        RunDescription(mpp=(1.0, 1.0), **options | changes),
+        fresh=fresh,
+    )
 
 
 @pytest.fixture

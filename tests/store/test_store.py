@@ -11,6 +11,7 @@ import zarr
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import OutputError, StoreError
+from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import (
     UNREADABLE,
     Block,
@@ -26,9 +27,11 @@ GRID = Grid((-3.5, 16.002), (384.0, 383.952), (5, 7))
 KEY = {"slide": "a", "model": "b", "stain": None}
 
 
-def opened(folder: Path, **changes: Any) -> StoredRun:
+def opened(folder: Path, *, fresh: bool = False, **changes: Any) -> StoredRun:
     options = {"key": KEY, "grid": GRID, "mpp": (0.25, 0.251), "block_cells": 3}
-    return open_store(folder / "run.zarr", **{**options, **changes})
+    return open_store(
+        folder / "run.zarr", RunDescription(**{**options, **changes}), fresh=fresh
+    )
 
 
 def test_blocks_tile_the_grid_without_overlap(tmp_path: Path) -> None:

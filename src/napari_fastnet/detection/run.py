@@ -10,35 +10,24 @@ import numpy as np
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import RegionOfInterest, read_roi
+from napari_fastnet.core.appearance.flags import Flag, Gamut, blur_flags, colour_flags
 from napari_fastnet.core.appearance.stain import StainMatch, estimate
-from napari_fastnet.core.appearance.summary import QualitySummary, doubt_values
+from napari_fastnet.core.appearance.summary import (
+    QualitySummary,
+    doubt_values,
+    summarise_quality,
+)
 from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.regions import Totals, find_regions, summarise
-from napari_fastnet.detection.checks import (
-    other_picture_note,
-    require_readable,
-    require_unchanged,
-)
+from napari_fastnet.detection import checks
 from napari_fastnet.detection.compute import Progress, detect
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.plan import KEEP, Plan, make_plan
-from napari_fastnet.detection.quality import find_quality
 from napari_fastnet.detection.tissue import SlideTissue, find_tissue, slide_facts
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import remove
 from napari_fastnet.model.bundle import stain_target
-from napari_fastnet.results.record import (
-    RECORD,
-    SHARPNESS,
-    STORE,
-    Counts,
-    ModelFacts,
-    OptionFacts,
-    RunRecord,
-    read_record,
-    record_json,
-    write_record,
-)
+from napari_fastnet.results import record as run_record
 from napari_fastnet.results.recorded_slide import THUMBNAIL_PX, corner_of, roi_notes
 from napari_fastnet.results.result import DETECT_FORMATS, Result
 from napari_fastnet.slide.notes import finer_notes, reading_notes
@@ -49,6 +38,8 @@ from napari_fastnet.store.store import Block, RunStore, StoredRun, open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
@@ -70,11 +61,11 @@ def write_run(result: Result, store: StoredRun) -> Result:
     """
     folder = store.folder.parent
     # The record is removed first and written last: with a record, all files are of its run.
-    remove(folder / RECORD)
+    remove(folder / run_record.RECORD)
     files = result.export(folder, DETECT_FORMATS)
-    store.set_record(record_json(result.record))
-    write_record(folder / RECORD, result.record)
-    files = sorted([*files, store.folder, folder / RECORD])
+    store.set_record(run_record.record_json(result.record))
+    run_record.write_record(folder / run_record.RECORD, result.record)
+    files = sorted([*files, store.folder, folder / run_record.RECORD])
     # The slide may be closed by the time that the result is shown.
     return replace(result, picture=None, files=tuple(files))
 
@@ -173,7 +164,7 @@ class SlideRun:
     @property
     def store_notes(self) -> tuple[str, ...]:
         """Notes about damage in the store that was set aside."""
-        return (*self.store.notes, *self.store.companion(SHARPNESS).notes)
+        return (*self.store.notes, *self.store.companion(run_record.SHARPNESS).notes)
 
     def steps(
         self,
@@ -221,28 +212,26 @@ class SlideRun:
         SlideFormatError
             The level that the model sees shows another picture than the tissue's.
         """
-        require_unchanged(self.slide)
+        checks.require_unchanged(self.slide)
         kept = self.plan.patches.kept
         heatmap = self.store.heatmap().only(kept)
         failed = self.store.unreadable(kept)
         tried = failed + int(heatmap.computed.sum())
-        require_readable(self.slide, failed, tried, "patches")
+        checks.require_readable(self.slide, failed, tried, "patches")
         regions = find_regions(heatmap, self.threshold)
-        quality = find_quality(
+        flags, quality = find_quality(
             self.tissue,
             self.plan,
             self.slide.shape,
-            self.store.companion(SHARPNESS).read(),
+            self.store.companion(run_record.SHARPNESS).read(),
             self.bundle.gamut,
             doubt=doubt_values(
                 heatmap.probabilities, self.threshold, whole=self.options.mask is None
             ),
         )
-        record = self.record(
-            heatmap, regions, backend=backend_name, quality=quality.section
-        )
+        record = self.record(heatmap, regions, backend=backend_name, quality=quality)
         cells = np.argwhere(heatmap.computed) + 0.5
-        other = other_picture_note(
+        other = checks.other_picture_note(
             self.slide,
             self.tissue.image,
             np.asarray(cells * heatmap.grid.step + heatmap.grid.origin, np.float64),
@@ -264,7 +253,7 @@ class SlideRun:
             record=record,
             heatmap=heatmap,
             regions=regions,
-            flags=quality.flags,
+            flags=flags,
             masks=self.tissue.by_name,
             mask_mpp=self.tissue.mpp,
             picture=lambda: self.slide.thumbnail(THUMBNAIL_PX),
@@ -282,21 +271,14 @@ class SlideRun:
 
     def _open_store(self, after: SlideRun | None) -> RunStore:
         """Open the run in the folder, or begin one in memory, with the first block."""
-        key, grid = self._key(), self.plan.patches.grid
-        mpp, block_cells = self.slide.require_mpp(), self.plan.block_cells
-        if self.folder is None:
-            described = RunDescription(key, grid, mpp, block_cells)
-            if after is not None and after.store.description == described:
-                return after.store
-            return RunStore(described)
-        return open_store(
-            self.folder / STORE,
-            key=key,
-            grid=grid,
-            mpp=mpp,
-            block_cells=block_cells,
-            fresh=self.options.fresh and after is None,
-        )
+        plan, mpp = self.plan, self.slide.require_mpp()
+        wanted = RunDescription(self._key(), plan.patches.grid, mpp, plan.block_cells)
+        if self.folder is not None:
+            fresh = self.options.fresh and after is None
+            return open_store(self.folder / run_record.STORE, wanted, fresh=fresh)
+        if after is not None and after.store.description == wanted:
+            return after.store
+        return RunStore(wanted)
 
     def _given_roi(self) -> RegionOfInterest | None:
         """Read the region of interest that the user gave."""
@@ -323,7 +305,7 @@ class SlideRun:
         if self.folder is None:
             return ()
         try:
-            other = read_record(self.folder / RECORD).slide
+            other = run_record.read_record(self.folder / run_record.RECORD).slide
         except StoreError:  # none, or damaged
             return ()
         if other.fingerprint == self.slide.fingerprint:
@@ -353,7 +335,7 @@ class SlideRun:
         *,
         backend: str | None = None,
         quality: QualitySummary = QualitySummary(),  # noqa: B008  # frozen
-    ) -> RunRecord:
+    ) -> run_record.RunRecord:
         """Describe the run as it stands.
 
         Parameters
@@ -369,7 +351,7 @@ class SlideRun:
 
         Returns
         -------
-        RunRecord
+        run_record.RunRecord
             ``counts.stopped`` patches of a run that has not ended are missing.
         """
         wanted = self.plan.patches.kept
@@ -383,9 +365,9 @@ class SlideRun:
                 summarise(regions, self.tissue.area_mm2),
                 highest_probability=highest_probability(heatmap),
             )
-        return RunRecord(
+        return run_record.RunRecord(
             slide=slide_facts(self.slide),
-            model=ModelFacts(
+            model=run_record.ModelFacts(
                 name=bundle.name,
                 version=bundle.version,
                 sha256=bundle.sha256,
@@ -395,9 +377,9 @@ class SlideRun:
             grid=heatmap.grid,
             threshold=self.threshold,
             tissue=self.tissue.facts,
-            counts=Counts(kept=kept, computed=computed, failed=failed),
+            counts=run_record.Counts(kept=kept, computed=computed, failed=failed),
             seconds=self.seconds,
-            options=OptionFacts(
+            options=run_record.OptionFacts(
                 stride_px=self.plan.stride_px,
                 dense=self.plan.dense is not None,
                 keep=KEEP,
@@ -414,3 +396,49 @@ class SlideRun:
             regions=totals,
             quality=quality,
         )
+
+
+def find_quality(
+    tissue: SlideTissue,
+    plan: Plan,
+    slide_shape: tuple[int, int],
+    sharpness: NDArray[np.float32],
+    gamut: Gamut | None,
+    *,
+    doubt: str = "",
+) -> tuple[NDArray[np.uint8], QualitySummary]:
+    """Flag the patches of a run, and summarise the flags.
+
+    Parameters
+    ----------
+    tissue : SlideTissue
+        Masks and image of the slide.
+    plan : Plan
+        The patches.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+    sharpness : (rows, columns) float32 ndarray
+        Sharpness of the patches that were read, else NaN.
+    gamut : Gamut or None
+        Colours and sharpness of the model's training data; None leaves both unjudged.
+    doubt : str, optional
+        Doubt about the probabilities, from `core.appearance.summary.doubt_values`.
+
+    Returns
+    -------
+    tuple of (rows, columns) uint8 ndarray and QualitySummary
+        The bits of `Flag` of each patch, 0 for those that are not kept, and their summary.
+    """
+    kept = plan.patches.kept
+    matched = {} if plan.stain is None else {"match": plan.stain.apply}
+    flags, distance = colour_flags(
+        tissue.scanned, plan.patches, slide_shape, gamut, **matched
+    )
+    judged: tuple[Flag, ...] = (Flag.PEN,)
+    if gamut is not None:
+        flags, judged = flags | blur_flags(sharpness, kept, gamut), tuple(Flag)
+    known = float(np.isfinite(sharpness[kept]).mean()) if kept.any() else 1.0
+    summary = summarise_quality(
+        flags, kept, distance=distance, judged=judged, blur_known=known, doubt=doubt
+    )
+    return flags, summary

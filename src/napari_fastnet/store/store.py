@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastnet.core.geometry import Grid, Pair
+    from napari_fastnet.core.geometry import Grid
 
 _PARTS = ("read", "infer", "total")
 
@@ -282,13 +282,8 @@ class StoredRun(RunStore):
 
     def _open_companion(self, name: str) -> RunStore:
         own = self.description
-        return open_store(
-            self.folder / name,
-            key={"values": name, "of": own.key},
-            grid=own.grid,
-            mpp=own.mpp,
-            block_cells=own.block_cells,
-        )
+        key = {"values": name, "of": own.key}
+        return open_store(self.folder / name, replace(own, key=key))
 
     def _require_unchanged(self) -> None:
         """Raise unless the folder still holds this run."""
@@ -300,13 +295,7 @@ class StoredRun(RunStore):
 
 
 def open_store(
-    folder: Path,
-    *,
-    key: dict[str, Any],
-    grid: Grid,
-    mpp: Pair,
-    block_cells: int,
-    fresh: bool = False,
+    folder: Path, wanted: RunDescription, *, fresh: bool = False
 ) -> StoredRun:
     """Open the run in a folder, or begin one if there is none that fits.
 
@@ -318,15 +307,8 @@ def open_store(
     ----------
     folder : Path
         ``run.zarr``; made if it is missing.
-    key : dict
-        JSON-able: slide, model and whatever else a probability depends on. A run
-        with another key or grid is not continued but replaced.
-    grid : Grid
-        Cells of the run.
-    mpp : tuple of float
-        (y, x) µm per level-0 px.
-    block_cells : int
-        Side of a block in cells.
+    wanted : RunDescription
+        The run; one with another description is not continued but replaced.
     fresh : bool, optional
         Replace the run even if it fits.
 
@@ -342,7 +324,6 @@ def open_store(
     OutputError
         The folder cannot be written.
     """
-    wanted = RunDescription(key, grid, mpp, block_cells)
     if not fresh and _fits(folder, wanted) and not _damaged_files(folder, wanted):
         return StoredRun(folder, wanted)
     with output_errors(f"begin a run in {folder}"):
