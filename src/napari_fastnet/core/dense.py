@@ -177,6 +177,13 @@ def cover(
     list of tuple of slice
         Rows and columns of rectangles that share no cell and hold every wanted one;
         none where nothing is wanted.
+
+    Examples
+    --------
+    >>> wanted = np.zeros((40, 40), bool)
+    >>> wanted[0, 0] = wanted[39, 39] = True
+    >>> cover(wanted, overhead=5)
+    [(slice(0, 1, None), slice(0, 1, None)), (slice(39, 40, None), slice(39, 40, None))]
     """
     return list(_rectangles(wanted, (0, 0), overhead, largest))
 

@@ -118,6 +118,11 @@ def number_words(value: float) -> str:
     -------
     str
         ``under 0.001`` for smaller numbers above 0.
+
+    Examples
+    --------
+    >>> number_words(1234.5), number_words(0.04567)
+    ('1234', '0.0457')
     """
     if 0 < value < 0.001:
         return "under 0.001"

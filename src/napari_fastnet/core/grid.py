@@ -110,6 +110,16 @@ def patch_grid(
     ------
     OptionError
         A size is not above 0, or ``keep`` is not within its bounds.
+
+    Examples
+    --------
+    >>> mask = np.zeros((6, 6), bool)
+    >>> mask[1:5, 2:4] = True
+    >>> laid = patch_grid(mask, mask_step=(16, 16), patch=(32, 32), stride=(32, 32))
+    >>> laid.grid
+    Grid(origin=(16, 32), step=(32, 32), shape=(2, 1))
+    >>> laid.weights.tolist(), laid.kept.tolist()
+    ([[1024.0], [1024.0]], [[True], [True]])
     """
     grid = tissue_grid(mask, mask_step=mask_step, stride=stride)
     return weigh_patches(mask, mask_step=mask_step, patch=patch, grid=grid, keep=keep)

@@ -35,6 +35,11 @@ def halved(values: NDArray[Any]) -> NDArray[Any]:
         Each cell covers exactly 2 x 2 of the old ones, of which some may lie outside
         at the last row and column. A float is the mean of the known values, NaN
         where there is none; a bool is True where at least half of those inside are.
+
+    Examples
+    --------
+    >>> halved(np.array([[0.25, 0.75], [np.nan, 0.5]], np.float32))
+    array([[0.5]], dtype=float32)
     """
     rows, columns = ((side + 1) // 2 for side in values.shape)
     padding = tuple((0, side % 2) for side in values.shape)

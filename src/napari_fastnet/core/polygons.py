@@ -288,6 +288,15 @@ def tumor_mask(annotations: Annotations, grid: Grid) -> Bools:
     (rows, columns) bool ndarray
         True where a px's centre is tumor. A centre exactly on a border belongs to the
         side below it or on its right.
+
+    Examples
+    --------
+    >>> square = np.array([(0, 0), (0, 4), (4, 4), (4, 0)], float)
+    >>> grid = Grid(origin=(0.0, 0.0), step=(2.0, 2.0), shape=(3, 3))
+    >>> tumor_mask(Annotations(positive=(square,), negative=()), grid).astype(int)
+    array([[1, 1, 0],
+           [1, 1, 0],
+           [0, 0, 0]])
     """
     mask = rasterise(annotations.positive, grid)
     if annotations.negative:

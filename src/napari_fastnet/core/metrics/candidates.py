@@ -79,6 +79,16 @@ def find_candidates(
     ------
     OptionError
         A value lies outside its range.
+
+    Examples
+    --------
+    >>> from napari_fastnet.core.geometry import Grid
+    >>> from napari_fastnet.core.heatmap import Heatmap
+    >>> values = np.array([[0.9, 0.8, 0.1, 0.6]], np.float32)
+    >>> grid = Grid(origin=(0.0, 0.0), step=(64.0, 64.0), shape=(1, 4))
+    >>> found = find_candidates(Heatmap(values, grid, mpp=(0.5, 0.5)), radius_um=64)
+    >>> found.scores.round(1).tolist(), found.points.tolist()
+    ([0.9, 0.6], [[32.0, 32.0], [32.0, 224.0]])
     """
     if not 0 <= minimum <= 1:
         raise OptionError(f"minimum is {minimum}; give a probability in 0..1")
