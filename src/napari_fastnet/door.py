@@ -250,18 +250,14 @@ def train(  # noqa: PLR0913  # plain keywords: what scripts ask for most
 
     from napari_fastnet.model.backends.torch import fastest_device
     from napari_fastnet.nn.fastnet import FastNetConfig
-    from napari_fastnet.patches.reading import stored_spacing
     from napari_fastnet.training import train as training
-    from napari_fastnet.training.data import read_training_data
+    from napari_fastnet.training.data import read_training_data, stated_by_stores
     from napari_fastnet.training.options import FitOptions, PublishOptions
     from napari_fastnet.training.publish import publish
 
     paths = _paths(data)
-    if valid is None and len(paths) != 1:
-        raise OptionError("valid is missing; give patches of other slides")
-    spacing = stored_spacing(paths[0]) if mpp is None else mpp
-    if spacing is None:
-        raise OptionError(f"mpp is missing and {paths[0]} does not state it; give it")
+    given = None if valid is None else Path(valid)
+    judged, spacing = stated_by_stores(paths, given, (), mpp)
     fit = options or FitOptions()
     if epochs is not None:
         fit = replace(fit, epochs=epochs)
@@ -272,7 +268,7 @@ def train(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         start = load_bundle(start)
     job = training.TrainingJob(
         data=paths,
-        valid=paths[0] if valid is None else Path(valid),
+        valid=judged,
         folder=Path(output),
         spacing_um_px=spacing,
         network=FastNetConfig(**start.architecture) if start else FastNetConfig(),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from napari_fastnet.cli.output import print_columns, print_notes, wrote
-from napari_fastnet.errors import DataError
+from napari_fastnet.errors import OptionError
 from napari_fastnet.patches.options import (
     PAPER_MPP,
     MakeOptions,
@@ -94,7 +93,7 @@ def train(
     from napari_fastnet.model.bundle import load_bundle
     from napari_fastnet.nn.fastnet import FastNetConfig
     from napari_fastnet.patches.camelyon import is_camelyon
-    from napari_fastnet.training.data import read_training_data
+    from napari_fastnet.training.data import read_training_data, stated_by_stores
     from napari_fastnet.training.distil import Teachers
     from napari_fastnet.training.publish import publish
     from napari_fastnet.training.train import (
@@ -110,7 +109,10 @@ def train(
         else path
         for path in data
     ]
-    valid, mpp = _stated(data, valid, also_judge, mpp)
+    try:
+        valid, mpp = stated_by_stores(data, valid, also_judge, mpp)
+    except OptionError as error:
+        raise typer.BadParameter(str(error)) from error
     start = load_bundle(start_from) if start_from else None
     network = FastNetConfig(convolution, shortcut, pool_cells=pool_cells)
     if start is not None and network == FastNetConfig():  # nothing else is asked for
@@ -217,38 +219,6 @@ def _cut(path: Path, output: Path, mpp: float, patch_px: int, per_slide: int) ->
     store = output.with_name(f"{output.name}-training") / name
     print_report(cut(path, store, options))
     return store
-
-
-def _stated(
-    data: Sequence[Path], valid: Path | None, also: Sequence[Path], mpp: float | None
-) -> tuple[Path, float]:
-    """Return the data to validate on and the µm/px: given, or as `patches` wrote."""
-    from napari_fastnet.patches.store import is_patch_store, open_patch_store
-    from napari_fastnet.training.data import leaks
-
-    for path in data:
-        if not path.exists():
-            raise DataError(f"{path}: no such file or folder; check the path")
-    stores = [open_patch_store(path) for path in data if is_patch_store(path)]
-    if valid is None:
-        if not len(data) == len(stores) == 1:
-            raise typer.BadParameter("give --valid: patches of other slides")
-        valid = stores[0].folder
-    if leaks(data, valid):
-        _warn(
-            f"{valid.name} was split by patches: training and validation share slides, "
-            "and the figures will be too good"
-        )
-    judged = [open_patch_store(path) for path in (valid, *also) if is_patch_store(path)]
-    spacings = {store.spacing_um_px for store in (*stores, *judged)}
-    if mpp is not None:
-        spacings.add(mpp)
-    elif not all(is_patch_store(path) for path in (*data, valid, *also)):
-        raise typer.BadParameter("give --mpp: the µm/px of the patches")
-    if len(spacings) > 1:
-        found = " and ".join(f"{spacing:g}" for spacing in sorted(spacings))
-        raise typer.BadParameter(f"patches of {found} µm/px; give those of one")
-    return valid, spacings.pop()
 
 
 def _without_folders(word: str) -> str:

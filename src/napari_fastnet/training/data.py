@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_fastnet.errors import DataError
+from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.model.training_facts import DataFacts, data_facts, patch_digest
 from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.patches.store import is_patch_store, open_patch_store
@@ -124,16 +124,44 @@ def read_training_data(
     known = None not in train.slides and None not in watched.slides
     apart = set(train.slides).isdisjoint(watched.slides) if known else None
     warnings = [*_contradictions(train), *_contradictions(watched), *_few(watched)]
-    if not leaks(data, valid):  # of which the command warns
+    one_store = is_patch_store(valid) and valid.resolve() in [p.resolve() for p in data]
+    if one_store and open_patch_store(valid).leaks:
+        warnings.append(
+            f"{valid.name} was split by patches: training and validation share slides, "
+            "and the figures will be too good"
+        )
+    else:
         warnings += shared_slides(train, watched)
     return TrainingData(train, watched, others, apart, tuple(warnings))
 
 
-def leaks(data: Sequence[Path], valid: Path) -> bool:
-    """Return whether a zarr that was split by patches is trained and validated on."""
-    if not is_patch_store(valid) or not open_patch_store(valid).leaks:
-        return False
-    return any(path.resolve() == valid.resolve() for path in data)
+def stated_by_stores(
+    data: Sequence[Path], valid: Path | None, also: Sequence[Path], mpp: float | None
+) -> tuple[Path, float]:
+    """Return the data to validate on and the µm/px: as given, or as `patches` wrote.
+
+    OptionError where they are missing, or the µm/px contradict each other.
+    """
+    for path in data:
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder; check the path")
+    if valid is None:
+        if len(data) != 1 or not is_patch_store(data[0]):
+            raise OptionError(
+                "no patches to validate on; give those of other slides (--valid)"
+            )
+        valid = data[0]
+    paths = (*data, valid, *also)
+    stores = [open_patch_store(path) for path in paths if is_patch_store(path)]
+    spacings = {store.spacing_um_px for store in stores}
+    if mpp is not None:
+        spacings.add(mpp)
+    elif len(stores) < len(paths):
+        raise OptionError("the µm/px of the patches is not stated; give it (--mpp)")
+    if len(spacings) > 1:
+        found = " and ".join(f"{spacing:g}" for spacing in sorted(spacings))
+        raise OptionError(f"patches of {found} µm/px; give those of one")
+    return valid, spacings.pop()
 
 
 def read_part(data: Sequence[Path], part: str | None) -> Part:
