@@ -23,7 +23,7 @@ from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.lock import is_held
 from napari_fastnet.store.store import read_store
 
-KILLER = Path(__file__).parents[2] / "benchmarks" / "resume_kills.py"
+KILLER = Path(__file__).parents[2] / "benchmarks" / "faults" / "resume_kills.py"
 OPTIONS = RunOptions(stride=16)
 
 
