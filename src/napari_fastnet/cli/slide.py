@@ -12,7 +12,7 @@ from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.machine.progress import progress_bar
 
 if TYPE_CHECKING:
-    from napari_fastnet.detection.tissue import TissueRun
+    from napari_fastnet.results.result import Result
 
 
 def info(slide: Path, mpp: float | None = None, as_json: bool = False) -> None:
@@ -72,7 +72,7 @@ def tissue(
         notes = (
             *reading_notes(opened),
             *finer_notes(opened),
-            *run.tissue.notes,
+            *run.notes,
             *_other_masks(run),
         )
     print_notes(notes)
@@ -82,7 +82,7 @@ def tissue(
         _print_run(run)
 
 
-def _other_masks(run: TissueRun) -> tuple[str, ...]:
+def _other_masks(run: Result) -> tuple[str, ...]:
     """Note that a detection in the same folder used other masks."""
     from napari_fastnet.errors import StoreError
     from napari_fastnet.results.record import RECORD, read_record
@@ -102,20 +102,20 @@ def _other_masks(run: TissueRun) -> tuple[str, ...]:
     )
 
 
-def _print_run(run: TissueRun) -> None:
+def _print_run(run: Result) -> None:
     from napari_fastnet.core.display import never_scanned_words
 
-    found = run.tissue
-    share = f"{found.masks.fraction:.1%} of the slide, {found.area_mm2:.2f} mm²"
-    used = found.masks.thresholds.items()
+    found = run.record.tissue
+    share = f"{found.fraction:.1%} of the slide, {found.area_mm2:.2f} mm²"
+    used = found.thresholds.items()
     rows = [
         ("tissue", share if found.area_mm2 else "none"),
         ("thresholds", ", ".join(f"{name} {value:.4g}" for name, value in used)),
     ]
-    if words := never_scanned_words(found.masks.never_scanned):
+    if words := never_scanned_words(found.never_scanned):
         rows.insert(1, ("", words))
-    if found.damaged:
-        rows.append(("damaged", f"{found.damaged} tiles, taken as glass"))
+    if found.damaged_tiles:
+        rows.append(("damaged", f"{found.damaged_tiles} tiles, taken as glass"))
     print_columns([*rows, *wrote(run.files)])
 
 

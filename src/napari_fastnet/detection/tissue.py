@@ -157,15 +157,6 @@ class SlideTissue:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TissueRun:
-    """The masks, record and files of `run_tissue`."""
-
-    tissue: SlideTissue
-    record: RunRecord
-    files: tuple[Path, ...]
-
-
 def find_tissue(
     slide: str | Path | Slide, parameters: TissueParameters | None = None
 ) -> SlideTissue:
@@ -269,7 +260,7 @@ def slide_facts(slide: Slide) -> SlideFacts:
 
 def run_tissue(
     slide: Slide, folder: Path, parameters: TissueParameters | None = None
-) -> TissueRun:
+) -> Result:
     """Compute the tissue masks of a slide and write them into a folder.
 
     Their record goes to ``tissue.json``: a ``run.json`` beside it belongs to a detection
@@ -290,7 +281,12 @@ def run_tissue(
         tissue=tissue.facts,
         seconds=Seconds(read=seconds, infer=0.0, total=seconds),
     )
-    result = Result(record=record, masks=tissue.by_name, mask_mpp=tissue.mpp)
+    result = Result(
+        record=record,
+        masks=tissue.by_name,
+        mask_mpp=tissue.mpp,
+        notes=tissue.notes,
+    )
     files = result.export(folder, ["ome-tiff"])
     write_record(folder / TISSUE_RECORD, record)
-    return TissueRun(tissue, record, (*files, folder / TISSUE_RECORD))
+    return replace(result, files=(*files, folder / TISSUE_RECORD))
