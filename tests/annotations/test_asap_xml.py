@@ -8,11 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fastnet.annotations.asap_xml import (
-    Annotations,
-    read_asap_xml,
-    write_asap_xml,
-)
+from napari_fastnet.annotations.asap_xml import read_asap_xml, write_asap_xml
+from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import AnnotationError
 
 SQUARE = ((10.5, 20), (30, 20), (30, 44), (10.5, 44))  # (x, y)

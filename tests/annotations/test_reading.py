@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from napari_fastnet.annotations.asap_xml import Annotations, write_asap_xml
+from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.annotations.reading import MAXIMUM_JSON_BYTES, read_annotations
 from napari_fastnet.core.geometry import Grid
-from napari_fastnet.core.polygons import ring_area, tumor_mask
+from napari_fastnet.core.polygons import Annotations, ring_area, tumor_mask
 from napari_fastnet.errors import AnnotationError
 
 SQUARE = [[0, 0], [0, 10], [10, 10], [10, 0], [0, 0]]  # (x, y), closed

@@ -9,8 +9,9 @@ import pytest
 import tifffile
 from shapely import Polygon, box, unary_union
 
-from napari_fastnet.annotations.asap_xml import Annotations, write_asap_xml
+from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.annotations.reading import read_annotations
+from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import AnnotationError, OptionError
 from napari_fastnet.patches.camelyon import CamelyonSlide, find_camelyon

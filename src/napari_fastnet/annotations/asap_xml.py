@@ -17,7 +17,6 @@ import numpy as np
 
 from napari_fastnet.annotations.checks import OutlineCollector, check_size
 from napari_fastnet.annotations.classes import Classes, ClassNames, class_names
-from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import AnnotationError
 from napari_fastnet.machine.files import write_bytes
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastnet.annotations.classes import Verdict
-
-__all__ = ["Annotations", "read_asap_xml", "write_asap_xml"]
+    from napari_fastnet.core.polygons import Annotations
 
 MAXIMUM_XML_BYTES = 256 * 2**20
 

@@ -10,13 +10,9 @@ import numpy as np
 from napari_fastnet.annotations.checks import without_frame
 from napari_fastnet.annotations.masks import fit_mask, read_mask
 from napari_fastnet.annotations.reading import SUFFIXES, read_annotations
+from napari_fastnet.core import polygons
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.polygons import (
-    Annotations,
-    crossings,
-    rings_outside,
-    slide_mask,
-)
+from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -72,7 +68,7 @@ class RegionOfInterest:
         """
         if not isinstance(self.area, Annotations):
             return fit_mask(self.area, shape)
-        mask = slide_mask(self.area, self.slide_shape, shape)
+        mask = polygons.slide_mask(self.area, self.slide_shape, shape)
         if not mask.any():
             side_px = self.slide_shape[0] / shape[0]
             raise AnnotationError(
@@ -170,14 +166,14 @@ def read_outlines(
         )
     if meaning == "tumor" and found.crossing:  # these become areas
         rings = (*found.positive, *found.negative)
-        if crossings(rings, limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS:
+        if polygons.crossings(rings, limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS:
             raise AnnotationError(
                 f"{path}: outline {found.crossing[0]!r} or others cross themselves more "
                 f"than {MAXIMUM_CROSSINGS:,} times; simplify them"
             )
     positive = found.positive
     height, width = slide_shape
-    outside, beyond = rings_outside(positive, Box.of_shape(slide_shape))
+    outside, beyond = polygons.rings_outside(positive, Box.of_shape(slide_shape))
     if positive and outside == len(positive):
         raise AnnotationError(
             f"{path}: all of it lies outside the slide of {width} x {height} px; check "

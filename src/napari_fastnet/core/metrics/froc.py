@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.core.metrics.intervals import (
-    Interval,
-    resampled,
-    share_interval,
-)
+from napari_fastnet.core.metrics import intervals
 from napari_fastnet.errors import DataError
 
 if TYPE_CHECKING:
@@ -194,7 +190,7 @@ def froc_curve(slides: Sequence[SlideHits]) -> FrocCurve:
 
 def froc_interval(
     slides: Sequence[SlideHits], *, resamples: int = 1000, seed: int = 0
-) -> Interval | None:
+) -> intervals.Interval | None:
     """Compute the 95 % interval of the FROC score by resampling slides.
 
     Parameters
@@ -220,13 +216,13 @@ def froc_interval(
     events = _Events(slides)
     scores = [
         events.score(times, int(times @ lesions))
-        for counts in resampled(lesions > 0, resamples, seed)
+        for counts in intervals.resampled(lesions > 0, resamples, seed)
         for times in counts
     ]
     low, high = map(float, np.percentile(scores, (2.5, 97.5)))
     score = froc_curve(slides).score
     if score in (0, 1):  # most draws then give the same score
-        least, most = share_interval(score, int((lesions > 0).sum()))
+        least, most = intervals.share_interval(score, int((lesions > 0).sum()))
         low, high = min(low, least), max(high, most)
     return low, high
 
