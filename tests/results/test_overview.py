@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,12 @@ from PIL import Image
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.regions import Totals, find_regions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.results.overview import (
     GAP,
     MARGIN,
     WIDTH,
-    Caption,
     Layout,
     Page,
     drawable,
@@ -27,9 +27,19 @@ from napari_fastnet.results.overview import (
     shorten,
     totals_words,
 )
-from napari_fastnet.results.record import RunRecord, SlideFacts
+from napari_fastnet.results.record import ModelFacts, RunRecord, SlideFacts, TissueFacts
 
-CAPTION = Caption("slide.svs", "fastnet-pcam 1.0", 0.5, 12.5)
+RECORD = RunRecord(
+    slide=SlideFacts("/s/slide.svs", "f"),
+    model=ModelFacts("fastnet-pcam", "1.0", "0", 0.972, 96),
+    threshold=0.5,
+    tissue=TissueFacts(area_mm2=12.5),
+)
+
+
+def of_tissue(area_mm2, outlines=""):
+    tissue = TissueFacts(area_mm2=area_mm2)
+    return replace(RECORD, tissue=tissue, regions=Totals(outlines=outlines))
 
 
 def make(values, *, slide=(1000.0, 1000.0), mpp=(0.5, 0.5)):
@@ -38,13 +48,13 @@ def make(values, *, slide=(1000.0, 1000.0), mpp=(0.5, 0.5)):
     return Heatmap(values, Grid((0, 0), step, values.shape), mpp)
 
 
-def draw(path, heatmap, *, slide=(1000.0, 1000.0), caption=CAPTION, **options):
+def draw(path, heatmap, *, slide=(1000.0, 1000.0), record=RECORD, **options):
     height, width = (max(1, round(400 * side / max(slide))) for side in slide)
     thumbnail = np.full((height, width, 3), 200, np.uint8)
-    regions = find_regions(heatmap, caption.threshold)
-    png = overview_png(
-        thumbnail, heatmap, regions, slide_shape=slide, caption=caption, **options
-    )
+    regions = find_regions(heatmap, record.threshold)
+    size = {"height": round(slide[0]), "width": round(slide[1])}
+    record = replace(record, slide=replace(record.slide, **size))
+    png = overview_png(thumbnail, heatmap, regions, record, **options)
     path.write_bytes(png)
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB")).astype(int), image.text
@@ -107,29 +117,31 @@ def test_every_slide_gets_a_page(tmp_path, slide, values):
         (
             np.eye(2),
             0.25,
-            "1 region (1 micro)  ·  tumour 0.125 mm² of 0.25 mm² tissue (50 %)"
+            "1 region (1 micro)  ·  tumor 0.125 mm² of 0.25 mm² tissue (50 %)"
             "  ·  longest axis 0.707 mm",
         ),
         (
             np.array([[1.0, 0.0, 1.0]]),
             None,
-            "2 regions (2 micro)  ·  tumour 0.167 mm²  ·  longest axis 0.527 mm",
+            "2 regions (2 micro)  ·  tumor 0.167 mm²  ·  longest axis 0.527 mm",
         ),
     ],
 )
 def test_the_line_of_totals(values, tissue_mm2, words):
     heatmap = make(values)
-    caption = Caption("slide", "model", 0.5, tissue_mm2)
-    assert totals_words(heatmap, find_regions(heatmap, 0.5), caption) == words
+    assert (
+        totals_words(heatmap, find_regions(heatmap, 0.5), of_tissue(tissue_mm2))
+        == words
+    )
 
 
 def test_the_line_of_totals_of_outlines_from_a_file_has_no_share_of_the_tissue():
     heatmap = make(np.eye(2))
     regions = find_regions(heatmap, 0.5)
-    caption = Caption("slide", "model", 0.5, 0.25, outlines="drawn.geojson")
-    words = totals_words(heatmap, regions, caption)
-    assert "tumour 0.125 mm² of 0.25 mm² tissue  ·" in words
-    assert totals_words(heatmap, [], caption) == (
+    record = of_tissue(0.25, outlines="/s/drawn.geojson")
+    words = totals_words(heatmap, regions, record)
+    assert "tumor 0.125 mm² of 0.25 mm² tissue  ·" in words
+    assert totals_words(heatmap, [], record) == (
         "No region in drawn.geojson: 0 mm² of 0.25 mm² tissue."
     )
 
@@ -138,14 +150,14 @@ def test_the_line_of_totals_of_outlines_from_a_file_has_no_share_of_the_tissue()
     "title", ["$x_1$ \\frac{", "病例 42 🧫.svs", "long_name_" * 40, ""]
 )
 def test_any_file_name_is_drawn_inside_the_page(tmp_path, title):
-    image, _ = draw(
-        tmp_path / "o.png", make([[0.5]]), caption=Caption(title, title, 0.5, 1.0)
-    )
+    model = replace(RECORD.model, name=title)
+    record = replace(RECORD, slide=SlideFacts(title, "f"), model=model)
+    image, _ = draw(tmp_path / "o.png", make([[0.5]]), record=record)
     assert (image[:190, int(WIDTH - MARGIN / 2) :] == 255).all()
 
 
 def test_the_record_is_kept_as_the_comment(tmp_path):
-    record = RunRecord(slide=SlideFacts("/s/a.svs", "f"), threshold=0.5)
+    record = RunRecord(slide=SlideFacts("/s/a.svs", "f", 1000, 1000), threshold=0.5)
     _, text = draw(tmp_path / "o.png", make([[0.5]]), record=record)
     assert json.loads(text["Comment"]) == record.to_dict()
 
@@ -177,9 +189,7 @@ def test_cells_over_the_edge_of_the_slide_are_cut_off(tmp_path):
 )
 def test_what_is_no_thumbnail_is_refused(thumbnail):
     with pytest.raises(OptionError, match="thumbnail"):
-        overview_png(
-            thumbnail, make([[0.5]]), [], slide_shape=(10, 10), caption=CAPTION
-        )
+        overview_png(thumbnail, make([[0.5]]), [], RECORD)
 
 
 @pytest.mark.parametrize("size_um", [(1, 1), (1, 3), (3, 1), (1, 500), (500, 1)])

@@ -1,4 +1,4 @@
-"""A run repeated from its record, and compared with what it left."""
+"""Repetition of a run from its record, and comparison with its results."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_fastnet.slide.slide import Slide
 
 
-#: What may explain other results, and where a record says it.
+#: Possible causes of other results, with their places in a record.
 CAUSES: dict[str, tuple[str, ...]] = {
     "slide fingerprint": ("slide", "fingerprint"),
     "slide µm/px": ("slide", "mpp"),
@@ -50,7 +50,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "model hash": ("model", "sha256"),
     "back end": ("options", "backend"),
 }
-#: What was found; where this differs, the results are other ones.
+#: Results, with their places in a record.
 RESULTS: dict[str, tuple[str, ...]] = {
     "grid": ("grid",),
     "threshold": ("threshold",),
@@ -62,22 +62,22 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "regions": ("regions", "regions"),
     "tumour mm²": ("regions", "area_mm2"),
 }
-#: Sums of equal values may differ so much, relatively, between versions of libraries.
+#: Relative difference of sums of equal values between versions of libraries.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it was.
+    """A difference between two records.
 
     Parameters
     ----------
     what : str
-        In words.
+        Its name in words.
     then, now : object
         As JSON has them.
     is_result : bool
-        Whether it was found; False for what may explain it.
+        Whether it is a result; False for a possible cause.
     """
 
     what: str
@@ -88,7 +88,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ValueDifferences:
-    """How far apart the probabilities of two heatmaps lie.
+    """Differences between the probabilities of two heatmaps.
 
     Parameters
     ----------
@@ -183,13 +183,13 @@ def _alike(then: Any, now: Any) -> bool:
 
 
 ROI = "tissue_roi.tif"
-#: How far back ends may be apart.
+#: Largest difference of probabilities between back ends.
 TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a repeated run came to.
+    """Outcome of a repeated run.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ class Replay:
 
     @property
     def same(self) -> bool:
-        """Whether all that was found was found again."""
+        """Whether all results are the same."""
         found_else = any(item.is_result for item in self.differences)
         return not found_else and (self.values is None or self.values.beyond == 0)
 
@@ -221,7 +221,7 @@ def replay(
     tolerance: float = TOLERANCE,
     progress: bool | Callable[[Progress], None] = False,
 ) -> Replay:
-    """Do a run again as its record says, and compare.
+    """Repeat a run from its record, and compare the results.
 
     Parameters
     ----------
@@ -332,7 +332,7 @@ def options_of(record: RunRecord) -> RunOptions:
 def _painted(
     record: RunRecord, roi: Path, slide: Slide, options: RunOptions
 ) -> SlideTissue | None:
-    """Return tissue with the region that a person painted or gave; None: all automatic."""
+    """Return tissue with the painted or given region of interest; None: all automatic."""
     if not (record.options.mask or record.tissue.edited_px):
         return None
     if not roi.is_file():

@@ -1,4 +1,4 @@
-"""What is known of the slides of a cohort: their numbers, and the rows of its table."""
+"""Rows of a cohort's table: the state and the numbers of each slide."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_fastnet.results.record import RunRecord
 
 
-#: Of a slide without tissue, or of which nothing could be read: it is not free of tumour.
+#: A slide without tissue, or that could not be read, is not free of tumor.
 NOT_SCANNED = "not scanned"
 
 #: Columns of ``summary.csv``, and the decimals of those that are measures.
@@ -176,7 +176,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class SlideRow:
-    """Where one slide of a cohort stands.
+    """State of one slide of a cohort.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class SlideRow:
     slide : Path
         Its file.
     status : {"waiting", "done", "failed"}
-        What became of it so far.
+        So far.
     error : str
         Why it failed; a line.
     found : Findings or None
@@ -193,7 +193,7 @@ class SlideRow:
     ended : str
         When it was done or failed, ISO 8601 with its zone; empty where not known.
     picture : str
-        The file in its folder that the report shows.
+        The file in its folder for the report.
     """
 
     name: str
@@ -206,7 +206,7 @@ class SlideRow:
 
     @property
     def rank(self) -> tuple[int, float, float, str]:
-        """Sorts rows by lesion burden: tumour area, then the highest probability."""
+        """Sort key by lesion burden: tumor area, then the highest probability."""
         tumour_mm2 = self.found.tumour_mm2 if self.found else 0.0
         highest = (self.found.max_probability or 0.0) if self.found else 0.0
         return _ORDER[self.status], -tumour_mm2, -highest, self.name
@@ -230,12 +230,12 @@ _Stamp = tuple[int, int, int]
 
 
 def now() -> str:
-    """Return the time; finer than records have it, so that what follows is later."""
+    """Return the time, in finer steps than a record's, so that later is greater."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class FolderRows:
-    """The rows of a folder's records; read again where one changed.
+    """Rows of a folder's records; a record that changed is read again.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ class FolderRows:
 
 
 def _row(folder: Path) -> SlideRow | None:
-    """Return the row of a slide's folder; None where it is no detection."""
+    """Return the row of a slide's folder; None if it is no detection."""
     try:
         record = read_record(folder / RECORD)
     except StoreError as error:
@@ -298,7 +298,7 @@ def _row(folder: Path) -> SlideRow | None:
 
 
 def _highest(folder: Path, record: RunRecord) -> float | None:
-    """Return the highest probability of a run; early records state it of regions alone."""
+    """Return the highest probability of a run; early records state that of regions alone."""
     for known in (record.regions.highest_probability, record.regions.max_probability):
         if known is not None:
             return known
@@ -311,7 +311,7 @@ def _highest(folder: Path, record: RunRecord) -> float | None:
 
 
 def read_open_rows(summary: Path) -> list[SlideRow]:
-    """Return the slides that a table says failed or wait.
+    """Return the slides that failed or wait according to a table.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ def read_open_rows(summary: Path) -> list[SlideRow]:
 
 
 def _open_row(line: Mapping[str, str | None]) -> SlideRow | None:
-    """Return what a line says of a slide that is not done."""
+    """Return the row of a line of the table, None for a slide that is done."""
     slide = Path(line.get("slide") or "")
     name, ended = line.get("name") or slide.stem, line.get("ended") or ""
     match line.get("status") if slide != Path() else None:
@@ -358,16 +358,16 @@ def _open_row(line: Mapping[str, str | None]) -> SlideRow | None:
 def merged(
     folder: Iterable[SlideRow], told: Iterable[SlideRow], own: Iterable[SlideRow]
 ) -> list[SlideRow]:
-    """Return what holds of each slide.
+    """Merge rows of several sources, with one for each slide.
 
     Parameters
     ----------
     folder : iterable of SlideRow
         Of the records that are there.
     told : iterable of SlideRow
-        Failed or waiting, by the table.
+        Failed or waiting according to the table.
     own : iterable of SlideRow
-        What this command did: newer than what the table says of the same slide.
+        Of this command: newer than those of the table for the same slide.
 
     Returns
     -------
@@ -396,7 +396,7 @@ def merged(
 
 
 def _key(row: SlideRow) -> str:
-    """Return what tells slides apart: the path, as a table can have it."""
+    """Return the identity of a slide: its path as written to the table."""
     return written(row.slide)
 
 

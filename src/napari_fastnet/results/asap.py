@@ -1,8 +1,8 @@
 """Results for ASAP: the heatmap as an overlay, the regions as annotations.
 
-ASAP lays an overlay's corner on the slide's and stretches it to the slide's width, and
-it knows only factors of 2 between levels. So the overlay covers the whole slide, and its
-px are a power of 2 of the slide's.
+ASAP puts an overlay's corner on the slide's, stretches it to the slide's width, and
+assumes factors of 2 between levels. So the overlay covers the whole slide, and its px are
+a power of 2 of the slide's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
 
-#: What ASAP writes itself: the side of a tile, and of the smallest level at most.
+#: Side of a tile, and at most of the smallest level, as in ASAP's own files.
 TILE_PX = 512
 #: First line of the description; the run record is the second.
 TITLE = "napari-fastnet heatmap for ASAP"
@@ -43,7 +43,7 @@ def write_asap_heatmap(
     *,
     record: RunRecord | None = None,
 ) -> None:
-    """Write the probabilities as a float pyramid that ASAP shows on the slide.
+    """Write the probabilities as a float pyramid, an overlay for ASAP.
 
     Each px has the value of the cell under its centre, and is no larger than a cell.
 
@@ -90,12 +90,12 @@ def write_asap_heatmap(
 
 
 def overlay_px(heatmap: Heatmap) -> int:
-    """Return the side of an overlay's px in level-0 px: the power of 2 up to a cell's."""
+    """Return the side of an overlay's px in level-0 px: the largest power of 2 up to a cell's."""
     return int(2 ** max(0, floor(log2(min(heatmap.grid.step)))))
 
 
 def asap_annotations(regions: Iterable[Region]) -> Annotations:
-    """Return regions as ASAP has them: outlines, and what is taken out of them.
+    """Return regions as outlines and the holes in them.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def asap_annotations(regions: Iterable[Region]) -> Annotations:
     Returns
     -------
     Annotations
-        Exteriors, largest region first, and the holes. What lies in a hole and belongs
-        to another region is cut out of the hole, or it would be taken out as well.
+        Exteriors, largest region first, and the holes. A region inside a hole is cut out
+        of the hole, or the hole would remove it as well.
     """
     polygons = [polygon for region in regions for polygon in region.polygons]
     exteriors = tuple(polygon[0] for polygon in polygons)
@@ -117,7 +117,7 @@ def asap_annotations(regions: Iterable[Region]) -> Annotations:
 def _without_islands(
     holes: list[NDArray[np.float64]], exteriors: tuple[NDArray[np.float64], ...]
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield what is to be taken out: holes less the outlines that lie inside them."""
+    """Yield holes less the outlines inside them."""
     outlines = [shapely.Polygon(ring) for ring in exteriors] if holes else []
     tree = shapely.STRtree(outlines)
     for hole in holes:

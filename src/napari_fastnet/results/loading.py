@@ -1,4 +1,4 @@
-"""Read the result of a finished run back from its folder."""
+"""Reader of the result of a finished run."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def load(
 
 
 def _folder_of(run: Path) -> Path:
-    """Return the folder of a finished run; StoreError says what is there instead."""
+    """Return the folder of a finished run; a StoreError describes any other content."""
     path = run.absolute()
     folder = path.parent if path.name in (STORE, RECORD) else path
     if not folder.is_dir():

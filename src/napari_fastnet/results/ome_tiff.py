@@ -1,6 +1,6 @@
 """Heatmap and masks as OME-TIFF, which QuPath, Fiji, OpenSlide and bioio read.
 
-What each file's numbers mean is in ``docs/explain/coordinates.md``. Every file is
+The meaning of each file's numbers is in ``docs/explain/coordinates.md``. Every file is
 written aside and renamed; an OutputError says what to do when it cannot be written.
 """
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 TILE_PX = 256
 UM_PER_CM = 10_000
-#: Under which namespace the run record stands among an OME-TIFF's annotations.
+#: Namespace of the run record among an OME-TIFF's annotations.
 RECORD_NAMESPACE = "napari-fastnet/run-record"
-#: How the image of flags is called, by which it is told from a mask.
+#: Name of the image of flags; it tells flags from a mask.
 FLAGS_NAME = "quality flags"
-#: Under this, identifiers are made from what they identify: the same again next time.
+#: Namespace of identifiers, which are made of the content: equal files have equal ones.
 ID_NAMESPACE = UUID("2f1f3a3e-6f0e-5a55-9f6c-0d5f6c1f7a10")
 
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What OME-XML says of an image: words, and (y, x) of px and corner in µm."""
+    """Words of the OME-XML of an image, with (y, x) of a px and of the corner in µm."""
 
     name: str
     description: str
@@ -61,8 +61,8 @@ def write_heatmap_ome_tiff(
     path : Path
         Usually ``heatmap.ome.tif``.
     heatmap : Heatmap
-        What to write. Where it is large, smaller levels follow as SubIFDs, each half
-        as fine as the one before, as `core.heatmap` makes them.
+        If it is large, smaller levels follow as SubIFDs, each half as fine as the one
+        before, as `core.heatmap` makes them.
     record : RunRecord, optional
         The run record, kept as an annotation of the image.
     """
@@ -131,7 +131,7 @@ def write_flags_tiff(
     flags : (rows, columns) uint8 ndarray
         Without cells it becomes a single 0.
     heatmap : Heatmap
-        Of the same cells: says where they lie.
+        Of the same cells, for their place.
     record : RunRecord, optional
         The run record, kept as an annotation of the image.
     """
@@ -173,7 +173,7 @@ def _write_ome_tiff(
 def _ome_metadata(
     values: NDArray[Any], about: _About, record_text: str
 ) -> dict[str, Any]:
-    """Return what tifffile turns into OME-XML."""
+    """Return the metadata from which tifffile makes OME-XML."""
     content = sha256(values.tobytes()).hexdigest() + record_text
     return {
         "axes": "YX",

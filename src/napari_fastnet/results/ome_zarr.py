@@ -1,6 +1,6 @@
-"""Heatmap and masks as one OME-Zarr 0.4 image: what napari, Fiji and Python share.
+"""Heatmap and masks as one OME-Zarr 0.4 image, for napari, Fiji and Python.
 
-Zarr's format 2, plain zlib and one folder a pyramid: what the readers of today open.
+Zarr's format 2, plain zlib and one folder for each pyramid: the readers of today open it.
 Coordinates are µm from the top left corner of the slide, of the *centres* of px, as
 OME-Zarr has them.
 """
@@ -31,7 +31,7 @@ RECORD_ATTRIBUTE = "napari_fastnet"
 VERSION = "0.4"
 CHUNK_PX = 512
 HEATMAP_NAME = "tumour probability"
-#: How a mask is shown: value, and red, green, blue, alpha.
+#: Colour of a mask: value, and red, green, blue, alpha.
 MASK_COLOURS = [{"label-value": 1, "rgba": [0, 114, 178, 128]}]
 _AXES = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from io import BytesIO
 from math import floor, log10
+from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +21,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.path import Path as Outline
 
 from napari_fastnet.core.colour import OPACITY, blend, colours_of
-from napari_fastnet.core.display import counted, number_words
+from napari_fastnet.core.display import counted, number_words, unreadable_words
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
 from napari_fastnet.results.record import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.options import ColoursName
     from napari_fastnet.core.regions import Region
 
 
@@ -75,7 +76,7 @@ ABOUT_ROOM = 370.0  # what the notice leaves of the last line
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the two pictures stand, page px, and the height of the page."""
+    """Boxes of the two pictures, page px, and the height of the page."""
 
     left: Box
     right: Box
@@ -165,9 +166,7 @@ class Page:
             paths, facecolors="none", edgecolors=colour, linewidths=width
         )
         self.axes.add_collection(lines)
-        frame = Rectangle((box.left, box.top), box.width, box.height)
-        frame.set_transform(self.axes.transData)
-        lines.set_clip_path(frame)
+        lines.set_clip_path(self._frame(box))
 
     def header(self, title: str, totals: str) -> None:
         """Draw the title and the line under it."""
@@ -176,7 +175,7 @@ class Page:
         self.text(MARGIN, 124, totals, size=26, color=GREY, room=room)
 
     def note(self, words: str) -> None:
-        """Draw the line under the legend: what is to be known of the quality."""
+        """Draw the line under the legend, about the quality."""
         sample = "Hatched: flagged. " if self._hatched else ""
         y = self.layout.right.bottom + 118
         self.text(MARGIN, y, sample + words, size=22, room=WIDTH - 2 * MARGIN)
@@ -194,12 +193,15 @@ class Page:
         )
         drawn.set_edgecolor(HATCH)
         drawn.set_linewidth(0)
+        drawn.set_clip_path(self._frame(box))
+
+    def _frame(self, box: Box) -> Rectangle:
         frame = Rectangle((box.left, box.top), box.width, box.height)
         frame.set_transform(self.axes.transData)
-        drawn.set_clip_path(frame)
+        return frame
 
     def footer(self, about: str, notice: str) -> None:
-        """Draw the last line: what made the page, and what it must not be used for."""
+        """Draw the last line: the model, and the notice of research use."""
         y = self.layout.height - 44
         self.axes.plot((MARGIN, WIDTH - MARGIN), (y - 40, y - 40), color=LINE, lw=1)
         self.text(MARGIN, y, about, size=22, color=GREY, room=ABOUT_ROOM)
@@ -222,13 +224,13 @@ class Page:
     def legend(
         self, threshold: float | None, regions: str, colours: ColoursName
     ) -> None:
-        """Draw the colours with a threshold, what an outline is, and what clear means."""
+        """Draw the legend of colours, threshold, outlines and clear cells."""
         y = self._legend_y
         ramp = colours_of(np.linspace(0, 1, 256, dtype=np.float32)[None], 1.0, colours)
         extent = (RAMP[0], RAMP[1], y + RAMP_HEIGHT / 2, y - RAMP_HEIGHT / 2)
         self.axes.imshow(ramp, extent=extent, aspect="auto")
         self._label(RAMP[0] - 12, "normal", ha="right")
-        self._label(RAMP[1] + 12, "tumour")
+        self._label(RAMP[1] + 12, "tumor")
         if threshold is not None:
             mark = RAMP[0] + threshold * (RAMP[1] - RAMP[0])
             self.axes.plot((mark, mark), (y - 18, y + 18), color="white", lw=4)
@@ -324,52 +326,16 @@ def shorten(words: str, limit: int) -> str:
     return f"{words[:start]}…{words[len(words) - (limit - 1 - start) :]}"
 
 
-#: Of what a probability is, and is not for.
+#: Meaning and limits of a probability.
 NOTICE = f"{CALIBRATED} {RESEARCH_USE}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Caption:
-    """What the page says in words, in which colours, and what it hatches.
-
-    Parameters
-    ----------
-    title : str
-        Usually the slide's file name; shortened in the middle where it is too long.
-    model : str
-        Name and version of the model.
-    threshold : float
-        At which the regions were found, 0..1.
-    tissue_mm2 : float or None
-        Area of the tissue; None where it is not known.
-    colours : {"red-green", "blue-orange"}
-        Of the heatmap.
-    quality : str
-        What is to be known of the slide's quality, a sentence.
-    flags : (rows, columns) ndarray of uint8, optional
-        Of the heatmap's cells, which are hatched where it is not 0.
-    outlines : str, optional
-        The file that the regions came from, where they are not those at the threshold.
-    """
-
-    title: str
-    model: str
-    threshold: float
-    tissue_mm2: float | None = None
-    colours: ColoursName = DEFAULT_COLOURS
-    quality: str = ""
-    flags: NDArray[np.uint8] | None = None
-    outlines: str = ""
 
 
 def overview_png(
     thumbnail: NDArray[np.uint8],
     heatmap: Heatmap,
     regions: Sequence[Region],
-    *,
-    slide_shape: tuple[float, float],
-    caption: Caption,
-    record: RunRecord | None = None,
+    record: RunRecord,
+    flags: NDArray[np.uint8] | None = None,
 ) -> bytes:
     """Draw the overview picture, 1800 px wide.
 
@@ -381,12 +347,10 @@ def overview_png(
         May have no cells, or none that was computed.
     regions : sequence of Region
         May be empty.
-    slide_shape : tuple of float
-        (height, width) of the slide in level-0 px: what the thumbnail shows.
-    caption : Caption
-        Title and facts in words.
-    record : RunRecord, optional
-        The run record, kept as the picture's ``Comment``.
+    record : RunRecord
+        Of the run; kept as the picture's ``Comment``.
+    flags : (rows, columns) ndarray of uint8, optional
+        Of the heatmap's cells, which are hatched where it is not 0.
 
     Returns
     -------
@@ -403,58 +367,68 @@ def overview_png(
             f"thumbnail is {thumbnail.dtype} of shape {thumbnail.shape}; give "
             "(height, width, 3) uint8"
         )
-    if thumbnail.size == 0 or min(slide_shape) <= 0:
+    shape = record.slide.height, record.slide.width
+    if thumbnail.size == 0 or min(shape) <= 0:
         raise OptionError(
-            f"thumbnail of shape {thumbnail.shape} and slide of {slide_shape} px; "
-            "both need an extent"
+            f"thumbnail of shape {thumbnail.shape} and slide of {shape} px; both need an "
+            "extent"
         )
-    slide = Box.of_shape(slide_shape)
+    colours = record.options.colours
+    slide, threshold = Box.of_shape(shape), record.threshold or 0.0
     values = heatmap.resampled_to(slide, thumbnail.shape[:2])
-    with_heatmap = blend(thumbnail, colours_of(values, OPACITY, caption.colours))
+    with_heatmap = blend(thumbnail, colours_of(values, OPACITY, colours))
+    model = (
+        "" if record.model is None else f"{record.model.name} {record.model.version}"
+    )
 
     page = Page(slide, heatmap.mpp)
-    page.header(caption.title, totals_words(heatmap, regions, caption))
+    page.header(record.slide.name, totals_words(heatmap, regions, record))
     page.picture(page.layout.left, thumbnail, "Slide")
-    page.picture(page.layout.right, with_heatmap, "Tumour probability")
-    if caption.flags is not None and caption.flags.any():
-        page.hatch(page.layout.right, caption.flags != 0, heatmap.grid.box)
+    page.picture(page.layout.right, with_heatmap, "Tumor probability")
+    if flags is not None and flags.any():
+        page.hatch(page.layout.right, flags != 0, heatmap.grid.box)
     page.outlines(page.layout.right, regions)
     page.scale_bar()
-    if caption.outlines:
-        page.legend(None, "region: from a file", caption.colours)
-        page.footer(caption.model, NOTICE)
+    if record.regions.outlines:
+        page.legend(None, "region: from a file", colours)
+        page.footer(model, NOTICE)
     else:
-        words = f"region: {caption.threshold:.3g} or more"
-        page.legend(caption.threshold, words, caption.colours)
-        page.footer(f"{caption.model} · threshold {caption.threshold:.3g}", NOTICE)
-    page.note(caption.quality)
+        page.legend(threshold, f"region: {threshold:.3g} or more", colours)
+        page.footer(f"{model} · threshold {threshold:.3g}", NOTICE)
+    page.note(_quality_words(record))
     return page.png(comment=record_json(record))
 
 
-def totals_words(heatmap: Heatmap, regions: Sequence[Region], caption: Caption) -> str:
+def _quality_words(record: RunRecord) -> str:
+    """Return the quality of the slide in a sentence, with the patches that are lost."""
+    words, counts = record.quality.verdict or "Quality not judged.", record.counts
+    if counts is None or not counts.failed:
+        return words
+    return f"{unreadable_words(counts.failed, counts.kept)}. {words}"
+
+
+def totals_words(heatmap: Heatmap, regions: Sequence[Region], record: RunRecord) -> str:
     """Return the slide's totals in a line."""
-    if not heatmap.probabilities.size or caption.tissue_mm2 == 0:
+    tissue_mm2 = record.tissue.area_mm2
+    file = PureWindowsPath(record.regions.outlines).name
+    if not heatmap.probabilities.size or tissue_mm2 == 0:
         return "No tissue was found, so nothing was scanned."
-    totals = summarise(regions, caption.tissue_mm2)
+    totals = summarise(regions, tissue_mm2)
     tissue, share = "", ""
-    if caption.tissue_mm2 is not None:
-        tissue = f" of {number_words(caption.tissue_mm2)} mm² tissue"
-        if not caption.outlines:  # those may lie beside the tissue
+    if tissue_mm2 is not None:
+        tissue = f" of {number_words(tissue_mm2)} mm² tissue"
+        if not file:  # outlines may lie beside the tissue
             share = f" ({number_words(100 * (totals.tissue_fraction or 0))} %)"
     if not heatmap.computed.any():
         return f"Nothing was scanned{tissue}."
-    if not regions and caption.outlines:
-        return f"No region in {caption.outlines}: 0 mm²{tissue}."
     if not regions:
-        return f"No region at or above the threshold: 0 mm²{tissue}."
+        place = f"in {file}" if file else "at or above the threshold"
+        return f"No region {place}: 0 mm²{tissue}."
     counts = {"macro": totals.macro, "micro": totals.micro, "ITC": totals.itc}
     classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    number = counted(len(regions), "region")
-    if caption.outlines:
-        number += f" of {caption.outlines}"
-    area_mm2 = number_words(totals.area_mm2)
+    number = counted(len(regions), "region") + (f" of {file}" if file else "")
     longest_mm = number_words(max(region.longest_axis_mm for region in regions))
     return (
-        f"{number} ({classes})  ·  tumour {area_mm2} mm²{tissue}{share}"
+        f"{number} ({classes})  ·  tumor {number_words(totals.area_mm2)} mm²{tissue}{share}"
         f"  ·  longest axis {longest_mm} mm"
     )

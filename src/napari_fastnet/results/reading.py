@@ -1,4 +1,4 @@
-"""Our own exports and the heatmaps of runs, read back with their records."""
+"""Readers of our own exports and of the heatmaps of runs, with their records."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from napari_fastnet.store.store import StoredRun
 
 
-#: How every TIFF of `results.ome_tiff` names its software.
+#: Software tag of every TIFF of `results.ome_tiff`.
 SOFTWARE = "napari-fastnet"
 _MEND = "export it again from its run"
-_TAIL_BYTES = 2**20  # a GeoJSON's record stands at its end
+_TAIL_BYTES = 2**20  # the record is at the end of a GeoJSON file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
-    """A mask that was exported: bool (height, width), (y, x) µm per px, the record."""
+    """An exported mask: bool (height, width), (y, x) µm per px, and its record."""
 
     mask: NDArray[np.bool_]
     mpp: Pair
@@ -48,7 +48,7 @@ class Mask:
 
 
 def tiff_export(tif: TiffFile) -> Literal["heatmap", "mask", "quality"] | None:
-    """Return which export an open TIFF file is, None for any other file."""
+    """Return the kind of export of an open TIFF file, None for any other file."""
     page = tif.pages.first
     ours = getattr(page, "software", None) == SOFTWARE
     if not ours or RECORD_NAMESPACE not in (tif.ome_metadata or ""):
@@ -59,7 +59,7 @@ def tiff_export(tif: TiffFile) -> Literal["heatmap", "mask", "quality"] | None:
 
 
 def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, RunRecord | None]:
-    """Read what `write_heatmap_ome_tiff` wrote.
+    """Read a file of `write_heatmap_ome_tiff`.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, RunRecord | None]:
 
 
 def read_mask_export(path: Path) -> Mask:
-    """Read what `write_mask_tiff` wrote.
+    """Read a file of `write_mask_tiff`.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def read_mask_export(path: Path) -> Mask:
 
 
 def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], RunRecord]:
-    """Read what `write_flags_tiff` wrote.
+    """Read a file of `write_flags_tiff`.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], RunRecord]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[NDArray[Any], dict[str, Any]]]:
-    """Give an export's first page and its OME nodes; what fails on them is damage."""
+    """Yield an export's first page and its OME nodes; errors on them are damage."""
     import tifffile
     from defusedxml import DefusedXmlException
 
@@ -161,7 +161,7 @@ def _opened(path: Path) -> Iterator[tuple[NDArray[Any], dict[str, Any]]]:
 
 
 def is_regions_export(path: Path) -> bool:
-    """Return whether a GeoJSON file is one that `write_regions_geojson` wrote."""
+    """Return whether `write_regions_geojson` wrote a GeoJSON file."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
@@ -171,7 +171,7 @@ def is_regions_export(path: Path) -> bool:
 
 
 def read_regions_geojson(path: Path) -> tuple[list[Region], RunRecord | None]:
-    """Read what `write_regions_geojson` wrote.
+    """Read a file of `write_regions_geojson`.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def recorded_mpp(path: Path, record: RunRecord | None) -> Pair:
 
 
 def _region(label: int, feature: dict[str, Any]) -> Region:
-    """Return one region of a feature."""
+    """Return the region of a feature of GeoJSON."""
     geometry, measured = feature["geometry"], feature["properties"]["measurements"]
     parts = geometry["coordinates"]
     if geometry["type"] == "Polygon":
@@ -226,7 +226,7 @@ def _region(label: int, feature: dict[str, Any]) -> Region:
     )
     if not all(np.isfinite(ring).all() for part in polygons for ring in part):
         raise ValueError("a coordinate is no number")
-    # cells are of one size, so that the middle of the area is the mean of their centres
+    # cells have one size, so the centroid of the area is the mean of their centres
     middle = shapely.MultiPolygon([(p[0], list(p[1:])) for p in polygons]).centroid
     return Region(
         label=label,
@@ -280,8 +280,8 @@ def read_run_heatmap(folder: Path, record: RunRecord) -> Heatmap | None:
     Raises
     ------
     StoreError
-        It is damaged, or the store holds patches of other masks besides, which are no
-        part of the result.
+        It is damaged, or the store also holds patches of other masks, which are not part
+        of the result.
     """
     if (folder / HEATMAP).is_file():
         return read_heatmap_ome_tiff(folder / HEATMAP)[0]
@@ -311,7 +311,7 @@ def heatmap_of_store(store: StoredRun, record: RunRecord | None) -> Heatmap:
     Raises
     ------
     StoreError
-        It holds patches of other masks besides, which are no part of the result.
+        It also holds patches of other masks, which are not part of the result.
     """
     heatmap = store.heatmap()
     known = int(heatmap.computed.sum())

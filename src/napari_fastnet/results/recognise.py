@@ -1,4 +1,4 @@
-"""What a path holds, told without reading pixels: a slide, one of our files, or neither."""
+"""Recognition of slides and of our own files, without reading pixels."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 Content = Literal["slide", "heatmap", "mask", "quality", "regions", "run", "results"]
 
-#: Suffixes that only scanners use; those of TIFF belong to everybody.
+#: Suffixes that only scanners use; everybody uses those of TIFF.
 SCANNER_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif")
 TIFF_SUFFIXES = (".tif", ".tiff")
 
-#: From here on an image is too large to be shown as one, tiled or not.
+#: Larger images cannot be shown as one texture and are slides, tiled or not.
 LARGE_PX = 8192 * 8192
 
 
 def content_of(path: Path) -> Content | None:
-    """Return what a path holds that this package opens.
+    """Return the kind of content of a path that this package opens.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def content_of(path: Path) -> Content | None:
     -------
     {"slide", "heatmap", "mask", "regions", "run", "results"} or None
         "run" is a ``run.zarr``, "results" the folder around one or around an export.
-        None where it is nothing of ours: a plain TIFF image is left to other readers.
-        Never raises.
+        None for anything else: a plain TIFF image is left to other readers. Never
+        raises.
     """
     try:
         if path.is_dir():
@@ -75,7 +75,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _tiff_content(path: Path) -> Content | None:
-    """Tell slides and exports from images, by the largest image."""
+    """Return the kind of a TIFF file, judged by its largest image."""
     import tifffile
 
     try:
@@ -95,7 +95,7 @@ def _tiff_content(path: Path) -> Content | None:
 
 
 def _has_levels(tif: TiffFile, image: TiffPageSeries) -> bool:
-    """Return whether an image is cut into tiles or has smaller copies."""
+    """Return whether an image is tiled or has smaller copies."""
     page = image.keyframe
     if page.is_tiled or page.subifds or len(image.levels) > 1:
         return True
@@ -103,7 +103,7 @@ def _has_levels(tif: TiffFile, image: TiffPageSeries) -> bool:
 
 
 def _states_mpp(path: Path) -> bool:
-    """Return whether a file opens as a slide and states a µm/px to be believed."""
+    """Return whether a file opens as a slide and states a plausible µm/px."""
     try:
         with open_slide(path) as slide:
             slide.require_mpp()

@@ -1,4 +1,4 @@
-"""The run record: what was done to which slide with which model, as ``run.json``.
+"""The run record, ``run.json``: the slide, the model, the options and the results of a run.
 
 Every exported file carries it where its format allows, so that a picture or a table
 found years later still says where it came from.
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-# What stands in a path for a byte that is no UTF-8.
+# Python's stand-in for a byte of a path that is no UTF-8.
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 _NO_PART_OF_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 STORE = "run.zarr"
-#: Inside of the store: how sharp the patches are.
+#: Inside of the store: the sharpness of the patches.
 SHARPNESS = "sharpness"
 RECORD = "run.json"
 TISSUE_RECORD = "tissue.json"
@@ -60,7 +60,7 @@ MASKS = ("rgb", "hsv", "threshold", "roi")
 
 
 def results_name(slide: Path) -> str:
-    """Return how the folder of a slide's results is called: as the file without suffix.
+    """Return the name of the folder of a slide's results: the file's without suffix.
 
     Of ``...svs`` that would be the folder above; such a name is kept whole.
     """
@@ -68,21 +68,21 @@ def results_name(slide: Path) -> str:
 
 
 def mask_file(name: str) -> str:
-    """Return how the file of a mask is called."""
+    """Return the file name of a mask."""
     return f"tissue_{name}.tif"
 
 
 def written(text: str | Path) -> str:
-    """Return a name or path as it can be written into a file.
+    """Return a name or path without the bytes that no file can hold.
 
-    A name of an old server or a foreign disk need be no UTF-8. Each such byte becomes
-    U+FFFD, the mark of what cannot be shown.
+    Names on old servers or foreign disks may not be UTF-8. Each such byte becomes U+FFFD,
+    the replacement character.
     """
     return _NO_TEXT.sub("\ufffd", str(text))
 
 
 def in_a_line(text: str | Path) -> str:
-    """Return a name or path as it can be printed: as `written`, and in one line."""
+    """Return a name or path as `written`, in one line, for printing."""
     return _NO_PART_OF_A_LINE.sub("\ufffd", written(text))
 
 
@@ -216,7 +216,7 @@ class TissueFacts:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Patches: those the tissue asked for, those computed, those not readable."""
+    """Patches: those inside the region of interest, those computed, those not readable."""
 
     kept: int
     computed: int
@@ -230,7 +230,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionFacts:
-    """How patches were made and run; None where it is not known.
+    """Options of a run; None where one is not known.
 
     Parameters
     ----------
@@ -328,7 +328,7 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, found: Any) -> RunRecord:
-        """Make a record of parsed JSON, in which sections may be missing.
+        """Read a record from parsed JSON; sections may be missing.
 
         Raises
         ------
@@ -343,7 +343,7 @@ class RunRecord:
         return replace(record, source=found)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as JSON has it; numbers that are not finite become None."""
+        """Convert the record to JSON; numbers that are not finite become None."""
         constants = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -360,10 +360,10 @@ def timestamp() -> str:
 
 
 def _json(value: Any, source: Mapping[str, Any]) -> Any:
-    """Return a value as JSON has it.
+    """Convert a value to JSON.
 
-    A dataclass keeps the unknown keys of the object that it was read from, and what that
-    object lacked is written only where it says something.
+    A dataclass keeps the unknown keys of the object that it was read from; keys that this
+    object lacked are written only if they have a value.
     """
     if not is_dataclass(value):
         return value
@@ -386,7 +386,7 @@ def _json(value: Any, source: Mapping[str, Any]) -> Any:
 
 
 def _parsed(kind: Any, value: Any, at: str) -> Any:
-    """Return a value of JSON as a type has it; ValueError names what is at fault."""
+    """Convert a value of JSON to a type; a ValueError names the part at fault."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         if value is None and NoneType in args:
@@ -419,7 +419,7 @@ def _is_plain(kind: Any, value: Any) -> bool:
 
 
 def _section(kind: Any, value: dict[str, Any], at: str) -> Any:
-    """Return an object of JSON as a dataclass; keys that this does not have are ignored."""
+    """Convert an object of JSON to a dataclass, ignoring unknown keys."""
     hints = _hints(kind)
     found = {}
     for part in fields(kind):
@@ -444,7 +444,7 @@ def _wrong(at: str) -> ValueError:
 
 
 def parse_record(text: str) -> RunRecord | None:
-    """Read a record that another file carries; None where it is empty.
+    """Read the record that another file carries; None if it is empty.
 
     Raises
     ------
@@ -456,12 +456,12 @@ def parse_record(text: str) -> RunRecord | None:
 
 
 def record_json(record: RunRecord | None) -> str:
-    """Return a record as another file carries it: JSON in a line, ASCII, sorted keys."""
+    """Return a record as one line of JSON for other files: ASCII, sorted keys."""
     return to_json({} if record is None else record.to_dict())
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:
-    """Return the versions of Python and of what shapes results; None: not installed.
+    """Return the versions of Python and of packages that shape results; None: not installed.
 
     Only metadata are read; nothing is imported.
     """
@@ -512,7 +512,7 @@ def read_record(path: Path) -> RunRecord:
 
 
 def _require_whole(found: dict[str, Any]) -> None:
-    """Raise a ValueError where a run.json lacks a part that one of a run has."""
+    """Raise a ValueError if a run.json lacks a part that every run writes."""
     for name in _PRESENT:
         if name not in found:
             raise _wrong(name)

@@ -1,4 +1,4 @@
-"""What a folder of results says of its slide: its tissue, and where its scan begins."""
+"""Facts about a slide from its folder of results: tissue, picture, scanned corner."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ THUMBNAIL_PX = 1000
 
 
 def tissue_of(masks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
-    """Return where tissue is by most masks of a slide, whatever region was looked at.
+    """Return the tissue by a majority of a slide's masks, whatever its region of interest.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def tissue_of(masks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | Non
 
 
 def recorded_tissue(folder: Path) -> NDArray[np.bool_] | None:
-    """Return where tissue is by the masks in a folder of results, None without them."""
+    """Return the tissue by the masks in a folder of results, None without them."""
     paths = {name: folder / mask_file(name) for name in MASKS if name != "roi"}
     if not all(path.is_file() for path in paths.values()):
         return None
@@ -62,7 +62,7 @@ def recorded_tissue(folder: Path) -> NDArray[np.bool_] | None:
 
 
 def corner_of(bounds: Box | None) -> Pair:
-    """Return where the scanned part of a slide begins, (y, x) level-0 px."""
+    """Return the corner of the scanned part of a slide, (y, x) level-0 px."""
     return (0.0, 0.0) if bounds is None else (bounds.top, bounds.left)
 
 
@@ -100,7 +100,7 @@ def recorded_picture(record: RunRecord, path: Path | None = None) -> NDArray[np.
 
 
 def recorded_corner(folder: Path, record: RunRecord) -> Pair:
-    """Return where the scanned part of a recorded slide begins.
+    """Return the corner of the scanned part of a recorded slide.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def roi_notes(
     masks: Mapping[str, NDArray[np.bool_]],
     mpp: Pair,
 ) -> tuple[str, ...]:
-    """Return what is to be told where a region of interest is mostly glass.
+    """Return a note if a region of interest is mostly glass.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def outline_notes(
     slide_shape: tuple[int, int],
     mpp: Pair,
 ) -> tuple[str, ...]:
-    """Return what is to be told where outlines of tumor are mostly around glass.
+    """Return a note if outlines of tumor are mostly around glass.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def truth_notes(
     slide_shape: tuple[int, int],
     mpp: Pair,
 ) -> tuple[str, ...]:
-    """Return what is to be told of a truth that is mostly glass, see `outline_notes`."""
+    """Return a note if a truth is mostly glass; see `outline_notes`."""
     if tissue is None:
         return ()
     points = mask_points(truth.inside, truth.step, truth.first)

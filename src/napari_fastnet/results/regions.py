@@ -1,6 +1,6 @@
 """Regions as files that QuPath and spreadsheets read: GeoJSON and CSV.
 
-What each file's numbers mean is in ``docs/explain/coordinates.md``. Every file is
+The meaning of each file's numbers is in ``docs/explain/coordinates.md``. Every file is
 written aside and renamed; an OutputError says what to do when it cannot be written.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: The member of the GeoJSON file, beside ``features``, that holds the run record.
 RECORD_MEMBER = "napari_fastnet"
-#: Under this, identifiers are made from what they identify: the same again next time.
+#: Namespace of identifiers, which are made of the content: equal regions have equal ones.
 ID_NAMESPACE = UUID("8a4c1f0e-97a6-5b0c-8f86-3a3c6e0a5d21")
 #: QuPath's own name for the class, so that its scripts find the regions.
 QUPATH_CLASS = {
@@ -38,7 +38,7 @@ QUPATH_CLASS = {
 }
 COORDINATE_DECIMALS = 3  # of a level-0 px, so under a nanometre
 
-# Decimals of regions.csv; what is not named has all its digits.
+# Decimals of regions.csv; other columns have all their digits.
 CSV_DECIMALS = {
     "area_mm2": 6,
     "longest_axis_mm": 4,
@@ -58,7 +58,7 @@ def write_regions_geojson(
     bounds_offset: Pair = (0.0, 0.0),
     record: RunRecord | None = None,
 ) -> None:
-    """Write regions as a GeoJSON FeatureCollection, one annotation a region.
+    """Write regions as a GeoJSON FeatureCollection with an annotation for each.
 
     Coordinates are (x, y) in level-0 px, y downwards, as QuPath has them.
 
@@ -69,9 +69,9 @@ def write_regions_geojson(
     regions : iterable of Region
         May be empty.
     bounds_offset : tuple of float
-        (y, x) in level-0 px that is taken off every coordinate. QuPath shows only the
-        part of a slide that OpenSlide's bounds-y and bounds-x begin; give those two
-        for a file that QuPath is to show in the right place.
+        (y, x) in level-0 px, subtracted from every coordinate. QuPath shows only the
+        scanned part of a slide, from OpenSlide's bounds-y and bounds-x on; give those
+        two for a file that QuPath is to show in the right place.
     record : RunRecord, optional
         The run record, kept as the member ``napari_fastnet``.
     """
@@ -89,7 +89,7 @@ def write_regions_geojson(
 
 
 def _feature(region: Region, offset: Pair, source: str) -> str:
-    """Return one region as QuPath writes an annotation, as JSON."""
+    """Return a region as the JSON of an annotation of QuPath."""
     parts = [_coordinates(polygon, offset) for polygon in region.polygons]
     geometry = (
         {"type": "Polygon", "coordinates": parts[0]}
@@ -107,7 +107,7 @@ def _feature(region: Region, offset: Pair, source: str) -> str:
         "objectType": "annotation",
         "name": f"Region {region.label} ({region.size_class})",
         "classification": QUPATH_CLASS,
-        # JSON has no NaN, and QuPath takes what is not there for not known
+        # JSON has no NaN; QuPath takes a missing measurement for unknown
         "measurements": {n: v for n, v in measurements.items() if isfinite(v)},
     }
     return (
@@ -132,7 +132,7 @@ def _coordinates(polygon: Polygon, offset: Pair) -> list[list[list[float]]]:
 
 
 def region_table(regions: Iterable[Region], *, mpp: Pair) -> dict[str, list[Any]]:
-    """Return regions as columns, a row a region.
+    """Return regions as columns of equal length.
 
     Parameters
     ----------
@@ -167,10 +167,10 @@ def region_table(regions: Iterable[Region], *, mpp: Pair) -> dict[str, list[Any]
 def write_regions_csv(
     path: Path, regions: Iterable[Region], *, mpp: Pair, slide: str = ""
 ) -> None:
-    """Write regions as a table (RFC 4180, UTF-8), one row a region.
+    """Write regions as a table (RFC 4180, UTF-8) with a row for each.
 
-    The columns are those of `region_table`, ``notice``: that they are for research, and
-    ``slide``, so that the tables of many slides can be put together.
+    The columns are those of `region_table`, ``notice`` (research use only) and ``slide``,
+    so that the tables of many slides can be put together.
 
     Parameters
     ----------

@@ -8,8 +8,11 @@ programs that open the files are in ``docs/howto/take-results-elsewhere.md``.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PureWindowsPath
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.annotations.asap_xml import write_asap_xml
@@ -28,46 +31,18 @@ from napari_fastnet.errors import (
     StoreError,
 )
 from napari_fastnet.machine.files import clear_leftovers, write_bytes
-from napari_fastnet.results.asap import asap_annotations, write_asap_heatmap
-from napari_fastnet.results.ome_tiff import (
-    write_flags_tiff,
-    write_heatmap_ome_tiff,
-    write_mask_tiff,
-)
-from napari_fastnet.results.ome_zarr import write_ome_zarr
-from napari_fastnet.results.record import (
-    CALIBRATED,
-    HEATMAP,
-    OVERVIEW,
-    QUALITY,
-    RECORD,
-    REGIONS,
-    REGIONS_CSV,
-    RESEARCH_USE,
-    STORE,
-    RunRecord,
-    mask_file,
-    read_record,
-    results_name,
-    write_record,
-    written,
-)
+from napari_fastnet.results import asap, ome_tiff, ome_zarr, spatial_data, tables
+from napari_fastnet.results import record as names
+from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE, RunRecord
 from napari_fastnet.results.recorded_slide import recorded_picture
 from napari_fastnet.results.regions import (
     region_table,
     write_regions_csv,
     write_regions_geojson,
 )
-from napari_fastnet.results.spatial_data import write_spatialdata
-from napari_fastnet.results.tables import (
-    patch_table,
-    write_parquet,
-    write_patches_csv,
-    write_xlsx,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -76,6 +51,8 @@ if TYPE_CHECKING:
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
 
+#: Names of files, each with the function that writes it to a path.
+Files = Iterator[tuple[str, Callable[[Path], object]]]
 Part = Literal["masks", "heatmap", "regions"]
 PARTS: tuple[Part, ...] = ("masks", "heatmap", "regions")
 
@@ -159,7 +136,7 @@ class Result:
         list of dict
             A dict for each lesion, by the columns of ``regions.csv``, not rounded.
         """
-        columns = self._columns()
+        columns = self.columns(notice=RESEARCH_USE)
         return [
             dict(zip(columns, row, strict=True))
             for row in zip(*columns.values(), strict=True)
@@ -184,11 +161,25 @@ class Result:
             raise DependencyError(
                 "to_pandas needs pandas; install it: pip install pandas, or use table()"
             ) from error
-        return pd.DataFrame(self._columns())
+        return pd.DataFrame(self.columns(notice=RESEARCH_USE))
 
-    def _columns(self) -> dict[str, list[Any]]:
-        """Return the lesions as columns, with the notice and the name of the slide."""
-        return _with_slide(self, {"notice": RESEARCH_USE})
+    def columns(self, **same: str) -> dict[str, list[Any]]:
+        """Return the lesions as columns by name, the last the name of the slide.
+
+        Parameters
+        ----------
+        **same : str
+            Columns before that one, with the same text in each row.
+
+        Returns
+        -------
+        dict of str to list
+            A value for each lesion.
+        """
+        table = region_table(self.lesions, mpp=self.mpp)
+        same["slide"] = names.written(self.record.slide.name)
+        count = len(self.lesions)
+        return {**table, **{name: [text] * count for name, text in same.items()}}
 
     def export(
         self,
@@ -233,11 +224,11 @@ class Result:
             regions=self.regions if "regions" in parts else None,
             masks=self.masks if "masks" in parts else {},
         )
-        files = [
-            path
-            for name in formats
-            for path in FORMATS[name].write(self if name == "png" else chosen, folder)
-        ]
+        files = []
+        for name in formats:
+            for file, write in FORMATS[name].files(self if name == "png" else chosen):
+                write(folder / file)
+                files.append(folder / file)
         if not files:
             raise OutputError(
                 f"nothing to export as {', '.join(formats) or 'no format'}; ask for what "
@@ -265,31 +256,26 @@ class Result:
         OutputError
             A file cannot be written, or the place is taken by another slide.
         """
-        place = Path(folder) / results_name(Path(self.record.slide.name))
-        if (place / RECORD).is_file():
-            try:
-                other = read_record(place / RECORD).slide
-            except StoreError:
-                pass  # damaged: it is replaced
-            else:
-                if other.fingerprint != self.record.slide.fingerprint:
-                    raise OutputError(
-                        f"{place}: holds the results of {other.path}; choose another "
-                        "folder"
-                    )
+        place = Path(folder) / names.results_name(Path(self.record.slide.name))
+        with suppress(StoreError):  # none, or damaged: it is replaced
+            other = names.read_record(place / names.RECORD).slide
+            if other.fingerprint != self.record.slide.fingerprint:
+                raise OutputError(
+                    f"{place}: holds the results of {other.path}; choose another folder"
+                )
         if self.folder is not None and place.resolve() == self.folder.resolve():
             return place
         self.export(place, [name for name in DETECT_FORMATS if name != "png"])
         if (overview := self._repr_png_()) is not None:
-            write_bytes(place / OVERVIEW, overview)
+            write_bytes(place / names.OVERVIEW, overview)
         for store in self.files:
-            if store.name == STORE:
-                shutil.copytree(store, place / STORE, dirs_exist_ok=True)
-        write_record(place / RECORD, self.record)
+            if store.name == names.STORE:
+                shutil.copytree(store, place / names.STORE, dirs_exist_ok=True)
+        names.write_record(place / names.RECORD, self.record)
         return place
 
     def rows(self, seconds: float | None = None) -> list[tuple[str, str]]:
-        """Return the result in words, as rows of (name, text).
+        """Describe the result in rows of (name, text).
 
         Parameters
         ----------
@@ -298,15 +284,11 @@ class Result:
             files.
         """
         record, tissue = self.record, self.record.tissue
-        totals, tissue_mm2, damaged = (
-            record.regions,
-            tissue.area_mm2,
-            tissue.damaged_tiles,
-        )
+        totals, damaged = record.regions, tissue.damaged_tiles
         none = "none found in what could be read" if damaged else "none found"
         rows = [
             ("slide", record.slide.path),
-            ("tissue", _area(tissue_mm2) if tissue_mm2 else none),
+            ("tissue", _area(tissue.area_mm2) if tissue.area_mm2 else none),
         ]
         if damaged:
             rows.append(("", f"{counted(damaged, 'damaged tile')}, taken as glass"))
@@ -343,7 +325,7 @@ class Result:
         return f"<Result {counted(len(self.lesions), 'lesion')}, {self.heatmap!r}>"
 
     def _repr_html_(self) -> str:
-        """Return the overview and a summary, as a notebook shows them."""
+        """Return the overview and a summary as HTML, for notebooks."""
         rows = self.rows()
         if self.folder is not None:
             rows.append(("files", str(self.folder)))
@@ -352,133 +334,107 @@ class Result:
 
     def _repr_png_(self) -> bytes | None:
         """Return the overview as it was written, or drawn now; None without a slide."""
-        try:
+        with suppress(OSError):
             if self.folder is not None:
-                return (self.folder / OVERVIEW).read_bytes()
-        except OSError:
-            pass
-        try:
+                return (self.folder / names.OVERVIEW).read_bytes()
+        with suppress(FastNetError):  # the slide is elsewhere
             return _overview_png(self)
-        except FastNetError:  # the slide is elsewhere
-            return None
+        return None
 
 
 def _area(area_mm2: float) -> str:
     return f"{number_words(area_mm2)} mm²"
 
 
-def _ome_tiff(result: Result, folder: Path) -> Iterator[Path]:
+def _ome_tiff(result: Result) -> Files:
+    record, heatmap = result.record, result.heatmap
     for name, mask in result.masks.items():
-        path = folder / mask_file(name)
-        write_mask_tiff(path, mask, result.mask_mpp, record=result.record)
-        yield path
-    if result.heatmap is not None:
-        path = folder / HEATMAP
-        write_heatmap_ome_tiff(path, result.heatmap, record=result.record)
-        yield path
+        write = partial(ome_tiff.write_mask_tiff, mask=mask, mpp=result.mask_mpp)
+        yield names.mask_file(name), partial(write, record=record)
+    if heatmap is not None:
+        write = partial(ome_tiff.write_heatmap_ome_tiff, heatmap=heatmap)
+        yield names.HEATMAP, partial(write, record=record)
         if result.flags is not None:
-            path = folder / QUALITY
-            write_flags_tiff(path, result.flags, result.heatmap, record=result.record)
-            yield path
+            write = partial(ome_tiff.write_flags_tiff, flags=result.flags)
+            yield names.QUALITY, partial(write, heatmap=heatmap, record=record)
 
 
-def _ome_zarr(result: Result, folder: Path) -> Iterator[Path]:
+def _ome_zarr(result: Result) -> Files:
     if result.heatmap is not None:
-        path = folder / "heatmap.ome.zarr"
-        write_ome_zarr(
-            path,
-            result.heatmap,
-            result.masks,
-            mask_mpp=result.mask_mpp,
-            record=result.record,
-        )
-        yield path
+        write = partial(ome_zarr.write_ome_zarr, heatmap=result.heatmap)
+        masks = {"masks": result.masks, "mask_mpp": result.mask_mpp}
+        yield "heatmap.ome.zarr", partial(write, record=result.record, **masks)
 
 
-def _geojson(result: Result, folder: Path) -> Iterator[Path]:
+def _geojson(result: Result) -> Files:
     if result.regions is not None:
-        path, offset = folder / REGIONS, result.bounds_offset
-        write_regions_geojson(
-            path, result.regions, bounds_offset=offset, record=result.record
+        write = partial(write_regions_geojson, bounds_offset=result.bounds_offset)
+        yield (
+            names.REGIONS,
+            partial(write, regions=result.regions, record=result.record),
         )
-        yield path
 
 
-def _asap(result: Result, folder: Path) -> Iterator[Path]:
+def _asap(result: Result) -> Files:
     if result.heatmap is not None:
-        path, shape = folder / "heatmap_asap.tif", result.slide_shape
-        write_asap_heatmap(path, result.heatmap, shape, record=result.record)
-        yield path
-    if result.regions is not None:
-        path, found = folder / "regions.xml", asap_annotations(result.regions)
-        write_asap_xml(path, found, comment=RESEARCH_USE)
-        yield path
-
-
-def _csv(result: Result, folder: Path) -> Iterator[Path]:
-    if result.regions is not None:
-        write_regions_csv(
-            folder / REGIONS_CSV,
-            result.regions,
-            mpp=result.mpp,
-            slide=result.record.slide.name,
+        write = partial(asap.write_asap_heatmap, slide_shape=result.slide_shape)
+        yield (
+            "heatmap_asap.tif",
+            partial(write, heatmap=result.heatmap, record=result.record),
         )
-        yield folder / REGIONS_CSV
-
-
-def _xlsx(result: Result, folder: Path) -> Iterator[Path]:
     if result.regions is not None:
-        path, table = folder / "regions.xlsx", _with_slide(result)
+        found = asap.asap_annotations(result.regions)
+        yield (
+            "regions.xml",
+            partial(write_asap_xml, annotations=found, comment=RESEARCH_USE),
+        )
+
+
+def _csv(result: Result) -> Files:
+    if result.regions is not None:
+        write = partial(
+            write_regions_csv, mpp=result.mpp, slide=result.record.slide.name
+        )
+        yield names.REGIONS_CSV, partial(write, regions=result.regions)
+
+
+def _xlsx(result: Result) -> Files:
+    if result.regions is not None:
+        table = result.columns()
         rows = zip(*table.values(), strict=True)
-        write_xlsx(path, list(table), rows, title="regions")
-        yield path
-
-
-def _with_slide(
-    result: Result, more: Mapping[str, str] | None = None
-) -> dict[str, list[Any]]:
-    """Return the regions as columns, after them equal ones, the last the slide's name."""
-    table, count = region_table(result.lesions, mpp=result.mpp), len(result.lesions)
-    same = {**(more or {}), "slide": written(result.record.slide.name)}
-    return {**table, **{name: [text] * count for name, text in same.items()}}
-
-
-def _patches_csv(result: Result, folder: Path) -> Iterator[Path]:
-    if result.heatmap is not None:
-        write_patches_csv(folder / "patches.csv", result.heatmap)
-        yield folder / "patches.csv"
-
-
-def _parquet(result: Result, folder: Path) -> Iterator[Path]:
-    if result.regions is not None:
-        table = _with_slide(result)
-        write_parquet(folder / "regions.parquet", table, record=result.record)
-        yield folder / "regions.parquet"
-    if result.heatmap is not None:
-        cells = patch_table(result.heatmap)
-        write_parquet(folder / "patches.parquet", cells, record=result.record)
-        yield folder / "patches.parquet"
-
-
-def _spatialdata(result: Result, folder: Path) -> Iterator[Path]:
-    if result.heatmap is not None:
-        path = folder / "spatialdata.zarr"
-        write_spatialdata(
-            path,
-            result.heatmap,
-            result.regions or (),
-            result.masks,
-            mask_mpp=result.mask_mpp,
-            record=result.record,
+        yield (
+            "regions.xlsx",
+            partial(tables.write_xlsx, header=list(table), rows=rows, title="regions"),
         )
-        yield path
 
 
-def _png(result: Result, folder: Path) -> Iterator[Path]:
-    png = _overview_png(result)
-    if png is not None:
-        write_bytes(folder / OVERVIEW, png)
-        yield folder / OVERVIEW
+def _patches_csv(result: Result) -> Files:
+    if result.heatmap is not None:
+        yield "patches.csv", partial(tables.write_patches_csv, heatmap=result.heatmap)
+
+
+def _parquet(result: Result) -> Files:
+    write = partial(tables.write_parquet, record=result.record)
+    if result.regions is not None:
+        yield "regions.parquet", partial(write, table=result.columns())
+    if result.heatmap is not None:
+        yield (
+            "patches.parquet",
+            partial(write, table=tables.patch_table(result.heatmap)),
+        )
+
+
+def _spatialdata(result: Result) -> Files:
+    if result.heatmap is not None:
+        write = partial(spatial_data.write_spatialdata, heatmap=result.heatmap)
+        masks = {"masks": result.masks, "mask_mpp": result.mask_mpp}
+        found = {"regions": result.lesions, "record": result.record}
+        yield "spatialdata.zarr", partial(write, **found, **masks)
+
+
+def _png(result: Result) -> Files:
+    if (png := _overview_png(result)) is not None:
+        yield names.OVERVIEW, partial(write_bytes, content=png)
 
 
 def _overview_png(result: Result) -> bytes | None:
@@ -486,47 +442,27 @@ def _overview_png(result: Result) -> bytes | None:
     if result.heatmap is None:
         return None
     # matplotlib takes as long to load as all the rest
-    from napari_fastnet.results.overview import Caption, overview_png
+    from napari_fastnet.results.overview import overview_png
 
-    record = result.record
-    model, counts = record.model, record.counts
-    quality = record.quality.verdict or "Quality not judged."
-    if counts is not None and counts.failed:
-        quality = f"{unreadable_words(counts.failed, counts.kept)}. {quality}"
-    caption = Caption(
-        title=result.record.slide.name,
-        model="" if model is None else f"{model.name} {model.version}",
-        threshold=record.threshold or 0.0,
-        tissue_mm2=record.tissue.area_mm2,
-        colours=record.options.colours,
-        quality=quality,
-        flags=result.flags,
-        outlines=PureWindowsPath(record.regions.outlines).name,
-    )
-    return overview_png(
-        result.picture() if result.picture else recorded_picture(record),
-        result.heatmap,
-        result.lesions,
-        slide_shape=result.slide_shape,
-        caption=caption,
-        record=record,
-    )
+    record, picture = result.record, result.picture
+    thumbnail = recorded_picture(record) if picture is None else picture()
+    return overview_png(thumbnail, result.heatmap, result.lesions, record, result.flags)
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format: its description and its writer.
+    """A format: its description and its files.
 
     Parameters
     ----------
     about : str
         Its files and the programs that read them, in a line.
-    write : callable
-        Takes a result and a folder, writes the parts that are there, and yields the files.
+    files : callable
+        Yields a name and a writer for each file of what there is of a result.
     """
 
     about: str
-    write: Callable[[Result, Path], Iterator[Path]]
+    files: Callable[[Result], Files]
 
 
 #: Every format, by its name on the command line and in the panel.

@@ -101,7 +101,7 @@ def write_spatialdata(
 
 
 def _placement(step: Pair, origin: Pair, mpp: Pair) -> dict[str, Any]:
-    """Return how px lie in both coordinate systems, of a step and origin in level-0 px."""
+    """Return transformations of px to both coordinate systems; step and origin in level-0 px."""
     from spatialdata.transformations import Scale, Sequence, Translation
 
     axes = ("y", "x")

@@ -73,7 +73,7 @@ def write_xlsx(
 
 
 def _cell(value: Cell) -> Cell:
-    """Return a value that a cell can hold."""
+    """Replace characters and numbers that a cell cannot hold."""
     if isinstance(value, str):
         return _NO_XML.sub("\ufffd", written(value))[:LONGEST]
     if isinstance(value, float) and not isfinite(value):
@@ -81,10 +81,10 @@ def _cell(value: Cell) -> Cell:
     return value
 
 
-#: The metadata of a Parquet file that holds the run record.
+#: Key of the run record in the metadata of a Parquet file.
 RECORD_KEY = "napari_fastnet"
 
-# How patches.csv is written; under a nanometre, and under a millionth.
+# Formats of patches.csv: to under a nanometre, and under a millionth.
 _CSV_FORMATS = {"probability": ".6f", "row": "d", "column": "d"}
 _CSV_DEFAULT = ".3f"
 # As Python's numbers, rows take ten times the room.
@@ -92,12 +92,12 @@ _ROWS_AT_ONCE = 100_000
 
 
 def patch_table(heatmap: Heatmap) -> dict[str, NDArray[Any]]:
-    """Return the cells that were computed as columns, a row a cell.
+    """Return the computed cells as columns of equal length.
 
     Parameters
     ----------
     heatmap : Heatmap
-        Row by row; cells that were not computed are left out.
+        Read row by row; cells that were not computed are left out.
 
     Returns
     -------
@@ -120,10 +120,10 @@ def patch_table(heatmap: Heatmap) -> dict[str, NDArray[Any]]:
 
 
 def write_patches_csv(path: Path, heatmap: Heatmap) -> None:
-    """Write the cells that were computed as CSV, as `patch_table` has them.
+    """Write the columns of `patch_table` as CSV.
 
-    A last column, ``notice``, says in the first row that they are for research; a million
-    rows need not repeat it.
+    A last column, ``notice`` (research use only), is filled in the first row alone: a
+    million rows need not repeat it.
 
     Parameters
     ----------
