@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.cohort.page import report_page
 from napari_fastnet.cohort.rows import (
@@ -172,28 +172,24 @@ def write_tables(folder: Path, rows: Iterable[SlideRow]) -> None:
         A file cannot be written.
     """
     ordered = sorted(rows, key=lambda row: row.rank)
-    cells = [
-        list(zip(row.values().values(), COLUMNS.values(), strict=True))
-        for row in ordered
-    ]
-    texts = (
-        [
-            "" if x is None else written(x) if decimals is None else f"{x:.{decimals}f}"
-            for x, decimals in line
-        ]
-        for line in cells
-    )
-    table = (dict(zip(COLUMNS, line, strict=True)) for line in texts)
-    write_csv(folder / SUMMARY, table, COLUMNS)
+    lines = [row.values() for row in ordered]
+    write_csv(folder / SUMMARY, ({**line, **_texts(line)} for line in lines), COLUMNS)
     numbers = (
         [
-            round(value, decimals)
-            if isinstance(value, float) and decimals is not None
-            else value
-            for value, decimals in line
+            value if decimals is None or value is None else round(value, decimals)
+            for value, decimals in zip(line.values(), COLUMNS.values(), strict=True)
         ]
-        for line in cells
+        for line in lines
     )
     write_xlsx(folder / WORKBOOK, list(COLUMNS), numbers, title="slides")
     page = report_page(folder.absolute().name, ordered)
     write_bytes(folder / REPORT, written(page).encode())
+
+
+def _texts(line: dict[str, Any]) -> dict[str, str]:
+    """Return the values of a line as text, measures with the decimals of `COLUMNS`."""
+    return {
+        column: written(value) if decimals is None else f"{value:.{decimals}f}"
+        for column, decimals in COLUMNS.items()
+        if (value := line[column]) is not None
+    }
