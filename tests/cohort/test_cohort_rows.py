@@ -252,7 +252,7 @@ def test_a_table_that_cannot_be_written_ends_no_cohort(tmp_path, monkeypatch) ->
     def full(*_):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(cohort_report, "write_bytes", full)
+    monkeypatch.setattr(cohort_report, "write_csv", full)
     monkeypatch.setattr(cohort_report, "EVERY_S", 0.0)
     report._next = 0.0
     assert str(report.put(row("a", "failed"))) == "the disk is full"
