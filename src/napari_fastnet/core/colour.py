@@ -45,7 +45,8 @@ HEATMAP_COLOURS: dict[ColoursName, tuple[Stop, ...]] = {
 
 # Linear sRGB to CIE XYZ divided by the D65 white, so that white is (1, 1, 1) and
 # every grey has a = b = 0 (IEC 61966-2-1; the rows of the matrix sum to the white).
-# scikit-image's conversion tints greys slightly and warns of colours out of range.
+# scikit-image's conversion gives greys an a or b of up to 0.005, and warns of colours
+# out of sRGB's range.
 _RGB_TO_XYZ = np.array(
     [
         [0.412453, 0.357580, 0.180423],

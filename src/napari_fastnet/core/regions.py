@@ -411,7 +411,7 @@ def drawn_totals(
 
 
 def _parts(outlines: Annotations, slide: Box) -> NDArray[np.object_]:
-    """Return what the outlines enclose as polygons that touch in points at most.
+    """Return the area of the outlines as polygons that touch in points at most.
 
     shapely's x is y here, and its y is x.
     """
@@ -442,7 +442,7 @@ def _touching(parts: NDArray[np.object_]) -> list[Indices]:
 
 
 def _polygon(shape: shapely.Polygon) -> Polygon:
-    """Return exterior and holes, wound as `core.outlines` has them."""
+    """Return exterior and holes, wound as in `core.outlines`."""
     # anticlockwise in (y, x), and so clockwise to the eye
     upright = shapely.orient_polygons(shape)
     rings = (upright.exterior, *upright.interiors)

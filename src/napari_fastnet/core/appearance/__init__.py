@@ -1,1 +1,1 @@
-"""What tissue looks like: sharpness, stain, and flags where a heatmap is doubtful."""
+"""The appearance of tissue: sharpness, stain, fill, and flags of doubtful patches."""

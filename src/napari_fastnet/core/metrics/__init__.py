@@ -1,1 +1,1 @@
-"""Measures of patches, px, slides and lesions."""
+"""Metrics of patches, px, slides and lesions, and their intervals."""

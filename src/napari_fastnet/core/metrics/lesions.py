@@ -1,4 +1,4 @@
-"""Lesions as CAMELYON16 counts them: connected areas of grown truth.
+"""Lesions by the rules of CAMELYON16: connected areas of grown truth.
 
 Every px nearer than 37.5 µm to the truth joins it, holes are filled, and areas that touch
 at sides or corners are one lesion. A lesion whose major axis is under 275 µm is isolated
