@@ -1,4 +1,4 @@
-"""Options of the computations on arrays, and their names for what there is to choose.
+"""Options of the computations on arrays, with their choices and defaults.
 
 Free of numpy: the command line takes names, help and defaults from here.
 """
@@ -31,7 +31,7 @@ COLOURS = ("red", "green", "blue")
 
 @dataclass(frozen=True, slots=True)
 class TissueParameters:
-    """Thresholds and sizes that tell tissue from glass.
+    """Thresholds and sizes that separate tissue from glass.
 
     Parameters
     ----------
@@ -89,18 +89,18 @@ class TissueParameters:
 
     @classmethod
     def paper(cls) -> Self:
-        """Return the paper to the letter: plain Otsu, nothing closed or removed."""
+        """Return the paper's parameters: plain Otsu, nothing closed or removed."""
         return cls(
             glass_margin=0, closing_um=0, minimum_object_um2=0, minimum_hole_um2=0
         )
 
 
-#: Parameters by the name the command line and the panel give them.
+#: Presets by their names on the command line and in the panel.
 PRESETS = {"default": TissueParameters(), "paper": TissueParameters.paper()}
 
 
 def preset_with(preset: str, **given: Any) -> TissueParameters:
-    """Return a preset with the parameters that are given in place of its own.
+    """Replace parameters of a preset.
 
     Parameters
     ----------

@@ -31,14 +31,14 @@ MOST_TUMOR = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualitySummary:
-    """Summary of a slide's flags; the default of nothing that was judged.
+    """Summary of a slide's quality flags; the default is that of no patch at all.
 
     Parameters
     ----------
     patches : int
-        Patches that were judged.
+        Patches that were assessed.
     colour, pen, blur : float or None
-        Share of them with a flag; None where it was not judged, or without a patch.
+        Share of them with a flag; None if it was not assessed, or without a patch.
     any : float or None
         Share of them with any flag.
     blur_known : float
@@ -46,11 +46,11 @@ class QualitySummary:
     distance : float or None
         Of the mean colour from that of the training data, standard deviations.
     out_of_gamut : bool or None
-        Whether the stain lies far from the training data; None where not judged.
+        Whether the stain lies far from the training data; None if not assessed.
     warn : bool
-        Whether the quality is to be doubted.
+        Whether the quality is doubtful.
     verdict : str
-        All that in a sentence or two.
+        The summary in a sentence or two.
     doubt : str
         A reason to doubt the probabilities as such.
     """
@@ -68,7 +68,18 @@ class QualitySummary:
     doubt: str = ""
 
     def share(self, flag: Flag) -> float | None:
-        """Return the share of the patches with a flag; None where it was not judged."""
+        """Return the share of the patches with a flag.
+
+        Parameters
+        ----------
+        flag : Flag
+            A single one.
+
+        Returns
+        -------
+        float or None
+            None if the flag was not assessed.
+        """
         share: float | None = getattr(self, _name(flag))
         return share
 
