@@ -147,6 +147,7 @@ def test_a_loaded_result_is_the_same_and_is_shown(result):
     loaded = nf.load(result.folder)
     assert repr(loaded) == repr(result)
     assert loaded._repr_png_() == result._repr_png_()
+    assert loaded.record == result.record
     assert loaded.record.to_dict() == result.record.to_dict()
     assert [one.area_mm2 for one in loaded.lesions] == [
         one.area_mm2 for one in result.lesions

@@ -375,33 +375,31 @@ def merged(
         A slide is done if there is a record, unless it failed since; else it failed, or
         it waits.
     """
-    open_rows = {_key(row): row for row in told}
+    open_rows = {written(row.slide): row for row in told}
     for row in own:
-        before = open_rows.get(_key(row))
-        if before is not None and before.status == "failed" and _is_later(before, row):
+        key = written(row.slide)
+        if _failed_after(open_rows.get(key), row):
             continue
         if row.status == "done":
-            open_rows.pop(_key(row), None)
-        elif row.status == "failed" or before is None:
-            open_rows[_key(row)] = row
+            open_rows.pop(key, None)
+        elif row.status == "failed" or key not in open_rows:
+            open_rows[key] = row
     rows = []
     for row in folder:
-        later = open_rows.get(_key(row))
-        if later is not None and later.status == "failed" and _is_later(later, row):
+        key = written(row.slide)
+        if _failed_after(open_rows.get(key), row):
             continue
         rows.append(row)
         if row.status == "done":
-            open_rows.pop(_key(row), None)
+            open_rows.pop(key, None)
     return [*rows, *open_rows.values()]
 
 
-def _key(row: SlideRow) -> str:
-    """Return the identity of a slide: its path as written to the table."""
-    return written(row.slide)
-
-
-def _is_later(row: SlideRow, than: SlideRow) -> bool:
-    return _time(row) > _time(than)
+def _failed_after(other: SlideRow | None, row: SlideRow) -> bool:
+    """Return whether another row of a slide says that it failed later."""
+    if other is None or other.status != "failed":
+        return False
+    return _time(other) > _time(row)
 
 
 def _time(row: SlideRow) -> datetime:

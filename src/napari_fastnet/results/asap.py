@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Floats
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
 
@@ -115,8 +114,8 @@ def asap_annotations(regions: Iterable[Region]) -> Annotations:
 
 
 def _without_islands(
-    holes: list[NDArray[np.float64]], exteriors: tuple[NDArray[np.float64], ...]
-) -> Iterator[NDArray[np.float64]]:
+    holes: list[Floats], exteriors: tuple[Floats, ...]
+) -> Iterator[Floats]:
     """Yield holes less the outlines inside them."""
     outlines = [shapely.Polygon(ring) for ring in exteriors] if holes else []
     tree = shapely.STRtree(outlines)

@@ -9,19 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import read_outlines
+from napari_fastnet.core import regions as core_regions
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.regions import (
-    drawn_totals,
-    find_regions,
-    regions_of_outlines,
-    summarise,
-)
 from napari_fastnet.errors import OptionError, StoreError
-from napari_fastnet.results.reading import (
-    read_flags_export,
-    read_mask_export,
-    read_run_heatmap,
-)
+from napari_fastnet.results import reading, recorded_slide
 from napari_fastnet.results.record import (
     MASKS,
     QUALITY,
@@ -29,12 +20,6 @@ from napari_fastnet.results.record import (
     STORE,
     mask_file,
     read_record,
-)
-from napari_fastnet.results.recorded_slide import (
-    outline_notes,
-    recorded_corner,
-    recorded_picture,
-    tissue_of,
 )
 from napari_fastnet.results.result import Result
 
@@ -99,17 +84,17 @@ def load(
     folder = _folder_of(Path(run))
     then = read_record(folder / RECORD)
     offset = OutlineOptions(bounds_offset=bounds_offset).offset(
-        lambda: recorded_corner(folder, then)
+        lambda: recorded_slide.recorded_corner(folder, then)
     )
-    heatmap = read_run_heatmap(folder, then)
+    heatmap = reading.read_run_heatmap(folder, then)
     masks = {
-        name: read_mask_export(folder / mask_file(name))
+        name: reading.read_mask_export(folder / mask_file(name))
         for name in MASKS
         if (folder / mask_file(name)).is_file()
     }
     flags = None
     if heatmap is not None and (folder / QUALITY).is_file():
-        flags, _ = read_flags_export(folder / QUALITY)
+        flags, _ = reading.read_flags_export(folder / QUALITY)
         if flags.shape != heatmap.grid.shape:  # of another run
             flags = None
     record = then
@@ -124,16 +109,18 @@ def load(
         mask_mpp=next((mask.mpp for mask in masks.values()), (1.0, 1.0)),
         flags=flags,
         files=tuple(sorted(folder.iterdir())) if record == then else (),
-        picture=None if slide is None else partial(recorded_picture, then, Path(slide)),
+        picture=None
+        if slide is None
+        else partial(recorded_slide.recorded_picture, then, Path(slide)),
         bounds_offset=offset,
     )
     if heatmap is None:
         return result
     if regions is not None:
         return _with_outlines(result, heatmap, Path(regions), tuple(tumor_classes))
-    found = find_regions(heatmap, float(record.threshold or 0.0))
+    found = core_regions.find_regions(heatmap, float(record.threshold or 0.0))
     totals = replace(
-        summarise(found, record.tissue.area_mm2),
+        core_regions.summarise(found, record.tissue.area_mm2),
         # of any cell, so whatever the lesions are
         highest_probability=record.regions.highest_probability,
     )
@@ -168,13 +155,18 @@ def _with_outlines(
     outlines, notes = read_outlines(
         path, shape, bounds_offset=result.bounds_offset, tumor_classes=tumor_classes
     )
-    tissue = tissue_of(result.masks)
-    found = regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
-    totals = drawn_totals(found, tissue_mm2, result.masks.get("roi"), shape)
+    tissue = recorded_slide.tissue_of(result.masks)
+    found = core_regions.regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
+    totals = core_regions.drawn_totals(
+        found, tissue_mm2, result.masks.get("roi"), shape
+    )
     return replace(
         result,
         record=replace(result.record, regions=replace(totals, outlines=str(path))),
         regions=found,
-        notes=(*notes, *outline_notes(path, outlines, tissue, shape, heatmap.mpp)),
+        notes=(
+            *notes,
+            *recorded_slide.outline_notes(path, outlines, tissue, shape, heatmap.mpp),
+        ),
         files=(),
     )

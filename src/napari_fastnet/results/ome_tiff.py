@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools, Bytes
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
 
@@ -80,7 +81,7 @@ def write_heatmap_ome_tiff(
 
 def write_mask_tiff(
     path: Path,
-    mask: NDArray[np.bool_],
+    mask: Bools,
     mpp: Pair,
     *,
     record: RunRecord | None = None,
@@ -117,7 +118,7 @@ def write_mask_tiff(
 
 def write_flags_tiff(
     path: Path,
-    flags: NDArray[np.uint8],
+    flags: Bytes,
     heatmap: Heatmap,
     *,
     record: RunRecord | None = None,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
 
@@ -39,7 +40,7 @@ _AXES = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
 def write_ome_zarr(
     path: Path,
     heatmap: Heatmap,
-    masks: Mapping[str, NDArray[np.bool_]] | None = None,
+    masks: Mapping[str, Bools] | None = None,
     *,
     mask_mpp: Pair = (1.0, 1.0),
     record: RunRecord | None = None,
@@ -97,7 +98,7 @@ def write_ome_zarr(
                 _write_mask(labels.create_group(name), name, mask, mask_mpp)
 
 
-def _write_mask(group: Any, name: str, mask: NDArray[np.bool_], mpp: Pair) -> None:
+def _write_mask(group: Any, name: str, mask: Bools, mpp: Pair) -> None:
     levels = [level.astype(np.uint8) for level in halvings(mask, CHUNK_PX)]
     scales = _write_levels(group, levels, mpp, (0.0, 0.0))
     group.attrs.update(

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
+    from napari_fastnet.core.arrays import Bools, Bytes
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.options import ColoursName
@@ -128,7 +128,7 @@ class Page:
         self.canvas = FigureCanvasAgg(figure)
         self.axes = figure.add_axes((0, 0, 1, 1))
 
-    def picture(self, box: Box, image: NDArray[np.uint8], words: str) -> None:
+    def picture(self, box: Box, image: Bytes, words: str) -> None:
         """Draw an image into a box, with words above it and a hairline around it."""
         extent = (box.left, box.right, box.bottom, box.top)
         self.axes.imshow(
@@ -180,7 +180,7 @@ class Page:
         y = self.layout.right.bottom + 118
         self.text(MARGIN, y, sample + words, size=22, room=WIDTH - 2 * MARGIN)
 
-    def hatch(self, box: Box, cells: NDArray[np.bool_], over: Box) -> None:
+    def hatch(self, box: Box, cells: Bools, over: Box) -> None:
         """Hatch cells over the picture in a box; together they cover ``over``, px."""
         self._hatched = True
         # a rim of nothing, so that the hatch ends at the edge of the grid
@@ -331,11 +331,11 @@ NOTICE = f"{CALIBRATED} {RESEARCH_USE}"
 
 
 def overview_png(
-    thumbnail: NDArray[np.uint8],
+    thumbnail: Bytes,
     heatmap: Heatmap,
     regions: Sequence[Region],
     record: RunRecord,
-    flags: NDArray[np.uint8] | None = None,
+    flags: Bytes | None = None,
 ) -> bytes:
     """Draw the overview picture, 1800 px wide.
 

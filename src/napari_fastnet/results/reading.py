@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any, Literal
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 import shapely
@@ -23,12 +23,12 @@ from napari_fastnet.slide.samples import TIFF_ERRORS
 from napari_fastnet.store.store import read_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
     from tifffile import TiffFile
 
+    from napari_fastnet.core.arrays import Bools, Bytes
     from napari_fastnet.store.store import StoredRun
 
 
@@ -42,7 +42,7 @@ _TAIL_BYTES = 2**20  # the record is at the end of a GeoJSON file
 class Mask:
     """An exported mask: bool (height, width), (y, x) µm per px, and its record."""
 
-    mask: NDArray[np.bool_]
+    mask: Bools
     mpp: Pair
     record: RunRecord | None = None
 
@@ -77,14 +77,10 @@ def read_heatmap_ome_tiff(path: Path) -> tuple[Heatmap, RunRecord | None]:
     StoreError
         It is no such file, or damaged.
     """
-    with _opened(path) as (values, nodes):
-        record = _record(nodes)
-        plane = nodes["Plane"].attrib
-        if record is not None and record.grid is not None:
-            grid, mpp = record.grid, recorded_mpp(path, record)
-        else:
-            origin = float(plane["PositionY"]), float(plane["PositionX"])
-            grid, mpp = Grid(origin, _px_um(nodes), values.shape), (1.0, 1.0)
+    values, record, grid = _read_export(path)
+    mpp = (1.0, 1.0)
+    if record is not None and record.grid is not None:
+        grid, mpp = record.grid, recorded_mpp(path, record)
     if 0 in grid.shape:  # a heatmap without cells is written as a single NaN
         values = np.empty(grid.shape, np.float32)
     if values.shape != grid.shape or values.dtype != np.float32:
@@ -110,12 +106,11 @@ def read_mask_export(path: Path) -> Mask:
     StoreError
         It is no such file, or damaged.
     """
-    with _opened(path) as (values, nodes):
-        record, mpp = _record(nodes), _px_um(nodes)
-    return Mask(values > 0, mpp, record)
+    values, record, grid = _read_export(path)
+    return Mask(values > 0, grid.step, record)
 
 
-def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], RunRecord]:
+def read_flags_export(path: Path) -> tuple[Bytes, RunRecord]:
     """Read a file of `write_flags_tiff`.
 
     Parameters
@@ -134,8 +129,7 @@ def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], RunRecord]:
     StoreError
         It is no such file, or damaged.
     """
-    with _opened(path) as (values, nodes):
-        record = _record(nodes)
+    values, record, _ = _read_export(path)
     if record is None or record.grid is None:
         raise StoreError(f"{path}: its record states no grid; {_MEND}")
     grid = record.grid
@@ -146,18 +140,26 @@ def read_flags_export(path: Path) -> tuple[NDArray[np.uint8], RunRecord]:
     return values, record
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[NDArray[Any], dict[str, Any]]]:
-    """Yield an export's first page and its OME nodes; errors on them are damage."""
+def _read_export(path: Path) -> tuple[NDArray[Any], RunRecord | None, Grid]:
+    """Read an export's first page, its record, and the grid of its px in µm."""
     import tifffile
     from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
 
     try:
         with tifffile.TiffFile(path) as tif:
-            values, nodes = first_page(tif), _ome_nodes(tif)
-        yield values, nodes
-    except (*TIFF_ERRORS, DefusedXmlException) as error:
+            values, root = first_page(tif), fromstring(tif.ome_metadata or "")
+        nodes = {node.tag.rpartition("}")[2]: node for node in root.iter()}
+        record = parse_record(nodes["CommentAnnotation"].findtext("{*}Value") or "")
+        size, plane = nodes["Pixels"].attrib, nodes["Plane"].attrib
+        grid = Grid(
+            (float(plane["PositionY"]), float(plane["PositionX"])),
+            (float(size["PhysicalSizeY"]), float(size["PhysicalSizeX"])),
+            values.shape,
+        )
+    except (*TIFF_ERRORS, ParseError, DefusedXmlException) as error:
         raise _not_ours(path, error) from error
+    return values, record, grid
 
 
 def is_regions_export(path: Path) -> bool:
@@ -237,24 +239,6 @@ def _region(label: int, feature: dict[str, Any]) -> Region:
         centroid=(middle.x, middle.y),
         polygons=polygons,
     )
-
-
-def _ome_nodes(tif: TiffFile) -> dict[str, Any]:
-    """Return the elements of a file's OME-XML, the last of each kind, by name."""
-    from defusedxml.ElementTree import fromstring
-
-    root = fromstring(tif.ome_metadata or "")
-    return {node.tag.rpartition("}")[2]: node for node in root.iter()}
-
-
-def _record(nodes: dict[str, Any]) -> RunRecord | None:
-    return parse_record(nodes["CommentAnnotation"].findtext("{*}Value") or "")
-
-
-def _px_um(nodes: dict[str, Any]) -> Pair:
-    """Return (y, x) µm per px of an image."""
-    pixels = nodes["Pixels"].attrib
-    return float(pixels["PhysicalSizeY"]), float(pixels["PhysicalSizeX"])
 
 
 def _not_ours(path: Path, error: Exception) -> StoreError:

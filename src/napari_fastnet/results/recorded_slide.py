@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_fastnet.annotations.placement import (
     LEAST_INTEREST,
+    LEAST_TUMOR,
     mask_points,
     placement_note,
 )
@@ -19,10 +20,8 @@ from napari_fastnet.slide.slide import open_slide
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from napari_fastnet.annotations.roi import RegionOfInterest
+    from napari_fastnet.core.arrays import Bools, Bytes, Floats
     from napari_fastnet.core.geometry import Box, Pair
     from napari_fastnet.core.metrics.truth import TruthMask
     from napari_fastnet.core.polygons import Annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 THUMBNAIL_PX = 1000
 
 
-def tissue_of(masks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
+def tissue_of(masks: Mapping[str, Bools]) -> Bools | None:
     """Return the tissue by a majority of a slide's masks, whatever its region of interest.
 
     Parameters
@@ -45,15 +44,13 @@ def tissue_of(masks: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_] | Non
     ndarray or None
         bool; None without the three masks.
     """
-    three = [masks[name] for name in MASKS if name != "roi" and name in masks]
-    if len(three) < 3:
+    if not set(MASKS) - {"roi"} <= set(masks):
         return None
-    first, second, third = three
-    most: NDArray[np.bool_] = (first & second) | (first & third) | (second & third)
-    return most
+    first, second, third = (masks[name] for name in MASKS if name != "roi")
+    return (first & second) | (first & third) | (second & third)
 
 
-def recorded_tissue(folder: Path) -> NDArray[np.bool_] | None:
+def recorded_tissue(folder: Path) -> Bools | None:
     """Return the tissue by the masks in a folder of results, None without them."""
     paths = {name: folder / mask_file(name) for name in MASKS if name != "roi"}
     if not all(path.is_file() for path in paths.values()):
@@ -66,7 +63,7 @@ def corner_of(bounds: Box | None) -> Pair:
     return (0.0, 0.0) if bounds is None else (bounds.top, bounds.left)
 
 
-def recorded_picture(record: RunRecord, path: Path | None = None) -> NDArray[np.uint8]:
+def recorded_picture(record: RunRecord, path: Path | None = None) -> Bytes:
     """Read the slide of a run for the overview.
 
     Parameters
@@ -138,8 +135,8 @@ def recorded_corner(folder: Path, record: RunRecord) -> Pair:
 
 def roi_notes(
     given: RegionOfInterest,
-    roi: NDArray[np.bool_],
-    masks: Mapping[str, NDArray[np.bool_]],
+    roi: Bools,
+    masks: Mapping[str, Bools],
     mpp: Pair,
 ) -> tuple[str, ...]:
     """Return a note if a region of interest is mostly glass.
@@ -155,25 +152,16 @@ def roi_notes(
     mpp : tuple of float
         (y, x) µm per level-0 px.
     """
-    tissue = tissue_of(masks)
-    if tissue is None:
-        return ()
     height, width = given.slide_shape
-    step = (height / roi.shape[0], width / roi.shape[1])
-    note = placement_note(
-        mask_points(roi, step),
-        tissue,
-        given.slide_shape,
-        mpp=mpp,
-        least=LEAST_INTEREST,
-    )
+    points = mask_points(roi, (height / roi.shape[0], width / roi.shape[1]))
+    note = _note(points, tissue_of(masks), given.slide_shape, mpp, LEAST_INTEREST)
     return (f"{given.path.name}: {note}",) if note else ()
 
 
 def outline_notes(
     path: Path,
     outlines: Annotations,
-    tissue: NDArray[np.bool_] | None,
+    tissue: Bools | None,
     slide_shape: tuple[int, int],
     mpp: Pair,
 ) -> tuple[str, ...]:
@@ -197,19 +185,30 @@ def outline_notes(
     height, width = tissue.shape
     step = (slide_shape[0] / height, slide_shape[1] / width)
     inside = slide_mask(outlines, slide_shape, (height, width))
-    note = placement_note(mask_points(inside, step), tissue, slide_shape, mpp=mpp)
+    note = _note(mask_points(inside, step), tissue, slide_shape, mpp)
     return (f"{path.name}: {note}",) if note else ()
 
 
 def truth_notes(
     truth: TruthMask,
-    tissue: NDArray[np.bool_] | None,
+    tissue: Bools | None,
     slide_shape: tuple[int, int],
     mpp: Pair,
 ) -> tuple[str, ...]:
     """Return a note if a truth is mostly glass; see `outline_notes`."""
-    if tissue is None:
-        return ()
     points = mask_points(truth.inside, truth.step, truth.first)
-    note = placement_note(points, tissue, slide_shape, mpp=mpp)
+    note = _note(points, tissue, slide_shape, mpp)
     return (note,) if note else ()
+
+
+def _note(
+    points: Floats,
+    tissue: Bools | None,
+    slide_shape: tuple[int, int],
+    mpp: Pair,
+    least: float = LEAST_TUMOR,
+) -> str:
+    """Return a note if less than a share of points lies on tissue, as far as known."""
+    if tissue is None:
+        return ""
+    return placement_note(points, tissue, slide_shape, mpp=mpp, least=least)

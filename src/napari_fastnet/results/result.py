@@ -44,9 +44,7 @@ from napari_fastnet.results.regions import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Bools, Bytes
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
@@ -94,13 +92,13 @@ class Result:
     record: RunRecord
     heatmap: Heatmap | None = None
     regions: list[Region] | None = None
-    masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    masks: Mapping[str, Bools] = field(default_factory=dict)
     mask_mpp: Pair = (1.0, 1.0)
-    flags: NDArray[np.uint8] | None = None
+    flags: Bytes | None = None
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     all_earlier: bool = False
-    picture: Callable[[], NDArray[np.uint8]] | None = None
+    picture: Callable[[], Bytes] | None = None
     bounds_offset: Pair = (0.0, 0.0)
 
     @property

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from napari_fastnet.core.arrays import Bools
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
@@ -31,7 +30,7 @@ def write_spatialdata(
     path: Path,
     heatmap: Heatmap,
     regions: Sequence[Region],
-    masks: Mapping[str, NDArray[np.bool_]] | None = None,
+    masks: Mapping[str, Bools] | None = None,
     *,
     mask_mpp: Pair = (1.0, 1.0),
     record: RunRecord | None = None,
