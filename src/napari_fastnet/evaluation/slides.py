@@ -146,27 +146,28 @@ def _evaluated(
         _require_normal(source, truths, options)
         known = SlideTruth(source.name, is_tumor=False)
     found = load_source(source)
-    run = None if isinstance(found, Candidates) else found
-    truth, notes = _truth(known, run, source.path, options)
-    is_tumor = _is_tumor(known, truth, notes)
+    run = heatmap = None
     if isinstance(found, Candidates):
         candidates = found
     else:
-        assert found.heatmap is not None
+        run, heatmap = found, found.heatmap
+        assert heatmap is not None
         candidates = find_candidates(
-            found.heatmap, radius_um=options.radius_um, minimum=options.minimum
+            heatmap, radius_um=options.radius_um, minimum=options.minimum
         )
+    truth, notes = _truth(known, run, source.path, options)
+    is_tumor = _is_tumor(known, truth, notes)
     _require_inside(source, candidates, run, truth)
     hits = features = pixels = None
     if truth is not None:
         hits = match_candidates(candidates, find_lesions(truth) if is_tumor else None)
     score = float(candidates.scores.max(initial=0))
-    if run is not None and run.heatmap is not None:
-        features = slide_features(run.heatmap)
+    if run is not None and heatmap is not None:
+        features = slide_features(heatmap)
         score = features.maximum
         if truth is not None:
             pixels = count_pixels(
-                run.heatmap,
+                heatmap,
                 truth,
                 threshold=options.threshold or run.threshold or DEFAULT_THRESHOLD,
                 boundary_px=options.boundary_um / PIXEL_UM,

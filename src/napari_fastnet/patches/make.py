@@ -28,7 +28,7 @@ from napari_fastnet.errors import (
     OutputError,
     TileReadError,
 )
-from napari_fastnet.machine.files import clear_leftovers
+from napari_fastnet.machine.files import clear_leftovers, output_errors
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
 from napari_fastnet.patches import store as patch_store
@@ -161,12 +161,8 @@ def make_patches(
         raise OptionError(f"workers is {workers}; use at least 1")
     folder = find_camelyon(camelyon, testing=options.testing)
     work = PatchWork(store.absolute(), log_folder(store.absolute()), options.patches)
-    try:
+    with output_errors(f"make {work.log}"):
         work.log.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make {work.log} ({error}); choose another output"
-        ) from error
     with hold(work.log):
         clear_leftovers(work.store)
         if fresh:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Generator, Tensor
 
+from napari_fastnet.errors import OptionError
+from napari_fastnet.training import mosaic
 from napari_fastnet.training.augment import augment, turn
 
 if TYPE_CHECKING:
@@ -60,11 +62,23 @@ class Batches:
         Strength of the augmentation, and number of copies; 0 augments anew.
     teachers : Teacher, optional
         Networks whose probabilities of the augmented patches go into the labels.
+
+    Raises
+    ------
+    OptionError
+        The patches do not fill a batch, or a batch forms no mosaic.
     """
 
     def __init__(
         self, patches: Patches, options: FitOptions, teachers: Teacher | None
     ) -> None:
+        if len(patches.images) < options.batch_size:
+            raise OptionError(
+                f"{len(patches.images)} training patches do not fill a batch of "
+                f"{options.batch_size}; give more patches or a smaller batch"
+            )
+        if options.mosaic_share:
+            mosaic.patches_a_side(options.batch_size, patches.images.shape[1])
         self._patches, self._options, self._teachers = patches, options, teachers
         self._copies: list[tuple[Tensor, Tensor]] = []
 

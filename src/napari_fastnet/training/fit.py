@@ -134,18 +134,11 @@ class Trainer(Generic[NetworkT]):
         normalisation: tuple[Triple, Triple] | None = None,
         teachers: Teacher | None = None,
     ) -> None:
-        if len(train.images) < options.batch_size:
-            raise OptionError(
-                f"{len(train.images)} training patches do not fill a batch of "
-                f"{options.batch_size}; give more patches or a smaller batch"
-            )
-        if options.mosaic_share:
-            mosaic.patches_a_side(options.batch_size, train.images.shape[1])
+        self.batches = Batches(train, options, teachers)
         torch.manual_seed(options.seed)
         self.config = config
         self.train, self.valid, self.options = train, valid, options
         self.teachers = teachers
-        self.batches = Batches(train, options, teachers)
         self.normalisation = normalisation or channel_statistics(train.images)
         self.device = torch.device(device)
         self.model = config.build().to(self.device)

@@ -82,15 +82,17 @@ def publish(
         calibration = Calibration()
     probabilities = calibration.apply(raw)
     points = operating_points(data.valid.labels, probabilities)
-    also = []
-    for part in data.also:
-        found = _metrics(part, calibration.apply(predict(network, part)))
-        before = None
-        if job.start_from is not None:
-            start = checkpoint.load_weights(job.start_from.weights_path)
-            before = roc_auc(part.labels, predict(start, part))
-        facts = part.facts[0].to_dict()
-        also.append({**facts, **found.to_dict(), "auc_before": before})
+    start = None
+    if job.start_from is not None:
+        start = checkpoint.load_weights(job.start_from.weights_path)
+    also = [
+        {
+            **part.facts[0].to_dict(),
+            **_metrics(part, calibration.apply(predict(network, part))).to_dict(),
+            "auc_before": roc_auc(part.labels, predict(start, part)) if start else None,
+        }
+        for part in data.also
+    ]
     mean, std = map(list, trainer.normalisation)
     normalise = {"name": "Normalize", "arguments": {"mean": mean, "std": std}}
     description = ModelDescription(

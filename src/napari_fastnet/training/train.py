@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_fastnet.errors import OptionError, OutputError
-from napari_fastnet.machine.files import atomic_path, reason, write_csv
+from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.files import atomic_path, output_errors, write_csv
 from napari_fastnet.model.writing import check_bundle_folder
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
@@ -133,8 +133,8 @@ def check_output(job: TrainingJob) -> None:
     there = next(path for path in (log, *log.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         code = errno.EACCES if there.is_dir() else errno.ENOTDIR
-        words = reason(OSError(code, os.strerror(code)))
-        raise OutputError(f"cannot write {log}: {words}")
+        with output_errors(f"write {log}"):
+            raise OSError(code, os.strerror(code))
 
 
 def spacing_warnings(job: TrainingJob) -> Iterator[str]:
