@@ -122,12 +122,17 @@ def find_sources(places: Iterable[Path]) -> list[Source]:
         if not paths:
             raise DataError(f"{place}: nothing to evaluate; {_WANTED}")
         found |= {path.resolve(): path for path in paths}
-    named = [(_name(path), path, _slide_file(path)) for path in found.values()]
+    named = []
     files: dict[str, list[str]] = defaultdict(list)
-    for name, _, file in named:
+    for path in found.values():
+        file, name = _slide_file(path), path.stem
+        if path.is_dir():  # a run without a record is an error only once its turn comes
+            # PureWindowsPath splits at both kinds of slash.
+            name = PureWindowsPath(file or path.resolve().name).stem
+        named.append((name, path))
         files[slide_key(name)].append(file)
     sources = []
-    for name, path, _ in named:
+    for name, path in named:
         alike = files[slide_key(name)]
         # Runs of different slides of one name are called as their folders.
         if len(alike) > 1 and all(alike) and len(set(alike)) == len(alike):
@@ -159,15 +164,6 @@ def _sources_at(place: Path) -> list[Path]:
 
 def _is_run(path: Path) -> bool:
     return any((path / name).exists() for name in (RECORD, HEATMAP, STORE))
-
-
-def _name(path: Path) -> str:
-    """Return the name of a slide: the stem of its file, where the record says it."""
-    if not path.is_dir():
-        return path.stem
-    # A run without a record is an error only once its turn comes.
-    slide = _slide_file(path) or path.resolve().name
-    return PureWindowsPath(slide).stem  # splits at both kinds of slash
 
 
 def _slide_file(path: Path) -> str:
