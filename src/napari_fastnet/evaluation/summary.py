@@ -203,7 +203,7 @@ def summarise_slides(
 def _slide_auc(
     slides: list[EvaluatedSlide], options: SlideEvaluationOptions
 ) -> SlideAuc:
-    """Return how well slides with tumor and without are separated."""
+    """Return the AUCs of slides with tumor against those without."""
     labels = np.array([slide.is_tumor for slide in slides])
     found = evaluate_probabilities(
         labels,
