@@ -35,6 +35,7 @@ from napari_fastnet.results.record import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from napari_fastnet.core.arrays import Bools, Bytes
@@ -134,9 +135,7 @@ class Page:
         self.axes.imshow(
             image, extent=extent, aspect="auto", interpolation="antialiased"
         )
-        self.axes.add_patch(
-            Rectangle((box.left, box.top), box.width, box.height, fill=False, ec=LINE)
-        )
+        self._frame(box, LINE, 1 / POINTS_PER_PX)
         self.text(box.left, box.top - 14, words, size=24, va="bottom", color=GREY)
 
     def outlines(self, box: Box, regions: Sequence[Region]) -> None:
@@ -166,7 +165,7 @@ class Page:
             paths, facecolors="none", edgecolors=colour, linewidths=width
         )
         self.axes.add_collection(lines)
-        lines.set_clip_path(self._frame(box))
+        self._clip(lines, box)
 
     def header(self, title: str, totals: str) -> None:
         """Draw the title and the line under it."""
@@ -193,12 +192,19 @@ class Page:
         )
         drawn.set_edgecolor(HATCH)
         drawn.set_linewidth(0)
-        drawn.set_clip_path(self._frame(box))
+        self._clip(drawn, box)
 
-    def _frame(self, box: Box) -> Rectangle:
+    def _clip(self, drawn: Artist, box: Box) -> None:
         frame = Rectangle((box.left, box.top), box.width, box.height)
         frame.set_transform(self.axes.transData)
-        return frame
+        drawn.set_clip_path(frame)
+
+    def _frame(self, box: Box, colour: str, width_px: float) -> None:
+        """Draw the outline of a box."""
+        width = width_px * POINTS_PER_PX
+        frame = Rectangle((box.left, box.top), box.width, box.height, ec=colour)
+        frame.set(fill=False, linewidth=width)
+        self.axes.add_patch(frame)
 
     def footer(self, about: str, notice: str) -> None:
         """Draw the last line: the model, and the notice of research use."""
@@ -236,24 +242,13 @@ class Page:
             self.axes.plot((mark, mark), (y - 18, y + 18), color="white", lw=4)
             self.axes.plot((mark, mark), (y - 18, y + 18), color=OUTLINE, lw=2)
 
-        self._swatch(REGION_X, OUTLINE, 2.5)
+        square = Box.of_shape((SWATCH, SWATCH), (y - SWATCH / 2, REGION_X))
+        self._frame(square, OUTLINE, 2.5)
         words = REGION_X + SWATCH + 12
         self._label(words, regions, room=CLEAR_X - words - 20)
-        self._swatch(CLEAR_X, LINE, 1.5)
+        square = Box.of_shape((SWATCH, SWATCH), (y - SWATCH / 2, CLEAR_X))
+        self._frame(square, LINE, 1.5)
         self._label(CLEAR_X + SWATCH + 12, "clear: glass or not computed")
-
-    def _swatch(self, x: float, colour: str, width_px: float) -> None:
-        """Draw an empty square of the legend."""
-        self.axes.add_patch(
-            Rectangle(
-                (x, self._legend_y - SWATCH / 2),
-                SWATCH,
-                SWATCH,
-                fill=False,
-                edgecolor=colour,
-                linewidth=width_px * POINTS_PER_PX,
-            )
-        )
 
     def _label(
         self, x: float, words: str, *, ha: str = "left", room: float = WIDTH

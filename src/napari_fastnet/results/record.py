@@ -26,10 +26,8 @@ from typing import (
     get_type_hints,
 )
 
-from napari_fastnet.core.appearance.summary import QualitySummary
 from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName, TissueParameters
-from napari_fastnet.core.regions import Totals
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.json_text import parse_json, plain, to_json
@@ -37,6 +35,9 @@ from napari_fastnet.store.format import Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_fastnet.core.appearance.summary import QualitySummary
+    from napari_fastnet.core.regions import Totals
 
 
 # Python's stand-in for a byte of a path that is no UTF-8.
@@ -110,17 +111,28 @@ _STATED: dict[str, tuple[str, ...]] = {
 }
 #: Sections of run.json that must be there but may be null.
 _PRESENT = ("model", "grid", "counts", "options", "regions")
-#: Types of fields, for the reader.
-_TYPES = {
-    "ColoursName": ColoursName,
-    "Grid": Grid,
-    "Pair": Pair,
-    "TissueParameters": TissueParameters,
-}
+#: Sections that are written as {} where nothing of them is known.
+_MAY_BE_EMPTY = frozenset({"TissueFacts", "OptionFacts", "Totals", "QualitySummary"})
 #: Fields with other names in JSON.
 _KEYS = {"origin": "origin_px", "step": "step_px"}
 #: Keys that are written only where they say something.
 _SPARSE = frozenset({"size_classes", "outlines", "doubt"})
+
+
+@cache
+def _types() -> dict[str, Any]:
+    """Return types of fields by name; two load scipy, which most commands do without."""
+    from napari_fastnet.core.appearance.summary import QualitySummary
+    from napari_fastnet.core.regions import Totals
+
+    return {
+        "ColoursName": ColoursName,
+        "Grid": Grid,
+        "Pair": Pair,
+        "QualitySummary": QualitySummary,
+        "TissueParameters": TissueParameters,
+        "Totals": Totals,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +332,10 @@ class RunRecord:
     counts: Counts | None = None
     seconds: Seconds = field(default_factory=lambda: Seconds(0.0, 0.0, 0.0))
     options: OptionFacts = field(default_factory=OptionFacts)
-    regions: Totals = field(default_factory=Totals)
-    quality: QualitySummary = field(default_factory=QualitySummary)
+    regions: Totals = field(default_factory=lambda: _types()["Totals"]())
+    quality: QualitySummary = field(
+        default_factory=lambda: _types()["QualitySummary"]()
+    )
     created: str = field(default_factory=lambda: timestamp())
     versions: Mapping[str, str | None] = field(default_factory=lambda: versions())
     source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -367,7 +381,8 @@ def _json(value: Any, source: Mapping[str, Any]) -> Any:
     """
     if not is_dataclass(value):
         return value
-    if value in (TissueFacts(), OptionFacts(), Totals(), QualitySummary()):
+    kind: Any = type(value)
+    if kind.__name__ in _MAY_BE_EMPTY and value == kind():
         return {}
     found = dict(source)
     for part in fields(value):
@@ -436,7 +451,7 @@ def _section(kind: Any, value: dict[str, Any], at: str) -> Any:
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind, localns=_TYPES)
+    return get_type_hints(kind, localns=_types())
 
 
 def _wrong(at: str) -> ValueError:

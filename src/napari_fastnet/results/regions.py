@@ -131,7 +131,9 @@ def _coordinates(polygon: Polygon, offset: Pair) -> list[list[list[float]]]:
     ]
 
 
-def region_table(regions: Iterable[Region], *, mpp: Pair) -> dict[str, list[Any]]:
+def region_table(
+    regions: Iterable[Region], *, mpp: Pair, **same: str
+) -> dict[str, list[Any]]:
     """Return regions as columns of equal length.
 
     Parameters
@@ -140,14 +142,17 @@ def region_table(regions: Iterable[Region], *, mpp: Pair) -> dict[str, list[Any]
         Without any, the columns are empty.
     mpp : tuple of float
         (y, x) µm per level-0 px.
+    **same : str
+        More columns, with the same text in every row.
 
     Returns
     -------
     dict of str to list
-        By name, with the unit in it. The last two are ``mpp``, the same in every row.
+        By name, with the unit in it.
     """
     found = list(regions)
     y, x = ([region.centroid[axis] for region in found] for axis in (0, 1))
+    equal = {"um_per_px_x": mpp[1], "um_per_px_y": mpp[0], **same}
     return {
         "label": [region.label for region in found],
         "size_class": [str(region.size_class) for region in found],
@@ -159,8 +164,7 @@ def region_table(regions: Iterable[Region], *, mpp: Pair) -> dict[str, list[Any]
         "centroid_y_px": y,
         "centroid_x_um": [value * mpp[1] for value in x],
         "centroid_y_um": [value * mpp[0] for value in y],
-        "um_per_px_x": [mpp[1]] * len(found),
-        "um_per_px_y": [mpp[0]] * len(found),
+        **{name: [value] * len(found) for name, value in equal.items()},
     }
 
 
@@ -183,13 +187,11 @@ def write_regions_csv(
     slide : str, optional
         Name of the slide's file.
     """
-    columns = region_table(regions, mpp=mpp)
+    columns = region_table(regions, mpp=mpp, notice=RESEARCH_USE, slide=written(slide))
     for name, decimals in CSV_DECIMALS.items():
         columns[name] = [
             f"{value:.{decimals}f}" if isfinite(value) else ""
             for value in columns[name]
         ]
-    columns["notice"] = [RESEARCH_USE] * len(columns["label"])
-    columns["slide"] = [written(slide)] * len(columns["label"])
     rows = zip(*columns.values(), strict=True)
     write_csv(path, (dict(zip(columns, row, strict=True)) for row in rows), columns)

@@ -174,10 +174,8 @@ class Result:
         dict of str to list
             A value for each lesion.
         """
-        table = region_table(self.lesions, mpp=self.mpp)
         same["slide"] = names.written(self.record.slide.name)
-        count = len(self.lesions)
-        return {**table, **{name: [text] * count for name, text in same.items()}}
+        return region_table(self.lesions, mpp=self.mpp, **same)
 
     def export(
         self,
