@@ -38,7 +38,17 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["info", "--help"], ["--version"], ["nonsense"]]
+    "argv",
+    [
+        ["--help"],
+        ["info", "--help"],
+        ["detect", "--help"],
+        ["train", "--help"],
+        ["evaluate", "slides", "--help"],
+        ["bench", "--help"],
+        ["--version"],
+        ["nonsense"],
+    ],
 )
 def test_help_loads_nothing_heavy(argv):
     code = f"from napari_fastnet.cli.app import main; main({argv!r})"
@@ -91,7 +101,19 @@ def test_no_module_imports_itself_round_about():
     TopologicalSorter(imports).prepare()  # raises CycleError, with the circle
 
 
-@pytest.mark.parametrize("room", ["training", "patches", "evaluation"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        "annotations",
+        "bench",
+        "core",
+        "detection",
+        "evaluation",
+        "model",
+        "patches",
+        "training",
+    ],
+)
 def test_options_of_commands_load_nothing_heavy(room):
     """The command line takes names, help and defaults from them."""
     assert not loaded_by(f"import napari_fastnet.{room}.options") & HEAVY
