@@ -201,7 +201,7 @@ def _help(text: str, default: Any) -> str:
     """Put the default into a text; of None, the meaning that the text gives."""
     text, _, none = text.removesuffix(".").partition("; None is ")
     shown = none if default is None else default
-    is_plain = isinstance(shown, int | float | str | Path)
-    if not is_plain or isinstance(shown, bool) or shown == "":
-        return f"{text}."
-    return f"{text} [{shown}]."
+    is_plain = isinstance(shown, int | float | str | Path) and shown != ""
+    if is_plain and not isinstance(shown, bool):
+        text += f" [{shown}]"
+    return f"{text}." if text else ""  # none with `python -OO`
