@@ -6,7 +6,6 @@ written aside and renamed; an OutputError says what to do when it cannot be writ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
@@ -38,16 +37,6 @@ FLAGS_NAME = "quality flags"
 ID_NAMESPACE = UUID("2f1f3a3e-6f0e-5a55-9f6c-0d5f6c1f7a10")
 
 
-@dataclass(frozen=True, slots=True)
-class _About:
-    """Words of the OME-XML of an image, with (y, x) of a px and of the corner in µm."""
-
-    name: str
-    description: str
-    px_um: Pair
-    corner_um: Pair
-
-
 def write_heatmap_ome_tiff(
     path: Path, heatmap: Heatmap, *, record: RunRecord | None = None
 ) -> None:
@@ -70,13 +59,9 @@ def write_heatmap_ome_tiff(
     values = heatmap.probabilities
     if values.size == 0:
         values = np.full((1, 1), np.nan, dtype=np.float32)
-    about = _About(
-        "tumour probability",
-        "Tumour probability, 0..1; NaN: not computed.",
-        heatmap.cell_um,
-        heatmap.corner_um,
-    )
-    _write_ome_tiff(path, halvings(values, TILE_PX), about, record)
+    name, about = "tumour probability", "Tumour probability, 0..1; NaN: not computed."
+    place = heatmap.cell_um, heatmap.corner_um
+    _write_ome_tiff(path, halvings(values, TILE_PX), name, about, place, record)
 
 
 def write_mask_tiff(
@@ -112,8 +97,8 @@ def write_mask_tiff(
         )
     levels = [level.view(np.uint8) * np.uint8(255) for level in halvings(mask, TILE_PX)]
     name = path.name.split(".")[0]
-    about = _About(name, "Mask: 255 inside, 0 outside.", mpp, (0.0, 0.0))
-    _write_ome_tiff(path, levels, about, record)
+    place = mpp, (0.0, 0.0)
+    _write_ome_tiff(path, levels, name, "Mask: 255 inside, 0 outside.", place, record)
 
 
 def write_flags_tiff(
@@ -137,61 +122,57 @@ def write_flags_tiff(
         The run record, kept as an annotation of the image.
     """
     values = flags if flags.size else np.zeros((1, 1), np.uint8)
-    about = _About(
-        FLAGS_NAME,
-        "Bits: 1 colour unlike the training data, 2 pen, 4 blur; 0 none.",
-        heatmap.cell_um,
-        heatmap.corner_um,
-    )
-    _write_ome_tiff(path, [values], about, record)
+    about = "Bits: 1 colour unlike the training data, 2 pen, 4 blur; 0 none."
+    place = heatmap.cell_um, heatmap.corner_um
+    _write_ome_tiff(path, [values], FLAGS_NAME, about, place, record)
 
 
 def _write_ome_tiff(
-    path: Path, levels: list[NDArray[Any]], about: _About, record: RunRecord | None
+    path: Path,
+    levels: list[NDArray[Any]],
+    name: str,
+    about: str,
+    place: tuple[Pair, Pair],
+    record: RunRecord | None,
 ) -> None:
-    """Write a pyramid, finest level first, the others as its SubIFDs."""
-    metadata = _ome_metadata(levels[0], about, record_json(record))
-    with (
-        atomic_path(path) as aside,
-        tifffile.TiffWriter(aside, ome=True) as tif,
-    ):
+    """Write a pyramid, finest level first, the others as its SubIFDs.
+
+    ``place`` is (y, x) of a px and of the corner, µm.
+    """
+    (y_um, x_um), (top_um, left_um) = place
+    text = record_json(record)
+    content = sha256(levels[0].tobytes()).hexdigest() + text
+    metadata = {
+        "axes": "YX",
+        # by default tifffile makes one of the time and this computer's network address
+        "UUID": str(uuid5(ID_NAMESPACE, content)),
+        "Name": name,
+        "Description": f"{about} {RESEARCH_USE}",
+        "PhysicalSizeX": x_um,
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": y_um,
+        "PhysicalSizeYUnit": "µm",
+        "Channel": {"Name": [name]},
+        "Plane": {
+            "PositionX": [left_um],
+            "PositionXUnit": ["µm"],
+            "PositionY": [top_um],
+            "PositionYUnit": ["µm"],
+        },
+        "CommentAnnotation": {"Namespace": RECORD_NAMESPACE, "Value": text},
+    }
+    with atomic_path(path) as aside, tifffile.TiffWriter(aside, ome=True) as tif:
         for index, level in enumerate(levels):
-            y_um, x_um = (um * 2**index for um in about.px_um)
+            px_per_cm = UM_PER_CM / (x_um * 2**index), UM_PER_CM / (y_um * 2**index)
             tif.write(
                 level,
                 photometric="minisblack",
                 tile=(TILE_PX, TILE_PX),
                 compression="zlib",
-                resolution=(UM_PER_CM / x_um, UM_PER_CM / y_um),
+                resolution=px_per_cm,
                 resolutionunit="CENTIMETER",
                 software="napari-fastnet",
                 metadata=None if index else metadata,
                 subfiletype=1 if index else 0,
                 subifds=0 if index else len(levels) - 1,
             )
-
-
-def _ome_metadata(
-    values: NDArray[Any], about: _About, record_text: str
-) -> dict[str, Any]:
-    """Return the metadata from which tifffile makes OME-XML."""
-    content = sha256(values.tobytes()).hexdigest() + record_text
-    return {
-        "axes": "YX",
-        # by default tifffile makes one of the time and this computer's network address
-        "UUID": str(uuid5(ID_NAMESPACE, content)),
-        "Name": about.name,
-        "Description": f"{about.description} {RESEARCH_USE}",
-        "PhysicalSizeX": about.px_um[1],
-        "PhysicalSizeXUnit": "µm",
-        "PhysicalSizeY": about.px_um[0],
-        "PhysicalSizeYUnit": "µm",
-        "Channel": {"Name": [about.name]},
-        "Plane": {
-            "PositionX": [about.corner_um[1]],
-            "PositionXUnit": ["µm"],
-            "PositionY": [about.corner_um[0]],
-            "PositionYUnit": ["µm"],
-        },
-        "CommentAnnotation": {"Namespace": RECORD_NAMESPACE, "Value": record_text},
-    }

@@ -34,6 +34,12 @@ CHUNK_PX = 512
 HEATMAP_NAME = "tumour probability"
 #: Colour of a mask: value, and red, green, blue, alpha.
 MASK_COLOURS = [{"label-value": 1, "rgba": [0, 114, 178, 128]}]
+_CHANNEL: dict[str, Any] = {
+    "label": HEATMAP_NAME,
+    "color": "FF0000",
+    "active": True,
+    "window": {"min": 0.0, "max": 1.0, "start": 0.0, "end": 1.0},
+}
 _AXES = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
 
 
@@ -85,7 +91,7 @@ def write_ome_zarr(
         image.attrs.update(
             {
                 "multiscales": [_multiscale(HEATMAP_NAME, scales)],
-                "omero": {"channels": [_channel()], "version": VERSION},
+                "omero": {"channels": [_CHANNEL], "version": VERSION},
                 RECORD_ATTRIBUTE: record.to_dict()
                 if record
                 else {"notice": RESEARCH_USE},
@@ -142,15 +148,6 @@ def _write_levels(
 
 def _multiscale(name: str, datasets: list[dict[str, Any]]) -> dict[str, Any]:
     return {"version": VERSION, "name": name, "axes": _AXES, "datasets": datasets}
-
-
-def _channel() -> dict[str, Any]:
-    return {
-        "label": HEATMAP_NAME,
-        "color": "FF0000",
-        "active": True,
-        "window": {"min": 0.0, "max": 1.0, "start": 0.0, "end": 1.0},
-    }
 
 
 def is_ours(path: Path) -> bool:
