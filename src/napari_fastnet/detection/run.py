@@ -26,7 +26,6 @@ from napari_fastnet.detection.plan import KEEP, Plan, make_plan
 from napari_fastnet.detection.tissue import SlideTissue, find_tissue, slide_facts
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import remove
-from napari_fastnet.model.bundle import stain_target
 from napari_fastnet.results import record as run_record
 from napari_fastnet.results.recorded_slide import THUMBNAIL_PX, corner_of, roi_notes
 from napari_fastnet.results.result import DETECT_FORMATS, Result
@@ -108,7 +107,7 @@ class SlideRun:
         self.slide, self.bundle = slide, bundle
         self.folder, self.options = folder, options
         # Cheap steps first: a fault of the model or the mask is raised at once.
-        target = stain_target(bundle, options.stain)
+        target = bundle.stain_target(options.stain)
         given = self._given_roi()
         # Masks passed in as objects cannot be hashed: such a run has no digest of its
         # request and is never reused.

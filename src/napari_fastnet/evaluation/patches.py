@@ -20,9 +20,8 @@ from napari_fastnet.core.metrics.patches import (
 from napari_fastnet.errors import DataError, SpacingError
 from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.machine.files import write_csv
-from napari_fastnet.model.bundle import stain_target
 from napari_fastnet.model.description import MINIMUM_PATCH_PX
-from napari_fastnet.model.training_facts import known_data, patch_digest, set_digest
+from napari_fastnet.model.training_facts import patch_digest, set_digest
 from napari_fastnet.patches.reading import Patch, iterate_patches, stored_spacing
 from napari_fastnet.slide.resample import resize
 from napari_fastnet.slide.spacing import Spacing
@@ -212,7 +211,7 @@ def _warnings(
     digest = set_digest(
         [patch.digest for patch in seen], [patch.label for patch in seen]
     )
-    part = known_data(bundle.training).get(digest)
+    part = bundle.known_data.get(digest)
     if part is not None:
         yield (
             f"{bundle.name} was {part} these very patches: the figures are better than "
@@ -300,7 +299,7 @@ def _stain_match(
     method = options.stain
     if method == "none":
         return StainMatch(method)
-    target = stain_target(bundle, method)
+    target = bundle.stain_target(method)
     small = [
         resize(patch.image, _size_at(patch.image, spacing, STATISTICS_MPP))
         for patch in iterate_patches(data, options.part)

@@ -12,10 +12,9 @@ import os
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from napari_fastnet.core.appearance.stain import StainStatistics
-from napari_fastnet.errors import BundleError, OptionError
+from napari_fastnet.errors import BundleError
 from napari_fastnet.machine.json_text import parse_json
 from napari_fastnet.model.description import (
     FASTNET,
@@ -23,9 +22,6 @@ from napari_fastnet.model.description import (
     ModelDescription,
     parse_description,
 )
-
-if TYPE_CHECKING:
-    from napari_fastnet.core.options import StainMethod
 
 #: Names another folder than the user's own, for example one that a group shares.
 VARIABLE = "NAPARI_FASTNET_MODELS"
@@ -284,22 +280,3 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
-
-
-def stain_target(bundle: ModelBundle, method: StainMethod) -> StainStatistics | None:
-    """Return the colours that a model was trained on.
-
-    Raises
-    ------
-    OptionError
-        The model does not state them for this method.
-    """
-    if method == "none":
-        return None
-    if method not in bundle.stain:
-        known = ", ".join(["none", *bundle.stain])
-        raise OptionError(
-            f"stain is {method!r} and the model {bundle.name} states no such colours; "
-            f"use one of {known}"
-        )
-    return StainStatistics.from_dict(bundle.stain[method])

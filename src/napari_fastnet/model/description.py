@@ -1,26 +1,30 @@
-"""What ``model.json`` says about a model, checked field by field.
+"""The description of a model: the content of ``model.json``, checked field by field.
 
 Its first fields are those of WSInfer's model configuration (num_classes,
-patch_size_pixels, spacing_um_px, class_names, transform), so that tools which know
-that schema find what they need.
+patch_size_pixels, spacing_um_px, class_names, transform), for tools that know that
+schema.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from napari_fastnet.core.appearance.flags import Gamut
+from napari_fastnet.core.appearance.stain import StainStatistics
 from napari_fastnet.core.dense import DenseScan
 from napari_fastnet.errors import BundleError, OptionError
 from napari_fastnet.slide.spacing import HIGHEST_MPP, LOWEST_MPP
 
-#: FastNet, or a network of anybody's that comes as a TorchScript program.
+if TYPE_CHECKING:
+    from napari_fastnet.core.options import StainMethod
+
+#: FastNet, or any network that comes as a TorchScript program.
 Kind = Literal["fastnet", "torchscript"]
 FASTNET: Final = "fastnet"
 TORCHSCRIPT: Final = "torchscript"
-#: What a TorchScript program gives, a number a class.
+#: Meaning of a TorchScript program's numbers, one for each class.
 Outputs = Literal["logits", "probabilities"]
 LOGITS: Final = "logits"
 PROBABILITIES: Final = "probabilities"
@@ -28,20 +32,25 @@ OUTPUTS: tuple[Outputs, ...] = (LOGITS, PROBABILITIES)
 #: FastNet gives no feature map of smaller images.
 MINIMUM_PATCH_PX = 31
 MAXIMUM_PATCH_PX = 4096
-#: No number of a description is anywhere near it.
-LARGEST = 1e30
+#: Limits for any number: whole numbers of JSON have any length, and no float may hold them.
+LARGEST, SMALLEST = 1e30, 1e-30
 
-Rules = dict[str, tuple[Callable[[Any], bool], str]]
+Check = Callable[[Any], bool]
+#: By name in model.json: what must hold, and the same in words.
+Rules = dict[str, tuple[Check, str]]
+
+
+def _number(lowest: float, highest: float = LARGEST) -> Check:
+    # Not isinstance: a truth value is an int in Python.
+    return lambda value: type(value) in (int, float) and lowest <= value <= highest
+
+
+def _whole(lowest: int, highest: float = LARGEST) -> Check:
+    return lambda value: type(value) is int and lowest <= value <= highest
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value.strip() != "" and value.isprintable()
-
-
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # whole numbers of JSON have any length, and no float may hold them
-    return is_number and abs(value) <= LARGEST
 
 
 def _is_dict(value: Any) -> bool:
@@ -49,90 +58,70 @@ def _is_dict(value: Any) -> bool:
 
 
 def _is_options(value: Any) -> bool:
-    cells = value.get("pool_cells") if _is_dict(value) else 0
-    return cells is None or (type(cells) is int and cells >= 1)
+    cells = value.get("pool_cells") if isinstance(value, dict) else 0
+    return cells is None or _whole(1)(cells)
 
 
-def _is_triple(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(map(_is_number, value))
+def _is_triple(value: Any, lowest: float = -LARGEST) -> bool:
+    is_three = isinstance(value, list) and len(value) == 3
+    return is_three and all(map(_number(lowest), value))
 
 
 def _is_calibration(value: Any) -> bool:
-    if not (_is_dict(value) and set(value) == {"scale", "offset"}):
+    if not (isinstance(value, dict) and set(value) == {"scale", "offset"}):
         return False
-    return all(map(_is_number, value.values())) and value["scale"] > 0
+    return _number(SMALLEST)(value["scale"]) and _number(-LARGEST)(value["offset"])
 
 
-def _is_patch_size(value: Any) -> bool:
-    return type(value) is int and MINIMUM_PATCH_PX <= value <= MAXIMUM_PATCH_PX
-
-
-def _is_class_names(value: Any) -> bool:
-    names = value if isinstance(value, list) else []
-    return len(names) == len(set(map(str, names))) == 2 and all(map(_is_text, names))
-
-
-def _are_class_names(value: Any) -> bool:
-    names = value if isinstance(value, list) else []
-    return 0 < len(names) == len(set(map(str, names))) and all(map(_is_text, names))
+def _are_names(value: Any) -> bool:
+    """Return whether it is a list of one or more different names."""
+    if not (isinstance(value, list) and value and all(map(_is_text, value))):
+        return False
+    return len(set(value)) == len(value)
 
 
 def _is_transform(value: Any) -> bool:
     """Return whether it is ToTensor, then perhaps Normalize of three channels."""
-    if not (isinstance(value, list) and value and all(map(_is_dict, value))):
-        return False
-    first, *rest = value
-    return first.get("name") == "ToTensor" and (
-        not rest or (len(rest) == 1 and _is_normalize(rest[0]))
-    )
-
-
-def _is_normalize(step: dict[str, Any]) -> bool:
-    given = step.get("arguments")
-    if step.get("name") != "Normalize" or not isinstance(given, dict):
-        return False
-    if not (_is_triple(given.get("mean")) and _is_triple(given.get("std"))):
-        return False
-    return bool(min(given["std"]) > 0)
+    match value:
+        case [{"name": "ToTensor"}]:
+            return True
+        case [
+            {"name": "ToTensor"},
+            {"name": "Normalize", "arguments": {"mean": mean, "std": std}},
+        ]:
+            return _is_triple(mean) and _is_triple(std, SMALLEST)
+    return False
 
 
 def _is_resizing_transform(value: Any) -> bool:
     """Return whether it is such a transform, perhaps with Resize in front."""
-    if not (isinstance(value, list) and value and all(map(_is_dict, value))):
-        return False
-    first = value[0]
-    if first.get("name") == "Resize":
-        given = first.get("arguments")
-        size = given.get("size") if isinstance(given, dict) else None
-        return (
-            type(size) is int
-            and 0 < size <= MAXIMUM_PATCH_PX
-            and _is_transform(value[1:])
-        )
+    match value:
+        case [{"name": "Resize", "arguments": {"size": size}}, *rest]:
+            return _whole(1, MAXIMUM_PATCH_PX)(size) and _is_transform(rest)
     return _is_transform(value)
 
 
 _FASTNET_RULES: Rules = {
     "name": (_is_text, "a text"),
     "version": (_is_text, "a text"),
-    "architecture": (
-        lambda value: value == FASTNET,
-        f"{FASTNET!r} or {TORCHSCRIPT!r}",
-    ),
+    "architecture": (lambda value: value == FASTNET, f"{FASTNET!r} or {TORCHSCRIPT!r}"),
     "architecture_options": (_is_options, "an object of FastNet's options"),
-    "num_classes": (lambda value: type(value) is int and value == 2, "2"),
+    "num_classes": (_whole(2, 2), "2"),
     "patch_size_pixels": (
-        _is_patch_size,
+        _whole(MINIMUM_PATCH_PX, MAXIMUM_PATCH_PX),
         f"a whole number from {MINIMUM_PATCH_PX} to {MAXIMUM_PATCH_PX}",
     ),
     "spacing_um_px": (
-        lambda value: _is_number(value) and LOWEST_MPP <= value <= HIGHEST_MPP,
+        _number(LOWEST_MPP, HIGHEST_MPP),
         f"a number from {LOWEST_MPP} to {HIGHEST_MPP}",
     ),
-    "class_names": (_is_class_names, "two different names, normal first"),
+    "class_names": (
+        lambda value: _are_names(value) and len(value) == 2,
+        "two different names, normal first",
+    ),
     "transform": (_is_transform, "ToTensor, then perhaps Normalize with mean and std"),
-    "positive_class": (lambda value: type(value) is int and value == 1, "1"),
-    "threshold": (lambda value: _is_number(value) and 0 <= value <= 1, "0 to 1"),
+    "positive_class": (_whole(1, 1), "1"),
+    "threshold": (_number(0, 1), "0 to 1"),
     "flips": (lambda value: isinstance(value, bool), "true or false"),
     "calibration": (_is_calibration, "numbers scale (above 0) and offset"),
     "stain": (_is_dict, "an object"),
@@ -142,38 +131,31 @@ _FASTNET_RULES: Rules = {
 _TORCHSCRIPT_RULES: Rules = _FASTNET_RULES | {
     "architecture": (lambda value: value == TORCHSCRIPT, repr(TORCHSCRIPT)),
     "architecture_options": (lambda value: value == {}, "an empty object"),
-    "num_classes": (lambda value: type(value) is int and value >= 1, "1 or more"),
-    "class_names": (_are_class_names, "as many different names"),
-    "positive_class": (
-        lambda value: type(value) is int and value >= 0,
-        "a whole number",
-    ),
+    "num_classes": (_whole(1), "1 or more"),
+    "class_names": (_are_names, "as many different names"),
+    "positive_class": (_whole(0), "a whole number"),
     "transform": (
         _is_resizing_transform,
         "perhaps Resize to one size, ToTensor, perhaps Normalize with mean and std",
     ),
 }
-#: By kind of model, name in model.json: what must hold, and that in words.
-RULES: dict[str, Rules] = {FASTNET: _FASTNET_RULES, TORCHSCRIPT: _TORCHSCRIPT_RULES}
 
 
 SPEC_VERSION = "1.0"  # of WSInfer's schema
-# Fields of model.json that ModelDescription calls otherwise, or works out.
-_NAMED_OTHERWISE = {"architecture", "architecture_options", "num_classes"}
 
 Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDescription:
-    """What a model is, expects and achieved.
+    """A model: what it is, expects and achieved.
 
     Parameters
     ----------
     name, version : str
-        As users call it.
+        For users.
     kind : {"fastnet", "torchscript"}
-        What is in its files.
+        The kind of its files.
     patch_size_pixels : int
         Side of the patches it was trained on, px.
     spacing_um_px : float
@@ -181,31 +163,30 @@ class ModelDescription:
     architecture : dict
         Options of `FastNetConfig`.
     class_names : tuple of str
-        In the order of the logits: normal, tumour.
+        In the order of the logits: normal, tumor.
     positive_class : int
-        Index of tumour among them.
+        Index of tumor among them.
     transform : list of dict
-        WSInfer's steps from uint8 to what the network sees: for TorchScript perhaps
+        WSInfer's steps from uint8 to the network's input: for TorchScript perhaps
         ``Resize`` to ``size`` px, then ``ToTensor`` (to 0..1), then perhaps
-        ``Normalize`` with ``mean`` and ``std`` a channel.
+        ``Normalize`` with ``mean`` and ``std`` of each channel.
     threshold : float
-        Probability from which a patch is called tumour.
+        Probability from which a patch is called tumor.
     flips : bool
-        Whether a patch is to be looked at in its mirror images too, and the mean
-        taken; metrics and calibration are of that.
+        Whether to average over the mirror images of a patch; metrics and calibration
+        hold for that.
     calibration : dict
         ``scale`` and ``offset`` of the logit difference z: the probability is
         1 / (1 + exp(-(scale * z + offset))).
     stain : dict
         Colour statistics of the training data by method, the target of a stain match.
     quality : dict
-        Of `Gamut`: how the training data look, to tell what is unlike them. Empty where
-        the model does not say; ``model.json`` then lacks the field.
+        The `Gamut` of the training data; empty if unknown, and then not in
+        ``model.json``.
     training, metrics : dict
-        Data, command and seed; what was measured on which patches.
+        Data, command and seed; measures, and the patches they were measured on.
     outputs : {"logits", "probabilities"}
-        What a TorchScript program gives. ``model.json`` lacks the field where it is
-        logits.
+        Meaning of a TorchScript program's numbers; not in ``model.json`` for logits.
     """
 
     name: str
@@ -232,12 +213,11 @@ class ModelDescription:
 
     @property
     def normalisation(self) -> tuple[Triple, Triple]:
-        """Mean and standard deviation a channel of 0..1 that the network expects."""
-        for step in self.transform:
-            if step["name"] == "Normalize":
-                mean, std = (step["arguments"][key] for key in ("mean", "std"))
-                return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
-        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        """Mean and standard deviation by which each channel, 0..1, is normalised."""
+        last = self.transform[-1]
+        if last["name"] != "Normalize":
+            return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+        return tuple(last["arguments"]["mean"]), tuple(last["arguments"]["std"])
 
     @property
     def resized_px(self) -> int | None:
@@ -247,16 +227,16 @@ class ModelDescription:
 
     @property
     def dense_scan(self) -> DenseScan | None:
-        """How patches lie in the feature map of a large picture; None: in none."""
+        """Geometry of dense scanning; None if the model can only see patches."""
         if self.kind != FASTNET:
             return None
         return DenseScan(self.patch_size_pixels, self.architecture.get("pool_cells"))
 
     @property
     def taken_for(self) -> dict[str, Any]:
-        """How a TorchScript program's numbers become probabilities, for a run's key.
+        """Part of a run's key: the way from a TorchScript program to probabilities.
 
-        Of FastNet that is in its files; a program is the same file however it is used.
+        The files of FastNet hold it; a program is the same file whatever its use.
         """
         if self.kind == FASTNET:
             return {}
@@ -268,8 +248,39 @@ class ModelDescription:
 
     @property
     def gamut(self) -> Gamut | None:
-        """How the training data look; None where the model does not say."""
+        """Range of colours and sharpness in the training data; None if unknown."""
         return Gamut.from_dict(self.quality) if self.quality else None
+
+    def stain_target(self, method: StainMethod) -> StainStatistics | None:
+        """Return the colours of the training data, the target of a stain match.
+
+        Raises
+        ------
+        OptionError
+            The model does not state them for this method.
+        """
+        if method == "none":
+            return None
+        if method not in self.stain:
+            known = ", ".join(["none", *self.stain])
+            raise OptionError(
+                f"stain is {method!r} and the model {self.name} states no such colours; "
+                f"use one of {known}"
+            )
+        return StainStatistics.from_dict(self.stain[method])
+
+    @property
+    def known_data(self) -> dict[str, str]:
+        """Use of each data set, by the SHA-256 of its patches; older models state none."""
+        trained = self.training.get("datasets")
+        uses = [("watched and calibrated on", self.training.get("valid"))]
+        if isinstance(trained, list):
+            uses += [("trained on", data) for data in trained]
+        return {
+            str(data["sha256"]): use
+            for use, data in uses
+            if isinstance(data, dict) and "sha256" in data
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``model.json`` without ``files``."""
@@ -299,17 +310,7 @@ class ModelDescription:
 
 
 def parse_description(content: Any) -> ModelDescription:
-    """Return what the content of a ``model.json`` describes.
-
-    Parameters
-    ----------
-    content : object
-        As JSON gives it; fields that are not known are passed over.
-
-    Returns
-    -------
-    ModelDescription
-        With every field checked.
+    """Check the content of a ``model.json``; unknown fields are skipped.
 
     Raises
     ------
@@ -319,52 +320,47 @@ def parse_description(content: Any) -> ModelDescription:
     if not isinstance(content, dict):
         raise BundleError("is not a JSON object")
     kind = content.get("architecture")
-    rules = RULES[TORCHSCRIPT if kind == TORCHSCRIPT else FASTNET]
+    rules = _TORCHSCRIPT_RULES if kind == TORCHSCRIPT else _FASTNET_RULES
     for name, (holds, rule) in rules.items():
         if name not in content:
             raise BundleError(f"lacks {name!r}, {rule}")
         if not holds(content[name]):
             raise BundleError(f"{name} is {_short(content[name])}; it must be {rule}")
-    if len(content["class_names"]) != content["num_classes"]:
+    classes, names = content["num_classes"], tuple(content["class_names"])
+    if len(names) != classes:
         raise BundleError(
-            f"num_classes is {content['num_classes']} and class_names has "
-            f"{len(content['class_names'])}; they must agree"
+            f"num_classes is {classes} and class_names has {len(names)}; they must agree"
         )
-    if content["positive_class"] >= content["num_classes"]:
+    if content["positive_class"] >= classes:
         raise BundleError(
-            f"positive_class is {content['positive_class']} of "
-            f"{content['num_classes']} classes, counted from 0"
+            f"positive_class is {content['positive_class']} of {classes} classes, counted "
+            "from 0"
         )
-    fields = {name: content[name] for name in rules.keys() - _NAMED_OTHERWISE}
-    fields["class_names"] = tuple(fields["class_names"])
+    quality, outputs = content.get("quality") or {}, content.get("outputs", LOGITS)
+    if not isinstance(quality, dict):
+        raise BundleError(f"quality is {_short(quality)}; it must be an object")
+    if outputs not in OUTPUTS:
+        raise BundleError(
+            f"outputs is {_short(outputs)}; it must be {' or '.join(OUTPUTS)}"
+        )
+    try:
+        quality = Gamut.from_dict(quality).to_dict() if quality else {}
+    except OptionError as error:
+        raise BundleError(str(error)) from error
+    known = {one.name for one in fields(ModelDescription)} & content.keys()
     return ModelDescription(
-        kind=content["architecture"],
-        architecture=content["architecture_options"],
-        quality=_quality(content.get("quality") or {}),
-        outputs=_outputs(content.get("outputs", LOGITS)),
-        **fields,
+        **{
+            **{name: content[name] for name in known},
+            "kind": kind,
+            "architecture": content["architecture_options"],
+            "class_names": names,
+            "quality": quality,
+            "outputs": outputs,
+        }
     )
 
 
-def _quality(value: Any) -> dict[str, Any]:
-    """Return the optional field as it is, once it is known to be a gamut."""
-    if not isinstance(value, dict):
-        raise BundleError(f"quality is {_short(value)}; it must be an object")
-    try:
-        return Gamut.from_dict(value).to_dict() if value else {}
-    except OptionError as error:
-        raise BundleError(str(error)) from error
-
-
-def _outputs(value: Any) -> Outputs:
-    """Return the optional field, checked."""
-    for known in OUTPUTS:
-        if value == known:
-            return known
-    raise BundleError(f"outputs is {_short(value)}; it must be {' or '.join(OUTPUTS)}")
-
-
 def _short(value: Any) -> str:
-    """Return a value as text that fits an error's one line."""
+    """Return a value as text of at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -119,30 +119,3 @@ def data_facts(
         slides=None if None in slides else len(set(slides)),
         sha256=set_digest(digests, labels),
     )
-
-
-def known_data(training: Mapping[str, Any]) -> dict[str, str]:
-    """Return what was done with which data, by their digest.
-
-    Parameters
-    ----------
-    training : Mapping
-        ``training`` of a ``model.json``; of an older one nothing is known.
-
-    Returns
-    -------
-    dict of str to str
-        SHA-256 to "trained on" or "watched and calibrated on".
-    """
-    trained, valid = training.get("datasets"), training.get("valid")
-    known: dict[str, str] = {}
-    for words, items in (
-        ("watched and calibrated on", [valid]),
-        ("trained on", trained if isinstance(trained, list) else []),
-    ):
-        known |= {
-            str(item["sha256"]): words
-            for item in items
-            if isinstance(item, dict) and "sha256" in item
-        }
-    return known
