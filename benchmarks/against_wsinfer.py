@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 
 from napari_fastnet.bench.measure import run_command
-from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE, load_bundle
 from napari_fastnet.model.description import ModelDescription
 from napari_fastnet.model.writing import write_bundle
 from napari_fastnet.nn.checkpoint import export_onnx, load_weights, save_weights
@@ -66,7 +66,12 @@ def write_models(folder: Path) -> tuple[Path, Path]:
         network, onnx, patch_size=PATCH_PX, normalisation=description.normalisation
     )
     bundle = folder / "bundle"
-    write_bundle(bundle, description, weights=weights, onnx=onnx, card="For timing.\n")
+    write_bundle(
+        bundle,
+        description,
+        sources={WEIGHTS_FILE: weights, ONNX_FILE: onnx},
+        card="For timing.\n",
+    )
     script = folder / "wsinfer"
     script.mkdir()
     example = torch.zeros(4, 3, PATCH_PX, PATCH_PX)

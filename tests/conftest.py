@@ -148,6 +148,7 @@ def dark_bundle(tmp_path_factory):
     from onnx import TensorProto as Kind
     from onnx import helper
 
+    from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE
     from napari_fastnet.model.description import ModelDescription
     from napari_fastnet.model.writing import write_bundle
 
@@ -210,8 +211,7 @@ def dark_bundle(tmp_path_factory):
     bundle = write_bundle(
         parts / "bundle",
         description,
-        weights=parts / "weights",
-        onnx=parts / "model.onnx",
+        sources={WEIGHTS_FILE: parts / "weights", ONNX_FILE: parts / "model.onnx"},
         card="# Darkness\n",
     )
     return bundle.folder
@@ -338,6 +338,7 @@ def random_network():
 @pytest.fixture(scope="session")
 def make_bundle(random_network, tmp_path_factory):
     """Return a function that writes a bundle of the random network."""
+    from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE
     from napari_fastnet.model.description import ModelDescription
     from napari_fastnet.model.writing import write_bundle
     from napari_fastnet.nn.checkpoint import export_onnx, save_weights
@@ -364,8 +365,7 @@ def make_bundle(random_network, tmp_path_factory):
         return write_bundle(
             files / "bundle",
             description,
-            weights=files / "weights",
-            onnx=files / "graph",
+            sources={WEIGHTS_FILE: files / "weights", ONNX_FILE: files / "graph"},
             card="# tiny\n\nRandom weights, for tests.\n",
         )
 

@@ -34,7 +34,10 @@ def parts(tmp_path):
     folder.mkdir()
     (folder / "w").write_bytes(b"weights")
     (folder / "o").write_bytes(b"graph")
-    return {"weights": folder / "w", "onnx": folder / "o", "card": "# Card µ\n"}
+    return {
+        "sources": {WEIGHTS_FILE: folder / "w", ONNX_FILE: folder / "o"},
+        "card": "# Card µ\n",
+    }
 
 
 @pytest.fixture
@@ -146,14 +149,14 @@ def test_an_unknown_name_is_refused(name, tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_lists_the_models_here(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle_module, "_models_folder", lambda: tmp_path)
+    monkeypatch.setattr(bundle_module, "_SHIPPED", tmp_path)
     assert shipped() == ["model"]
     with pytest.raises(BundleError, match=r"no model 'nodel'.*models here: model"):
         load_bundle("nodel")
 
 
 def test_a_shipped_model_is_found_by_name_from_anywhere(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle_module, "_models_folder", lambda: tmp_path)
+    monkeypatch.setattr(bundle_module, "_SHIPPED", tmp_path)
     elsewhere = tmp_path / "elsewhere" / "model"
     elsewhere.mkdir(parents=True)
     monkeypatch.chdir(elsewhere.parent)
@@ -215,7 +218,7 @@ def test_a_digest_of_another_kind_does_not_match(digest, folder):
 def test_writing_replaces_a_bundle_and_keeps_the_training(folder, parts):
     (folder / "training").mkdir()
     (folder / "training" / "history.csv").write_text("epoch")
-    parts["weights"].write_bytes(b"better")
+    parts["sources"][WEIGHTS_FILE].write_bytes(b"better")
     write_bundle(folder, replace(DESCRIPTION, version="1.1"), **parts)
     assert load_bundle(folder).version == "1.1"
     assert load_bundle(folder).weights_path.read_bytes() == b"better"
@@ -246,7 +249,7 @@ def test_a_description_out_of_range_leaves_the_old_bundle(folder, parts):
 
 
 def test_a_bundle_left_half_way_is_refused(folder, parts, monkeypatch):
-    parts["weights"].write_bytes(b"better")
+    parts["sources"][WEIGHTS_FILE].write_bytes(b"better")
     replaced = type(folder).replace
 
     def run_out_of_disk(path, target):
@@ -262,7 +265,7 @@ def test_a_bundle_left_half_way_is_refused(folder, parts, monkeypatch):
 
 
 def test_a_missing_part_is_an_output_error(parts, tmp_path):
-    parts["onnx"].unlink()
+    parts["sources"][ONNX_FILE].unlink()
     with pytest.raises(OutputError, match="cannot write"):
         write_bundle(tmp_path / "model", DESCRIPTION, **parts)
     assert not (tmp_path / "model").exists()

@@ -1,8 +1,8 @@
 """A model on disk: model.json, weights.safetensors, model.onnx and MODEL_CARD.md.
 
-Reading one needs no torch and runs no code of the model's maker: safetensors and ONNX
-hold numbers, while a pickle (.pt, .pth, .pkl) may hold anything and is refused. So is a
-TorchScript program, unless the user has taken it in: see `model.user_models`.
+Reading a bundle needs no torch and runs no code of its author: safetensors and ONNX hold
+numbers. A pickle (.pt, .pth, .pkl) may hold anything and is refused. So is a TorchScript
+program, unless the user has added it: see `model.user_models`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from napari_fastnet.errors import BundleError
 from napari_fastnet.machine.json_text import parse_json
@@ -23,14 +23,27 @@ from napari_fastnet.model.description import (
     parse_description,
 )
 
-#: Names another folder than the user's own, for example one that a group shares.
+MODEL_FILE = "model.json"
+CONFIG_FILE = "config.json"  # of a model for WSInfer
+WEIGHTS_FILE = "weights.safetensors"
+ONNX_FILE = "model.onnx"
+CARD_FILE = "MODEL_CARD.md"
+TORCHSCRIPT_FILE = "torchscript_model.pt"  # WSInfer's name for it
+#: Files of each kind of model, besides its card; the digest of the first stands for it.
+FILES = {FASTNET: (WEIGHTS_FILE, ONNX_FILE), TORCHSCRIPT: (TORCHSCRIPT_FILE,)}
+
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
+
+_MEND = "copy the bundle again from its origin"
+_SHIPPED = Path(str(resources.files("napari_fastnet.model.shipped")))
+
+#: Environment variable with another folder of models, for example one of a group.
 VARIABLE = "NAPARI_FASTNET_MODELS"
 
 
 def models_folder() -> Path:
     """Return the folder of added models; it need not exist."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen:
+    if chosen := os.environ.get(VARIABLE):
         return Path(chosen).expanduser()
     from platformdirs import user_data_path
 
@@ -38,62 +51,61 @@ def models_folder() -> Path:
 
 
 def added_names() -> list[str]:
-    """Return the names of the models that were added, sorted."""
+    """List the models that were added, by name."""
     try:
         folders = list(models_folder().iterdir())
-    except OSError:  # there is none, or it is not for this user
+    except OSError:  # there is none, or this user may not read it
         return []
     return sorted(
         folder.name
         for folder in folders
-        if not folder.name.startswith(".") and (folder / "model.json").is_file()
+        if not folder.name.startswith(".") and (folder / MODEL_FILE).is_file()
     )
 
 
-MODEL_FILE = "model.json"
-CONFIG_FILE = "config.json"  # of a model for WSInfer
-WEIGHTS_FILE = "weights.safetensors"
-ONNX_FILE = "model.onnx"
-CARD_FILE = "MODEL_CARD.md"
-TORCHSCRIPT_FILE = "torchscript_model.pt"  # WSInfer's name for it
-#: The files of each kind of model, besides its card; the first stands for it.
-FILES = {FASTNET: (WEIGHTS_FILE, ONNX_FILE), TORCHSCRIPT: (TORCHSCRIPT_FILE,)}
+def shipped() -> list[str]:
+    """List the models in the package, by name."""
+    return sorted(file.parent.name for file in _SHIPPED.glob(f"*/{MODEL_FILE}"))
 
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 
-_MEND = "copy the bundle again from its origin"
+def available() -> list[str]:
+    """List the models in the package, then those that were added, by name."""
+    return [*shipped(), *(name for name in added_names() if name not in shipped())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ModelBundle(ModelDescription):
-    """A model's description and where its files are, as `load_bundle` checked them.
+    """A model's description and its files, as `load_bundle` checked them.
 
     Parameters
     ----------
     folder : Path
         Folder of the files.
     files : dict of str to str
-        SHA-256 of each of `FILES`, hexadecimal.
+        SHA-256 of each file, hexadecimal.
     """
 
     folder: Path
     files: dict[str, str]
 
+    @classmethod
+    def of(
+        cls, description: ModelDescription, folder: Path, files: dict[str, str]
+    ) -> Self:
+        """Put a description and its files together."""
+        names = (one.name for one in fields(ModelDescription))
+        values = {name: getattr(description, name) for name in names}
+        return cls(**values, folder=folder, files={k: str(v) for k, v in files.items()})
+
     def __repr__(self) -> str:
         return f"<ModelBundle {self.name} {self.version}, {self.spacing_um_px:g} µm/px>"
 
     def _repr_markdown_(self) -> str:
-        """Return the model card, which a notebook shows."""
+        """Return the model card, for notebooks."""
         return self.card()
 
     def card(self) -> str:
-        """Return the text of the model card, Markdown.
-
-        Raises
-        ------
-        BundleError
-            It cannot be read.
-        """
+        """Read the model card, Markdown; BundleError if it cannot be read."""
         path = self.folder / CARD_FILE
         try:
             return path.read_text(encoding="utf-8")
@@ -105,22 +117,22 @@ class ModelBundle(ModelDescription):
 
     @property
     def weights_path(self) -> Path:
-        """FastNet's weights, safetensors."""
+        """File of FastNet's weights, safetensors."""
         return self._file(WEIGHTS_FILE)
 
     @property
     def onnx_path(self) -> Path:
-        """The network from uint8 patches to probabilities, ONNX."""
+        """File of the network from uint8 patches to probabilities, ONNX."""
         return self._file(ONNX_FILE)
 
     @property
     def torchscript_path(self) -> Path:
-        """The TorchScript program from prepared patches to logits."""
+        """File of the TorchScript program from prepared patches to logits."""
         return self._file(TORCHSCRIPT_FILE)
 
     @property
     def sha256(self) -> str:
-        """The digest that stands for the model: that of its weights or program."""
+        """SHA-256 of the weights or the program, which stands for the model."""
         return self.files[FILES[self.kind][0]]
 
     def _file(self, name: str) -> Path:
@@ -132,36 +144,26 @@ class ModelBundle(ModelDescription):
         return self.folder / name
 
 
-def shipped() -> list[str]:
-    """Return the names of the models in the package, sorted."""
-    return sorted(file.parent.name for file in _models_folder().glob(f"*/{MODEL_FILE}"))
-
-
-def available() -> list[str]:
-    """Return the names of the models in the package, then of those that were added."""
-    return [*shipped(), *(name for name in added_names() if name not in shipped())]
-
-
 def load_bundle(name_or_folder: str | Path) -> ModelBundle:
-    """Return a model after checking its description and every file's SHA-256.
+    """Read a model, and check its description and the SHA-256 of every file.
 
     Parameters
     ----------
     name_or_folder : str or Path
-        Name of a model that is shipped or was added, or a folder. A name goes before
-        a folder of that name in the working directory; write ``./name`` for the
-        latter.
+        Name of a model that is shipped or was added, or a folder. A name takes
+        precedence over a folder of that name in the working directory; write ``./name``
+        for the latter.
 
     Returns
     -------
     ModelBundle
-        Everything about the model but its weights.
+        The model without its weights.
 
     Raises
     ------
     BundleError
-        There is no such model, a file is missing or not the one that model.json
-        vouches for, a field is out of range, or the model is a pickle.
+        There is no such model, a file is missing or differs from its digest in
+        model.json, a field is out of range, or the model is a pickle.
     """
     try:
         folder = _find(name_or_folder)
@@ -176,35 +178,35 @@ def load_bundle(name_or_folder: str | Path) -> ModelBundle:
 
 
 def read_bundle(folder: Path) -> ModelBundle:
-    """Return the model in a folder, checked as by `load_bundle`, whatever its kind."""
-    description, files = _read_model_file(folder / MODEL_FILE)
-    for name, expected in files.items():
+    """Read the model in a folder, of any kind, and check it as `load_bundle` does."""
+    path = folder / MODEL_FILE
+    content = read_json(path)
+    try:
+        description = parse_description(content)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}; {_MEND}") from error
+    files, names = content.get("files"), {*FILES[description.kind], CARD_FILE}
+    if not (isinstance(files, dict) and set(files) == names):
+        raise BundleError(
+            f"{path}: files must give the SHA-256 of {', '.join(sorted(names))} and of "
+            f"nothing else; {_MEND}"
+        )
+    bundle = ModelBundle.of(description, folder, files)
+    for name, expected in bundle.files.items():
         found = sha256_of(folder / name)
         if found != expected:
             raise BundleError(
                 f"{folder / name}: its SHA-256 is {found[:12]}..., {MODEL_FILE} says "
                 f"{expected[:12]}...; the file was changed or damaged, {_MEND}"
             )
-    return _bundle(description, folder, files)
-
-
-def _bundle(
-    description: ModelDescription, folder: Path, files: dict[str, str]
-) -> ModelBundle:
-    """Return the description with the files that belong to it."""
-    values = {f.name: getattr(description, f.name) for f in fields(ModelDescription)}
-    return ModelBundle(**values, folder=folder, files=files)
-
-
-def _models_folder() -> Path:
-    return Path(str(resources.files("napari_fastnet.model.shipped")))
+    return bundle
 
 
 def _find(name_or_folder: str | Path) -> Path:
-    """Return the folder of a model, which has a model.json."""
+    """Find the folder of a model; it has a model.json."""
     if isinstance(name_or_folder, str):
         if name_or_folder in shipped():
-            return _models_folder() / name_or_folder
+            return _SHIPPED / name_or_folder
         if name_or_folder in added_names():
             return models_folder() / name_or_folder
     folder = Path(name_or_folder)
@@ -225,7 +227,7 @@ def _find(name_or_folder: str | Path) -> Path:
 
 
 def _refuse_programs(folder: Path) -> None:
-    """Raise where a folder holds what can run code and nobody has taken it in."""
+    """Raise BundleError if a folder that no user added holds a program or a pickle."""
     programs = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICKLES)
     if not programs:
         return
@@ -246,25 +248,8 @@ def _pickle_error(path: Path) -> BundleError:
     )
 
 
-def _read_model_file(path: Path) -> tuple[ModelDescription, dict[str, str]]:
-    """Return the description and the SHA-256 of each file."""
-    content = read_json(path)
-    try:
-        description = parse_description(content)
-    except BundleError as error:
-        raise BundleError(f"{path}: {error}; {_MEND}") from error
-    files = content.get("files")
-    names = (*FILES[description.kind], CARD_FILE)
-    if not (isinstance(files, dict) and set(files) == set(names)):
-        raise BundleError(
-            f"{path}: files must give the SHA-256 of {', '.join(names)} and of "
-            f"nothing else; {_MEND}"
-        )
-    return description, {name: str(files[name]) for name in names}
-
-
 def read_json(path: Path) -> Any:
-    """Return the content of a model's JSON file; BundleError if it is none."""
+    """Parse a model's JSON file; every problem is a BundleError."""
     try:
         return parse_json(path.read_bytes(), strict=True)
     except OSError as error:
@@ -274,7 +259,7 @@ def read_json(path: Path) -> Any:
 
 
 def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256, hexadecimal."""
+    """Compute a file's SHA-256, hexadecimal."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

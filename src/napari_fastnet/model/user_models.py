@@ -1,7 +1,7 @@
-"""Models that a user adds: copied into a folder of theirs, and then known by name.
+"""Models that a user adds: they are copied to the user's folder and get a name.
 
-A TorchScript program can do anything when it is loaded. It is taken in only where the
-user says so, and from then on its SHA-256 is checked: what was allowed is that file.
+A TorchScript program can do anything when it is loaded. It is added only if the user
+allows it, and from then on its SHA-256 is checked: only that file was allowed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.errors import BundleError, OptionError, OutputError
@@ -34,18 +34,18 @@ from napari_fastnet.model.description import (
     ModelDescription,
     parse_description,
 )
-from napari_fastnet.model.writing import write_model
+from napari_fastnet.model.writing import write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: What the class of tumour is called in models that are known.
-TUMOUR_NAMES = frozenset({
+#: Names of the tumor class in known models.
+TUMOR_NAMES = frozenset({
     "tumor", "tumour", "tumors", "tumours", "mets", "metastasis", "metastases", "cancer",
     "malignant", "carcinoma", "adenocarcinoma", "neoplasm", "metastase", "metastasen",
     "karzinom", "tumeur", "tumore", "cáncer",
 })  # fmt: skip
-#: What the other class is called; of two, the one that is not called so is shown.
+#: Names of the other class; of two classes, the one without such a name is shown.
 OTHER_NAMES = frozenset({
     "normal", "benign", "negative", "other", "background", "healthy", "nomets",
     "nontumor", "non-tumor", "non_tumor", "notumor", "no-tumor", "no_tumor",
@@ -54,16 +54,16 @@ OTHER_NAMES = frozenset({
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A model that is to be added, where it lies.
+    """A model to add, still in its own folder.
 
     Parameters
     ----------
     bundle : ModelBundle
-        Its description, under the name it will have; its files are not copied yet.
+        Its description, under its new name; the files are not copied yet.
     card : str
         Text of its card, Markdown.
     doubts : tuple of str
-        What the user should be told of it, a line each.
+        Warnings for the user, a line each.
     """
 
     bundle: ModelBundle
@@ -78,32 +78,14 @@ def add_model(
     positive: str | None = None,
     allow_torchscript: bool = False,
 ) -> ModelBundle:
-    """Copy a model to the user's own, after checking its description and files.
+    """Copy a model to the user's own, without a trial; see `evaluation.trial.take_in`.
 
-    It is not tried: see `napari_fastnet.evaluation.trial`.
-
-    Parameters
-    ----------
-    folder, name, positive, allow_torchscript
-        As for `read_candidate`.
-
-    Returns
-    -------
-    ModelBundle
-        As `load_bundle` gives it from now on.
-
-    Raises
-    ------
-    BundleError, OptionError
-        As for `read_candidate`.
-    OutputError
-        It cannot be written.
+    Takes and raises the same as `read_candidate` and `keep`.
     """
-    return keep(
-        read_candidate(
-            folder, name=name, positive=positive, allow_torchscript=allow_torchscript
-        )
+    candidate = read_candidate(
+        folder, name=name, positive=positive, allow_torchscript=allow_torchscript
     )
+    return keep(candidate)
 
 
 def read_candidate(
@@ -113,7 +95,7 @@ def read_candidate(
     positive: str | None = None,
     allow_torchscript: bool = False,
 ) -> Candidate:
-    """Read a model that is to be added, and check its description and files.
+    """Read a model to add, and check its description and files.
 
     Parameters
     ----------
@@ -121,17 +103,12 @@ def read_candidate(
         A bundle, with ``model.json``, or a model for WSInfer: ``config.json`` and
         ``torchscript_model.pt``.
     name : str, optional
-        What to call it; by default as it calls itself, or as its folder is called.
+        Its new name; by default its own, or that of its folder.
     positive : str, optional
         The class whose probability the heatmap shows; by default the bundle's, and of a
-        model for WSInfer the one that is called tumour, or the second of two.
+        model for WSInfer the one with a name of tumor, or the second of two.
     allow_torchscript : bool
-        Take in a TorchScript program, which can run any code.
-
-    Returns
-    -------
-    Candidate
-        To be given to `keep`.
+        Allow a TorchScript program, which can run any code.
 
     Raises
     ------
@@ -145,33 +122,15 @@ def read_candidate(
     else:
         description, card = _wsinfer_model_in(folder, positive, allow_torchscript)
     called = _checked_name(name or description.name)
-    values = {f.name: getattr(description, f.name) for f in fields(ModelDescription)}
-    values["name"] = called
     doubts = () if positive is not None else _doubts(description)
-    bundle = ModelBundle(**values, folder=folder.absolute(), files={})
-    return Candidate(bundle, card, doubts)
+    bundle = ModelBundle.of(description, folder.absolute(), {})
+    return Candidate(replace(bundle, name=called), card, doubts)
 
 
 def keep(candidate: Candidate) -> ModelBundle:
-    """Copy a model to the user's own.
-
-    Parameters
-    ----------
-    candidate : Candidate
-        From `read_candidate`; its description may have been changed since.
-
-    Returns
-    -------
-    ModelBundle
-        As `load_bundle` gives it from now on.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written.
-    """
+    """Copy a model to the user's own; OutputError if it cannot be written."""
     bundle = candidate.bundle
-    return write_model(
+    return write_bundle(
         models_folder() / bundle.name,
         bundle,
         sources={name: bundle.folder / name for name in FILES[bundle.kind]},
@@ -185,7 +144,7 @@ def remove_model(name: str) -> None:
     Raises
     ------
     OptionError
-        None of that name was added.
+        No model of that name was added.
     OutputError
         It cannot be deleted.
     """
@@ -205,7 +164,7 @@ def remove_model(name: str) -> None:
 def _bundle_in(
     folder: Path, positive: str | None, allow_torchscript: bool
 ) -> tuple[ModelDescription, str]:
-    """Return description and card of a bundle."""
+    """Read description and card of a bundle."""
     if (folder / TORCHSCRIPT_FILE).is_file():
         _require_allowed(folder, allow_torchscript)
         bundle = read_bundle(folder)
@@ -225,7 +184,7 @@ def _bundle_in(
 def _wsinfer_model_in(
     folder: Path, positive: str | None, allow_torchscript: bool
 ) -> tuple[ModelDescription, str]:
-    """Return description and card of a model for WSInfer."""
+    """Read description and card of a model for WSInfer."""
     for name in (CONFIG_FILE, TORCHSCRIPT_FILE):
         if not (folder / name).is_file():
             raise BundleError(
@@ -287,22 +246,22 @@ def _positive_class(names: list[Any], wanted: str | None) -> int:
         return names.index(wanted)
     if len(names) == 1:
         return 0
-    known = [index for index, name in enumerate(names) if _is_in(name, TUMOUR_NAMES)]
+    known = [index for index, name in enumerate(names) if _is_in(name, TUMOR_NAMES)]
     if len(known) == 1:
         return known[0]
     if len(names) == 2:
         return 0 if _is_in(names[1], OTHER_NAMES) else 1
     raise OptionError(
-        "which of the classes is tumour? say --positive with one of "
+        "which of the classes is tumor? say --positive with one of "
         f"{', '.join(map(str, names))}"
     )
 
 
 def _doubts(description: ModelDescription) -> tuple[str, ...]:
-    """Return that the class shown is perhaps no tumor, where its name does not say so."""
+    """Warn if the name of the class that is shown does not say tumor."""
     names = description.class_names
     shown = names[description.positive_class]
-    if _is_in(shown, TUMOUR_NAMES):
+    if _is_in(shown, TUMOR_NAMES):
         return ()
     others = ", ".join(repr(name) for name in names if name != shown)
     instead = f"; if it is not, say --positive with one of {others}" if others else ""
@@ -326,11 +285,11 @@ def _checked_name(name: str) -> str:
 
 
 def _card(folder: Path, description: ModelDescription) -> str:
-    """Return the card that comes with a model for WSInfer, or what its config says."""
+    """Read the card of a model for WSInfer; without one, write it from its config."""
     for name in (CARD_FILE, "README.md"):
         if (folder / name).is_file():
             text = (folder / name).read_text(encoding="utf-8", errors="replace")
-            # what hubs keep for themselves stands between dashes at the top
+            # Without the metadata of model hubs, between dashes at the top.
             return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
     classes = json.dumps(description.class_names, ensure_ascii=False)
     return (

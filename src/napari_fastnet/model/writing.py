@@ -1,4 +1,4 @@
-"""Writes a model bundle: aside, checked, and renamed."""
+"""Writing of model bundles: aside, checked, and renamed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from napari_fastnet.model.bundle import (
     CARD_FILE,
     FILES,
     MODEL_FILE,
-    ONNX_FILE,
-    WEIGHTS_FILE,
     ModelBundle,
     load_bundle,
     sha256_of,
@@ -26,31 +24,35 @@ if TYPE_CHECKING:
 
     from napari_fastnet.model.description import ModelDescription
 
-#: Where a training keeps its state and curves; it stays when a bundle is replaced.
+#: Folder of a training's state and curves; it stays when a bundle is replaced.
 TRAINING_FOLDER = "training"
 
 
 def write_bundle(
-    folder: Path, description: ModelDescription, *, weights: Path, onnx: Path, card: str
+    folder: Path,
+    description: ModelDescription,
+    *,
+    sources: Mapping[str, Path],
+    card: str,
 ) -> ModelBundle:
     """Write a bundle aside, check it as `load_bundle` does, and rename it.
 
     Parameters
     ----------
     folder : Path
-        Where it goes. The files of an earlier bundle there are replaced, each whole;
-        a folder that holds something else is left alone.
+        The bundle's folder. The files of an earlier bundle there are replaced, each
+        whole; a folder that holds something else is refused.
     description : ModelDescription
         Content of model.json.
-    weights, onnx : Path
-        Files to copy.
+    sources : Mapping of str to Path
+        Files to copy, by the names that `FILES` gives for the model's kind.
     card : str
         Text of MODEL_CARD.md, Markdown.
 
     Returns
     -------
     ModelBundle
-        What `load_bundle` gives of it.
+        As `load_bundle` reads it.
 
     Raises
     ------
@@ -58,38 +60,6 @@ def write_bundle(
         The folder holds something else, or cannot be written.
     BundleError
         The description is out of range.
-    """
-    sources = {WEIGHTS_FILE: weights, ONNX_FILE: onnx}
-    return write_model(folder, description, sources=sources, card=card)
-
-
-def write_model(
-    folder: Path,
-    description: ModelDescription,
-    *,
-    sources: Mapping[str, Path],
-    card: str,
-) -> ModelBundle:
-    """Write a model of any kind, as `write_bundle` does.
-
-    Parameters
-    ----------
-    folder, description
-        As for `write_bundle`.
-    sources : Mapping of str to Path
-        What to copy, by the names that `FILES` gives for the model's kind.
-    card : str
-        Text of MODEL_CARD.md, Markdown.
-
-    Returns
-    -------
-    ModelBundle
-        What `load_bundle` gives of it.
-
-    Raises
-    ------
-    OutputError
-        The folder holds something else, or cannot be written.
     """
     folder = folder.absolute()
     check_bundle_folder(folder)
@@ -131,7 +101,7 @@ def check_bundle_folder(folder: Path) -> None:
 
 
 def _may_replace(folder: Path) -> bool:
-    """Return whether what is there is a bundle, or nothing but a training's log."""
+    """Return whether a folder is a bundle, or empty but for a training's log."""
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
@@ -153,7 +123,7 @@ def _move(aside: Path, folder: Path, names: tuple[str, ...]) -> None:
     if not folder.exists():
         rename(aside, folder)
         return
-    # model.json comes last: until then it vouches for other files, and a bundle left
-    # half-way is refused.
+    # model.json comes last: until then its digests are those of other files, so a bundle
+    # left half-way is refused.
     for name in (*names, MODEL_FILE):
         rename(aside / name, folder / name)

@@ -23,6 +23,7 @@ from napari_fastnet.core.metrics.patches import (
 )
 from napari_fastnet.core.options import StainMethod
 from napari_fastnet.model.backends.backend import FLIPS
+from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE
 from napari_fastnet.model.card import section_of, write_card
 from napari_fastnet.model.description import ModelDescription
 from napari_fastnet.model.writing import write_bundle
@@ -222,7 +223,6 @@ def _written(
         return write_bundle(
             folder,
             description,
-            weights=weights,
-            onnx=onnx,
+            sources={WEIGHTS_FILE: weights, ONNX_FILE: onnx},
             card=write_card(description),
         )

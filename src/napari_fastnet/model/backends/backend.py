@@ -133,12 +133,7 @@ class Backend(ABC):
         if flips:
             patches = np.concatenate([np.flip(patches, axes) for axes in FLIPS])
         parts = self._parts(patches)
-        infer = partial(self._infer_part, "probability")
-        if self.threads == 1 or len(parts) == 1:
-            inferred = list(map(infer, parts))
-        else:
-            with ThreadPoolExecutor(self.threads, "fastnet-infer") as pool:
-                inferred = list(pool.map(infer, parts))
+        inferred = self._infer_parts(parts) if parts else []
         for values, part in zip(inferred, parts, strict=True):
             if values.shape != (len(part),):
                 raise DetectionError(
@@ -186,7 +181,9 @@ class Backend(ABC):
         """
         views = []
         for axes in FLIPS if flips else FLIPS[:1]:
-            margins = scan.pool(self.cell_margins(np.flip(picture, axes)))
+            pixels = _as_batch(np.flip(picture, axes))
+            cells = self._verified(self._infer_part("cell_margins", pixels))
+            margins = scan.pool(cells)
             back = tuple(axis + 1 for axis in axes)  # the map has no channels
             views.append(np.flip(expit(margins), back))
         mean: NDArray[np.float32] = np.stack(views).mean(axis=0, dtype=np.float32)
@@ -212,9 +209,10 @@ class Backend(ABC):
         DataError, DetectionError
             As for `predict`.
         """
-        pixels = np.ascontiguousarray(picture[np.newaxis])
-        _check_pixels(pixels)
-        found = self._infer_part("cell_margins", pixels)
+        return self._verified(self._infer_part("cell_margins", _as_batch(picture)))
+
+    def _verified(self, found: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (h, w) float32 log odds, if they are those of one picture's cells."""
         if found.ndim != 3 or len(found) != 1:
             raise DetectionError(
                 f"the model {self.model} gives a picture numbers of shape {found.shape}; "
@@ -273,6 +271,14 @@ class Backend(ABC):
             parts[-1] = filled(parts[-1], (size, height, width))
         return parts
 
+    def _infer_parts(self, parts: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Return the probabilities of each part, computed by as many threads as asked."""
+        infer = partial(self._infer_part, "probability")
+        if self.threads == 1 or len(parts) == 1:
+            return list(map(infer, parts))
+        with ThreadPoolExecutor(self.threads, "fastnet-infer") as pool:
+            return list(pool.map(infer, parts))
+
     def _infer_part(
         self, output: Output, pixels: NDArray[np.uint8]
     ) -> NDArray[np.float32]:
@@ -290,11 +296,7 @@ class Backend(ABC):
                 return np.asarray(self._infer(output, pixels))
             except self.errors as error:
                 if not (can_halve and self._is_full(error)):
-                    count, height, width, _ = pixels.shape
-                    raise DetectionError(
-                        f"{self.name} failed on {count} patches of {height} x {width} px "
-                        f"({self._said(error)}); {self.remedy}"
-                    ) from error
+                    raise self._failure(error, pixels) from error
             too_large = pixels.size
             # Not in the handler: the error's frames hold the memory of the attempt.
             self.release()
@@ -326,8 +328,15 @@ class Backend(ABC):
         halves = [cut(first, None, middle), cut(second, SPOILT_CELLS, None)]
         return np.concatenate(halves, axis)
 
+    def _failure(self, error: Exception, pixels: NDArray[np.uint8]) -> DetectionError:
+        """Return a library's error as the user's, in one line."""
+        count, height, width, _ = pixels.shape
+        return DetectionError(
+            f"{self.name} failed on {count} patches of {height} x {width} px "
+            f"({self._said(error)}); {self.remedy}"
+        )
+
     def _said(self, error: Exception) -> str:
-        """Return a library's error as one line."""
         return one_line(error)
 
     def _check_numbers(self, found: NDArray[np.float32]) -> None:
@@ -337,6 +346,13 @@ class Backend(ABC):
                 f"the model {self.model} gave {wrong} of {found.size} patches no number; "
                 "its weights are damaged or were trained to divergence: use another model"
             )
+
+
+def _as_batch(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture as a contiguous batch of one; DataError if it is none."""
+    pixels = np.ascontiguousarray(picture[np.newaxis])
+    _check_pixels(pixels)
+    return pixels
 
 
 def _check_pixels(pixels: NDArray[np.uint8]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from queue import SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -70,36 +69,50 @@ class OpenVinoBackend(Backend):
                 f"{path} wants {', '.join(kind.to_string() for kind in kinds)} where it "
                 "is given uint8 patches; export the model again"
             )
-        # Idle requests of each output; made on its first use.
-        self._idle: dict[Output, SimpleQueue[openvino.InferRequest]] = {}
-        self._lock = Lock()
+        # The requests of each output; made on its first use.
+        self._queues: dict[Output, openvino.AsyncInferQueue] = {}
+        self._lock = Lock()  # a queue serves one caller at a time
 
     def release(self) -> None:
         """Give back the memory that computing took."""
         with self._lock:
-            for output, idle in self._idle.items():
-                # With all requests in hand none is running.
-                requests = [idle.get() for _ in range(self._requests(output))]
-                requests[0].get_compiled_model().release_memory()
-                for request in requests:
-                    idle.put(request)
+            for queue in self._queues.values():
+                queue[0].get_compiled_model().release_memory()
 
     def _infer(self, output: Output, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with self._lock:
-            if output not in self._idle:
-                self._idle[output] = self._compiled(output)
-        request = self._idle[output].get()
+        return self._infer_all(output, [pixels])[0]
+
+    def _infer_parts(self, parts: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Infer the parts by the library's own threads.
+
+        Requests that threads of Python start can wait for each other for ever: one has
+        Python's lock, the other the library's.
+        """
         try:
-            request.infer([pixels])
+            return self._infer_all("probability", parts)
+        except RuntimeError as error:
+            raise self._failure(error, parts[0]) from error
+
+    def _infer_all(
+        self, output: Output, arrays: list[NDArray[np.uint8]]
+    ) -> list[NDArray[np.float32]]:
+        found = [np.empty(0, np.float32)] * len(arrays)
+
+        def keep(request: openvino.InferRequest, index: int) -> None:
             # A copy: the next call overwrites the tensor.
-            return np.array(request.get_output_tensor().data, np.float32)
-        finally:
-            self._idle[output].put(request)
+            found[index] = np.array(request.get_output_tensor().data, np.float32)
 
-    def _requests(self, output: Output) -> int:
-        return self.threads if output == "probability" else 1
+        with self._lock:
+            if output not in self._queues:
+                self._queues[output] = self._compiled(output)
+            queue = self._queues[output]
+            queue.set_callback(keep)
+            for index, pixels in enumerate(arrays):
+                queue.start_async([pixels], index)
+            queue.wait_all()
+        return found
 
-    def _compiled(self, output: Output) -> SimpleQueue[openvino.InferRequest]:
+    def _compiled(self, output: Output) -> openvino.AsyncInferQueue:
         """Compile the part of the network that an output needs."""
         network = self._network
         if output not in {name for port in network.outputs for name in port.names}:
@@ -108,8 +121,9 @@ class OpenVinoBackend(Backend):
             )
         ports, parameters = [network.output(output)], network.get_parameters()
         network = openvino.Model(ports, parameters, f"fastnet {output}")
+        requests = self.threads if output == "probability" else 1
         if output == "probability":
-            options = {settings.streams.num: self.threads}
+            options = {settings.streams.num: requests}
         else:
             options = {hints.performance_mode: hints.PerformanceMode.LATENCY}
         try:
@@ -118,10 +132,7 @@ class OpenVinoBackend(Backend):
             )
         except RuntimeError as error:
             raise self._cannot_load(error) from error
-        idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
-        for _ in range(self._requests(output)):
-            idle.put(compiled.create_infer_request())
-        return idle
+        return openvino.AsyncInferQueue(compiled, requests)
 
     def _cannot_load(self, error: RuntimeError) -> DetectionError:
         return DetectionError(
