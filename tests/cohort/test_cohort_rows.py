@@ -15,7 +15,7 @@ import pytest
 
 from napari_fastnet.cohort import report as cohort_report
 from napari_fastnet.cohort.report import CohortReport, update_report
-from napari_fastnet.cohort.rows import FolderRows, SlideRow, read_open_rows
+from napari_fastnet.cohort.rows import SlideRow, folder_rows, read_open_rows
 from napari_fastnet.errors import OutputError
 
 CLEAN = np.full((3, 3), 0.25, np.float32)
@@ -140,7 +140,7 @@ def test_a_damaged_record_is_no_slide_without_a_lesion(tmp_path, write_slide, co
 def test_a_heatmap_that_is_gone_is_no_slide_without_a_lesion(tmp_path, write_slide):
     write_slide("a")
     (tmp_path / "a/heatmap.ome.tif").unlink()
-    (found,) = FolderRows(tmp_path).read()
+    (found,) = folder_rows(tmp_path)
     assert (found.status, found.found) == ("failed", None)
     assert "run detect again" in found.error
 
@@ -149,13 +149,12 @@ def test_a_record_that_did_not_change_is_not_read_again(
     tmp_path, write_slide, monkeypatch
 ) -> None:
     write_slide("a")
-    rows = FolderRows(tmp_path)
-    first = rows.read()
+    first = folder_rows(tmp_path)
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read again"))
-    assert rows.read() == first
+    assert folder_rows(tmp_path) == first
     monkeypatch.undo()
     write_slide("a", lesion_mm2=4.0)
-    assert rows.read()[0].found.tumour_mm2 == 4.0
+    assert folder_rows(tmp_path)[0].found.tumour_mm2 == 4.0
 
 
 def test_the_table_of_an_earlier_version_gives_its_failures(tmp_path) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from napari_fastnet.cohort.page import report_page
 from napari_fastnet.cohort.rows import (
     COLUMNS,
-    FolderRows,
     SlideRow,
+    folder_rows,
     merged,
     now,
     read_open_rows,
@@ -53,7 +53,6 @@ class CohortReport:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._own: dict[Path, SlideRow] = {}
-        self._of_folder = FolderRows(folder)
         self._next = 0.0
         self.rows: list[SlideRow] = []
 
@@ -125,7 +124,7 @@ class CohortReport:
         began = monotonic()
         try:
             self.rows = merged(
-                self._of_folder.read(),
+                folder_rows(self.folder),
                 read_open_rows(self.folder / SUMMARY),
                 self._own.values(),
             )

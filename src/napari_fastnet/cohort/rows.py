@@ -6,6 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -226,7 +227,6 @@ class SlideRow:
 
 
 _NEVER = datetime.fromtimestamp(0, UTC)
-_Stamp = tuple[int, int, int]
 
 
 def now() -> str:
@@ -234,51 +234,47 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class FolderRows:
-    """Rows of a folder's records; a record that changed is read again.
+def folder_rows(folder: Path) -> list[SlideRow]:
+    """Return a row for each detection in a folder.
+
+    A detection whose record or heatmap is damaged has failed: it is not a slide without a
+    lesion.
 
     Parameters
     ----------
     folder : Path
         Around the folders of the slides.
+
+    Returns
+    -------
+    list of SlideRow
+        By name of the slides' folders.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be read.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[str, tuple[_Stamp, SlideRow | None]] = {}
-
-    def read(self) -> list[SlideRow]:
-        """Return a row for each detection in the folder.
-
-        One whose record or heatmap is damaged has failed: that is no slide without a
-        lesion.
-
-        Raises
-        ------
-        OutputError
-            The folder cannot be read.
-        """
-        known = {}
+    try:
+        folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        raise OutputError(f"cannot read {folder}: {reason(error)}") from error
+    rows = []
+    for place in folders:
         try:
-            folders = sorted(path for path in self._folder.iterdir() if path.is_dir())
-        except OSError as error:
-            raise OutputError(f"cannot read {self._folder}: {reason(error)}") from error
-        for folder in folders:
-            try:
-                found = (folder / RECORD).stat()
-            except OSError:
-                continue
-            stamp = found.st_mtime_ns, found.st_size, found.st_ino
-            before = self._known.get(folder.name)
-            if before is None or before[0] != stamp:
-                before = stamp, _row(folder)
-            known[folder.name] = before
-        self._known = known
-        return [row for _, row in known.values() if row is not None]
+            facts = (place / RECORD).stat()
+        except OSError:  # no record
+            continue
+        rows.append(_row(place, facts.st_mtime_ns, facts.st_size, facts.st_ino))
+    return [row for row in rows if row is not None]
 
 
-def _row(folder: Path) -> SlideRow | None:
-    """Return the row of a slide's folder; None if it is no detection."""
+@lru_cache(maxsize=2**16)
+def _row(folder: Path, *_: int) -> SlideRow | None:
+    """Return the row of a slide's folder; None if it is no detection.
+
+    The other arguments change with the record, which is then read again.
+    """
     try:
         record = read_record(folder / RECORD)
     except StoreError as error:
