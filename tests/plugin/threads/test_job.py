@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -190,6 +191,41 @@ def test_a_shown_error_keeps_nothing_of_the_work_alive(qtbot, run, errors) -> No
     qtbot.waitUntil(lambda: bool(ends))
     assert errors
     assert kept[0]() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority there")
+def test_only_the_thread_that_works_gives_way(qtbot, run) -> None:
+    from napari_fastnet.plugin.threads.job import NICE
+
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def work(should_stop):
+        yield niceness()
+
+    before = niceness()
+    _, values, ends = run(work)
+    qtbot.waitUntil(lambda: bool(ends))
+    assert values == [max(NICE, before)]
+    assert niceness() == before
+
+
+def test_threads_are_used_again_but_not_by_two_at_once(qtbot, run) -> None:
+    gate = threading.Event()
+
+    def work(should_stop):
+        yield threading.current_thread()
+        gate.wait(10)
+
+    one, other = run(work), run(work)
+    qtbot.waitUntil(lambda: bool(one[1] and other[1]))
+    both = {*one[1], *other[1]}
+    assert len(both) == 2
+    gate.set()
+    qtbot.waitUntil(lambda: bool(one[2] and other[2]))
+    _, again, _ = run(work)
+    qtbot.waitUntil(lambda: bool(again))
+    assert again[0] in both
 
 
 QUIT = """

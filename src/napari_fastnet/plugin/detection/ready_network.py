@@ -12,7 +12,7 @@ from napari_fastnet.machine.memory import give_back
 from napari_fastnet.model.backends.backend import Backend
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
-from napari_fastnet.plugin.threads.giving_way import give_way
+from napari_fastnet.plugin.threads.job import give_way
 
 if TYPE_CHECKING:
     from napari_fastnet.plugin.detection.request import Request

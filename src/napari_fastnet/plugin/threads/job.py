@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
+import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
-from threading import Event
-from time import perf_counter
+from queue import SimpleQueue
+from time import perf_counter, sleep
 from traceback import clear_frames
 from typing import Any
 
@@ -23,14 +26,28 @@ from napari.utils.notifications import (
 from superqt.utils import ensure_main_thread
 
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.plugin.threads.giving_way import run_in_thread
 
 LOG = logging.getLogger(__name__)
 
 #: Takes a function that says whether to stop, yields values of any kind.
 Work = Callable[[Callable[[], bool]], Generator[Any]]
 
+#: Niceness of threads that compute; the window's is 0, the weakest 19.
+NICE = 10
+
 _RUNNING: set[Job] = set()
+#: Idle threads, by the queue of each. They are reused, because libraries keep memory for
+#: every thread that ever called them.
+_IDLE: list[SimpleQueue[Callable[[], None]]] = []
+
+
+def give_way() -> None:
+    """Lower the priority of this thread, and of those it starts, for good.
+
+    On Linux only: elsewhere all threads share the priority of the process.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 class Job:
@@ -62,17 +79,24 @@ class Job:
         on_end: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._work, self._on_value, self._on_end = work, on_value, on_end
-        self._stop, self._may_go_on = Event(), Event()
+        self._stop, self._may_go_on = threading.Event(), threading.Event()
         self._may_go_on.set()
         self._paused_at: float | None = None
         self._paused_s = 0.0
         self.running = self._abandoned = False
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, in an idle thread or a new one."""
         self.running = True
         _RUNNING.add(self)
-        run_in_thread(self._run)
+        try:
+            tasks = _IDLE.pop()
+        except IndexError:
+            tasks = SimpleQueue()
+            # Not a ThreadPoolExecutor: at exit Python waits for its threads before they
+            # can be asked to stop.
+            threading.Thread(target=_serve, args=(tasks,), daemon=True).start()
+        tasks.put(self._run)
 
     @property
     def paused(self) -> bool:
@@ -158,8 +182,17 @@ def show_failure(error: Exception) -> None:
     notification_manager.dispatch(notification)
 
 
+def _serve(tasks: SimpleQueue[Callable[[], None]]) -> None:
+    give_way()
+    while True:
+        tasks.get()()
+        _IDLE.append(tasks)
+
+
 @atexit.register
-def _abandon_all() -> None:
-    """Stop what runs at exit, before `giving_way` waits for its threads."""
+def _end_all() -> None:
+    """Stop all jobs and wait for them: native code that outlives Python would crash."""
     for job in list(_RUNNING):
         job.abandon()
+    while _RUNNING:
+        sleep(0.01)

@@ -1,10 +1,9 @@
-"""What follows the user in a thread: only the last of what was asked for counts."""
+"""Computing in a thread what follows a slider or a brush: only the last request counts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from threading import Thread
+from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import Generic, TypeVar
 
@@ -13,20 +12,23 @@ from superqt.utils import ensure_main_thread
 
 Found = TypeVar("Found")
 
+#: At full priority, unlike jobs: a hand is waiting.
+_THREADS = ThreadPoolExecutor(4, "fastnet-latest")
+
 
 class Latest(Generic[Found]):
-    """Computes in a thread what is to follow a slider or a brush.
+    """Computes one request at a time in a thread, and skips those that came in between.
 
     Parameters
     ----------
     prepare : callable
-        Called on the GUI's thread; returns what to compute in the other, as of now, or
-        None where there is nothing to compute.
+        Called on the GUI thread; returns the function to call in the other one, or None
+        where there is nothing to compute.
     take : callable
-        Gets what was found, on the GUI's thread.
+        Gets what that returned, on the GUI thread.
     rest : float
-        After `take` nothing is computed for so many times as long as that took: so
-        much is left of the window for everything else.
+        Pause after `take`, as a multiple of the time that took: the rest is left to the
+        window.
     """
 
     def __init__(
@@ -38,30 +40,20 @@ class Latest(Generic[Found]):
     ) -> None:
         self._prepare, self._take, self._rest = prepare, take, rest
         self._busy = self._again = False
-        self._wanted = object()  # of what is computed; another when it is not wanted
+        self._wanted = object()  # replaced when what is being computed is dropped
 
     def ask(self) -> None:
-        """Compute, at once or when what is being computed is taken."""
+        """Compute now, or once what is being computed was taken."""
         self._again = self._busy
         work = None if self._busy else self._prepare()
-        if work is None:
-            return
-        self._busy = True
-        wanted, arrived = self._wanted, ensure_main_thread(self._arrived)
-
-        def run() -> None:
-            future: Future[Found] = Future()
-            try:
-                future.set_result(work())
-            except Exception as error:  # noqa: BLE001 - raised on the GUI's thread
-                future.set_exception(error)
-            arrived(wanted, future)
-
-        # nothing is lost with it when the program ends
-        Thread(target=run, name="fastnet-latest", daemon=True).start()
+        if work is not None:
+            self._busy = True
+            wanted, arrived = self._wanted, ensure_main_thread(self._arrived)
+            future = _THREADS.submit(work)
+            future.add_done_callback(lambda future: arrived(wanted, future))
 
     def drop(self) -> None:
-        """Take nothing of what is being computed."""
+        """Discard what is being computed, and what was asked for since."""
         self._wanted, self._again = object(), False
 
     def _arrived(self, wanted: object, future: Future[Found]) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for work in a thread while the window goes on living."""
+"""Waiting for a thread while the window stays responsive."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from napari.utils import progress
+from superqt.utils import ensure_main_thread
 
 Result = TypeVar("Result")
 
-#: How often it is looked whether the work is done, ms.
-LOOK_MS = 30
-
 
 def call_in_background(work: Callable[[], Result], description: str) -> Result:
-    """Call a function in a thread and wait for it; the window stays responsive.
+    """Call a function in a thread and wait for it in an event loop.
 
-    For what napari wants as the value of a call, such as sample data, so that it cannot
-    come later. Where there is no Qt application, the function is just called.
+    For what napari wants as the value of a call, such as sample data. Without a Qt
+    application the function is called directly.
 
     Parameters
     ----------
@@ -36,14 +34,13 @@ def call_in_background(work: Callable[[], Result], description: str) -> Result:
 
     if QCoreApplication.instance() is None:
         return work()
-    with (
-        ThreadPoolExecutor(1, thread_name_prefix="fastnet-wait") as pool,
-        progress(total=0, desc=description),
-    ):
-        future = pool.submit(work)
-        loop, timer = QEventLoop(), QTimer()
-        timer.timeout.connect(lambda: loop.quit() if future.done() else None)
-        timer.start(LOOK_MS)
+    with ThreadPoolExecutor(1) as pool, progress(total=0, desc=description):
+        loop, future = QEventLoop(), pool.submit(work)
+        leave = ensure_main_thread(lambda: loop.quit())
+
+        def leave_when_done() -> None:
+            future.add_done_callback(lambda _: leave())
+
+        QTimer.singleShot(0, leave_when_done)  # once in the loop: it may be done by now
         loop.exec()
-        timer.stop()
         return future.result()
