@@ -21,7 +21,7 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.detection.tissue_editor import TissueEditor
 from napari_fastnet.errors import DetectionError
-from napari_fastnet.plugin.detection import detection
+from napari_fastnet.plugin.detection.live_heatmap import LiveHeatmap
 from napari_fastnet.plugin.detection.viewport import nearest_to_view
 from napari_fastnet.plugin.settings import PLUGIN, Settings
 from napari_fastnet.plugin.work.command_line import detect_command
@@ -117,11 +117,11 @@ def test_what_is_in_view_comes_first_and_panning_changes_the_order(
 ) -> None:
     work = compute(panel)
     order = []
-    fill = detection.Detection._fill
+    fill = LiveHeatmap.fill
     monkeypatch.setattr(
-        detection.Detection,
-        "_fill",
-        lambda self, step: (order.append(step.block), fill(self, step))[-1],
+        LiveHeatmap,
+        "fill",
+        lambda self, block, values: (order.append(block), fill(self, block, values))[1],
     )
     monkeypatch.setattr("napari_fastnet.detection.plan.BLOCK_CELLS", 4)
     panel.detect.stride.value = 1

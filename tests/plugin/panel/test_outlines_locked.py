@@ -56,9 +56,10 @@ def test_an_outline_that_is_deleted_is_drawn_again_and_one_is_told(
 
 
 def test_a_threshold_in_the_3d_view_reaches_outlines_and_table(
-    qtbot, window, told
+    qtbot, viewer, panel, detect, told
 ) -> None:
-    viewer, panel, work = window
+    work = detect(panel)
+    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=10_000)
     layer = viewer.layers["tumor regions"]
     viewer.dims.ndisplay = 3
     panel.detect.threshold.value = 0.36

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from qtpy.QtWidgets import QLabel
@@ -107,8 +108,15 @@ def test_taking_the_panel_away_stops_the_run(qtbot, running) -> None:
     qtbot.wait(200)
 
 
-def test_removing_the_slide_stops_the_run(qtbot, running) -> None:
-    viewer, _, panel, job = running
+def test_removing_the_slide_stops_the_run(
+    qtbot, viewer, panel, before_inference
+) -> None:
+    before_inference(lambda _: time.sleep(0.1))
+    panel.detect.stride.value = 8
+    panel.detect.start.native.click()
+    work = panel.slide.work
+    qtbot.waitUntil(lambda: work.heatmap is not None, timeout=30_000)
+    job = work.detection.job
     viewer.layers.remove(viewer.layers["square"])
     qtbot.waitUntil(lambda: not job.running, timeout=10_000)
     assert panel.slide.work is None

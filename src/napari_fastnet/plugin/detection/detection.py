@@ -1,4 +1,4 @@
-"""A detection as the panel runs it: started, paused, stopped, and told of on the way."""
+"""A detection as the panel runs it; its heatmap follows the masks."""
 
 from __future__ import annotations
 
@@ -24,38 +24,37 @@ from napari_fastnet.plugin.threads.latest import Latest
 from napari_fastnet.results.result import Result
 
 if TYPE_CHECKING:
-    from napari_fastnet.core.geometry import Box
     from napari_fastnet.plugin.work.slide import SlideWork
 
-#: Masks have been still for so long, ms, before the heatmap follows them.
+#: Time without a change of the masks before the heatmap follows them, ms.
 STILL_MS = 300
-#: The screen follows the work at most so often, ms: without a graphics card drawing
-#: the window takes as long as the work.
+#: Shortest time between two updates of the screen, ms: without a graphics card drawing
+#: takes as long as computing.
 SHOW_MS = 500
 
 
 class Detection:
-    """A detection of one slide, which follows its masks until another takes its place.
+    """A detection of one slide, which follows the masks until another replaces it.
 
     Parameters
     ----------
     work : SlideWork
-        Where masks and heatmap go.
+        Gets masks and heatmap.
     request : Request
-        What is asked for.
+        Model, folder and options.
 
     Attributes
     ----------
     job : Job
-        What runs, or ran last.
+        Runs, or ran last.
     run : SlideRun or None
         Once it is laid out.
     done, total : int
-        Patches that were looked at, and that the masks keep; 0 before that is known.
+        Patches known, and kept by the masks; 0 before the run is laid out.
     progress : Progress or None
-        The last step since the masks were taken.
+        The last step since the masks changed.
     result : Result or None
-        Once it has ended by itself, until the masks change.
+        Once it came to its own end, until the masks change.
     """
 
     def __init__(self, work: SlideWork, request: Request) -> None:
@@ -65,51 +64,41 @@ class Detection:
         self.done = self.total = 0
         self.progress: Progress | None = None
         self._began, self._done_before = perf_counter(), 0
-        self._viewport: Viewport | None = None
         self._live: LiveHeatmap | None = None
         self._rough = False  # whether that shows a first block of masks to come
         tissue = work.masks.tissue()
         self._roi = None if tissue is None else tissue.masks.roi
+        self._viewport = Viewport(work.viewer, work.layer)
         shown = None if work.heatmap is None else work.heatmap.grid
-        self._scan = Scan(work.slide, request, tissue, shown, self._view, self._moving)
-        self.job = self._make_job()
+        self._scan = Scan(work.slide, request, tissue, shown, self._viewport)
+        self.job = self._new_job()
         self._edits: Latest[Edit] = Latest(self._edit, self._apply)
         self._follow_later = qdebounced(self.follow_masks, timeout=STILL_MS)
         self._show_soon = qthrottled(self._show, timeout=SHOW_MS)
         work.events.tissue.connect(self._masks_changed)
 
-    def start(self) -> None:
-        """Begin, or go on with other masks when the work had ended."""
-        if self._viewport is None:
-            self._viewport = Viewport(self.work.viewer, self.work.layer)
-        self.job.start()
-
     @property
     def kept(self) -> int | None:
-        """How many patches the masks keep by now; None before a run is laid out."""
+        """Number of patches that the masks keep now; None before a run is laid out."""
         return None if self._live is None else self._live.kept
 
     @property
-    def seconds(self) -> float:
-        """Since the first patch could be looked at, without pauses."""
-        return perf_counter() - self.job.paused_seconds - self._began
-
-    @property
     def patches_per_second(self) -> float:
-        """Of this run, not counting what an earlier one left."""
-        return (self.done - self._done_before) / max(self.seconds, 1e-3)
+        """Speed without pauses, and without patches known from an earlier run."""
+        seconds = perf_counter() - self.job.paused_seconds - self._began
+        return (self.done - self._done_before) / max(seconds, 1e-3)
 
     def abandon(self) -> None:
-        """Stop without another word, and follow the masks no more."""
+        """Stop without further callbacks, and no longer follow the masks."""
         self.work.events.tissue.disconnect(self._masks_changed, missing_ok=True)
         self._follow_later.cancel()
         self._show_soon.cancel()
         self._edits.drop()
-        self._close_viewport()
+        self._viewport.close()
         self.job.abandon()
 
     def follow_masks(self) -> None:
-        """Hide the patches that the masks leave out by now, and compute the new ones.
+        """Hide patches that the masks no longer keep, and compute the new ones.
 
         A detection that was stopped, or failed, computes nothing before the next start.
         """
@@ -125,6 +114,18 @@ class Detection:
         self._edits.ask()
         self.work.events.run.emit(self.work)
 
+    def _new_job(self) -> Job:
+        return Job(self._scan.work, on_value=self._take, on_end=self._ended)
+
+    def _go_on(self) -> None:
+        """Compute for the masks that came after the end, with the same network."""
+        self.result, self.job = None, self._new_job()
+        self.job.start()
+
+    def _masks_changed(self, work: SlideWork) -> None:
+        if work is self.work:
+            self._follow_later()
+
     def _edit(self) -> Callable[[], Edit] | None:
         if self._live is None or self._roi is None or self._rough:
             return None
@@ -136,29 +137,11 @@ class Detection:
         else:  # laid out anew meanwhile, perhaps for older masks
             self._edits.ask()
 
-    def _go_on(self) -> None:
-        """Work on the masks that came after the end, with the same network."""
-        self.result = None
-        self.job = self._make_job()
-        self.start()
-
-    def _make_job(self) -> Job:
-        return Job(self._scan.work, on_value=self._take, on_end=self._ended)
-
-    def _view(self) -> Box | None:
-        looked = self._viewport if self.request.view_first else None
-        return None if looked is None else looked.box
-
-    def _moving(self) -> bool:
-        return self._viewport is not None and self._viewport.moving
-
-    def _masks_changed(self, work: SlideWork) -> None:
-        if work is self.work:
-            self._follow_later()
-
     def _take(self, value: Any) -> None:
         if isinstance(value, Progress):
-            self._fill(value)
+            assert self._live is not None
+            self.progress, self.done, self.total = value, value.done, value.total
+            self._live.fill(value.block, value.values)
             self._show_soon()
             return
         if isinstance(value, TissueEditor):
@@ -167,7 +150,7 @@ class Detection:
                 self.work.set_editor(value)
         elif isinstance(value, Begun):
             self._lay_out(value)
-        elif isinstance(value, Result):
+        else:
             self._finish(value)
         self.work.events.run.emit(self.work)
 
@@ -194,14 +177,8 @@ class Detection:
         self.done = self._done_before = int((begun.known.computed & kept).sum())
         self._began = perf_counter() - self.job.paused_seconds
 
-    def _fill(self, progress: Progress) -> None:
-        assert self._live is not None
-        self.progress = progress
-        self.done, self.total = progress.done, progress.total
-        self._live.fill(progress.block, progress.values)
-
     def _show(self) -> None:
-        """Bring heatmap and progress to the screen together: it is drawn once for both."""
+        """Update heatmap and progress together, so that the window is drawn once."""
         self.work.refresh_heatmap(filling=True)
         self.work.events.run.emit(self.work)
 
@@ -233,7 +210,6 @@ class Detection:
             layer.visible = bool(flags.any())
 
     def _ended(self, complete: bool) -> None:
-        self._close_viewport()
         self._show_soon.cancel()
         self.work.refresh_heatmap()
         if not complete:  # of masks that are no longer those of now
@@ -241,8 +217,3 @@ class Detection:
         if complete and self._scan.behind:  # masks came as the thread was ending
             self._go_on()
         self.work.events.run.emit(self.work)
-
-    def _close_viewport(self) -> None:
-        if self._viewport is not None:
-            self._viewport.close()
-            self._viewport = None

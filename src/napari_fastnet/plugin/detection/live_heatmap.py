@@ -1,4 +1,4 @@
-"""The heatmap of a run that follows the masks: what is known, and what of it shows."""
+"""The heatmap of a run, of which the patches that the masks keep are shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAN = np.float32(np.nan)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
-    """A region of interest as it was and as it is, and what of the grid that changes."""
+    """A region of interest before and after an edit, and the cells of the grid that change."""
 
     before: NDArray[np.bool_]
     after: NDArray[np.bool_]
@@ -30,22 +30,22 @@ class Edit:
 
 
 class LiveHeatmap:
-    """Known probabilities, of which those of patches in the masks show.
+    """Known probabilities; those of patches that the masks keep are shown.
 
-    A patch that is taken out of the region of interest is hidden, not forgotten: put
-    back, it shows what is known of it.
+    A patch erased from the region of interest is hidden, not forgotten: once it is
+    painted again, it shows its value.
 
     Parameters
     ----------
     run : SlideRun
         Laid out.
     known : Heatmap
-        What its store holds; written to.
+        Values in its store; written to.
 
     Attributes
     ----------
     heatmap : Heatmap
-        What shows; written to, so a layer of its array follows after a refresh.
+        As shown; written to, so that a layer of its array needs a refresh only.
     """
 
     def __init__(self, run: SlideRun, known: Heatmap) -> None:
@@ -58,40 +58,37 @@ class LiveHeatmap:
 
     @property
     def kept(self) -> int:
-        """How many patches the masks keep by now."""
+        """Number of patches that the masks keep now."""
         return int(self._kept.sum())
 
     def fill(self, block: Block, values: NDArray[np.float32]) -> None:
-        """Take the values of a block, which may hold patches that are kept no more."""
+        """Take the values of a block, also of patches that are no longer kept."""
         self._known[block.slices] = values
         self._show(block.slices)
 
     def finding(self, roi: NDArray[np.bool_]) -> Callable[[], Edit]:
-        """Return what finds, in any thread, which patches another region keeps.
+        """Return a function that finds, in any thread, the patches another region keeps.
 
         Parameters
         ----------
         roi : (height, width) bool ndarray
-            The region of interest as edited; not to be written to afterwards.
+            The region of interest after the edit; not written to afterwards.
         """
         before, patches = self._roi, self._patches
         (height, width), (rows, columns) = self._slide_shape, roi.shape
         step = (height / rows, width / columns)
-
-        def find() -> Edit:
-            found = kept_after(patches, before, roi, mask_step=step, keep=KEEP)
-            return Edit(before, roi, found)
-
-        return find
+        return lambda: Edit(
+            before, roi, kept_after(patches, before, roi, mask_step=step, keep=KEEP)
+        )
 
     def apply(self, edit: Edit) -> bool:
-        """Hide what an edit took away, show what is known of what it put back.
+        """Hide the patches that an edit took away, show the known ones it put back.
 
         Returns
         -------
         bool
-            Whether it was done: not where the region of interest is another by now
-            than the one that was edited.
+            False if the region of interest changed since the edit was prepared; nothing
+            is done then.
         """
         if edit.before is not self._roi:
             return False
@@ -103,7 +100,7 @@ class LiveHeatmap:
         return True
 
     def lay_out(self, run: SlideRun) -> None:
-        """Take the patches of a run over the same cells."""
+        """Take the kept patches of another run over the same grid."""
         self._roi, self._kept = run.tissue.masks.roi, run.plan.patches.kept.copy()
         self._show((slice(None), slice(None)))
 

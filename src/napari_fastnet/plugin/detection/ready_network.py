@@ -1,4 +1,4 @@
-"""The network that detections use, got ready before anybody clicks."""
+"""Network of the panel, loaded and compiled before the click that starts a detection."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from napari_fastnet.plugin.threads.job import give_way
 if TYPE_CHECKING:
     from napari_fastnet.plugin.detection.request import Request
 
-#: A network that nobody uses gives its memory back after so many seconds.
+#: Time without use after which a network is dropped, to give its memory back, seconds.
 IDLE_S = 300
 
 
 class ReadyNetwork:
-    """Keeps the network that was asked for last, until nobody used it for a while.
+    """Keeps the network that was requested last, until it was unused for a while.
 
     Loading a library and compiling a network takes most of a second, which otherwise
     passes between the click and the first probabilities.
@@ -30,7 +30,7 @@ class ReadyNetwork:
     Parameters
     ----------
     idle_s : float
-        How long it is kept after its last use, seconds.
+        Time that it is kept after its last use, seconds.
     """
 
     def __init__(self, idle_s: float = IDLE_S) -> None:
@@ -38,15 +38,15 @@ class ReadyNetwork:
         self._loading, self._counting = Lock(), Lock()
         self._key: tuple[object, ...] | None = None
         self._backend: Backend | None = None
-        self._prepared: tuple[object, ...] | None = None
+        self._prepared: tuple[object, ...] | None = None  # requested last
         self._users = 0
         self._timer: Timer | None = None
 
     def prepare(self, request: Request) -> None:
-        """Load and compile what a request needs, in a thread that gives way.
+        """Load and compile the network of a request in a low-priority thread.
 
-        What cannot be loaded is left to be told when it is used. Nothing is done where
-        the same was asked for last.
+        Errors are left to the detection that will use it. Nothing is done if the same
+        network was requested last.
         """
         wanted = (request.network, request.density)
         if wanted != self._prepared:
@@ -55,17 +55,12 @@ class ReadyNetwork:
 
     @contextmanager
     def used(self, request: Request) -> Iterator[tuple[ModelBundle, Backend]]:
-        """Give model and network of a request: those that are ready, or new ones.
-
-        Parameters
-        ----------
-        request : Request
-            Its network counts.
+        """Lend the model and the network of a request, loading them if necessary.
 
         Yields
         ------
         ModelBundle and Backend
-            May be shared with others.
+            May be shared with other users.
 
         Raises
         ------
@@ -79,7 +74,7 @@ class ReadyNetwork:
             self._count(-1)
 
     def drop(self) -> None:
-        """Give the network up; those who use it keep it to their end."""
+        """Drop the network; those who use it keep it until they are done."""
         with self._loading:
             self._key = self._backend = self._prepared = None
         give_back()
@@ -93,7 +88,7 @@ class ReadyNetwork:
         bundle = load_bundle(request.network.model)
         files = tuple(sorted(bundle.files.items()))
         key = (bundle.folder, files, request.network)
-        with self._loading:  # whoever comes meanwhile waits, and finds it loaded
+        with self._loading:  # a second user waits, and finds it loaded
             if self._backend is None or key != self._key:
                 self._key = self._backend = None
                 self._backend = create_backend(bundle, request.network)
@@ -112,5 +107,5 @@ class ReadyNetwork:
                 self._timer.start()
 
 
-#: Of all viewers of this process.
+#: Shared by all viewers of the process.
 NETWORK = ReadyNetwork()

@@ -1,4 +1,4 @@
-"""What the panel asks of a detection."""
+"""Options of a detection in the panel."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide
 
-#: Length of the model's and the slide's digests in the name of a run's folder.
+#: Digits of the slide's and the model's digests in the name of a run's folder.
 DIGITS = 12
 
-#: A value every 16 px from one look at a large picture, or so many a patch's side.
+#: Cells every 16 px computed from large pictures, or a number of cells per patch side.
 Density = Literal["dense"] | int
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the panel asks for.
+    """Options of a detection, read from the panel's widgets and settings.
 
     Parameters
     ----------
@@ -36,18 +36,17 @@ class Request:
     density : "dense" or int
         1: patch beside patch; 2: every half patch, and so on.
     threshold : float or None
-        From which a patch is tumour; None is the model's.
+        Probability from which a patch is tumor; None is the model's.
     folder : Path
-        The run is kept in ``folder/<slide>/``, or in a folder of its own inside
-        ``cache`` if that is asked for.
+        The run is kept in ``folder/<slide>/``; in the cache, in a folder of its own.
     in_cache : bool
-        Whether ``folder`` is the cache, shared by all slides and models.
+        Whether ``folder`` is the cache, which all slides and models share.
     view_first : bool
-        Whether what is on screen is looked at first.
+        Whether patches on screen are computed first.
     colours : {"red-green", "blue-orange"}
         Of the heatmap in pictures.
     cache_limit_bytes : int
-        What the runs in the cache may take together.
+        Limit for all runs in the cache together.
     """
 
     network: NetworkChoice
@@ -70,7 +69,7 @@ class Request:
     def anchor(
         self, slide: Slide, bundle: ModelBundle, shown: Grid | None
     ) -> Pair | None:
-        """Return where cells are to begin so that they lie as those on screen do.
+        """Return the origin of the grid on screen if a new grid can lie on it.
 
         Parameters
         ----------
@@ -84,8 +83,8 @@ class Request:
         Returns
         -------
         tuple of float or None
-            (y, x) in level-0 px; None where there are none of the size asked for, and
-            for dense scanning, whose cells begin at the slide's corner anyway.
+            (y, x) in level-0 px; None if its cells have another size, and for dense
+            scanning, whose grids begin at the slide's corner anyway.
         """
         stride = self.stride(bundle)
         if shown is None or stride == "dense":
@@ -97,7 +96,7 @@ class Request:
         )
 
     def output_folder(self, slide: Slide, bundle: ModelBundle) -> Path:
-        """Return what the command line would be given as ``-o``."""
+        """Return the folder that the command line would get as ``-o``."""
         if not self.in_cache:
             return self.folder
         parts = (slide.fingerprint[:DIGITS], bundle.sha256[:DIGITS])

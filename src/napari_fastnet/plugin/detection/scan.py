@@ -1,4 +1,4 @@
-"""What a detection does in its thread, and goes on with when the masks change."""
+"""The part of a detection that runs in its thread, once per version of the masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.detection.tissue_editor import TissueEditor
 from napari_fastnet.plugin.detection.ready_network import NETWORK
-from napari_fastnet.plugin.detection.viewport import nearest_to_view
+from napari_fastnet.plugin.detection.viewport import Viewport, nearest_to_view
 from napari_fastnet.store.cache import clear_cache
 
 if TYPE_CHECKING:
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
     from napari_fastnet.slide.slide import Slide
 
 
-#: While the view moves the work rests, so many times as long as each block took.
+#: Rest after a block while the view moves, as a multiple of the time the block took.
 REST = 3
-#: How often a rest looks whether it is over, seconds.
+#: Interval at which a rest looks whether the view still moves, seconds.
 LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run is laid out.
+    """A run that is laid out and about to compute.
 
     Parameters
     ----------
     run : SlideRun
-        About to compute.
+        With its plan.
     known : Heatmap
-        What its store holds, also of patches that are not looked at any more.
+        Values in its store, also of patches that the masks no longer keep.
     record : RunRecord
-        Of the run, of which nothing is computed but what is known.
+        Run record with the counts of those values.
     rough : bool
-        Its masks only tell where a first block is to lie; others follow.
+        Whether the masks are rough ones that only place a first block.
     """
 
     run: SlideRun
@@ -63,29 +63,27 @@ class Begun:
 
     @classmethod
     def of(cls, run: SlideRun, *, rough: bool = False) -> Begun:
-        """Return what is to be told of a run that was laid out."""
+        """Read the known values and the record of a run that was laid out."""
         known = run.store.heatmap()
         record = run.record(known.only(run.plan.patches.kept))
         return cls(run, known, record, rough)
 
 
 class Scan:
-    """Computes what the masks keep, as often as they change, with one network.
+    """Computes the patches that the masks keep, again whenever these change.
 
     Parameters
     ----------
     slide : Slide
         Open; stays open.
     request : Request
-        What is asked for.
+        Model, folder and options.
     tissue : SlideTissue or None
-        The masks; None finds them first.
+        The masks; None computes them first.
     shown : Grid or None
-        Of the heatmap on screen, whose cells stay where they are if they can.
-    view : callable
-        Returns what is on screen, asked from the thread.
-    moving : callable
-        Returns whether the view moves, asked from the thread: drawing comes first then.
+        Grid of the heatmap on screen, which is kept if it can be.
+    viewport : Viewport
+        Read from the thread: blocks in view come first, and drawing before computing.
     """
 
     def __init__(
@@ -94,37 +92,32 @@ class Scan:
         request: Request,
         tissue: SlideTissue | None,
         shown: Grid | None,
-        view: Callable[[], Box | None],
-        moving: Callable[[], bool],
+        viewport: Viewport,
     ) -> None:
-        self._slide, self._request, self._view = slide, request, view
-        self._moving = moving
+        self._slide, self._request, self._viewport = slide, request, viewport
         self._tissue, self._grid = tissue, shown
         self._new, self._lock = threading.Event(), threading.Lock()
 
     def follow(self, tissue: SlideTissue) -> None:
-        """Take other masks; those of before are left after the block at hand.
-
-        Not in the middle of a block: what is computed of it would be computed again.
-        """
+        """Take other masks after the block at hand, which is not computed twice."""
         with self._lock:
             self._tissue = tissue
             self._new.set()
 
     @property
     def behind(self) -> bool:
-        """Whether masks were given that the work has not taken yet."""
+        """Whether the masks changed since the thread took them."""
         return self._new.is_set()
 
     def work(self, should_stop: Callable[[], bool]) -> Generator[Any]:
-        """Do the work, as `Job` takes it; can be called again when it has ended.
+        """Compute, as `Job` takes it; can be called again after the end.
 
         Yields
         ------
         TissueEditor, Begun, Progress or Result
-            The first where no tissue was given, after a `Begun` of a first block where
-            the slide is large; then for each version of the masks the others: one, many,
-            and one, unless newer masks came or it was stopped.
+            Without masks, on a large slide, first a `Begun` of a first block, then the
+            masks. For each version of the masks one `Begun`, many `Progress` and a
+            `Result`, which is left out if newer masks came or it was stopped.
         """
         with NETWORK.used(self._request) as (bundle, backend):
             behind, early = True, None
@@ -137,7 +130,7 @@ class Scan:
                     found = find_tissue(self._slide, TissueParameters())
                     if self._take(found):
                         yield TissueEditor(found)
-                run = self._lay_out(bundle, self._newest(), early)
+                run = self._lay_out(bundle, early)
                 early = None
                 yield Begun.of(run)
                 yield from self._compute(run, backend, should_stop)
@@ -145,34 +138,22 @@ class Scan:
                 if not stopped and not self.behind:
                     yield run.finish(backend.name)
                 behind = self.behind and not stopped
-            self._make_room(run)
-
-    def _make_room(self, run: SlideRun) -> None:
-        """Let the oldest runs go from a cache that grew too large, never this one."""
-        request = self._request
-        if request.in_cache:
-            limit = request.cache_limit_bytes
-            clear_cache(request.folder, down_to_bytes=limit, keep=run.folder)
+            if self._request.in_cache:
+                limit = self._request.cache_limit_bytes
+                clear_cache(self._request.folder, down_to_bytes=limit, keep=run.folder)
 
     def _take(self, found: SlideTissue) -> bool:
-        """Take masks that were found, unless others came meanwhile."""
+        """Take masks that were computed, unless others came meanwhile."""
         with self._lock:
             if self._tissue is not None:
                 return False
             self._tissue = found
             return True
 
-    def _newest(self) -> SlideTissue:
-        """Return the masks of now; those that come later are newer."""
-        with self._lock:
-            self._new.clear()
-            assert self._tissue is not None
-            return self._tissue
-
     def _begin_early(
         self, bundle: ModelBundle, backend: Backend, should_stop: Callable[[], bool]
     ) -> SlideRun | None:
-        """Return a run of which a block is known before its masks, if there is any."""
+        """Compute one block before the masks, if the slide is large; return its run."""
         if should_stop():  # before a store is begun
             return None
         run = rough_run(self._slide, bundle, *self._asked(bundle, TissueParameters()))
@@ -184,10 +165,12 @@ class Scan:
         step = first_block(run, backend, priority, should_stop)
         return None if step is None else run
 
-    def _lay_out(
-        self, bundle: ModelBundle, tissue: SlideTissue, after: SlideRun | None
-    ) -> SlideRun:
-        """Return a run over the cells of before, where there are any."""
+    def _lay_out(self, bundle: ModelBundle, after: SlideRun | None) -> SlideRun:
+        """Lay out a run with the current masks, on the grid of the one before."""
+        with self._lock:
+            self._new.clear()
+            tissue = self._tissue
+        assert tissue is not None
         folder, options = self._asked(bundle, tissue.parameters)
         run = SlideRun(self._slide, bundle, folder, options, tissue=tissue, after=after)
         self._grid = run.plan.patches.grid
@@ -196,7 +179,7 @@ class Scan:
     def _asked(
         self, bundle: ModelBundle, parameters: TissueParameters
     ) -> tuple[Path, RunOptions]:
-        """Return where results go and what is asked of a run."""
+        """Return the results folder and the options of a run."""
         request = self._request
         options = RunOptions(
             stride=request.stride(bundle),
@@ -212,7 +195,7 @@ class Scan:
     def _compute(
         self, run: SlideRun, backend: Backend, should_stop: Callable[[], bool]
     ) -> Iterator[Progress]:
-        """Yield the run's steps until there are newer masks."""
+        """Yield the run's steps until the masks change."""
         rank = nearest_to_view(run.plan.patches.grid, self._view)
         with closing(run.steps(backend, should_stop, rank)) as steps:
             began = perf_counter()
@@ -221,11 +204,14 @@ class Scan:
                 yield progress
                 if self.behind:
                     return
-                self._rest(REST * took, should_stop)
+                until = perf_counter() + REST * took
+                while (
+                    self._viewport.moving
+                    and perf_counter() < until
+                    and not should_stop()
+                ):
+                    sleep(LOOK_S)
                 began = perf_counter()
 
-    def _rest(self, seconds: float, should_stop: Callable[[], bool]) -> None:
-        """Leave the processor to the window for so long, as long as the view moves."""
-        until = perf_counter() + seconds
-        while self._moving() and perf_counter() < until and not should_stop():
-            sleep(LOOK_S)
+    def _view(self) -> Box | None:
+        return self._viewport.box if self._request.view_first else None

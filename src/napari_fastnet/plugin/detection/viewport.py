@@ -1,7 +1,7 @@
-"""What of a slide is on screen, in level-0 px, and in which order to look at it.
+"""Visible part of a slide, in level-0 px, and the order of blocks that follows from it.
 
-napari's ``corner_pixels`` tell what was *loaded*; what is *seen* follows from the
-camera and the size of the canvas.
+napari's ``corner_pixels`` are those of the *loaded* region; the *visible* one follows
+from the camera and the size of the canvas.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-#: The camera has been still for so long, ms, before the order of work changes.
+#: Time without a move of the camera before the order of blocks follows it, ms.
 STILL_MS = 100
-#: A hand that moves the view pauses for less, ms.
+#: Longest pause of a hand that moves the view, ms.
 HAND_MS = 300
 
 
 def visible_box(viewer: ViewerModel, layer: Layer) -> Box:
-    """Return what the canvas shows of a slide's layer.
+    """Return the box of a slide that the canvas shows.
 
     Parameters
     ----------
@@ -58,16 +58,16 @@ def visible_box(viewer: ViewerModel, layer: Layer) -> Box:
 
 
 def fly_to(viewer: ViewerModel, low: Pair, high: Pair, share: float) -> None:
-    """Show a place of a slide in the middle of the canvas, or of each view of a grid.
+    """Centre the camera on a place of a slide, and zoom to it.
 
     Parameters
     ----------
     viewer : ViewerModel
         Its camera moves; the order of its axes stays.
     low, high : tuple of float
-        (y, x) corners of the place, world coordinates, µm.
+        (y, x) corners of the place in µm.
     share : float
-        Of the view that the place is to fill, 0..1.
+        Share of the view that the place fills, 0..1.
     """
     camera, size = viewer.scene.camera, viewer.canvas.viewbox_size(viewer.layers)
     centre, zooms = list(camera.center), []
@@ -80,10 +80,10 @@ def fly_to(viewer: ViewerModel, low: Pair, high: Pair, share: float) -> None:
 
 
 def _shown_axes(viewer: ViewerModel) -> tuple[int, int]:
-    """Return the axis of a slide along canvas rows and columns: 0 is y, 1 is x.
+    """Return the axes of a slide along canvas rows and columns: 0 is y, 1 is x.
 
-    Exchanged where the view is transposed; negative for an axis that is not the slide's,
-    where images of more dimensions are open beside it.
+    Swapped if the view is transposed; negative for an axis that is not the slide's, if
+    images of more dimensions are open beside it.
     """
     of_slide = viewer.dims.ndim - 2
     rows, columns = viewer.dims.displayed[-2:]
@@ -93,21 +93,21 @@ def _shown_axes(viewer: ViewerModel) -> tuple[int, int]:
 def nearest_to_view(
     grid: Grid, view: Callable[[], Box | None]
 ) -> Callable[[Block], float]:
-    """Return a rank for blocks: lowest in the middle of the view, those outside last.
+    """Return a function that ranks blocks: centre of the view first, outside last.
 
     Parameters
     ----------
     grid : Grid
-        Of the run.
+        The run's.
     view : callable
-        Returns what is on screen now, None where that is not known; asked from the
-        thread that works.
+        Returns the visible box, or None for no preference; called in the thread that
+        computes.
 
     Returns
     -------
     callable
-        Takes a block. Blocks in view come before all others, each group by the
-        distance to the middle of the view.
+        Ranks a block. Those in view come before all others, each group by the distance
+        to the centre of the view.
     """
 
     def rank(block: Block) -> float:
@@ -117,7 +117,7 @@ def nearest_to_view(
         box = grid.cells_box(block.first, block.end)
         (y, x), (middle_y, middle_x) = box.centre, seen.centre
         distance = hypot(y - middle_y, x - middle_x)
-        # What is outside comes after all of what is inside, however large a block is.
+        # Far more than any distance, so that all blocks outside come after those in view.
         outside = box.intersect(seen).is_empty
         return distance + (1e12 if outside else 0.0)
 
@@ -125,20 +125,20 @@ def nearest_to_view(
 
 
 class Viewport:
-    """Keeps an eye on what the canvas shows of one layer.
+    """Follows the visible part of one slide.
 
     Parameters
     ----------
     viewer : ViewerModel
-        Listened to until `close`.
+        Its camera is followed until `close`.
     layer : Layer
         The slide's.
 
     Attributes
     ----------
     box : Box
-        What is on screen, level-0 px, as of when the camera last stood still; may be
-        read from any thread.
+        Visible box, level-0 px, when the camera last stood still; may be read from any
+        thread.
     """
 
     def __init__(self, viewer: ViewerModel, layer: Layer) -> None:
@@ -164,7 +164,7 @@ class Viewport:
         return perf_counter() < self._moving_until
 
     def look(self) -> None:
-        """Look now."""
+        """Update `box` now."""
         self.box = visible_box(self._viewer, self._layer)
 
     def close(self) -> None:

@@ -1,19 +1,20 @@
-"""What the panel takes in from files: where to look, corrected regions, the truth."""
+"""Files that the user brings to a slide: region of interest, corrected regions, truth.
+
+They are read in a thread. Errors and remarks are shown; another file of the same kind,
+another µm/px or closing the slide ends the reading silently.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.utils.notifications import show_info, show_warning
 
 from napari_fastnet.annotations.roi import read_outlines, read_roi
 from napari_fastnet.annotations.truth_files import read_truth
 from napari_fastnet.core.metrics.pixels import PixelCounts, count_pixels
 from napari_fastnet.plugin.layers.data import truth_layer_data
-from napari_fastnet.plugin.threads.job import Job, Work
+from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.results.recorded_slide import (
     outline_notes,
     roi_notes,
@@ -23,6 +24,10 @@ from napari_fastnet.results.recorded_slide import (
 from napari_fastnet.slide.notes import bounds_notes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
@@ -30,136 +35,104 @@ if TYPE_CHECKING:
     from napari_fastnet.core.polygons import Annotations
     from napari_fastnet.plugin.work.slide import SlideWork
 
+#: Value of a file, and remarks on it.
+Read = tuple[Any, tuple[str, ...]]
+
 
 def load_roi(work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)) -> None:
-    """Let a file's area be the region of interest; it can be painted on, and dropped.
+    """Take the region of interest from a file; it can be painted on, and dropped.
 
     Parameters
     ----------
     work : SlideWork
         With masks.
     path : Path
-        As `annotations.roi.read_roi` has it.
+        A file that `annotations.roi.read_roi` reads.
     bounds_offset : tuple of float, optional
-        (y, x) level-0 px that are added to outlines, where they do not count from the
-        slide's corner.
-
-    Notes
-    -----
-    In a thread: faults and what is left out are told. Another such file, another µm/px
-    or the end of the slide ends it without a word.
+        (y, x) level-0 px added to outlines that do not count from the slide's corner.
     """
     assert work.editor is not None
-    slide_shape, shape = work.slide.shape, work.editor.mask("roi").shape
-    masks, mpp = work.editor.tissue().by_name, work.slide.require_mpp()
+    editor, slide = work.editor, work.slide
+    (rows, columns), masks = editor.mask("roi").shape, editor.tissue().by_name
 
-    def read(should_stop: Callable[[], bool]) -> Generator[Any]:
-        roi = read_roi(path, slide_shape, bounds_offset=bounds_offset)
-        mask = roi.mask((shape[0], shape[1]))
-        yield mask, (*roi.notes, *roi_notes(roi, mask, masks, mpp))
+    def read() -> Read:
+        roi = read_roi(path, slide.shape, bounds_offset=bounds_offset)
+        mask = roi.mask((rows, columns))
+        return mask, (*roi.notes, *roi_notes(roi, mask, masks, slide.require_mpp()))
 
-    def take(value: tuple[NDArray[np.bool_], tuple[str, ...]]) -> None:
-        mask, notes = value
-        if work.editor is not None and work.editor.mask("roi").shape == mask.shape:
-            work.masks.take_painting()
-            work.masks.show(work.editor.paint("roi", mask))
-            _tell((*notes, *_of_bounds(work, bounds_offset)))
+    def show(mask: NDArray[np.bool_]) -> None:
+        assert work.editor is not None
+        work.masks.take_painting()
+        work.masks.show(work.editor.paint("roi", mask))
 
-    _start(work, "roi", read, take)
+    _start(work, "roi", read, show, bounds_offset)
 
 
 def load_regions(
     work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)
 ) -> None:
-    """Let a file's outlines take the regions' place until the threshold is moved.
+    """Replace the regions by a file's outlines until the threshold is moved.
 
     Parameters
     ----------
     work : SlideWork
         With a heatmap, on which the outlines are measured.
     path : Path
-        As `annotations.roi.read_outlines` has it.
+        A file that `annotations.roi.read_outlines` reads.
     bounds_offset : tuple of float, optional
-        (y, x) level-0 px that are added to outlines, where they do not count from the
-        slide's corner.
-
-    Notes
-    -----
-    In a thread: faults and what is left out are told. Another such file, another µm/px
-    or the end of the slide ends it without a word.
+        As in `load_roi`.
     """
-    slide_shape, mpp = work.slide.shape, work.slide.require_mpp()
-    tissue = _tissue(work)
+    slide, tissue = work.slide, _tissue(work)
 
-    def read(should_stop: Callable[[], bool]) -> Generator[Any]:
-        outlines, notes = read_outlines(path, slide_shape, bounds_offset)
-        odd = outline_notes(path, outlines, tissue, slide_shape, mpp)
-        yield outlines, (*notes, *odd)
+    def read() -> Read:
+        outlines, notes = read_outlines(path, slide.shape, bounds_offset)
+        odd = outline_notes(path, outlines, tissue, slide.shape, slide.require_mpp())
+        return outlines, (*notes, *odd)
 
-    def take(value: tuple[Annotations, tuple[str, ...]]) -> None:
-        outlines, notes = value
+    def show(outlines: Annotations) -> None:
         work.region_finder.take_outlines(outlines, str(path))
-        _tell((*notes, *_of_bounds(work, bounds_offset)))
 
-    _start(work, "regions", read, take)
+    _start(work, "regions", read, show, bounds_offset)
 
 
 def load_truth(
     work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)
 ) -> None:
-    """Show where a file says that tumour is, and tell how well the heatmap covers it.
+    """Show a file's tumor outlines or mask, and compare the heatmap with it.
 
     Parameters
     ----------
     work : SlideWork
-        Its µm/px known; with a heatmap, that is compared at the threshold of now.
+        With its µm/px; a heatmap is compared at the current threshold.
     path : Path
-        As `annotations.truth_files.read_truth` has it.
+        A file that `annotations.truth_files.read_truth` reads.
     bounds_offset : tuple of float, optional
-        (y, x) level-0 px that are added to outlines, where they do not count from the
-        slide's corner.
-
-    Notes
-    -----
-    In a thread: faults and what is left out are told. Another such file, another µm/px
-    or the end of the slide ends it without a word.
+        As in `load_roi`.
     """
     mpp, shape, threshold = work.slide.require_mpp(), work.slide.shape, work.threshold
     tissue = _tissue(work)
     heatmap = None if work.heatmap is None else work.heatmap.only(work.heatmap.computed)
 
-    def read(should_stop: Callable[[], bool]) -> Generator[Any]:
+    def read() -> Read:
         truth, notes = read_truth(
             path, mpp=mpp, shape=shape, bounds_offset=bounds_offset
         )
-        notes += truth_notes(truth, tissue, shape, mpp)
-        if heatmap is None:
-            yield truth, notes, None
-        else:
-            yield truth, notes, count_pixels(heatmap, truth, threshold=threshold)
+        counts = None
+        if heatmap is not None:
+            counts = count_pixels(heatmap, truth, threshold=threshold)
+        return (truth, counts), (*notes, *truth_notes(truth, tissue, shape, mpp))
 
-    def take(value: tuple[TruthMask, tuple[str, ...], PixelCounts | None]) -> None:
-        truth, notes, counts = value
+    def show(value: tuple[TruthMask, PixelCounts | None]) -> None:
+        truth, counts = value
         work.layers.put("truth", truth_layer_data(truth, mpp))
-        _tell((*notes, *_of_bounds(work, bounds_offset)))
         if counts is not None:
             show_info(agreement(counts, threshold))
 
-    _start(work, "truth", read, take)
-
-
-def _tissue(work: SlideWork) -> NDArray[np.bool_] | None:
-    """Return where tissue is by most masks, None before they are computed."""
-    return None if work.editor is None else tissue_of(work.editor.tissue().by_name)
-
-
-def _of_bounds(work: SlideWork, bounds_offset: Pair) -> tuple[str, ...]:
-    """Return that QuPath counts from elsewhere, unless that was heeded."""
-    return bounds_notes(work.slide) if bounds_offset == (0.0, 0.0) else ()
+    _start(work, "truth", read, show, bounds_offset)
 
 
 def agreement(counts: PixelCounts, threshold: float) -> str:
-    """Return in words how well a heatmap covers the truth."""
+    """Describe the agreement of heatmap and truth."""
     dice, iou, auc = (
         "undefined" if value is None else f"{value:.2f}"
         for value in (counts.dice, counts.iou, counts.auc)
@@ -170,13 +143,32 @@ def agreement(counts: PixelCounts, threshold: float) -> str:
     )
 
 
-def _start(work: SlideWork, kind: str, read: Work, take: Callable[[Any], None]) -> None:
+def _tissue(work: SlideWork) -> NDArray[np.bool_] | None:
+    """Return the px that most masks count as tissue, None before they are computed."""
+    return None if work.editor is None else tissue_of(work.editor.tissue().by_name)
+
+
+def _start(
+    work: SlideWork,
+    kind: str,
+    read: Callable[[], Read],
+    show: Callable[[Any], None],
+    bounds_offset: Pair,
+) -> None:
+    """Read a file in a thread; then show its value and the remarks on it."""
+    # unless an offset was chosen, say that QuPath may count from elsewhere
+    bounds = bounds_notes(work.slide) if bounds_offset == (0.0, 0.0) else ()
+
+    def reading(should_stop: Callable[[], bool]) -> Generator[Read]:
+        yield read()
+
+    def take(found: Read) -> None:
+        value, notes = found
+        show(value)
+        if notes := (*notes, *bounds):
+            show_warning("\n".join(notes))
+
     if (before := work.imports.get(kind)) is not None:
         before.abandon()
-    job = work.imports[kind] = Job(read, on_value=take)
+    job = work.imports[kind] = Job(reading, on_value=take)
     job.start()
-
-
-def _tell(notes: tuple[str, ...]) -> None:
-    if notes:
-        show_warning("\n".join(notes))

@@ -1,6 +1,6 @@
-"""Several slides in one viewer: one shows, and names tell whose a layer is.
+"""Several slides in one viewer: one is shown, and layer names say the slide.
 
-All slides begin at the same corner, so that they would lie on each other.
+All slides begin at the same corner, so that they would cover each other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_fastnet.plugin.work.slide import SlideWork
 
 _NAMES = (*MASK_NAMES.values(), HEATMAP_NAME, REGIONS_NAME, QUALITY_NAME, "truth")
-#: A name that nobody chose; napari numbers those that there are twice.
+#: Name of a layer as it was added; napari numbers duplicates.
 _PLAIN = re.compile(rf"({'|'.join(map(re.escape, _NAMES))})( \[\d+\])?")
 
 
@@ -35,9 +35,9 @@ class SideBySide:
     Parameters
     ----------
     viewer : ViewerModel
-        In its grid all slides show.
+        In its grid view all slides are shown.
     owner : callable
-        Returns whose a layer is, None for a layer of others.
+        Returns the slide of a layer, None for a layer that has none.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SideBySide:
         viewer.canvas.grid.events.enabled.connect(self._grid_changed)
 
     def show(self, work: SlideWork | None) -> None:
-        """Show a slide's layers as they were when another was chosen."""
+        """Show the layers of a slide as they were before another was shown."""
         self._shown = work
         self._name()
         all_show = self._viewer.canvas.grid.enabled
@@ -65,7 +65,7 @@ class SideBySide:
                 layer.visible = False
 
     def lay_below(self, work: SlideWork) -> None:
-        """Put a slide's picture below the results of it that were opened before."""
+        """Move a slide's layer below those of its results that were opened before."""
         layers = self._viewer.layers
         at = layers.index(work.layer)
         results = [
@@ -80,7 +80,7 @@ class SideBySide:
             layers.move(at, lowest)
 
     def _name(self) -> None:
-        """Let names tell the slide, where there is more than one."""
+        """Add the slide to the names of layers, if there is more than one slide."""
         slides = {}
         for layer in self._viewer.layers:
             info, owner = info_of(layer), self._owner(layer)

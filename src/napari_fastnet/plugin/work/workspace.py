@@ -1,8 +1,7 @@
-"""The slides that are open in a viewer, and which of them the panel is about."""
+"""Open slides of a viewer, and the current one."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -24,7 +23,7 @@ _WORKSPACES: WeakKeyDictionary[ViewerModel, Workspace] = WeakKeyDictionary()
 
 
 def workspace_of(viewer: ViewerModel) -> Workspace:
-    """Return the one workspace of a viewer, which all sections share."""
+    """Return the workspace of a viewer, made once and shared by all sections."""
     # napari hands plugins a proxy, a new one each time.
     real = getattr(viewer, "__wrapped__", viewer)
     if real not in _WORKSPACES:
@@ -35,19 +34,19 @@ def workspace_of(viewer: ViewerModel) -> Workspace:
 
 
 class Workspace:
-    """Follows the layers of a viewer.
+    """Slides of a viewer, found by following its layers.
 
     Parameters
     ----------
     viewer : ViewerModel
-        Its slide layers are found wherever they come from.
+        Its layers, whoever adds them.
 
     Attributes
     ----------
     events : WorkEvents
-        What happens to any of the slides.
+        Emitted on changes of any slide.
     current : SlideWork or None
-        The slide whose layer, or one of whose results, was selected last.
+        The slide whose layer, or a result of which, was selected last.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -57,7 +56,7 @@ class Workspace:
         self._side_by_side = SideBySide(viewer, self._owner)
         for layer in viewer.layers:
             self._take(layer)
-        # last: layers are moved and hidden, which the window must know of by then
+        # last: this moves and hides layers, which the window must know by then
         viewer.layers.events.inserted.connect(self._inserted, position="last")
         viewer.layers.events.removed.connect(self._removed)
         viewer.layers.selection.events.active.connect(self._selected)
@@ -69,46 +68,39 @@ class Workspace:
         return list(self._works.values())
 
     def choose(self, work: SlideWork) -> None:
-        """Make a slide the current one; where a layer of another is selected, its layer.
+        """Make a slide the current one.
 
-        Or the next result of it that is shown would bring the other back.
+        If a layer of another slide is selected, the selection moves to the slide's layer:
+        otherwise the next result would bring the other slide back.
         """
         if work is self.current:
             return
         self.current = work
         active = self.viewer.layers.selection.active
-        info = None if active is None else info_of(active)
-        if info is not None and not self._belongs(active, work):
+        if active is not None and self._owner(active) not in (work, None):
             self.viewer.layers.selection.active = work.layer
         self._side_by_side.show(work)
         self.events.slides.emit()
 
     def _owner(self, layer: Layer) -> SlideWork | None:
-        """Return the slide that a layer is, or shows something of; None if of none."""
+        """Return the slide that a layer is, or shows a result of."""
         if layer in self._works:
             return self._works[layer]
-        info = info_of(layer)
-        for work in self.works:
+        for work in self.works:  # first, as two copies of a slide have one fingerprint
             if work.layers.shows(layer):
                 return work
+        info = info_of(layer)
         for work in self.works:
             if info is not None and info.fingerprint == work.fingerprint:
                 return work
         return None
-
-    def _belongs(self, layer: Layer | None, work: SlideWork) -> bool:
-        """Return whether a layer is a slide's, or shows a result of it."""
-        if layer in self._works:  # of two copies of a slide, this one
-            return self._works[layer] is work
-        info = None if layer is None else info_of(layer)
-        return info is not None and info.fingerprint == work.fingerprint
 
     def detect(self, work: SlideWork, request: Request) -> None:
         """Begin a detection of a slide in place of the one before."""
         if work.detection is not None:
             work.detection.abandon()
         work.detection = Detection(work, request)
-        work.detection.start()
+        work.detection.job.start()
 
     def stop(self) -> None:
         """Stop all jobs of all slides without further callbacks."""
@@ -118,7 +110,7 @@ class Workspace:
     def _inserted(self, event: Any) -> None:
         shown = any(work.layers.shows(event.value) for work in self.works)
         self._take(event.value)
-        if not shown:  # a run of a slide that is not looked at chooses nothing
+        if not shown:  # results of a slide in the background do not make it current
             self._selected()
         self._side_by_side.show(self.current)
 
@@ -153,12 +145,10 @@ class Workspace:
         self.events.slides.emit()
 
     def _selected(self, event: Any = None) -> None:
-        """Follow the selection to the slide that it belongs to."""
+        """Make the slide of the selected layer the current one."""
         active = self.viewer.layers.selection.active
-        info = None if active is None else info_of(active)
-        if info is None:
-            return
-        with suppress(StopIteration):
-            self.choose(next(w for w in self.works if self._belongs(active, w)))
-        if self.current is not None and active is self.current.layers.get("regions"):
-            self.current.region_outlines.tell()
+        owner = None if active is None else self._owner(active)
+        if owner is not None:
+            self.choose(owner)
+            if active is owner.layers.get("regions"):
+                owner.region_outlines.tell()
