@@ -103,19 +103,6 @@ def follow_threads() -> None:
     threading.Thread.start = start_carried  # type: ignore[method-assign]
 
 
-def follow_workers() -> None:
-    """Let napari's workers, which run in threads of Qt's, know it too."""
-    from superqt.utils import WorkerBase
-
-    start = WorkerBase.start
-
-    def start_carried(self: Any) -> None:
-        self.run = carried(self.run)
-        start(self)
-
-    WorkerBase.start = start_carried
-
-
 def watch_networks(watch: Watch) -> None:
     """Note each call of a library that computes the network."""
 
@@ -165,7 +152,6 @@ def click(slide: Path, folder: Path) -> None:
     """Open the slide in the panel and let the button do its work."""
     from panel_window import add_panel, add_slide, live, napari_window, wait_until
 
-    follow_workers()
     with napari_window() as viewer:
         add_slide(viewer, slide)
         panel = add_panel(viewer, None)

@@ -109,7 +109,7 @@ def test_it_is_given_up_after_a_while_but_not_while_it_is_used(
         time.sleep(0.3)
     assert len(made) == 1
     deadline = time.monotonic() + 10
-    while ready._backend is not None and time.monotonic() < deadline:
+    while ready._ready is not None and time.monotonic() < deadline:
         time.sleep(0.02)
     with ready.used(request):
         assert len(made) == 2

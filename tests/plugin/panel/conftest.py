@@ -205,7 +205,7 @@ def before_inference(monkeypatch):
 
     def install(act):
         def watched(run):
-            return lambda pixels: (act(pixels), run(pixels))[-1]
+            return lambda pixels, *flips: (act(pixels), run(pixels, *flips))[-1]
 
         def create_watched(*arguments, **options):
             backend = create(*arguments, **options)

@@ -36,11 +36,10 @@ class ReadyNetwork:
     def __init__(self, idle_s: float = IDLE_S) -> None:
         self._idle_s = idle_s
         self._loading, self._counting = Lock(), Lock()
-        self._key: tuple[object, ...] | None = None
-        self._backend: Backend | None = None
+        self._ready: tuple[object, Backend] | None = None  # by what it was made from
         self._prepared: tuple[object, ...] | None = None  # requested last
         self._users = 0
-        self._timer: Timer | None = None
+        self._timer = Timer(idle_s, self.drop)
 
     def prepare(self, request: Request) -> None:
         """Load and compile the network of a request in a low-priority thread.
@@ -76,7 +75,7 @@ class ReadyNetwork:
     def drop(self) -> None:
         """Drop the network; those who use it keep it until they are done."""
         with self._loading:
-            self._key = self._backend = self._prepared = None
+            self._ready = self._prepared = None
         give_back()
 
     def _prepare(self, request: Request) -> None:
@@ -89,18 +88,15 @@ class ReadyNetwork:
         files = tuple(sorted(bundle.files.items()))
         key = (bundle.folder, files, request.network)
         with self._loading:  # a second user waits, and finds it loaded
-            if self._backend is None or key != self._key:
-                self._key = self._backend = None
-                self._backend = create_backend(bundle, request.network)
-                self._key = key
-            return bundle, self._backend
+            if self._ready is None or self._ready[0] != key:
+                self._ready = None  # not two networks at once
+                self._ready = key, create_backend(bundle, request.network)
+            return bundle, self._ready[1]
 
     def _count(self, change: int) -> None:
         with self._counting:
             self._users += change
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._timer.cancel()
             if self._users == 0:
                 self._timer = Timer(self._idle_s, self.drop)
                 self._timer.daemon = True  # nothing is lost with it
