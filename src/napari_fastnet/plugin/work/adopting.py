@@ -1,4 +1,4 @@
-"""Going on from saved results: layers that were opened again come back to life."""
+"""Taking over saved results: layers that were opened again are worked on."""
 
 from __future__ import annotations
 
@@ -27,22 +27,21 @@ if TYPE_CHECKING:
 
 
 def adopt(work: SlideWork, layer: Layer, free: Callable[[Layer], bool]) -> None:
-    """Let the panel work on a saved result of a slide that is open.
+    """Take over a layer that shows a saved result of an open slide.
 
-    Thresholds, brushes, the table and the next start then work on the layer as on one
-    of the panel's own. Nothing happens where there is such a result already. A single
-    mask is left alone unless it is the region of interest, the last to be opened; a
-    result of another µm/px is left alone too.
+    Thresholds, brushes, the table and the next detection then work on it as on a layer
+    of the panel's own. Left alone are a result of which there is one already, a result
+    of another µm/px, and masks until the region of interest, the last one, is opened.
 
     Parameters
     ----------
     work : SlideWork
         An open slide.
     layer : Layer
-        Any layer that is in the viewer.
+        Any layer of the viewer.
     free : callable
-        Returns whether a layer shows nothing of another slide: of two copies of a slide
-        each has layers of its own.
+        Returns whether a layer belongs to no other slide; two copies of a slide each have
+        layers of their own.
     """
     info = info_of(layer)
     ours = isinstance(info, ResultInfo) and info.fingerprint == work.fingerprint
@@ -67,7 +66,7 @@ def adopt(work: SlideWork, layer: Layer, free: Callable[[Layer], bool]) -> None:
 
 def _adopt_heatmap(work: SlideWork, layer: Layer, info: ResultInfo) -> None:
     if work.heatmap is None and info.grid is not None:
-        with suppress(FastNetError):  # somebody else's numbers in our layer
+        with suppress(FastNetError):  # values that are no probabilities
             heatmap = Heatmap(np.asarray(layer.data), info.grid, info.mpp)
             work.layers.adopt("heatmap", layer)
             take_heatmap(work, heatmap, info.record, opacity=float(layer.opacity))
@@ -91,12 +90,12 @@ def take_heatmap(
 
 
 def _adopt_outlines(work: SlideWork, layer: Any, info: ResultInfo) -> None:
-    """Keep regions that were brought from a file: no threshold gives them."""
+    """Keep regions that came from a file, which no threshold would give."""
     path = "" if info.record is None else info.record.regions.outlines
     if not path:
         return
     rings = [to_px(ring, info.mpp) for ring in layer.data]
-    with suppress(FastNetError):  # changed by hand since
+    with suppress(FastNetError):  # edited since they were saved
         regions = regions_of(rings, layer.features, info.mpp)
         work.region_finder.take_outlines(outlines_of(regions), path)
 
@@ -104,10 +103,7 @@ def _adopt_outlines(work: SlideWork, layer: Any, info: ResultInfo) -> None:
 def _adopt_masks(
     work: SlideWork, info: ResultInfo, free: Callable[[Layer], bool]
 ) -> None:
-    """Find the masks as they were saved, so that thresholds and brushes work on them.
-
-    The region of interest is the last of the masks to be opened.
-    """
+    """Restore the saved masks, so that thresholds and brushes work on them."""
     computing = work.tissue_job is not None and work.tissue_job.running
     if work.editor is not None or computing:
         return

@@ -1,4 +1,4 @@
-"""What the panel exports: a snapshot of a slide's results, written without the viewer."""
+"""Exports of the panel: a snapshot of a slide's results, written in a thread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_fastnet.detection.tissue import SlideTissue
     from napari_fastnet.plugin.work.slide import SlideWork
 
-#: Which regions: their size classes, the smallest of them first.
+#: Choices of regions, each by its size classes, smallest first.
 WHICH: dict[str, tuple[SizeClass, ...]] = {
     "all regions": ("ITC", "micro", "macro"),
     "micro and macro": ("micro", "macro"),
@@ -35,14 +35,14 @@ WHICH: dict[str, tuple[SizeClass, ...]] = {
 
 
 def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Result]:
-    """Copy a slide's results as they are now: a run may go on meanwhile.
+    """Copy a slide's results as they are now, since a detection may go on meanwhile.
 
     Parameters
     ----------
     work : SlideWork
         An open slide.
     which : str, optional
-        The regions that are wanted, a key of `WHICH`.
+        Choice of regions, a key of `WHICH`.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
 
 
 def unfinished(work: SlideWork) -> str:
-    """Return in words that a part of the run is not computed yet; "" of one that ended."""
+    """Say how much of the run is not computed yet; empty if it has ended."""
     counts = None if work.heatmap is None else _counts(work, work.heatmap)
     if counts is None or not counts.stopped:
         return ""
@@ -129,14 +129,14 @@ def _counts(work: SlideWork, heatmap: Heatmap) -> Counts | None:
 
 
 def _has_quality(work: SlideWork) -> bool:
-    """Return whether what is flagged is of the masks of now, not of a run before."""
+    """Return whether the quality flags are of the current masks, not of an earlier run."""
     detection = work.detection
     ended = detection is None or detection.result is not None
     return ended and work.record is not None and bool(work.record.quality.verdict)
 
 
 def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
-    """Return the flags of the heatmap's cells; None where a run has not ended yet."""
+    """Return the quality flags of the heatmap's cells; None until a run has ended."""
     layer: Any = work.layers.get("quality")
     info = None if layer is None else info_of(layer)
     if work.heatmap is None or not isinstance(info, ResultInfo):
@@ -151,12 +151,12 @@ def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
 def write_snapshot(
     result: Result, folder: Path, parts: Collection[Part], formats: Collection[str]
 ) -> list[Path]:
-    """Write what is asked for, as ``napari-fastnet export`` does, and the record.
+    """Write files as ``napari-fastnet export`` does, and the run record.
 
     Parameters
     ----------
     result : Result
-        From `snapshot_of`; what is not there is left out.
+        From `snapshot_of`; parts that it lacks are left out.
     folder : Path
         Made where it is missing.
     parts : collection of str
@@ -172,7 +172,7 @@ def write_snapshot(
     Raises
     ------
     OutputError
-        A file cannot be written, or there is nothing of what is asked for.
+        A file cannot be written, or there is none to write.
     DependencyError
         A format needs a package that is not installed.
     """

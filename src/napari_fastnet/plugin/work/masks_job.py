@@ -70,7 +70,7 @@ def start_job(
 def restored(
     slide: Slide, parameters: TissueParameters | None, masks: Masks
 ) -> TissueEditor | None:
-    """Return the masks of a slide as they were saved, to be worked on.
+    """Compute the masks of a slide again, and paint them until they equal saved ones.
 
     Parameters
     ----------
@@ -79,13 +79,13 @@ def restored(
     parameters : TissueParameters or None
         As recorded.
     masks : Mapping
-        Of them those that were saved: bool (height, width).
+        Those that were saved, bool (height, width).
 
     Returns
     -------
     TissueEditor or None
-        What a threshold does not explain counts as painted. None where the masks have
-        another size than those found now.
+        Px that no threshold explains count as painted. None if the saved masks have
+        another size.
     """
     moved = parameters or TissueParameters()
     automatic = replace(moved, red=None, green=None, blue=None, saturation=None)
