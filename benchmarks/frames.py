@@ -17,6 +17,7 @@ import builtins
 import inspect
 import io
 import os
+import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -150,6 +151,7 @@ def watch_file(watch: Watch, path: Path) -> None:
 
 def click(slide: Path, folder: Path) -> None:
     """Open the slide in the panel and let the button do its work."""
+    sys.path.append(str(Path(__file__).parent / "panel"))
     from panel_window import add_panel, add_slide, live, napari_window, wait_until
 
     with napari_window() as viewer:
