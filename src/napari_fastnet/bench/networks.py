@@ -72,20 +72,20 @@ def network_rates(
         create_backend(bundle, NetworkChoice(backend=name, threads=threads))
         for name in (runtime, "torch")
     )
-    try:
-        peers, hint = {name: PeerConfig(name).build() for name in PEERS}, None
-        judges = peers_on_cpu(peers, "auto" if runtime == "torch" else runtime, threads)
-    except DependencyError as error:
-        peers, judges, hint = {}, {}, str(error)
-    patches = random_patches()
-    factor = torch.rand(MATRIX_SIDE, MATRIX_SIDE)
-    calls: dict[str, Callable[[], object]] = {
-        "product": partial(torch.mm, factor, factor, out=torch.empty_like(factor)),
-        "chosen": partial(chosen.predict, patches),
-        "eager": partial(eager.predict, patches),
-        **{name: partial(judge.predict, patches) for name, judge in judges.items()},
-    }
-    found = rates(calls, seconds)
+    judges, peers, hint = {"chosen": chosen, "eager": eager}, {}, None
+    # Windows deletes no file that a library still maps
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        try:
+            peers = {name: PeerConfig(name).build() for name in PEERS}
+            library: BackendName = "auto" if runtime == "torch" else runtime
+            judges |= peers_on_cpu(peers, Path(folder), library, threads)
+        except DependencyError as error:
+            peers, hint = {}, str(error)
+        patches = random_patches()
+        factor = torch.rand(MATRIX_SIDE, MATRIX_SIDE)
+        product = partial(torch.mm, factor, factor, out=torch.empty_like(factor))
+        calls = {name: partial(one.predict, patches) for name, one in judges.items()}
+        found = rates({"product": product, **calls}, seconds)
     rate = {name: of * PATCHES for name, of in found.items()}
     gflop = patch_gflop(load_weights(bundle.weights_path))
     return {
@@ -154,9 +154,14 @@ def rates(
 
 
 def peers_on_cpu(
-    peers: Mapping[PeerName, PatchNetwork], runtime: BackendName, threads: int
+    peers: Mapping[PeerName, PatchNetwork],
+    folder: Path,
+    runtime: BackendName,
+    threads: int,
 ) -> dict[str, Backend]:
     """Return networks with random weights as FastNet's back end runs them.
+
+    Their graphs are written into the folder, and read when they first run.
 
     Raises
     ------
@@ -164,12 +169,10 @@ def peers_on_cpu(
         onnx, or the library, is not installed.
     """
     found: dict[str, Backend] = {}
-    # Windows deletes no file that a library still maps
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        for name, network in peers.items():
-            path = Path(folder) / f"{name}.onnx"
-            export_onnx(network, path)
-            found[name] = network_on_cpu(path, name, name=runtime, threads=threads)
+    for name, network in peers.items():
+        path = folder / f"{name}.onnx"
+        export_onnx(network, path)
+        found[name] = network_on_cpu(path, name, name=runtime, threads=threads)
     return found
 
 
