@@ -45,7 +45,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--work", type=Path, help="where logs are kept")
-    parser.add_argument("--json", type=Path, default=HERE.parent / "results" / "monkey.json")
+    parser.add_argument(
+        "--json", type=Path, default=HERE.parent / "results" / "monkey.json"
+    )
     given = parser.parse_args()
     work = given.work or Path(tempfile.mkdtemp(prefix="monkey-"))
     work.mkdir(parents=True, exist_ok=True)
