@@ -1,6 +1,6 @@
-"""MODEL_CARD.md: what is known of a model, its training data, and what it got right.
+"""MODEL_CARD.md: the card of a trained model, its data and its figures.
 
-Only what was measured or what the user said: whoever trains may do so on any patches.
+It states measured figures and words of the user only, since any patches can be trained on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MEASURES = ("auc", "accuracy", "recall", "precision", "f1")
 
 
 def write_card(description: ModelDescription) -> str:
-    """Return the card of a model as Markdown, every figure from its description.
+    """Write the card of a model as Markdown, every figure from its description.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def section_of(card: str, heading: str) -> str | None:
 
 
 def _counted(facts: dict[str, Any]) -> str:
-    """Return the name of data, how many patches of each class, and their digest."""
+    """Describe data by name, numbers of patches and digest."""
     patches = facts["normal"] + facts["tumour"]
     words = f"{facts['normal']:,} normal and {facts['tumour']:,} tumor patches"
     if facts["distinct"] < patches:
@@ -112,7 +112,7 @@ def _counted(facts: dict[str, Any]) -> str:
 
 
 def _data(training: dict[str, Any]) -> str:
-    """Return what is known of the training data, as points of a list."""
+    """List the training data, and the words of the user about them."""
     lines = [f"- Data: {_counted(facts)}" for facts in training["datasets"]]
     said = training["data_description"]
     lines.append(
@@ -124,7 +124,7 @@ def _data(training: dict[str, Any]) -> str:
 
 
 def _epochs(training: dict[str, Any]) -> str:
-    """Return how many there were, and which one the weights are of."""
+    """State the number of epochs, and the epoch of the weights."""
     kept, count = training["kept_epoch"], training["epochs"]
     if kept == 0:
         words = f"{count}, none better than the weights it began with, which are kept"
@@ -138,7 +138,7 @@ def _epochs(training: dict[str, Any]) -> str:
 
 
 def _begun_with(training: dict[str, Any]) -> str:
-    """Return what the model that was begun with says of its data."""
+    """Quote the card of the model that the training began with."""
     start = training["start"]
     if not start:
         return ""
@@ -161,7 +161,7 @@ def _drawn(metrics: dict[str, Any]) -> str:
 
 
 def _apart(training: dict[str, Any]) -> str:
-    """Return whether other slides were judged than trained on, as far as is known."""
+    """State whether training and validation patches are of different slides."""
     apart = training["slides_apart"]
     if apart is None:
         return (
@@ -176,7 +176,7 @@ def _apart(training: dict[str, Any]) -> str:
 
 
 def _also(metrics: dict[str, Any]) -> str:
-    """Return a table of the other data that the model was judged on."""
+    """Tabulate the other data that the model was measured on."""
     if not metrics["also"]:
         return ""
     rows = "\n".join(
@@ -209,7 +209,7 @@ tumor a smaller share is."""
 
 
 def _licence(training: dict[str, Any]) -> str:
-    """Return what is known of it."""
+    """State the licence of the training data, and quote that of the first model."""
     said = training["data_licence"]
     words = (
         f"Of the training data, by the one who trained: {said}."
@@ -228,7 +228,7 @@ def _licence(training: dict[str, Any]) -> str:
 
 
 def _table(metrics: dict[str, Any]) -> str:
-    """Return one line of the table a measure."""
+    """Tabulate the measures, one a line."""
     lines = []
     for name in _MEASURES:
         value, interval = metrics[name], metrics["ci95"][name]
@@ -241,7 +241,7 @@ def _table(metrics: dict[str, Any]) -> str:
 
 
 def _other_thresholds(metrics: dict[str, Any]) -> str:
-    """Return which threshold finds how much; nothing for a card of an older bundle."""
+    """Tabulate recall, specificity and precision at other thresholds, if known."""
     if not metrics.get("operating_points"):
         return ""
     rows = "\n".join(
@@ -260,7 +260,7 @@ patches (`--threshold` on the command line, the slider in the viewer):
 
 
 def _start(training: dict[str, Any]) -> str:
-    """Return which other models the training began with and learned from."""
+    """Name the models that the training began with, learned from or averaged with."""
     digest, teachers = training["started_from"], training["teachers"]
     words = f", from the weights {digest[:12]}" if digest else ""
     if teachers:
@@ -276,7 +276,7 @@ def _start(training: dict[str, Any]) -> str:
 
 
 def _words(options: dict[str, Any]) -> str:
-    """Return options as text, those of the augmentation among them."""
+    """Write options as text, those of the augmentation among them."""
     flat = {**options, **options.get("augmentation", {})}
     flat.pop("augmentation", None)
     return ", ".join(

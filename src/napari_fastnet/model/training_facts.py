@@ -1,4 +1,4 @@
-"""What a bundle says of the data it was trained, watched and judged on."""
+"""Facts about the data that a model was trained, validated and measured on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,9 @@ if TYPE_CHECKING:
 
 
 def patch_digest(image: NDArray[np.uint8]) -> bytes | None:
-    """Return what two patches share where they are the same px by px.
+    """Compute the SHA-256 of a patch's px, (height, width, 3) uint8.
 
-    Parameters
-    ----------
-    image : (height, width, 3) uint8 ndarray
-        A patch, whatever its file is called and however it was packed.
-
-    Returns
-    -------
-    bytes or None
-        None for a patch of a single colour: bare glass is alike on every slide.
+    None for a patch of a single colour: bare glass is alike on every slide.
     """
     if (image == image[:1, :1]).all():
         return None
@@ -33,19 +25,14 @@ def patch_digest(image: NDArray[np.uint8]) -> bytes | None:
 
 
 def set_digest(digests: Iterable[bytes | None], labels: Iterable[int]) -> str:
-    """Return what two sets share that hold the same patches with the same labels.
+    """Compute the SHA-256, hexadecimal, of patches and labels in any order.
 
     Parameters
     ----------
     digests : iterable of bytes or None
-        Of `patch_digest`.
+        From `patch_digest`.
     labels : iterable of int
-        One each, 0 or 1.
-
-    Returns
-    -------
-    str
-        Hexadecimal; whatever the order of the patches.
+        One for each patch, 0 or 1.
     """
     each = sorted(
         (digest or b"") + bytes([label])
@@ -56,21 +43,20 @@ def set_digest(digests: Iterable[bytes | None], labels: Iterable[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What is known of a tar, zip, folder or zarr's part of labelled patches.
+    """Facts about a tar, zip, folder or part of a zarr of labelled patches.
 
     Parameters
     ----------
     name : str
-        Of the file or folder, without where it lies.
+        Of the file or folder, without its path.
     normal, tumour : int
         Patches of each class.
     distinct : int
-        Patches that are not px by px those of another file; what is of a single colour
-        counts each.
+        Patches with different px; each patch of a single colour counts.
     slides : int or None
-        From how many slides they come, where that is known.
+        Number of slides they come from; None if unknown.
     sha256 : str
-        Of the patches and their labels, whatever their order and names.
+        From `set_digest`.
     """
 
     name: str
@@ -91,23 +77,18 @@ def data_facts(
     labels: Sequence[int],
     slides: Sequence[str | None],
 ) -> DataFacts:
-    """Return what is known of some patches.
+    """Collect the facts about some patches.
 
     Parameters
     ----------
     name : str
-        What they are called.
+        Of their file or folder.
     digests : sequence of bytes or None
-        Of `patch_digest`.
+        From `patch_digest`.
     labels : sequence of int
         1 is tumor.
     slides : sequence of str or None
-        Where each comes from.
-
-    Returns
-    -------
-    DataFacts
-        Of them.
+        The slide of each patch.
     """
     tumor = sum(labels)
     blank = sum(digest is None for digest in digests)

@@ -1,4 +1,4 @@
-"""FastNet on disk: weights as safetensors, the whole way to probabilities as ONNX."""
+"""FastNet on disk: weights as safetensors, patches to probabilities as ONNX."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The only key: safetensors does not keep the order of several, and the same weights
-# are to give the same bytes.
+# should give the same bytes.
 _METADATA_KEY = "fastnet"
 
 _MEND = "copy the bundle again from its origin"
@@ -53,7 +53,7 @@ def save_weights(model: FastNet, path: Path) -> None:
 
 
 def load_weights(path: Path) -> FastNet:
-    """Return the network of a file that `save_weights` wrote, in evaluation mode.
+    """Read the network of a file from `save_weights`, in evaluation mode.
 
     Parameters
     ----------
@@ -92,10 +92,10 @@ def load_weights(path: Path) -> FastNet:
 
 
 def average_weights(networks: Sequence[FastNet]) -> FastNet:
-    """Return the network whose weights are the mean of several networks' weights.
+    """Average the weights of several networks.
 
-    Of networks that were trained on from the same weights, the mean is often better
-    than each (Wortsman et al. 2022, "Model soups"); of others it is worth nothing.
+    For networks trained from the same weights, the average is often better than each
+    (Wortsman et al. 2022, "Model soups"); for others it is useless.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def export_onnx(
     """Write the graph from uint8 patches to calibrated probabilities.
 
     Input ``patches`` is uint8 (N, H, W, 3) RGB, output ``probability`` float32 (N,)
-    of tumour. N, H and W are free; H and W at least 31.
+    of tumor. N, H and W are free; H and W at least 31.
 
     Parameters
     ----------

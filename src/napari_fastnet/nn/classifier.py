@@ -1,4 +1,4 @@
-"""From pixels to the probability of tumour: FastNet with what goes before and after."""
+"""FastNet from pixels to the probability of tumor, normalised and calibrated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from napari_fastnet.nn.network import TUMOUR
+from napari_fastnet.nn.network import TUMOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ UNCALIBRATED: Mapping[str, float] = {"scale": 1.0, "offset": 0.0}
 
 
 class PatchClassifier(nn.Module):
-    """uint8 patches in, probabilities of tumour out; the reference for `model.onnx`.
+    """uint8 patches in, probabilities of tumor out; the reference for `model.onnx`.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ class PatchClassifier(nn.Module):
         self.eval()
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Return (N,) float32 in 0..1 of (N, H, W, 3) uint8."""
+        """Compute (N,) float32 probabilities of (N, H, W, 3) uint8."""
         return torch.sigmoid(self._margins(self.model(self._prepared(patches))))
 
     def cell_margins(self, pictures: Tensor) -> Tensor:
-        """Return the log odds of each cell, (N, h, w), of (N, H, W, 3) uint8."""
+        """Compute the log odds of each cell, (N, h, w), of (N, H, W, 3) uint8."""
         features = self.model.extract(self._prepared(pictures))
         logits = self.model.classify(features.permute(0, 2, 3, 1))
         return self._margins(logits)
@@ -72,5 +72,5 @@ class PatchClassifier(nn.Module):
     def _margins(self, logits: Tensor) -> Tensor:
         """Return the calibrated log odds of logits (..., 2)."""
         logits = logits.float()
-        margin = logits[..., TUMOUR] - logits[..., 1 - TUMOUR]
+        margin = logits[..., TUMOR] - logits[..., 1 - TUMOR]
         return self.scale * margin + self.offset

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Return the number of trainable parameters."""
+    """Count the trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def flop_count(model: nn.Module, height: int = 256, width: int = 256) -> int:
-    """Return the floating-point operations of one image's forward pass.
+    """Count the floating-point operations of one image's forward pass.
 
     Convolutions and dense layers count, a multiply and an add as two operations, as
     in the paper's tables; normalisation folds away and the shortcuts' additions
@@ -42,10 +42,10 @@ def flop_count(model: nn.Module, height: int = 256, width: int = 256) -> int:
 
 
 def value_count(model: nn.Module, height: int = 256, width: int = 256) -> int:
-    """Return the numbers that the layers of one image's forward pass read and write.
+    """Count the numbers that the layers read and write in one image's forward pass.
 
     Each convolution and dense layer reads its input and its weights and writes its
-    output; what a cache keeps between two layers counts all the same. With
+    output, whether or not a cache keeps it between two layers. With
     `flop_count` this gives the arithmetic intensity.
 
     Parameters
@@ -72,7 +72,7 @@ _Layer = nn.Conv2d | nn.Linear
 def _layers(
     model: nn.Module, height: int, width: int
 ) -> list[tuple[_Layer, torch.Size, torch.Size]]:
-    """Return the convolutions and dense layers with the shapes of their in- and output."""
+    """List the convolutions and dense layers with the shapes of their in- and output."""
     found: list[tuple[_Layer, torch.Size, torch.Size]] = []
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

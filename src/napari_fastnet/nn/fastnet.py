@@ -27,7 +27,7 @@ STAGES = ((8, 1, 4, 2), (16, 2, 8, 4), (32, 4, 16, 8))
 
 @dataclass(frozen=True, slots=True)
 class FastNetConfig:
-    """What varies between the FastNets of the paper and of this project.
+    """Options of FastNet, in the variants of the paper and of this project.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class FastNetConfig:
         well as after the pointwise half: 222,158 parameters instead of 218,758.
     pool_cells : int or None
         Side of the centred window of the feature map that the final average covers;
-        None averages the whole map, as the paper does. A window says that the
-        label speaks of the middle of the patch.
+        None averages the whole map, as the paper does. With a window the network
+        classifies the middle of the patch.
     """
 
     convolution: Convolution = "separable"
@@ -61,7 +61,7 @@ class FastNetConfig:
             )
 
     def build(self) -> FastNet:
-        """Return the network with weights drawn anew."""
+        """Build the network with newly drawn weights."""
         return FastNet(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _convolution(
     groups: int = 1,
     clip: bool = True,
 ) -> nn.Sequential:
-    """Return convolution ("same"), batch norm and, where asked, ReLU6."""
+    """Build convolution ("same"), batch norm and, if asked for, ReLU6."""
     layers: list[nn.Module] = [
         nn.Conv2d(
             channels_in,
@@ -97,7 +97,7 @@ def _convolution(
 def _branch_convolution(
     channels_in: int, channels_out: int, kernel: int, config: FastNetConfig
 ) -> nn.Sequential:
-    """Return one convolution of a branch, separable or standard."""
+    """Build one convolution of a branch, separable or standard."""
     if config.convolution == "standard":
         return _convolution(channels_in, channels_out, kernel)
     pointwise = _convolution(channels_in, channels_out, 1)
@@ -161,7 +161,7 @@ def multi_scale_block(
     config: FastNetConfig,
     scales: int = 3,
 ) -> Block:
-    """Return the block that looks at 1 x 1, 3 x 3 and 5 x 5 (two 3 x 3) at once.
+    """Build the block with branches of 1 x 1, 3 x 3 and 5 x 5 (two 3 x 3) px.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def multi_scale_block(
     config : FastNetConfig
         Kind of convolution and shortcut.
     scales : int
-        How many of 1 x 1, 3 x 3, 5 x 5, 7 x 7 (three 3 x 3) and so on; Table V
+        Number of branches: 1 x 1, 3 x 3, 5 x 5, 7 x 7 (three 3 x 3) and so on; Table V
         compares 1 to 4.
 
     Returns
@@ -185,7 +185,7 @@ def multi_scale_block(
             _branch_convolution(before, branch_width, 3, config)
             for before in (inner, *[branch_width] * (depth - 1))
         ]
-        # Of one convolution there is no chain: the names of stored weights say so.
+        # The names of stored weights have no chain for a single convolution.
         branches.append(nn.Sequential(*chain) if depth > 1 else chain[0])
     return Block(width, expansion, branches, scales * branch_width, config.shortcut)
 
@@ -193,7 +193,7 @@ def multi_scale_block(
 def multi_branch_block(
     width: int, expansion: int, branch_count: int, config: FastNetConfig
 ) -> Block:
-    """Return the block of equal 3 x 3 branches.
+    """Build the block of equal 3 x 3 branches.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def multi_branch_block(
 
 
 def reducing_convolution(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Return a valid, stride-2 convolution, ReLU and batch norm, in that order."""
+    """Build a valid, stride-2 convolution, ReLU and batch norm, in that order."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, stride=2, bias=False),
         nn.ReLU(),
@@ -227,7 +227,7 @@ class FastNet(PatchNetwork):
     """The lightweight network of Table IV.
 
     Input is (N, 3, H, W) float, RGB in 0..1; H and W at least 31 px. The output of
-    ``forward`` is (N, 2) logits, normal and tumour. The feature map, (N, 32, h, w),
+    ``forward`` is (N, 2) logits, normal and tumor. The feature map, (N, 32, h, w),
     has one cell every 16 px.
 
     Parameters

@@ -14,45 +14,19 @@ LossName = Literal["attention", "focal", "cross-entropy"]
 
 
 def focal_factor(p: Tensor, focusing: float) -> Tensor:
-    """Return the focal loss's modulating factor, (1 - p)^g (Table II).
-
-    Parameters
-    ----------
-    p : Tensor
-        Probability given to the true class, any shape, 0..1.
-    focusing : float
-        g of the paper.
-
-    Returns
-    -------
-    Tensor
-        Factor, same shape.
-    """
+    """Compute the focal loss's factor, (1 - p)^g (Table II); p: of the true class."""
     return (1 - p) ** focusing
 
 
 def attention_factor(p: Tensor, focusing: float) -> Tensor:
-    """Return the attention loss's modulating factor, 1 - p^g (Table III).
-
-    Parameters
-    ----------
-    p : Tensor
-        Probability given to the true class, any shape, 0..1.
-    focusing : float
-        g of the paper.
-
-    Returns
-    -------
-    Tensor
-        Factor, same shape.
-    """
+    """Compute the attention loss's factor, 1 - p^g (Table III); p: of the true class."""
     return 1 - p**focusing
 
 
 class PatchLoss(nn.Module):
     """Cross-entropy (Eq. 5), focal (Eq. 6) or attention loss (Eq. 7) of a batch.
 
-    With p the predicted probability of tumour and y the label::
+    With p the predicted probability of tumor and y the label::
 
         cross-entropy  -mean( y log p + (1-y) log(1-p) )
         focal          -mean( a y (1-p)^g log p + (1-a) (1-y) p^g log(1-p) )
@@ -91,14 +65,14 @@ class PatchLoss(nn.Module):
         self.name, self.weight, self.focusing = name, weight, focusing
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean loss, a scalar.
+        """Compute the mean loss, a scalar.
 
         Parameters
         ----------
         logits : Tensor
-            (N, 2) float: normal, tumour.
+            (N, 2) float: normal, tumor.
         labels : Tensor
-            (N,) float in 0..1, 1 = tumour.
+            (N,) float in 0..1, 1 = tumor.
 
         Returns
         -------

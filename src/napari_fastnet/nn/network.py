@@ -1,4 +1,4 @@
-"""What a network that judges patches has to have, to be trained and compared here."""
+"""Base class of networks for patches, which can be trained and compared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from torch import Tensor, nn
 
 CLASSES = 2
-TUMOUR = 1  # index of the tumour class in the logits
+TUMOR = 1  # index of the tumor class in the logits
 
 
 class PatchNetwork(nn.Module):
@@ -18,7 +18,7 @@ class PatchNetwork(nn.Module):
     features : nn.Module
         Maps images, (N, 3, H, W), to a feature map, (N, C, h, w).
     classify : nn.Module
-        Maps (..., C) to (..., 2) logits, normal and tumour.
+        Maps (..., C) to (..., 2) logits, normal and tumor.
     """
 
     def __init__(self, features: nn.Module, classify: nn.Module) -> None:
@@ -27,12 +27,12 @@ class PatchNetwork(nn.Module):
         self.classify = classify
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits, (N, 2), of images, (N, 3, H, W)."""
+        """Compute the logits, (N, 2), of images, (N, 3, H, W)."""
         logits: Tensor = self.classify(self.pool(self.extract(images)))
         return logits
 
     def extract(self, images: Tensor) -> Tensor:
-        """Return the feature map, (N, C, h, w), of images, (N, 3, H, W)."""
+        """Compute the feature map, (N, C, h, w), of images, (N, 3, H, W)."""
         features: Tensor = self.features(images)
         return features
 
@@ -45,7 +45,7 @@ BuiltT = TypeVar("BuiltT", bound=PatchNetwork, covariant=True)
 
 
 class NetworkConfig(Protocol[BuiltT]):
-    """A variant of a network; its ``repr`` tells it from any other."""
+    """Options of a network; variants differ in their ``repr``."""
 
     def build(self) -> BuiltT:
-        """Return the network with weights drawn anew."""
+        """Build the network with newly drawn weights."""

@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 from torch import nn
 
 from napari_fastnet.nn.fastnet import Block, FastNet
-from napari_fastnet.nn.network import TUMOUR
+from napari_fastnet.nn.network import TUMOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT, CELLS = "patches", "probability", "cell_margins"
 
-# Old versions that have all that is used here, for the widest choice of readers.
+# Old versions that suffice here, for the widest choice of readers.
 _OPSET, _IR_VERSION = 17, 8
 
 
@@ -37,7 +37,7 @@ def patch_graph(
     calibration: Mapping[str, float],
     normalisation: tuple[Triple, Triple],
 ) -> ModelProto:
-    """Return the graph from uint8 patches to probabilities of tumour.
+    """Build the graph from uint8 patches to probabilities of tumor.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def patch_graph(
     images = graph.add("Cast", channels_first, to=TensorProto.FLOAT)
     features = _features(graph, model, images, normalisation)
     # softmax(z)[1] of two logits is the sigmoid of their difference; and the mean of a
-    # linear function is the function of the mean, so each cell can be judged first.
+    # linear function is the function of the mean, so the cells come first.
     weight, bias = _array(model.classify.weight), _array(model.classify.bias)
-    weight, bias = (v[TUMOUR] - v[1 - TUMOUR] for v in (weight, bias))
+    weight, bias = (v[TUMOR] - v[1 - TUMOR] for v in (weight, bias))
     scale, offset = calibration["scale"], calibration["offset"]
     margins = graph.add(
         "Conv",
@@ -146,8 +146,8 @@ def _features(
 ) -> str:
     """Append the stages of the network, from 0..255 RGB to the feature map.
 
-    What scales and shifts the channels in front of a convolution without padding,
-    the normalisation of the input or a batch norm, goes into that convolution.
+    Scales and shifts of the channels before a convolution without padding (the
+    normalisation of the input, or a batch norm) are folded into that convolution.
     """
     mean, std = np.array(normalisation)
     scale, shift = 1 / (255 * std), -mean / std
@@ -219,7 +219,7 @@ def _normalise(
 def _scale_and_shift(
     norm: nn.BatchNorm2d,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a batch norm as what it multiplies with and adds, a channel."""
+    """Return the factor and the shift of a batch norm for each channel."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)

@@ -22,13 +22,13 @@ _SOURCES: dict[PeerName, tuple[str, str]] = {
     "mobilenetv2-0.5": ("mobilenetv2", "mobilenetv2_wd2"),
     "shufflenetv2-1.0": ("shufflenetv2", "shufflenetv2_w1"),
     "efficientnet-b0": ("efficientnet", "efficientnet_b0"),
-    "resnet34": ("resnet", "resnet34"),  # what other tools for slides run
+    "resnet34": ("resnet", "resnet34"),  # common in tools for slides
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PeerConfig:
-    """Which of the other networks to build.
+    """Choice of one of the other networks.
 
     Parameters
     ----------
@@ -45,13 +45,7 @@ class PeerConfig:
             )
 
     def build(self) -> PatchNetwork:
-        """Return the network with weights drawn by its own rule.
-
-        Raises
-        ------
-        DependencyError
-            ``pytorchcv`` is not installed.
-        """
+        """Build the network, its weights drawn by its own rule; needs ``pytorchcv``."""
         module, function = _SOURCES[self.name]
         try:
             models = import_module(f"pytorchcv.models.{module}")
@@ -66,7 +60,7 @@ class PeerConfig:
 
 
 def _dense(head: nn.Module) -> nn.Module:
-    """Return a head for (..., C); MobileNetV2's is a 1 x 1 convolution without bias."""
+    """Turn a head into one for (..., C); MobileNetV2's is a 1 x 1 convolution."""
     if not isinstance(head, nn.Conv2d):
         return head
     return nn.Linear(head.in_channels, head.out_channels, bias=False)

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.losses import PatchLoss
-from napari_fastnet.nn.network import TUMOUR, NetworkConfig, PatchNetwork
+from napari_fastnet.nn.network import TUMOR, NetworkConfig, PatchNetwork
 from napari_fastnet.training import mosaic
 from napari_fastnet.training.batches import Batches, Patches, Teacher
 from napari_fastnet.training.state import Progress, TrainingState
@@ -337,7 +337,7 @@ class Trainer(Generic[NetworkT]):
                 logits = mosaic.logits_alone(
                     model, self._prepared(batch.to(self.device))
                 )
-                parts.append(logits.float().softmax(dim=1)[:, TUMOUR].cpu())
+                parts.append(logits.float().softmax(dim=1)[:, TUMOR].cpu())
         return torch.cat(parts)
 
     def _probabilities_in_mosaics(self) -> NDArray[np.float32]:

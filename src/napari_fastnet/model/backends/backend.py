@@ -1,7 +1,7 @@
 """Base class of the back ends, which run a network on patches and pictures.
 
-A subclass implements `Backend._infer`. The base class checks what comes in, splits it
-into parts, mirrors it, halves it if memory is short, and verifies what comes out.
+A subclass implements `Backend._infer`. The base class checks the pixels, splits them into
+parts, mirrors them, halves them if memory is short, and verifies the results.
 """
 
 from __future__ import annotations

@@ -94,21 +94,21 @@ def network_on_cpu(
     name: BackendName = "auto",
     threads: int | None = None,
 ) -> Backend:
-    """Return a network of a file, ready to run on the CPU.
+    """Load a network from a file, ready to run on the CPU.
 
     Parameters
     ----------
     path : Path
         A bundle's model.onnx, or another network of the same input and output.
     model : str
-        What to call it in error messages.
+        Its name in error messages.
     name, threads
         As for `NetworkChoice`; not "torch".
 
     Returns
     -------
     Backend
-        That has no `cell_margins` where the network has none.
+        Its `cell_margins` fail if the network has none.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def _fastest_on_cpu() -> BackendName:
 
 @contextmanager
 def _needed(package: str) -> Iterator[None]:
-    """Say which package to install where an import in here fails."""
+    """Turn a failed import into a DependencyError that names the package to install."""
     try:
         yield
     except ImportError as error:

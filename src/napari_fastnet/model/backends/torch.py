@@ -27,7 +27,7 @@ _FULL = ("out of memory", "alloc_failed", "not enough memory", "allocate memory"
 
 
 class DeviceBackend(Backend):
-    """Base class of what torch runs, on a GPU (CUDA, MPS) or the CPU.
+    """Base class of torch's back ends, on a GPU (CUDA, MPS) or the CPU.
 
     cuDNN plans each convolution whenever a GPU meets a new shape, and keeps the plan for
     the current thread: 2 seconds for FastNet on an H100, where a slide takes some
@@ -74,7 +74,7 @@ class DeviceBackend(Backend):
         return self._device.type != "cpu"
 
     def release(self) -> None:
-        """Give back the memory that torch keeps for what comes next."""
+        """Give back the memory that torch keeps for later."""
         super().release()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

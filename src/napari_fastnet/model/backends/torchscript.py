@@ -84,7 +84,7 @@ class TorchScriptBackend(DeviceBackend):
     def cell_margins(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Refuse: the program's feature map is unknown."""
         raise OptionError(
-            f"the model {self.model} judges whole patches only, and a picture of "
+            f"the model {self.model} sees whole patches only, and a picture of "
             f"{picture.shape[:2]} px was given; use stride patch"
         )
 
@@ -120,7 +120,7 @@ class TorchScriptBackend(DeviceBackend):
         return prepared.to(self._dtype)
 
     def _one_a_class(self, given: Any, patches: int) -> torch.Tensor:
-        """Return what the program gave as float32 (N, classes), if it is that."""
+        """Check the program's output and reshape it to float32 (N, classes)."""
         if not isinstance(given, torch.Tensor):
             size = f" of {len(given)}" if isinstance(given, tuple | list | dict) else ""
             raise DetectionError(
