@@ -102,7 +102,8 @@ class ActivityBar:
             self.close()
             self._bar = activity(total=detection.total, desc=self._description)
             self._of = (detection, detection.total)
-            set_animations(self._inside.window(), CALM_PER_CENT)
+            with suppress(RuntimeError):  # the window is gone
+                set_animations(self._inside.window(), CALM_PER_CENT)
         self._bar.update(detection.done - self._bar.n)
 
     def close(self) -> None:
