@@ -30,7 +30,12 @@ from napari_fastnet.errors import (
     OutputError,
     StoreError,
 )
-from napari_fastnet.machine.files import clear_leftovers, write_bytes
+from napari_fastnet.machine.files import (
+    clear_leftovers,
+    output_errors,
+    remove,
+    write_bytes,
+)
 from napari_fastnet.results import asap, ome_tiff, ome_zarr, spatial_data, tables
 from napari_fastnet.results import record as names
 from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE, RunRecord
@@ -261,12 +266,17 @@ class Result:
                 )
         if self.folder is not None and place.resolve() == self.folder.resolve():
             return place
+        # removed first and written last: a record is only beside files of its own run
+        remove(place / names.RECORD)
         self.export(place, [name for name in DETECT_FORMATS if name != "png"])
         if (overview := self._repr_png_()) is not None:
             write_bytes(place / names.OVERVIEW, overview)
         for store in self.files:
             if store.name == names.STORE:
-                shutil.copytree(store, place / names.STORE, dirs_exist_ok=True)
+                copy = place / names.STORE
+                with output_errors(f"write {copy}"):
+                    shutil.rmtree(copy, ignore_errors=True)
+                    shutil.copytree(store, copy, ignore=shutil.ignore_patterns(".*"))
         names.write_record(place / names.RECORD, self.record)
         return place
 
