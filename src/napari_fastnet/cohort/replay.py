@@ -60,7 +60,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "patches computed": ("counts", "computed"),
     "patches not readable": ("counts", "failed"),
     "regions": ("regions", "regions"),
-    "tumour mm²": ("regions", "area_mm2"),
+    "tumor mm²": ("regions", "area_mm2"),
 }
 #: Relative difference of sums of equal values between versions of libraries.
 ROUNDING = 1e-6

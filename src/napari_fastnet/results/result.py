@@ -316,7 +316,7 @@ class Result:
             of_tissue = "" if share is None else f" ({share:.1%} of the tissue)"
             rows += [
                 ("regions", f"{found}, at threshold {record.threshold:g}"),
-                ("tumour", _area(totals.area_mm2) + of_tissue),
+                ("tumor", _area(totals.area_mm2) + of_tissue),
             ]
         spent = record.seconds
         last = spent.total - spent.earlier if seconds is None else seconds
