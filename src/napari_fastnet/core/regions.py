@@ -159,13 +159,7 @@ def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
         for axis, index in enumerate(np.divmod(cells, labels.shape[1]))
     ]
 
-    parts, part_count = ndimage.label(above)  # along edges only, as outlines need it
-    region_of_part = np.zeros(part_count + 1, dtype=np.intp)
-    region_of_part[parts] = labels
-    found: list[list[Polygon]] = [[] for _ in range(count)]
-    for part, polygon in trace_parts(parts, heatmap.grid).items():
-        found[region_of_part[part] - 1].append(polygon)
-    outlines = [tuple(polygons) for polygons in found]
+    outlines = _outlines(labels, above, heatmap.grid)
     longest_mm = longest_axes_mm(outlines, heatmap.mpp)
     return [
         Region(
@@ -180,6 +174,17 @@ def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
         )
         for label, index in enumerate(np.argsort(-sizes, kind="stable").tolist(), 1)
     ]
+
+
+def _outlines(labels: Indices, above: Bools, grid: Grid) -> list[tuple[Polygon, ...]]:
+    """Return the polygons of label 1, 2, ... in level-0 px."""
+    parts, count = ndimage.label(above)  # along edges only, as outlines need it
+    region_of_part = np.zeros(count + 1, dtype=np.intp)
+    region_of_part[parts] = labels
+    found: list[list[Polygon]] = [[] for _ in range(int(labels.max()))]
+    for part, polygon in trace_parts(parts, grid).items():
+        found[region_of_part[part] - 1].append(polygon)
+    return [tuple(polygons) for polygons in found]
 
 
 def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[float]:
