@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from napari_fastnet.cohort.detect import detect
-from napari_fastnet.core.appearance import stain_maps
+from napari_fastnet.core.appearance import stain
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import find_tissue
@@ -328,7 +328,7 @@ def test_stain_match_needs_a_model_that_states_its_colours(
 def test_stain_match_is_recorded_and_changes_the_colours(
     slide_path, dark_bundle, tmp_path
 ) -> None:
-    names = stain_maps.ROWS["reinhard"]
+    names = stain.ROWS["reinhard"]
     target = {
         "method": "reinhard",
         "pixels": 1000,

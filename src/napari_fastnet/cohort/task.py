@@ -16,20 +16,8 @@ from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.results import record
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
-from napari_fastnet.results.record import (
-    HEATMAP,
-    MASKS,
-    OVERVIEW,
-    QUALITY,
-    RECORD,
-    REGIONS,
-    REGIONS_CSV,
-    STORE,
-    THUMBNAIL,
-    mask_file,
-    read_record,
-)
 from napari_fastnet.slide.notes import spacing_notes
 from napari_fastnet.slide.slide import open_slide
 
@@ -40,18 +28,17 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.model.bundle import ModelBundle
-    from napari_fastnet.results.record import RunRecord
     from napari_fastnet.slide.slide import Slide
 
 #: Files of a finished run, besides its record.
 OUTPUTS = (
-    STORE,
-    HEATMAP,
-    OVERVIEW,
-    QUALITY,
-    REGIONS_CSV,
-    REGIONS,
-    *(mask_file(name) for name in MASKS),
+    record.STORE,
+    record.HEATMAP,
+    record.OVERVIEW,
+    record.QUALITY,
+    record.REGIONS_CSV,
+    record.REGIONS,
+    *(record.mask_file(name) for name in record.MASKS),
 )
 
 
@@ -178,28 +165,29 @@ def _require_there(path: Path) -> None:
 
 def _earlier(
     task: SlideTask, slide: Slide, bundle: ModelBundle
-) -> tuple[RunRecord, Heatmap] | None:
+) -> tuple[record.RunRecord, Heatmap] | None:
     """Return record and heatmap of an earlier run of the same request, or None."""
     try:
-        record = read_record(task.folder / RECORD)
-        if record.options.request != request_digest(slide, bundle, task.options.run):
+        found = record.read_record(task.folder / record.RECORD)
+        if found.options.request != request_digest(slide, bundle, task.options.run):
             return None
         if not all((task.folder / name).exists() for name in OUTPUTS):
             return None
         # A damaged file may have been replaced by a good copy, which has the same
         # fingerprint and so the same request.
-        if record.counts is None or record.counts.failed or record.tissue.damaged_tiles:
+        if found.counts is None or found.counts.failed or found.tissue.damaged_tiles:
             return None
-        heatmap, _ = read_heatmap_ome_tiff(task.folder / HEATMAP)
+        heatmap, _ = read_heatmap_ome_tiff(task.folder / record.HEATMAP)
     except StoreError:  # none, or damaged: computed again
         return None
-    return record, heatmap
+    return found, heatmap
 
 
 def _done(
-    task: SlideTask, slide: Slide, record: RunRecord, heatmap: Heatmap
+    task: SlideTask, slide: Slide, run: record.RunRecord, heatmap: Heatmap
 ) -> SlideRow:
     """Write the thumbnail of a finished slide, and return its row."""
-    write_thumbnail(task.folder / THUMBNAIL, slide, heatmap, task.options.run.colours)
-    found = Findings.of(record, highest_probability(heatmap))
+    thumbnail = task.folder / record.THUMBNAIL
+    write_thumbnail(thumbnail, slide, heatmap, task.options.run.colours)
+    found = Findings.of(run, highest_probability(heatmap))
     return SlideRow(task.folder.name, task.slide, "done", found=found)
