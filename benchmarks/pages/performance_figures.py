@@ -226,9 +226,7 @@ def figures(
     }
 
 
-def libraries(
-    bundle: Any, patches: Any, threads: int, seconds: float
-) -> dict[str, Any]:
+def libraries(bundle: Any, threads: int, seconds: float) -> dict[str, Any]:
     """Return FastNet by each library for CPUs, and what the machine can do."""
     model, patches = load_weights(bundle.weights_path), random_patches()
     gflop = patch_gflop(model)
