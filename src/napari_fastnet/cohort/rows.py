@@ -352,7 +352,7 @@ def _open_row(line: Mapping[str, str | None]) -> SlideRow | None:
 
 
 def merged(
-    folder: Iterable[SlideRow], told: Iterable[SlideRow], own: Iterable[SlideRow]
+    folder: Iterable[SlideRow], listed: Iterable[SlideRow], own: Iterable[SlideRow]
 ) -> list[SlideRow]:
     """Merge rows of several sources, with one for each slide.
 
@@ -360,7 +360,7 @@ def merged(
     ----------
     folder : iterable of SlideRow
         Of the records that are there.
-    told : iterable of SlideRow
+    listed : iterable of SlideRow
         Failed or waiting according to the table.
     own : iterable of SlideRow
         Of this command: newer than those of the table for the same slide.
@@ -371,7 +371,7 @@ def merged(
         A slide is done if there is a record, unless it failed since; else it failed, or
         it waits.
     """
-    open_rows = {written(row.slide): row for row in told}
+    open_rows = {written(row.slide): row for row in listed}
     for row in own:
         key = written(row.slide)
         if _failed_after(open_rows.get(key), row):

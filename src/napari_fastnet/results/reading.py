@@ -300,10 +300,10 @@ def heatmap_of_store(store: StoredRun, record: RunRecord | None) -> Heatmap:
     heatmap = store.heatmap()
     known = int(heatmap.computed.sum())
     counts = None if record is None else record.counts
-    told = known if counts is None else counts.computed
-    if known > told:
+    stated = known if counts is None else counts.computed
+    if known > stated:
         raise StoreError(
-            f"{store.folder}: holds {known:,} patches where the run has {told:,}, since it "
+            f"{store.folder}: holds {known:,} patches where the run has {stated:,}, since it "
             f"keeps those of other masks too, and {HEATMAP} beside it is missing; run "
             "detect again, which writes it"
         )
