@@ -77,21 +77,21 @@ KINDS: dict[str, Kind] = {
         "kill -9 at random moments, from the start to the writing of results",
         fault_process.killed,
         200,
-        3,
+        2,
         after=fault_process.killed_to_the_end,
     ),
     "full": Kind(
         "disk full (or failing) at a write: opening, renaming, making a folder",
         fault_disk.full_at_a_write,
         200,
-        5,
+        3,
     ),
-    "cut": Kind("no file may grow beyond some length", fault_disk.cut_in_a_file, 60, 3),
+    "cut": Kind("no file may grow beyond some length", fault_disk.cut_in_a_file, 60, 2),
     "small": Kind(
         "a mounted disk that is too small",
         fault_disk.small,
         60,
-        2,
+        1,
         fault_disk.may_mount,
     ),
     "read-only": Kind(
@@ -102,39 +102,39 @@ KINDS: dict[str, Kind] = {
     ),
     **{
         name.replace(" ", "-"): Kind(
-            f"slide {name} during a run", fault_slide.harmed(name), 40, 2
+            f"slide {name} during a run", fault_slide.harmed(name), 40, 1
         )
         for name in fault_slide.HARMS
     },
     "read-errors": Kind(
-        "read errors of the drive, passing or lasting", fault_slide.read_errors, 100, 3
+        "read errors of the drive, passing or lasting", fault_slide.read_errors, 100, 2
     ),
-    "short-reads": Kind("reads that give too little", fault_slide.short_reads, 40, 2),
+    "short-reads": Kind("reads that give too little", fault_slide.short_reads, 40, 1),
     "slow-reads": Kind("slow reads", fault_slide.slow_reads, 20, 1),
     "threads": Kind(
         "exceptions in threads that read, and in the one that computes; memory too short",
         fault_work.thread_fails,
         100,
-        3,
+        2,
     ),
-    "no-number": Kind("NaN or infinity from the model", fault_work.no_number, 60, 3),
+    "no-number": Kind("NaN or infinity from the model", fault_work.no_number, 60, 2),
     "device-full": Kind(
         "GPU out of memory (simulated): halved until it fits",
         fault_work.device_full,
         60,
-        3,
+        2,
     ),
     "clock": Kind(
-        "the clock jumps by up to 30 years during a run", fault_work.clock_jumps, 40, 2
+        "the clock jumps by up to 30 years during a run", fault_work.clock_jumps, 40, 1
     ),
     "clock-cache": Kind(
         "files of any age in the cache while a run is computed",
         fault_work.clock_and_cache,
         40,
-        2,
+        1,
     ),
     "two-threads": Kind(
-        "two threads of one program on one run", fault_work.two_threads, 40, 2
+        "two threads of one program on one run", fault_work.two_threads, 40, 1
     ),
     "two-processes": Kind(
         "two or three processes on one run", fault_process.two_processes, 15, 0
