@@ -80,15 +80,17 @@ def test_a_region_of_interest_of_another_kind_is_refused(slide_file, wrong):
 
 
 def test_a_bar_is_shown_where_it_is_asked_for(
-    slide_file, dark_bundle, tmp_path, capsys
+    slide_file, dark_bundle, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     options = nf.Options(stride=8)
     nf.detect(slide_file, tmp_path, model=dark_bundle, options=options)
     assert not capsys.readouterr().err
     fresh = nf.Options(stride=8, fresh=True)
     nf.detect(slide_file, tmp_path, model=dark_bundle, options=fresh, progress=True)
     shown = capsys.readouterr().err
-    assert "square.svs: 100%" in shown
+    assert "square.svs" in shown
+    assert "patches" in shown
     assert " patches/s" in shown
 
 

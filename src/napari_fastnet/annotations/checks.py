@@ -21,15 +21,9 @@ from napari_fastnet.annotations.classes import (
     ClassNames,
     class_text,
 )
+from napari_fastnet.core import polygons
 from napari_fastnet.core.display import counted
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.polygons import (
-    Annotations,
-    crossings,
-    joined,
-    ring_area,
-    rings_outside,
-)
 from napari_fastnet.errors import AnnotationError
 
 if TYPE_CHECKING:
@@ -140,7 +134,9 @@ class OutlineCollector:
         if kept and kept[0] is plain[0]:
             if not Polygon(kept[0], kept[1:]).is_valid:
                 self._crossing.append(name)
-            self._taken.append(_Outline(name, names, joined(kept), verdict, bare))
+            self._taken.append(
+                _Outline(name, names, polygons.joined(kept), verdict, bare)
+            )
 
     def check_points(self, points: int) -> None:
         """Refuse a file with more outlines or points than any slide has.
@@ -184,7 +180,7 @@ class OutlineCollector:
 
     def finish(
         self, verdict: Callable[[ClassNames], Verdict] | None = None
-    ) -> Annotations:
+    ) -> polygons.Annotations:
         """Return the outlines, sorted by the meaning of their classes.
 
         Parameters
@@ -224,7 +220,7 @@ class OutlineCollector:
         left_out = Counter(
             class_text(one.names) for one, given in outlines if given == "left out"
         )
-        return Annotations(
+        return polygons.Annotations(
             positive=tuple(one.ring for one in inside),
             negative=tuple(one.ring for one, given in outlines if given == "taken out"),
             skipped=(*self._skipped, *self._left_out(left_out), *notes),
@@ -262,11 +258,11 @@ class OutlineCollector:
 
 
 def without_frame(
-    annotations: Annotations,
+    annotations: polygons.Annotations,
     shape: tuple[float, float] | None,
     *,
     keep_one: bool = False,
-) -> Annotations:
+) -> polygons.Annotations:
     """Leave out the frame of the slide, which QuPath makes of the full image.
 
     Parameters
@@ -329,9 +325,9 @@ def _area(ring: Floats) -> float:
 
     The area of a ring that crosses itself thousands of times takes minutes.
     """
-    if crossings([ring], limit=FRAME_CROSSINGS) > FRAME_CROSSINGS:
+    if polygons.crossings([ring], limit=FRAME_CROSSINGS) > FRAME_CROSSINGS:
         return 0.0
-    return ring_area(ring)
+    return polygons.ring_area(ring)
 
 
 def _without_repeats(ring: Floats) -> Floats:
@@ -374,7 +370,7 @@ def check_size(path: Path, limit: int) -> None:
 
 
 def odd_outlines(
-    annotations: Annotations, shape: tuple[int, int] | None = None
+    annotations: polygons.Annotations, shape: tuple[int, int] | None = None
 ) -> tuple[str, ...]:
     """Return notes about the outlines of a slide.
 
@@ -394,7 +390,9 @@ def odd_outlines(
     crossing = annotations.crossing
     outside = beyond = 0
     if shape is not None:
-        outside, beyond = rings_outside(annotations.positive, Box.of_shape(shape))
+        outside, beyond = polygons.rings_outside(
+            annotations.positive, Box.of_shape(shape)
+        )
     odd = (
         (len(crossing), f"crossing or touching itself: {', '.join(crossing)}"),
         (outside, "outside the slide"),

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_fastnet.cohort.slides import result_names
 from napari_fastnet.errors import FastNetError, StoreError
-from napari_fastnet.results.record import (
-    RECORD,
-    STORE,
-    TISSUE_RECORD,
-    read_record,
-    results_name,
-    written,
-)
+from napari_fastnet.results import record
 from napari_fastnet.slide.slide import Slide, open_slide
 from napari_fastnet.store.format import DESCRIPTION, read_description
 
@@ -29,7 +22,7 @@ LONGEST, SHORTENED = 255, 200
 
 def result_folder(slide: Slide, output: Path) -> Path:
     """Choose the folder for the results of an open slide, as `result_folders` does."""
-    folders, wanted = _Folders(output, {}), results_name(slide.path)
+    folders, wanted = _Folders(output, {}), record.results_name(slide.path)
     return folders.own(slide, wanted) or folders.free(slide, wanted)
 
 
@@ -88,7 +81,7 @@ class _Folders:
             if key in self._used:
                 continue
             there = self._there.get(key)
-            promised = there is None and self._promised.get(key) == written(path)
+            promised = there is None and self._promised.get(key) == record.written(path)
             if promised or (there and _is_of(self._output / there, slide)):
                 return self._use(there or name)
         return None
@@ -128,7 +121,7 @@ def _with_suffix(path: Path) -> str:
 
 def _candidates(path: Path, wanted: str) -> list[str]:
     """Return possible names for the folder of a slide, the preferred ones first."""
-    stem, whole = results_name(path), _with_suffix(path)
+    stem, whole = record.results_name(path), _with_suffix(path)
     names = [stem, wanted, whole]
     for above in range(1, len(path.parts) - 1):
         folders = path.parts[-1 - above : -1]
@@ -157,14 +150,14 @@ def _is_of(folder: Path, slide: Path | Slide) -> bool:
 
 def _recorded(folder: Path) -> tuple[str, str] | None:
     """Return path and fingerprint of the slide whose results a folder holds."""
-    for name in (RECORD, TISSUE_RECORD):
+    for name in (record.RECORD, record.TISSUE_RECORD):
         try:
-            recorded = read_record(folder / name).slide
+            recorded = record.read_record(folder / name).slide
         except StoreError:  # none, or damaged
             continue
         return recorded.path, recorded.fingerprint
     try:  # of a run that has not ended
-        described = read_description((folder / STORE / DESCRIPTION).read_bytes())
+        described = read_description((folder / record.STORE / DESCRIPTION).read_bytes())
     except (OSError, ValueError):
         return None
     return None if described is None else ("", str(described.key.get("slide", "")))

@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from napari_fastnet import errors
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.folders import result_folder
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
-from napari_fastnet.errors import (
-    DependencyError,
-    OptionError,
-    SlideNotFoundError,
-    StoreError,
-)
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.options import BackendName, NetworkChoice
@@ -255,13 +250,15 @@ def replay(
     """
     then = read_record(record_file)
     if then.model is None or then.grid is None:
-        raise StoreError(
+        raise errors.StoreError(
             f"{record_file} is a record of tissue alone; give the run.json of a detection"
         )
     folder = record_file.parent
     path = slide or Path(then.slide.path)
     if not path.exists():
-        raise SlideNotFoundError(f"{path}: the slide is not there; say where: --slide")
+        raise errors.SlideNotFoundError(
+            f"{path}: the slide is not there; say where: --slide"
+        )
     old = None
     if (folder / HEATMAP).is_file():
         old, _ = read_heatmap_ome_tiff(folder / HEATMAP)
@@ -270,7 +267,7 @@ def replay(
     with open_slide(path, mpp=given) as opened:
         place = result_folder(opened, output)
         if place.resolve() == folder.resolve():
-            raise OptionError(
+            raise errors.OptionError(
                 f"{place} is the folder of the run itself; choose another output"
             )
         options = options_of(then)
@@ -308,7 +305,7 @@ def options_of(record: RunRecord) -> RunOptions:
         "tissue.parameters": record.tissue.parameters,
     }
     if lost := [name for name, value in needed.items() if value is None]:
-        raise StoreError(
+        raise errors.StoreError(
             f"{RECORD} does not say how the run was made ({', '.join(lost)}); run detect "
             "again"
         )
@@ -325,8 +322,10 @@ def options_of(record: RunRecord) -> RunOptions:
             fresh=True,
             colours=asked.colours,
         )
-    except OptionError as error:
-        raise StoreError(f"{RECORD} asks for what is not possible: {error}") from error
+    except errors.OptionError as error:
+        raise errors.StoreError(
+            f"{RECORD} asks for what is not possible: {error}"
+        ) from error
 
 
 def _painted(
@@ -336,7 +335,7 @@ def _painted(
     if not (record.options.mask or record.tissue.edited_px):
         return None
     if not roi.is_file():
-        raise StoreError(
+        raise errors.StoreError(
             f"{roi} is missing, and the run's region of interest was given by hand; put "
             f"it beside {RECORD}"
         )
@@ -350,6 +349,9 @@ def _backend(record: RunRecord, bundle: ModelBundle) -> Backend:
         try:
             choice = NetworkChoice(bundle.folder, name, device.partition(",")[0])  # type: ignore[arg-type]
             return create_backend(bundle, choice)
-        except (DependencyError, OptionError):  # said as a difference of back ends
+        except (
+            errors.DependencyError,
+            errors.OptionError,
+        ):  # said as a difference of back ends
             pass
     return create_backend(bundle)

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fastnet import errors
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.errors import (
-    SlideFormatError,
-    SlideNotFoundError,
-    TileReadError,
-    UnreadableSlideError,
-)
 from napari_fastnet.slide.opening import file_stamp
 from napari_fastnet.slide.slide import open_slide
 
@@ -42,7 +37,7 @@ def require_readable(slide: Slide, failed: int, wanted: int, what: str) -> None:
     """
     if not failed or failed <= (1 - READABLE) * wanted:
         return
-    raise UnreadableSlideError(
+    raise errors.UnreadableSlideError(
         f"{slide.path}: could not be read: {failed:,} of {wanted:,} {what} cannot be "
         f"decoded, and a result needs {READABLE:.0%} of them; copy the file again from "
         "its origin".replace("%", " %")
@@ -58,10 +53,10 @@ def require_present(slide: Slide) -> None:
     try:
         with open_slide(slide.path) as now:
             same = now.fingerprint == slide.fingerprint
-    except (SlideNotFoundError, SlideFormatError):
+    except (errors.SlideNotFoundError, errors.SlideFormatError):
         same = False
     if not same:
-        raise SlideNotFoundError(
+        raise errors.SlideNotFoundError(
             f"{slide.path}: vanished or changed while it was scanned; put it back and "
             "start again, what was computed is kept"
         )
@@ -99,7 +94,7 @@ def require_same_picture(slide: Slide, image: NDArray[np.uint8], level: Level) -
         return
     for place in product((np.arange(PLACES) + 0.5) / PLACES, repeat=2):
         if _differs(slide, image, np.multiply(place, slide.shape), slide.require_mpp()):
-            raise SlideFormatError(
+            raise errors.SlideFormatError(
                 f"{slide.path}: level {own} shows another picture than level 0; "
                 f"convert the slide again: {CONVERT}"
             )
@@ -151,7 +146,7 @@ def other_picture_note(
         "sees shows another picture than the one that the tissue was found on"
     )
     if others >= REFUSED * len(chosen):
-        raise SlideFormatError(f"{what}; convert the slide again: {CONVERT}")
+        raise errors.SlideFormatError(f"{what}; convert the slide again: {CONVERT}")
     return f"{what}; what was found there is false. Convert the slide again: {CONVERT}"
 
 
@@ -171,7 +166,7 @@ def _differs(
     end = np.round(np.add((top, left), seen.shape[:2]) * scale).astype(int)
     try:
         read = slide.read(Box(*map(int, (*begin, *end))), mpp)
-    except TileReadError:
+    except errors.TileReadError:
         return False  # counted among the unreadable ones
     apart = np.abs(read.mean(axis=(0, 1)) - seen.mean(axis=(0, 1)))
     return bool(apart.max() > MOST_APART)

@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_fastnet.core.appearance.stain import STATISTICS_MPP, StainMatch, estimate
-from napari_fastnet.core.metrics.patches import (
-    PatchMetrics,
-    brier,
-    evaluate_probabilities,
-    expected_calibration_error,
-    operating_points,
-)
+from napari_fastnet.core.metrics import patches
 from napari_fastnet.errors import DataError, SpacingError
 from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.machine.files import write_csv
@@ -61,7 +55,7 @@ class Evaluation:
         Reasons to doubt the metrics, a sentence each.
     """
 
-    metrics: PatchMetrics
+    metrics: patches.PatchMetrics
     names: list[str]
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
@@ -70,13 +64,15 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``evaluate patches --json``; undefined is None."""
-        error = expected_calibration_error(self.labels, self.probabilities)
+        error = patches.expected_calibration_error(self.labels, self.probabilities)
         both = 0 < self.metrics.positives < self.metrics.n
-        points = operating_points(self.labels, self.probabilities) if both else []
+        points = (
+            patches.operating_points(self.labels, self.probabilities) if both else []
+        )
         return {
             **self.metrics.to_dict(),
             "operating_points": [asdict(point) for point in points],
-            "brier": brier(self.labels, self.probabilities),
+            "brier": patches.brier(self.labels, self.probabilities),
             "expected_calibration_error": error,
             **self.context,
             "warnings": list(self.warnings),
@@ -155,7 +151,7 @@ def evaluate_patches(
     probabilities = _predicted(images(), partial(backend.predict, flips=flips))
     labels = np.array([patch.label for patch in seen], np.int64)
     threshold = bundle.threshold if options.threshold is None else options.threshold
-    metrics = evaluate_probabilities(
+    metrics = patches.evaluate_probabilities(
         labels,
         probabilities,
         threshold=threshold,
@@ -188,7 +184,7 @@ def write_probabilities(path: Path, evaluation: Evaluation) -> None:
 
 
 def _warnings(
-    seen: list[_Seen], metrics: PatchMetrics, bundle: ModelBundle
+    seen: list[_Seen], metrics: patches.PatchMetrics, bundle: ModelBundle
 ) -> Iterator[str]:
     """Yield the reasons to doubt the metrics, in sentences."""
     sides = [patch.side_px for patch in seen]

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.annotations.truth_files import (
-    SlideTruth,
-    Truths,
-    read_truth,
-    slide_key,
-)
+from napari_fastnet.annotations import truth_files
 from napari_fastnet.core.metrics.candidates import Candidates, find_candidates
 from napari_fastnet.core.metrics.froc import SlideHits, match_candidates
 from napari_fastnet.core.metrics.lesions import find_lesions
@@ -87,7 +82,7 @@ class SkippedSlide:
 
 def evaluate_slides(
     sources: Sequence[Source],
-    truths: Truths,
+    truths: truth_files.Truths,
     options: SlideEvaluationOptions | None = None,
 ) -> Iterator[EvaluatedSlide | SkippedSlide]:
     """Evaluate slides one after the other.
@@ -115,8 +110,10 @@ def evaluate_slides(
         A slide that is to be excluded does not exist.
     """
     options = options or SlideEvaluationOptions()
-    excluded = {slide_key(name) for name in options.exclude}
-    unknown = excluded - {slide_key(n) for source in sources for n in source.called}
+    excluded = {truth_files.slide_key(name) for name in options.exclude}
+    unknown = excluded - {
+        truth_files.slide_key(n) for source in sources for n in source.called
+    }
     if unknown:
         raise OptionError(f"--exclude {sorted(unknown)[0]}: no slide has this name")
     if not any(truths.of(name) for source in sources for name in source.called):
@@ -128,7 +125,7 @@ def evaluate_slides(
         )
     for source in sources:
         try:
-            if excluded.intersection(map(slide_key, source.called)):
+            if excluded.intersection(map(truth_files.slide_key, source.called)):
                 yield SkippedSlide(source.name, "excluded on request")
             else:
                 yield _evaluated(source, truths, options)
@@ -137,14 +134,14 @@ def evaluate_slides(
 
 
 def _evaluated(
-    source: Source, truths: Truths, options: SlideEvaluationOptions
+    source: Source, truths: truth_files.Truths, options: SlideEvaluationOptions
 ) -> EvaluatedSlide:
     """Evaluate one slide; the reason why it cannot be is a FastNetError."""
     known = _known(source, truths)
     assumed = known is None
     if known is None:
         _require_normal(source, truths, options)
-        known = SlideTruth(source.name, is_tumor=False)
+        known = truth_files.SlideTruth(source.name, is_tumor=False)
     found = load_source(source)
     run = heatmap = None
     if isinstance(found, Candidates):
@@ -185,12 +182,12 @@ def _evaluated(
     )
 
 
-def _known(source: Source, truths: Truths) -> SlideTruth | None:
+def _known(source: Source, truths: truth_files.Truths) -> truth_files.SlideTruth | None:
     """Return the truth of a slide; of several of one name, of this one alone."""
     own = truths.of(source.name)
     if not source.shared:
         return own
-    if slide_key(source.name) == slide_key(source.shared):
+    if truth_files.slide_key(source.name) == truth_files.slide_key(source.shared):
         own = None
     if own is None and truths.of(source.shared) is not None:
         raise DataError(
@@ -201,7 +198,7 @@ def _known(source: Source, truths: Truths) -> SlideTruth | None:
 
 
 def _require_normal(
-    source: Source, truths: Truths, options: SlideEvaluationOptions
+    source: Source, truths: truth_files.Truths, options: SlideEvaluationOptions
 ) -> None:
     """Refuse a slide without truth, unless it can be taken for a normal one."""
     if truths.has_reference:
@@ -224,7 +221,10 @@ def _require_normal(
 
 
 def _truth(
-    known: SlideTruth, run: Result | None, path: Path, options: SlideEvaluationOptions
+    known: truth_files.SlideTruth,
+    run: Result | None,
+    path: Path,
+    options: SlideEvaluationOptions,
 ) -> tuple[TruthMask | None, tuple[str, ...]]:
     """Return the mask of a slide's truth, None if unknown, and notes on odd outlines."""
     shape: tuple[int, int] | None = None
@@ -242,7 +242,7 @@ def _truth(
         return recorded_slide.recorded_corner(path, run.record)
 
     if known.outlines is not None:
-        truth, notes = read_truth(
+        truth, notes = truth_files.read_truth(
             known.outlines,
             mpp=mpp,
             shape=shape,
@@ -263,7 +263,7 @@ def _truth(
 
 
 def _is_tumor(
-    known: SlideTruth, truth: TruthMask | None, notes: tuple[str, ...]
+    known: truth_files.SlideTruth, truth: TruthMask | None, notes: tuple[str, ...]
 ) -> bool:
     """Return whether it is a tumor slide; the reference and outlines must agree."""
     if truth is None or known.outlines is None:

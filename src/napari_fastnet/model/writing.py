@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING
 from napari_fastnet.errors import BundleError, OutputError
 from napari_fastnet.machine.files import rename, temporary_beside
 from napari_fastnet.machine.json_text import plain
-from napari_fastnet.model.bundle import (
-    CARD_FILE,
-    FILES,
-    MODEL_FILE,
-    ModelBundle,
-    load_bundle,
-    sha256_of,
-)
+from napari_fastnet.model import bundle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +27,7 @@ def write_bundle(
     *,
     sources: Mapping[str, Path],
     card: str,
-) -> ModelBundle:
+) -> bundle.ModelBundle:
     """Write a bundle aside, check it as `load_bundle` does, and rename it.
 
     Parameters
@@ -74,9 +67,9 @@ def write_bundle(
                 f"{folder}: the model's description holds what cannot be written "
                 f"({error}); mend it"
             ) from error
-        load_bundle(aside)
-        _move(aside, folder, (*FILES[description.kind], CARD_FILE))
-    return load_bundle(folder)
+        bundle.load_bundle(aside)
+        _move(aside, folder, (*bundle.FILES[description.kind], bundle.CARD_FILE))
+    return bundle.load_bundle(folder)
 
 
 def check_bundle_folder(folder: Path) -> None:
@@ -105,17 +98,17 @@ def _may_replace(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     names = {path.name for path in folder.iterdir()}
-    return MODEL_FILE in names or names <= {TRAINING_FOLDER}
+    return bundle.MODEL_FILE in names or names <= {TRAINING_FOLDER}
 
 
 def _describe(folder: Path, description: ModelDescription, card: str) -> None:
     """Write the card and, with the digests of all other files, model.json."""
-    (folder / CARD_FILE).write_text(card, encoding="utf-8")
-    names = (*FILES[description.kind], CARD_FILE)
-    files = {name: sha256_of(folder / name) for name in names}
+    (folder / bundle.CARD_FILE).write_text(card, encoding="utf-8")
+    names = (*bundle.FILES[description.kind], bundle.CARD_FILE)
+    files = {name: bundle.sha256_of(folder / name) for name in names}
     content = {**description.to_dict(), "files": files}
     text = json.dumps(plain(content), indent=2, ensure_ascii=False)
-    (folder / MODEL_FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / bundle.MODEL_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def _move(aside: Path, folder: Path, names: tuple[str, ...]) -> None:
@@ -125,5 +118,5 @@ def _move(aside: Path, folder: Path, names: tuple[str, ...]) -> None:
         return
     # model.json comes last: until then its digests are those of other files, so a bundle
     # left half-way is refused.
-    for name in (*names, MODEL_FILE):
+    for name in (*names, bundle.MODEL_FILE):
         rename(aside / name, folder / name)

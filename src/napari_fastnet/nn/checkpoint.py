@@ -9,11 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from napari_fastnet.errors import (
-    BundleError,
-    DependencyError,
-    OptionError,
-)
+from napari_fastnet import errors
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.nn.classifier import PLAIN, UNCALIBRATED, Triple
 from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
@@ -77,15 +73,15 @@ def load_weights(path: Path) -> FastNet:
         model = FastNet(FastNetConfig(**options))
         model.load_state_dict(tensors)
     except OSError as error:
-        raise BundleError(f"cannot read {path}: {error}; {_MEND}") from error
+        raise errors.BundleError(f"cannot read {path}: {error}; {_MEND}") from error
     except SafetensorError as error:
-        raise BundleError(
+        raise errors.BundleError(
             f"{path} is no safetensors file ({error}); {_MEND}"
         ) from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         # No options, unknown options, or tensors of another network.
         reason = str(error).splitlines()[0]
-        raise BundleError(
+        raise errors.BundleError(
             f"{path} does not hold a FastNet ({reason}); {_MEND}"
         ) from error
     return model.eval()
@@ -114,7 +110,7 @@ def average_weights(networks: Sequence[FastNet]) -> FastNet:
     """
     configs = {network.config for network in networks}
     if len(configs) != 1:
-        raise OptionError(
+        raise errors.OptionError(
             f"networks of {len(configs)} variants have no mean; average models of one"
         )
     states = [network.state_dict() for network in networks]
@@ -166,13 +162,13 @@ def export_onnx(
         The file cannot be written.
     """
     if set(calibration) != {"scale", "offset"} or calibration["scale"] <= 0:
-        raise OptionError(
+        raise errors.OptionError(
             f"calibration is {dict(calibration)}; give scale, above 0, and offset"
         )
     try:
         from napari_fastnet.nn.onnx_graph import patch_graph
     except ImportError as error:
-        raise DependencyError(
+        raise errors.DependencyError(
             f"exporting a model needs onnx, which cannot be imported ({error}); run: "
             "pip install 'napari-fastnet[train]'"
         ) from error

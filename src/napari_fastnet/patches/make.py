@@ -19,15 +19,9 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
+from napari_fastnet import errors
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.detection.checks import require_present
-from napari_fastnet.errors import (
-    DataError,
-    FastNetError,
-    OptionError,
-    OutputError,
-    TileReadError,
-)
 from napari_fastnet.machine.files import clear_leftovers, output_errors
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
@@ -158,7 +152,7 @@ def make_patches(
     options = options or MakeOptions()
     workers = physical_cores() if workers is None else workers
     if workers < 1:
-        raise OptionError(f"workers is {workers}; use at least 1")
+        raise errors.OptionError(f"workers is {workers}; use at least 1")
     folder = find_camelyon(camelyon, testing=options.testing)
     work = PatchWork(store.absolute(), log_folder(store.absolute()), options.patches)
     with output_errors(f"make {work.log}"):
@@ -223,7 +217,7 @@ def _drawn(looks: Sequence[Candidates], options: SamplingOptions) -> list[Draw]:
     draws = draw_patches(usable, options)
     if not any(len(draw.indices) for draw in draws):
         faults = [look.fault for look in looks if look.fault]
-        raise DataError(
+        raise errors.DataError(
             f"no patch is drawn from {len(looks)} slides, {len(faults)} of them at fault"
             f"{': ' + faults[0] if faults else ''}; balanced sampling needs patches of "
             "both classes: see --sampling full"
@@ -231,7 +225,7 @@ def _drawn(looks: Sequence[Candidates], options: SamplingOptions) -> list[Draw]:
     return draws
 
 
-class _StoppedError(FastNetError):
+class _StoppedError(errors.FastNetError):
     """The work is to end; never leaves this module."""
 
 
@@ -243,9 +237,9 @@ def _look(
         return Candidates(slide, fault="stopped")
     try:
         return Candidates(slide, work.candidates(slide).labels)
-    except OutputError:  # a full disk is no fault of the slide's
+    except errors.OutputError:  # a full disk is no fault of the slide's
         raise
-    except FastNetError as error:
+    except errors.FastNetError as error:
         return Candidates(slide, fault=_line(error))
 
 
@@ -267,14 +261,14 @@ def _write(
                 facts=found.facts | {"candidates": counts, "drawn": len(draw.indices)},
                 digest=digest,
             )
-    except OutputError:
+    except errors.OutputError:
         raise
-    except FastNetError as error:
+    except errors.FastNetError as error:
         return name, _line(error)
     return name, ""
 
 
-def _line(error: FastNetError) -> str:
+def _line(error: errors.FastNetError) -> str:
     return " ".join(str(error).split())
 
 
@@ -309,7 +303,7 @@ def _read(
             y, x = found.positions[index].tolist()
             try:
                 image = slide.read(Box.of_shape(size, (y, x)), spacing)
-            except TileReadError:
+            except errors.TileReadError:
                 require_present(slide)
                 continue
             weight, label = found.weights[index].item(), found.labels[index].item()

@@ -11,26 +11,11 @@ from napari import current_viewer
 from napari.utils.notifications import show_warning
 
 from napari_fastnet.core.regions import find_regions
+from napari_fastnet.plugin.layers import data
 from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
-from napari_fastnet.plugin.layers.data import (
-    MASK_NAMES,
-    LayerData,
-    heatmap_layer_data,
-    mask_layer_data,
-    quality_layer_data,
-    regions_layer_data,
-    slide_layer_data,
-)
 from napari_fastnet.plugin.layers.info import MaskKind
 from napari_fastnet.plugin.settings import read_settings
-from napari_fastnet.results.reading import (
-    heatmap_of_store,
-    read_flags_export,
-    read_heatmap_ome_tiff,
-    read_mask_export,
-    read_regions_geojson,
-    recorded_mpp,
-)
+from napari_fastnet.results import reading
 from napari_fastnet.results.recognise import content_of
 from napari_fastnet.results.record import (
     HEATMAP,
@@ -48,7 +33,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.heatmap import Heatmap
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
-ReaderFunction = Callable[[Paths], list[LayerData]]
+ReaderFunction = Callable[[Paths], list[data.LayerData]]
 
 
 def get_reader(path: Paths) -> ReaderFunction | None:
@@ -62,7 +47,7 @@ def get_reader(path: Paths) -> ReaderFunction | None:
     return get_reader(path[0]) if len(path) == 1 else None  # a stack is no slide
 
 
-def read_layers(path: Paths) -> list[LayerData]:
+def read_layers(path: Paths) -> list[data.LayerData]:
     """Return the layers of a path that `get_reader` accepted.
 
     Parameters
@@ -99,12 +84,12 @@ def read_layers(path: Paths) -> list[LayerData]:
         case "results":
             return _folder_layers(path)
         case _:  # a slide, or what open_slide says is none
-            return [slide_layer_data(open_slide(path))]
+            return [data.slide_layer_data(open_slide(path))]
 
 
-def _folder_layers(folder: Path) -> list[LayerData]:
+def _folder_layers(folder: Path) -> list[data.LayerData]:
     """Return masks, heatmap and regions of a results folder."""
-    masks = [folder / mask_file(kind) for kind in MASK_NAMES]
+    masks = [folder / mask_file(kind) for kind in data.MASK_NAMES]
     layers = [_mask_layer(path) for path in masks if path.is_file()]
     if (folder / HEATMAP).is_file():
         layers.append(_heatmap_layer(folder / HEATMAP))
@@ -117,7 +102,7 @@ def _folder_layers(folder: Path) -> list[LayerData]:
     return layers
 
 
-def _run_layers(path: Path) -> list[LayerData]:
+def _run_layers(path: Path) -> list[data.LayerData]:
     """Return the layers of a finished run's folder, of a first run its heatmap so far.
 
     Not from the store where there are files: it keeps values of patches that were taken
@@ -130,43 +115,50 @@ def _run_layers(path: Path) -> list[LayerData]:
     folder = path.absolute().parent
     if record and (folder / HEATMAP).is_file():
         return _folder_layers(folder)
-    heatmap, about = heatmap_of_store(store, record), _about(record, folder.name)
+    heatmap, about = (
+        reading.heatmap_of_store(store, record),
+        _about(record, folder.name),
+    )
     layers = [_coloured(heatmap, about)]
     if record is not None and record.threshold is not None:
         regions = find_regions(heatmap, record.threshold)
-        layers.append(regions_layer_data(regions, heatmap.mpp, **about))
+        layers.append(data.regions_layer_data(regions, heatmap.mpp, **about))
     return layers
 
 
-def _heatmap_layer(path: Path) -> LayerData:
-    heatmap, record = read_heatmap_ome_tiff(path)
+def _heatmap_layer(path: Path) -> data.LayerData:
+    heatmap, record = reading.read_heatmap_ome_tiff(path)
     return _coloured(heatmap, _about(record, path.absolute().parent.name))
 
 
-def _coloured(heatmap: Heatmap, about: dict[str, Any]) -> LayerData:
-    return heatmap_layer_data(heatmap, **about, colours=read_settings().colours)
+def _coloured(heatmap: Heatmap, about: dict[str, Any]) -> data.LayerData:
+    return data.heatmap_layer_data(heatmap, **about, colours=read_settings().colours)
 
 
-def _mask_layer(path: Path) -> LayerData:
-    exported = read_mask_export(path)
+def _mask_layer(path: Path) -> data.LayerData:
+    exported = reading.read_mask_export(path)
     kind = path.stem.removeprefix("tissue_")
-    if kind not in MASK_NAMES:  # renamed: a mask is what to look at
+    if kind not in data.MASK_NAMES:  # renamed: a mask is what to look at
         kind = "roi"
     about = _about(exported.record, path.stem)
-    return mask_layer_data(cast(MaskKind, kind), exported.mask, exported.mpp, **about)
+    return data.mask_layer_data(
+        cast(MaskKind, kind), exported.mask, exported.mpp, **about
+    )
 
 
-def _quality_layer(path: Path) -> LayerData:
-    flags, record = read_flags_export(path)
+def _quality_layer(path: Path) -> data.LayerData:
+    flags, record = reading.read_flags_export(path)
     about = _about(record, path.absolute().parent.name)
     assert record.grid is not None
-    return quality_layer_data(flags, record.grid, recorded_mpp(path, record), **about)
+    return data.quality_layer_data(
+        flags, record.grid, reading.recorded_mpp(path, record), **about
+    )
 
 
-def _regions_layer(path: Path) -> LayerData:
-    regions, record = read_regions_geojson(path)
+def _regions_layer(path: Path) -> data.LayerData:
+    regions, record = reading.read_regions_geojson(path)
     about = _about(record, path.absolute().parent.name)
-    return regions_layer_data(regions, recorded_mpp(path, record), **about)
+    return data.regions_layer_data(regions, reading.recorded_mpp(path, record), **about)
 
 
 def _about(record: RunRecord | None, name: str) -> dict[str, Any]:

@@ -14,11 +14,7 @@ from napari_fastnet.errors import OutputError
 from napari_fastnet.plugin.layers.data import LayerData, to_px
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, ResultInfo, SlideInfo
 from napari_fastnet.plugin.layers.regions import regions_of
-from napari_fastnet.results.ome_tiff import (
-    write_flags_tiff,
-    write_heatmap_ome_tiff,
-    write_mask_tiff,
-)
+from napari_fastnet.results import ome_tiff
 from napari_fastnet.results.record import (
     HEATMAP,
     QUALITY,
@@ -78,7 +74,9 @@ def write_heatmap(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
             f"{path}: a slide is a file already and is not written again; copy "
             f"{info.path}"
         )
-    write_heatmap_ome_tiff(Path(path), _heatmap(data, info), record=_record(info))
+    ome_tiff.write_heatmap_ome_tiff(
+        Path(path), _heatmap(data, info), record=_record(info)
+    )
     return [path]
 
 
@@ -89,9 +87,13 @@ def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         return _write_with_napari(path, (data, attributes, "labels"))
     if info.kind == "quality":
         flags = np.asarray(data, np.uint8)
-        write_flags_tiff(Path(path), flags, _flagged(info), record=_record(info))
+        ome_tiff.write_flags_tiff(
+            Path(path), flags, _flagged(info), record=_record(info)
+        )
         return [path]
-    write_mask_tiff(Path(path), np.asarray(data) > 0, info.mpp, record=_record(info))
+    ome_tiff.write_mask_tiff(
+        Path(path), np.asarray(data) > 0, info.mpp, record=_record(info)
+    )
     return [path]
 
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_fastnet.annotations.placement import (
-    LEAST_INTEREST,
-    LEAST_TUMOR,
-    mask_points,
-    placement_note,
-)
+from napari_fastnet.annotations import placement
 from napari_fastnet.core.polygons import slide_mask
 from napari_fastnet.errors import FastNetError, OutputError, StoreError
 from napari_fastnet.results.reading import read_mask_export
@@ -153,8 +148,10 @@ def roi_notes(
         (y, x) µm per level-0 px.
     """
     height, width = given.slide_shape
-    points = mask_points(roi, (height / roi.shape[0], width / roi.shape[1]))
-    note = _note(points, tissue_of(masks), given.slide_shape, mpp, LEAST_INTEREST)
+    points = placement.mask_points(roi, (height / roi.shape[0], width / roi.shape[1]))
+    note = _note(
+        points, tissue_of(masks), given.slide_shape, mpp, placement.LEAST_INTEREST
+    )
     return (f"{given.path.name}: {note}",) if note else ()
 
 
@@ -185,7 +182,7 @@ def outline_notes(
     height, width = tissue.shape
     step = (slide_shape[0] / height, slide_shape[1] / width)
     inside = slide_mask(outlines, slide_shape, (height, width))
-    note = _note(mask_points(inside, step), tissue, slide_shape, mpp)
+    note = _note(placement.mask_points(inside, step), tissue, slide_shape, mpp)
     return (f"{path.name}: {note}",) if note else ()
 
 
@@ -196,7 +193,7 @@ def truth_notes(
     mpp: Pair,
 ) -> tuple[str, ...]:
     """Return a note if a truth is mostly glass; see `outline_notes`."""
-    points = mask_points(truth.inside, truth.step, truth.first)
+    points = placement.mask_points(truth.inside, truth.step, truth.first)
     note = _note(points, tissue, slide_shape, mpp)
     return (note,) if note else ()
 
@@ -206,9 +203,9 @@ def _note(
     tissue: Bools | None,
     slide_shape: tuple[int, int],
     mpp: Pair,
-    least: float = LEAST_TUMOR,
+    least: float = placement.LEAST_TUMOR,
 ) -> str:
     """Return a note if less than a share of points lies on tissue, as far as known."""
     if tissue is None:
         return ""
-    return placement_note(points, tissue, slide_shape, mpp=mpp, least=least)
+    return placement.placement_note(points, tissue, slide_shape, mpp=mpp, least=least)

@@ -15,21 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_fastnet import errors
 from napari_fastnet.annotations.asap_xml import write_asap_xml
-from napari_fastnet.core.display import (
-    counted,
-    never_scanned_words,
-    notebook_card,
-    number_words,
-    unreadable_words,
-)
-from napari_fastnet.errors import (
-    DependencyError,
-    FastNetError,
-    OptionError,
-    OutputError,
-    StoreError,
-)
+from napari_fastnet.core import display
 from napari_fastnet.machine.files import (
     clear_leftovers,
     output_errors,
@@ -161,7 +149,7 @@ class Result:
         try:
             import pandas as pd
         except ImportError as error:
-            raise DependencyError(
+            raise errors.DependencyError(
                 "to_pandas needs pandas; install it: pip install pandas, or use table()"
             ) from error
         return pd.DataFrame(self.columns(notice=RESEARCH_USE))
@@ -217,7 +205,9 @@ class Result:
         if isinstance(formats, str):
             formats = [formats]
         if unknown := [name for name in formats if name not in FORMATS]:
-            raise OptionError(f"format is {unknown[0]!r}; use {', '.join(FORMATS)}")
+            raise errors.OptionError(
+                f"format is {unknown[0]!r}; use {', '.join(FORMATS)}"
+            )
         clear_leftovers(folder)
         chosen = replace(
             self,
@@ -231,7 +221,7 @@ class Result:
                 write(folder / file)
                 files.append(folder / file)
         if not files:
-            raise OutputError(
+            raise errors.OutputError(
                 f"nothing to export as {', '.join(formats) or 'no format'}; ask for what "
                 "is there, or compute masks or detect tumors first"
             )
@@ -258,10 +248,10 @@ class Result:
             A file cannot be written, or the place is taken by another slide.
         """
         place = Path(folder) / names.results_name(Path(self.record.slide.name))
-        with suppress(StoreError):  # none, or damaged: it is replaced
+        with suppress(errors.StoreError):  # none, or damaged: it is replaced
             other = names.read_record(place / names.RECORD).slide
             if other.fingerprint != self.record.slide.fingerprint:
-                raise OutputError(
+                raise errors.OutputError(
                     f"{place}: holds the results of {other.path}; choose another folder"
                 )
         if self.folder is not None and place.resolve() == self.folder.resolve():
@@ -297,15 +287,17 @@ class Result:
             ("tissue", _area(tissue.area_mm2) if tissue.area_mm2 else none),
         ]
         if damaged:
-            rows.append(("", f"{counted(damaged, 'damaged tile')}, taken as glass"))
-        if words := never_scanned_words(tissue.never_scanned):
+            rows.append(
+                ("", f"{display.counted(damaged, 'damaged tile')}, taken as glass")
+            )
+        if words := display.never_scanned_words(tissue.never_scanned):
             rows.append(("", words))
         if (counts := record.counts) is not None:
             idle = self.all_earlier and counts.computed
             when = ", all by an earlier run" if idle else ""
             rows.append(("patches", f"{counts.computed:,} computed{when}"))
             if counts.failed:
-                words = unreadable_words(counts.failed, counts.kept)
+                words = display.unreadable_words(counts.failed, counts.kept)
                 rows.append(("", f"{words}, and are left out of the heatmap"))
         if self.regions is not None:
             found = (
@@ -328,7 +320,9 @@ class Result:
         ]
 
     def __repr__(self) -> str:
-        return f"<Result {counted(len(self.lesions), 'lesion')}, {self.heatmap!r}>"
+        return (
+            f"<Result {display.counted(len(self.lesions), 'lesion')}, {self.heatmap!r}>"
+        )
 
     def _repr_html_(self) -> str:
         """Return the overview and a summary as HTML, for notebooks."""
@@ -336,20 +330,22 @@ class Result:
         if self.folder is not None:
             rows.append(("files", str(self.folder)))
         rows.append(("", f"{CALIBRATED} {RESEARCH_USE}"))
-        return notebook_card(rows, png=self._repr_png_(), width_px=OVERVIEW_WIDTH_PX)
+        return display.notebook_card(
+            rows, png=self._repr_png_(), width_px=OVERVIEW_WIDTH_PX
+        )
 
     def _repr_png_(self) -> bytes | None:
         """Return the overview as it was written, or drawn now; None without a slide."""
         with suppress(OSError):
             if self.folder is not None:
                 return (self.folder / names.OVERVIEW).read_bytes()
-        with suppress(FastNetError):  # the slide is elsewhere
+        with suppress(errors.FastNetError):  # the slide is elsewhere
             return _overview_png(self)
         return None
 
 
 def _area(area_mm2: float) -> str:
-    return f"{number_words(area_mm2)} mm²"
+    return f"{display.number_words(area_mm2)} mm²"
 
 
 def _ome_tiff(result: Result) -> Files:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from napari_fastnet.errors import (
-    DependencyError,
-    DriveError,
-    SlideFormatError,
-    SlideNotFoundError,
-)
+from napari_fastnet import errors
 from napari_fastnet.slide.openslide_reader import UnknownSlideError, open_with_openslide
 from napari_fastnet.slide.tiff import NotTiffSlideError, VentanaError, open_tiff
 
@@ -35,15 +30,15 @@ def open_source(path: Path) -> Source:
     try:
         with path.open("rb") as file:
             if not file.read(1):
-                raise SlideFormatError(
+                raise errors.SlideFormatError(
                     f"{path}: is empty; copy it again from its origin"
                 )
     except FileNotFoundError:
-        raise SlideNotFoundError(
+        raise errors.SlideNotFoundError(
             f"{path}: there is no such file; check the path"
         ) from None
     except OSError as error:
-        raise SlideFormatError(
+        raise errors.SlideFormatError(
             f"{path}: cannot be opened ({error.strerror}); give a slide file you may read"
         ) from error
     try:
@@ -68,11 +63,11 @@ def fingerprint(path: Path, source: Source) -> str:
             file.seek(max(0, size - _FINGERPRINT_BYTES))
             state.update(file.read())
     except FileNotFoundError:
-        raise SlideNotFoundError(
+        raise errors.SlideNotFoundError(
             f"{path}: vanished while it was open; put it back"
         ) from None
     except OSError as error:
-        raise DriveError.reading(path, error) from error
+        raise errors.DriveError.reading(path, error) from error
     state.update(source.digest())
     return state.hexdigest()
 
@@ -94,21 +89,23 @@ def _open_other(path: Path, reason: NotTiffSlideError) -> Source:
     kinds = "give an SVS, SCN, NDPI, tiled TIFF or OME-TIFF file"
     try:
         source = open_with_openslide(path)
-    except DependencyError:
-        raise SlideFormatError(
+    except errors.DependencyError:
+        raise errors.SlideFormatError(
             f"{reason}; {kinds}, or pip install 'napari-fastnet[openslide]' for MRXS, "
             "VMS, BIF and DICOM"
         ) from reason
-    except SlideFormatError as error:
+    except errors.SlideFormatError as error:
         if isinstance(reason, VentanaError):
             why = str(error).partition(": ")[2]  # the path stands in the reason
-            raise SlideFormatError(f"{reason}, and {why}") from error
+            raise errors.SlideFormatError(f"{reason}, and {why}") from error
         if not isinstance(error, UnknownSlideError):
             raise
-        raise SlideFormatError(f"{reason}; {kinds}, or MRXS, VMS, DICOM") from reason
+        raise errors.SlideFormatError(
+            f"{reason}; {kinds}, or MRXS, VMS, DICOM"
+        ) from reason
     if isinstance(reason, VentanaError) and source.facts.vendor != "ventana":
         source.close()
-        raise SlideFormatError(
+        raise errors.SlideFormatError(
             f"{reason}, and OpenSlide does not know it for one; {kinds}"
         ) from reason
     return source

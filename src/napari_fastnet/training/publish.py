@@ -14,13 +14,8 @@ import torch
 
 from napari_fastnet.core.appearance.flags import measure_gamut
 from napari_fastnet.core.appearance.stain import STATISTICS_MPP, estimate
+from napari_fastnet.core.metrics import patches
 from napari_fastnet.core.metrics.calibration import Calibration, calibrate
-from napari_fastnet.core.metrics.patches import (
-    PatchMetrics,
-    evaluate_probabilities,
-    operating_points,
-    roc_auc,
-)
 from napari_fastnet.core.options import StainMethod
 from napari_fastnet.model.backends.backend import FLIPS
 from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE
@@ -82,7 +77,7 @@ def publish(
     if calibration.scale <= 0:  # worse than chance: no scale repairs the order
         calibration = Calibration()
     probabilities = calibration.apply(raw)
-    points = operating_points(data.valid.labels, probabilities)
+    points = patches.operating_points(data.valid.labels, probabilities)
     start = None
     if job.start_from is not None:
         start = checkpoint.load_weights(job.start_from.weights_path)
@@ -90,7 +85,9 @@ def publish(
         {
             **part.facts[0].to_dict(),
             **_metrics(part, calibration.apply(predict(network, part))).to_dict(),
-            "auc_before": roc_auc(part.labels, predict(start, part)) if start else None,
+            "auc_before": patches.roc_auc(part.labels, predict(start, part))
+            if start
+            else None,
         }
         for part in data.also
     ]
@@ -137,8 +134,8 @@ def _predicted(
     return mean
 
 
-def _metrics(part: Part, probabilities: NDArray[np.float64]) -> PatchMetrics:
-    return evaluate_probabilities(
+def _metrics(part: Part, probabilities: NDArray[np.float64]) -> patches.PatchMetrics:
+    return patches.evaluate_probabilities(
         part.labels, probabilities, threshold=0.5, slides=part.slides
     )
 

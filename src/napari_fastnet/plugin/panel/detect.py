@@ -19,24 +19,12 @@ from napari_fastnet.errors import BundleError, FastNetError
 from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.request import Density, Request
-from napari_fastnet.plugin.panel import keys
+from napari_fastnet.plugin.panel import keys, progress
 from napari_fastnet.plugin.panel.heatmap_look import HeatmapLook
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
-from napari_fastnet.plugin.panel.progress import (
-    ActivityBar,
-    drawn_later,
-    per_cent,
-    status_of,
-)
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.threads.job import Job
-from napari_fastnet.plugin.widgets.section import (
-    Section,
-    chosen_path,
-    folder_field,
-    row,
-    text_line,
-)
+from napari_fastnet.plugin.widgets import section
 from napari_fastnet.plugin.work.command_line import copy_to_clipboard, detect_command
 from napari_fastnet.plugin.work.workspace import workspace_of
 
@@ -56,7 +44,7 @@ STRIDES: list[tuple[str, Density]] = [
 ]
 
 
-class DetectSection(Section):
+class DetectSection(section.Section):
     """Runs the network over the tissue, what is on screen first.
 
     Parameters
@@ -98,7 +86,7 @@ class DetectSection(Section):
         self.progress = ProgressBar(
             min=0, max=100, value=0, tooltip="Patches looked at, of those in the tissue"
         )
-        self.status = text_line()
+        self.status = section.text_line()
         self.copy = PushButton(
             text="copy as command",
             tooltip="Copy the command line that does the same without the viewer",
@@ -108,12 +96,12 @@ class DetectSection(Section):
         self.threshold, self.opacity = self._look.threshold, self._look.opacity
         widgets = [
             *self._choice.rows,
-            row(self.stride, label="density"),
-            row(self.backend, self.view_first, label="back end"),
-            row(self.results, label="keep in"),
-            row(self.start, self.cancel),
+            section.row(self.stride, label="density"),
+            section.row(self.backend, self.view_first, label="back end"),
+            section.row(self.results, label="keep in"),
+            section.row(self.start, self.cancel),
             self.progress,
-            row(self.status, self.copy),
+            section.row(self.status, self.copy),
             *self._look.rows,
         ]
         # Never from within a signal: napari's bar lets other events happen meanwhile.
@@ -122,7 +110,7 @@ class DetectSection(Section):
         )
         self._prepare_soon = qdebounced(self._prepare, timeout=STILL_MS)
         super().__init__(napari_viewer, "DETECT", widgets)
-        self._activity = ActivityBar(DETECT, self.native)
+        self._activity = progress.ActivityBar(DETECT, self.native)
         self._choice.show()
         self._connect()
         self._show()
@@ -144,7 +132,7 @@ class DetectSection(Section):
             text="what I see first",
             tooltip="Look at what is on screen first, also after panning",
         )
-        self.results = folder_field(
+        self.results = section.folder_field(
             "Folder for the run and its files; empty: the cache", when_empty="the cache"
         )
 
@@ -192,7 +180,7 @@ class DetectSection(Section):
             The model is to come from a folder, and none is chosen.
         """
         settings = read_settings()
-        chosen = chosen_path(self.results)
+        chosen = section.chosen_path(self.results)
         return Request(
             network=NetworkChoice(
                 self._choice.value, self.backend.value, threads=settings.threads
@@ -250,9 +238,9 @@ class DetectSection(Section):
         self.cancel.enabled = job is not None
         self.start.text = DETECT if job is None else RESUME if job.paused else PAUSE
         self.copy.enabled = detection is not None and detection.run is not None
-        self.status.value = status_of(detection)
-        with drawn_later(self.progress.native):
-            self.progress.value = per_cent(detection)
+        self.status.value = progress.status_of(detection)
+        with progress.drawn_later(self.progress.native):
+            self.progress.value = progress.per_cent(detection)
         if work is not None:
             self._look.show(work)
         self._show_activity_soon()

@@ -12,25 +12,9 @@ from napari.viewer import Viewer
 from qtpy.QtWidgets import QMenu
 
 from napari_fastnet.plugin.threads.job import Job, Work
-from napari_fastnet.plugin.widgets.section import (
-    Section,
-    chosen_path,
-    folder_field,
-    row,
-)
-from napari_fastnet.plugin.work.exporting import (
-    WHICH,
-    snapshot_of,
-    unfinished,
-    write_snapshot,
-)
-from napari_fastnet.results.result import (
-    DETECT_FORMATS,
-    FORMATS,
-    PARTS,
-    Part,
-    Result,
-)
+from napari_fastnet.plugin.widgets import section
+from napari_fastnet.plugin.work import exporting
+from napari_fastnet.results import result
 from napari_fastnet.slide.notes import bounds_notes
 
 
@@ -53,7 +37,7 @@ class FormatMenu(PushButton):
         for name, action in self._actions.items():
             action.setCheckable(True)
             action.setChecked(name in chosen)
-            action.setToolTip(FORMATS[name].about)
+            action.setToolTip(result.FORMATS[name].about)
             action.toggled.connect(self._show)
         self.native.setMenu(menu)
         self._show()
@@ -82,7 +66,7 @@ TIPS = {
 OVERVIEW = "png"
 
 
-class ExportSection(Section):
+class ExportSection(section.Section):
     """Writes masks, heatmap, regions and an overview, all with the run's record.
 
     Parameters
@@ -112,21 +96,21 @@ class ExportSection(Section):
     def __init__(self, napari_viewer: Viewer) -> None:
         for name in TIPS:
             setattr(self, name, CheckBox(value=True, text=name, tooltip=TIPS[name]))
-        names = [name for name in FORMATS if name != OVERVIEW]
-        self.formats = FormatMenu(names, DETECT_FORMATS)
+        names = [name for name in result.FORMATS if name != OVERVIEW]
+        self.formats = FormatMenu(names, result.DETECT_FORMATS)
         self.which = ComboBox(
-            choices=list(WHICH),
+            choices=list(exporting.WHICH),
             tooltip="Regions that are written and outlined, by size: macro is over 2 mm "
             "long, micro over 0.2 mm",
         )
-        self.folder = folder_field("Files are put here")
+        self.folder = section.folder_field("Files are put here")
         self.save = PushButton(text="Export", tooltip="Write the files")
         widgets = [
-            row(self.masks, self.heatmap),
-            row(self.regions, self.overview),
-            row(self.which, label="which"),
-            row(self.formats, label="as"),
-            row(self.folder, label="to"),
+            section.row(self.masks, self.heatmap),
+            section.row(self.regions, self.overview),
+            section.row(self.which, label="which"),
+            section.row(self.formats, label="as"),
+            section.row(self.folder, label="to"),
             self.save,
         ]
         self._job: Job | None = None
@@ -150,17 +134,19 @@ class ExportSection(Section):
         self.save.enabled = something and not busy
 
     def _save(self) -> None:
-        work, folder = self.work, chosen_path(self.folder)
+        work, folder = self.work, section.chosen_path(self.folder)
         if folder is None:
             show_error("no folder to export to; choose one in the Export section")
             return
         if work is None:
             return
-        parts: list[Part] = [name for name in PARTS if getattr(self, name).value]
+        parts: list[result.Part] = [
+            name for name in result.PARTS if getattr(self, name).value
+        ]
         formats = list(self.formats.formats) + [OVERVIEW] * self.overview.value
-        snapshot = snapshot_of(work, self.which.value)
+        snapshot = exporting.snapshot_of(work, self.which.value)
         notes = bounds_notes(work.slide) if "geojson" in formats else ()
-        if words := unfinished(work):
+        if words := exporting.unfinished(work):
             notes = (words, *notes)
         self._job = Job(
             writing(snapshot, folder, parts, formats),
@@ -180,11 +166,14 @@ def _tell(paths: list[Path], folder: Path, notes: tuple[str, ...]) -> None:
 
 
 def writing(
-    snapshot: Callable[[], Result], folder: Path, parts: list[Part], formats: list[str]
+    snapshot: Callable[[], result.Result],
+    folder: Path,
+    parts: list[result.Part],
+    formats: list[str],
 ) -> Work:
     """Return writing files as `Job` takes it."""
 
     def work(should_stop: Callable[[], bool]) -> Generator[Any]:
-        yield write_snapshot(snapshot(), folder, parts, formats)
+        yield exporting.write_snapshot(snapshot(), folder, parts, formats)
 
     return work

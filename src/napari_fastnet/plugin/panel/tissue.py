@@ -13,13 +13,7 @@ from napari.utils.notifications import show_error
 from napari.viewer import Viewer
 
 from napari_fastnet.core.geometry import Pair
-from napari_fastnet.detection.tissue_editor import (
-    AUTOMATIC,
-    MASK_OF,
-    MaskKind,
-    ThresholdName,
-    TissueEditor,
-)
+from napari_fastnet.detection import tissue_editor
 from napari_fastnet.errors import OptionError
 from napari_fastnet.plugin.panel.edits_question import EditsQuestion
 from napari_fastnet.plugin.panel.keys import MASKS
@@ -30,7 +24,7 @@ from napari_fastnet.plugin.work.importing import load_roi
 from napari_fastnet.plugin.work.masks_job import compute_masks
 from napari_fastnet.plugin.work.slide import SlideWork
 
-TIPS: dict[ThresholdName, str] = {
+TIPS: dict[tissue_editor.ThresholdName, str] = {
     "red": "RGB mask: tissue is at most so red",
     "green": "RGB mask: tissue is at most so green",
     "blue": "RGB mask: tissue is at most so blue",
@@ -38,11 +32,12 @@ TIPS: dict[ThresholdName, str] = {
     "low": "Threshold mask: every channel is at least this; darker is ink or a fold",
     "high": "Threshold mask: every channel is at most this; brighter is glass",
 }
-AUTO_TIPS: dict[ThresholdName, str] = {
-    name: f"Put {name} back on the value of Otsu's method" for name in AUTOMATIC
+AUTO_TIPS: dict[tissue_editor.ThresholdName, str] = {
+    name: f"Put {name} back on the value of Otsu's method"
+    for name in tissue_editor.AUTOMATIC
 } | {name: f"Put {name} back on the paper's value" for name in ("low", "high")}
 #: Where the name in the code is too short for the panel.
-LABELS: dict[ThresholdName, str] = {"low": "darkest", "high": "brightest"}
+LABELS: dict[tissue_editor.ThresholdName, str] = {"low": "darkest", "high": "brightest"}
 EDITED = [("RGB", "rgb"), ("HSV", "hsv"), ("threshold", "threshold"), ("ROI", "roi")]
 ROI_FILES = "*.tif *.tiff *.png *.geojson *.json *.xml"
 #: Diameter of the brush, px of the mask (8 µm each).
@@ -103,8 +98,8 @@ class TissueSection(Section):
         )
         self.percent = text_line()
         self.question: EditsQuestion | None = None
-        self.auto: dict[ThresholdName, PushButton] = {}
-        rows = [self._threshold_row(name) for name in MASK_OF]
+        self.auto: dict[tissue_editor.ThresholdName, PushButton] = {}
+        rows = [self._threshold_row(name) for name in tissue_editor.MASK_OF]
         self.edited = FixedButtons(
             choices=EDITED,
             orientation="horizontal",
@@ -128,7 +123,7 @@ class TissueSection(Section):
         self._connect()
         self._show()
 
-    def _threshold_row(self, name: ThresholdName) -> Any:
+    def _threshold_row(self, name: tissue_editor.ThresholdName) -> Any:
         slider = NumberSlider(
             LABELS.get(name, name), min=0, max=255, step=0.5, page=5, tooltip=TIPS[name]
         )
@@ -146,7 +141,7 @@ class TissueSection(Section):
         events = self.workspace.events
         for signal in (events.slides, events.spacing, events.tissue):
             self.listen(signal, self._show)
-        for name in MASK_OF:
+        for name in tissue_editor.MASK_OF:
             getattr(self, name).changed.connect(partial(self._move, name))
             self.auto[name].changed.connect(partial(self._automatic, name))
         self.compute.changed.connect(self._compute)
@@ -164,7 +159,7 @@ class TissueSection(Section):
         editor = None if work is None else work.editor
         computing = work is not None and _computing(work)
         self.compute.enabled = work is not None and work.ready and not computing
-        for name in MASK_OF:
+        for name in tissue_editor.MASK_OF:
             slider = getattr(self, name)
             slider.enabled = self.auto[name].enabled = editor is not None
             if editor is not None:
@@ -195,11 +190,11 @@ class TissueSection(Section):
             work.masks.show(work.editor.drop_edits())
         compute_masks(work)
 
-    def _move(self, name: ThresholdName, value: float) -> None:
+    def _move(self, name: tissue_editor.ThresholdName, value: float) -> None:
         """Follow a slider; low and high push each other along."""
         self._change(partial(moved, name=name, value=value))
 
-    def _automatic(self, name: ThresholdName) -> None:
+    def _automatic(self, name: tissue_editor.ThresholdName) -> None:
         self._change(lambda editor: editor.set_threshold(name, None))
 
     def _drop(self) -> None:
@@ -219,7 +214,7 @@ class TissueSection(Section):
             if path is not None and offset is not None:
                 self.load_roi(path, offset)
 
-    def _change(self, change: Callable[[TissueEditor], Any]) -> None:
+    def _change(self, change: Callable[[tissue_editor.TissueEditor], Any]) -> None:
         work = self.work
         if work is None or work.editor is None:
             return
@@ -254,8 +249,8 @@ class TissueSection(Section):
 
 
 def moved(
-    editor: TissueEditor, name: ThresholdName, value: float
-) -> tuple[MaskKind, ...]:
+    editor: tissue_editor.TissueEditor, name: tissue_editor.ThresholdName, value: float
+) -> tuple[tissue_editor.MaskKind, ...]:
     """Move a threshold; low and high never cross, one pushes the other along."""
     if name == "low" and value > editor.threshold("high"):
         editor.set_threshold("high", value)
@@ -264,7 +259,7 @@ def moved(
     return editor.set_threshold(name, value)
 
 
-def percentage(editor: TissueEditor | None) -> str:
+def percentage(editor: tissue_editor.TissueEditor | None) -> str:
     """Return how much of the slide is tissue, in words."""
     if editor is None:
         return ""

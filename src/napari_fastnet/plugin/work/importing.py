@@ -15,12 +15,7 @@ from napari_fastnet.annotations.truth_files import read_truth
 from napari_fastnet.core.metrics.pixels import PixelCounts, count_pixels
 from napari_fastnet.plugin.layers.data import truth_layer_data
 from napari_fastnet.plugin.threads.job import Job
-from napari_fastnet.results.recorded_slide import (
-    outline_notes,
-    roi_notes,
-    tissue_of,
-    truth_notes,
-)
+from napari_fastnet.results import recorded_slide
 from napari_fastnet.slide.notes import bounds_notes
 
 if TYPE_CHECKING:
@@ -58,7 +53,10 @@ def load_roi(work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)) -
     def read() -> Read:
         roi = read_roi(path, slide.shape, bounds_offset=bounds_offset)
         mask = roi.mask((rows, columns))
-        return mask, (*roi.notes, *roi_notes(roi, mask, masks, slide.require_mpp()))
+        return mask, (
+            *roi.notes,
+            *recorded_slide.roi_notes(roi, mask, masks, slide.require_mpp()),
+        )
 
     def show(mask: NDArray[np.bool_]) -> None:
         assert work.editor is not None
@@ -86,7 +84,9 @@ def load_regions(
 
     def read() -> Read:
         outlines, notes = read_outlines(path, slide.shape, bounds_offset)
-        odd = outline_notes(path, outlines, tissue, slide.shape, slide.require_mpp())
+        odd = recorded_slide.outline_notes(
+            path, outlines, tissue, slide.shape, slide.require_mpp()
+        )
         return outlines, (*notes, *odd)
 
     def show(outlines: Annotations) -> None:
@@ -120,7 +120,10 @@ def load_truth(
         counts = None
         if heatmap is not None:
             counts = count_pixels(heatmap, truth, threshold=threshold)
-        return (truth, counts), (*notes, *truth_notes(truth, tissue, shape, mpp))
+        return (truth, counts), (
+            *notes,
+            *recorded_slide.truth_notes(truth, tissue, shape, mpp),
+        )
 
     def show(value: tuple[TruthMask, PixelCounts | None]) -> None:
         truth, counts = value
@@ -145,7 +148,11 @@ def agreement(counts: PixelCounts, threshold: float) -> str:
 
 def _tissue(work: SlideWork) -> NDArray[np.bool_] | None:
     """Return the px that most masks count as tissue, None before they are computed."""
-    return None if work.editor is None else tissue_of(work.editor.tissue().by_name)
+    return (
+        None
+        if work.editor is None
+        else recorded_slide.tissue_of(work.editor.tissue().by_name)
+    )
 
 
 def _start(

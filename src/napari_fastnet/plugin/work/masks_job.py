@@ -8,13 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.options import TissueParameters
+from napari_fastnet.detection import tissue_editor
 from napari_fastnet.detection.tissue import find_tissue
-from napari_fastnet.detection.tissue_editor import (
-    AUTOMATIC,
-    KINDS,
-    MaskKind,
-    TissueEditor,
-)
 from napari_fastnet.plugin.threads.job import Job
 
 if TYPE_CHECKING:
@@ -24,22 +19,22 @@ if TYPE_CHECKING:
     from napari_fastnet.plugin.work.slide import SlideWork
     from napari_fastnet.slide.slide import Slide
 
-Masks = Mapping[MaskKind, "NDArray[np.bool_]"]
+Masks = Mapping[tissue_editor.MaskKind, "NDArray[np.bool_]"]
 
 
 def compute_masks(work: SlideWork) -> None:
     """Compute the masks of a slide in a thread, and show them."""
 
-    def computed() -> TissueEditor:
-        return TissueEditor(find_tissue(work.slide, TissueParameters()))
+    def computed() -> tissue_editor.TissueEditor:
+        return tissue_editor.TissueEditor(find_tissue(work.slide, TissueParameters()))
 
     start_job(work, computed, work.set_editor)
 
 
 def start_job(
     work: SlideWork,
-    make: Callable[[], TissueEditor | None],
-    take: Callable[[TissueEditor], None],
+    make: Callable[[], tissue_editor.TissueEditor | None],
+    take: Callable[[tissue_editor.TissueEditor], None],
 ) -> None:
     """Make masks in a thread, as the slide's ``tissue_job``.
 
@@ -53,7 +48,7 @@ def start_job(
         Gets the masks, on the GUI thread.
     """
 
-    def run(should_stop: Callable[[], bool]) -> Generator[TissueEditor]:
+    def run(should_stop: Callable[[], bool]) -> Generator[tissue_editor.TissueEditor]:
         # napari imports pandas with its first Labels layer: half a second for the window
         import_module("pandas")
         editor = make()
@@ -69,7 +64,7 @@ def start_job(
 
 def restored(
     slide: Slide, parameters: TissueParameters | None, masks: Masks
-) -> TissueEditor | None:
+) -> tissue_editor.TissueEditor | None:
     """Compute the masks of a slide again, and paint them until they equal saved ones.
 
     Parameters
@@ -89,15 +84,15 @@ def restored(
     """
     moved = parameters or TissueParameters()
     automatic = replace(moved, red=None, green=None, blue=None, saturation=None)
-    editor = TissueEditor(find_tissue(slide, automatic))
+    editor = tissue_editor.TissueEditor(find_tissue(slide, automatic))
     if any(mask.shape != editor.mask("roi").shape for mask in masks.values()):
         return None
     unmoved = TissueParameters()
     editor.automatic.update(low=unmoved.low, high=unmoved.high)
-    for name in AUTOMATIC:
+    for name in tissue_editor.AUTOMATIC:
         if (value := getattr(moved, name)) is not None:
             editor.set_threshold(name, value)
-    for kind in KINDS:
+    for kind in tissue_editor.KINDS:
         if kind in masks:
             editor.paint(kind, masks[kind])
     return editor

@@ -10,12 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from napari_fastnet.plugin.layers.data import (
-    HEATMAP_NAME,
-    MASK_NAMES,
-    QUALITY_NAME,
-    REGIONS_NAME,
-)
+from napari_fastnet.plugin.layers import data
 from napari_fastnet.plugin.layers.info import ResultInfo, SlideInfo, info_of
 
 if TYPE_CHECKING:
@@ -24,7 +19,13 @@ if TYPE_CHECKING:
 
     from napari_fastnet.plugin.work.slide import SlideWork
 
-_NAMES = (*MASK_NAMES.values(), HEATMAP_NAME, REGIONS_NAME, QUALITY_NAME, "truth")
+_NAMES = (
+    *data.MASK_NAMES.values(),
+    data.HEATMAP_NAME,
+    data.REGIONS_NAME,
+    data.QUALITY_NAME,
+    "truth",
+)
 #: Name of a layer as it was added; napari numbers duplicates.
 _PLAIN = re.compile(rf"({'|'.join(map(re.escape, _NAMES))})( \[\d+\])?")
 
