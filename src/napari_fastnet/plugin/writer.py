@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,23 +25,22 @@ from napari_fastnet.results.record import (
 )
 from napari_fastnet.results.regions import write_regions_csv, write_regions_geojson
 
-#: npe2 compares beginnings: without the dot it would find this plugin too.
+#: npe2 compares the beginning of names: without the dot it also finds this plugin.
 NAPARI = "napari."
 
 
 def write_folder(path: str, layers: Sequence[LayerData]) -> list[str]:
     """Write several layers into a folder.
 
-    Ours become the files that ``napari-fastnet detect`` writes. A slide is a file
-    already and is not written. Layers of others go to napari's own writer, in the same
-    folder.
+    This plugin's layers become the files that ``napari-fastnet detect`` writes. A slide
+    is a file already and is not written. napari's own writer writes all other layers.
 
     Parameters
     ----------
     path : str
-        The folder; made where it is missing.
+        The folder; created if it is missing.
     layers : sequence of tuple
-        Data, attributes and type of each.
+        Data, attributes and type of each layer.
 
     Returns
     -------
@@ -54,8 +53,22 @@ def write_folder(path: str, layers: Sequence[LayerData]) -> list[str]:
         A file cannot be written, two layers would become one file, or there is
         nothing to write.
     """
-    folder = _Folder(Path(path))
-    written = [file for layer in layers for file in folder.write(layer)]
+    folder, used, written = Path(path), set[str](), list[str]()
+    writers = {"image": write_heatmap, "labels": write_mask, "shapes": write_regions}
+    for data, attributes, kind in layers:
+        info = _info(attributes)
+        if info is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = str(folder / attributes["name"])
+            written += _write_with_napari(file, (data, attributes, kind))
+        for name in _file_names(info) if isinstance(info, ResultInfo) else ():
+            if name in used:
+                raise OutputError(
+                    f"{folder}: two layers would both become {name}; select the layers of "
+                    "one slide at a time"
+                )
+            used.add(name)
+            written += writers[kind](str(folder / name), data, attributes)
     if not written:
         raise OutputError(
             f"{path}: a slide is a file already and is not written again; select masks, "
@@ -65,7 +78,7 @@ def write_folder(path: str, layers: Sequence[LayerData]) -> list[str]:
 
 
 def write_heatmap(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a heatmap layer as OME-TIFF, another image as napari would."""
+    """Write a heatmap layer as OME-TIFF, any other image with napari."""
     info = _info(attributes)
     if info is None:
         return _write_with_napari(path, (data, attributes, "image"))
@@ -74,22 +87,31 @@ def write_heatmap(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
             f"{path}: a slide is a file already and is not written again; copy "
             f"{info.path}"
         )
-    ome_tiff.write_heatmap_ome_tiff(
-        Path(path), _heatmap(data, info), record=_record(info)
-    )
+    if info.grid is None:
+        raise OutputError(
+            f"{info.slide_name}: the heatmap layer has lost its position; show the run "
+            "again"
+        )
+    values = np.asarray(data, np.float32)
+    if 0 in info.grid.shape:  # shown as a single NaN
+        values = np.empty(info.grid.shape, np.float32)
+    heatmap = Heatmap(values, info.grid, info.mpp)
+    ome_tiff.write_heatmap_ome_tiff(Path(path), heatmap, record=_record(info))
     return [path]
 
 
 def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a tissue mask or flags as TIFF, other labels as napari would."""
+    """Write a tissue mask or quality flags as TIFF, other labels with napari."""
     info = _info(attributes)
     if not isinstance(info, ResultInfo):
         return _write_with_napari(path, (data, attributes, "labels"))
     if info.kind == "quality":
+        assert info.grid is not None
+        # a heatmap without values: the flags need its grid
+        nothing = np.full(info.grid.shape, np.nan, np.float32)
+        cells = Heatmap(nothing, info.grid, info.mpp)
         flags = np.asarray(data, np.uint8)
-        ome_tiff.write_flags_tiff(
-            Path(path), flags, _flagged(info), record=_record(info)
-        )
+        ome_tiff.write_flags_tiff(Path(path), flags, cells, record=_record(info))
         return [path]
     ome_tiff.write_mask_tiff(
         Path(path), np.asarray(data) > 0, info.mpp, record=_record(info)
@@ -98,11 +120,12 @@ def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def write_regions(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write regions as GeoJSON or CSV, as the suffix says; other shapes as napari."""
+    """Write regions as GeoJSON or CSV, by the suffix; other shapes with napari."""
     info = _info(attributes)
     if not isinstance(info, ResultInfo):
         return _write_with_napari(path, (data, attributes, "shapes"))
-    regions = _regions(data, attributes, info)
+    rings = [to_px(ring, info.mpp) for ring in data]
+    regions = regions_of(rings, attributes["features"], info.mpp)
     if path.lower().endswith(".csv"):
         name = _record(info).slide.name
         write_regions_csv(Path(path), regions, mpp=info.mpp, slide=name)
@@ -111,79 +134,23 @@ def write_regions(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
     return [path]
 
 
-class _Folder:
-    """Writes layers into a folder, each under the name that is its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._used: set[str] = set()
-
-    def write(self, layer: LayerData) -> list[str]:
-        """Write a layer and return its files."""
-        data, attributes, _ = layer
-        info = _info(attributes)
-        if isinstance(info, SlideInfo):
-            return []
-        if info is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            return _write_with_napari(str(self._folder / attributes["name"]), layer)
-        if info.kind == "heatmap":
-            return self._write(HEATMAP, write_heatmap, data, attributes)
-        if info.kind == "regions":
-            names = (REGIONS, REGIONS_CSV)
-            done = (self._write(n, write_regions, data, attributes) for n in names)
-            return [path for paths in done for path in paths]
-        if info.kind == "quality":
-            return self._write(QUALITY, write_mask, data, attributes)
-        return self._write(mask_file(info.kind), write_mask, data, attributes)
-
-    def _write(
-        self,
-        name: str,
-        writer: Callable[[str, Any, dict[str, Any]], list[str]],
-        data: Any,
-        attributes: dict[str, Any],
-    ) -> list[str]:
-        if name in self._used:
-            raise OutputError(
-                f"{self._folder}: two layers would both become {name}; select the "
-                "layers of one slide at a time"
-            )
-        self._used.add(name)
-        return writer(str(self._folder / name), data, attributes)
-
-
 def _info(attributes: dict[str, Any]) -> SlideInfo | ResultInfo | None:
     info = (attributes.get("metadata") or {}).get(SLIDE_KEY)
     return info if isinstance(info, SlideInfo | ResultInfo) else None
 
 
-def _heatmap(data: Any, info: ResultInfo) -> Heatmap:
-    """Return the heatmap that a layer shows."""
-    if info.grid is None:
-        raise OutputError(
-            f"{info.slide_name}: the heatmap layer says no longer where it lies; show "
-            "the run anew"
-        )
-    values = np.asarray(data, np.float32)
-    if 0 in info.grid.shape:  # shown as a single NaN
-        values = np.empty(info.grid.shape, np.float32)
-    return Heatmap(values, info.grid, info.mpp)
-
-
-def _flagged(info: ResultInfo) -> Heatmap:
-    """Return the cells that flags stand at, as a heatmap without values."""
-    assert info.grid is not None
-    return Heatmap(np.full(info.grid.shape, np.nan, np.float32), info.grid, info.mpp)
-
-
-def _regions(data: Any, attributes: dict[str, Any], info: ResultInfo) -> list[Any]:
-    rings = [to_px(ring, info.mpp) for ring in data]
-    return regions_of(rings, attributes["features"], info.mpp)
+def _file_names(info: ResultInfo) -> tuple[str, ...]:
+    """Return the names of a layer's files, as ``napari-fastnet detect`` writes them."""
+    cells = {
+        "heatmap": (HEATMAP,),
+        "regions": (REGIONS, REGIONS_CSV),
+        "quality": (QUALITY,),
+    }
+    return cells.get(info.kind) or (mask_file(info.kind),)
 
 
 def _record(info: ResultInfo) -> RunRecord:
-    """Return the layer's record with what brings it back to its place."""
+    """Return the layer's record with the µm/px and grid that place it again."""
     record = info.record
     of_cells = info.kind in ("heatmap", "regions", "quality")
     if record is None:
@@ -197,12 +164,12 @@ def _record(info: ResultInfo) -> RunRecord:
 
 
 def _write_with_napari(path: str, layer: LayerData) -> list[str]:
-    """Hand a layer of others to napari's own writer."""
+    """Write a layer of another plugin with napari's own writer."""
     from npe2 import write
 
     try:
         return write(path, [layer], plugin_name=NAPARI)
     except ValueError as error:
         raise OutputError(
-            f"{path}: napari writes no such file of this layer; choose another suffix"
+            f"{path}: napari cannot write this layer to such a file; choose another suffix"
         ) from error

@@ -107,7 +107,7 @@ def test_start_becomes_pause_and_resume_and_cancel_keeps_what_was_computed(
     assert panel.detect.start.text == "Detect tumors"
     assert not panel.detect.cancel.enabled
     assert np.isfinite(shown(viewer)).sum() >= held
-    assert "start goes on" in panel.detect.status.value
+    assert "start to continue" in panel.detect.status.value
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name.startswith("fastnet-read")]
 
@@ -210,7 +210,7 @@ def test_a_slide_without_tissue_is_a_run_without_patches(
     panel.detect.model_folder.value = dark_bundle
     panel.detect.results.value = tmp_path / "out"
     detect(panel)
-    assert panel.detect.status.value == "no tissue, nothing to look at"
+    assert panel.detect.status.value == "no tissue, nothing to compute"
 
 
 @pytest.fixture

@@ -5,41 +5,43 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fastnet.plugin.panel import keys
-from napari_fastnet.plugin.panel.detect import DetectSection
+from napari_fastnet.plugin.panel.detect import CANCEL_KEY, DETECT_KEY, DetectSection
+from napari_fastnet.plugin.panel.heatmap_look import HEATMAP_KEY
+from napari_fastnet.plugin.panel.regions import NEXT_KEY, PREVIOUS_KEY
+from napari_fastnet.plugin.panel.tissue import MASKS_KEY
 
 pytestmark = pytest.mark.gui
 
 ALL = (
-    keys.DETECT,
-    keys.CANCEL,
-    keys.MASKS,
-    keys.HEATMAP,
-    keys.NEXT_REGION,
-    keys.PREVIOUS_REGION,
+    DETECT_KEY,
+    CANCEL_KEY,
+    MASKS_KEY,
+    HEATMAP_KEY,
+    NEXT_KEY,
+    PREVIOUS_KEY,
 )
 
 
 def test_keys_do_the_work(qtbot, viewer, panel, press) -> None:
     work = panel.slide.work
-    press(viewer, keys.MASKS)
+    press(viewer, MASKS_KEY)
     qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
-    press(viewer, keys.DETECT)
+    press(viewer, DETECT_KEY)
     assert panel.detect.start.text == "Pause"
-    press(viewer, keys.DETECT)
+    press(viewer, DETECT_KEY)
     assert panel.detect.start.text == "Resume"
-    press(viewer, keys.CANCEL)
+    press(viewer, CANCEL_KEY)
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
     assert panel.detect.start.text == "Detect tumors"
 
 
 def test_a_key_shows_and_hides_the_heatmap(viewer, panel, detect, press) -> None:
-    press(viewer, keys.HEATMAP)  # there is none
+    press(viewer, HEATMAP_KEY)  # there is none
     detect(panel)
     layer = viewer.layers["tumor probability"]
-    press(viewer, keys.HEATMAP)
+    press(viewer, HEATMAP_KEY)
     assert not layer.visible
-    press(viewer, keys.HEATMAP)
+    press(viewer, HEATMAP_KEY)
     assert layer.visible
 
 

@@ -122,7 +122,7 @@ def test_a_model_of_the_preferences_that_is_gone_is_told_and_blocks_nothing(
     assert panel.detect.request().network.model == "fastnet-pcam"
     (message,) = warned
     assert message.startswith(
-        "fastnet-pcam is chosen, not the model of the preferences:"
+        "using fastnet-pcam instead of the model of the preferences:"
     )
     assert named in message
     assert "Preferences > Plugins > FastNet > Detection" in message
@@ -137,4 +137,4 @@ def test_no_other_model_detects_where_a_folder_is_asked_for_and_none_chosen(
     panel.detect.card.native.click()
     assert panel.slide.work.detection is None
     assert len(errors) == 2
-    assert all(e.startswith("no folder of a model is chosen") for e in errors)
+    assert all(e.startswith("no model folder is chosen") for e in errors)

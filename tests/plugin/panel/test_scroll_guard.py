@@ -141,7 +141,7 @@ def test_a_slider_that_was_clicked_follows_the_wheel_by_its_step(shown, qtbot) -
 @pytest.mark.parametrize(
     ("name", "value", "key"),
     [
-        ("detect.stride", "dense", "2"),  # napari's brush; "2 x 2 values a patch"
+        ("detect.stride", "dense", "2"),  # napari's brush; "2 x 2 values per patch"
         ("detect.stride", 4, "D"),  # detect
         ("export.which", "all regions", "M"),  # masks
         ("detect.backend", "auto", "O"),

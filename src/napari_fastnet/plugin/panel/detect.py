@@ -1,26 +1,22 @@
-"""The section that detects tumours, and shows how far it is."""
+"""The section that detects tumors and shows the progress."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import get_args
 
-from magicgui.widgets import (
-    CheckBox,
-    ComboBox,
-    ProgressBar,
-    PushButton,
-)
+from magicgui.widgets import CheckBox, ComboBox, ProgressBar
 from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.errors import BundleError, FastNetError
 from napari_fastnet.model.options import BackendName, NetworkChoice
+from napari_fastnet.plugin.detection.detection import Detection
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.request import Density, Request
-from napari_fastnet.plugin.panel import keys, progress
-from napari_fastnet.plugin.panel.heatmap_look import HeatmapLook
+from napari_fastnet.plugin.panel import progress
+from napari_fastnet.plugin.panel.heatmap_look import HEATMAP_KEY, HeatmapLook
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.threads.job import Job
@@ -29,45 +25,45 @@ from napari_fastnet.plugin.work.command_line import copy_to_clipboard, detect_co
 from napari_fastnet.plugin.work.workspace import workspace_of
 
 DETECT, PAUSE, RESUME = "Detect tumors", "Pause", "Resume"
-#: Of the button beside the status, px, which takes the rest of the line.
-COPY_WIDTH = 136
-#: The window has been left alone for so long, ms, before the network is got ready.
+#: Keys of the viewer that press the buttons; napari uses none like them.
+DETECT_KEY, CANCEL_KEY = "Shift+D", "Shift+C"
+#: Time without changes, ms, after which the network is prepared.
 STILL_MS = 700
-#: The activity dock follows a run at most so often.
+#: Shortest time between two updates of napari's activity dock, ms.
 ACTIVITY_MS = 1000
 STRIDES: list[tuple[str, Density]] = [
     ("dense: a value every 16 px", "dense"),
-    ("1 value a patch", 1),
-    ("2 x 2 values a patch", 2),
-    ("4 x 4 values a patch", 4),
-    ("8 x 8 values a patch", 8),
+    ("1 value per patch", 1),
+    ("2 x 2 values per patch", 2),
+    ("4 x 4 values per patch", 4),
+    ("8 x 8 values per patch", 8),
 ]
 
 
 class DetectSection(section.Section):
-    """Runs the network over the tissue, what is on screen first.
+    """Detection of tumors with a network, beginning with the visible part.
 
     Parameters
     ----------
     napari_viewer : Viewer
-        Its slides.
+        The viewer with the slides.
 
     Attributes
     ----------
     model, model_folder, card : ComboBox, FileEdit, PushButton
-        A shipped model, or the folder of a bundle; ``card`` opens its model card.
+        A shipped model, or the folder of a bundle; ``card`` opens the model card.
     stride, backend, view_first : ComboBox, ComboBox, CheckBox
-        How densely, with what, and in which order.
+        Density of the values, back end, and whether the visible part comes first.
     results : FileEdit
-        Where the run is kept; empty is the cache.
+        Folder of the run; empty is the cache.
     start, cancel : PushButton
         ``start`` becomes pause and resume.
     progress, status : ProgressBar, Label
-        How far it is.
+        Progress in per cent and in words.
     threshold, opacity : NumberSlider
-        How the heatmap is shown; nothing is computed anew.
+        Display of the heatmap; nothing is computed again.
     copy : PushButton
-        Copies the command line that does the same.
+        Copies the equivalent command.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -76,22 +72,21 @@ class DetectSection(section.Section):
         self.model, self.model_folder = self._choice.model, self._choice.folder
         self.card = self._choice.card
         self._make_choices(settings.backend)
-        self.start = PushButton(
-            text=DETECT,
-            tooltip=f"Scan the tissue for tumours; pause, go on [{keys.DETECT}]",
+        self.start = section.button(
+            DETECT, f"Detect tumors in the tissue; pause, resume [{DETECT_KEY}]"
         )
-        self.cancel = PushButton(
-            text="Cancel", tooltip=f"Stop; what was computed is kept [{keys.CANCEL}]"
+        self.cancel = section.button(
+            "Cancel", f"Stop; computed values are kept [{CANCEL_KEY}]"
         )
         self.progress = ProgressBar(
-            min=0, max=100, value=0, tooltip="Patches looked at, of those in the tissue"
+            min=0, max=100, value=0, tooltip="Patches computed, of those in the tissue"
         )
         self.status = section.text_line()
-        self.copy = PushButton(
-            text="copy as command",
-            tooltip="Copy the command line that does the same without the viewer",
+        self.copy = section.button(
+            "copy as command",
+            "Copy the equivalent command for the terminal",
+            max_width=136,
         )
-        self.copy.max_width = COPY_WIDTH
         self._look = HeatmapLook(workspace_of(napari_viewer))
         self.threshold, self.opacity = self._look.threshold, self._look.opacity
         widgets = [
@@ -104,7 +99,7 @@ class DetectSection(section.Section):
             section.row(self.status, self.copy),
             *self._look.rows,
         ]
-        # Never from within a signal: napari's bar lets other events happen meanwhile.
+        # Never directly from a signal: napari's bar processes other events meanwhile.
         self._show_activity_soon = qthrottled(
             self._show_activity, timeout=ACTIVITY_MS, leading=False
         )
@@ -118,30 +113,29 @@ class DetectSection(section.Section):
     def _make_choices(self, backend: str) -> None:
         self.stride = ComboBox(
             choices=STRIDES,
-            tooltip="How far a value is from the next. Dense looks at large pictures and "
-            "is the fastest; the others look at every patch, the closer the slower",
+            tooltip="Distance between values. Dense computes large images at once and is "
+            "fastest; the others compute patch by patch, slower with more values",
         )
         self.backend = ComboBox(
             choices=get_args(BackendName),
             value=backend,
-            tooltip="What computes: onnx and openvino are fast on processors, torch runs "
-            "on GPUs; auto chooses",
+            tooltip="Library that runs the network: onnx and openvino are fast on CPUs, "
+            "torch uses GPUs; auto chooses",
         )
         self.view_first = CheckBox(
             value=True,
-            text="what I see first",
-            tooltip="Look at what is on screen first, also after panning",
+            text="visible part first",
+            tooltip="Compute the visible part of the slide first, also after panning",
         )
         self.results = section.folder_field(
-            "Folder for the run and its files; empty: the cache", when_empty="the cache"
+            "Folder of the run and its files; empty: the cache", when_empty="the cache"
         )
 
     def _connect(self) -> None:
         events = self.workspace.events
-        for signal in (events.slides, events.spacing, events.tissue, events.run):
-            self.listen(signal, self._show)
-        for signal in (events.slides, events.spacing, events.tissue):
-            self.listen(signal, self._prepare_later)
+        changes = (events.slides, events.spacing, events.tissue)
+        self.listen(self._show, *changes, events.run)
+        self.listen(self._prepare_later, *changes)
         for widget in (self.model, self.model_folder, self.backend, self.stride):
             widget.changed.connect(self._prepare_later)
         self.start.changed.connect(self._start)
@@ -149,14 +143,14 @@ class DetectSection(section.Section):
         self.copy.changed.connect(self._copy)
         self.press_keys(
             {
-                keys.DETECT: self._start,
-                keys.CANCEL: self._cancel,
-                keys.HEATMAP: self._look.toggle,
+                DETECT_KEY: self._start,
+                CANCEL_KEY: self._cancel,
+                HEATMAP_KEY: self._look.toggle,
             }
         )
 
     def leave(self) -> None:
-        """Stop what is running: nobody could any more."""
+        """Disconnect, and stop all jobs, which have no buttons any more."""
         super().leave()
         self.workspace.stop()
         self._show_activity_soon.cancel()
@@ -165,19 +159,19 @@ class DetectSection(section.Section):
         self._activity.close()
 
     def undocked(self) -> None:
-        """Stop what is running, and give the keys back."""
+        """Stop all detections, and release the keys."""
         super().undocked()
         for work in self.workspace.works:
             if work.detection is not None:
                 work.detection.job.cancel()
 
     def request(self) -> Request:
-        """Return what the widgets ask for.
+        """Return the options of a detection as the widgets show them.
 
         Raises
         ------
         BundleError
-            The model is to come from a folder, and none is chosen.
+            The model comes from a folder, and none is chosen.
         """
         settings = read_settings()
         chosen = section.chosen_path(self.results)
@@ -196,19 +190,25 @@ class DetectSection(section.Section):
 
     def _prepare_later(self, _: object = None) -> None:
         if not self.workspace.works:
-            NETWORK.drop()  # it takes some more memory with every run
-        # Not told what changed: it would keep a slide alive that is closed by then.
+            NETWORK.drop()  # its memory grows with every run
+        # Without the argument: it would keep a slide alive that is closed meanwhile.
         self._prepare_soon()
 
     def _prepare(self) -> None:
-        """Get the network ready: with a slide in the panel, a click is to be expected."""
+        """Prepare the network, since a click is likely once a slide is open."""
         if self.work is not None and self.work.ready and self._job is None:
-            with suppress(BundleError):  # told when it is asked for
+            with suppress(BundleError):  # reported after the click
                 NETWORK.prepare(self.request())
 
     @property
+    def detection(self) -> Detection | None:
+        """The slide's detection, in progress or ended last."""
+        detection: Detection | None = None if self.work is None else self.work.detection
+        return detection
+
+    @property
     def _job(self) -> Job | None:
-        """The job of a detection in progress, or paused."""
+        """The job of a detection that runs or is paused."""
         job = self.detection and self.detection.job
         return job if job and job.running else None
 
@@ -232,7 +232,7 @@ class DetectSection(section.Section):
             self.detection.job.cancel()
 
     def _show(self, _: object = None) -> None:
-        """Follow the current slide's run."""
+        """Update buttons and progress from the current slide's run."""
         work, detection, job = self.work, self.detection, self._job
         self.start.enabled = work is not None and work.ready
         self.cancel.enabled = job is not None

@@ -1,4 +1,4 @@
-"""The section that writes files which QuPath, ASAP, Fiji and scverse read."""
+"""The section that exports files for QuPath, ASAP, Fiji and scverse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QMenu
 
-from napari_fastnet.plugin.threads.job import Job, Work
+from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.plugin.widgets import section
 from napari_fastnet.plugin.work import exporting
 from napari_fastnet.results import result
@@ -19,18 +19,18 @@ from napari_fastnet.slide.notes import bounds_notes
 
 
 class FormatMenu(PushButton):
-    """The formats of an export; its text names those that are ticked.
+    """A menu of export formats; its text lists those that are ticked.
 
     Parameters
     ----------
     names : collection of str
-        Keys of `FORMATS`, in the order of the menu.
+        Keys of `result.FORMATS`, in the order of the menu.
     chosen : collection of str
-        Those ticked at first.
+        Formats that are ticked at first.
     """
 
     def __init__(self, names: Collection[str], chosen: Collection[str]) -> None:
-        super().__init__(tooltip="In which formats; several can be ticked")
+        super().__init__(tooltip="File formats; tick any number")
         menu = QMenu(self.native)
         menu.setToolTipsVisible(True)
         self._actions: dict[str, Any] = {n: menu.addAction(n) for n in names}
@@ -44,7 +44,7 @@ class FormatMenu(PushButton):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats that are ticked."""
+        """The ticked formats."""
         return tuple(name for name, item in self._actions.items() if item.isChecked())
 
     @formats.setter
@@ -57,35 +57,35 @@ class FormatMenu(PushButton):
 
 
 TIPS = {
-    "masks": "The three tissue masks and the region of interest",
-    "heatmap": "One probability a patch, and where patches were not computed",
-    "regions": "Outlines and measures",
+    "masks": "Three tissue masks and the region of interest",
+    "heatmap": "Tumor probabilities; NaN where none was computed",
+    "regions": "Outlines and measures of the tumor regions",
     "overview": "overview.png: the slide with heatmap, outlines and scale bar",
 }
-#: The overview has a box of its own.
+#: Format of the overview, which has a check box instead of a place in the menu.
 OVERVIEW = "png"
 
 
 class ExportSection(section.Section):
-    """Writes masks, heatmap, regions and an overview, all with the run's record.
+    """Export of masks, heatmap, regions and an overview, all with the run's record.
 
     Parameters
     ----------
     napari_viewer : Viewer
-        Its slides.
+        The viewer with the slides.
 
     Attributes
     ----------
     masks, heatmap, regions, overview : CheckBox
-        What is written.
+        Parts to write.
     formats : FormatMenu
-        In which formats, besides the overview.
+        Formats, besides the overview.
     which : ComboBox
-        Which regions, by their size class.
+        Size classes of the regions to write.
     folder : FileEdit
-        Where to.
+        Folder for the files.
     save : PushButton
-        Writes.
+        Writes the files.
     """
 
     masks: CheckBox
@@ -100,11 +100,11 @@ class ExportSection(section.Section):
         self.formats = FormatMenu(names, result.DETECT_FORMATS)
         self.which = ComboBox(
             choices=list(exporting.WHICH),
-            tooltip="Regions that are written and outlined, by size: macro is over 2 mm "
-            "long, micro over 0.2 mm",
+            tooltip="Regions to write and outline, by size: macro is longer than 2 mm, "
+            "micro longer than 0.2 mm",
         )
-        self.folder = section.folder_field("Files are put here")
-        self.save = PushButton(text="Export", tooltip="Write the files")
+        self.folder = section.folder_field("Folder for the files")
+        self.save = section.button("Export", "Write the files")
         widgets = [
             section.row(self.masks, self.heatmap),
             section.row(self.regions, self.overview),
@@ -116,13 +116,13 @@ class ExportSection(section.Section):
         self._job: Job | None = None
         super().__init__(napari_viewer, "EXPORT", widgets)
         events = self.workspace.events
-        for signal in (events.slides, events.spacing, events.tissue, events.heatmap):
-            self.listen(signal, self._show)
+        changes = (events.slides, events.spacing, events.tissue, events.heatmap)
+        self.listen(self._show, *changes)
         self.save.changed.connect(self._save)
         self._show()
 
     def leave(self) -> None:
-        """Listen no more; files that are being written are finished."""
+        """Disconnect; an export in progress finishes its files."""
         super().leave()
         if self._job is not None:
             self._job.abandon()
@@ -148,32 +148,15 @@ class ExportSection(section.Section):
         notes = bounds_notes(work.slide) if "geojson" in formats else ()
         if words := exporting.unfinished(work):
             notes = (words, *notes)
-        self._job = Job(
-            writing(snapshot, folder, parts, formats),
-            on_value=lambda paths: _tell(paths, folder, notes),
-            on_end=self._show,
-        )
+
+        def write(should_stop: Callable[[], bool]) -> Generator[list[Path]]:
+            yield exporting.write_snapshot(snapshot(), folder, parts, formats)
+
+        def report(paths: list[Path]) -> None:
+            written = f"{len(paths)} files written to {folder}"
+            show = show_warning if notes else show_info
+            show("\n".join((written, *notes)))
+
+        self._job = Job(write, on_value=report, on_end=self._show)
         self._job.start()
         self._show()
-
-
-def _tell(paths: list[Path], folder: Path, notes: tuple[str, ...]) -> None:
-    told = f"{len(paths)} files written to {folder}"
-    if notes:
-        show_warning("\n".join((told, *notes)))
-    else:
-        show_info(told)
-
-
-def writing(
-    snapshot: Callable[[], result.Result],
-    folder: Path,
-    parts: list[result.Part],
-    formats: list[str],
-) -> Work:
-    """Return writing files as `Job` takes it."""
-
-    def work(should_stop: Callable[[], bool]) -> Generator[Any]:
-        yield exporting.write_snapshot(snapshot(), folder, parts, formats)
-
-    return work

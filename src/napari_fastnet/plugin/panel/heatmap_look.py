@@ -1,4 +1,4 @@
-"""How the heatmap looks: threshold, opacity, colours, and what these mean."""
+"""The display of the heatmap: threshold, opacity, and the legend of its colours."""
 
 from __future__ import annotations
 
@@ -7,55 +7,43 @@ from magicgui.widgets.bases import Widget
 
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.options import ColoursName
-from napari_fastnet.plugin.panel.keys import HEATMAP
-from napari_fastnet.plugin.settings import (
-    forget_colours,
-    listen_to_colours,
-    read_settings,
-)
+from napari_fastnet.plugin import settings
 from napari_fastnet.plugin.widgets.numbers import NumberSlider
 from napari_fastnet.plugin.widgets.section import row
 from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.plugin.work.workspace import Workspace
 
+#: Key of the viewer that shows or hides the heatmap; napari uses none like it.
+HEATMAP_KEY = "Shift+H"
+
 
 class HeatmapLook:
-    """The widgets that say how the heatmaps of a viewer look; nothing is computed.
+    """The widgets that set how the heatmaps of a viewer look; nothing is computed.
 
     Parameters
     ----------
     workspace : Workspace
-        Its slides.
+        The slides of the viewer.
 
     Attributes
     ----------
     threshold, opacity : NumberSlider
         Of the current slide.
     legend : Label
-        What the colours mean; they are chosen in napari's preferences.
+        The meaning of the colours, which are chosen in napari's preferences.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self.threshold = NumberSlider(
-            "threshold",
-            value=0.5,
-            max=1,
-            step=0.01,
-            page=0.05,
-            tooltip="From this probability on a patch is tumour; display only",
+        self.threshold = _slider(
+            "threshold", "Patches from this probability on count as tumor"
         )
-        self.opacity = NumberSlider(
-            "opacity",
-            value=0.5,
-            max=1,
-            step=0.01,
-            page=0.05,
-            tooltip=f"Opacity of the heatmap; show or hide it [{HEATMAP}]",
+        self.opacity = _slider(
+            "opacity", f"Opacity of the heatmap; show or hide it [{HEATMAP_KEY}]"
         )
         self.legend = Label(
-            value=legend_of(read_settings().colours),
-            tooltip="Other colours: Preferences > Plugins > FastNet > Display",
+            value=legend_of(settings.read_settings().colours),
+            tooltip="Other colors: Preferences > Plugins > FastNet > Display",
         )
         self.rows: list[Widget] = [
             row(self.threshold, label="threshold"),
@@ -64,20 +52,21 @@ class HeatmapLook:
         ]
         self.threshold.changed.connect(self._set_threshold)
         self.opacity.changed.connect(self._set_opacity)
-        listen_to_colours(self._colours_changed)
+        settings.listen_to_colours(self._colours_changed)
 
     def show(self, work: SlideWork) -> None:
-        """Follow a slide, and its layer's opacity, which napari's controls move too."""
+        """Show a slide's values; napari's own controls move its layer's opacity too."""
         layer = work.layers.get("heatmap")
         if layer is not None:
             work.opacity = layer.opacity
-            layer.events.opacity.connect(self._layer_changed)  # once, however often
+            # connecting again does nothing
+            layer.events.opacity.connect(self._layer_changed)
         with self.threshold.changed.blocked(), self.opacity.changed.blocked():
             self.threshold.value, self.opacity.value = work.threshold, work.opacity
 
     def leave(self) -> None:
-        """Follow the preferences no more."""
-        forget_colours(self._colours_changed)
+        """Stop listening to the preferences."""
+        settings.forget_colours(self._colours_changed)
 
     def toggle(self) -> None:
         """Show or hide the heatmap of the current slide."""
@@ -95,28 +84,31 @@ class HeatmapLook:
             self.show(work)
 
     def _set_threshold(self, value: float) -> None:
-        if self._workspace.current is not None:
-            self._workspace.current.set_threshold(value)
+        if (work := self._workspace.current) is not None:
+            work.set_threshold(value)
 
     def _set_opacity(self, value: float) -> None:
-        work = self._workspace.current
-        if work is not None:
+        if (work := self._workspace.current) is not None:
             work.opacity = value
             if (layer := work.heatmap_layer()) is not None:
                 layer.opacity = value
 
     def _colours_changed(self, event: object = None) -> None:
-        self.legend.value = legend_of(read_settings().colours)
+        self.legend.value = legend_of(settings.read_settings().colours)
         for work in self._workspace.works:
             work.show_threshold()
 
 
+def _slider(name: str, tooltip: str) -> NumberSlider:
+    return NumberSlider(name, value=0.5, max=1, step=0.01, page=0.05, tooltip=tooltip)
+
+
 def legend_of(colours: ColoursName) -> str:
-    """Return what the colours mean, as rich text."""
+    """Return the legend of the heatmap's colours as rich text."""
     words = {0.0: "normal", 0.5: "at the threshold", 1.0: "tumor"}
     shown = (
         f'<span style="color:rgb({red},{green},{blue})">&#9632;</span> {words[at]}'
         for at, red, green, blue in HEATMAP_COLOURS[colours]
         if at in words
     )
-    return f"{' &nbsp; '.join(shown)}<br>clear: glass, or not looked at yet"
+    return f"{' &nbsp; '.join(shown)}<br>clear: glass, or not computed yet"

@@ -1,10 +1,10 @@
-"""Which model the panel uses: a shipped one, or the folder of a bundle; and its card."""
+"""The choice of a model: a shipped one, or the folder of a bundle; and its card."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from magicgui.widgets import ComboBox, PushButton
+from magicgui.widgets import ComboBox
 from magicgui.widgets.bases import Widget
 from napari.utils.notifications import show_error, show_warning
 
@@ -12,7 +12,7 @@ from napari_fastnet.errors import BundleError, FastNetError
 from napari_fastnet.model.bundle import available, load_bundle
 from napari_fastnet.model.options import DEFAULT_MODEL
 from napari_fastnet.plugin.widgets.dialogs import CardDialog
-from napari_fastnet.plugin.widgets.section import chosen_path, folder_field, row
+from napari_fastnet.plugin.widgets.section import button, chosen_path, folder_field, row
 
 FROM_FOLDER = "from a folder"
 
@@ -23,28 +23,28 @@ class ModelChoice:
     Parameters
     ----------
     named : str or None
-        What the settings say: a shipped model or a folder.
+        The model of the settings: a shipped one or a folder.
 
     Attributes
     ----------
     model, folder, card : ComboBox, FileEdit, PushButton
-        ``folder`` shows where the model is to come from one; ``card`` opens the model
-        card beside the window.
+        ``folder`` is visible if the model comes from a folder; ``card`` opens the model
+        card in a window of its own.
     dialog : CardDialog or None
-        Once it was opened.
+        The card's window, once opened.
     """
 
     def __init__(self, named: str | None) -> None:
         self.model = ComboBox(
             choices=[*available(), FROM_FOLDER],
-            tooltip="The network that judges patches",
+            tooltip="Network that classifies patches",
         )
-        self.card = PushButton(
-            text="card",
-            tooltip="What the model is for, what it was trained on, what it gets right",
+        self.card = button(
+            "card",
+            "Show the model card: intended use, training data, performance",
+            max_width=48,
         )
-        self.card.max_width = 48
-        self.folder = folder_field("Folder of a model, with model.json in it")
+        self.folder = folder_field("Folder of a model bundle, with model.json in it")
         self._folder_row = row(self.folder, label="folder")
         self.dialog: CardDialog | None = None
         self.rows: list[Widget] = [
@@ -59,16 +59,16 @@ class ModelChoice:
         self.card.changed.connect(self.show_card)
 
     def _take_preferred(self, named: str) -> None:
-        """Choose the model of the preferences, if it can be used by now."""
+        """Choose the model of the preferences, if it is usable."""
         if named in self.model.choices:
             self.model.value = named
             return
         folder = Path(named).expanduser()
         try:
             load_bundle(folder)
-        except FastNetError as error:  # it would block every detection
+        except FastNetError as error:  # else every detection would fail
             show_warning(
-                f"{DEFAULT_MODEL} is chosen, not the model of the preferences: {error}. "
+                f"using {DEFAULT_MODEL} instead of the model of the preferences: {error}. "
                 "Choose another in Preferences > Plugins > FastNet > Detection"
             )
             return
@@ -77,59 +77,38 @@ class ModelChoice:
 
     @property
     def value(self) -> str | Path:
-        """A model's name, or a folder.
+        """The name of a shipped model, or the folder of a bundle.
 
         Raises
         ------
         BundleError
-            A folder is asked for and none is chosen.
+            The model comes from a folder, and none is chosen.
         """
         if self.model.value != FROM_FOLDER:
             return str(self.model.value)
         folder = chosen_path(self.folder)
-        if folder is None:  # no other model in its place: nobody would notice
+        if folder is None:  # another model in its place could go unnoticed
             raise BundleError(
-                "no folder of a model is chosen; choose one in the Detect section, or a "
-                "model from its list"
+                "no model folder is chosen; choose one in the Detect section, or a model "
+                "from its list"
             )
         return folder
 
     def show(self) -> None:
-        """Show the field for a folder where one is asked for."""
+        """Show the folder field if the model comes from a folder, else hide it."""
         self._folder_row.visible = self.model.value == FROM_FOLDER
 
     def show_card(self) -> None:
-        """Open the chosen model's card; the other windows stay usable."""
+        """Open the chosen model's card in a window of its own."""
         try:
-            title, card = read_card(self.value)
+            bundle = load_bundle(self.value)
+            card = bundle.card()
         except FastNetError as error:
             show_error(str(error))
             return
         if self.dialog is None:
             self.dialog = CardDialog(self.card.native)
-        self.dialog.show_card(title, card)
+        self.dialog.show_card(f"{bundle.name} {bundle.version}", card)
 
     def _take_folder(self) -> None:
         self.model.value = FROM_FOLDER
-
-
-def read_card(model: str | Path) -> tuple[str, str]:
-    """Return title and text of a model's card.
-
-    Parameters
-    ----------
-    model : str or Path
-        A shipped model's name or a bundle's folder.
-
-    Returns
-    -------
-    tuple of str
-        Name and version, and Markdown.
-
-    Raises
-    ------
-    BundleError
-        The model is damaged, or has no card.
-    """
-    bundle = load_bundle(model)
-    return f"{bundle.name} {bundle.version}", bundle.card()

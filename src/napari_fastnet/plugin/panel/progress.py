@@ -1,4 +1,4 @@
-"""How far a detection is, in numbers and in words."""
+"""The progress of a detection, in numbers and in words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_fastnet.plugin.detection.detection import Detection
 
-#: Of an animation's own speed: a few pictures a second.
+#: Share of an animation's own speed, per cent: a few frames per second.
 CALM_PER_CENT = 12
 
 
 def per_cent(detection: Detection | None) -> int:
-    """Return how much of a run is done, 0..100."""
+    """Return the computed share of a run, 0..100."""
     if detection is None:
         return 0
     if detection.result is not None:
@@ -25,22 +25,22 @@ def per_cent(detection: Detection | None) -> int:
 
 
 def status_of(detection: Detection | None) -> str:
-    """Return how far a run is: per cent, speed, time left; or how it ended."""
+    """Return the state of a run in words: share, speed, time left; or its end."""
     if detection is None:
         return ""
     if detection.result is not None:
         counts = detection.result.record.counts
         assert counts is not None
-        failed = f", {counts.failed:,} not readable" if counts.failed else ""
+        failed = f", {counts.failed:,} unreadable" if counts.failed else ""
         if not counts.kept:
-            return "no tissue, nothing to look at"
+            return "no tissue, nothing to compute"
         return f"done: {counts.computed:,} patches{failed}"
     running, left = detection.job.running, detection.total - detection.done
     if not detection.total:
         return "getting ready …" if running else "stopped"
     share = f"{detection.done / detection.total:.0%}"
     if not running:
-        return f"stopped at {share}; start goes on"
+        return f"stopped at {share}; start to continue"
     if not left:
         return f"{share}  writing the results …"
     if detection.progress is None:
@@ -52,7 +52,7 @@ def status_of(detection: Detection | None) -> str:
 
 @contextmanager
 def drawn_later(widget: QWidget) -> Iterator[None]:
-    """Draw a widget together with whatever else is new.
+    """Delay the drawing of a widget until the window is drawn next.
 
     A Qt progress bar draws itself at once, and with it the whole window.
     """
@@ -64,11 +64,11 @@ def drawn_later(widget: QWidget) -> Iterator[None]:
 
 
 def set_animations(window: QWidget | None, per_cent: int) -> None:
-    """Let a window's animated pictures change faster or slower.
+    """Set the speed of a window's animations.
 
-    napari turns a wheel in its status bar while a bar is shown. Each of its pictures has
-    the whole window drawn, 30 times a second, which without a graphics card took a third
-    of two cores.
+    napari shows a turning wheel in its status bar beside a progress bar. Each of its
+    frames redraws the whole window, 30 times per second: without a graphics card, this
+    took a third of two cores.
     """
     labels = [] if window is None else window.findChildren(QLabel)
     for label in labels:
@@ -77,14 +77,14 @@ def set_animations(window: QWidget | None, per_cent: int) -> None:
 
 
 class ActivityBar:
-    """A bar in napari's activity dock that follows the run of the current slide.
+    """A bar in napari's activity dock for the run of the current slide.
 
     Parameters
     ----------
     description : str
-        In front of the bar.
+        Text in front of the bar.
     inside : QWidget
-        Anything in the window.
+        Any widget of the window.
     """
 
     def __init__(self, description: str, inside: QWidget) -> None:
@@ -93,11 +93,11 @@ class ActivityBar:
         self._of: tuple[Detection, int] | None = None
 
     def follow(self, detection: Detection | None) -> None:
-        """Show how far a run is; None shows nothing."""
+        """Show the progress of a run; None removes the bar."""
         if detection is None or not detection.total:
             self.close()
             return
-        # another slide's run, or one of which more is asked, has another length
+        # another slide's run, or one that was extended, has another length
         if self._of != (detection, detection.total):
             self.close()
             self._bar = activity(total=detection.total, desc=self._description)
@@ -107,7 +107,7 @@ class ActivityBar:
         self._bar.update(detection.done - self._bar.n)
 
     def close(self) -> None:
-        """Show nothing."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             with suppress(RuntimeError):  # the window is gone

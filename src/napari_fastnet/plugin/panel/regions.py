@@ -1,4 +1,4 @@
-"""The section that lists tumour regions at the threshold; a click flies there."""
+"""The section that lists the tumor regions at the threshold; a click shows one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import PushButton, Table
+from magicgui.widgets import Table
 from napari.utils.notifications import show_error, show_info, show_warning
 from napari.viewer import Viewer
 from qtpy.QtCore import QSignalBlocker, Qt
@@ -19,75 +19,74 @@ from napari_fastnet.core.regions import Region, summarise
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.detection.viewport import fly_to
 from napari_fastnet.plugin.layers.data import to_um
-from napari_fastnet.plugin.panel.keys import NEXT_REGION, PREVIOUS_REGION
-from napari_fastnet.plugin.widgets.dialogs import ask_csv_path, ask_file, ask_origin
-from napari_fastnet.plugin.widgets.section import Section, row, text_line
+from napari_fastnet.plugin.widgets.dialogs import ask_csv_path
+from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
 from napari_fastnet.plugin.work.exporting import unfinished
 from napari_fastnet.plugin.work.importing import load_regions, load_truth
 from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.results.regions import write_regions_csv
 
+#: Keys of the viewer that go from region to region; napari uses none like them.
+NEXT_KEY, PREVIOUS_KEY = ".", ","
 OUTLINE_FILES = "*.geojson *.json *.xml"
 TRUTH_FILES = f"{OUTLINE_FILES} *.tif *.tiff *.png"
 COLUMNS = ("class", "area mm²", "longest mm", "max p", "mean p")
-#: The table follows the threshold at most so often, ms, and a run that is going on.
+#: Shortest time between two updates of the table, ms: by the threshold, by a run.
 FOLLOW_MS, FOLLOW_RUN_MS = 200, 2000
-#: A region fills this share of the canvas after a click.
+#: Share of the canvas that a region fills after a click.
 SHARE = 0.4
-#: The table shows so many, the largest; all are in the layer and the export.
+#: Most rows of the table, the largest regions; layer and export have all.
 MOST_ROWS = 500
 
 
 class RegionsSection(Section):
-    """Regions from the threshold on, largest first.
+    """The regions above the threshold, largest first.
 
     Parameters
     ----------
     napari_viewer : Viewer
-        Its slides.
+        The viewer with the slides.
 
     Attributes
     ----------
     totals : Label
-        Of the slide.
+        Number and area of the slide's regions.
     table : Table
-        A row a region.
+        A row for each region.
     csv : PushButton
-        Saves the table, with all regions and all their measures.
+        Saves a table of all regions with all their measures.
     load : PushButton
-        Takes corrected regions from a file.
+        Reads corrected regions from a file.
     truth : PushButton
-        Shows the truth out of a file, and how well the heatmap covers it.
+        Shows the truth from a file, and how well the heatmap covers it.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self.totals = text_line()
-        self.csv = PushButton(
-            text="CSV", tooltip="Save the table for a spreadsheet: every region"
+        self.csv = button("CSV", "Save all regions as a table", max_width=48)
+        self.load = button(
+            "load",
+            "Replace the regions by outlines corrected in QuPath or ASAP (GeoJSON, XML), "
+            "until the threshold is moved",
+            max_width=48,
         )
-        self.load = PushButton(
-            text="load",
-            tooltip="Let outlines that were corrected in QuPath or ASAP, GeoJSON or XML, "
-            "take the regions' place until the threshold is moved",
+        self.truth = button(
+            "truth",
+            "Show annotated tumor from a GeoJSON, ASAP XML or mask file, and how well the "
+            "heatmap covers it at the threshold",
+            max_width=48,
         )
-        self.truth = PushButton(
-            text="truth",
-            tooltip="Show where GeoJSON, ASAP's XML or a mask says that tumour is, and how "
-            "well the heatmap covers it at the threshold",
-        )
-        for button in (self.csv, self.load, self.truth):
-            button.max_width = 48
         self.table = Table(
             value={name: [] for name in COLUMNS},
-            tooltip="Click a row to fly there; the next and the one before: "
-            f"[{NEXT_REGION}] and [{PREVIOUS_REGION}]",
+            tooltip="Click a row to show the region. "
+            f"Next region [{NEXT_KEY}], previous region [{PREVIOUS_KEY}]",
         )
         self.table.read_only = True
         self.table.min_height = 120
         self.table.native.verticalHeader().hide()
-        # magicgui's own would write 0.074 as 7.400e-02
+        # magicgui's own delegate writes 0.074 as 7.400e-02
         self.table.native.setItemDelegate(QStyledItemDelegate(self.table.native))
-        # A click leaves the keys to the canvas: a table would search for the letters.
+        # After a click the canvas still gets the keys: a table searches for letters.
         self.table.native.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         head = row(self.totals, self.truth, self.load, self.csv)
         super().__init__(napari_viewer, "REGIONS", [head, self.table])
@@ -95,39 +94,38 @@ class RegionsSection(Section):
         self._find_later = qthrottled(self._find, timeout=FOLLOW_MS)
         self._find_seldom = qthrottled(self._find, timeout=FOLLOW_RUN_MS)
         events = self.workspace.events
-        self.listen(events.heatmap, self._heatmap_changed)
-        self.listen(events.filled, self._heatmap_filled)
-        self.listen(events.regions, self._show)
-        self.listen(events.spacing, self._show)
-        self.listen(events.tissue, self._show_totals)
-        self.listen(events.slides, self._other_slide)
+        self.listen(self._heatmap_changed, events.heatmap)
+        self.listen(self._heatmap_filled, events.filled)
+        self.listen(self._show, events.regions, events.spacing)
+        self.listen(self._show_totals, events.tissue)
+        self.listen(self._other_slide, events.slides)
         self.table.native.currentCellChanged.connect(self._fly)
         self.table.native.cellClicked.connect(self._fly)
-        self.csv.changed.connect(self._ask_and_save)
-        self.load.changed.connect(self._ask_and_load)
-        self.truth.changed.connect(self._ask_and_show_truth)
-        self.press_keys({NEXT_REGION: self.next, PREVIOUS_REGION: self.previous})
+        self.csv.changed.connect(self._save_csv)
+        self.load.changed.connect(self._load_regions)
+        self.truth.changed.connect(self._load_truth)
+        self.press_keys({NEXT_KEY: self.next, PREVIOUS_KEY: self.previous})
         self._show()
 
     def leave(self) -> None:
-        """Listen no more."""
+        """Disconnect, and cancel updates that are due."""
         super().leave()
         self._find_later.cancel()
         self._find_seldom.cancel()
 
     def next(self) -> None:
-        """Fly to the next region; from none, to the largest."""
+        """Show the next region; at first, the largest."""
         self._step(1)
 
     def previous(self) -> None:
-        """Fly to the region before."""
+        """Show the previous region."""
         self._step(-1)
 
     def _step(self, by: int) -> None:
         table = self.table.native
         if not table.rowCount():
             return
-        # not the table's own row, which is lost whenever the table follows a run
+        # not the table's own row, which is lost at every update of the table
         at = 0 if self._row is None else self._row + by
         at = min(max(at, 0), table.rowCount() - 1)
         with QSignalBlocker(table):
@@ -135,22 +133,19 @@ class RegionsSection(Section):
         self._fly(at)
 
     def save_csv(self, path: Path) -> None:
-        """Save all regions of the slide as a table; a failure is told.
+        """Save all regions of the slide as a table; faults become messages.
 
         Parameters
         ----------
         path : Path
-            Usually ``regions.csv``; replaced where it exists.
+            Usually ``regions.csv``; replaced if it exists.
         """
         work = self.work
         if work is None or work.heatmap is None:
             return
         try:
             write_regions_csv(
-                path,
-                work.regions,
-                mpp=work.heatmap.mpp,
-                slide=work.slide.path.name,
+                path, work.regions, mpp=work.heatmap.mpp, slide=work.slide.path.name
             )
         except FastNetError as error:
             show_error(str(error))
@@ -161,69 +156,56 @@ class RegionsSection(Section):
         else:
             show_info(told)
 
-    def _ask_and_save(self) -> None:
-        if self.work is None:
-            return
-        suggestion = self.work.slide.path.with_name(
-            f"{self.work.layer.name}-regions.csv"
-        )
-        path = ask_csv_path(self.native, suggestion)
-        if path is not None:
-            self.save_csv(path)
+    def _save_csv(self) -> None:
+        if self.work is not None:
+            name = f"{self.work.layer.name}-regions.csv"
+            path = ask_csv_path(self.native, self.work.slide.path.with_name(name))
+            if path is not None:
+                self.save_csv(path)
 
     def load_regions(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
-        """Let a file's outlines take the regions' place; faults are told.
+        """Replace the regions by outlines from a file; faults become messages.
 
         Parameters
         ----------
         path : Path
             GeoJSON, ASAP's XML or CAMELYON's JSON, in level-0 px.
         bounds_offset : tuple of float, optional
-            (y, x) level-0 px that are added to outlines.
+            (y, x) level-0 px to add to the outlines.
         """
         work = self.work
         if work is not None and work.heatmap is not None:
             load_regions(work, path, bounds_offset=bounds_offset)
 
+    def _load_regions(self) -> None:
+        self.ask_file("Corrected regions", OUTLINE_FILES, self.load_regions)
+
     def load_truth(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
-        """Show where a file says that tumour is; faults are told.
+        """Show the tumor that a file annotates; faults become messages.
 
         Parameters
         ----------
         path : Path
             Outlines in level-0 px, or a mask of the whole slide.
         bounds_offset : tuple of float, optional
-            (y, x) level-0 px that are added to outlines.
+            (y, x) level-0 px to add to outlines.
         """
         work = self.work
         if work is not None and work.ready:
             load_truth(work, path, bounds_offset=bounds_offset)
 
-    def _ask_and_show_truth(self) -> None:
-        if self.work is not None:
-            start, title = self.work.slide.path.parent, "Truth"
-            path = ask_file(self.native, title, start, TRUTH_FILES)
-            offset = ask_origin(self.native, path, self.work.slide.bounds)
-            if path is not None and offset is not None:
-                self.load_truth(path, offset)
-
-    def _ask_and_load(self) -> None:
-        if self.work is not None:
-            start, title = self.work.slide.path.parent, "Corrected regions"
-            path = ask_file(self.native, title, start, OUTLINE_FILES)
-            offset = ask_origin(self.native, path, self.work.slide.bounds)
-            if path is not None and offset is not None:
-                self.load_regions(path, offset)
+    def _load_truth(self) -> None:
+        self.ask_file("Truth", TRUTH_FILES, self.load_truth)
 
     def _other_slide(self) -> None:
         self._row = None
         self._show()
         if self.work is not None and self.work.heatmap is not None:
-            self._find_later()  # it may have changed while another was looked at
+            self._find_later()  # the heatmap may have changed meanwhile
 
     def _heatmap_changed(self, work: SlideWork) -> None:
         if work is self.work:
-            self._find_seldom.cancel()  # found anew soon
+            self._find_seldom.cancel()
             self._find_later()
 
     def _heatmap_filled(self, work: SlideWork) -> None:
@@ -253,7 +235,7 @@ class RegionsSection(Section):
         self.truth.enabled = work is not None and work.ready
 
     def _show_totals(self, work: SlideWork | None) -> None:
-        """Follow the regions, and the tissue that they are a share of."""
+        """Update the totals, which depend on the tissue's area too."""
         if work is self.work:
             self.totals.value = "" if work is None else totals_of(work)
 
@@ -269,12 +251,11 @@ class RegionsSection(Section):
 
 
 def _row(region: Region) -> list[str]:
+    # a region of one cell has 0.00024 mm², which three decimals would show as 0
+    area = f"{region.area_mm2:{'.3f' if region.area_mm2 >= 0.01 else '.2g'}}"
     return [
         region.size_class,
-        # of a single value, 0.00024: three decimals would say that it is none
-        f"{region.area_mm2:.3f}"
-        if region.area_mm2 >= 0.01
-        else f"{region.area_mm2:.2g}",
+        area,
         f"{region.longest_axis_mm:.2f}",
         f"{region.max_probability:.2f}",
         f"{region.mean_probability:.2f}",
@@ -282,13 +263,13 @@ def _row(region: Region) -> list[str]:
 
 
 def totals_of(work: SlideWork) -> str:
-    """Return a slide's totals in words."""
+    """Return number and area of a slide's regions in words, empty without a heatmap."""
     if work.heatmap is None:
         return ""
     totals = summarise(work.regions, work.masks.area_mm2)
     count, area = totals.regions, totals.area_mm2
     words = f"{counted(count, 'region')}, {area:.2f} mm²"
-    if work.region_finder.outlines is not None:  # they may lie beside the tissue
+    if work.region_finder.outlines is not None:  # outlines may lie outside the tissue
         return f"{words}, from {Path(work.region_finder.outlines_path).name}"
     share, tissue = totals.tissue_fraction, totals.tissue_mm2
     if share is None or tissue is None:

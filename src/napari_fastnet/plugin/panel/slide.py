@@ -1,10 +1,10 @@
-"""The section that says which slide the panel is about, and how large its px are."""
+"""The section that chooses the slide and shows its size and µm/px."""
 
 from __future__ import annotations
 
 from html import escape
 
-from magicgui.widgets import CheckBox, ComboBox, PushButton
+from magicgui.widgets import CheckBox, ComboBox
 from napari.settings import get_settings
 from napari.utils.notifications import show_error
 from napari.viewer import Viewer
@@ -12,62 +12,58 @@ from napari.viewer import Viewer
 from napari_fastnet.core.appearance.summary import quality_words
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.widgets.numbers import NumberField
-from napari_fastnet.plugin.widgets.section import Section, row, text_line
+from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
 from napari_fastnet.plugin.work.slide import SlideWork
 
 NO_SLIDE = "Open a slide: drop it here, or use File > Open."
 
 
 class SlideSection(Section):
-    """Which slide, its size, its µm/px and who says so.
+    """The current slide, its size, its µm/px and their source.
 
     Parameters
     ----------
     napari_viewer : Viewer
-        Its slides.
+        The viewer with the slides.
 
     Attributes
     ----------
     choice : ComboBox
         The open slides.
     facts : Label
-        Size, levels and µm/px of the one chosen.
+        Size, levels and µm/px of the current slide.
     edit : PushButton
-        Shows the field for the µm/px; it shows by itself where that is unknown.
+        Shows the field for the µm/px, which is always visible if they are unknown.
     mpp, use : NumberField, PushButton
-        The µm/px of level 0, and taking it over.
+        The µm/px of level 0; ``use`` applies them.
     background : CheckBox
-        napari's setting that images are loaded asynchronously; untouched unless ticked
-        or unticked here.
+        napari's setting that images are loaded asynchronously; changed only by a click
+        here.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self.choice = ComboBox(
             choices=self._open_slides,
             nullable=True,
-            tooltip="The slide that this panel works on",
+            tooltip="Slide that this panel works on",
         )
-        self.facts = text_line()  # a note of the file may be long
-        self.edit = PushButton(
-            text="edit µm/px", tooltip="Give the µm/px where the file is wrong"
-        )
+        self.facts = text_line()
+        self.edit = button("edit µm/px", "Set the µm/px if those of the file are wrong")
         self.mpp = NumberField(
             "µm/px",
             value=0.25,
             min=0.05,
             max=5,
             step=0.0001,
-            tooltip="µm per px of the slide's finest level; 0.25 for most 40x scanners",
+            tooltip="µm per px of the slide's finest level; about 0.25 for 40x scanners",
         )
-        self.use = PushButton(
-            text="use", tooltip="Work with this µm/px; masks and heatmap begin anew"
-        )
+        self.use = button("use", "Use this µm/px; masks and heatmap are discarded")
         self._field = row(self.mpp, self.use, label="µm/px")
         self.background = CheckBox(
             value=get_settings().experimental.async_,
             text="load tiles in the background",
-            tooltip="Smoother zooming; tiles come a moment later. This is napari's own "
-            "setting (Preferences > Experimental): it holds for all images and is kept",
+            tooltip="Smoother zooming; tiles appear a moment later. This is napari's own "
+            "setting (Preferences > Experimental) for all images, and is saved",
         )
         widgets = [
             row(self.choice, self.edit),
@@ -77,9 +73,9 @@ class SlideSection(Section):
         ]
         super().__init__(napari_viewer, "SLIDE", widgets)
         self._choosing = False
-        self.listen(self.workspace.events.slides, self._show)
-        self.listen(self.workspace.events.spacing, self._show)
-        self.listen(self.workspace.events.run, self._tell)
+        events = self.workspace.events
+        self.listen(self._show, events.slides, events.spacing)
+        self.listen(self._show_facts, events.run)
         self.choice.changed.connect(self._chosen)
         self.edit.changed.connect(self._field.show)
         self.use.changed.connect(self._use)
@@ -98,13 +94,13 @@ class SlideSection(Section):
         if work is not None and work.slide.mpp is not None:
             self.mpp.value = min(max(work.slide.mpp[0], 0.05), 5)
 
-    def _tell(self, _: object = None) -> None:
-        """Say what a run found out about the slide."""
+    def _show_facts(self, _: object = None) -> None:
+        """Show the quality that a run has found."""
         if self.work is not None and self.facts.value != facts_of(self.work):
             self.facts.value = facts_of(self.work)
 
     def _open_slides(self, _: object = None) -> list[tuple[str, SlideWork]]:
-        # magicgui asks while the section is still being built
+        # magicgui calls this before the section has a workspace
         workspace = self.__dict__.get("workspace")
         return [(w.layer.name, w) for w in workspace.works] if workspace else []
 
@@ -119,7 +115,7 @@ class SlideSection(Section):
         mpp, decimals = self.mpp.value, self.mpp.box.decimals()
         if self.work.ready:
             shown = {round(side, decimals) for side in self.work.slide.require_mpp()}
-            if shown == {mpp}:  # what is there already: nothing has to begin anew
+            if shown == {mpp}:  # unchanged: masks and heatmap stay
                 self._show()
                 return
         try:
@@ -129,21 +125,21 @@ class SlideSection(Section):
 
 
 def load_in_background(wanted: bool) -> None:
-    """Change napari's setting, as its preferences would."""
+    """Change napari's setting, as its preferences do."""
     get_settings().experimental.async_ = wanted
 
 
 def facts_of(work: SlideWork) -> str:
-    """Return what is to be known of a slide, in two or three lines of rich text."""
+    """Return size, levels, µm/px and notes of a slide as rich text."""
     slide = work.slide
     height, width = slide.shape
     first = f"{width:,} x {height:,} px, {len(slide.levels)} levels"
     if not work.ready:
-        stated = "" if slide.mpp is None else f" ({slide.mpp[0]:g} cannot be)"
-        return f"{first}<br><b>µm/px unknown{stated}: give it below</b>"
+        stated = "" if slide.mpp is None else f" ({slide.mpp[0]:g} is impossible)"
+        return f"{first}<br><b>µm/px unknown{stated}: enter it below</b>"
     y, x = slide.require_mpp()
     size = f"{width * x / 1000:.1f} x {height * y / 1000:.1f} mm"
     words = "" if work.record is None else quality_words(work.record.quality)
-    told = (words, *map(escape, slide.reading_notes))
-    last = "".join(f"<br>{line}" for line in told if line)
+    notes = (words, *map(escape, slide.reading_notes))
+    last = "".join(f"<br>{line}" for line in notes if line)
     return f"{first}<br>{size}, {y:.4g} µm/px ({slide.mpp_source}){last}"

@@ -1,4 +1,4 @@
-"""The section of the tissue masks: compute, move thresholds, paint."""
+"""The section of the tissue masks: compute, adjust thresholds, paint."""
 
 from __future__ import annotations
 
@@ -15,28 +15,24 @@ from napari.viewer import Viewer
 from napari_fastnet.core.geometry import Pair
 from napari_fastnet.detection import tissue_editor
 from napari_fastnet.errors import OptionError
-from napari_fastnet.plugin.panel.edits_question import EditsQuestion
-from napari_fastnet.plugin.panel.keys import MASKS
-from napari_fastnet.plugin.widgets.dialogs import ask_file, ask_origin
+from napari_fastnet.plugin.widgets.dialogs import EditsQuestion
 from napari_fastnet.plugin.widgets.numbers import NumberSlider
-from napari_fastnet.plugin.widgets.section import Section, row, text_line
+from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
 from napari_fastnet.plugin.work.importing import load_roi
 from napari_fastnet.plugin.work.masks_job import compute_masks
 from napari_fastnet.plugin.work.slide import SlideWork
 
+#: Key of the viewer that computes the masks; napari uses none like it.
+MASKS_KEY = "Shift+M"
 TIPS: dict[tissue_editor.ThresholdName, str] = {
-    "red": "RGB mask: tissue is at most so red",
-    "green": "RGB mask: tissue is at most so green",
-    "blue": "RGB mask: tissue is at most so blue",
+    "red": "RGB mask: highest red value of tissue",
+    "green": "RGB mask: highest green value of tissue",
+    "blue": "RGB mask: highest blue value of tissue",
     "saturation": "HSV mask: tissue is more saturated than this",
-    "low": "Threshold mask: every channel is at least this; darker is ink or a fold",
-    "high": "Threshold mask: every channel is at most this; brighter is glass",
+    "low": "Threshold mask: lowest value of every channel; darker is ink or a fold",
+    "high": "Threshold mask: highest value of every channel; brighter is glass",
 }
-AUTO_TIPS: dict[tissue_editor.ThresholdName, str] = {
-    name: f"Put {name} back on the value of Otsu's method"
-    for name in tissue_editor.AUTOMATIC
-} | {name: f"Put {name} back on the paper's value" for name in ("low", "high")}
-#: Where the name in the code is too short for the panel.
+#: Labels in the panel for names that are too short to be understood.
 LABELS: dict[tissue_editor.ThresholdName, str] = {"low": "darkest", "high": "brightest"}
 EDITED = [("RGB", "rgb"), ("HSV", "hsv"), ("threshold", "threshold"), ("ROI", "roi")]
 ROI_FILES = "*.tif *.tiff *.png *.geojson *.json *.xml"
@@ -47,12 +43,12 @@ BRUSH_PX = 12
 class FixedButtons(RadioButtons):
     """Radio buttons that are made once.
 
-    magicgui makes them anew in every new window, and the tab key would then reach them
+    magicgui makes them again in every new window, and the tab key would then reach them
     after the widgets that follow.
     """
 
     def reset_choices(self, *_: Any) -> None:
-        """Make the buttons, unless they are there."""
+        """Make the buttons, unless they exist."""
         if not len(self):
             super().reset_choices()
 
@@ -63,7 +59,7 @@ class TissueSection(Section):
     Parameters
     ----------
     napari_viewer : Viewer
-        Its slides.
+        The viewer with the slides.
 
     Attributes
     ----------
@@ -74,15 +70,15 @@ class TissueSection(Section):
     red, green, blue, saturation, low, high : NumberSlider
         Thresholds, 0..255.
     auto : dict of str to PushButton
-        Puts a threshold back on its automatic value.
+        Resets a threshold to its automatic value.
     edited : RadioButtons
-        Which mask is painted.
+        The mask to paint on.
     brush, erase, undo, drop : PushButton
-        Tools; ``drop`` forgets what was painted on any mask.
+        Tools; ``drop`` removes all strokes from all masks.
     load : PushButton
-        Takes the region of interest from a file.
+        Reads the region of interest from a file.
     question : EditsQuestion or None
-        The last one that was asked, whether strokes stay when masks are computed again.
+        The latest question whether to keep strokes when masks are computed again.
     """
 
     red: NumberSlider
@@ -93,54 +89,51 @@ class TissueSection(Section):
     high: NumberSlider
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        self.compute = PushButton(
-            text="Compute masks", tooltip=f"Find the tissue at 8 µm/px [{MASKS}]"
+        self.compute = button(
+            "Compute masks", f"Find the tissue, at 8 µm/px [{MASKS_KEY}]"
         )
         self.percent = text_line()
         self.question: EditsQuestion | None = None
         self.auto: dict[tissue_editor.ThresholdName, PushButton] = {}
-        rows = [self._threshold_row(name) for name in tissue_editor.MASK_OF]
+        thresholds = [self._threshold_row(name) for name in tissue_editor.MASK_OF]
         self.edited = FixedButtons(
             choices=EDITED,
             orientation="horizontal",
-            tooltip="The mask that brush, eraser and undo work on",
+            tooltip="Mask to paint on with the brush, eraser and undo",
         )
         self.edited.value = "roi"
-        self.brush = PushButton(text="brush", tooltip="Paint tissue [2]")
-        self.erase = PushButton(text="erase", tooltip="Take tissue away [1]")
-        self.undo = PushButton(text="undo", tooltip="Undo the last stroke [Ctrl+Z]")
-        self.drop = PushButton(
-            text="drop edits", tooltip="Forget what was painted, on every mask"
-        )
-        self.load = PushButton(
-            text="load ROI",
-            tooltip="Look only where a file says: a TIFF or PNG of the slide, or outlines, "
-            "GeoJSON or ASAP's XML",
+        edit = row(self.edited, label="edit")
+        edit[0].min_width = edit[0].max_width = 34  # the buttons need the room
+        self.brush = button("brush", "Add tissue [2]")
+        self.erase = button("erase", "Remove tissue [1]")
+        self.undo = button("undo", "Undo the last stroke [Ctrl+Z]")
+        self.drop = button("drop edits", "Remove all strokes from all masks")
+        self.load = button(
+            "load ROI",
+            "Read the region of interest from a file: a TIFF or PNG mask of the slide, or "
+            "outlines (GeoJSON, ASAP XML)",
         )
         tools = row(self.brush, self.erase, self.undo, self.drop, self.load)
-        widgets = [row(self.compute, self.percent), *rows, self._edit_row(), tools]
+        widgets = [row(self.compute, self.percent), *thresholds, edit, tools]
         super().__init__(napari_viewer, "TISSUE", widgets)
         self._connect()
         self._show()
 
     def _threshold_row(self, name: tissue_editor.ThresholdName) -> Any:
+        label = LABELS.get(name, name)
         slider = NumberSlider(
-            LABELS.get(name, name), min=0, max=255, step=0.5, page=5, tooltip=TIPS[name]
+            label, min=0, max=255, step=0.5, page=5, tooltip=TIPS[name]
         )
         setattr(self, name, slider)
-        self.auto[name] = PushButton(text="auto", tooltip=AUTO_TIPS[name])
-        self.auto[name].max_width = 48
-        return row(slider, self.auto[name], label=LABELS.get(name, name))
-
-    def _edit_row(self) -> Any:
-        edit = row(self.edited, label="edit")
-        edit[0].min_width = edit[0].max_width = 34  # the buttons need the room
-        return edit
+        source = "Otsu's method" if name in tissue_editor.AUTOMATIC else "the paper"
+        self.auto[name] = button(
+            "auto", f"Reset {name} to the value of {source}", max_width=48
+        )
+        return row(slider, self.auto[name], label=label)
 
     def _connect(self) -> None:
         events = self.workspace.events
-        for signal in (events.slides, events.spacing, events.tissue):
-            self.listen(signal, self._show)
+        self.listen(self._show, events.slides, events.spacing, events.tissue)
         for name in tissue_editor.MASK_OF:
             getattr(self, name).changed.connect(partial(self._move, name))
             self.auto[name].changed.connect(partial(self._automatic, name))
@@ -150,11 +143,11 @@ class TissueSection(Section):
         self.erase.changed.connect(partial(self._take_tool, "erase"))
         self.undo.changed.connect(self._undo)
         self.drop.changed.connect(self._drop)
-        self.load.changed.connect(self._ask_and_load)
-        self.press_keys({MASKS: self._compute})
+        self.load.changed.connect(self._load_roi)
+        self.press_keys({MASKS_KEY: self._compute})
 
     def _show(self, _: object = None) -> None:
-        """Follow the slide: its thresholds, its percentage, what can be pressed."""
+        """Update thresholds, percentage and buttons from the current slide."""
         work = self.work
         editor = None if work is None else work.editor
         computing = work is not None and _computing(work)
@@ -182,7 +175,7 @@ class TissueSection(Section):
         self.question = EditsQuestion(self.native, work.editor.edited_px, answer)
 
     def compute_again(self, work: SlideWork, keep: bool) -> None:
-        """Compute a slide's masks anew, and keep or drop what was painted by hand."""
+        """Compute a slide's masks again, and keep or drop the strokes on them."""
         if work not in self.workspace.works or _computing(work):
             return
         if work.editor is not None and not keep:
@@ -191,8 +184,18 @@ class TissueSection(Section):
         compute_masks(work)
 
     def _move(self, name: tissue_editor.ThresholdName, value: float) -> None:
-        """Follow a slider; low and high push each other along."""
-        self._change(partial(moved, name=name, value=value))
+        """Set a threshold; low and high never cross, one pushes the other along."""
+
+        def move(
+            editor: tissue_editor.TissueEditor,
+        ) -> tuple[tissue_editor.MaskKind, ...]:
+            if name == "low" and value > editor.threshold("high"):
+                editor.set_threshold("high", value)
+            if name == "high" and value < editor.threshold("low"):
+                editor.set_threshold("low", value)
+            return editor.set_threshold(name, value)
+
+        self._change(move)
 
     def _automatic(self, name: tissue_editor.ThresholdName) -> None:
         self._change(lambda editor: editor.set_threshold(name, None))
@@ -200,21 +203,13 @@ class TissueSection(Section):
     def _drop(self) -> None:
         self._change(lambda editor: editor.drop_edits())
 
-    def load_roi(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
-        """Look only where a file says, as `annotations.roi.read_roi` reads it; faults are told."""
-        work = self.work
-        if work is not None and work.editor is not None:
-            load_roi(work, path, bounds_offset=bounds_offset)
-
-    def _ask_and_load(self) -> None:
-        if self.work is not None:
-            start, title = self.work.slide.path.parent, "Region of interest"
-            path = ask_file(self.native, title, start, ROI_FILES)
-            offset = ask_origin(self.native, path, self.work.slide.bounds)
-            if path is not None and offset is not None:
-                self.load_roi(path, offset)
-
-    def _change(self, change: Callable[[tissue_editor.TissueEditor], Any]) -> None:
+    def _change(
+        self,
+        change: Callable[
+            [tissue_editor.TissueEditor], tuple[tissue_editor.MaskKind, ...]
+        ],
+    ) -> None:
+        """Change the masks, and show those that the function returns."""
         work = self.work
         if work is None or work.editor is None:
             return
@@ -225,22 +220,38 @@ class TissueSection(Section):
             show_error(str(error))
         self._show()
 
-    def _select(self) -> None:
+    def load_roi(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
+        """Read the region of interest from a file; faults become messages.
+
+        Parameters
+        ----------
+        path : Path
+            Anything that `annotations.roi.read_roi` reads.
+        bounds_offset : tuple of float, optional
+            (y, x) level-0 px to add to outlines.
+        """
+        work = self.work
+        if work is not None and work.editor is not None:
+            load_roi(work, path, bounds_offset=bounds_offset)
+
+    def _load_roi(self) -> None:
+        self.ask_file("Region of interest", ROI_FILES, self.load_roi)
+
+    def _select(self) -> Labels | None:
+        """Select the layer of the mask to paint on, and return it."""
         layer = self._edited_layer()
         if layer is not None:
             layer.visible = True
             self.workspace.viewer.layers.selection.active = layer
+        return layer
 
     def _take_tool(self, mode: str) -> None:
-        self._select()
-        labels = self._edited_layer()
-        if labels is not None:
+        if (labels := self._select()) is not None:
             labels.selected_label, labels.brush_size = 1, BRUSH_PX
             labels.mode = mode
 
     def _undo(self) -> None:
-        labels = self._edited_layer()
-        if labels is not None:
+        if (labels := self._edited_layer()) is not None:
             labels.undo()
 
     def _edited_layer(self) -> Labels | None:
@@ -248,19 +259,8 @@ class TissueSection(Section):
         return layer if isinstance(layer, Labels) else None
 
 
-def moved(
-    editor: tissue_editor.TissueEditor, name: tissue_editor.ThresholdName, value: float
-) -> tuple[tissue_editor.MaskKind, ...]:
-    """Move a threshold; low and high never cross, one pushes the other along."""
-    if name == "low" and value > editor.threshold("high"):
-        editor.set_threshold("high", value)
-    if name == "high" and value < editor.threshold("low"):
-        editor.set_threshold("low", value)
-    return editor.set_threshold(name, value)
-
-
 def percentage(editor: tissue_editor.TissueEditor | None) -> str:
-    """Return how much of the slide is tissue, in words."""
+    """Return the tissue's share of the slide in words, empty without masks."""
     if editor is None:
         return ""
     roi = editor.mask("roi")

@@ -1,4 +1,4 @@
-"""Windows and docks beside the panel: a model's card, files to open and save."""
+"""Windows beside the panel: a model's card, questions, files to open and save."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
     QDialog,
     QFileDialog,
     QMessageBox,
-    QScrollArea,
     QTextBrowser,
     QVBoxLayout,
     QWidget,
@@ -21,13 +20,14 @@ from napari_fastnet.annotations.reading import SUFFIXES
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Box, Pair
+    from napari_fastnet.slide.slide import Slide
 
 
 class UndockWatch(QObject):
-    """Calls back when a widget has no parent any more.
+    """A watch that calls back when a widget has lost its parent.
 
-    napari takes the widget out of a dock that is closed, and whoever holds it keeps it
-    alive: nothing is destroyed, nothing hidden is shown again.
+    When a dock is closed, napari takes the widget out of it. The widget itself is not
+    destroyed as long as somebody holds it, so that no other signal tells of the closing.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class UndockWatch(QObject):
     def eventFilter(  # noqa: N802 - Qt's name
         self, watched: QObject | None, event: QEvent | None
     ) -> bool:
-        """Look at the events of the widget; none is held back."""
+        """Watch the widget's events and let all pass."""
         if (
             event is not None
             and event.type() == QEvent.Type.ParentChange
@@ -56,47 +56,17 @@ class UndockWatch(QObject):
         return False
 
 
-class WidthKeeper(QObject):
-    """Keeps a scroll area as wide as what it shows, in every theme.
-
-    magicgui measures before napari's theme makes the widgets wider, and their right
-    ends lay under the scroll bar.
-
-    Parameters
-    ----------
-    area : QScrollArea
-        Owns this object; scrolls up and down only.
-    """
-
-    def __init__(self, area: QScrollArea) -> None:
-        super().__init__(area)
-        area.installEventFilter(self)
-
-    def eventFilter(  # noqa: N802 - Qt's name
-        self, watched: QObject | None, event: QEvent | None
-    ) -> bool:
-        """Look at the events of the area; none is held back."""
-        shown = event is not None and event.type() == QEvent.Type.Show
-        if shown and isinstance(watched, QScrollArea):
-            content, bar = watched.widget(), watched.verticalScrollBar()
-            assert content is not None
-            assert bar is not None
-            width = content.minimumSizeHint().width() + bar.sizeHint().width()
-            watched.setMinimumWidth(width + 2 * watched.frameWidth())
-        return False
-
-
 #: Width and height of a card, px.
 CARD_SIZE = (680, 760)
 
 
 class CardDialog(QDialog):
-    """A text in Markdown to be read while work goes on in the other windows.
+    """A window with a Markdown text; the other windows stay usable.
 
     Parameters
     ----------
     parent : QWidget
-        Closes it with itself.
+        Closing it closes the dialog.
 
     Attributes
     ----------
@@ -113,7 +83,7 @@ class CardDialog(QDialog):
         self.resize(*CARD_SIZE)
 
     def show_card(self, title: str, markdown: str) -> None:
-        """Show a card, and come to the front."""
+        """Show a card and raise the window."""
         self.setWindowTitle(title)
         self.text.setMarkdown(markdown)
         self.show()
@@ -121,7 +91,7 @@ class CardDialog(QDialog):
 
 
 def ask_csv_path(parent: QWidget, suggestion: Path) -> Path | None:
-    """Ask where to save a table; None where the user thought better of it."""
+    """Ask for the file name of a table; return None if the user cancels."""
     chosen, _ = QFileDialog.getSaveFileName(
         parent, "Save the table of regions", str(suggestion), "Tables (*.csv)"
     )
@@ -131,45 +101,111 @@ def ask_csv_path(parent: QWidget, suggestion: Path) -> Path | None:
     return path if path.suffix else path.with_suffix(".csv")
 
 
-def ask_file(parent: QWidget, title: str, start: Path, suffixes: str) -> Path | None:
-    """Ask which file to open, of suffixes such as ``*.png *.tif``; None for none."""
-    chosen, _ = QFileDialog.getOpenFileName(
-        parent, title, str(start), f"{title} ({suffixes})"
-    )
-    return Path(chosen) if chosen else None
-
-
-def ask_origin(parent: QWidget, path: Path | None, bounds: Box | None) -> Pair | None:
-    """Ask where the outlines of a file count from, if that makes a difference.
+class EditsQuestion(QMessageBox):
+    """A question whether to keep brush strokes; it does not block.
 
     Parameters
     ----------
     parent : QWidget
-        Under the question.
-    path : Path or None
-        The file; none was chosen.
+        Closing it closes the question.
+    edited_px : int
+        Number of painted px.
+    answered : callable
+        Called with True to keep the strokes, False to drop them; not called after
+        "Cancel".
+
+    Attributes
+    ----------
+    keep, drop : QPushButton
+        The answers; Return keeps, Escape cancels.
+    """
+
+    def __init__(
+        self, parent: QWidget, edited_px: int, answered: Callable[[bool], None]
+    ) -> None:
+        kind, roles = QMessageBox.Icon.Question, QMessageBox.ButtonRole
+        text = (
+            f"{edited_px:,} px of the masks were painted by hand. Keep these strokes?"
+        )
+        super().__init__(kind, "Compute masks", text, parent=parent)
+        self.setInformativeText(
+            "The thresholds become automatic again. Strokes that are kept are applied to "
+            "the new masks."
+        )
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.keep = self.addButton("Keep strokes", roles.AcceptRole)
+        self.drop = self.addButton("Drop strokes", roles.DestructiveRole)
+        self.addButton(QMessageBox.StandardButton.Cancel)
+        self.setDefaultButton(self.keep)
+        self._answered = answered
+        self.buttonClicked.connect(self._clicked)
+        self.open()
+
+    def _clicked(self, button: object) -> None:
+        if button in (self.keep, self.drop):
+            self._answered(button is self.keep)
+
+
+def ask_file(
+    parent: QWidget, title: str, slide: Slide, suffixes: str
+) -> tuple[Path, Pair] | None:
+    """Ask for a file to open and for the origin of its outlines.
+
+    Parameters
+    ----------
+    parent : QWidget
+        Parent of the dialogs.
+    title : str
+        Title of the dialog and name of the file type.
+    slide : Slide
+        The dialog begins in its folder.
+    suffixes : str
+        Such as ``*.png *.tif``.
+
+    Returns
+    -------
+    tuple or None
+        The file, and (y, x) level-0 px to add to its outlines; None if the user cancels.
+    """
+    chosen, _ = QFileDialog.getOpenFileName(
+        parent, title, str(slide.path.parent), f"{title} ({suffixes})"
+    )
+    if not chosen:
+        return None
+    offset = ask_origin(parent, Path(chosen), slide.bounds)
+    return None if offset is None else (Path(chosen), offset)
+
+
+def ask_origin(parent: QWidget, path: Path, bounds: Box | None) -> Pair | None:
+    """Ask for the origin of a file's outlines, if it makes a difference.
+
+    Parameters
+    ----------
+    parent : QWidget
+        Parent of the question.
+    path : Path
+        The file; only outlines can have another origin than the slide's corner.
     bounds : Box or None
-        Of the scanned part of the slide, level-0 px.
+        The scanned part of the slide, level-0 px.
 
     Returns
     -------
     tuple of float or None
-        (y, x) level-0 px that are to be added; None where the user thought better of it.
+        (y, x) level-0 px to add to the outlines; None if the user cancels.
     """
     corner = (0.0, 0.0) if bounds is None else (bounds.top, bounds.left)
-    outlines = path is not None and path.suffix.lower() in SUFFIXES
-    if path is None or not outlines or corner == (0, 0):
+    if path.suffix.lower() not in SUFFIXES or corner == (0, 0):
         return 0.0, 0.0
     question = QMessageBox(parent)
-    question.setWindowTitle("Where do the outlines count from?")
+    question.setWindowTitle("Origin of the outlines")
     question.setText(
         f"The scanned part of this slide begins at {corner[0]:g} (y), {corner[1]:g} (x) "
-        f"px. QuPath counts from there, ASAP and this panel from the slide's corner.\n\n"
-        f"Where do the outlines of {path.name} count from?"
+        "px. QuPath measures from there, ASAP and this panel from the corner of the "
+        f"slide.\n\nWhich origin do the outlines of {path.name} have?"
     )
     role = QMessageBox.ButtonRole.AcceptRole
     scanned = question.addButton("Scanned part (QuPath)", role)
-    whole = question.addButton("Slide's corner", role)
+    whole = question.addButton("Corner of the slide", role)
     question.addButton(QMessageBox.StandardButton.Cancel)
     question.exec()
     clicked = question.clickedButton()
