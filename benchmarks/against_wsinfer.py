@@ -57,7 +57,7 @@ def write_models(folder: Path) -> tuple[Path, Path]:
         version="0",
         patch_size_pixels=PATCH_PX,
         spacing_um_px=PATCH_MPP,
-        architecture=network.config.to_dict(),
+        architecture=asdict(network.config),
         transform=shipped.transform,
     )
     weights, onnx = folder / "weights", folder / "onnx"

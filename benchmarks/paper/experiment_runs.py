@@ -193,7 +193,7 @@ def _trained(
     options = replace(recipe, loss=run.loss, seed=run.seed)
     if run.weight is not None and run.focusing is not None:
         options = replace(options, loss_weight=run.weight, focusing=run.focusing)
-    network = NETWORKS[run.network].build()
+    network = NETWORKS[run.network]()
     trainer = Trainer(NETWORKS[run.network], train, valid, options, job.device)
     for epoch in trainer.run():
         loss = epoch.loss

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import OptionError
-from napari_fastnet.nn.fastnet import FastNetConfig
+from napari_fastnet.nn.fastnet import FastNet
+from napari_fastnet.nn.options import FastNetConfig
 from napari_fastnet.nn.peers import PeerConfig
 from single_block import SingleBlockConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from napari_fastnet.nn.losses import LossName
-    from napari_fastnet.nn.network import NetworkConfig
+    from napari_fastnet.nn.network import PatchNetwork
 
 #: Every network that is compared, by the name it has in the log.
-NETWORKS: Mapping[str, NetworkConfig[Any]] = {
-    "fastnet": FastNetConfig(),
-    "mobilenetv2-0.5": PeerConfig("mobilenetv2-0.5"),
-    "shufflenetv2-1.0": PeerConfig("shufflenetv2-1.0"),
-    "efficientnet-b0": PeerConfig("efficientnet-b0"),
-    "fastnet-no-shortcut": FastNetConfig(shortcut=False),
-    "fastnet-standard": FastNetConfig("standard"),
-    "fastnet-standard-no-shortcut": FastNetConfig("standard", shortcut=False),
-    **{f"branches-{n}": SingleBlockConfig("branches", n) for n in (1, 2, 4, 8, 16)},
-    **{f"scales-{n}": SingleBlockConfig("scales", n) for n in (1, 2, 3, 4)},
+NETWORKS: Mapping[str, Callable[[], PatchNetwork]] = {
+    "fastnet": FastNet,
+    "mobilenetv2-0.5": PeerConfig("mobilenetv2-0.5").build,
+    "shufflenetv2-1.0": PeerConfig("shufflenetv2-1.0").build,
+    "efficientnet-b0": PeerConfig("efficientnet-b0").build,
+    "fastnet-no-shortcut": partial(FastNet, FastNetConfig(shortcut=False)),
+    "fastnet-standard": partial(FastNet, FastNetConfig("standard")),
+    "fastnet-standard-no-shortcut": partial(
+        FastNet, FastNetConfig("standard", shortcut=False)
+    ),
+    **{
+        f"branches-{n}": SingleBlockConfig("branches", n).build
+        for n in (1, 2, 4, 8, 16)
+    },
+    **{f"scales-{n}": SingleBlockConfig("scales", n).build for n in (1, 2, 3, 4)},
 }
 
 

@@ -68,7 +68,7 @@ def counts(paper: list[Line]) -> str:
     ]
     printed = {row["network"]: row for row in paper if row["flops_m"]}
     for name, row in printed.items():
-        network = NETWORKS[name].build()
+        network = NETWORKS[name]()
         parameters = f"{row['parameters_m']} M" if row["parameters_m"] else "-"
         lines.append(
             f"| {name} | {parameter_count(network):,} | {parameters} "

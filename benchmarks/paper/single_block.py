@@ -15,13 +15,13 @@ from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.fastnet import (
     STAGES,
     STEM_WIDTH,
-    FastNetConfig,
     initialise,
     multi_branch_block,
     multi_scale_block,
     reducing_convolution,
 )
 from napari_fastnet.nn.network import CLASSES, PatchNetwork
+from napari_fastnet.nn.options import FastNetConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ def train(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     from dataclasses import replace
 
     from napari_fastnet.model.backends.torch import fastest_device
-    from napari_fastnet.nn.fastnet import FastNetConfig
+    from napari_fastnet.nn.options import FastNetConfig
     from napari_fastnet.training import train as training
     from napari_fastnet.training.data import read_training_data, stated_by_stores
     from napari_fastnet.training.options import FitOptions, PublishOptions

@@ -14,7 +14,8 @@ from napari_fastnet.nn.checkpoint import (
     load_weights,
     save_weights,
 )
-from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
+from napari_fastnet.nn.fastnet import FastNet
+from napari_fastnet.nn.options import FastNetConfig
 
 
 def test_weights_come_back_bit_by_bit(random_network, tmp_path):

@@ -8,7 +8,8 @@ from torch import nn
 
 from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.counts import flop_count, parameter_count
-from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
+from napari_fastnet.nn.fastnet import FastNet
+from napari_fastnet.nn.options import FastNetConfig
 
 
 def images(count: int = 2, side: int = 96) -> torch.Tensor:

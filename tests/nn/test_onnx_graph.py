@@ -8,7 +8,8 @@ import torch
 from napari_fastnet.machine.private_imports import onnxruntime
 from napari_fastnet.nn.checkpoint import export_onnx
 from napari_fastnet.nn.classifier import PatchClassifier
-from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
+from napari_fastnet.nn.fastnet import FastNet
+from napari_fastnet.nn.options import FastNetConfig
 
 
 def run_onnx(path, patches):

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from napari_fastnet.errors import DataError, OptionError
-from napari_fastnet.nn.fastnet import FastNetConfig
+from napari_fastnet.nn.fastnet import FastNet
 from napari_fastnet.training.batches import Patches
 from napari_fastnet.training.fit import Trainer, channel_statistics, running_mean
 from napari_fastnet.training.options import Augmentation, FitOptions
@@ -40,7 +40,7 @@ def options(**changes: object) -> FitOptions:
 
 
 def trainer(fit: FitOptions, data: Patches | None = None) -> Trainer:
-    return Trainer(FastNetConfig(), data or patches(), patches(seed=1), fit)
+    return Trainer(FastNet, data or patches(), patches(seed=1), fit)
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from napari_fastnet.errors import OptionError
-from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
+from napari_fastnet.nn.fastnet import FastNet
+from napari_fastnet.nn.options import FastNetConfig
 from napari_fastnet.training import mosaic
 
 

@@ -13,7 +13,7 @@ from napari_fastnet.errors import DataError, OutputError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.model.options import NetworkChoice
-from napari_fastnet.nn.fastnet import FastNetConfig
+from napari_fastnet.nn.options import FastNetConfig
 from napari_fastnet.training.data import TrainingData, read_training_data
 from napari_fastnet.training.fit import EpochResult
 from napari_fastnet.training.options import FitOptions, PublishOptions

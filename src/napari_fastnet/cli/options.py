@@ -59,7 +59,7 @@ _TYPES = {
     "stride": str,
 }
 # For programs alone.
-_HIDDEN = {"readers"}
+_HIDDEN = {"normalise_depthwise", "readers"}
 
 
 def stride_of(text: str) -> Stride:

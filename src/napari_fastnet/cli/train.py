@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
 from napari_fastnet.cli.output import print_columns, print_notes, wrote
 from napari_fastnet.errors import OptionError
+from napari_fastnet.nn.options import FastNetConfig
 from napari_fastnet.patches.options import (
     PAPER_MPP,
     MakeOptions,
@@ -31,13 +32,11 @@ def train(
     output: Path,
     published: PublishOptions,
     fit: FitOptions,
+    network: FastNetConfig,
     valid: Path | None = None,
     mpp: float | None = None,
     patch: int = 256,
     per_slide: int = 300,
-    pool_cells: int | None = None,
-    convolution: Literal["separable", "standard"] = "separable",
-    shortcut: bool = True,
     device: str | None = None,
     threads: int | None = None,
     start_from: str | None = None,
@@ -60,6 +59,8 @@ def train(
         Facts about the new model.
     fit : FitOptions
         The recipe.
+    network : FastNetConfig
+        Variant of the network.
     valid : Path or None
         Patches of other slides, to watch and calibrate on; None is what `patches` set
         apart.
@@ -69,12 +70,6 @@ def train(
         Side of the patches of a CAMELYON16 folder, px.
     per_slide : int
         Most patches of a class from one slide of such a folder.
-    pool_cells : int or None
-        Side of the pooled middle in 16 px cells; None is the whole patch.
-    convolution : {"separable", "standard"}
-        Convolution inside the blocks.
-    shortcut : bool
-        Add a block's input to its output.
     device : str or None
         cpu, cuda or mps; None is the fastest here.
     threads : int or None
@@ -91,7 +86,6 @@ def train(
     """
     from napari_fastnet.model.backends.torch import fastest_device
     from napari_fastnet.model.bundle import load_bundle
-    from napari_fastnet.nn.fastnet import FastNetConfig
     from napari_fastnet.patches.camelyon import is_camelyon
     from napari_fastnet.training.data import read_training_data, stated_by_stores
     from napari_fastnet.training.distil import Teachers
@@ -114,7 +108,6 @@ def train(
     except OptionError as error:
         raise typer.BadParameter(str(error)) from error
     start = load_bundle(start_from) if start_from else None
-    network = FastNetConfig(convolution, shortcut, pool_cells=pool_cells)
     if start is not None and network == FastNetConfig():  # nothing else is asked for
         network = FastNetConfig(**start.architecture)
     job = TrainingJob(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +13,8 @@ from safetensors.torch import save
 from napari_fastnet import errors
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.nn.classifier import PLAIN, UNCALIBRATED, Triple
-from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
+from napari_fastnet.nn.fastnet import FastNet
+from napari_fastnet.nn.options import FastNetConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +46,7 @@ def save_weights(model: FastNet, path: Path) -> None:
         name: value.detach().cpu().contiguous()
         for name, value in model.state_dict().items()
     }
-    options = json.dumps(model.config.to_dict(), sort_keys=True)
+    options = json.dumps(asdict(model.config), sort_keys=True)
     write_bytes(path, save(tensors, {_METADATA_KEY: options}))
 
 

@@ -7,66 +7,17 @@ and FLOP counts; ``docs/explain/fastnet.md`` shows the arithmetic.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
 import torch
 from torch import Tensor, nn
 
-from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.network import CLASSES, PatchNetwork
-
-Convolution = Literal["separable", "standard"]
+from napari_fastnet.nn.options import FastNetConfig
 
 # Table IV, top to bottom: the valid, stride-2 convolution that opens a stage, and
 # the M (width), N (expansion) and B (branches) of the two blocks that follow it.
 STEM_WIDTH = 64
 # width, expansion N, scale branch width B, number of branches B
 STAGES = ((8, 1, 4, 2), (16, 2, 8, 4), (32, 4, 16, 8))
-
-
-@dataclass(frozen=True, slots=True)
-class FastNetConfig:
-    """Options of FastNet, in the variants of the paper and of this project.
-
-    Parameters
-    ----------
-    convolution : {"separable", "standard"}
-        Convolution inside the blocks (Table VII compares the two).
-    shortcut : bool
-        Add a block's input to its output (Table VII).
-    normalise_depthwise : bool
-        Normalise and clip after the depthwise half of a separable convolution as
-        well as after the pointwise half: 222,158 parameters instead of 218,758.
-    pool_cells : int or None
-        Side of the centred window of the feature map that the final average covers;
-        None averages the whole map, as the paper does. With a window the network
-        classifies the middle of the patch.
-    """
-
-    convolution: Convolution = "separable"
-    shortcut: bool = True
-    normalise_depthwise: bool = False
-    pool_cells: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.convolution not in ("separable", "standard"):
-            raise OptionError(
-                f"convolution is {self.convolution!r}; use 'separable' or 'standard'"
-            )
-        if self.pool_cells is not None and self.pool_cells < 1:
-            raise OptionError(
-                f"pool_cells is {self.pool_cells}; use a whole number from 1, or None "
-                "for the whole map"
-            )
-
-    def build(self) -> FastNet:
-        """Build the network with newly drawn weights."""
-        return FastNet(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the options as a plain dictionary for ``model.json``."""
-        return asdict(self)
 
 
 def _convolution(
@@ -238,6 +189,7 @@ class FastNet(PatchNetwork):
 
     features: nn.Sequential
     classify: nn.Linear
+    config: FastNetConfig
 
     def __init__(self, config: FastNetConfig | None = None) -> None:
         config = config or FastNetConfig()

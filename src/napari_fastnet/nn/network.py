@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
-
 from torch import Tensor, nn
 
 CLASSES = 2
@@ -20,6 +18,9 @@ class PatchNetwork(nn.Module):
     classify : nn.Module
         Maps (..., C) to (..., 2) logits, normal and tumor.
     """
+
+    #: The variant, for networks that have several; variants differ in their ``repr``.
+    config: object = None
 
     def __init__(self, features: nn.Module, classify: nn.Module) -> None:
         super().__init__()
@@ -39,13 +40,3 @@ class PatchNetwork(nn.Module):
     def pool(self, features: Tensor) -> Tensor:
         """Average (N, C, h, w) over the map to (N, C)."""
         return features.mean(dim=(2, 3))
-
-
-BuiltT = TypeVar("BuiltT", bound=PatchNetwork, covariant=True)
-
-
-class NetworkConfig(Protocol[BuiltT]):
-    """Options of a network; variants differ in their ``repr``."""
-
-    def build(self) -> BuiltT:
-        """Build the network with newly drawn weights."""

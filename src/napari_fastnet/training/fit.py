@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.errors import OptionError
 from napari_fastnet.nn.losses import PatchLoss
-from napari_fastnet.nn.network import TUMOR, NetworkConfig, PatchNetwork
+from napari_fastnet.nn.network import TUMOR, PatchNetwork
 from napari_fastnet.training import mosaic
 from napari_fastnet.training.batches import Batches, Patches, Teacher
 from napari_fastnet.training.state import Progress, TrainingState
@@ -108,8 +108,8 @@ class Trainer(Generic[NetworkT]):
 
     Parameters
     ----------
-    config : NetworkConfig
-        Network, and variant of it.
+    build : callable
+        Builds the network with newly drawn weights.
     train, valid : Patches
         Patches to learn from and to watch; all of one size.
     options : FitOptions
@@ -125,7 +125,7 @@ class Trainer(Generic[NetworkT]):
 
     def __init__(
         self,
-        config: NetworkConfig[NetworkT],
+        build: Callable[[], NetworkT],
         train: Patches,
         valid: Patches,
         options: FitOptions,
@@ -136,12 +136,11 @@ class Trainer(Generic[NetworkT]):
     ) -> None:
         self.batches = Batches(train, options, teachers)
         torch.manual_seed(options.seed)
-        self.config = config
         self.train, self.valid, self.options = train, valid, options
         self.teachers = teachers
         self.normalisation = normalisation or channel_statistics(train.images)
         self.device = torch.device(device)
-        self.model = config.build().to(self.device)
+        self.model = build().to(self.device)
         # The layout that convolutions like best; mypy does not know the option.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         follow = running_mean(options.average_decay)
@@ -258,7 +257,7 @@ class Trainer(Generic[NetworkT]):
     def _fingerprint(self) -> str:
         """Hash of recipe and data."""
         taught_by = self.teachers.digests if self.teachers else ()
-        recipe = (self.options, self.config, self.normalisation, taught_by)
+        recipe = (self.options, self.model.config, self.normalisation, taught_by)
         content = hashlib.sha256(repr(recipe).encode())
         for tensor in (self.train.images, self.train.labels):
             content.update(tensor.numpy().tobytes())

@@ -98,7 +98,7 @@ def publish(
         version=job.model.version,
         patch_size_pixels=int(trainer.train.images.shape[1]),
         spacing_um_px=job.spacing_um_px,
-        architecture=job.network.to_dict(),
+        architecture=asdict(job.network),
         transform=[{"name": "ToTensor"}, normalise],  # in WSInfer's words
         flips=job.model.flips,
         calibration=asdict(calibration),

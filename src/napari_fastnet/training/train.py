@@ -6,6 +6,7 @@ import csv
 import errno
 import os
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,8 @@ from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import atomic_path, output_errors, write_csv
 from napari_fastnet.model.writing import check_bundle_folder
 from napari_fastnet.nn.checkpoint import load_weights
-from napari_fastnet.nn.fastnet import FastNet, FastNetConfig
+from napari_fastnet.nn.fastnet import FastNet
+from napari_fastnet.nn.options import FastNetConfig
 from napari_fastnet.training.fit import EpochResult, Trainer
 from napari_fastnet.training.options import FitOptions, PublishOptions
 
@@ -109,7 +111,7 @@ def build_trainer(job: TrainingJob, data: TrainingData) -> Trainer[FastNet]:
     for bundle in job.average_with:
         load_weights(bundle.weights_path)  # a fault is found before hours of training
     trainer = Trainer(
-        job.network,
+        partial(FastNet, job.network),
         data.train.patches,
         data.valid.patches,
         job.fit,
