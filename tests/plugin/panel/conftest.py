@@ -205,11 +205,11 @@ def before_inference(monkeypatch):
 
     def install(act):
         def watched(run):
-            return lambda pixels, *flips: (act(pixels), run(pixels, *flips))[-1]
+            return lambda pixels, *how: (act(pixels), run(pixels, *how))[-1]
 
         def create_watched(*arguments, **options):
             backend = create(*arguments, **options)
-            for name in ("predict", "cell_margins"):
+            for name in ("predict", "predict_densely"):
                 monkeypatch.setattr(backend, name, watched(getattr(backend, name)))
             return backend
 
