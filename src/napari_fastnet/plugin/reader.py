@@ -1,4 +1,4 @@
-"""The reader: slides, and what this package wrote, as layers."""
+"""The reader: slides and files of this package as layers."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ ReaderFunction = Callable[[Paths], list[data.LayerData]]
 
 
 def get_reader(path: Paths) -> ReaderFunction | None:
-    """Return `read_layers` for a slide or one of our files, None for anything else.
+    """Return `read_layers` for a slide or a file of this package, else None.
 
-    Looks at the content, never raises, reads no pixels: plain images stay with the
-    readers of others.
+    Checks the content, never raises, reads no pixels. Plain images are left to other
+    readers.
     """
     if isinstance(path, str | PathLike):
         return read_layers if content_of(Path(path)) is not None else None
@@ -63,7 +63,7 @@ def read_layers(path: Paths) -> list[data.LayerData]:
     Raises
     ------
     FastNetError
-        The file cannot be read; its text says why and the mend.
+        The file cannot be read; the message says why, and the remedy.
     """
     if not isinstance(path, str | PathLike):
         path = path[0]
@@ -105,8 +105,8 @@ def _folder_layers(folder: Path) -> list[data.LayerData]:
 def _run_layers(path: Path) -> list[data.LayerData]:
     """Return the layers of a finished run's folder, of a first run its heatmap so far.
 
-    Not from the store where there are files: it keeps values of patches that were taken
-    out of the region of interest and are no longer part of the result.
+    The files have priority over the store, which also keeps values of patches that were
+    removed from the region of interest and are no longer part of the result.
     """
     store, text = read_store(path)
     record = parse_record(text)
@@ -162,7 +162,7 @@ def _regions_layer(path: Path) -> data.LayerData:
 
 
 def _about(record: RunRecord | None, name: str) -> dict[str, Any]:
-    """Return which slide a layer belongs to, as its record says."""
+    """Return name and fingerprint of a layer's slide, from its record."""
     return {
         "slide_name": name if record is None else Path(record.slide.path).stem,
         "fingerprint": "" if record is None else record.slide.fingerprint,

@@ -1,4 +1,4 @@
-"""Sample slides: one drawn on this computer, one real and downloaded when asked for."""
+"""Sample slides: a synthetic one, and a real one that is downloaded on request."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ LARGEST_BYTES = 2**24
 
 
 def samples_folder() -> Path:
-    """Return the cache's folder of sample slides; it need not exist."""
+    """Return the cache's folder of sample slides, which need not exist."""
     return read_settings().cache_folder / "samples"
 
 
 def told(
     open_sample: Callable[[], list[LayerData]],
 ) -> Callable[[], list[LayerData]]:
-    """Tell of a fault where a menu asked, as napari shows a traceback for what is raised.
+    """Turn faults into messages if a menu opened the sample.
 
-    To a script, which could not go on, it is raised.
+    napari would show a traceback. A script gets the exception.
     """
 
     @wraps(open_sample)
@@ -54,8 +54,8 @@ def told(
             if not _window_is_live():
                 raise
             show_error(
-                f"{error}. Samples lie in the cache folder, which Preferences > Plugins "
-                "> FastNet > Storage names"
+                f"{error}. Samples are kept in the cache folder; see Preferences > Plugins "
+                "> FastNet > Storage"
             )
             return []
 
@@ -74,10 +74,10 @@ def _window_is_live() -> bool:
 
 @told
 def synthetic_slide() -> list[LayerData]:
-    """Return a drawn slide with metastases whose place is known.
+    """Return a synthetic slide with metastases at known places.
 
-    Drawn the first time, which takes some seconds in which the window stays responsive,
-    and kept in the cache folder; a new version of this package draws its own.
+    Drawn the first time, which takes some seconds (the window stays responsive), and kept
+    in the cache folder. Each version of this package draws its own.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def synthetic_slide() -> list[LayerData]:
     Raises
     ------
     OutputError
-        The cache folder cannot be written; told where a menu asked.
+        The cache folder cannot be written.
     """
     path = samples_folder() / napari_fastnet.__version__ / SYNTHETIC
     if not path.is_file():
@@ -110,7 +110,7 @@ def small_region() -> list[LayerData]:
     Raises
     ------
     SlideNotFoundError
-        There is no connection, or what came is another file.
+        There is no connection, or the downloaded file is another one.
     OutputError
         The cache folder cannot be written.
     """

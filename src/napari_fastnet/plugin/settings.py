@@ -15,20 +15,20 @@ PLUGIN = "napari-fastnet"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the preferences say; defaults where the user changed nothing.
+    """Settings of the preferences, or their defaults.
 
     Parameters
     ----------
     model : str or None
         Name of a shipped model or a bundle's folder; None is the shipped default.
     backend : {"auto", "onnx", "openvino", "torch"}
-        What computes.
+        Library that runs the network.
     threads : int or None
-        For inference; None is one a core.
+        For inference; None is one for each core.
     cache_folder : Path
-        Where runs and sample slides are kept.
+        Folder of runs and sample slides.
     cache_limit_gb : float
-        How large the runs in the cache may grow together, GB.
+        Largest total size of the runs in the cache, GB.
     colours : {"red-green", "blue-orange"}
         Of the heatmap.
     """
@@ -42,10 +42,10 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """Return the settings as they are now.
+    """Return the current settings.
 
-    The defaults, where napari does not know the plugin: disabled, or used from a script
-    without being installed.
+    Defaults if napari does not know the plugin: disabled, or used by a script without
+    being installed.
     """
     from napari.settings import get_plugin_settings
 
@@ -65,14 +65,14 @@ def read_settings() -> Settings:
 
 
 def listen_to_colours(then: Callable[..., None]) -> None:
-    """Call a method whenever the colours are changed; does not keep it alive."""
+    """Call a method when the colours change, without keeping its owner alive."""
     chosen = _display()
     if chosen is not None:
         chosen.events.colours.connect(then)
 
 
 def forget_colours(then: Callable[..., None]) -> None:
-    """Call a method no more."""
+    """Stop calling a method when the colours change."""
     chosen = _display()
     if chosen is not None:
         chosen.events.colours.disconnect(then)

@@ -1,10 +1,10 @@
-"""Taking layers out of a window without a crash.
+"""Removal of layers from a window without a crash.
 
 As soon as a layer is removed, napari 0.9 has its textures and buffers deleted, but
 between two pictures it is Qt's own OpenGL context that is current, not the canvas's:
 what is deleted there the canvas goes on using, and the next picture ends the process.
 So the canvas's context is made current first. The smallest script that dies without
-stands in ``docs/explain/responsiveness.md``.
+is in ``docs/explain/responsiveness.md``.
 """
 
 from __future__ import annotations

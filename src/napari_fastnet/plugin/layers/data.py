@@ -1,8 +1,8 @@
-"""What becomes a layer, and where it lies: the one place that turns px into µm.
+"""Layer data of slides and results: the one place that converts px into µm.
 
 World coordinates are µm from the top left corner of the slide. napari puts the
-*centre* of an array's first element at ``translate``, so that every image here is moved
-by half of its own px: slide, masks and heatmap then begin at the same corner.
+*centre* of an array's first element at ``translate``. Every image here is therefore
+moved by half of its own px, so that slide, masks and heatmap begin at the same corner.
 """
 
 from __future__ import annotations
@@ -47,40 +47,40 @@ MASK_NAMES: dict[str, str] = {
 HEATMAP_NAME = "tumor probability"
 REGIONS_NAME = "tumor regions"
 
-#: Blues and greys: neither the pinks of a stained slide nor the heatmap's colours.
+#: Blues and greys, which neither stained slides nor the heatmap's colours have.
 MASK_COLOURS = {
     "rgb": "#00a5e0",
     "hsv": "#7a5cff",
     "threshold": "#5f6b7a",
     "roi": "#0047ff",
 }
-#: The three are fainter: on a stained slide their outlines run along every nucleus.
+#: The three masks are fainter: on a stained slide their outlines follow every nucleus.
 MASK_OPACITY = {"rgb": 0.35, "hsv": 0.35, "threshold": 0.35, "roi": 0.7}
-#: Width of a mask's outline in px of the mask: `Labels.contour`, which is no keyword.
+#: Width of a mask's outline, px of the mask: for `Labels.contour`, not a keyword.
 MASK_CONTOUR_PX = 2
 REGION_COLOUR = "#202020"
 REGION_EDGE_UM = 8.0
 
 
 def to_um(points_px: Any, mpp: Pair) -> NDArray[np.float64]:
-    """Return (..., 2) points, (y, x) in level-0 px, as world coordinates, µm."""
+    """Convert (..., 2) points, (y, x) in level-0 px, to world coordinates, µm."""
     points: NDArray[np.float64] = np.multiply(points_px, mpp, dtype=np.float64)
     return points
 
 
 def to_px(points_um: Any, mpp: Pair) -> NDArray[np.float64]:
-    """Return (..., 2) world coordinates, µm, as (y, x) in level-0 px."""
+    """Convert (..., 2) world coordinates, µm, to (y, x) in level-0 px."""
     points: NDArray[np.float64] = np.divide(points_um, mpp, dtype=np.float64)
     return points
 
 
 def slide_layer_data(slide: Slide) -> LayerData:
-    """Return a slide as a multiscale image; no px is read.
+    """Return a slide as a multiscale image; no pixels are read.
 
     Parameters
     ----------
     slide : Slide
-        Open, and to stay open as long as the layer lives.
+        Open; must stay open as long as the layer exists.
 
     Returns
     -------
@@ -93,8 +93,8 @@ def slide_layer_data(slide: Slide) -> LayerData:
         "rgb": True,
         "multiscale": True,
         "contrast_limits": (0, 255),
-        # dask's cache keeps every view there ever was, up to a quarter of the memory,
-        # and finds none of them again; a slide keeps the tiles it read last
+        # dask's cache would keep every view, up to a quarter of the memory, without any
+        # hit; the slide has a cache of its latest tiles
         "cache": False,
         **_slide_placement(slide),
     }
@@ -102,12 +102,12 @@ def slide_layer_data(slide: Slide) -> LayerData:
 
 
 def place_slide_layer(layer: Image, slide: Slide) -> None:
-    """Give a slide's layer another µm/px: that of the same slide opened with it.
+    """Change the µm/px of a slide's layer to those of the same slide opened with them.
 
     Parameters
     ----------
     layer : Image
-        Made of `slide_layer_data`; it goes on reading from the slide it was made of.
+        Made from `slide_layer_data`; it still reads from its first slide.
     slide : Slide
         The same file, from `Slide.with_mpp`.
     """
@@ -129,7 +129,7 @@ def mask_layer_data(
     Parameters
     ----------
     kind : {"rgb", "hsv", "threshold", "roi"}
-        Which mask; says name and colour.
+        The mask, which determines name and colour.
     mask : (height, width) ndarray
         bool or integer; copied. Its top left corner is that of the slide.
     mpp : tuple of float
@@ -147,7 +147,7 @@ def mask_layer_data(
     from napari.utils.colormaps import DirectLabelColormap
 
     clear = "transparent"
-    # any label counts as mask, and shows as one
+    # any label other than 0 is mask
     colours = {None: MASK_COLOURS[kind], 0: clear, 1: MASK_COLOURS[kind]}
     info = ResultInfo(kind, slide_name, fingerprint, mpp, record=record)
     keywords = {
@@ -185,7 +185,7 @@ def heatmap_layer_data(
     record : RunRecord, optional
         The run record; the middle of the colours is at its threshold.
     colours : {"red-green", "blue-orange"}
-        From normal to tumour.
+        From normal to tumor.
 
     Returns
     -------
@@ -220,10 +220,9 @@ def heatmap_colormap(
     Parameters
     ----------
     threshold : float
-        0..1; the middle of the colours lies there, so that what reaches it is on
-        the side of tumour.
+        0..1; the middle of the colours. Values from there on have tumor colours.
     colours : {"red-green", "blue-orange"}
-        From normal to tumour.
+        From normal to tumor.
     """
     from napari.utils.colormaps import Colormap
 
@@ -247,10 +246,10 @@ def regions_layer_data(
     fingerprint: str = "",
     record: RunRecord | None = None,
 ) -> LayerData:
-    """Return regions as outlines: a closed path a ring.
+    """Return regions as outlines, a closed path for each ring.
 
-    Not polygons: napari would cut each into triangles though no face shows, 20 s for
-    the outlines of a large slide where paths take 0.1 s.
+    Paths instead of polygons: napari triangulates polygons even without a visible face,
+    which takes 20 s for a large slide; paths take 0.1 s.
 
     Parameters
     ----------
@@ -266,8 +265,8 @@ def regions_layer_data(
     Returns
     -------
     tuple
-        Rings (n, 2) in µm, keywords, "shapes". The features of a ring say which region
-        and part it belongs to, whether it is a hole, and the region's measures.
+        Rings (n, 2) in µm, keywords, "shapes". The features of a ring are its region,
+        its part, whether it is a hole, and the region's measures.
     """
     rings = [r for region in regions for part in region.polygons for r in part]
     info = ResultInfo("regions", slide_name, fingerprint, mpp, record=record)
@@ -297,9 +296,9 @@ def _slide_placement(slide: Slide) -> dict[str, Any]:
 
 
 def placement(corner: Any, size: Pair, units: tuple[str, str]) -> dict[str, Any]:
-    """Return units, scale and translate of an image whose px have a size.
+    """Return units, scale and translate of an image.
 
-    ``corner`` is where the first px begins, in the units given, as the size is.
+    ``corner`` of the first px and ``size`` of a px are in the given units.
     """
     scale = tuple(float(side) for side in size)
     centre = tuple(float(at) + side / 2 for at, side in zip(corner, scale, strict=True))
@@ -307,7 +306,7 @@ def placement(corner: Any, size: Pair, units: tuple[str, str]) -> dict[str, Any]
 
 
 QUALITY_NAME = "quality flags"
-#: None of them a colour of stain, heatmap or masks; several flags at once are white.
+#: Colours that stains, heatmap and masks do not have; several flags are white.
 FLAG_COLOURS = {Flag.COLOUR: "#ff00ff", Flag.PEN: "#00ffd0", Flag.BLUR: "#ffb000"}
 SEVERAL = "#ffffff"
 
@@ -360,18 +359,18 @@ def quality_layer_data(
     return shown, keywords, "labels"
 
 
-#: Told from the heatmap's colours and from stains, by readers of every colour sense.
+#: Colour of the truth: distinct from heatmap and stains, also for colour-blind users.
 COLOUR = (0.0, 0.35, 1.0)
 OPACITY = 0.4
 
 
 def truth_layer_data(truth: TruthMask, mpp: Pair) -> LayerData:
-    """Return a truth as an image layer, clear where nothing is tumour.
+    """Return a truth as an image layer, clear outside the tumor.
 
     Parameters
     ----------
     truth : TruthMask
-        A window into the slide.
+        A part of the slide.
     mpp : tuple of float
         (y, x) µm per level-0 px.
 
@@ -385,7 +384,7 @@ def truth_layer_data(truth: TruthMask, mpp: Pair) -> LayerData:
     values = truth.inside.astype(np.uint8)
     if not values.size:
         values = np.zeros((1, 1), np.uint8)
-    size = [step * um for step, um in zip(truth.step, mpp, strict=True)]
+    size = (truth.step[0] * mpp[0], truth.step[1] * mpp[1])
     keywords: dict[str, Any] = {
         "name": "truth",
         "colormap": Colormap([(*COLOUR, 0.0), (*COLOUR, 1.0)], name="truth"),
@@ -393,12 +392,7 @@ def truth_layer_data(truth: TruthMask, mpp: Pair) -> LayerData:
         "opacity": OPACITY,
         "blending": "translucent",
         "interpolation2d": "nearest",
-        "scale": size,
-        # napari puts the centre of the first px there
-        "translate": [
-            (at + 0.5) * um for at, um in zip(truth.first, size, strict=True)
-        ],
-        "units": UM,
+        **placement(np.multiply(truth.first, size), size, UM),
         "metadata": {},
     }
     return values, keywords, "image"

@@ -1,4 +1,4 @@
-"""What the layers of this package say of themselves, and how they are found by it."""
+"""Metadata of this package's layers, and the search for layers by them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Kind = Literal["rgb", "hsv", "threshold", "roi", "heatmap", "regions", "quality"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlideInfo:
-    """What the metadata of a slide's layer hold.
+    """Metadata of a slide's layer.
 
     Parameters
     ----------
     slide : Slide
-        Open as long as the layer lives.
+        Open as long as the layer exists.
     path : Path
         Its file.
     mpp : tuple of float or None
-        (y, x) µm/px of level 0 if it can be worked with.
+        (y, x) µm/px of level 0; None if unknown or absurd.
     mpp_source : str
-        Who states it.
+        Source of the µm/px.
     fingerprint : str
         Of the slide's contents; the layers computed from it carry the same.
     """
@@ -48,7 +48,7 @@ class SlideInfo:
 
     @classmethod
     def of(cls, slide: Slide) -> SlideInfo:
-        """Return what is to be said of an open slide."""
+        """Return the metadata of an open slide."""
         return cls(
             slide, slide.path, _usable_mpp(slide), slide.mpp_source, slide.fingerprint
         )
@@ -56,16 +56,16 @@ class SlideInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResultInfo:
-    """What the metadata of a layer computed from a slide hold.
+    """Metadata of a layer computed from a slide.
 
     Parameters
     ----------
     kind : {"rgb", "hsv", "threshold", "roi", "heatmap", "regions", "quality"}
-        Which result.
+        Kind of result.
     slide_name : str
         Of the slide's file, without suffix.
     fingerprint : str
-        Of the slide; empty where it is not known.
+        Of the slide; empty if unknown.
     mpp : tuple of float
         (y, x) µm per px: of the mask, else of the slide's level 0.
     grid : Grid or None
@@ -83,7 +83,7 @@ class ResultInfo:
 
 
 def info_of(layer: Layer) -> SlideInfo | ResultInfo | None:
-    """Return what this package noted in a layer, None for a layer of others."""
+    """Return this package's metadata of a layer, None for other layers."""
     info = layer.metadata.get(SLIDE_KEY)
     return info if isinstance(info, SlideInfo | ResultInfo) else None
 

@@ -1,4 +1,4 @@
-"""The masks of a slide on screen: outlined, filled while a threshold moves, painted."""
+"""The display of masks: outlined, filled while a threshold moves, painted."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from napari_fastnet.plugin.layers.data import MASK_CONTOUR_PX
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-#: napari takes 100 ms to outline 4 Mpx. Larger masks than this are outlined only once
-#: their threshold has been still for `STILL_MS`, and filled faintly until then.
+#: napari takes 100 ms to outline 4 Mpx. Masks with more px than this are filled faintly
+#: while their threshold moves, and outlined again `STILL_MS` later.
 OUTLINED_AT_ONCE_PX = 1_000_000
 STILL_MS = 300
 FILLED_OPACITY = 0.3
 
 
 class MaskDisplay:
-    """Shows masks in their layers and tells when a layer was painted.
+    """The display of masks in their layers, with a callback for painting.
 
     Parameters
     ----------
     layer_of : callable
-        Returns the layer of a mask, None if it has none.
+        Returns the layer of a mask, or None.
     on_painted : callable
-        Called when a brush, an undo or a script changed a layer.
+        Called after a brush, an undo or a script has changed a layer.
     """
 
     def __init__(
@@ -46,17 +46,17 @@ class MaskDisplay:
         self._still_later = qdebounced(self.still, timeout=STILL_MS)
 
     def watch(self, labels: Any) -> None:
-        """Take a layer that is new, or has new data."""
+        """Follow a layer that is new or has new data."""
         labels.contour = self._contour(labels)
-        # A brush tells `labels_update` all along, an undo or a script `set_data`;
-        # `paint` comes before the data are written.
+        # A brush emits `labels_update` all along, an undo or a script `set_data`;
+        # `paint` is emitted before the data are written.
         for emitter in (labels.events.labels_update, labels.events.set_data):
             emitter.disconnect(self._changed)
             emitter.connect(self._changed)
 
     @contextmanager
     def unheard(self) -> Iterator[None]:
-        """Take no change for a stroke: it is not a hand that makes it."""
+        """Ignore changes: they are not strokes of the user."""
         self._unheard += 1
         try:
             yield
@@ -66,16 +66,16 @@ class MaskDisplay:
     def show(
         self, kind: MaskKind, mask: NDArray[np.bool_], *, moving: bool = False
     ) -> None:
-        """Bring a mask to the screen; the undo history of its layer stays.
+        """Show a mask; the undo history of its layer is kept.
 
         Parameters
         ----------
         kind : str
-            Which mask.
+            The mask's name.
         mask : (height, width) bool ndarray
-            What it is to show.
+            The mask.
         moving : bool
-            Whether the next one is likely to follow at once.
+            True while a slider moves, when the next mask follows at once.
         """
         layer: Any = self._layer_of(kind)
         if layer is None or np.array_equal(layer.data, mask):
@@ -89,7 +89,7 @@ class MaskDisplay:
         self._still_later()
 
     def still(self) -> None:
-        """Outline again what was filled, and draw the thumbnails of what moved."""
+        """Outline filled masks again, and draw the thumbnails of changed ones."""
         with self.unheard():
             for kind, opacity in self._opacities.items():
                 layer: Any = self._layer_of(kind)
@@ -102,7 +102,7 @@ class MaskDisplay:
         self._small_pictures.clear()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Disconnect from all layers."""
         self._still_later.cancel()
         for kind in KINDS:
             layer: Any = self._layer_of(kind)
@@ -116,7 +116,7 @@ class MaskDisplay:
             layer.opacity, layer.contour = FILLED_OPACITY, 0
 
     def _contour(self, layer: Layer) -> int:
-        """Return how wide an outline is: the region of interest stands out."""
+        """Return the width of an outline; the region of interest has the widest."""
         return MASK_CONTOUR_PX if layer is self._layer_of("roi") else 1
 
     def _changed(self, event: object) -> None:

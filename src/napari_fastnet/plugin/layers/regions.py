@@ -1,7 +1,7 @@
 """Regions as the features table of a Shapes layer, and back.
 
-A ring is a row: which region and part it belongs to, whether it is a hole, and the
-measures of its region. napari's own Features Table shows it.
+Each ring has a row: its region, its part, whether it is a hole, and the measures of its
+region. napari's Features Table shows it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.regions import Region
 from napari_fastnet.errors import OutputError
 
-#: An outline that was not touched has the area of its cells but for rounding.
+#: Relative tolerance: an unchanged outline has the area of its cells but for rounding.
 AREA_TOLERANCE = 1e-3
 
 _MEND = (
-    "undo that, or move the threshold to draw the outlines anew; shapes of your own "
-    "belong in a layer of their own"
+    "undo that, or move the threshold to draw the outlines again; draw your own shapes in "
+    "another layer"
 )
 
 
 def region_features(regions: Sequence[Region]) -> dict[str, NDArray[Any]]:
-    """Return the features of the regions' rings, a row a ring, in their order."""
+    """Return the features of the regions' rings, one row for each ring."""
     rows = [
         (region, part, hole)
         for region in regions
@@ -52,14 +52,14 @@ def region_features(regions: Sequence[Region]) -> dict[str, NDArray[Any]]:
 def regions_of(
     rings_px: Sequence[NDArray[np.float64]], features: Any, mpp: Pair
 ) -> list[Region]:
-    """Return the regions that a layer shows.
+    """Rebuild the regions from the layer that shows them.
 
     Parameters
     ----------
     rings_px : sequence of (n, 2) ndarray
         The layer's shapes, (y, x) in level-0 px, closed or not.
     features : DataFrame
-        As `region_features` made them, a row a ring.
+        From `region_features`, one row for each ring.
     mpp : tuple of float
         (y, x) µm per level-0 px.
 
@@ -95,13 +95,13 @@ def regions_of(
 
 
 def _opened(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a ring whose last point joins the first and does not repeat it."""
+    """Return a ring without a last point that repeats the first."""
     ring = np.asarray(ring, np.float64)
     return ring[:-1] if len(ring) > 1 and (ring[0] == ring[-1]).all() else ring
 
 
 def _check_untouched(region: Region, mpp: Pair) -> None:
-    """Raise where the outlines no longer have the area and centroid measured."""
+    """Raise if the outlines no longer have the measured area and centroid."""
     shape = shapely.MultiPolygon(
         [(polygon[0], list(polygon[1:])) for polygon in region.polygons]
     )
@@ -111,6 +111,6 @@ def _check_untouched(region: Region, mpp: Pair) -> None:
     moved = np.abs(np.subtract(centre, region.centroid)).max() > slack_px
     if moved or abs(area_mm2 - region.area_mm2) > AREA_TOLERANCE * region.area_mm2:
         raise OutputError(
-            f"region {region.label} was changed by hand and its measures no longer hold; "
+            f"region {region.label} was changed by hand, so that its measures are wrong; "
             f"{_MEND}"
         )

@@ -1,4 +1,4 @@
-"""The layers that show what is known of one slide."""
+"""The layers that show the results of one slide."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from napari_fastnet.results.record import RunRecord
 
 
-#: What is shown of a slide: results, and what they are compared with.
+#: Kinds of layers of a slide: results, and the truth they are compared with.
 Shown = Kind | Literal["truth"]
 
 
 class WorkLayers:
-    """One layer of each kind, kept and given new data, never replaced.
+    """One layer of each kind, which is updated and never replaced.
 
-    So a layer keeps its place, its looks and whether it shows.
+    A layer thus keeps its place, its appearance and its visibility.
 
     Parameters
     ----------
     viewer : ViewerModel
         Gets the layers.
     slide : Layer, optional
-        That of the slide, which masks are not to lie below.
+        The slide's layer; masks are never put below it.
     """
 
     def __init__(self, viewer: ViewerModel, slide: Layer | None = None) -> None:
@@ -41,28 +41,28 @@ class WorkLayers:
         self._layers: dict[Shown, Layer] = {}
 
     def get(self, kind: Shown) -> Layer | None:
-        """Return the layer that shows a result, None if there is none in the viewer."""
+        """Return the layer of a kind, None if the viewer has none."""
         layer = self._layers.get(kind)
         return layer if layer is not None and layer in self._viewer.layers else None
 
     def holds(self, kind: Shown) -> bool:
-        """Return whether a layer shows a result, rather than none or an empty one."""
+        """Return whether the layer of a kind exists and is not empty."""
         layer = self.get(kind)
         return layer is not None and info_of(layer) is not None
 
     def shows(self, layer: Layer) -> bool:
-        """Return whether it is one of these layers."""
+        """Return whether a layer is one of these layers."""
         return any(layer is one for one in self._layers.values())
 
     def adopt(self, kind: Shown, layer: Layer) -> None:
-        """Take a layer that somebody else put into the viewer."""
+        """Take over a layer that the user or a script added to the viewer."""
         before = self.get(kind)
         self._layers[kind] = layer
         if before is not None and before is not layer:  # an empty one
             self._viewer.layers.remove(before)
 
     def empty(self, kind: Shown) -> None:
-        """Show no result, and no longer say that one is shown; the layer stays."""
+        """Remove a layer's data and metadata; the layer stays."""
         from napari.layers import Labels, Shapes
 
         layer: Any = self.get(kind)
@@ -79,12 +79,12 @@ class WorkLayers:
         layer.metadata = {}
 
     def empty_and_scale(self, factor: Pair) -> None:
-        """Show no results any more, and what else there is in another size.
+        """Empty the results, and scale all layers to other µm/px.
 
         Parameters
         ----------
         factor : tuple of float
-            (y, x) µm/px of now by those of before.
+            (y, x) new µm/px divided by the old ones.
         """
         for kind in tuple(self._layers):
             layer = self.get(kind)
@@ -96,14 +96,14 @@ class WorkLayers:
             layer.translate = np.multiply(layer.translate, factor)
 
     def note(self, kind: Kind, record: RunRecord) -> None:
-        """Put another record into a layer's metadata; saving the layer writes it."""
+        """Replace the record in a layer's metadata, which saving the layer writes."""
         layer = self.get(kind)
         info = None if layer is None else info_of(layer)
         if layer is not None and isinstance(info, ResultInfo):
             layer.metadata = {SLIDE_KEY: replace(info, record=record)}
 
     def _place_of(self, kind: Shown) -> int:
-        """Return the place of a new layer: on top, but masks between slide and heatmap."""
+        """Return the index of a new layer: on top, but masks between slide and heatmap."""
         layers, heatmap = self._viewer.layers, self.get("heatmap")
         if heatmap is None or kind not in KINDS:
             return len(layers)
@@ -112,7 +112,7 @@ class WorkLayers:
         return len(layers) if hidden else place
 
     def put(self, kind: Shown, layer_data: LayerData) -> Layer:
-        """Show data in the layer that there is, or in a new one."""
+        """Show data in the layer of a kind, or in a new layer."""
         from napari.layers import Layer
 
         data, keywords, layer_type = layer_data
@@ -121,7 +121,7 @@ class WorkLayers:
             layer = Layer.create(data, keywords, layer_type)
             self._layers[kind] = layer
             selection = self._viewer.layers.selection
-            with selection.events.active.blocker():  # nobody has chosen it
+            with selection.events.active.blocker():  # the user has not chosen it
                 active = selection.active
                 self._viewer.layers.insert(self._place_of(kind), layer)
                 selection.active = active
@@ -131,7 +131,7 @@ class WorkLayers:
             looks = ("edge_width", "edge_color", "face_color")
             with layer.block_thumbnail_update():
                 layer.data = []
-                # with their looks: set afterwards, each draws all shapes anew
+                # with their looks: set afterwards, each redraws all shapes
                 given = {name: keywords[name] for name in looks}
                 layer.add(data, shape_type="path", **given)
             layer.features = keywords["features"]
