@@ -78,8 +78,8 @@ def map_in_processes(
         while waiting or busy:
             while waiting and len(busy) < workers:
                 busy.append(_Worker(function, waiting.popleft()))
-            ready = wait([worker.connection for worker in busy])
-            for worker in [w for w in busy if w.connection in ready]:
+            ready = set(wait([end for worker in busy for end in worker.ends]))
+            for worker in [w for w in busy if not ready.isdisjoint(w.ends)]:
                 task, result = worker.task, worker.take()
                 if isinstance(result, FastNetError):
                     raise result
@@ -115,6 +115,8 @@ class _Worker:
         _start_deaf(self._process)
         # Now only the process holds the other end, and its end ends the connection.
         theirs.close()
+        # The sentinel too: a copy of the other end in a third process would hide a death.
+        self.ends = (self.connection, self._process.sentinel)
         self.give(task)
 
     def give(self, task: Any) -> None:
@@ -126,7 +128,7 @@ class _Worker:
     def take(self) -> Any:
         """Return the result or the error, None where the process died of the task."""
         try:
-            return self.connection.recv()
+            return self.connection.recv() if self.connection.poll() else None
         except (EOFError, OSError):
             return None
 
