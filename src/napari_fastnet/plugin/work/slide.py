@@ -75,7 +75,7 @@ class SlideWork:
         Tissue masks.
     heatmap : Heatmap or None
         As shown; a detection writes into it.
-    record : dict
+    record : RunRecord or None
         Run record of the heatmap.
     regions : list of Region
         As found last.
