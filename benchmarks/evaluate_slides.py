@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 CELL_PX = 64
 MPP = (0.243, 0.243)
-TUMOUR_SHARE = 49 / 129  # of CAMELYON16's test slides
+TUMOR_SHARE = 49 / 129  # of CAMELYON16's test slides
 TISSUE = 0.3
 
 
@@ -128,7 +128,7 @@ def main() -> int:
         runs, truth, out = (Path(place, name) for name in ("runs", "truth", "out"))
         cells = 0
         for index in range(arguments.slides):
-            kind = "tumor" if index < TUMOUR_SHARE * arguments.slides else "normal"
+            kind = "tumor" if index < TUMOR_SHARE * arguments.slides else "normal"
             name = f"{kind}_{index:03}"
             write_slide(
                 runs / name, truth / f"{name}.xml", generator, scale=arguments.scale
@@ -140,7 +140,7 @@ def main() -> int:
     candidates = sum(row["candidates"] for row in found["per_slide"])
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     text = (
-        f"{found['slides']} slides ({found['tumour']} with tumour, "
+        f"{found['slides']} slides ({found['tumour']} with tumor, "
         f"{found['lesions']['counted'] + found['lesions']['isolated']:,} lesions), "
         f"{cells / 1e6:.1f} million cells of heatmap, {candidates:,} candidates: "
         f"**{seconds:.0f} s** from the runs, {by_candidates:.0f} s from the candidates, "

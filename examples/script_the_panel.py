@@ -1,7 +1,7 @@
 """Drive the FastNet panel from a script, as a user would with the mouse.
 
-Draws a slide, finds its tissue, moves a threshold, paints, detects tumours while
-panning, moves the tumour threshold, exports, opens the export again, and checks on the
+Draws a slide, finds its tissue, moves a threshold, paints, detects tumors while
+panning, moves the tumor threshold, exports, opens the export again, and checks on the
 way that everything followed. Run it with
 
     python examples/script_the_panel.py [FOLDER] [--model NAME|FOLDER]
@@ -118,7 +118,7 @@ def detect_while_panning(viewer: napari.Viewer, panel: FastNetPanel) -> None:
 
 
 def move_the_threshold(viewer: napari.Viewer, panel: FastNetPanel) -> None:
-    """Move the tumour threshold: regions follow, probabilities stay."""
+    """Move the tumor threshold: regions follow, probabilities stay."""
     heatmap = viewer.layers["tumor probability"]
     probabilities = heatmap.data.copy()
     panel.detect.threshold.value = float(np.nanpercentile(probabilities, 90))

@@ -49,7 +49,7 @@ def main() -> None:
     )
     training = bundle.training
     text = (
-        f"{training['normal']:,} normal and {training['tumour']:,} tumour patches, "
+        f"{training['normal']:,} normal and {training['tumour']:,} tumor patches, "
         f"judged on {bundle.metrics['n']:,} patches of other slides "
         f"({bundle.metrics['data']}):\n\n{figures(bundle.metrics)}\n\n"
         f"The last command, with torch {training['torch']} on Python "

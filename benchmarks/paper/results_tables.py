@@ -47,7 +47,7 @@ def budget(log: Log) -> str:
         f"and flips, {_changes(options['augmentation'])}; no mosaics, no teacher, weights "
         "drawn anew.\n"
         f"- **Judged** on the {int(first['n']):,} patches of {first['valid']}, "
-        f"{int(first['positives']):,} of them tumour, at a probability of "
+        f"{int(first['positives']):,} of them tumor, at a probability of "
         f"{first['threshold']}.\n"
         f"- **Done so far**: {done} of {len(asked)} trainings, {hours:.1f} hours of one "
         f"core ({versions})."
