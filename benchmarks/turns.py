@@ -64,7 +64,9 @@ def compare(
         for src in (old, new) if number % 2 else (new, old):
             with tempfile.TemporaryDirectory() as folder:
                 found[src].append(once(src, [w.format(folder=folder) for w in words]))
-    figures: dict[str, object] = {"command": " ".join(Path(word).name for word in words)}
+    figures: dict[str, object] = {
+        "command": " ".join(Path(word).name for word in words)
+    }
     for index, name in enumerate(("wall_s", "cpu_s", "peak_mb")):
         was, now = (median(row[index] for row in found[src]) for src in (old, new))
         figures[name] = {

@@ -36,7 +36,7 @@ from napari_fastnet.bench.networks import (
     rates,
 )
 from napari_fastnet.bench.options import BenchOptions
-from napari_fastnet.bench.scan import ScanBench
+from napari_fastnet.bench.throughput import ScanBench
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import DependencyError
 from napari_fastnet.machine.memory import physical_cores

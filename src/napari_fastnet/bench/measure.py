@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_fastnet.bench.networks import network_rates
-from napari_fastnet.bench.scan import ScanBench
+from napari_fastnet.bench.throughput import ScanBench
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.machine.memory import physical_cores

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from napari_fastnet.core.appearance.flags import Flag
 from napari_fastnet.core.appearance.summary import doubt_values, summarise_quality
 from napari_fastnet.core.regions import find_regions, summarise
-from napari_fastnet.detection.checks import require_unchanged
 from napari_fastnet.detection.options import request_digest
 from napari_fastnet.detection.run import write_run
+from napari_fastnet.detection.slide_checks import require_unchanged
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.results import reading
 from napari_fastnet.results.record import (

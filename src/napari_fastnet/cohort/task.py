@@ -10,9 +10,9 @@ from napari_fastnet.cohort.page import write_thumbnail
 from napari_fastnet.cohort.regions_anew import regions_anew
 from napari_fastnet.cohort.rows import Findings, SlideRow
 from napari_fastnet.core.heatmap import highest_probability
-from napari_fastnet.detection.checks import require_present
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.run import SlideRun
+from napari_fastnet.detection.slide_checks import require_present
 from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 from napari_fastnet.detection.blocks import BlockPixels, BlockWork
-from napari_fastnet.detection.checks import require_present, require_unchanged
 from napari_fastnet.detection.schedule import coarse_to_fine, read_ahead
+from napari_fastnet.detection.slide_checks import require_present, require_unchanged
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.machine.memory import give_back
 from napari_fastnet.results.record import SHARPNESS

@@ -19,7 +19,7 @@ from napari_fastnet.core.appearance.summary import (
 )
 from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.regions import Totals, find_regions, summarise
-from napari_fastnet.detection import checks
+from napari_fastnet.detection import slide_checks
 from napari_fastnet.detection.compute import Progress, detect
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.plan import KEEP, Plan, make_plan
@@ -211,12 +211,12 @@ class SlideRun:
         SlideFormatError
             The level that the model sees shows another picture than the tissue's.
         """
-        checks.require_unchanged(self.slide)
+        slide_checks.require_unchanged(self.slide)
         kept = self.plan.patches.kept
         heatmap = self.store.heatmap().only(kept)
         failed = self.store.unreadable(kept)
         tried = failed + int(heatmap.computed.sum())
-        checks.require_readable(self.slide, failed, tried, "patches")
+        slide_checks.require_readable(self.slide, failed, tried, "patches")
         regions = find_regions(heatmap, self.threshold)
         flags, quality = find_quality(
             self.tissue,
@@ -230,7 +230,7 @@ class SlideRun:
         )
         record = self.record(heatmap, regions, backend=backend_name, quality=quality)
         cells = np.argwhere(heatmap.computed) + 0.5
-        other = checks.other_picture_note(
+        other = slide_checks.other_picture_note(
             self.slide,
             self.tissue.image,
             np.asarray(cells * heatmap.grid.step + heatmap.grid.origin, np.float64),

@@ -13,7 +13,7 @@ from napari_fastnet.core.display import enlarged, png_bytes
 from napari_fastnet.core.geometry import Box, Pair
 from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.core.tissue import TissueMasks, compute_masks
-from napari_fastnet.detection import checks
+from napari_fastnet.detection import slide_checks
 from napari_fastnet.errors import MaskError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.results.record import (
@@ -219,19 +219,19 @@ def tissue_at(
     )
     readers = min(physical_cores(), MOST_READERS)
     image = slide.read(whole, wanted, damaged=damaged, threads=readers)
-    checks.require_unchanged(slide)
+    slide_checks.require_unchanged(slide)
     # Count this level only; the viewer and the detection read other levels.
     level = slide.level_for(wanted)
     if lost := slide.damaged_tiles(level):
-        checks.require_present(slide)
-        checks.require_readable(slide, lost, slide.written_tiles(level), "tiles")
+        slide_checks.require_present(slide)
+        slide_checks.require_readable(slide, lost, slide.written_tiles(level), "tiles")
     mpp = (
         whole.height * own[0] / image.shape[0],
         whole.width * own[1] / image.shape[1],
     )
     masks = compute_masks(image, mpp=mpp, parameters=parameters)
     if damaged == "white" and not masks.roi.any():  # a rough look refuses nothing
-        checks.require_same_picture(slide, image, level)
+        slide_checks.require_same_picture(slide, image, level)
     return SlideTissue(image, mpp, masks, parameters, lost)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from napari_fastnet import errors
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.detection.checks import require_present
+from napari_fastnet.detection.slide_checks import require_present
 from napari_fastnet.machine.files import clear_leftovers, output_errors
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes

@@ -389,7 +389,7 @@ class Slide:
     def _part(
         self, box: Box, level: Level, damaged: Damaged
     ) -> tuple[Read, tuple[int, int], Box]:
-        """Return what `resample` takes of a level: reader, shape, box in its px."""
+        """Return the arguments of `resample` for a level: reader, shape, box in its px."""
         y, x = level.downsample
         part = Box(box.top / y, box.left / x, box.bottom / y, box.right / x)
         return self._reader(level.index, damaged), level.shape, part

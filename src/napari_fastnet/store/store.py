@@ -115,7 +115,7 @@ class RunStore:
         ]
 
     def heatmap(self) -> Heatmap:
-        """Return what is known so far; cells that could not be read are NaN."""
+        """Return the probabilities known so far; cells that could not be read are NaN."""
         values = self.read()
         return Heatmap(
             np.where(values == UNREADABLE, np.float32(np.nan), values),
@@ -124,7 +124,7 @@ class RunStore:
         )
 
     def unreadable(self, among: NDArray[np.bool_] | None = None) -> int:
-        """Return how many patches, of all or ``among`` some, were tried in vain."""
+        """Count the patches that could not be read, of all or ``among`` some."""
         found = self.read() == UNREADABLE
         return int((found if among is None else found & among).sum())
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from qtpy.QtWidgets import QLabel
 
-from napari_fastnet.plugin.panel.progress import CALM_PER_CENT
+from napari_fastnet.plugin.panel.activity import CALM_PER_CENT
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 

@@ -72,7 +72,7 @@ class NumberBox(QDoubleSpinBox):
         self.setMinimumWidth(width + margins.left() + margins.right() + 6)
 
     def textFromValue(self, value: float) -> str:  # noqa: N802 - Qt's name
-        """Return how a value is shown: with a point, without groups."""
+        """Format a value as it is shown: with a point, without groups."""
         whole, _, rest = f"{value:.{self.decimals()}f}".partition(".")
         rest = rest.rstrip("0").ljust(self.least_decimals, "0")
         return f"{whole}.{rest}" if rest else whole

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
-from napari_fastnet.bench.scan import ScanBench
+from napari_fastnet.bench.throughput import ScanBench
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.model.backends.create import create_backend

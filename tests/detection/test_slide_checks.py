@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_fastnet.detection.checks import require_present, require_unchanged
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.run import SlideRun
+from napari_fastnet.detection.slide_checks import require_present, require_unchanged
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.errors import SlideNotFoundError
 from napari_fastnet.model.backends.create import create_backend
