@@ -7,29 +7,22 @@ found years later still says where it came from.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from collections.abc import Mapping  # noqa: TC003  # read with the annotations
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PureWindowsPath
 from platform import python_version
-from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Any,
-    Literal,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
 )
 
 from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName, TissueParameters
-from napari_fastnet.errors import OptionError, StoreError
+from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.machine.json_fields import JsonFields, wrong_part
 from napari_fastnet.machine.json_text import parse_json, plain, to_json
 from napari_fastnet.store.format import Seconds
 
@@ -111,15 +104,8 @@ _STATED: dict[str, tuple[str, ...]] = {
 }
 #: Sections of run.json that must be there but may be null.
 _PRESENT = ("model", "grid", "counts", "options", "regions")
-#: Sections that are written as {} where nothing of them is known.
-_MAY_BE_EMPTY = frozenset({"TissueFacts", "OptionFacts", "Totals", "QualitySummary"})
-#: Fields with other names in JSON.
-_KEYS = {"origin": "origin_px", "step": "step_px"}
-#: Keys that are written only where they say something.
-_SPARSE = frozenset({"size_classes", "outlines", "doubt"})
 
 
-@cache
 def _types() -> dict[str, Any]:
     """Return types of fields by name; two load scipy, which most commands do without."""
     from napari_fastnet.core.appearance.summary import QualitySummary
@@ -133,6 +119,14 @@ def _types() -> dict[str, Any]:
         "TissueParameters": TissueParameters,
         "Totals": Totals,
     }
+
+
+_FIELDS = JsonFields(
+    keys={"origin": "origin_px", "step": "step_px"},
+    sparse=frozenset({"size_classes", "outlines", "doubt"}),
+    may_be_empty=frozenset({"TissueFacts", "OptionFacts", "Totals", "QualitySummary"}),
+    types=_types,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +347,9 @@ class RunRecord:
             raise ValueError("the record is no object")
         # a record that does not state them is not of now
         unstated = {"created": "", "versions": {}}
-        record: RunRecord = _section(cls, {**unstated, **found, "source": {}}, "")
+        record: RunRecord = _FIELDS.section(
+            cls, {**unstated, **found, "source": {}}, ""
+        )
         return replace(record, source=found)
 
     def to_dict(self) -> dict[str, Any]:
@@ -364,98 +360,15 @@ class RunRecord:
             "notice": RESEARCH_USE,
             "calibration": CALIBRATED,
         }
-        whole: dict[str, Any] = plain(constants | _json(self, self.source))
+        whole: dict[str, Any] = plain(constants | _FIELDS.written(self, self.source))
+        if self.counts is not None:
+            whole["counts"]["stopped"] = self.counts.stopped
         return whole
 
 
 def timestamp() -> str:
     """Return the time of now, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _json(value: Any, source: Mapping[str, Any]) -> Any:
-    """Convert a value to JSON.
-
-    A dataclass keeps the unknown keys of the object that it was read from; keys that this
-    object lacked are written only if they have a value.
-    """
-    if not is_dataclass(value):
-        return value
-    kind: Any = type(value)
-    if kind.__name__ in _MAY_BE_EMPTY and value == kind():
-        return {}
-    found = dict(source)
-    for part in fields(value):
-        if part.name == "source":
-            continue
-        key = _KEYS.get(part.name, part.name)
-        before = source.get(key)
-        item = _json(
-            getattr(value, part.name), before if isinstance(before, dict) else {}
-        )
-        if item or (key not in _SPARSE and (key in source or not source)):
-            found[key] = item
-        else:
-            found.pop(key, None)
-    return found | {"stopped": value.stopped} if isinstance(value, Counts) else found
-
-
-def _parsed(kind: Any, value: Any, at: str) -> Any:
-    """Convert a value of JSON to a type; a ValueError names the part at fault."""
-    origin, args = get_origin(kind), get_args(kind)
-    if origin in (Union, UnionType):
-        if value is None and NoneType in args:
-            return None
-        *others, last = (one for one in args if one is not NoneType)
-        for one in others:
-            with suppress(ValueError):
-                return _parsed(one, value, at)
-        return _parsed(last, value, at)
-    if is_dataclass(kind) and isinstance(value, dict):
-        return _section(kind, value, f"{at}.")
-    if origin is tuple and isinstance(value, list):
-        kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
-        if len(value) == len(kinds):
-            return tuple(_parsed(k, v, at) for k, v in zip(kinds, value, strict=True))
-    elif origin is Mapping and isinstance(value, dict):
-        return {key: _parsed(args[1], item, at) for key, item in value.items()}
-    elif _is_plain(kind, value):
-        return value
-    raise _wrong(at)
-
-
-def _is_plain(kind: Any, value: Any) -> bool:
-    """Return whether a value is a number, a text or a truth value of that kind."""
-    if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    if kind is float:
-        return type(value) in (int, float)
-    return kind is Any or (type(value) is kind and "\0" not in str(value))
-
-
-def _section(kind: Any, value: dict[str, Any], at: str) -> Any:
-    """Convert an object of JSON to a dataclass, ignoring unknown keys."""
-    hints = _hints(kind)
-    found = {}
-    for part in fields(kind):
-        key = _KEYS.get(part.name, part.name)
-        if key in value:
-            found[part.name] = _parsed(hints[part.name], value[key], at + key)
-        elif part.default is MISSING and part.default_factory is MISSING:
-            raise _wrong(at + key)
-    try:
-        return kind(**found)
-    except OptionError as error:
-        raise ValueError(f"{at[:-1]!r} is not possible: {error}") from error
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind, localns=_types())
-
-
-def _wrong(at: str) -> ValueError:
-    return ValueError(f"{at!r} is missing or of another kind")
 
 
 def parse_record(text: str) -> RunRecord | None:
@@ -530,11 +443,11 @@ def _require_whole(found: dict[str, Any]) -> None:
     """Raise a ValueError if a run.json lacks a part that every run writes."""
     for name in _PRESENT:
         if name not in found:
-            raise _wrong(name)
+            raise wrong_part(name)
     for name, keys in _STATED.items():
         section = found.get(name)
         if not isinstance(section, dict):
-            raise _wrong(name)
+            raise wrong_part(name)
         for key in keys if section else ():
             if key not in section:
-                raise _wrong(f"{name}.{key}")
+                raise wrong_part(f"{name}.{key}")
