@@ -57,7 +57,7 @@ def write_models(folder: Path) -> tuple[Path, Path]:
         version="0",
         patch_size_pixels=PATCH_PX,
         spacing_um_px=PATCH_MPP,
-        architecture=asdict(network.config),
+        architecture=network.config,
         transform=shipped.transform,
     )
     weights, onnx = folder / "weights", folder / "onnx"
@@ -84,7 +84,7 @@ def write_models(folder: Path) -> tuple[Path, Path]:
         "patch_size_pixels": PATCH_PX,
         "spacing_um_px": PATCH_MPP,
         "class_names": list(description.class_names),
-        "transform": [resize, *description.transform],
+        "transform": [resize, *description.transform.steps()],
     }
     (script / "config.json").write_text(json.dumps(config))
     return bundle, script

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -351,7 +350,7 @@ def make_bundle(random_network, tmp_path_factory):
             "patch_size_pixels": 64,
             "spacing_um_px": 1.0,
             "calibration": {"scale": 1.5, "offset": -0.25},
-            "architecture": asdict(random_network.config),
+            "architecture": random_network.config,
         }
         description = ModelDescription(**(values | changes))
         files = tmp_path_factory.mktemp("model")

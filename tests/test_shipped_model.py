@@ -37,7 +37,7 @@ def test_the_default_model_is_shipped_whole(bundle) -> None:
 def test_its_card_says_what_it_is_for_and_what_not(bundle) -> None:
     card = (bundle.folder / "MODEL_CARD.md").read_text()
     assert "Research use only. Not for diagnosis." in card
-    assert f"{bundle.metrics['auc']:.4f}" in card
+    assert f"{bundle.metrics.auc:.4f}" in card
     assert "## Limits" in card
 
 
@@ -77,4 +77,4 @@ def test_it_is_as_good_on_real_patches_as_its_card_says(bundle) -> None:
         backend=create_backend(bundle),
         options=EvaluationOptions(mpp=0.972),
     )
-    assert evaluation.metrics.auc == pytest.approx(bundle.metrics["auc"], abs=1e-3)
+    assert evaluation.metrics.auc == pytest.approx(bundle.metrics.auc, abs=1e-3)

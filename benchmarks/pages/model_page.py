@@ -12,23 +12,28 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 sys.path.append(str(Path(__file__).parents[1]))
 
 from napari_fastnet.model.bundle import load_bundle
 from page import write_between
 
+if TYPE_CHECKING:
+    from napari_fastnet.model.training_facts import ModelMetrics
+
 PAGE = Path("docs/explain/model.md")
 MEASURES = ("auc", "accuracy", "recall", "precision", "f1")
 
 
-def figures(metrics: dict[str, Any]) -> str:
+def figures(metrics: ModelMetrics) -> str:
     """Return the table of measures as Markdown."""
     lines = ["| measure | value | 95 % interval |", "|---|---:|---|"]
     for name in MEASURES:
-        low, high = metrics["ci95"][name]
-        lines.append(f"| {name} | {metrics[name]:.4f} | {low:.4f} to {high:.4f} |")
+        low, high = metrics.ci95[name]
+        lines.append(
+            f"| {name} | {getattr(metrics, name):.4f} | {low:.4f} to {high:.4f} |"
+        )
     return "\n".join(lines)
 
 
@@ -49,13 +54,13 @@ def main() -> None:
     )
     training = bundle.training
     text = (
-        f"{training['normal']:,} normal and {training['tumour']:,} tumor patches, "
-        f"judged on {bundle.metrics['n']:,} patches of other slides "
-        f"({bundle.metrics['data']}):\n\n{figures(bundle.metrics)}\n\n"
-        f"The last command, with torch {training['torch']} on Python "
-        f"{training['python']}:\n\n"
+        f"{training.normal:,} normal and {training.tumour:,} tumor patches, "
+        f"judged on {bundle.metrics.n:,} patches of other slides "
+        f"({bundle.metrics.data}):\n\n{figures(bundle.metrics)}\n\n"
+        f"The last command, with torch {training.torch} on Python "
+        f"{training.python}:\n\n"
         '```sh title="not run in tests: takes minutes, and needs data of yours"\n'
-        f"{training['command']}\n```\n\n"
+        f"{training.command}\n```\n\n"
         f"Its log: [history]({stem}-history.csv).\n\n"
         f"![Training loss and validation AUC]({stem}-curves.png)"
     )

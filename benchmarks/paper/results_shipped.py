@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from experiments import EXPERIMENTS, Run
 from napari_fastnet.model.bundle import load_bundle
 from results_stats import Log, estimate
 
 if TYPE_CHECKING:
+    from napari_fastnet.model.training_facts import ModelMetrics
     from results_stats import Estimate
 
 
@@ -19,8 +20,8 @@ def shipped(log: Log, name: str) -> str:
     """Return the table, and the sentence that says what it is worth."""
     bundle = load_bundle(name)
     training, metrics = bundle.training, bundle.metrics
-    patches = training["normal"] + training["tumour"]
-    epochs = training["options"]["epochs"]
+    patches = training.normal + training.tumour
+    epochs = training.options["epochs"]
     lines = [
         "| | F1 | AUC |",
         "|---|---:|---:|",
@@ -36,7 +37,7 @@ def shipped(log: Log, name: str) -> str:
     beaten = "; ".join(
         f"against {name} {_against(log, name)}" for name in list(networks)[1:]
     )
-    taught = " and learned from a larger network" if training["teachers"] else ""
+    taught = " and learned from a larger network" if training.teachers else ""
     return (
         "\n".join(lines)
         + f"\n\nThis is **not** a comparison at equal training: the shipped model saw "
@@ -82,6 +83,6 @@ def _of(found: Estimate | None) -> str:
     return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
-def _of_bundle(metrics: dict[str, Any], name: str) -> str:
-    low, high = metrics["ci95"][name]
-    return f"**{metrics[name]:.3f}** ({low:.3f} to {high:.3f})"
+def _of_bundle(metrics: ModelMetrics, name: str) -> str:
+    low, high = metrics.ci95[name]
+    return f"**{getattr(metrics, name):.3f}** ({low:.3f} to {high:.3f})"

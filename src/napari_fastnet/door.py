@@ -271,7 +271,7 @@ def train(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         valid=judged,
         folder=Path(output),
         spacing_um_px=spacing,
-        network=FastNetConfig(**start.architecture) if start else FastNetConfig(),
+        network=start.architecture if start else FastNetConfig(),
         fit=fit,
         model=PublishOptions(name=name),
         device=device or fastest_device(),

@@ -126,15 +126,15 @@ def test_train_takes_parts_and_spacing_from_the_zarr(made, tmp_path, capsys):
     capsys.readouterr()
     flat = " ".join(bundle.card().split())
     assert "By their names they are of other slides than those trained on." in flat
-    assert bundle.metrics["slides"] == bundle.training["valid"]["slides"] == 2
+    assert bundle.metrics.slides == bundle.training.valid.slides == 2
     judge = ["evaluate", "patches", str(made), "--model", str(tmp_path / "m"), "--json"]
     judge += ["--backend", "onnx"]  # as exact as the training
     counts = {}
     for part in ("train", "valid", "test"):
         assert main([*judge, "--part", part, "--bootstrap", "0"]) == 0
         counts[part] = json.loads(capsys.readouterr().out)
-    assert counts["valid"]["n"] == bundle.metrics["n"] > 10
-    assert counts["valid"]["auc"] == pytest.approx(bundle.metrics["auc"], abs=1e-3)
+    assert counts["valid"]["n"] == bundle.metrics.n > 10
+    assert counts["valid"]["auc"] == pytest.approx(bundle.metrics.auc, abs=1e-3)
     assert len({found["n"] for found in counts.values()}) == 3
 
 

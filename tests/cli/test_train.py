@@ -39,7 +39,7 @@ def test_training_writes_a_bundle_and_says_where(data, capsys) -> None:
     assert str(data / "model") in printed
     bundle = load_bundle(data / "model")
     assert (bundle.name, bundle.spacing_um_px) == ("mine", 2.0)
-    assert "--name mine" in bundle.training["command"]
+    assert "--name mine" in bundle.training.command
     assert (data / "model-training" / "history.csv").exists()
 
 
@@ -101,7 +101,7 @@ def test_training_starts_from_another_models_weights(data, capsys) -> None:
     (data / "model-training").rename(data / "first-training")
     assert train(data, "--from", str(data / "first"), "--learning-rate", "1e-9") == 0
     second = load_bundle(data / "model")
-    assert second.training["started_from"] == first.sha256
+    assert second.training.started_from == first.sha256
     capsys.readouterr()
 
 
@@ -110,7 +110,7 @@ def test_the_shipped_model_is_tuned_to_a_users_folder(data, capsys) -> None:
     options = ["--from", "fastnet-pcam", "--learning-rate", "1e-4"]
     assert train(data, *options, "--name", "tuned") == 0
     tuned, shipped = load_bundle(data / "model"), load_bundle("fastnet-pcam")
-    assert tuned.training["started_from"] == shipped.sha256
+    assert tuned.training.started_from == shipped.sha256
     assert f"from the weights {shipped.sha256[:12]}" in tuned.card()
     old, new = (load_file(model.weights_path) for model in (shipped, tuned))
     assert old.keys() == new.keys()

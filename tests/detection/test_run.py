@@ -335,7 +335,10 @@ def test_stain_match_is_recorded_and_changes_the_colours(
         names[0]: [25.0, 20.0, -10.0],
         names[1]: [10.0, 5.0, 5.0],
     }
-    bundle = replace(load_bundle(dark_bundle), stain={"reinhard": target})
+    bundle = replace(
+        load_bundle(dark_bundle),
+        stain={"reinhard": stain.StainStatistics.from_dict(target)},
+    )
     backend = create_backend(bundle)
     means = {}
     with open_slide(slide_path) as slide:

@@ -18,6 +18,7 @@ from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.evaluation.patches import evaluate_patches, write_probabilities
 from napari_fastnet.model.backends.backend import Backend
 from napari_fastnet.model.backends.create import create_backend
+from napari_fastnet.model.bundle import MODEL_FILE, load_bundle
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.model.training_facts import patch_digest, set_digest
 from napari_fastnet.slide.resample import resize
@@ -233,7 +234,7 @@ def stained_bundle(make_bundle):
     side = round(64 / STATISTICS_MPP)
     small = [resize(stained(generator, 1.0), (side, side)) for _ in range(40)]
     pixels = np.concatenate(small).reshape(-1, 3)
-    return make_bundle(stain={"reinhard": estimate(pixels, "reinhard").to_dict()})
+    return make_bundle(stain={"reinhard": estimate(pixels, "reinhard")})
 
 
 class Redness(Darkness):
@@ -388,6 +389,13 @@ def test_patches_without_colour_are_named(tiny_bundle, tmp_path):
     assert warning.startswith("1 of 2 patches are grey")
 
 
+def stating(bundle, training):
+    """Return a bundle whose model.json states another training."""
+    path = bundle.folder / MODEL_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"training": training}))
+    return load_bundle(bundle.folder)
+
+
 def test_what_the_model_was_trained_on_is_no_test(make_bundle, tmp_path):
     generator = np.random.default_rng(0)
     images = {f"{i % 2}/{i}.png": stained(generator, 1.0) for i in range(6)}
@@ -399,13 +407,13 @@ def test_what_the_model_was_trained_on_is_no_test(make_bundle, tmp_path):
         ({"datasets": [facts]}, "trained on these very patches"),
         ({"datasets": [], "valid": facts}, "calibrated on these very patches"),
     ):
-        bundle = make_bundle(training=training)
+        bundle = stating(make_bundle(), training)
         found = evaluate_patches(
             data, bundle=bundle, backend=Darkness(), options=AS_TRAINED
         )
         assert any(word in warning for warning in found.warnings)
     for training in ({}, {"datasets": ["a"], "valid": 1}, {"datasets": {"sha256": 2}}):
-        bundle = make_bundle(training=training)
+        bundle = stating(make_bundle(), training)
         found = evaluate_patches(
             data, bundle=bundle, backend=Darkness(), options=AS_TRAINED
         )

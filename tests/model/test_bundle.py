@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from napari_fastnet.core.appearance.stain import StainStatistics
 from napari_fastnet.errors import BundleError, OutputError
 from napari_fastnet.model import bundle as bundle_module
 from napari_fastnet.model.bundle import (
@@ -20,7 +21,9 @@ from napari_fastnet.model.bundle import (
     shipped,
 )
 from napari_fastnet.model.description import ModelDescription
+from napari_fastnet.model.training_facts import ModelMetrics, TrainingFacts
 from napari_fastnet.model.writing import write_bundle
+from napari_fastnet.nn.options import FastNetConfig
 
 DESCRIPTION = ModelDescription(
     name="plain", version="1.0", patch_size_pixels=96, spacing_um_px=0.972
@@ -59,11 +62,11 @@ def edit(folder, **changes):
 def test_a_bundle_comes_back_as_written(parts, tmp_path):
     description = replace(
         DESCRIPTION,
-        architecture={"pool_cells": 3},
+        architecture=FastNetConfig(pool_cells=3),
         calibration={"scale": 1.5, "offset": -0.5},
-        stain={"reinhard": {"mean": [1.0, 2.0]}},
-        training={"epochs": 3},
-        metrics={"auc": 0.95, "recall": None},
+        stain={"reinhard": StainStatistics("reinhard", 9, ((1.0,) * 3, (2.0,) * 3))},
+        training=TrainingFacts(epochs=3),
+        metrics=ModelMetrics(auc=0.95),
         threshold=0.4,
     )
     written = write_bundle(tmp_path / "model", description, **parts)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from napari_fastnet.errors import BundleError
@@ -26,8 +28,37 @@ def test_a_missing_field_is_named(name):
         parse_description(content)
 
 
-def test_unknown_fields_are_passed_over():
-    assert parse_description({**CONTENT, "hub": "x"}).name == "plain"
+def test_what_only_other_programs_know_is_kept():
+    content = CONTENT | {
+        "hub": "x",
+        "architecture_options": CONTENT["architecture_options"] | {"width": 2},
+        "stain": {"of another version": [1]},
+        "training": {"epochs": 3, "hospital": "A", "datasets": ["a"]},
+        "metrics": {"auc": 0.9, "kappa": 0.5, "n": None},
+    }
+    description = parse_description(content)
+    assert description.name == "plain"
+    assert (description.training.epochs, description.training.datasets) == (3, ())
+    assert description.metrics.auc == 0.9
+    assert description.to_dict() == content
+    changed = replace(description, training=replace(description.training, epochs=4))
+    assert changed.to_dict()["training"]["epochs"] == 4
+    assert changed.to_dict()["training"]["hospital"] == "A"
+
+
+@pytest.mark.parametrize(
+    "options", [{"pool_cells": 0}, {"pool_cells": True}, {"convolution": "round"}]
+)
+def test_options_that_fastnet_has_not_are_refused(options):
+    with pytest.raises(
+        BundleError, match=f"architecture_options.*{next(iter(options))}"
+    ):
+        parse_description(CONTENT | {"architecture_options": options})
+
+
+def test_statistics_at_fault_are_refused():
+    with pytest.raises(BundleError, match="stain"):
+        parse_description(CONTENT | {"stain": {"reinhard": {"mean": [1.0]}}})
 
 
 @pytest.mark.parametrize(
@@ -61,6 +92,7 @@ def test_unknown_fields_are_passed_over():
         ("calibration", {"scale": 1, "offset": "0"}),
         ("calibration", {"scale": 1, "offset": 0, "power": 2}),
         ("stain", None),
+        ("stain", {"reinhard": 3}),
         ("training", "long"),
         ("metrics", [0.9]),
         ("transform", []),

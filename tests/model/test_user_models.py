@@ -86,7 +86,7 @@ def test_a_program_that_was_allowed_says_what_its_config_says(models_here, wsinf
     assert model.kind == "torchscript"
     assert (model.patch_size_pixels, model.spacing_um_px) == (32, 2.0)
     assert (model.class_names, model.positive_class) == (("normal", "tumor"), 1)
-    assert model.resized_px == 16
+    assert model.transform.resized_px == 16
     assert model.dense_scan is None
     assert model.card() == "# Dark\n"
     with pytest.raises(BundleError, match=r"without model\.onnx"):

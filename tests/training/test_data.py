@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +49,7 @@ def test_parts_without_a_fault_are_read_without_a_word(parts) -> None:
     )
     assert data.warnings == ()
     assert data.slides_apart is None
-    assert data.train.facts[0].to_dict() | {"sha256": ""} == {
+    assert asdict(data.train.facts[0]) | {"sha256": ""} == {
         "name": "train",
         "normal": 20,
         "tumour": 20,

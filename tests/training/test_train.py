@@ -13,7 +13,6 @@ from napari_fastnet.errors import DataError, OutputError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.model.options import NetworkChoice
-from napari_fastnet.nn.options import FastNetConfig
 from napari_fastnet.training.data import TrainingData, read_training_data
 from napari_fastnet.training.fit import EpochResult
 from napari_fastnet.training.options import FitOptions, PublishOptions
@@ -101,7 +100,7 @@ def test_training_ends_in_a_bundle_that_judges_patches(tmp_path: Path) -> None:
         assert curves.width > 500
     loaded = load_bundle(bundle.folder)
     assert loaded.patch_size_pixels == 32
-    assert loaded.metrics["n"] == 24
+    assert loaded.metrics.n == 24
     assert set(loaded.stain) >= {"reinhard"}
     patches = trainer.valid.images.numpy()
     found = create_backend(loaded, NetworkChoice(backend="onnx", threads=1)).predict(
@@ -116,7 +115,7 @@ def test_training_ends_in_a_bundle_that_judges_patches(tmp_path: Path) -> None:
     )
     card = (bundle.folder / "MODEL_CARD.md").read_text()
     assert "Research use only" in card
-    assert f"| auc | {loaded.metrics['auc']:.4f} |" in card
+    assert f"| auc | {loaded.metrics.auc:.4f} |" in card
 
 
 def test_history_of_a_killed_run_goes_on(tmp_path: Path) -> None:
@@ -170,7 +169,7 @@ def test_a_card_quotes_that_of_the_model_it_began_with(
 ) -> None:
     shipped = load_bundle("fastnet-pcam")
     fit = FitOptions(epochs=1, batch_size=4, learning_rate=1e-6)
-    network = FastNetConfig(**shipped.architecture)
+    network = shipped.architecture
     work = job(tmp_path, fit=fit, network=network, start_from=shipped)
     bundle = trained(work)
     card = bundle.card()
@@ -179,7 +178,7 @@ def test_a_card_quotes_that_of_the_model_it_began_with(
     assert any("9,171 tumour patches of PatchCamelyon (CC0)" in line for line in quoted)
     own = [line for line in card.splitlines() if not line.startswith(">")]
     assert not any("PatchCamelyon" in line or "CC0" in line for line in own)
-    assert bundle.training["started_from"] == shipped.sha256
+    assert bundle.training.started_from == shipped.sha256
 
 
 def test_the_model_is_judged_on_other_data_before_and_after(tmp_path: Path) -> None:
@@ -187,11 +186,11 @@ def test_the_model_is_judged_on_other_data_before_and_after(tmp_path: Path) -> N
     also = write_patches(tmp_path / "another")
     work = job(tmp_path, start_from=first, also=(also,))
     bundle = trained(work)
-    (part,) = bundle.metrics["also"]
-    assert (part["name"], part["n"]) == ("another", 24)
-    assert 0 <= part["auc_before"] <= 1
-    assert part["auc"] is not None
-    row = f"| {part['auc_before']:.4f} | {part['auc']:.4f} |"
+    (part,) = bundle.metrics.also
+    assert (part.name, part.n) == ("another", 24)
+    assert 0 <= part.auc_before <= 1
+    assert part.auc is not None
+    row = f"| {part.auc_before:.4f} | {part.auc:.4f} |"
     assert row in bundle.card()
 
 
@@ -202,7 +201,7 @@ def test_what_begins_with_a_model_begins_with_epoch_0(tmp_path: Path) -> None:
     assert [result.epoch for result in results] == [0, 1, 2]
     assert results[0].loss is None
     # up to rounding: it was published in single precision as well
-    assert results[0].auc == pytest.approx(first.metrics["auc"], abs=0.01)
+    assert results[0].auc == pytest.approx(first.metrics.auc, abs=0.01)
     assert read_history(work.log_folder / HISTORY) == results
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -44,9 +45,9 @@ def list_models(as_json: bool = False) -> None:
     """
     from napari_fastnet.model.bundle import available
 
-    facts = [_facts_or_fault(name) for name in available()]
+    found = [_read(name) for name in available()]
     if as_json:
-        print_json(facts)
+        print_json([_facts(model) for model in found])
         return
     header = (
         "name",
@@ -58,7 +59,7 @@ def list_models(as_json: bool = False) -> None:
         "AUC",
         "folder",
     )
-    print_columns([header, *(_row(model) for model in facts)])
+    print_columns([header, *map(_row, found)])
 
 
 @models.command()
@@ -168,18 +169,20 @@ def verify(
     """
     from napari_fastnet.model.bundle import available
 
-    found = [_facts_or_fault(name) for name in names or available()]
-    faults = [model for model in found if "error" in model]
+    found = [_read(name) for name in names or available()]
+    faults = [model.error for model in found if isinstance(model, _Damaged)]
     if as_json:
-        print_json(found)
+        print_json([_facts(model) for model in found])
     else:
         print_columns(
-            [(model["name"], model.get("error") or model["sha256"]) for model in found]
+            [
+                (one.name, one.error if isinstance(one, _Damaged) else one.sha256)
+                for one in found
+            ]
         )
     if faults:
         raise BundleError(
-            f"{len(faults)} of {len(found)} models cannot be used: "
-            f"{'; '.join(model['error'] for model in faults)}"
+            f"{len(faults)} of {len(found)} models cannot be used: {'; '.join(faults)}"
         )
 
 
@@ -193,33 +196,44 @@ def describe(bundle: ModelBundle) -> dict[str, Any]:
         "patch_size_pixels": bundle.patch_size_pixels,
         "class_names": list(bundle.class_names),
         "threshold": bundle.threshold,
-        "metrics": bundle.metrics,
+        "metrics": bundle.to_dict()["metrics"],
         "sha256": bundle.sha256,
         "folder": str(bundle.folder),
     }
 
 
-def _facts_or_fault(name: str) -> dict[str, Any]:
-    """Return the facts of a model; of a damaged one, its name and the error."""
+@dataclass(frozen=True, slots=True)
+class _Damaged:
+    """A model that cannot be read."""
+
+    name: str
+    error: str
+
+
+def _read(name: str) -> ModelBundle | _Damaged:
     from napari_fastnet.model.bundle import load_bundle
 
     try:
-        return describe(load_bundle(name))
+        return load_bundle(name)
     except BundleError as error:
-        return {"name": name, "error": str(error)}
+        return _Damaged(name, str(error))
 
 
-def _row(model: dict[str, Any]) -> tuple[str, ...]:
-    if "error" in model:
-        return (model["name"], "damaged: see models verify")
-    auc = model["metrics"].get("auc")
+def _facts(model: ModelBundle | _Damaged) -> dict[str, Any]:
+    return asdict(model) if isinstance(model, _Damaged) else describe(model)
+
+
+def _row(model: ModelBundle | _Damaged) -> tuple[str, ...]:
+    if isinstance(model, _Damaged):
+        return (model.name, "damaged: see models verify")
+    auc = model.metrics.auc
     return (
-        model["name"],
-        model["version"],
-        model["kind"],
-        f"{model['spacing_um_px']:g}",
-        f"{model['patch_size_pixels']}",
-        f"{model['threshold']:.3g}",
+        model.name,
+        model.version,
+        model.kind,
+        f"{model.spacing_um_px:g}",
+        f"{model.patch_size_pixels}",
+        f"{model.threshold:.3g}",
         "-" if auc is None else f"{auc:.4f}",
-        model["folder"],
+        str(model.folder),
     )

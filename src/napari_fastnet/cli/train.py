@@ -109,7 +109,7 @@ def train(
         raise typer.BadParameter(str(error)) from error
     start = load_bundle(start_from) if start_from else None
     if start is not None and network == FastNetConfig():  # nothing else is asked for
-        network = FastNetConfig(**start.architecture)
+        network = start.architecture
     job = TrainingJob(
         data=tuple(data),
         valid=valid,
@@ -172,27 +172,28 @@ def _line(result: EpochResult, epochs: int) -> str:
 def _print_result(bundle: ModelBundle, valid: str) -> None:
     """Print the bundle, the epoch kept and its AUC."""
     metrics, facts = bundle.metrics, bundle.training
-    kept = facts["kept_epoch"]
+    kept = facts.kept_epoch
     if kept == 0:
         _warn(
             "no epoch was better than the model it began with, whose weights are kept; "
             "use a lower learning rate or more patches, and see that 1/ is tumor in both "
             "parts"
         )
-    if metrics["auc"] < 0.5:
+    auc = metrics.auc or 0.0  # known: the validation patches are of both classes
+    if auc < 0.5:
         _warn(
-            f"the model is worse than chance on {valid}, AUC {metrics['auc']:.4f}: are "
+            f"the model is worse than chance on {valid}, AUC {auc:.4f}: are "
             "0/ and 1/ exchanged? 1/ is tumor"
         )
     rows = [
         ("model", f"{bundle.name} {bundle.version}"),
-        ("kept", f"epoch {kept} of {facts['epochs']}, the best by AUC on {valid}"),
-        ("AUC", f"{metrics['auc']:.4f} on {valid}"),
+        ("kept", f"epoch {kept} of {facts.epochs}, the best by AUC on {valid}"),
+        ("AUC", f"{auc:.4f} on {valid}"),
     ]
-    for part in metrics["also"]:
-        before = part["auc_before"]
+    for part in metrics.also:
+        before = part.auc_before
         words = "" if before is None else f", {before:.4f} of the model it began with"
-        rows.append(("", f"{part['auc']:.4f} on {part['name']}{words}"))
+        rows.append(("", f"{part.auc:.4f} on {part.name}{words}"))
     print_columns([*rows, *wrote([bundle.folder])])
 
 

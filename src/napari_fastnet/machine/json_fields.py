@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -26,12 +26,15 @@ class JsonFields:
         Classes that are written as ``{}`` where nothing of them is known.
     types : callable
         Gives types by name that annotations name and their modules do not load.
+    lenient : bool
+        Leave a part of another kind at its default instead of refusing it.
     """
 
-    keys: Mapping[str, str]
-    sparse: frozenset[str]
-    may_be_empty: frozenset[str]
+    keys: Mapping[str, str] = field(default_factory=dict)
+    sparse: frozenset[str] = frozenset()
+    may_be_empty: frozenset[str] = frozenset()
     types: Callable[[], dict[str, Any]] = dict
+    lenient: bool = False
 
     def section(self, kind: Any, value: Mapping[str, Any], at: str) -> Any:
         """Convert an object of JSON to a dataclass, ignoring unknown keys.
@@ -43,9 +46,14 @@ class JsonFields:
         found = {}
         for part in fields(kind):
             key = self.keys.get(part.name, part.name)
+            needed = part.default is MISSING and part.default_factory is MISSING
             if key in value:
-                found[part.name] = self._parsed(hints[part.name], value[key], at + key)
-            elif part.default is MISSING and part.default_factory is MISSING:
+                passed = (ValueError,) if self.lenient and not needed else ()
+                with suppress(*passed):
+                    found[part.name] = self._parsed(
+                        hints[part.name], value[key], at + key
+                    )
+            elif needed:
                 raise wrong_part(at + key)
         try:
             return kind(**found)

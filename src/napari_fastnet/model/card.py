@@ -25,7 +25,7 @@ def write_card(description: ModelDescription) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["number"] = _number
-    options = description.training["options"]
+    options = description.training.options
     # Those of the augmentation stand among the others.
     flat = {**options, **options.get("augmentation", {})}
     flat.pop("augmentation", None)

@@ -7,14 +7,18 @@ schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from napari_fastnet.core.appearance.flags import Gamut
-from napari_fastnet.core.appearance.stain import StainStatistics
+from napari_fastnet.core.appearance.stain import ROWS, StainStatistics
 from napari_fastnet.core.dense import DenseScan
 from napari_fastnet.errors import BundleError, OptionError
+from napari_fastnet.machine.json_fields import JsonFields
+from napari_fastnet.machine.json_text import plain
+from napari_fastnet.model.training_facts import ModelMetrics, TrainingFacts
+from napari_fastnet.nn.options import FastNetConfig
 from napari_fastnet.slide.spacing import HIGHEST_MPP, LOWEST_MPP
 
 if TYPE_CHECKING:
@@ -57,11 +61,6 @@ def _is_dict(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _is_options(value: Any) -> bool:
-    cells = value.get("pool_cells") if isinstance(value, dict) else 0
-    return cells is None or _whole(1)(cells)
-
-
 def _is_triple(value: Any, lowest: float = -LARGEST) -> bool:
     is_three = isinstance(value, list) and len(value) == 3
     return is_three and all(map(_number(lowest), value))
@@ -80,32 +79,21 @@ def _are_names(value: Any) -> bool:
     return len(set(value)) == len(value)
 
 
+def _is_stain(value: Any) -> bool:
+    """Return whether it is an object; statistics of later versions may be anything."""
+    return _is_dict(value) and all(_is_dict(value.get(name, {})) for name in ROWS)
+
+
 def _is_transform(value: Any) -> bool:
-    """Return whether it is ToTensor, then perhaps Normalize of three channels."""
-    match value:
-        case [{"name": "ToTensor"}]:
-            return True
-        case [
-            {"name": "ToTensor"},
-            {"name": "Normalize", "arguments": {"mean": mean, "std": std}},
-        ]:
-            return _is_triple(mean) and _is_triple(std, SMALLEST)
-    return False
-
-
-def _is_resizing_transform(value: Any) -> bool:
-    """Return whether it is such a transform, perhaps with Resize in front."""
-    match value:
-        case [{"name": "Resize", "arguments": {"size": size}}, *rest]:
-            return _whole(1, MAXIMUM_PATCH_PX)(size) and _is_transform(rest)
-    return _is_transform(value)
+    found = Transform.of(value)
+    return found is not None and found.resized_px is None
 
 
 _FASTNET_RULES: Rules = {
     "name": (_is_text, "a text"),
     "version": (_is_text, "a text"),
     "architecture": (lambda value: value == FASTNET, f"{FASTNET!r} or {TORCHSCRIPT!r}"),
-    "architecture_options": (_is_options, "an object of FastNet's options"),
+    "architecture_options": (_is_dict, "an object of FastNet's options"),
     "num_classes": (_whole(2, 2), "2"),
     "patch_size_pixels": (
         _whole(MINIMUM_PATCH_PX, MAXIMUM_PATCH_PX),
@@ -124,9 +112,14 @@ _FASTNET_RULES: Rules = {
     "threshold": (_number(0, 1), "0 to 1"),
     "flips": (lambda value: isinstance(value, bool), "true or false"),
     "calibration": (_is_calibration, "numbers scale (above 0) and offset"),
-    "stain": (_is_dict, "an object"),
+    "stain": (_is_stain, "an object of statistics by method"),
     "training": (_is_dict, "an object"),
     "metrics": (_is_dict, "an object"),
+}
+#: Fields that may be absent.
+_MORE_RULES: Rules = {
+    "quality": (_is_dict, "an object"),
+    "outputs": (lambda value: value in OUTPUTS, " or ".join(OUTPUTS)),
 }
 _TORCHSCRIPT_RULES: Rules = _FASTNET_RULES | {
     "architecture": (lambda value: value == TORCHSCRIPT, repr(TORCHSCRIPT)),
@@ -135,7 +128,7 @@ _TORCHSCRIPT_RULES: Rules = _FASTNET_RULES | {
     "class_names": (_are_names, "as many different names"),
     "positive_class": (_whole(0), "a whole number"),
     "transform": (
-        _is_resizing_transform,
+        lambda value: Transform.of(value) is not None,
         "perhaps Resize to one size, ToTensor, perhaps Normalize with mean and std",
     ),
 }
@@ -144,6 +137,57 @@ _TORCHSCRIPT_RULES: Rules = _FASTNET_RULES | {
 SPEC_VERSION = "1.0"  # of WSInfer's schema
 
 Triple = tuple[float, float, float]
+
+_OPTIONS = JsonFields()
+# Nothing is computed from these, and other programs may state what they like.
+_FACTS = JsonFields(
+    may_be_empty=frozenset({"ModelMetrics", "TrainingFacts"}), lenient=True
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """The way from uint8 px to a network's input.
+
+    Parameters
+    ----------
+    normalisation : tuple of tuples or None
+        Mean and standard deviation by which each channel, 0..1, is normalised.
+    resized_px : int or None
+        Side to which patches are resized first, for TorchScript only.
+    """
+
+    normalisation: tuple[Triple, Triple] | None = None
+    resized_px: int | None = None
+
+    @classmethod
+    def of(cls, steps: Any) -> Transform | None:
+        """Read the steps of WSInfer; None where they are others than these three."""
+        match steps:
+            case [{"name": "Resize", "arguments": {"size": size}}, *rest]:
+                found = cls.of(rest)
+                if found and not found.resized_px and _whole(1, MAXIMUM_PATCH_PX)(size):
+                    return replace(found, resized_px=size)
+            case [{"name": "ToTensor"}]:
+                return cls()
+            case [
+                {"name": "ToTensor"},
+                {"name": "Normalize", "arguments": {"mean": mean, "std": std}},
+            ] if _is_triple(mean) and _is_triple(std, SMALLEST):
+                return cls((tuple(mean), tuple(std)))
+        return None
+
+    def steps(self) -> list[dict[str, Any]]:
+        """Return the transform as steps of WSInfer."""
+        steps: list[dict[str, Any]] = [{"name": "ToTensor"}]
+        if self.resized_px is not None:
+            resize = {"name": "Resize", "arguments": {"size": self.resized_px}}
+            steps.insert(0, resize)
+        if self.normalisation is not None:
+            mean, std = map(list, self.normalisation)
+            arguments = {"mean": mean, "std": std}
+            steps.append({"name": "Normalize", "arguments": arguments})
+        return steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,16 +204,14 @@ class ModelDescription:
         Side of the patches it was trained on, px.
     spacing_um_px : float
         µm/px of those patches.
-    architecture : dict
-        Options of `FastNetConfig`.
+    architecture : FastNetConfig
+        Variant of FastNet.
     class_names : tuple of str
         In the order of the logits: normal, tumor.
     positive_class : int
         Index of tumor among them.
-    transform : list of dict
-        WSInfer's steps from uint8 to the network's input: for TorchScript perhaps
-        ``Resize`` to ``size`` px, then ``ToTensor`` (to 0..1), then perhaps
-        ``Normalize`` with ``mean`` and ``std`` of each channel.
+    transform : Transform
+        The way from uint8 to the network's input.
     threshold : float
         Probability from which a patch is called tumor.
     flips : bool
@@ -178,15 +220,20 @@ class ModelDescription:
     calibration : dict
         ``scale`` and ``offset`` of the logit difference z: the probability is
         1 / (1 + exp(-(scale * z + offset))).
-    stain : dict
-        Colour statistics of the training data by method, the target of a stain match.
-    quality : dict
-        The `Gamut` of the training data; empty if unknown, and then not in
-        ``model.json``.
-    training, metrics : dict
-        Data, command and seed; measures, and the patches they were measured on.
+    stain : mapping of str to StainStatistics
+        Colours of the training data by method, the target of a stain match.
+    gamut : Gamut or None
+        Range of colours and sharpness in the training data; None if unknown, and then
+        not in ``model.json``, where the key is ``quality``.
+    training : TrainingFacts
+        Data, command and recipe.
+    metrics : ModelMetrics
+        Measures on the validation patches.
     outputs : {"logits", "probabilities"}
         Meaning of a TorchScript program's numbers; not in ``model.json`` for logits.
+    source : mapping
+        The JSON that the description was read from. Keys that only another writer knows
+        are written again from here.
     """
 
     name: str
@@ -194,43 +241,41 @@ class ModelDescription:
     patch_size_pixels: int
     spacing_um_px: float
     kind: Kind = FASTNET
-    architecture: dict[str, Any] = field(default_factory=dict)
+    architecture: FastNetConfig = field(default_factory=FastNetConfig)
     class_names: tuple[str, ...] = ("normal", "tumour")
     positive_class: int = 1
-    transform: list[dict[str, Any]] = field(
-        default_factory=lambda: [{"name": "ToTensor"}]
-    )
+    transform: Transform = Transform()
     threshold: float = 0.5
     flips: bool = False
     calibration: dict[str, float] = field(
         default_factory=lambda: {"scale": 1.0, "offset": 0.0}
     )
-    stain: dict[str, Any] = field(default_factory=dict)
-    quality: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    stain: Mapping[str, StainStatistics] = field(default_factory=dict)
+    gamut: Gamut | None = None
+    training: TrainingFacts = field(default_factory=TrainingFacts)
+    metrics: ModelMetrics = field(default_factory=ModelMetrics)
     outputs: Outputs = LOGITS
+    source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def normalisation(self) -> tuple[Triple, Triple]:
         """Mean and standard deviation by which each channel, 0..1, is normalised."""
-        last = self.transform[-1]
-        if last["name"] != "Normalize":
-            return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-        return tuple(last["arguments"]["mean"]), tuple(last["arguments"]["std"])
+        return self.transform.normalisation or ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
     @property
-    def resized_px(self) -> int | None:
-        """Side to which patches are resized first; None leaves them as they are."""
-        first = self.transform[0]
-        return first["arguments"]["size"] if first["name"] == "Resize" else None
+    def _steps(self) -> Any:
+        """Steps of the transform, as they were read with all that they state."""
+        steps = self.source.get("transform")
+        return (
+            steps if Transform.of(steps) == self.transform else self.transform.steps()
+        )
 
     @property
     def dense_scan(self) -> DenseScan | None:
         """Geometry of dense scanning; None if the model can only see patches."""
         if self.kind != FASTNET:
             return None
-        return DenseScan(self.patch_size_pixels, self.architecture.get("pool_cells"))
+        return DenseScan(self.patch_size_pixels, self.architecture.pool_cells)
 
     @property
     def taken_for(self) -> dict[str, Any]:
@@ -242,14 +287,9 @@ class ModelDescription:
             return {}
         return {
             "positive_class": self.positive_class,
-            "transform": self.transform,
+            "transform": self._steps,
             "outputs": self.outputs,
         }
-
-    @property
-    def gamut(self) -> Gamut | None:
-        """Range of colours and sharpness in the training data; None if unknown."""
-        return Gamut.from_dict(self.quality) if self.quality else None
 
     def stain_target(self, method: StainMethod) -> StainStatistics | None:
         """Return the colours of the training data, the target of a stain match.
@@ -267,50 +307,62 @@ class ModelDescription:
                 f"stain is {method!r} and the model {self.name} states no such colours; "
                 f"use one of {known}"
             )
-        return StainStatistics.from_dict(self.stain[method])
+        return self.stain[method]
 
     @property
     def known_data(self) -> dict[str, str]:
         """Use of each data set, by the SHA-256 of its patches; older models state none."""
-        trained = self.training.get("datasets")
-        uses = [("watched and calibrated on", self.training.get("valid"))]
-        if isinstance(trained, list):
-            uses += [("trained on", data) for data in trained]
-        return {
-            str(data["sha256"]): use
-            for use, data in uses
-            if isinstance(data, dict) and "sha256" in data
-        }
+        known = {data.sha256: "trained on" for data in self.training.datasets}
+        if (valid := self.training.valid) is not None:
+            known = {valid.sha256: "watched and calibrated on"} | known
+        return known
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``model.json`` without ``files``."""
-        quality = {"quality": self.quality} if self.quality else {}
-        outputs = {"outputs": self.outputs} if self.outputs != LOGITS else {}
-        return {
+        before = self.source
+        stain = {k: v for k, v in before.get("stain", {}).items() if k not in ROWS}
+        stain |= {method: one.to_dict() for method, one in self.stain.items()}
+        own = {
             "spec_version": SPEC_VERSION,
             "name": self.name,
             "version": self.version,
             "architecture": self.kind,
-            "architecture_options": self.architecture,
+            "architecture_options": _OPTIONS.written(
+                self.architecture, before.get("architecture_options")
+            )
+            if self.kind == FASTNET
+            else {},
             "num_classes": len(self.class_names),
             "patch_size_pixels": self.patch_size_pixels,
             "spacing_um_px": self.spacing_um_px,
-            "class_names": list(self.class_names),
-            "transform": self.transform,
+            "class_names": self.class_names,
+            "transform": self._steps,
             "positive_class": self.positive_class,
             "threshold": self.threshold,
             "flips": self.flips,
             "calibration": self.calibration,
-            "stain": self.stain,
-            **quality,
-            **outputs,
-            "training": self.training,
-            "metrics": self.metrics,
+            "stain": stain,
+            "quality": None if self.gamut is None else self.gamut.to_dict(),
+            "outputs": None if self.outputs == LOGITS else self.outputs,
+            "training": _written(self.training, before.get("training")),
+            "metrics": _written(self.metrics, before.get("metrics")),
         }
+        whole: dict[str, Any] = plain({**before, **own})
+        for name in _MORE_RULES:
+            if whole[name] is None:
+                del whole[name]
+        return whole
+
+
+def _written(facts: TrainingFacts | ModelMetrics, source: Any) -> Any:
+    """Convert facts to JSON; as they were read, also what was not understood."""
+    if source is not None and _FACTS.section(type(facts), source, "") == facts:
+        return source
+    return _FACTS.written(facts, source)
 
 
 def parse_description(content: Any) -> ModelDescription:
-    """Check the content of a ``model.json``; unknown fields are skipped.
+    """Check the content of a ``model.json``; unknown fields are kept as they are.
 
     Raises
     ------
@@ -319,9 +371,11 @@ def parse_description(content: Any) -> ModelDescription:
     """
     if not isinstance(content, dict):
         raise BundleError("is not a JSON object")
+    source = {name: value for name, value in content.items() if name != "files"}
+    content = {"outputs": LOGITS} | content | {"quality": content.get("quality") or {}}
     kind = content.get("architecture")
     rules = _TORCHSCRIPT_RULES if kind == TORCHSCRIPT else _FASTNET_RULES
-    for name, (holds, rule) in rules.items():
+    for name, (holds, rule) in (rules | _MORE_RULES).items():
         if name not in content:
             raise BundleError(f"lacks {name!r}, {rule}")
         if not holds(content[name]):
@@ -336,26 +390,34 @@ def parse_description(content: Any) -> ModelDescription:
             f"positive_class is {content['positive_class']} of {classes} classes, counted "
             "from 0"
         )
-    quality, outputs = content.get("quality") or {}, content.get("outputs", LOGITS)
-    if not isinstance(quality, dict):
-        raise BundleError(f"quality is {_short(quality)}; it must be an object")
-    if outputs not in OUTPUTS:
-        raise BundleError(
-            f"outputs is {_short(outputs)}; it must be {' or '.join(OUTPUTS)}"
-        )
+    values: dict[str, Any] = {
+        "training": _FACTS.section(TrainingFacts, content["training"], "training."),
+        "metrics": _FACTS.section(ModelMetrics, content["metrics"], "metrics."),
+    }
     try:
-        quality = Gamut.from_dict(quality).to_dict() if quality else {}
-    except OptionError as error:
+        options = content["architecture_options"]
+        values["architecture"] = _OPTIONS.section(
+            FastNetConfig, options, "architecture_options."
+        )
+        stain = content["stain"]
+        values["stain"] = {
+            name: StainStatistics.from_dict(stain[name])
+            for name in ROWS
+            if name in stain
+        }
+        if content["quality"]:
+            values["gamut"] = Gamut.from_dict(content["quality"])
+    except (OptionError, ValueError) as error:
         raise BundleError(str(error)) from error
-    known = {one.name for one in fields(ModelDescription)} & content.keys()
+    own = {one.name for one in fields(ModelDescription)} - {"source"}
     return ModelDescription(
-        **{
-            **{name: content[name] for name in known},
+        **{name: content[name] for name in own & content.keys()}
+        | values
+        | {
             "kind": kind,
-            "architecture": content["architecture_options"],
             "class_names": names,
-            "quality": quality,
-            "outputs": outputs,
+            "transform": Transform.of(content["transform"]),
+            "source": source,
         }
     )
 

@@ -1,9 +1,13 @@
-"""Facts about the data that a model was trained, validated and measured on."""
+"""Facts about a model's training, its data and its measures, as ``model.json`` has them.
+
+Each may be unknown, None or empty: other programs and earlier versions state fewer.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping  # noqa: TC003  # read with the annotations
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +45,9 @@ def set_digest(digests: Iterable[bytes | None], labels: Iterable[int]) -> str:
     return hashlib.sha256(b"".join(each)).hexdigest()
 
 
+Interval = tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class DataFacts:
     """Facts about a tar, zip, folder or part of a zarr of labelled patches.
@@ -59,16 +66,142 @@ class DataFacts:
         From `set_digest`.
     """
 
-    name: str
-    normal: int
-    tumour: int
-    distinct: int
-    slides: int | None
-    sha256: str
+    name: str = ""
+    normal: int = 0
+    tumour: int = 0
+    distinct: int = 0
+    slides: int | None = None
+    sha256: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for ``model.json``."""
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class StartFacts:
+    """The model that a training began with, and two sections of its card."""
+
+    name: str
+    version: str
+    spacing_um_px: float
+    training: str | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFacts:
+    """The training of a model.
+
+    Parameters
+    ----------
+    command : str
+        Command line, its files without folders.
+    data, datasets : tuple
+        Names of the data trained on; the facts about each.
+    normal, tumour : int or None
+        Patches of each class trained on.
+    valid : DataFacts or None
+        The validation patches.
+    slides_apart : bool or None
+        Whether these are of other slides; None if unknown.
+    data_description, data_licence : str or None
+        Words of the one who trained.
+    epochs, kept_epoch : int or None
+        Epochs finished, and the one whose weights are kept.
+    stopped : str or None
+        Reason why it ended early.
+    options : mapping
+        The recipe, `training.options.FitOptions` by name.
+    teachers, averaged_with : tuple of str
+        SHA-256 of the teachers, and of the models averaged with.
+    teachers_share : float or None
+        Share of the teachers' probabilities in the labels.
+    started_from, start : str, StartFacts or None
+        SHA-256 of the model it began with; the facts about that model.
+    torch, python, machine : str
+        Versions, and the kind of processor.
+    """
+
+    command: str = ""
+    data: tuple[str, ...] = ()
+    normal: int | None = None
+    tumour: int | None = None
+    datasets: tuple[DataFacts, ...] = ()
+    valid: DataFacts | None = None
+    slides_apart: bool | None = None
+    data_description: str | None = None
+    data_licence: str | None = None
+    epochs: int | None = None
+    kept_epoch: int | None = None
+    stopped: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    teachers: tuple[str, ...] = ()
+    teachers_share: float | None = None
+    averaged_with: tuple[str, ...] = ()
+    started_from: str | None = None
+    start: StartFacts | None = None
+    torch: str = ""
+    python: str = ""
+    machine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PointFacts:
+    """A threshold and its metrics, see `core.metrics.patches.OperatingPoint`."""
+
+    at_least: float
+    threshold: float
+    recall: float
+    specificity: float
+    precision: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherMetrics(DataFacts):
+    """Metrics on patches that nothing was chosen by, see `ModelMetrics`.
+
+    ``auc_before`` is that of the model that the training began with.
+    """
+
+    n: int
+    positives: int
+    threshold: float
+    auc: float | None = None
+    accuracy: float | None = None
+    recall: float | None = None
+    precision: float | None = None
+    f1: float | None = None
+    specificity: float | None = None
+    ci95: Mapping[str, Interval | None] = field(default_factory=dict)
+    ci95_by: str = "patches"
+    confusion: Mapping[str, int] = field(default_factory=dict)
+    auc_before: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMetrics:
+    """Size of a model, and its metrics on the validation patches ``data``.
+
+    From ``n`` to ``slides`` the fields are those of `core.metrics.patches.PatchMetrics`.
+    """
+
+    data: str = ""
+    parameters: int | None = None
+    flops_256px: int | None = None
+    n: int | None = None
+    positives: int | None = None
+    threshold: float | None = None
+    true_positives: int | None = None
+    false_positives: int | None = None
+    true_negatives: int | None = None
+    false_negatives: int | None = None
+    auc: float | None = None
+    accuracy: float | None = None
+    recall: float | None = None
+    precision: float | None = None
+    f1: float | None = None
+    specificity: float | None = None
+    ci95: Mapping[str, Interval | None] = field(default_factory=dict)
+    slides: int | None = None
+    operating_points: tuple[PointFacts, ...] = ()
+    also: tuple[OtherMetrics, ...] = ()
 
 
 def data_facts(

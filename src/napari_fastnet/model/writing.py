@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import BundleError, OutputError
 from napari_fastnet.machine.files import rename, temporary_beside
-from napari_fastnet.machine.json_text import plain
 from napari_fastnet.model import bundle
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def _describe(folder: Path, description: ModelDescription, card: str) -> None:
     names = (*bundle.FILES[description.kind], bundle.CARD_FILE)
     files = {name: bundle.sha256_of(folder / name) for name in names}
     content = {**description.to_dict(), "files": files}
-    text = json.dumps(plain(content), indent=2, ensure_ascii=False)
+    text = json.dumps(content, indent=2, ensure_ascii=False)
     (folder / bundle.MODEL_FILE).write_text(text + "\n", encoding="utf-8")
 
 

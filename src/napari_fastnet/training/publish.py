@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
@@ -20,7 +20,14 @@ from napari_fastnet.core.options import StainMethod
 from napari_fastnet.model.backends.backend import FLIPS
 from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE
 from napari_fastnet.model.card import section_of, write_card
-from napari_fastnet.model.description import ModelDescription
+from napari_fastnet.model.description import ModelDescription, Transform
+from napari_fastnet.model.training_facts import (
+    ModelMetrics,
+    OtherMetrics,
+    PointFacts,
+    StartFacts,
+    TrainingFacts,
+)
 from napari_fastnet.model.writing import write_bundle
 from napari_fastnet.nn import checkpoint
 from napari_fastnet.nn.classifier import PatchClassifier
@@ -30,6 +37,8 @@ from napari_fastnet.slide.resample import resize
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.appearance.flags import Gamut
+    from napari_fastnet.core.appearance.stain import StainStatistics
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.nn.classifier import Triple
     from napari_fastnet.nn.fastnet import FastNet
@@ -82,36 +91,36 @@ def publish(
     if job.start_from is not None:
         start = checkpoint.load_weights(job.start_from.weights_path)
     also = [
-        {
-            **part.facts[0].to_dict(),
-            **_metrics(part, calibration.apply(predict(network, part))).to_dict(),
-            "auc_before": patches.roc_auc(part.labels, predict(start, part))
+        OtherMetrics(
+            **asdict(part.facts[0])
+            | _metrics(part, calibration.apply(predict(network, part))).to_dict(),
+            auc_before=patches.roc_auc(part.labels, predict(start, part))
             if start
             else None,
-        }
+        )
         for part in data.also
     ]
-    mean, std = map(list, trainer.normalisation)
-    normalise = {"name": "Normalize", "arguments": {"mean": mean, "std": std}}
+    stain, gamut = _appearance(trainer.train.images.numpy(), job.spacing_um_px)
     description = ModelDescription(
         name=job.model.name,
         version=job.model.version,
         patch_size_pixels=int(trainer.train.images.shape[1]),
         spacing_um_px=job.spacing_um_px,
-        architecture=asdict(job.network),
-        transform=[{"name": "ToTensor"}, normalise],  # in WSInfer's words
+        architecture=job.network,
+        transform=Transform(trainer.normalisation),
         flips=job.model.flips,
         calibration=asdict(calibration),
-        **_appearance(trainer.train.images.numpy(), job.spacing_um_px),
+        stain=stain,
+        gamut=gamut,
         training=_training_facts(job, trainer, data, command),
-        metrics={
-            "data": data.valid.name,
-            "parameters": parameter_count(network),
-            "flops_256px": flop_count(network),
+        metrics=ModelMetrics(
+            data=data.valid.name,
+            parameters=parameter_count(network),
+            flops_256px=flop_count(network),
             **asdict(_metrics(data.valid, probabilities)),
-            "operating_points": [asdict(point) for point in points],
-            "also": also,
-        },
+            operating_points=tuple(PointFacts(**asdict(point)) for point in points),
+            also=tuple(also),
+        ),
     )
     return _written(job.folder, network, description)
 
@@ -140,10 +149,12 @@ def _metrics(part: Part, probabilities: NDArray[np.float64]) -> patches.PatchMet
     )
 
 
-def _appearance(images: NDArray[np.uint8], spacing_um_px: float) -> dict[str, Any]:
-    """Return ``stain`` and ``quality`` of (N, side, side, 3) training patches.
+def _appearance(
+    images: NDArray[np.uint8], spacing_um_px: float
+) -> tuple[dict[str, StainStatistics], Gamut | None]:
+    """Measure stain and gamut of (N, side, side, 3) training patches.
 
-    A stain method is left out where it finds no statistics, the quality where too few
+    A stain method is left out where it finds no statistics, the gamut where too few
     patches tell.
     """
     # Slides are measured at this resolution, too.
@@ -151,57 +162,55 @@ def _appearance(images: NDArray[np.uint8], spacing_um_px: float) -> dict[str, An
     coarse = [resize(image, (side, side)) for image in images]
     pixels = np.concatenate([image.reshape(-1, 3) for image in coarse])
     stain = {
-        method: found.to_dict()
+        method: found
         for method in get_args(StainMethod)
         if method != "none" and (found := estimate(pixels, method)) is not None
     }
-    gamut = measure_gamut(coarse, list(images))
-    return {"stain": stain, "quality": {} if gamut is None else gamut.to_dict()}
+    return stain, measure_gamut(coarse, list(images))
 
 
 def _training_facts(
     job: TrainingJob, trainer: Trainer[FastNet], data: TrainingData, command: str
-) -> dict[str, Any]:
+) -> TrainingFacts:
     tumor, start = data.train.labels, job.start_from
-    return {
-        "command": command,
-        "data": [facts.name for facts in data.train.facts],
-        "normal": int((~tumor).sum()),
-        "tumour": int(tumor.sum()),
-        "datasets": [facts.to_dict() for facts in data.train.facts],
-        "valid": data.valid.facts[0].to_dict(),
-        "slides_apart": data.slides_apart,
-        "data_description": _in_a_line(job.model.data_description),
-        "data_licence": _in_a_line(job.model.data_licence),
-        "epochs": trainer.progress.epoch,
-        "kept_epoch": trainer.progress.kept_epoch,
-        "stopped": trainer.stopped,
-        "options": asdict(job.fit),
-        "teachers": list(job.teachers.digests) if job.teachers else [],
-        "teachers_share": job.fit.teachers_share if job.teachers else None,
-        "averaged_with": [bundle.sha256 for bundle in job.average_with],
-        "started_from": start.sha256 if start else None,
-        "start": _start(start) if start else None,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
+    return TrainingFacts(
+        command=command,
+        data=tuple(facts.name for facts in data.train.facts),
+        normal=int((~tumor).sum()),
+        tumour=int(tumor.sum()),
+        datasets=tuple(data.train.facts),
+        valid=data.valid.facts[0],
+        slides_apart=data.slides_apart,
+        data_description=_in_a_line(job.model.data_description),
+        data_licence=_in_a_line(job.model.data_licence),
+        epochs=trainer.progress.epoch,
+        kept_epoch=trainer.progress.kept_epoch,
+        stopped=trainer.stopped,
+        options=asdict(job.fit),
+        teachers=tuple(job.teachers.digests) if job.teachers else (),
+        teachers_share=job.fit.teachers_share if job.teachers else None,
+        averaged_with=tuple(bundle.sha256 for bundle in job.average_with),
+        started_from=start.sha256 if start else None,
+        start=_start(start) if start else None,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        machine=platform.machine(),
+    )
 
 
 def _in_a_line(words: str | None) -> str | None:
     return " ".join((words or "").split()) or None
 
 
-def _start(bundle: ModelBundle) -> dict[str, Any]:
-    """Return facts about the model that the training began with."""
+def _start(bundle: ModelBundle) -> StartFacts:
     card = bundle.card()
-    return {
-        "name": bundle.name,
-        "version": bundle.version,
-        "spacing_um_px": bundle.spacing_um_px,
-        "training": section_of(card, "Training"),
-        "licence": section_of(card, "Licence"),
-    }
+    return StartFacts(
+        bundle.name,
+        bundle.version,
+        bundle.spacing_um_px,
+        training=section_of(card, "Training"),
+        licence=section_of(card, "Licence"),
+    )
 
 
 def _written(

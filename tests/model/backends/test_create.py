@@ -17,6 +17,7 @@ from napari_fastnet.errors import (
 from napari_fastnet.model.backends import create as backends
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.backends.openvino import has_bfloat16
+from napari_fastnet.model.description import Transform
 from napari_fastnet.model.options import NetworkChoice
 
 NAMES = ["onnx", "openvino", "torch"]
@@ -50,9 +51,8 @@ def test_back_ends_agree(shape, tiny_bundle):
 
 
 def test_both_backends_normalise_alike(make_bundle, patches):
-    arguments = {"mean": [0.7, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}
-    steps = [{"name": "ToTensor"}, {"name": "Normalize", "arguments": arguments}]
-    bundle, plain = make_bundle(transform=steps), make_bundle()
+    shifted = Transform(((0.7, 0.5, 0.6), (0.2, 0.25, 0.3)))
+    bundle, plain = make_bundle(transform=shifted), make_bundle()
     onnx, torch = (
         create_backend(bundle, NetworkChoice(backend=name, threads=1)).predict(patches)
         for name in ("onnx", "torch")

@@ -156,7 +156,7 @@ class StainStatistics:
         try:
             values = tuple(tuple(float(v) for v in content[name]) for name in names)
             pixels = int(content["pixels"])
-        except (TypeError, ValueError) as cause:
+        except (TypeError, ValueError, OverflowError) as cause:
             raise OptionError(
                 f"stain statistics {content} hold something other than numbers"
             ) from cause

@@ -59,7 +59,7 @@ class TorchScriptBackend(DeviceBackend):
         )
         self._positive = bundle.positive_class
         self._classes = len(bundle.class_names)
-        self._side = bundle.resized_px
+        self._side = bundle.transform.resized_px
         self._gives_probabilities = bundle.outputs == PROBABILITIES
         mean, std = (torch.tensor(part) for part in bundle.normalisation)
         self._mean = mean[:, None, None].to(self._device)
