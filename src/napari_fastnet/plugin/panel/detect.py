@@ -15,7 +15,7 @@ from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.plugin.detection.detection import Detection
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.request import Density, Request
-from napari_fastnet.plugin.panel import progress
+from napari_fastnet.plugin.panel import activity
 from napari_fastnet.plugin.panel.heatmap_look import HEATMAP_KEY, HeatmapLook
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
 from napari_fastnet.plugin.settings import read_settings
@@ -105,7 +105,7 @@ class DetectSection(section.Section):
         )
         self._prepare_soon = qdebounced(self._prepare, timeout=STILL_MS)
         super().__init__(napari_viewer, "DETECT", widgets)
-        self._activity = progress.ActivityBar(DETECT, self.native)
+        self._activity = activity.ActivityBar(DETECT, self.native)
         self._choice.show()
         self._connect()
         self._show()
@@ -238,9 +238,9 @@ class DetectSection(section.Section):
         self.cancel.enabled = job is not None
         self.start.text = DETECT if job is None else RESUME if job.paused else PAUSE
         self.copy.enabled = detection is not None and detection.run is not None
-        self.status.value = progress.status_of(detection)
-        with progress.drawn_later(self.progress.native):
-            self.progress.value = progress.per_cent(detection)
+        self.status.value = activity.status_of(detection)
+        with activity.drawn_later(self.progress.native):
+            self.progress.value = activity.per_cent(detection)
         if work is not None:
             self._look.show(work)
         self._show_activity_soon()
