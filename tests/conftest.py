@@ -23,11 +23,11 @@ settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keep the windows of a file in one process: napari starts once for them."""
+    """Keep a file in one process, so that its fixtures are made once; pages are apart."""
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:
-            if item.get_closest_marker("gui") is not None:
-                item.add_marker(pytest.mark.xdist_group(item.path.stem))
+            if "page" not in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture
