@@ -335,17 +335,19 @@ def write_patches(folder, seed):
 
 def test_training_gives_a_model_that_can_be_loaded(tmp_path):
     epochs = []
-    model = nf.train(
-        write_patches(tmp_path / "train", 0),
-        tmp_path / "model",
-        valid=write_patches(tmp_path / "valid", 1),
-        mpp=2.0,
-        name="mine",
-        options=FitOptions(batch_size=4),
-        epochs=1,
-        device="cpu",
-        progress=epochs.append,
-    )
+    with pytest.warns(UserWarning, match="12 patches of a class") as seen:
+        model = nf.train(
+            write_patches(tmp_path / "train", 0),
+            tmp_path / "model",
+            valid=write_patches(tmp_path / "valid", 1),
+            mpp=2.0,
+            name="mine",
+            options=FitOptions(batch_size=4),
+            epochs=1,
+            device="cpu",
+            progress=epochs.append,
+        )
+    assert {warning.filename for warning in seen} == {__file__}
     assert [result.epoch for result in epochs] == [1]
     assert (model.name, model.spacing_um_px) == ("mine", 2.0)
     assert nf.load_model(tmp_path / "model").sha256 == model.sha256

@@ -5,6 +5,7 @@ The others are public as they stand in their rooms, see ``__init__.pyi``.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +144,7 @@ def evaluate(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     truth : str, Path or iterable of them, optional
         A folder of outlines or of mask TIFFs, or CAMELYON16's ``reference.csv``.
     model : str, Path or ModelBundle, optional
-        The model that judges patches; runs have theirs.
+        The model to run on patches; runs have theirs.
     mpp : float, optional
         µm/px of the patches; by default as ``patches`` wrote.
     threshold : float, optional
@@ -188,8 +189,8 @@ def evaluate(  # noqa: PLR0913  # plain keywords: what scripts ask for most
         mpp=mpp, threshold=threshold, bootstrap=bootstrap, seed=seed
     )
     truths, sources = find_truths(_paths(truth)), find_sources(_paths(data))
-    judged = evaluate_slides(sources, truths, of_slides)
-    return summarise_slides(judged, truths, of_slides)
+    slides = evaluate_slides(sources, truths, of_slides)
+    return summarise_slides(slides, truths, of_slides)
 
 
 def train(  # noqa: PLR0913  # plain keywords: what scripts ask for most
@@ -208,7 +209,8 @@ def train(  # noqa: PLR0913  # plain keywords: what scripts ask for most
 ) -> ModelBundle:
     """Train FastNet on labelled patches and write a model bundle.
 
-    A training that was interrupted goes on after its last whole epoch.
+    A training that was interrupted goes on after its last whole epoch. Each reason to doubt
+    the data or the model is a warning.
 
     Parameters
     ----------
@@ -249,15 +251,14 @@ def train(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     from dataclasses import replace
 
     from napari_fastnet.model.backends.torch import fastest_device
-    from napari_fastnet.nn.options import FastNetConfig
-    from napari_fastnet.training import train as training
-    from napari_fastnet.training.data import read_training_data, stated_by_stores
+    from napari_fastnet.training.data import stated_by_stores
     from napari_fastnet.training.options import FitOptions, PublishOptions
-    from napari_fastnet.training.publish import publish
+    from napari_fastnet.training.run import train_model
+    from napari_fastnet.training.train import TrainingJob
 
     paths = _paths(data)
     given = None if valid is None else Path(valid)
-    judged, spacing = stated_by_stores(paths, given, (), mpp)
+    watched, spacing = stated_by_stores(paths, given, (), mpp)
     fit = options or FitOptions()
     if epochs is not None:
         fit = replace(fit, epochs=epochs)
@@ -266,24 +267,22 @@ def train(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     start = start_from
     if start is not None and not isinstance(start, ModelBundle):
         start = load_bundle(start)
-    job = training.TrainingJob(
+    job = TrainingJob(
         data=paths,
-        valid=judged,
+        valid=watched,
         folder=Path(output),
         spacing_um_px=spacing,
-        network=start.architecture if start else FastNetConfig(),
         fit=fit,
         model=PublishOptions(name=name),
         device=device or fastest_device(),
         start_from=start,
     )
-    training.check_output(job)
-    patches = read_training_data(job.data, job.valid, job.also)
-    trainer = training.build_trainer(job, patches)
-    for result in training.run_training(job, trainer):
-        if progress is not None:
-            progress(result)
-    return publish(job, trainer, patches, command="napari_fastnet.train")
+    return train_model(
+        job,
+        command="napari_fastnet.train",
+        progress=progress or (lambda result: None),
+        warn=lambda sentence: warnings.warn(sentence, stacklevel=4),
+    )
 
 
 def _paths(places: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:

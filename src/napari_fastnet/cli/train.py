@@ -21,9 +21,7 @@ from napari_fastnet.training.options import FitOptions, PublishOptions
 
 if TYPE_CHECKING:
     from napari_fastnet.model.bundle import ModelBundle
-    from napari_fastnet.nn.fastnet import FastNet
-    from napari_fastnet.training.fit import EpochResult, Trainer
-    from napari_fastnet.training.train import TrainingJob
+    from napari_fastnet.training.fit import EpochResult
 
 
 def train(
@@ -87,15 +85,10 @@ def train(
     from napari_fastnet.model.backends.torch import fastest_device
     from napari_fastnet.model.bundle import load_bundle
     from napari_fastnet.patches.camelyon import is_camelyon
-    from napari_fastnet.training.data import read_training_data, stated_by_stores
+    from napari_fastnet.training.data import stated_by_stores
     from napari_fastnet.training.distil import Teachers
-    from napari_fastnet.training.publish import publish
-    from napari_fastnet.training.train import (
-        TrainingJob,
-        build_trainer,
-        check_output,
-        spacing_warnings,
-    )
+    from napari_fastnet.training.run import train_model
+    from napari_fastnet.training.train import TrainingJob
 
     data = [
         _cut(path, output, PAPER_MPP if mpp is None else mpp, patch, per_slide)
@@ -107,9 +100,6 @@ def train(
         valid, mpp = stated_by_stores(data, valid, also_judge, mpp)
     except OptionError as error:
         raise typer.BadParameter(str(error)) from error
-    start = load_bundle(start_from) if start_from else None
-    if start is not None and network == FastNetConfig():  # nothing else is asked for
-        network = start.architecture
     job = TrainingJob(
         data=tuple(data),
         valid=valid,
@@ -119,41 +109,25 @@ def train(
         fit=fit,
         model=published,
         device=device or fastest_device(),
-        start_from=start,
+        start_from=load_bundle(start_from) if start_from else None,
         teachers=Teachers(teacher, threads) if teacher else None,
         average_with=tuple(load_bundle(name) for name in average_with),
         threads=threads,
         also=also_judge,
     )
-    check_output(job)
-    _warn(*spacing_warnings(job))
-    read = read_training_data(job.data, job.valid, job.also)
-    _warn(*read.warnings)
-    trainer = build_trainer(job, read)
-    _train(job, trainer)
     # files by their names only: folders say who trained
     words = ["napari-fastnet", *map(_without_folders, context.obj)]
-    bundle = publish(job, trainer, read, command=shlex.join(words))
-    _print_result(bundle, read.valid.name)
-
-
-def _train(job: TrainingJob, trainer: Trainer[FastNet]) -> None:
-    """Train to the end and print a line per epoch."""
-    from napari_fastnet.training.train import STATE, doubt, run_training
-
-    epochs = job.fit.epochs
-    begun = trainer.resume(job.log_folder / STATE)
-    if begun:
-        print(
-            f"going on from epoch {begun} of {epochs}, in {job.log_folder}", flush=True
-        )
-    for result in run_training(job, trainer):
-        print(_line(result, epochs), flush=True)
-        _warn(doubt(result, job))
-    if trainer.stopped:
-        _warn(
-            f"the training ended after epoch {trainer.progress.epoch}: {trainer.stopped}"
-        )
+    bundle = train_model(
+        job,
+        command=shlex.join(words),
+        progress=lambda result: print(_line(result, fit.epochs), flush=True),
+        warn=lambda sentence: print_notes([sentence], "warning: "),
+        resumed=lambda begun: print(
+            f"going on from epoch {begun} of {fit.epochs}, in {job.log_folder}",
+            flush=True,
+        ),
+    )
+    _print_result(bundle)
 
 
 def _line(result: EpochResult, epochs: int) -> str:
@@ -169,25 +143,16 @@ def _line(result: EpochResult, epochs: int) -> str:
     )
 
 
-def _print_result(bundle: ModelBundle, valid: str) -> None:
+def _print_result(bundle: ModelBundle) -> None:
     """Print the bundle, the epoch kept and its AUC."""
     metrics, facts = bundle.metrics, bundle.training
-    kept = facts.kept_epoch
-    if kept == 0:
-        _warn(
-            "no epoch was better than the model it began with, whose weights are kept; "
-            "use a lower learning rate or more patches, and see that 1/ is tumor in both "
-            "parts"
-        )
-    auc = metrics.auc or 0.0  # known: the validation patches are of both classes
-    if auc < 0.5:
-        _warn(
-            f"the model is worse than chance on {valid}, AUC {auc:.4f}: are "
-            "0/ and 1/ exchanged? 1/ is tumor"
-        )
+    valid, auc = metrics.data, metrics.auc or 0.0  # the patches are of both classes
     rows = [
         ("model", f"{bundle.name} {bundle.version}"),
-        ("kept", f"epoch {kept} of {facts.epochs}, the best by AUC on {valid}"),
+        (
+            "kept",
+            f"epoch {facts.kept_epoch} of {facts.epochs}, the best by AUC on {valid}",
+        ),
         ("AUC", f"{auc:.4f} on {valid}"),
     ]
     for part in metrics.also:
@@ -195,10 +160,6 @@ def _print_result(bundle: ModelBundle, valid: str) -> None:
         words = "" if before is None else f", {before:.4f} of the model it began with"
         rows.append(("", f"{part.auc:.4f} on {part.name}{words}"))
     print_columns([*rows, *wrote([bundle.folder])])
-
-
-def _warn(*sentences: str | None) -> None:
-    print_notes(filter(None, sentences), "warning: ")
 
 
 def _cut(path: Path, output: Path, mpp: float, patch_px: int, per_slide: int) -> Path:

@@ -34,7 +34,7 @@ FILES = {FASTNET: (WEIGHTS_FILE, ONNX_FILE), TORCHSCRIPT: (TORCHSCRIPT_FILE,)}
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 
-_MEND = "copy the bundle again from its origin"
+_REMEDY = "copy the bundle again from its origin"
 _SHIPPED = Path(str(resources.files("napari_fastnet.model.shipped")))
 
 #: Environment variable with another folder of models, for example one of a group.
@@ -184,12 +184,12 @@ def read_bundle(folder: Path) -> ModelBundle:
     try:
         description = parse_description(content)
     except BundleError as error:
-        raise BundleError(f"{path}: {error}; {_MEND}") from error
+        raise BundleError(f"{path}: {error}; {_REMEDY}") from error
     files, names = content.get("files"), {*FILES[description.kind], CARD_FILE}
     if not (isinstance(files, dict) and set(files) == names):
         raise BundleError(
             f"{path}: files must give the SHA-256 of {', '.join(sorted(names))} and of "
-            f"nothing else; {_MEND}"
+            f"nothing else; {_REMEDY}"
         )
     bundle = ModelBundle.of(description, folder, files)
     for name, expected in bundle.files.items():
@@ -197,7 +197,7 @@ def read_bundle(folder: Path) -> ModelBundle:
         if found != expected:
             raise BundleError(
                 f"{folder / name}: its SHA-256 is {found[:12]}..., {MODEL_FILE} says "
-                f"{expected[:12]}...; the file was changed or damaged, {_MEND}"
+                f"{expected[:12]}...; the file was changed or damaged, {_REMEDY}"
             )
     return bundle
 
@@ -253,9 +253,9 @@ def read_json(path: Path) -> Any:
     try:
         return parse_json(path.read_bytes(), strict=True)
     except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
+        raise BundleError(f"cannot read {path}: {error.strerror}; {_REMEDY}") from error
     except ValueError as error:
-        raise BundleError(f"{path} is not valid JSON ({error}); {_MEND}") from error
+        raise BundleError(f"{path} is not valid JSON ({error}); {_REMEDY}") from error
 
 
 def sha256_of(path: Path) -> str:
@@ -264,4 +264,4 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise BundleError(f"cannot read {path}: {error.strerror}; {_MEND}") from error
+        raise BundleError(f"cannot read {path}: {error.strerror}; {_REMEDY}") from error

@@ -64,7 +64,7 @@ def write_bundle(
         except (UnicodeEncodeError, RecursionError) as error:
             raise BundleError(
                 f"{folder}: the model's description holds what cannot be written "
-                f"({error}); mend it"
+                f"({error}); correct it"
             ) from error
         bundle.load_bundle(aside)
         _move(aside, folder, (*bundle.FILES[description.kind], bundle.CARD_FILE))

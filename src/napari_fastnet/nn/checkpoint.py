@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # should give the same bytes.
 _METADATA_KEY = "fastnet"
 
-_MEND = "copy the bundle again from its origin"
+_REMEDY = "copy the bundle again from its origin"
 
 
 def save_weights(model: FastNet, path: Path) -> None:
@@ -75,16 +75,16 @@ def load_weights(path: Path) -> FastNet:
         model = FastNet(FastNetConfig(**options))
         model.load_state_dict(tensors)
     except OSError as error:
-        raise errors.BundleError(f"cannot read {path}: {error}; {_MEND}") from error
+        raise errors.BundleError(f"cannot read {path}: {error}; {_REMEDY}") from error
     except SafetensorError as error:
         raise errors.BundleError(
-            f"{path} is no safetensors file ({error}); {_MEND}"
+            f"{path} is no safetensors file ({error}); {_REMEDY}"
         ) from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         # No options, unknown options, or tensors of another network.
         reason = str(error).splitlines()[0]
         raise errors.BundleError(
-            f"{path} does not hold a FastNet ({reason}); {_MEND}"
+            f"{path} does not hold a FastNet ({reason}); {_REMEDY}"
         ) from error
     return model.eval()
 
