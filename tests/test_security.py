@@ -16,7 +16,7 @@ from napari_fastnet.cohort.slides import result_names
 from napari_fastnet.errors import AnnotationError, BundleError, OptionError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.model.bundle import load_bundle
-from napari_fastnet.model.user_models import add_model, remove_model
+from napari_fastnet.model.user_models import keep, read_candidate, remove_model
 from napari_fastnet.results.record import results_name
 from napari_fastnet.store.cache import cached_runs, clear_cache, private_folder
 from napari_fastnet.store.lock import hold
@@ -38,7 +38,7 @@ def test_results_never_leave_the_output_folder(tmp_path, name):
 @pytest.mark.parametrize("name", ["../a", "..", "a/b", "", ".hidden", "/tmp/a", "a\0"])
 def test_a_model_is_added_under_a_plain_name_only(models_here, tiny_bundle, name):
     with pytest.raises(OptionError, match="letters, digits"):
-        add_model(tiny_bundle.folder, name=name or " ")
+        keep(read_candidate(tiny_bundle.folder, name=name or " "))
     with pytest.raises(OptionError, match="was added"):
         remove_model(name)
 

@@ -30,7 +30,7 @@ from napari_fastnet.errors import FastNetError
 from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.model import bundle as bundles
 from napari_fastnet.model.bundle import VARIABLE, load_bundle
-from napari_fastnet.model.user_models import add_model, remove_model
+from napari_fastnet.model.user_models import keep, read_candidate, remove_model
 from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
 from napari_fastnet.results.reading import (
     read_heatmap_ome_tiff,
@@ -209,7 +209,7 @@ def _read_wsinfer(data: bytes, folder: Path) -> None:
     (source / bundles.CONFIG_FILE).write_bytes(data)
     (source / bundles.TORCHSCRIPT_FILE).write_bytes(b"PK")
     os.environ[VARIABLE] = str(folder / "models")
-    added = add_model(source, allow_torchscript=True)
+    added = keep(read_candidate(source, allow_torchscript=True))
     load_bundle(added.name)
     remove_model(added.name)
 

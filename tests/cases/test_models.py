@@ -93,10 +93,10 @@ def test_a_program_that_was_added_before_says_so_when_it_is_used(
     add, slide, tmp_path, capsys
 ):
     """Models were not tried when they were added."""
-    from napari_fastnet.model.user_models import add_model
+    from napari_fastnet.model.user_models import keep, read_candidate
 
     add(Pair)
-    add_model(tmp_path / "pair", allow_torchscript=True)
+    keep(read_candidate(tmp_path / "pair", allow_torchscript=True))
 
     assert main(["detect", str(slide), "-o", str(tmp_path), "--model", "pair"]) == 1
 

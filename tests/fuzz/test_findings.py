@@ -24,7 +24,7 @@ from napari_fastnet.errors import (
 )
 from napari_fastnet.machine.json_text import parse_json
 from napari_fastnet.model.description import ModelDescription, parse_description
-from napari_fastnet.model.user_models import add_model
+from napari_fastnet.model.user_models import keep, read_candidate
 from napari_fastnet.patches.store import open_patch_store
 from napari_fastnet.results.reading import read_heatmap_ome_tiff, read_regions_geojson
 from napari_fastnet.results.record import read_record
@@ -103,7 +103,7 @@ def test_a_model_whose_texts_cannot_be_written(models_here, wsinfer_model, tmp_p
     (folder / "config.json").write_text(json.dumps(config | {"architecture": "\ud800"}))
 
     with pytest.raises(BundleError, match="holds what cannot be written"):
-        add_model(folder, allow_torchscript=True)
+        keep(read_candidate(folder, allow_torchscript=True))
     assert not any(models_here.glob("*"))
 
 

@@ -71,23 +71,6 @@ class Candidate:
     doubts: tuple[str, ...] = ()
 
 
-def add_model(
-    folder: Path,
-    *,
-    name: str | None = None,
-    positive: str | None = None,
-    allow_torchscript: bool = False,
-) -> ModelBundle:
-    """Copy a model to the user's own, without a trial; see `evaluation.trial.take_in`.
-
-    Takes and raises the same as `read_candidate` and `keep`.
-    """
-    candidate = read_candidate(
-        folder, name=name, positive=positive, allow_torchscript=allow_torchscript
-    )
-    return keep(candidate)
-
-
 def read_candidate(
     folder: Path,
     *,

@@ -14,14 +14,14 @@ from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import BundleError, DetectionError, OptionError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import NetworkChoice
-from napari_fastnet.model.user_models import add_model
+from napari_fastnet.model.user_models import keep, read_candidate
 
 torch = pytest.importorskip("torch")
 
 
 @pytest.fixture
 def model(models_here, wsinfer_model):
-    return add_model(wsinfer_model, allow_torchscript=True)
+    return keep(read_candidate(wsinfer_model, allow_torchscript=True))
 
 
 def expected(grey):
@@ -42,7 +42,9 @@ def test_resizing_is_pillows(models_here, wsinfer_model):
 
     rng = np.random.default_rng(0)
     patch = rng.integers(0, 256, (32, 32, 3), np.uint8)
-    backend = create_backend(add_model(wsinfer_model, allow_torchscript=True))
+    backend = create_backend(
+        keep(read_candidate(wsinfer_model, allow_torchscript=True))
+    )
     shown = backend._prepared(torch.from_numpy(patch[None])).numpy()[0] * 255
     wanted = np.asarray(
         Image.fromarray(patch).resize((16, 16), Image.Resampling.BILINEAR)
@@ -87,7 +89,7 @@ def test_its_weights_are_not_there_to_train_from(model):
 def test_a_file_that_is_no_program_is_said(models_here, wsinfer_model, tmp_path):
     folder = shutil.copytree(wsinfer_model, tmp_path / "broken")
     (folder / "torchscript_model.pt").write_bytes(b"no program")
-    model = add_model(folder, allow_torchscript=True)
+    model = keep(read_candidate(folder, allow_torchscript=True))
     with pytest.raises(DetectionError, match="is no TorchScript"):
         create_backend(model)
 
@@ -97,7 +99,7 @@ def test_a_program_of_other_classes_is_said(models_here, wsinfer_model, tmp_path
     config = json.loads((folder / "config.json").read_text())
     config |= {"num_classes": 3, "class_names": ["a", "b", "tumor"]}
     (folder / "config.json").write_text(json.dumps(config))
-    model = add_model(folder, allow_torchscript=True)
+    model = keep(read_candidate(folder, allow_torchscript=True))
     with pytest.raises(DetectionError, match=r"shape \(1, 2\) .* 3 classes"):
         create_backend(model).predict(np.zeros((1, 32, 32, 3), np.uint8))
 
@@ -125,6 +127,6 @@ def test_one_logit_goes_through_a_sigmoid(models_here, tmp_path):
         ],
     }
     (folder / "config.json").write_text(json.dumps(config))
-    backend = create_backend(add_model(folder, allow_torchscript=True))
+    backend = create_backend(keep(read_candidate(folder, allow_torchscript=True)))
     white = np.full((1, 32, 32, 3), 255, np.uint8)
     assert backend.predict(white)[0] == pytest.approx(1 / (1 + np.exp(-2)), abs=1e-6)

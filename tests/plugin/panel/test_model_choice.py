@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from napari_fastnet.model.user_models import add_model
+from napari_fastnet.model.user_models import keep, read_candidate
 
 pytestmark = pytest.mark.gui
 
@@ -65,7 +65,7 @@ def test_the_settings_choose_model_back_end_threads_and_cache(
 @pytest.fixture
 def added(models_here, wsinfer_model):
     """Return the name of a model that was added before the panel is made."""
-    return add_model(wsinfer_model, allow_torchscript=True).name
+    return keep(read_candidate(wsinfer_model, allow_torchscript=True)).name
 
 
 def test_a_model_that_was_added_is_offered_and_runs(
