@@ -17,17 +17,11 @@ from napari_fastnet.core.appearance.stain import STATISTICS_MPP, estimate
 from napari_fastnet.core.metrics import patches
 from napari_fastnet.core.metrics.calibration import Calibration, calibrate
 from napari_fastnet.core.options import StainMethod
+from napari_fastnet.model import training_facts
 from napari_fastnet.model.backends.backend import FLIPS
 from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE
 from napari_fastnet.model.card import section_of, write_card
 from napari_fastnet.model.description import ModelDescription, Transform
-from napari_fastnet.model.training_facts import (
-    ModelMetrics,
-    OtherMetrics,
-    PointFacts,
-    StartFacts,
-    TrainingFacts,
-)
 from napari_fastnet.model.writing import write_bundle
 from napari_fastnet.nn import checkpoint
 from napari_fastnet.nn.classifier import PatchClassifier
@@ -91,7 +85,7 @@ def publish(
     if job.start_from is not None:
         start = checkpoint.load_weights(job.start_from.weights_path)
     also = [
-        OtherMetrics(
+        training_facts.OtherMetrics(
             **asdict(part.facts[0])
             | _metrics(part, calibration.apply(predict(network, part))).to_dict(),
             auc_before=patches.roc_auc(part.labels, predict(start, part))
@@ -113,12 +107,14 @@ def publish(
         stain=stain,
         gamut=gamut,
         training=_training_facts(job, trainer, data, command),
-        metrics=ModelMetrics(
+        metrics=training_facts.ModelMetrics(
             data=data.valid.name,
             parameters=parameter_count(network),
             flops_256px=flop_count(network),
             **asdict(_metrics(data.valid, probabilities)),
-            operating_points=tuple(PointFacts(**asdict(point)) for point in points),
+            operating_points=tuple(
+                training_facts.PointFacts(**asdict(point)) for point in points
+            ),
             also=tuple(also),
         ),
     )
@@ -171,9 +167,9 @@ def _appearance(
 
 def _training_facts(
     job: TrainingJob, trainer: Trainer[FastNet], data: TrainingData, command: str
-) -> TrainingFacts:
+) -> training_facts.TrainingFacts:
     tumor, start = data.train.labels, job.start_from
-    return TrainingFacts(
+    return training_facts.TrainingFacts(
         command=command,
         data=tuple(facts.name for facts in data.train.facts),
         normal=int((~tumor).sum()),
@@ -202,9 +198,9 @@ def _in_a_line(words: str | None) -> str | None:
     return " ".join((words or "").split()) or None
 
 
-def _start(bundle: ModelBundle) -> StartFacts:
+def _start(bundle: ModelBundle) -> training_facts.StartFacts:
     card = bundle.card()
-    return StartFacts(
+    return training_facts.StartFacts(
         bundle.name,
         bundle.version,
         bundle.spacing_um_px,
