@@ -50,7 +50,7 @@ class JsonFields:
             if key in value:
                 passed = (ValueError,) if self.lenient and not needed else ()
                 with suppress(*passed):
-                    found[part.name] = self._parsed(
+                    found[part.name] = self.parsed(
                         hints[part.name], value[key], at + key
                     )
             elif needed:
@@ -90,7 +90,7 @@ class JsonFields:
                 found.pop(key, None)
         return found
 
-    def _parsed(self, kind: Any, value: Any, at: str) -> Any:
+    def parsed(self, kind: Any, value: Any, at: str) -> Any:
         """Convert a value of JSON to a type; a ValueError names the part at fault."""
         origin, args = get_origin(kind), get_args(kind)
         if origin in (Union, UnionType):
@@ -99,17 +99,17 @@ class JsonFields:
             *others, last = (one for one in args if one is not NoneType)
             for one in others:
                 with suppress(ValueError):
-                    return self._parsed(one, value, at)
-            return self._parsed(last, value, at)
+                    return self.parsed(one, value, at)
+            return self.parsed(last, value, at)
         if is_dataclass(kind) and isinstance(value, dict):
             return self.section(kind, value, f"{at}.")
         if origin is tuple and isinstance(value, list):
             kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
             if len(value) == len(kinds):
                 pairs = zip(kinds, value, strict=True)
-                return tuple(self._parsed(k, v, at) for k, v in pairs)
+                return tuple(self.parsed(k, v, at) for k, v in pairs)
         elif origin is Mapping and isinstance(value, dict):
-            return {key: self._parsed(args[1], item, at) for key, item in value.items()}
+            return {key: self.parsed(args[1], item, at) for key, item in value.items()}
         elif _is_plain(kind, value):
             return value
         raise wrong_part(at)

@@ -79,9 +79,27 @@ def _are_names(value: Any) -> bool:
     return len(set(value)) == len(value)
 
 
-def _is_stain(value: Any) -> bool:
-    """Return whether it is an object; statistics of later versions may be anything."""
-    return _is_dict(value) and all(_is_dict(value.get(name, {})) for name in ROWS)
+def _config(value: Any) -> FastNetConfig:
+    found: FastNetConfig = _OPTIONS.parsed(FastNetConfig, value, "architecture_options")
+    return found
+
+
+def _stain(value: dict[str, Any]) -> dict[str, StainStatistics]:
+    """Read the statistics of each known method; those of later versions may be anything."""
+    known = [method for method in ROWS if method in value]
+    return {method: StainStatistics.from_dict(value[method]) for method in known}
+
+
+def _can(read: Callable[[Any], object]) -> Check:
+    """Return a check that an object can be read."""
+
+    def holds(value: Any) -> bool:
+        try:
+            return _is_dict(value) and read(value) is not None
+        except (AttributeError, OptionError, ValueError):
+            return False
+
+    return holds
 
 
 def _is_transform(value: Any) -> bool:
@@ -93,7 +111,11 @@ _FASTNET_RULES: Rules = {
     "name": (_is_text, "a text"),
     "version": (_is_text, "a text"),
     "architecture": (lambda value: value == FASTNET, f"{FASTNET!r} or {TORCHSCRIPT!r}"),
-    "architecture_options": (_is_dict, "an object of FastNet's options"),
+    "architecture_options": (
+        _can(_config),
+        "an object: convolution separable or standard, shortcut and normalise_depthwise "
+        "true or false, pool_cells null or a whole number from 1",
+    ),
     "num_classes": (_whole(2, 2), "2"),
     "patch_size_pixels": (
         _whole(MINIMUM_PATCH_PX, MAXIMUM_PATCH_PX),
@@ -112,7 +134,10 @@ _FASTNET_RULES: Rules = {
     "threshold": (_number(0, 1), "0 to 1"),
     "flips": (lambda value: isinstance(value, bool), "true or false"),
     "calibration": (_is_calibration, "numbers scale (above 0) and offset"),
-    "stain": (_is_stain, "an object of statistics by method"),
+    "stain": (
+        _can(_stain),
+        "an object of statistics by method, rows of 3 finite numbers",
+    ),
     "training": (_is_dict, "an object"),
     "metrics": (_is_dict, "an object"),
 }
@@ -391,23 +416,15 @@ def parse_description(content: Any) -> ModelDescription:
             "from 0"
         )
     values: dict[str, Any] = {
+        "architecture": _config(content["architecture_options"]),
+        "stain": _stain(content["stain"]),
         "training": _FACTS.section(TrainingFacts, content["training"], "training."),
         "metrics": _FACTS.section(ModelMetrics, content["metrics"], "metrics."),
     }
     try:
-        options = content["architecture_options"]
-        values["architecture"] = _OPTIONS.section(
-            FastNetConfig, options, "architecture_options."
-        )
-        stain = content["stain"]
-        values["stain"] = {
-            name: StainStatistics.from_dict(stain[name])
-            for name in ROWS
-            if name in stain
-        }
         if content["quality"]:
             values["gamut"] = Gamut.from_dict(content["quality"])
-    except (OptionError, ValueError) as error:
+    except OptionError as error:
         raise BundleError(str(error)) from error
     own = {one.name for one in fields(ModelDescription)} - {"source"}
     return ModelDescription(
