@@ -233,8 +233,8 @@ class Result:
         Parameters
         ----------
         folder : str or Path
-            The files go to ``folder/<name of the slide>/``, and replace an earlier
-                result of the same slide. The store goes with them where the run has one, the
+            The files go to ``folder/<name of the slide>/``, and replace an earlier result
+            of the same slide. The store goes with them where the run has one, the
             overview where it was drawn or the slide is there.
 
         Returns
