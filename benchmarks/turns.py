@@ -87,10 +87,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        slide = (
-            arguments.slide
-            or write_slide(Path(folder) / "slide.svs", shape=(8192, 12288), seed=0).path
-        )
+        slide = arguments.slide
+        if slide is None:
+            slide = Path(folder) / "slide.svs"
+            write_slide(slide, shape=(8192, 12288), seed=0)
         commands = (
             ["detect", str(slide), "-o", "{folder}"],
             ["--help"],
