@@ -66,14 +66,14 @@ def command_page() -> str:
     """Return every command with the help that it prints."""
     import typer.main
 
-    from napari_fastnet.cli.app import app
+    from napari_fastnet.cli.app import make_app
 
     parts = [
         "# The command line",
         "What `--help` prints, command by command. "
         "[What they are for](../howto/command-line.md) comes with examples.",
     ]
-    _add_command(parts, typer.main.get_command(app), ["napari-fastnet"])
+    _add_command(parts, typer.main.get_command(make_app()), ["napari-fastnet"])
     return "\n\n".join(parts) + "\n"
 
 

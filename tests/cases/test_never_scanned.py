@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_fastnet.cli.app import app
+from napari_fastnet.cli.app import make_app
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.dense import CELL_PX
 from napari_fastnet.detection.tissue import find_tissue
@@ -97,7 +97,9 @@ def test_tissue_and_tumor_are_those_of_the_slide_without_fill(
 def test_fill_is_told_and_no_flag_of_quality(crop, pyramid, tiff, tmp_path):
     path = tiff(tmp_path / "a.tif", pyramid(padded(crop, "left", 0.25, BLACK)))
 
-    ended = CliRunner().invoke(app, ["detect", str(path), "-o", str(tmp_path / "out")])
+    ended = CliRunner().invoke(
+        make_app(), ["detect", str(path), "-o", str(tmp_path / "out")]
+    )
 
     assert ended.exit_code == 0
     # half a px of the masks more or less, and one px along the outline
@@ -106,7 +108,9 @@ def test_fill_is_told_and_no_flag_of_quality(crop, pyramid, tiff, tmp_path):
     assert record["tissue"]["never_scanned"] == pytest.approx(0.25, abs=0.01)
     assert not record["quality"]["pen"]
 
-    ended = CliRunner().invoke(app, ["tissue", str(path), "-o", str(tmp_path / "out")])
+    ended = CliRunner().invoke(
+        make_app(), ["tissue", str(path), "-o", str(tmp_path / "out")]
+    )
 
     assert "of the picture was never scanned and is left out" in ended.stdout
 

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image, ImageCms, ImageFilter
 from typer.testing import CliRunner
 
-from napari_fastnet.cli.app import app
+from napari_fastnet.cli.app import make_app
 from napari_fastnet.errors import SlideFormatError
 from napari_fastnet.slide.slide import open_slide
 
@@ -271,7 +271,7 @@ def test_the_focal_plane_in_the_middle_is_read_and_said(tmp_path, small):
     np.testing.assert_array_equal(whole(path), small)
     with open_slide(path) as slide:
         assert slide.mpp_source == "OME"
-    said = CliRunner().invoke(app, ["info", str(path)])
+    said = CliRunner().invoke(make_app(), ["info", str(path)])
     assert said.stderr == (
         "z.ome.tif: has 5 focal planes; number 3, the middle one, is read\n"
     )
@@ -337,7 +337,7 @@ def test_a_colour_profile_is_named_and_not_applied(tmp_path, small, tiff):
     )
 
     np.testing.assert_array_equal(whole(path), small)
-    said = CliRunner().invoke(app, ["info", str(path)])
+    said = CliRunner().invoke(make_app(), ["info", str(path)])
     assert "as stored; the ICC profile sRGB built-in is not applied" in said.stdout
     assert said.stderr == ""
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+from importlib import import_module
+from types import SimpleNamespace
+
 import pytest
+import typer
 
 from napari_fastnet import __version__
 from napari_fastnet.cli import app as app_module
@@ -15,12 +21,12 @@ def failing(monkeypatch: pytest.MonkeyPatch):
     """Return a function that adds a command ``fail`` raising what it is given."""
 
     def add(error: BaseException) -> None:
-        commands = list(app_module.app.registered_commands)
-        monkeypatch.setattr(app_module.app, "registered_commands", commands)
-
-        @app_module.app.command()
         def fail() -> None:
             raise error
+
+        module = SimpleNamespace(fail=fail)
+        monkeypatch.setitem(sys.modules, "napari_fastnet.cli.fails", module)
+        monkeypatch.setitem(app_module.COMMANDS, "fail", ("fails", "Fail."))
 
     return add
 
@@ -28,8 +34,24 @@ def failing(monkeypatch: pytest.MonkeyPatch):
 def test_help_names_every_command(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    for command in ("info", "models", "doctor"):
+    for command in app_module.COMMANDS:
         assert f"\n  {command} " in out
+
+
+@pytest.mark.parametrize("name", app_module.COMMANDS)
+def test_the_list_of_commands_says_what_the_help_of_each_says(name):
+    module, text = app_module.COMMANDS[name]
+    command = getattr(import_module(f"napari_fastnet.cli.{module}"), name)
+    is_group = isinstance(command, typer.Typer)
+    assert (
+        text
+        == (command.info.help if is_group else inspect.getdoc(command)).split("\n")[0]
+    )
+
+
+def test_a_command_that_does_not_exist_is_wrong_usage(capsys):
+    assert main(["detekt"]) == app_module.WRONG_USAGE
+    assert "'detekt'" in capsys.readouterr().err
 
 
 def test_version_is_printed(capsys):

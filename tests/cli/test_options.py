@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 import typer
 
-from napari_fastnet.cli.app import app
+from napari_fastnet.cli.app import make_app
 from napari_fastnet.cli.options import parameter_texts, with_options
 from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.detection.options import RunOptions
@@ -112,7 +112,7 @@ def test_every_field_is_described(kind):
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(make_app())
     found = {}
     for name, command in group.commands.items():
         found |= getattr(command, "commands", {name: command})

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from napari_fastnet import __version__
-from napari_fastnet.cli.cache import cache
 from napari_fastnet.cli.clock import restart
-from napari_fastnet.cli.detect import detect
-from napari_fastnet.cli.evaluate import evaluate
-from napari_fastnet.cli.export import export, replay
-from napari_fastnet.cli.machine import bench, doctor
-from napari_fastnet.cli.models import models
-from napari_fastnet.cli.options import with_options
-from napari_fastnet.cli.patches import patches
-from napari_fastnet.cli.slide import demo, info, tissue
-from napari_fastnet.cli.train import train
 from napari_fastnet.errors import FastNetError
 
 DONE = 0
@@ -28,31 +19,82 @@ INPUT_AT_FAULT = 1
 WRONG_USAGE = 2  # typer's own
 INTERRUPTED = 130
 
-# Plain text instead of rich's boxes: the same on a terminal, in a pipe and in a log.
-app = typer.Typer(
-    name="napari-fastnet",
-    help="Find tumors in whole-slide images. Research use only, not for diagnosis.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-for command in (
-    info,
-    tissue,
-    detect,
-    export,
-    replay,
-    patches,
-    train,
-    bench,
-    demo,
-    doctor,
-):
-    app.command()(with_options(command))
-app.add_typer(evaluate, name="evaluate")
-app.add_typer(models, name="models")
-app.add_typer(cache, name="cache")
+#: The commands in the order of the help: their module in this folder, and a line of help.
+COMMANDS = {
+    "info": ("slide", "Show a slide's size, levels, µm/px and its source."),
+    "tissue": ("slide", "Write a slide's tissue masks."),
+    "detect": (
+        "detect",
+        "Find tumors: heatmap, masks, regions, overview and record of each slide.",
+    ),
+    "export": ("export", "Write the results of a run in other formats."),
+    "replay": (
+        "export",
+        "Repeat a run from its record and print what differs; 1 if the results do.",
+    ),
+    "patches": (
+        "patches",
+        "Cut CAMELYON16's slides into labelled patches to train on.",
+    ),
+    "train": ("train", "Train FastNet on labelled patches and write a model bundle."),
+    "bench": (
+        "machine",
+        "Measure reading, inference, both, memory, and other networks beside.",
+    ),
+    "demo": ("slide", "Draw a slide, find its lesions, and print what was found."),
+    "doctor": (
+        "machine",
+        "List what is installed and what is missing, and how to get it.",
+    ),
+    "evaluate": ("evaluate", "Measure how good a model is where the truth is known."),
+    "models": ("models", "List, show, check, add and remove models."),
+    "cache": ("cache", "List or delete runs of the panel without an output folder."),
+}
+
+
+def make_app(words: Sequence[str] | None = None) -> typer.Typer:
+    """Make the program, with only the command that the words name.
+
+    Where they name none, as in ``--help``, commands are listed without their options: to
+    make all 200 of them takes longer than anything else on the way to the help.
+
+    Parameters
+    ----------
+    words : sequence of str, optional
+        The command line; without it the program has all commands.
+
+    Returns
+    -------
+    typer.Typer
+        The program, to be called with the same words.
+    """
+    # Plain text instead of rich's boxes: the same on a terminal, in a pipe and in a log.
+    app = typer.Typer(
+        name="napari-fastnet",
+        help="Find tumors in whole-slide images. Research use only, not for diagnosis.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    named = next((word for word in words or () if not word.startswith("-")), None)
+    for name, (module, text) in COMMANDS.items():
+        if words is None or name == named:
+            command = getattr(import_module(f"napari_fastnet.cli.{module}"), name)
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, name=name)
+            else:
+                from napari_fastnet.cli.options import with_options
+
+                app.command(name)(with_options(command))
+        elif named not in COMMANDS:
+            app.command(name, help=text)(_listed)
+    return app
+
+
+def _listed() -> None:
+    """Stand in the list of commands."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -61,7 +103,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,
@@ -88,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 done, 1 the input is at fault (one line on stderr says what, why and the
-        mend), 2 wrong usage, 130 interrupted.
+        remedy), 2 wrong usage, 130 interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -99,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # `train` records the words
         words = sys.argv[1:] if argv is None else list(argv)
-        app(args=words, prog_name="napari-fastnet", obj=words)
+        make_app(words)(args=words, prog_name="napari-fastnet", obj=words)
     except FastNetError as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         return INPUT_AT_FAULT

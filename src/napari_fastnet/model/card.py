@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 def write_card(description: ModelDescription) -> str:
     """Write the card of a trained model as Markdown, every figure from its description."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=PackageLoader("napari_fastnet.model", "."),
-        autoescape=False,  # Markdown
+        autoescape=select_autoescape(["html"]),  # not of Markdown
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
