@@ -31,15 +31,15 @@ def press(words):
         if not isinstance(question, QMessageBox):
             QTimer.singleShot(20, answer)
             return
-        (button,) = (b for b in question.buttons() if words in b.text())
-        button.click()
+        buttons = [b for b in question.buttons() if words in b.text()]
+        (buttons or question.buttons())[-1].click()  # another one: the test fails
 
     QTimer.singleShot(0, answer)
 
 
 @pytest.mark.parametrize(
     ("words", "offset"),
-    [("QuPath", (96.0, 160.0)), ("corner", (0.0, 0.0)), ("Cancel", None)],
+    [("QuPath", (96.0, 160.0)), ("Corner", (0.0, 0.0)), ("Cancel", None)],
 )
 def test_where_outlines_count_from_is_asked(parent, words, offset) -> None:
     press(words)
