@@ -34,10 +34,12 @@ def small_is_large(monkeypatch, panel):
 
 @pytest.fixture
 def finding(monkeypatch):
-    """Let the detection find its masks when this is set."""
+    """Let the detection find its masks when this is set; ``begun`` says that it tries."""
     found = threading.Event()
+    found.begun = threading.Event()
 
     def looking(*arguments):
+        found.begun.set()
         found.wait(20)
         return find_tissue(*arguments)
 
@@ -168,6 +170,7 @@ def test_rough_masks_that_keep_less_hide_nothing_in_the_end(
 
     monkeypatch.setattr(head_start, "tissue_at", less)
     work = begin()
+    assert finding.begun.wait(20)  # a pause before would come before the masks
     work.detection.job.pause()
     finding.set()
     qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
