@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from napari_fastnet.detection import first_block, plan
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.results.loading import load
+from napari_fastnet.results.recorded_slide import recorded_picture
 from napari_fastnet.slide.slide import open_slide
 
 SCRIPT = """
@@ -191,3 +193,20 @@ def test_a_result_in_memory_is_a_table_and_can_be_exported_saved_and_shown(
     assert png.startswith(b"\x89PNG")
     assert (place / "overview.png").read_bytes()[:8] == png[:8]
     assert "data:image/png;base64," in result._repr_html_()
+
+
+def test_a_notebook_draws_the_overview_once_for_html_and_png(slide_file, dark_bundle):
+    """IPython asks an object for every kind of view, one after the other."""
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    result = detect(slide_file, model=dark_bundle)
+    drawn = []
+
+    def picture():
+        drawn.append(result)
+        return recorded_picture(result.record)
+
+    shown, _ = formatter.format(replace(result, picture=picture))
+
+    assert shown["image/png"].startswith(b"\x89PNG")
+    assert "data:image/png;base64," in shown["text/html"]
+    assert len(drawn) == 1

@@ -324,15 +324,24 @@ class Result:
             f"<Result {display.counted(len(self.lesions), 'lesion')}, {self.heatmap!r}>"
         )
 
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> dict[str, str | bytes]:
+        """Return all that a notebook shows, from one drawing of the overview."""
+        png = self._repr_png_()
+        shown: dict[str, str | bytes] = {"text/html": self._html(png)}
+        return shown if png is None else shown | {"image/png": png}
+
     def _repr_html_(self) -> str:
         """Return the overview and a summary as HTML, for notebooks."""
+        return self._html(self._repr_png_())
+
+    def _html(self, png: bytes | None) -> str:
         rows = self.rows()
         if self.folder is not None:
             rows.append(("files", str(self.folder)))
         rows.append(("", f"{CALIBRATED} {RESEARCH_USE}"))
-        return display.notebook_card(
-            rows, png=self._repr_png_(), width_px=OVERVIEW_WIDTH_PX
-        )
+        return display.notebook_card(rows, png=png, width_px=OVERVIEW_WIDTH_PX)
 
     def _repr_png_(self) -> bytes | None:
         """Return the overview as it was written, or drawn now; None without a slide."""
