@@ -12,7 +12,7 @@ import requests
 
 from napari_fastnet.errors import OutputError, SlideNotFoundError
 from napari_fastnet.plugin import samples
-from napari_fastnet.plugin.layers.data import slide_of
+from napari_fastnet.plugin.layers.info import slide_of
 from napari_fastnet.plugin.settings import Settings
 
 

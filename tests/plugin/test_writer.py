@@ -12,11 +12,11 @@ from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import OutputError
 from napari_fastnet.plugin.layers.data import (
     heatmap_layer_data,
-    info_of,
     mask_layer_data,
     regions_layer_data,
     slide_layer_data,
 )
+from napari_fastnet.plugin.layers.info import info_of
 from napari_fastnet.plugin.reader import read_layers
 from napari_fastnet.plugin.writer import (
     write_folder,

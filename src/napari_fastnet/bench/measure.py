@@ -138,7 +138,7 @@ def detect_words(options: BenchOptions) -> list[str]:
 
 
 class Footprint(NamedTuple):
-    """When a process began (seconds since 1970), how long it took, and its memory.
+    """Start (seconds since 1970), duration and memory of a process.
 
     ``peak_rss_mb`` is in millions of bytes; None where the system does not tell.
     """

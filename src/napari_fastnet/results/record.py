@@ -13,10 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PureWindowsPath
 from platform import python_version
-from typing import (
-    TYPE_CHECKING,
-    Any,
-)
+from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName, TissueParameters

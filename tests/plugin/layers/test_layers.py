@@ -19,16 +19,14 @@ from napari_fastnet.plugin.layers.data import (
     SLIDE_KEY,
     heatmap_colormap,
     heatmap_layer_data,
-    info_of,
     mask_layer_data,
     place_slide_layer,
     regions_layer_data,
-    result_layers,
     slide_layer_data,
-    slide_of,
     to_px,
     to_um,
 )
+from napari_fastnet.plugin.layers.info import info_of, result_layers, slide_of
 from napari_fastnet.plugin.layers.regions import regions_of
 from napari_fastnet.slide.slide import Slide, open_slide
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -90,15 +91,15 @@ def viewer(qapp, settings):
     return viewer
 
 
-@pytest.fixture
-def errors():
-    """Return the error messages that napari is asked to show."""
-    from napari.utils.notifications import NotificationSeverity, notification_manager
+@contextmanager
+def messages(wanted):
+    """Collect the messages of napari's notifications whose severity is wanted."""
+    from napari.utils.notifications import notification_manager
 
     shown = []
 
     def note(notification):
-        if notification.severity >= NotificationSeverity.ERROR:
+        if wanted(notification.severity):
             shown.append(notification.message)
 
     notification_manager.notification_ready.connect(note)
@@ -107,18 +108,28 @@ def errors():
 
 
 @pytest.fixture
+def errors():
+    """Return the error messages that napari is asked to show."""
+    from napari.utils.notifications import NotificationSeverity
+
+    with messages(lambda severity: severity >= NotificationSeverity.ERROR) as shown:
+        yield shown
+
+
+@pytest.fixture
+def warned():
+    """Return the warnings that napari is asked to show."""
+    from napari.utils.notifications import NotificationSeverity
+
+    with messages(lambda severity: severity == NotificationSeverity.WARNING) as shown:
+        yield shown
+
+
+@pytest.fixture
 def told():
     """Return all messages that napari is asked to show."""
-    from napari.utils.notifications import notification_manager
-
-    shown = []
-
-    def note(notification):
-        shown.append(notification.message)
-
-    notification_manager.notification_ready.connect(note)
-    yield shown
-    notification_manager.notification_ready.disconnect(note)
+    with messages(lambda severity: True) as shown:
+        yield shown
 
 
 @pytest.fixture

@@ -11,22 +11,6 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def warnings_shown():
-    """Return the warnings that napari is asked to show."""
-    from napari.utils.notifications import NotificationSeverity, notification_manager
-
-    shown = []
-
-    def note(notification):
-        if notification.severity == NotificationSeverity.WARNING:
-            shown.append(notification.message)
-
-    notification_manager.notification_ready.connect(note)
-    yield shown
-    notification_manager.notification_ready.disconnect(note)
-
-
-@pytest.fixture
 def bad_svs(square_svs, tmp_path, tile_place, overwrite):
     """Return a slide with one bad tile of 64 px in its tissue."""
     path = shutil.copy(square_svs, tmp_path / "bad.svs")
@@ -47,12 +31,12 @@ def damaged(viewer, make_panel, add_slide, bad_svs, tmp_path, dark_bundle):
 
 
 def test_it_is_told_once_and_the_rest_is_computed(
-    damaged, detect, warnings_shown, errors
+    damaged, detect, warned, errors
 ) -> None:
     work = detect(damaged)
     assert work.detection.result is not None
     assert np.isfinite(work.heatmap.probabilities).sum() > 100
-    assert len(warnings_shown) == 1
-    assert "bad.svs" in warnings_shown[0]
-    assert "cannot be" in warnings_shown[0]
+    assert len(warned) == 1
+    assert "bad.svs" in warned[0]
+    assert "cannot be" in warned[0]
     assert errors == []

@@ -187,21 +187,6 @@ def test_of_two_files_the_later_holds(
     assert work.region_finder.outlines_path == str(tmp_path / "edited.geojson")
 
 
-@pytest.fixture
-def told():
-    """Return the messages that napari is asked to show."""
-    from napari.utils.notifications import notification_manager
-
-    shown = []
-
-    def note(notification):
-        shown.append(notification.message)
-
-    notification_manager.notification_ready.connect(note)
-    yield shown
-    notification_manager.notification_ready.disconnect(note)
-
-
 def test_the_truth_is_shown_where_it_lies_and_compared(
     panel, viewer, detect, outlines, told, qtbot
 ) -> None:

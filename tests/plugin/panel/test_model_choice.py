@@ -90,22 +90,6 @@ def test_the_network_goes_with_the_last_slide(panel, viewer, network) -> None:
         assert third is not first
 
 
-@pytest.fixture
-def warned():
-    """Return the warnings that napari is asked to show."""
-    from napari.utils.notifications import NotificationSeverity, notification_manager
-
-    shown = []
-
-    def note(notification):
-        if notification.severity == NotificationSeverity.WARNING:
-            shown.append(notification.message)
-
-    notification_manager.notification_ready.connect(note)
-    yield shown
-    notification_manager.notification_ready.disconnect(note)
-
-
 @pytest.mark.parametrize("named", ["gone", "gone-1.2", "bundle"])
 def test_a_model_of_the_preferences_that_is_gone_is_told_and_blocks_nothing(
     viewer, make_panel, monkeypatch, dark_bundle, tmp_path, warned, named

@@ -19,22 +19,6 @@ def language(request, qapp):
     QLocale.setDefault(before)
 
 
-@pytest.fixture
-def warned():
-    """Return the warnings that napari is asked to show."""
-    from napari.utils.notifications import NotificationSeverity, notification_manager
-
-    shown = []
-
-    def note(notification):
-        if notification.severity == NotificationSeverity.WARNING:
-            shown.append(notification.message)
-
-    notification_manager.notification_ready.connect(note)
-    yield shown
-    notification_manager.notification_ready.disconnect(note)
-
-
 def type_in(qtbot, box, text, end=Qt.Key.Key_Return):
     """Type over what a box holds."""
     box.selectAll()

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from napari_fastnet.plugin.layers.data import info_of
+from napari_fastnet.plugin.layers.info import info_of
 from napari_fastnet.plugin.reader import read_layers
 
 pytestmark = pytest.mark.gui

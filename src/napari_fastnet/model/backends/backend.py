@@ -74,9 +74,8 @@ class Backend(ABC):
 
     def __init__(self, name: str, model: str, threads: int = 1) -> None:
         self.name, self.model, self.threads = name, model, threads
-        self._too_large: float = (
-            inf  # values in an array that memory did not suffice for
-        )
+        # Values in an array that memory did not suffice for.
+        self._too_large: float = inf
 
     @abstractmethod
     def _infer(self, output: Output, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

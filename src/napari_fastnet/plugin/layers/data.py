@@ -20,9 +20,6 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.core.regions import Region
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, MaskKind, ResultInfo, SlideInfo
-from napari_fastnet.plugin.layers.info import info_of as info_of
-from napari_fastnet.plugin.layers.info import result_layers as result_layers
-from napari_fastnet.plugin.layers.info import slide_of as slide_of
 from napari_fastnet.plugin.layers.regions import region_features
 from napari_fastnet.slide.slide import Slide
 
