@@ -16,6 +16,7 @@ import shapely
 from scipy import ndimage
 
 from napari_fastnet.core.geometry import Grid
+from napari_fastnet.core.matching import polygon_of
 from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
 from napari_fastnet.core.outlines import Polygon, trace_parts
 from napari_fastnet.core.polygons import (
@@ -341,9 +342,37 @@ def regions_of_outlines(
     parts = _parts(outlines, slide)
     if not len(parts):
         return []
-    groups = _touching(parts)
-    polygons = [tuple(_polygon(parts[index]) for index in group) for group in groups]
-    shapes = [shapely.MultiPolygon(list(parts[group])) for group in groups]
+    return _of_parts([parts[group] for group in _touching(parts)], heatmap)
+
+
+def region_of_outline(
+    outline: Iterable[Polygon], heatmap: Heatmap, slide: Box
+) -> Region | None:
+    """Measure one outline as one region, also where its parts lie apart.
+
+    Parameters
+    ----------
+    outline : iterable of Polygon
+        The parts, level-0 px.
+    heatmap : Heatmap
+        As for `regions_of_outlines`.
+    slide : Box
+        Level-0 px; parts outside are cut off.
+
+    Returns
+    -------
+    Region or None
+        With label 1; None where nothing of it lies on the slide.
+    """
+    rings = tuple(joined(polygon) for polygon in outline)
+    parts = _parts(Annotations(rings, ()), slide)
+    return _of_parts([parts], heatmap)[0] if len(parts) else None
+
+
+def _of_parts(groups: list[NDArray[np.object_]], heatmap: Heatmap) -> list[Region]:
+    """Measure regions of shapely polygons; by area, largest first."""
+    polygons = [tuple(polygon_of(part) for part in group) for group in groups]
+    shapes = [shapely.MultiPolygon(list(group)) for group in groups]
     longest_mm = longest_axes_mm(polygons, heatmap.mpp)
     mm2 = heatmap.mpp[0] * heatmap.mpp[1] / 1e6
     order = np.argsort([-shape.area for shape in shapes], kind="stable").tolist()
@@ -444,14 +473,6 @@ def _touching(parts: NDArray[np.object_]) -> list[Indices]:
     order = np.argsort(group, kind="stable")
     ends = np.cumsum(np.bincount(group, minlength=count))[:-1]
     return np.split(order, ends)
-
-
-def _polygon(shape: shapely.Polygon) -> Polygon:
-    """Return exterior and holes, wound as in `core.outlines`."""
-    # anticlockwise in (y, x), and so clockwise to the eye
-    upright = shapely.orient_polygons(shape)
-    rings = (upright.exterior, *upright.interiors)
-    return tuple(np.asarray(ring.coords, np.float64)[:-1] for ring in rings)
 
 
 def _probabilities(

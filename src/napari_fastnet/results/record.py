@@ -45,6 +45,7 @@ QUALITY = "quality.tif"
 THUMBNAIL = "thumbnail.jpg"
 REGIONS = "regions.geojson"
 REGIONS_CSV = "regions.csv"
+DECISIONS = "decisions.json"
 
 #: The masks, in the order of the paper; the region of interest comes last.
 MASKS = ("rgb", "hsv", "threshold", "roi")

@@ -59,7 +59,7 @@ def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
     if not folder.is_dir():  # the lock would make it again, without a run
         raise OutputError(f"cannot lock {folder}: it was deleted; start again")
     try:
-        lock = _acquired(folder, wait_s)
+        lock = _acquired(folder / LOCK, folder / LEASE, wait_s)
     except Timeout as error:
         raise BusyError(
             f"{folder}: {_holder(folder)}; wait for it to end, or choose another "
@@ -82,6 +82,42 @@ def hold(folder: Path, wait_s: float = WAIT_S) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def hold_file(path: Path, wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold the lock of a file while it is changed; not to be entered twice.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not exist, its folder must.
+    wait_s : float, optional
+        Time to wait for another holder.
+
+    Raises
+    ------
+    BusyError
+        Another process, or another thread of this one, is still changing it.
+    OutputError
+        The folder cannot be written.
+    """
+    from filelock import Timeout
+
+    beside = path.with_name(f".{path.name}")
+    lock, lease = (beside.with_name(beside.name + end) for end in (LOCK, LEASE))
+    try:
+        held = _acquired(lock, lease, wait_s)
+    except Timeout as error:
+        raise BusyError(
+            f"{path}: another program has been changing it for {wait_s:g} s; try again"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {reason(error)}") from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
 def is_held(folder: Path) -> bool:
     """Return whether a process is writing a run."""
     from filelock import Timeout
@@ -89,7 +125,7 @@ def is_held(folder: Path) -> bool:
     if not any((folder / name).exists() for name in (LOCK, LEASE)):
         return False
     try:
-        _acquired(folder, 0).release()
+        _acquired(folder / LOCK, folder / LEASE, 0).release()
     except Timeout:
         return True
     except OSError:  # no right to write there: unknown
@@ -97,11 +133,11 @@ def is_held(folder: Path) -> bool:
     return False
 
 
-def _acquired(folder: Path, wait_s: float) -> BaseFileLock:
+def _acquired(place: Path, lease_place: Path, wait_s: float) -> BaseFileLock:
     """Acquire the lock of the operating system, or a lease if it has none."""
     from filelock import FileLock, SoftFileLease, Timeout
 
-    lock = FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
+    lock = FileLock(place, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire(timeout=wait_s, poll_interval=POLL_S)
     except Timeout:  # an OSError, too
@@ -109,9 +145,7 @@ def _acquired(folder: Path, wait_s: float) -> BaseFileLock:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        lease = SoftFileLease(
-            folder / LEASE, lease_duration=LEASE_S, thread_local=False
-        )
+        lease = SoftFileLease(lease_place, lease_duration=LEASE_S, thread_local=False)
         lease.acquire(timeout=wait_s, poll_interval=POLL_S)
         return lease
     return lock

@@ -1,0 +1,501 @@
+"""A person's decisions about the lesions of a slide, ``decisions.json``.
+
+The file is a list of events that only grows: a verdict, a note, a line, an outline; undoing
+one is an event, too. The state is what the events add up to. For a change the file is read
+again, the event is added, and the whole is written aside and renamed under a lock. So it is
+on the disk before the call returns, two programs lose nothing of each other's, and a
+program that is killed leaves the file as it was before or after a change. Events of kinds
+that only another version knows are kept.
+
+A file that is damaged, of another slide or of a newer version is renamed, never
+overwritten. The rules by which decisions find the candidates of another detection are those
+of `core.matching`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+import numpy as np
+
+from napari_fastnet.core.matching import SAME_PLACE, Outline, owners, shares
+from napari_fastnet.errors import OptionError, OutputError
+from napari_fastnet.machine.files import output_errors, write_bytes
+from napari_fastnet.results.decision_events import (
+    DECIMALS,
+    FORMAT,
+    FORMAT_VERSION,
+    LESION_EVENTS,
+    READ_SLIDE,
+    UNDO,
+    VERDICTS,
+    Decision,
+    Event,
+    Line,
+    Verdict,
+    apply,
+    checked,
+    checked_kind,
+    drawn_outline,
+    lesion_entry,
+    outline_key,
+    parsed,
+    plain_outline,
+)
+from napari_fastnet.results.record import (
+    DECISIONS,
+    RESEARCH_USE,
+    in_a_line,
+    timestamp,
+    written,
+)
+from napari_fastnet.results.reviewed import Reviewed, reviewed
+from napari_fastnet.store.lock import hold_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from napari_fastnet.core.geometry import Box
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.outlines import Polygon
+    from napari_fastnet.core.regions import Region
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A reader's own verdict on the slide, without the detection, and its time in UTC."""
+
+    verdict: Verdict
+    made: str
+
+
+def decisions_path(run: Path, in_cache: bool, fingerprint: str) -> Path:
+    """Return the place of the decisions about a run.
+
+    Parameters
+    ----------
+    run : Path
+        The folder of the run.
+    in_cache : bool
+        Whether that is in the cache, which is trimmed and so is no place for decisions.
+        Then they lie in the user's data folder, by slide.
+    fingerprint : str
+        Of the slide.
+
+    Returns
+    -------
+    Path
+        The file; it need not exist.
+    """
+    if not in_cache:
+        return run / DECISIONS
+    from platformdirs import user_data_path
+
+    folder = user_data_path("napari-fastnet", appauthor=False) / "decisions"
+    return folder / f"{re.sub('[^0-9A-Za-z]', '-', fingerprint)}.json"
+
+
+class Decisions:
+    """The decisions about one slide; every change is on the disk when its call returns.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not exist.
+    fingerprint : str
+        Of the slide.
+    slide : str, optional
+        Name of the slide's file, for people who open the file.
+    """
+
+    def __init__(self, path: Path, fingerprint: str, slide: str = "") -> None:
+        self.path = path
+        #: Messages for the user, such as a file that was set aside.
+        self.notes: tuple[str, ...] = ()
+        self._fingerprint = fingerprint
+        # keys of the file beside the events; another version may have more
+        self._head: dict[str, Any] = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "notice": RESEARCH_USE,
+            "slide": {"fingerprint": fingerprint, "name": written(slide)},
+        }
+        self._content = b""
+        self._events: dict[str, Event] = {}
+        self._lines: dict[str, str] = {}  # the events as JSON
+        self._decided: dict[str, Decision] = {}
+
+    @classmethod
+    def open(
+        cls, path: Path, fingerprint: str, slide: str = "", *, change: bool = True
+    ) -> Decisions:
+        """Read the decisions about a slide, or begin anew where there are none.
+
+        Parameters
+        ----------
+        path : Path
+            The file, as from `decisions_path`.
+        fingerprint : str
+            Of the slide.
+        slide : str, optional
+            Name of the slide's file.
+        change : bool, optional
+            Whether a file that cannot be used is renamed at once; without it that is only
+            noted, as for a program that does no more than read.
+
+        Returns
+        -------
+        Decisions
+            Their ``notes`` tell of a file that could not be used.
+        """
+        found = cls(path, fingerprint, slide)
+        if found._read() and change:
+            said, found.notes = found.notes, ()
+            try:
+                with hold_file(path):
+                    found._read(set_aside=True)
+            except OutputError:  # a folder that cannot be written
+                found.notes = said
+        return found
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What is decided, drawn, noted or measured now, the oldest first."""
+        return tuple(self._decided.values())
+
+    @property
+    def reading(self) -> Reading | None:
+        """The reader's own verdict on the slide, the last one; None without any."""
+        for event in reversed(self.events(READ_SLIDE)):
+            if event.get("verdict") in VERDICTS:
+                return Reading(event["verdict"], event["made"])
+        return None
+
+    def events(self, kind: str) -> list[Event]:
+        """Return the events of a kind that were not undone, the oldest first.
+
+        Parameters
+        ----------
+        kind : str
+            For example ``read_slide``.
+
+        Returns
+        -------
+        list of dict
+            With ``id``, ``made``, ``kind`` and what `add` was given.
+        """
+        undone = self._undone()
+        return [
+            event
+            for key, event in self._events.items()
+            if event["kind"] == kind and key not in undone
+        ]
+
+    def add(self, kind: str, **content: Any) -> None:
+        """Add an event of a kind that is not about lesions.
+
+        Parameters
+        ----------
+        kind : str
+            Its name.
+        **content : JSON
+            What `events` gives back.
+        """
+        self._append(lambda: {"kind": kind, **content})
+
+    def read_slide(self, verdict: Verdict) -> None:
+        """Note the reader's own verdict on the whole slide; `undo` leaves it."""
+        self.add(READ_SLIDE, verdict=checked(verdict))
+
+    def decide(self, regions: Sequence[Region], verdict: Verdict | None) -> None:
+        """Give lesions a verdict, in one event.
+
+        Parameters
+        ----------
+        regions : sequence of Region
+            Candidates, or the regions of `reviewed`.
+        verdict : {"tumor", "not tumor", "unsure"} or None
+            None takes a verdict back. It replaces verdicts on outlines that share at least
+            half of the smaller of both.
+        """
+        if verdict is not None:
+            checked(verdict)
+
+        def event() -> Event:
+            shown = [o for region in regions for o in self._shown(region.polygons)]
+            lesions = [
+                lesion_entry(outline, self._judged(outline)) for outline in shown
+            ]
+            return {"kind": "decide", "verdict": verdict, "lesions": lesions}
+
+        self._append(event)
+
+    def note(self, region: Region, text: str) -> None:
+        """Write a note on a lesion; an empty one takes it back."""
+        self._append(lambda: {"kind": "note", "note": text, **self._about(region)})
+
+    def measure(self, region: Region, line: Line | None) -> None:
+        """Measure a lesion by a line; None takes it back.
+
+        Parameters
+        ----------
+        region : Region
+            A candidate, or a region of `reviewed`.
+        line : tuple of (y, x) or None
+            Both ends, level-0 px.
+        """
+        ends = None if line is None else np.round(line, DECIMALS).tolist()
+        if ends is not None and not (
+            np.shape(ends) == (2, 2) and np.isfinite(ends).all() and ends[0] != ends[1]
+        ):
+            raise OptionError(f"line is {line}; give two different points (y, x)")
+        self._append(lambda: {"kind": "measure", "line": ends, **self._about(region)})
+
+    def draw(
+        self, polygons: Sequence[Polygon], verdict: Verdict | None = "tumor"
+    ) -> None:
+        """Add a lesion that the detection did not find, over any earlier ones inside it.
+
+        Parameters
+        ----------
+        polygons : sequence of Polygon
+            Its parts; rings of (y, x), level-0 px.
+        verdict : {"tumor", "not tumor", "unsure"} or None, optional
+            A person who draws a lesion usually means tumor.
+        """
+        if verdict is not None:
+            checked(verdict)
+        outline = drawn_outline(polygons)
+
+        def event() -> Event:
+            lesion = lesion_entry(outline, self._judged(outline, inside=True))
+            return {"kind": "draw", "verdict": verdict, "lesions": [lesion]}
+
+        self._append(event)
+
+    def replace(
+        self,
+        regions: Sequence[Region],
+        outlines: Sequence[Sequence[Polygon]],
+        kind: Literal["corrected", "joined", "cut"],
+    ) -> None:
+        """Replace outlines by a person's own.
+
+        A verdict that the replaced ones agree on holds for the new ones, so do their
+        notes; a line stays where one outline was corrected.
+
+        Parameters
+        ----------
+        regions : sequence of Region
+            What is replaced: one to be corrected or cut, several to be joined.
+        outlines : sequence of sequence of Polygon
+            The polygons of each new lesion: one corrected or joined lesion, several of
+            one that is cut.
+        kind : {"corrected", "joined", "cut"}
+            What the person did.
+        """
+        checked_kind(kind)
+        drawn = [drawn_outline(polygons) for polygons in outlines]
+        gone = [plain_outline(region.polygons) for region in regions]
+
+        def event() -> Event:
+            of = [key for region in regions for key in self._fits(region.polygons)]
+            return {
+                "kind": "replace",
+                "into": kind,
+                "replaced": gone,
+                "of": list(dict.fromkeys(of)),
+                "lesions": [lesion_entry(outline, []) for outline in drawn],
+            }
+
+        self._append(event)
+
+    def undo(self) -> bool:
+        """Take back the last change of a lesion that still holds; False without any."""
+
+        def event() -> Event | None:
+            undone = self._undone()
+            for key in reversed(self._events):
+                if key not in undone and self._events[key]["kind"] in LESION_EVENTS:
+                    return {"kind": UNDO, "undoes": key}
+            return None
+
+        return self._append(event)
+
+    def copy_to(self, path: Path) -> None:
+        """Add all events that are missing there to another file about the same slide.
+
+        Parameters
+        ----------
+        path : Path
+            The file; it need not exist.
+        """
+        if self._events and path != self.path:
+            other = Decisions(path, self._fingerprint, self._head["slide"]["name"])
+            other._append(lambda: None, self._events)
+
+    def reviewed(
+        self, candidates: Sequence[Region], heatmap: Heatmap, slide: Box
+    ) -> list[Reviewed]:
+        """Return the list of lesions, as `results.reviewed.reviewed` describes it.
+
+        Parameters
+        ----------
+        candidates : sequence of Region
+            In their order.
+        heatmap : Heatmap
+            Its probabilities.
+        slide : Box
+            Level-0 px.
+
+        Returns
+        -------
+        list of Reviewed
+            Candidates with their decisions, and decided lesions without a candidate.
+        """
+        return reviewed(self.decisions, candidates, heatmap, slide)
+
+    # Changing the file.
+
+    def _append(
+        self,
+        make: Callable[[], Event | None],
+        others: dict[str, Event] | None = None,
+    ) -> bool:
+        """Read the file again, add an event and those of another file, and write it."""
+        with output_errors(f"write {self.path}"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with hold_file(self.path):
+            self._read(set_aside=True)
+            added = dict(others or {})
+            if (event := make()) is not None:
+                key = uuid4().hex
+                added[key] = {"id": key, "made": timestamp(), **event}
+            added = {k: v for k, v in added.items() if k not in self._events}
+            if not added:
+                return False
+            self._take(added)
+            head = json.dumps(self._head, allow_nan=False)[:-1]
+            lines = ",\n".join(self._lines.values())
+            content = f'{head}, "events": [\n{lines}\n]}}\n'.encode()
+            write_bytes(self.path, content)
+            self._content = content
+        return True
+
+    def _read(self, *, set_aside: bool = False) -> bool:
+        """Read what the file has more than is known; return whether it cannot be used."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            said = f"{in_a_line(self.path)}: cannot be read ({error.strerror})"
+            if set_aside:
+                raise OutputError(f"{said}; ask for the right to read it") from error
+            self._note(f"{said}, and no decision is known")
+            return True
+        if content == self._content:
+            return False
+        try:
+            head, events = parsed(content, self._fingerprint)
+        except ValueError as error:
+            what = "left as it is, and no decision is known"
+            if set_aside:
+                aside = _free(self.path)
+                with output_errors(f"rename {self.path}"):
+                    self.path.rename(aside)
+                what = f"kept as {aside.name}, and a new file is begun"
+            self._note(f"{in_a_line(self.path)}: {error}; it is {what}")
+            return True
+        self._content = content
+        self._head = head | {"slide": self._head["slide"] | head["slide"]}
+        self._take(
+            {e["id"]: e for e in events if e["id"] not in self._events}, first=True
+        )
+        return False
+
+    def _take(self, added: dict[str, Event], *, first: bool = False) -> None:
+        """Add events, and find what all of them add up to."""
+        # events that are only known here come after those of the file
+        parts = (added, self._events) if first else (self._events, added)
+        self._events = parts[0] | parts[1]
+        for key, event in added.items():
+            self._lines[key] = json.dumps(event, allow_nan=False)
+        self._lines = {key: self._lines[key] for key in self._events}
+        undone, decided = self._undone(), dict[str, Decision]()
+        for number, (key, event) in enumerate(self._events.items(), 1):
+            if event["kind"] in LESION_EVENTS and key not in undone:
+                try:
+                    apply(decided, event)
+                except (KeyError, TypeError, ValueError) as error:
+                    self._note(
+                        f"{in_a_line(self.path)}: event {number} is damaged ({error!r}) "
+                        "and is left out; the others hold"
+                    )
+        self._decided = decided
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes = (*self.notes, text)
+
+    def _undone(self) -> set[str]:
+        events = self._events.values()
+        return {str(event.get("undoes")) for event in events if event["kind"] == UNDO}
+
+    # What a change is about.
+
+    def _about(self, region: Region) -> dict[str, Any]:
+        """Return what an event says about a lesion that is not judged anew."""
+        return {
+            "lesions": [
+                lesion_entry(outline, self._fits(outline))
+                for outline in self._shown(region.polygons)
+            ]
+        }
+
+    def _shown(self, outline: Outline) -> list[Outline]:
+        """Return the person's outlines that take the place of one, or that one."""
+        decided = [self._decided[key] for key in self._fits(outline)]
+        own = [one.polygons for one in decided if one.kind != "found"]
+        return own or [outline]
+
+    def _fits(self, outline: Outline) -> list[str]:
+        """Return the keys of decisions that hold for an outline."""
+        if (key := outline_key(outline)) in self._decided:
+            return [key]
+        keys, decided = list(self._decided), self.decisions
+        (chosen,) = owners([outline], [(d.polygons, *d.replaced) for d in decided])
+        if len(chosen) > 1 and any(decided[index].kind == "found" for index in chosen):
+            return []  # several lesions in one candidate
+        return [keys[index] for index in chosen]
+
+    def _judged(self, outline: Outline, *, inside: bool = False) -> list[str]:
+        """Return the keys of decisions that one on an outline replaces.
+
+        Those on found lesions about the same place; or all that lie ``inside`` of it by at
+        least half.
+        """
+        if (key := outline_key(outline)) in self._decided:
+            return [key]
+        decided = {
+            k: d for k, d in self._decided.items() if inside or d.kind == "found"
+        }
+        of_now, of_judged = shares(outline, [d.polygons for d in decided.values()])
+        same = of_judged if inside else np.maximum(of_now, of_judged)
+        return [
+            key for key, share in zip(decided, same, strict=True) if share >= SAME_PLACE
+        ]
+
+
+def _free(path: Path) -> Path:
+    """Return a free name for a file that is set aside."""
+    names: Iterator[Path] = (
+        path.with_name(f"{path.stem}-set-aside-{number}{path.suffix}")
+        for number in range(1, 10_000)
+    )
+    return next(name for name in names if not name.exists())
