@@ -142,12 +142,12 @@ def parsed(content: bytes, fingerprint: str) -> tuple[dict[str, Any], list[Event
             f"has format version {version!r}, this version reads {FORMAT_VERSION}; "
             "update napari-fastnet"
         )
-    slide, events = head.get("slide"), head.pop("events", None)
-    if not isinstance(slide, dict) or not isinstance(events, list):
+    whose, events = head.get("slide_fingerprint"), head.pop("events", None)
+    if not isinstance(whose, str) or not isinstance(events, list):
         raise ValueError("is damaged (it has no slide or no events)")
-    if slide.get("fingerprint") != fingerprint:
+    if whose != fingerprint:
         raise ValueError(
-            f"is about another slide ({in_a_line(str(slide.get('name')))})"
+            f"is about another slide ({in_a_line(str(head.get('slide_name')))})"
         )
     for number, event in enumerate(events, 1):
         stated = isinstance(event, dict) and all(

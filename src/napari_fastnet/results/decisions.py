@@ -123,7 +123,8 @@ class Decisions:
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "notice": RESEARCH_USE,
-            "slide": {"fingerprint": fingerprint, "name": written(slide)},
+            "slide_fingerprint": fingerprint,
+            "slide_name": written(slide),
         }
         self._content = b""
         self._events: dict[str, Event] = {}
@@ -336,7 +337,7 @@ class Decisions:
             The file; it need not exist.
         """
         if self._events and path != self.path:
-            other = Decisions(path, self._fingerprint, self._head["slide"]["name"])
+            other = Decisions(path, self._fingerprint, self._head["slide_name"])
             other._append(lambda: None, self._events)
 
     def reviewed(
@@ -413,7 +414,7 @@ class Decisions:
             self._note(f"{in_a_line(self.path)}: {error}; it is {what}")
             return True
         self._content = content
-        self._head = head | {"slide": self._head["slide"] | head["slide"]}
+        self._head |= head
         self._take(
             {e["id"]: e for e in events if e["id"] not in self._events}, first=True
         )
