@@ -14,6 +14,8 @@ from napari_fastnet.core.regions import find_regions
 from napari_fastnet.plugin.layers import data
 from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
 from napari_fastnet.plugin.layers.info import MaskKind
+from napari_fastnet.plugin.layers.scale_bar import show_scale_bar
+from napari_fastnet.plugin.layers.screen_width import keep_thin
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.results import reading
 from napari_fastnet.results.recognise import content_of
@@ -70,6 +72,7 @@ def read_layers(path: Paths) -> list[data.LayerData]:
     path = Path(path)
     if (viewer := current_viewer()) is not None:
         make_removal_safe(viewer)
+        keep_thin(viewer)
     match content_of(path):
         case "heatmap":
             return [_heatmap_layer(path)]
@@ -84,7 +87,10 @@ def read_layers(path: Paths) -> list[data.LayerData]:
         case "results":
             return _folder_layers(path)
         case _:  # a slide, or what open_slide says is none
-            return [data.slide_layer_data(open_slide(path))]
+            layer = data.slide_layer_data(open_slide(path))
+            if viewer is not None and layer[1]["units"] == data.UM:
+                show_scale_bar(viewer)
+            return [layer]
 
 
 def _folder_layers(folder: Path) -> list[data.LayerData]:

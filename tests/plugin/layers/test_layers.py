@@ -187,8 +187,19 @@ def test_colours_are_those_of_the_heatmap_and_nan_is_clear(name):
     colours = heatmap_colormap(colours=name).map(values)
     for colour, (_, *wanted) in zip(colours, HEATMAP_COLOURS[name], strict=False):
         np.testing.assert_allclose(colour[:3] * 255, wanted, atol=1)
-        assert colour[3] == 1
     assert colours[5, 3] == 0
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9])
+def test_tissue_shows_through_the_more_the_less_likely_a_tumour(threshold):
+    values = np.array([0, threshold - 0.01, threshold, (1 + threshold) / 2, 1.0])
+    normal, below, at, between, certain = heatmap_colormap(threshold).map(values)[:, 3]
+    assert normal == pytest.approx(below) == pytest.approx(0.22)
+    assert below < at < between < certain == 1
+    assert between == pytest.approx(0.75, abs=0.01)
+
+    only = heatmap_colormap(threshold, suspicious_only=True).map(values)[:, 3]
+    np.testing.assert_allclose(only, [0, 0, at, between, certain], atol=1e-3)
 
 
 def test_regions_are_outlines_in_um_with_their_measures(ring_heatmap, add):

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from napari_fastnet.plugin.panel.detect import CANCEL_KEY, DETECT_KEY, DetectSection
-from napari_fastnet.plugin.panel.heatmap_look import HEATMAP_KEY
+from napari_fastnet.plugin.panel.heatmap_look import (
+    DISPLAY_KEY,
+    HEATMAP_KEY,
+    TISSUE_KEY,
+)
 from napari_fastnet.plugin.panel.regions import NEXT_KEY, PREVIOUS_KEY
 from napari_fastnet.plugin.panel.tissue import MASKS_KEY
 
@@ -17,6 +21,8 @@ ALL = (
     CANCEL_KEY,
     MASKS_KEY,
     HEATMAP_KEY,
+    DISPLAY_KEY,
+    TISSUE_KEY,
     NEXT_KEY,
     PREVIOUS_KEY,
 )
@@ -75,7 +81,7 @@ def test_the_newer_of_two_sections_has_the_keys_and_keeps_them(viewer, panel) ->
     panel.detect.leave()
     assert dict(viewer.keymap) == mine
     newer.leave()
-    assert len(viewer.keymap) == len(ALL) - 3
+    assert len(viewer.keymap) == len(ALL) - 5
 
 
 def test_the_tool_tips_say_the_keys(panel) -> None:
@@ -84,6 +90,8 @@ def test_the_tool_tips_say_the_keys(panel) -> None:
         panel.detect.cancel.tooltip,
         panel.tissue.compute.tooltip,
         panel.detect.opacity.tooltip,
+        panel.detect.display.tooltip,
+        panel.detect.display.tooltip,
         panel.regions.table.tooltip,
     ]
     for key, tip in zip(ALL, [*tips, tips[-1]], strict=True):

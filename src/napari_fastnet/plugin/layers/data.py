@@ -43,6 +43,8 @@ MASK_NAMES: dict[str, str] = {
 }
 HEATMAP_NAME = "tumor probability"
 REGIONS_NAME = "tumor regions"
+MARKERS_NAME = "lesion markers"
+MARK_NAMES = {"current": "current lesion", "measures": "measures"}
 
 #: Blues and greys, which neither stained slides nor the heatmap's colours have.
 MASK_COLOURS = {
@@ -55,8 +57,23 @@ MASK_COLOURS = {
 MASK_OPACITY = {"rgb": 0.35, "hsv": 0.35, "threshold": 0.35, "roi": 0.7}
 #: Width of a mask's outline, px of the mask: for `Labels.contour`, not a keyword.
 MASK_CONTOUR_PX = 2
+#: Colours of outlines and markers by what was decided about a lesion.
+VERDICT_COLOURS = {
+    "undecided": "#ffd60a",
+    "tumor": "#e0002a",
+    "not tumor": "#ffffff",
+    "unsure": "#00b4d8",
+}
 REGION_COLOUR = "#202020"
+#: Width of outlines until a viewer's zoom is known (`plugin.layers.screen_width`).
 REGION_EDGE_UM = 8.0
+#: Opacity of a new heatmap's layer.
+HEATMAP_OPACITY = 0.7
+#: Opacity of the heatmap's colours, times that of its layer: of normal tissue, which is to
+#: be seen through them, at the threshold, and of a certain tumor.
+FAINT, AT_THRESHOLD, CERTAIN = 0.22, 0.5, 1.0
+#: From clear to the colour of the threshold, in probability.
+EDGE = 1e-3
 
 
 def to_um(points_px: Any, mpp: Pair) -> NDArray[np.float64]:
@@ -69,6 +86,12 @@ def to_px(points_um: Any, mpp: Pair) -> NDArray[np.float64]:
     """Convert (..., 2) world coordinates, µm, to (y, x) in level-0 px."""
     points: NDArray[np.float64] = np.divide(points_um, mpp, dtype=np.float64)
     return points
+
+
+def rgba(colours: Sequence[str]) -> NDArray[np.float64]:
+    """Return colours such as ``#ff0000`` as (n, 4) numbers in 0..1."""
+    channels = [[int(c[at : at + 2], 16) for at in (1, 3, 5)] + [255] for c in colours]
+    return np.reshape(channels, (-1, 4)) / 255
 
 
 def slide_layer_data(slide: Slide) -> LayerData:
@@ -160,7 +183,7 @@ def mask_layer_data(
 def heatmap_layer_data(
     heatmap: Heatmap,
     slide_name: str,
-    opacity: float = 0.5,
+    opacity: float = HEATMAP_OPACITY,
     *,
     fingerprint: str = "",
     record: RunRecord | None = None,
@@ -210,9 +233,14 @@ def heatmap_layer_data(
 
 
 def heatmap_colormap(
-    threshold: float = 0.5, colours: ColoursName = DEFAULT_COLOURS
+    threshold: float = 0.5,
+    colours: ColoursName = DEFAULT_COLOURS,
+    *,
+    suspicious_only: bool = False,
 ) -> Any:
     """Return the colours of a heatmap as a napari Colormap; NaN is clear.
+
+    The colours of normal tissue are faint, those of tumor the less clear the surer it is.
 
     Parameters
     ----------
@@ -220,15 +248,22 @@ def heatmap_colormap(
         0..1; the middle of the colours. Values from there on have tumor colours.
     colours : {"red-green", "blue-orange"}
         From normal to tumor.
+    suspicious_only : bool
+        Leave values below the threshold clear.
     """
     from napari.utils.colormaps import Colormap
 
     middle = min(max(threshold, 0.01), 0.99)
-    stops = HEATMAP_COLOURS[colours]
-    positions = [position for position, *_ in stops]
+    at, *channels = np.transpose(HEATMAP_COLOURS[colours])
+    at = np.interp(at, (0, 0.5, 1), (0, middle, 1))
+    controls = np.sort([*at, middle - EDGE])
+    below = 0.0 if suspicious_only else FAINT
+    edges = (0, middle - EDGE, middle, 1)
+    alpha = np.interp(controls, edges, (below, below, AT_THRESHOLD, CERTAIN))
+    mixed = [np.interp(controls, at, channel) / 255 for channel in channels]
     return Colormap(
-        colors=[(r / 255, g / 255, b / 255, 1.0) for _, r, g, b in stops],
-        controls=np.interp(positions, (0, 0.5, 1), (0, middle, 1)),
+        colors=np.transpose([*mixed, alpha]),
+        controls=controls,
         nan_color=(0.0, 0.0, 0.0, 0.0),
         name="normal to tumor",
         display_name="normal to tumor",

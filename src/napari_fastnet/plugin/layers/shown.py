@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_fastnet.detection.tissue_editor import KINDS
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, Kind, ResultInfo, info_of
+from napari_fastnet.plugin.layers.screen_width import outline_um
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from napari_fastnet.results.record import RunRecord
 
 
-#: Kinds of layers of a slide: results, and the truth they are compared with.
-Shown = Kind | Literal["truth"]
+#: Kinds of layers of a slide: results, the truth they are compared with, and marks.
+Shown = Kind | Literal["truth", "markers", "current", "measures"]
+
+
+#: Those of them whose data are in µm, whatever the µm/px.
+IN_UM: tuple[Shown, ...] = ("regions", "markers", "current", "measures")
 
 
 class WorkLayers:
@@ -34,11 +39,21 @@ class WorkLayers:
         Gets the layers.
     slide : Layer, optional
         The slide's layer; masks are never put below it.
+
+    Attributes
+    ----------
+    slide : Layer or None
+        As given.
     """
 
     def __init__(self, viewer: ViewerModel, slide: Layer | None = None) -> None:
-        self._viewer, self._slide = viewer, slide
+        self._viewer, self.slide = viewer, slide
         self._layers: dict[Shown, Layer] = {}
+
+    @property
+    def selection(self) -> Any:
+        """The viewer's selected layers."""
+        return self._viewer.layers.selection
 
     def get(self, kind: Shown) -> Layer | None:
         """Return the layer of a kind, None if the viewer has none."""
@@ -63,12 +78,12 @@ class WorkLayers:
 
     def empty(self, kind: Shown) -> None:
         """Remove a layer's data and metadata; the layer stays."""
-        from napari.layers import Labels, Shapes
+        from napari.layers import Labels, Points, Shapes
 
         layer: Any = self.get(kind)
         if layer is None:
             return
-        if isinstance(layer, Shapes):
+        if isinstance(layer, Points | Shapes):
             layer.selected_data = set()
             layer.data = []
         elif isinstance(layer, Labels):
@@ -92,6 +107,8 @@ class WorkLayers:
                 continue
             if kind != "truth":
                 self.empty(kind)
+            if kind in IN_UM:
+                continue
             layer.scale = np.multiply(layer.scale, factor)
             layer.translate = np.multiply(layer.translate, factor)
 
@@ -108,7 +125,7 @@ class WorkLayers:
         if heatmap is None or kind not in KINDS:
             return len(layers)
         place = int(layers.index(heatmap))
-        hidden = self._slide in layers and place < layers.index(self._slide)
+        hidden = self.slide in layers and place < layers.index(self.slide)
         return len(layers) if hidden else place
 
     def put(self, kind: Shown, layer_data: LayerData) -> Layer:
@@ -116,11 +133,13 @@ class WorkLayers:
         from napari.layers import Layer
 
         data, keywords, layer_type = layer_data
+        if kind == "regions":
+            keywords = {**keywords, "edge_width": outline_um(self._viewer)}
         layer = self.get(kind)
         if layer is None:
             layer = Layer.create(data, keywords, layer_type)
             self._layers[kind] = layer
-            selection = self._viewer.layers.selection
+            selection = self.selection
             with selection.events.active.blocker():  # the user has not chosen it
                 active = selection.active
                 self._viewer.layers.insert(self._place_of(kind), layer)

@@ -15,8 +15,7 @@ from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.plugin.detection.detection import Detection
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.request import Density, Request
-from napari_fastnet.plugin.panel import activity
-from napari_fastnet.plugin.panel.heatmap_look import HEATMAP_KEY, HeatmapLook
+from napari_fastnet.plugin.panel import activity, heatmap_look
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.threads.job import Job
@@ -60,7 +59,7 @@ class DetectSection(section.Section):
         ``start`` becomes pause and resume.
     progress, status : ProgressBar, Label
         Progress in per cent and in words.
-    threshold, opacity : NumberSlider
+    threshold, opacity, display : NumberSlider, NumberSlider, ComboBox
         Display of the heatmap; nothing is computed again.
     copy : PushButton
         Copies the equivalent command.
@@ -87,8 +86,9 @@ class DetectSection(section.Section):
             "Copy the equivalent command for the terminal",
             max_width=136,
         )
-        self._look = HeatmapLook(workspace_of(napari_viewer))
+        self._look = heatmap_look.HeatmapLook(workspace_of(napari_viewer))
         self.threshold, self.opacity = self._look.threshold, self._look.opacity
+        self.display = self._look.display
         widgets = [
             *self._choice.rows,
             section.row(self.stride, label="density"),
@@ -145,9 +145,12 @@ class DetectSection(section.Section):
             {
                 DETECT_KEY: self._start,
                 CANCEL_KEY: self._cancel,
-                HEATMAP_KEY: self._look.toggle,
+                heatmap_look.HEATMAP_KEY: self._look.toggle,
+                heatmap_look.DISPLAY_KEY: self._look.next_display,
             }
         )
+        tissue = self._look.tissue_only
+        self.hold_key(heatmap_look.TISSUE_KEY, tissue.hide, tissue.show)
 
     def leave(self) -> None:
         """Disconnect, and stop all jobs, which have no buttons any more."""

@@ -1,20 +1,27 @@
-"""The display of the heatmap: threshold, opacity, and the legend of its colours."""
+"""The display of results: threshold, opacity, parts shown, and legends."""
 
 from __future__ import annotations
 
-from magicgui.widgets import Label
+import numpy as np
+from magicgui.widgets import ComboBox, Label
 from magicgui.widgets.bases import Widget
+from napari.layers import Layer
 
+from napari_fastnet.core.appearance.flags import WORDS
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.options import ColoursName
 from napari_fastnet.plugin import settings
+from napari_fastnet.plugin.layers.data import FLAG_COLOURS
+from napari_fastnet.plugin.layers.tissue_only import TissueOnly
 from napari_fastnet.plugin.widgets.numbers import NumberSlider
-from napari_fastnet.plugin.widgets.section import row
+from napari_fastnet.plugin.widgets.section import row, text_line
 from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.plugin.work.workspace import Workspace
 
-#: Key of the viewer that shows or hides the heatmap; napari uses none like it.
-HEATMAP_KEY = "Shift+H"
+#: Keys of the viewer: show or hide the heatmap, go on to the next part shown, and show
+#: the tissue alone while held. napari uses none like them, in any mode of any layer.
+HEATMAP_KEY, DISPLAY_KEY, TISSUE_KEY = "Shift+H", "Shift+S", "H"
+ALL, SUSPICIOUS, OUTLINES = "all", "suspicious only", "outlines"
 
 
 class HeatmapLook:
@@ -29,40 +36,68 @@ class HeatmapLook:
     ----------
     threshold, opacity : NumberSlider
         Of the current slide.
+    display : ComboBox
+        The part of the heatmap that is shown: all of it, what reaches the threshold, or
+        nothing but the outlines of regions.
     legend : Label
         The meaning of the colours, which are chosen in napari's preferences.
+    flags : Label
+        The meaning of the flags' colours, while flags are shown.
+    tissue_only : TissueOnly
+        Hides and shows whatever lies over the slides.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self.tissue_only = TissueOnly(workspace.viewer)
         self.threshold = _slider(
             "threshold", "Patches from this probability on count as tumor"
         )
         self.opacity = _slider(
             "opacity", f"Opacity of the heatmap; show or hide it [{HEATMAP_KEY}]"
         )
+        self.display = ComboBox(
+            choices=(ALL, SUSPICIOUS, OUTLINES),
+            tooltip="Part of the heatmap that is shown; the next one "
+            f"[{DISPLAY_KEY}]. Nothing but the tissue: hold [{TISSUE_KEY}]",
+        )
         self.legend = Label(
             value=legend_of(settings.read_settings().colours),
             tooltip="Other colors: Preferences > Plugins > FastNet > Display",
         )
+        self.flags = text_line()
+        self.flags.visible = False
         self.rows: list[Widget] = [
             row(self.threshold, label="threshold"),
             row(self.opacity, label="opacity"),
+            row(self.display, label="show"),
             self.legend,
+            self.flags,
         ]
         self.threshold.changed.connect(self._set_threshold)
         self.opacity.changed.connect(self._set_opacity)
+        self.display.changed.connect(self._set_display)
         settings.listen_to_colours(self._colours_changed)
 
     def show(self, work: SlideWork) -> None:
         """Show a slide's values; napari's own controls move its layer's opacity too."""
-        layer = work.layers.get("heatmap")
-        if layer is not None:
-            work.opacity = layer.opacity
+        if self.tissue_only.held:
+            return
+        heatmap, flags = work.layers.get("heatmap"), work.layers.get("quality")
+        if heatmap is not None:
+            work.opacity = heatmap.opacity
             # connecting again does nothing
-            layer.events.opacity.connect(self._layer_changed)
+            heatmap.events.opacity.connect(self._layer_changed)
+            heatmap.events.visible.connect(self._layer_changed)
+        if flags is not None:
+            flags.events.visible.connect(self._layer_changed)
         with self.threshold.changed.blocked(), self.opacity.changed.blocked():
             self.threshold.value, self.opacity.value = work.threshold, work.opacity
+        self.display.enabled = heatmap is not None
+        with self.display.changed.blocked():
+            self.display.value = _display_of(work, heatmap)
+        self.flags.value = "" if flags is None else legend_of_flags(flags)
+        self.flags.visible = bool(self.flags.value)
 
     def leave(self) -> None:
         """Stop listening to the preferences."""
@@ -79,6 +114,13 @@ class HeatmapLook:
         else:
             layer.visible = not layer.visible
 
+    def next_display(self) -> None:
+        """Show the next part of the heatmap; after the last, the first."""
+        work = self._workspace.current
+        if work is not None and work.layers.get("heatmap") is not None:
+            at = self.display.choices.index(self.display.value)
+            self.display.value = self.display.choices[(at + 1) % 3]
+
     def _layer_changed(self, event: object = None) -> None:
         if (work := self._workspace.current) is not None:
             self.show(work)
@@ -93,6 +135,19 @@ class HeatmapLook:
             if (layer := work.heatmap_layer()) is not None:
                 layer.opacity = value
 
+    def _set_display(self, value: str) -> None:
+        work = self._workspace.current
+        layer = None if work is None else work.layers.get("heatmap")
+        if work is None or layer is None:
+            return
+        if value != OUTLINES:
+            work.suspicious_only = value == SUSPICIOUS
+            work.show_threshold()
+        layer.visible = value != OUTLINES
+        regions = work.layers.get("regions")
+        if value == OUTLINES and regions is not None:
+            regions.visible = True
+
     def _colours_changed(self, event: object = None) -> None:
         self.legend.value = legend_of(settings.read_settings().colours)
         for work in self._workspace.works:
@@ -101,6 +156,12 @@ class HeatmapLook:
 
 def _slider(name: str, tooltip: str) -> NumberSlider:
     return NumberSlider(name, value=0.5, max=1, step=0.01, page=0.05, tooltip=tooltip)
+
+
+def _display_of(work: SlideWork, heatmap: Layer | None) -> str:
+    if heatmap is not None and not heatmap.visible:
+        return OUTLINES
+    return SUSPICIOUS if work.suspicious_only else ALL
 
 
 def legend_of(colours: ColoursName) -> str:
@@ -112,3 +173,16 @@ def legend_of(colours: ColoursName) -> str:
         if at in words
     )
     return f"{' &nbsp; '.join(shown)}<br>clear: glass, or not computed yet"
+
+
+def legend_of_flags(layer: Layer) -> str:
+    """Return the legend of the flags that a layer shows; empty if it shows none."""
+    found = np.unique(layer.data) if layer.visible else np.zeros(1, np.uint8)
+    shown = [
+        f'<span style="color:{FLAG_COLOURS[flag]}">&#9632;</span> {words}'
+        for flag, words in WORDS.items()
+        if (found & flag).any()
+    ]
+    if any(int(value).bit_count() > 1 for value in found):
+        shown.append("&#9633; several of these")
+    return f"Flagged patches:<br>{'<br>'.join(shown)}" if shown else ""

@@ -167,6 +167,7 @@ class TissueSection(Section):
         work = self.work
         if work is None or not work.ready or _computing(work):
             return
+        work.masks.bring_back()
         work.masks.take_painting()
         if work.editor is None or not work.editor.edited_px:
             compute_masks(work)
@@ -213,6 +214,7 @@ class TissueSection(Section):
         work = self.work
         if work is None or work.editor is None:
             return
+        work.masks.bring_back()
         work.masks.take_painting()
         try:
             work.masks.show(change(work.editor), moving=True)
@@ -251,7 +253,8 @@ class TissueSection(Section):
             labels.mode = mode
 
     def _undo(self) -> None:
-        if (labels := self._edited_layer()) is not None:
+        if (labels := self._edited_layer()) is not None and self.work is not None:
+            self.work.masks.picked(labels)
             labels.undo()
 
     def _edited_layer(self) -> Labels | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
@@ -43,7 +43,7 @@ class Section(Container[Widget]):
     def __init__(self, viewer: Viewer, title: str, widgets: Sequence[Widget]) -> None:
         self.workspace = workspace_of(viewer)
         self._listening: list[tuple[SignalInstance, Callable[..., Any]]] = []
-        self._keys: dict[str, Callable[[ViewerModel], None]] = {}
+        self._keys: dict[str, Callable[[ViewerModel], object]] = {}
         heading = Label(value=f"<b>{title}</b>")
         super().__init__(widgets=[heading, *widgets], labels=False)
         self.margins = (6, 2, 6, 2)
@@ -70,8 +70,17 @@ class Section(Container[Widget]):
         the keys over.
         """
         for key, action in actions.items():
-            press = self._keys[key] = _press(action)
-            self.workspace.viewer.bind_key(key, press, overwrite=True)
+            self._bind(key, _press(action))
+
+    def hold_key(
+        self, key: str, begin: Callable[[], object], end: Callable[[], object]
+    ) -> None:
+        """Bind a key that does something only as long as it is held."""
+        self._bind(key, _hold(_press(begin), _press(end)))
+
+    def _bind(self, key: str, press: Callable[[ViewerModel], object]) -> None:
+        self._keys[key] = press
+        self.workspace.viewer.bind_key(key, press, overwrite=True)
 
     def ask_file(
         self, title: str, suffixes: str, then: Callable[[Path, Pair], None]
@@ -108,6 +117,19 @@ def _press(action: Callable[[], object]) -> Callable[[ViewerModel], None]:
             alive()
 
     return press
+
+
+def _hold(
+    begin: Callable[[ViewerModel], None], end: Callable[[ViewerModel], None]
+) -> Callable[[ViewerModel], Iterator[None]]:
+    """Return two functions as napari calls them: the rest when the key is released."""
+
+    def hold(viewer: ViewerModel) -> Iterator[None]:
+        begin(viewer)
+        yield
+        end(viewer)
+
+    return hold
 
 
 def row(*widgets: Widget, label: str = "") -> Container[Widget]:

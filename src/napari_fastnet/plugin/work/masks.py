@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from superqt.utils import qthrottled
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari_fastnet.plugin.layers.info import SlideInfo
     from napari_fastnet.plugin.layers.shown import WorkLayers
 
+#: The masks that the region of interest is made of.
+THREE: tuple[MaskKind, ...] = tuple(kind for kind in KINDS if kind != "roi")
 #: Shortest time between two updates of the region of interest during a stroke, ms.
 FOLLOW_MS = 100
 
@@ -52,6 +54,7 @@ class SlideMasks:
         self._display = MaskDisplay(layers.get, self._painted)
         self._follow_painting = qthrottled(self.take_painting, timeout=FOLLOW_MS)
         self._touched = False
+        self._away: set[MaskKind] | None = None
         self._strokes: dict[MaskKind, MaskEdits] = {}  # of masks that were forgotten
 
     def take(self, editor: TissueEditor) -> None:
@@ -70,6 +73,34 @@ class SlideMasks:
         if self.editor is not None:
             self._strokes = self.editor.edits
         self.editor = None
+
+    def put_away(self) -> None:
+        """Hide the three masks, which nearly halve the speed of panning.
+
+        `bring_back` shows them again; masks that are computed meanwhile stay hidden.
+        One that the user shows by hand stays shown.
+        """
+        self._away = set()
+        selection = self._layers.selection
+        for kind in THREE:
+            layer = self._layers.get(kind)
+            if layer is not None and layer.visible:
+                layer.visible = False
+                self._away.add(kind)
+                if selection.active is layer:  # so that it can be picked
+                    selection.active = self._layers.slide
+
+    def bring_back(self) -> None:
+        """Show the masks that were put away: one was picked, or is being changed."""
+        away, self._away = self._away, None
+        for kind in away or ():
+            if (layer := self._layers.get(kind)) is not None:
+                layer.visible = True
+
+    def picked(self, layer: Layer | None) -> None:
+        """Bring the masks back if a layer that is selected or painted is one of them."""
+        if layer is not None and any(layer is self._layers.get(kind) for kind in THREE):
+            self.bring_back()
 
     def take_painting(self) -> None:
         """Read the masks from their layers if a brush, an undo or a script changed one."""
@@ -116,19 +147,31 @@ class SlideMasks:
         """No longer follow the layers."""
         self._follow_painting.cancel()
         self._display.close()
+        for kind in KINDS:
+            if (layer := self._layers.get(kind)) is not None:
+                layer.events.paint.disconnect(self._stroke)
 
     def _put(self, kinds: Iterable[MaskKind]) -> None:
         assert self.editor is not None
         with self._display.unheard():  # half of them new, they are no consistent set
             for kind in kinds:
-                data = mask_layer_data(
+                data, keywords, layer_type = mask_layer_data(
                     kind,
                     self.editor.mask(kind),
                     self.editor.mpp,
                     self._info.path.stem,
                     fingerprint=self._info.fingerprint,
                 )
-                self._display.watch(self._layers.put(kind, data))
+                if self._away is not None and kind in THREE:
+                    if self._layers.get(kind) is None:
+                        self._away.add(kind)
+                    keywords["visible"] = False  # of a new layer only
+                layer = self._layers.put(kind, (data, keywords, layer_type))
+                layer.events.paint.connect(self._stroke)  # again: nothing happens
+                self._display.watch(layer)
+
+    def _stroke(self, event: Any) -> None:
+        self.picked(event.source)
 
     def _painted(self) -> None:
         self._touched = True

@@ -23,6 +23,8 @@ _NAMES = (
     *data.MASK_NAMES.values(),
     data.HEATMAP_NAME,
     data.REGIONS_NAME,
+    data.MARKERS_NAME,
+    *data.MARK_NAMES.values(),
     data.QUALITY_NAME,
     "truth",
 )

@@ -11,12 +11,14 @@ from psygnal import Signal
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.plugin.layers.data import (
+    HEATMAP_OPACITY,
     heatmap_colormap,
     heatmap_layer_data,
     place_slide_layer,
     regions_layer_data,
 )
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, SlideInfo, info_of
+from napari_fastnet.plugin.layers.scale_bar import show_scale_bar
 from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.masks import SlideMasks
@@ -83,6 +85,8 @@ class SlideWork:
         Find and draw the regions.
     threshold, opacity : float
         Display of the heatmap.
+    suspicious_only : bool
+        Whether the heatmap is clear below the threshold; `show_threshold` draws it.
     chosen_threshold : float or None
         The threshold if the user moved it; else the model's holds.
     tissue_job : Job or None
@@ -101,7 +105,8 @@ class SlideWork:
         self.heatmap: Heatmap | None = None
         self.record: RunRecord | None = None
         self.regions: list[Region] = []
-        self.threshold, self.opacity = 0.5, 0.5
+        self.threshold, self.opacity = 0.5, HEATMAP_OPACITY
+        self.suspicious_only = False
         self.chosen_threshold: float | None = None
         self.tissue_job: Job | None = None
         self.imports: dict[str, Job] = {}
@@ -152,6 +157,7 @@ class SlideWork:
             y, x = slide.require_mpp()
             self.layers.empty_and_scale((y / before[0], x / before[1]))
         self.viewer.reset_view()
+        show_scale_bar(self.viewer)
         self.events.spacing.emit(self)
 
     def set_editor(self, editor: TissueEditor) -> None:
@@ -208,7 +214,9 @@ class SlideWork:
         layer: Any = self.layers.get("heatmap")
         if layer is not None:
             colours = read_settings().colours
-            layer.colormap = heatmap_colormap(self.threshold, colours)
+            layer.colormap = heatmap_colormap(
+                self.threshold, colours, suspicious_only=self.suspicious_only
+            )
             self.layers.note("heatmap", self.record_now())
 
     def record_now(self) -> RunRecord:

@@ -9,6 +9,8 @@ from napari_fastnet.machine.memory import stay_flat
 from napari_fastnet.plugin.detection.detection import Detection
 from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
 from napari_fastnet.plugin.layers.info import SlideInfo, info_of
+from napari_fastnet.plugin.layers.scale_bar import show_scale_bar
+from napari_fastnet.plugin.layers.screen_width import keep_thin
 from napari_fastnet.plugin.work.adopting import adopt
 from napari_fastnet.plugin.work.side_by_side import SideBySide
 from napari_fastnet.plugin.work.slide import SlideWork, WorkEvents
@@ -29,6 +31,7 @@ def workspace_of(viewer: ViewerModel) -> Workspace:
     if real not in _WORKSPACES:
         stay_flat()
         make_removal_safe(real)
+        keep_thin(real)
         _WORKSPACES[real] = Workspace(real)
     return _WORKSPACES[real]
 
@@ -99,6 +102,7 @@ class Workspace:
         """Begin a detection of a slide in place of the one before."""
         if work.detection is not None:
             work.detection.abandon()
+        work.masks.put_away()
         work.detection = Detection(work, request)
         work.detection.job.start()
 
@@ -119,6 +123,8 @@ class Workspace:
         if isinstance(info, SlideInfo):
             image: Image = layer
             work = self._works[layer] = SlideWork(self.viewer, image, self.events)
+            if work.ready:
+                show_scale_bar(self.viewer)
             self.choose(work)
             for other in list(self.viewer.layers):
                 self._adopt(work, other)
@@ -150,5 +156,6 @@ class Workspace:
         owner = None if active is None else self._owner(active)
         if owner is not None:
             self.choose(owner)
+            owner.masks.picked(active)
             if active is owner.layers.get("regions"):
                 owner.region_outlines.tell()

@@ -1,0 +1,19 @@
+"""napari's scale bar, shown with the first slide whose µm/px is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+_SHOWN: WeakSet[ViewerModel] = WeakSet()
+
+
+def show_scale_bar(viewer: ViewerModel) -> None:
+    """Show a viewer's scale bar, once: who hides it does not see it again."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands out a proxy
+    if viewer not in _SHOWN:
+        _SHOWN.add(viewer)
+        viewer.canvas.overlays.scale_bar.visible = True
