@@ -1,4 +1,4 @@
-"""napari's scale bar, shown with the first slide whose µm/px is known."""
+"""The scale bar of napari, shown with the first slide whose µm/px is known."""
 
 from __future__ import annotations
 
