@@ -3,7 +3,7 @@
 Free of numpy: the command line takes names, help and defaults from here.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any, Literal, Self, get_args
 
@@ -123,3 +123,122 @@ def preset_with(preset: str, **given: Any) -> TissueParameters:
         raise OptionError(f"preset is {preset!r}; use one of {', '.join(PRESETS)}")
     wanted = {name: value for name, value in given.items() if value is not None}
     return replace(PRESETS[preset], **wanted)
+
+
+#: Named choices of a lesion threshold: fewer alarms, balanced, find more.
+Alarms = Literal["fewer", "balanced", "more"]
+DEFAULT_ALARMS: Alarms = "balanced"
+#: Lesion threshold of that choice, for models that state none; log odds.
+BALANCED = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """Lesions found and false ones at a lesion threshold, measured where truth is known.
+
+    Parameters
+    ----------
+    lesion_threshold : float
+        Log odds.
+    false_per_10_mm2 : float
+        Lesions without any tumor, over 10 mm² of normal tissue.
+    sensitivity : float
+        Share of the lesions that were found, 0..1.
+    below_02_mm, from_02_mm, from_03_mm : float or None
+        The same of those with a longest axis under 0.2 mm, from 0.2 to 0.3 mm, and from
+        0.3 mm; None without any.
+    """
+
+    lesion_threshold: float
+    false_per_10_mm2: float
+    sensitivity: float
+    below_02_mm: float | None = None
+    from_02_mm: float | None = None
+    from_03_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceScale:
+    """The way of a model from its heatmap to the evidence of a lesion.
+
+    The evidence is the log odds that a candidate is tumor: ``scale * strength + offset``,
+    and ``beside`` more where another candidate of the slide is certain. The defaults are
+    those of fastnet-pcam; a model that was published since states its own.
+
+    Parameters
+    ----------
+    scale, offset, beside : float
+        Fitted where truth is known, see `patches.lesion_scale`.
+    certain : float
+        Strength from which a candidate is certain: no normal tissue reached it.
+    fewer, balanced, more : float
+        Lesion thresholds of the named choices, log odds. Below that of "more" there is
+        no candidate.
+    curve : tuple of CurvePoint
+        From the highest threshold to the lowest; empty if not measured.
+    measured_on : str
+        Data of fit and curve; empty for the defaults.
+    """
+
+    scale: float = 3.0
+    offset: float = -7.0
+    beside: float = 1.0
+    certain: float = 4.0
+    fewer: float = 1.0
+    balanced: float = BALANCED
+    more: float = -2.0
+    curve: tuple[CurvePoint, ...] = ()
+    measured_on: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = (self.scale, self.offset, self.beside, self.certain)
+        if not (all(map(isfinite, numbers)) and self.scale > 0 and self.beside >= 0):
+            raise OptionError(
+                f"evidence has scale {self.scale}, offset {self.offset}, beside "
+                f"{self.beside} and certain {self.certain}; they are finite, scale is above "
+                "0, beside is not below"
+            )
+        if not (self.fewer >= self.balanced >= self.more > float("-inf")):
+            raise OptionError(
+                f"lesion thresholds are {self.fewer}, {self.balanced} and {self.more}; "
+                "they fall from fewer to more"
+            )
+
+    def of(self, alarms: Alarms) -> float:
+        """Return the lesion threshold of a named choice."""
+        return float(getattr(self, alarms))
+
+    def at(self, lesion_threshold: float) -> CurvePoint | None:
+        """Return the curve at a lesion threshold, as measured at the nearest below.
+
+        Parameters
+        ----------
+        lesion_threshold : float
+            Log odds.
+
+        Returns
+        -------
+        CurvePoint or None
+            None where it was not measured.
+        """
+        below = (p for p in self.curve if p.lesion_threshold <= lesion_threshold)
+        return next(below, None)
+
+
+@dataclass(frozen=True, slots=True)
+class LesionRule:
+    """The rule by which cells become lesions.
+
+    Parameters
+    ----------
+    threshold : float
+        Probability from which a cell belongs to an outline, 0..1.
+    lesion_threshold : float
+        Evidence from which a candidate is a lesion, log odds.
+    evidence : EvidenceScale
+        Of the model.
+    """
+
+    threshold: float = 0.5
+    lesion_threshold: float = BALANCED
+    evidence: EvidenceScale = field(default_factory=EvidenceScale)

@@ -8,7 +8,7 @@ the size of a region of a heatmap; they are not a diagnosis.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import floor, isnan
+from math import floor, isnan, nan
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -52,7 +52,7 @@ class Region:
     Parameters
     ----------
     label : int
-        1 for the largest region, 2 for the next, and so on.
+        From 1, in the order of the list.
     area_mm2 : float
         Cells times the area of a cell; holes are not counted.
     longest_axis_mm : float
@@ -67,6 +67,13 @@ class Region:
         One entry for each part that is connected along cell edges; an entry is an
         exterior followed by its holes, as (y, x) in level-0 px. The last point joins
         the first. Parts meet in cell corners only.
+    axis : tuple of tuple of float, or None
+        The two outline points that are farthest apart, (y, x) in level-0 px; None where
+        only the distance is known.
+    evidence : float
+        Log odds that it is tumor, see `core.evidence`; NaN if it was drawn by a person.
+    piece : int
+        Number of its piece of tissue, from 1; 0 where that is not known.
     """
 
     label: int
@@ -76,6 +83,9 @@ class Region:
     mean_probability: float
     centroid: Pair
     polygons: tuple[Polygon, ...]
+    axis: tuple[Pair, Pair] | None = None
+    evidence: float = nan
+    piece: int = 0
 
     def __repr__(self) -> str:
         return (
@@ -144,9 +154,30 @@ def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
         raise OptionError(f"threshold is {threshold}; give a probability in 0..1")
     above = heatmap.probabilities >= np.float32(threshold)
     labels, count = ndimage.label(above, structure=EIGHT_NEIGHBOURS)
+    found = measure_cells(heatmap, labels, count)
+    order = sorted(range(count), key=lambda index: -found[index].area_mm2)
+    return [replace(found[index], label=label) for label, index in enumerate(order, 1)]
+
+
+def measure_cells(heatmap: Heatmap, labels: Indices, count: int) -> list[Region]:
+    """Measure regions of cells.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        With a probability for each cell of a region.
+    labels : (rows, columns) ndarray of int
+        The region of each cell, from 1; 0 outside of all.
+    count : int
+        Number of regions; each has a cell.
+
+    Returns
+    -------
+    list of Region
+        In the order of their labels.
+    """
     if count == 0:
         return []
-
     cells = np.flatnonzero(labels)
     owner = labels.ravel()[cells] - 1
     values = heatmap.probabilities.ravel()[cells].astype(np.float64)
@@ -160,26 +191,26 @@ def find_regions(heatmap: Heatmap, threshold: float) -> list[Region]:
         for axis, index in enumerate(np.divmod(cells, labels.shape[1]))
     ]
 
-    outlines = _outlines(labels, above, heatmap.grid)
-    longest_mm = longest_axes_mm(outlines, heatmap.mpp)
+    outlines = _outlines(labels, heatmap.grid)
     return [
         Region(
-            label=label,
+            label=index + 1,
             area_mm2=float(sizes[index] * heatmap.cell_area_mm2),
-            longest_axis_mm=longest_mm[index],
+            longest_axis_mm=length_mm,
             max_probability=float(highest[index]),
             # the sum may leave a mean of equal values one rounding step too high
             mean_probability=float(min(mean[index], highest[index])),
             centroid=(float(centroid[0][index]), float(centroid[1][index])),
             polygons=outlines[index],
+            axis=ends,
         )
-        for label, index in enumerate(np.argsort(-sizes, kind="stable").tolist(), 1)
+        for index, (length_mm, ends) in enumerate(longest_axes(outlines, heatmap.mpp))
     ]
 
 
-def _outlines(labels: Indices, above: Bools, grid: Grid) -> list[tuple[Polygon, ...]]:
+def _outlines(labels: Indices, grid: Grid) -> list[tuple[Polygon, ...]]:
     """Return the polygons of label 1, 2, ... in level-0 px."""
-    parts, count = ndimage.label(above)  # along edges only, as outlines need it
+    parts, count = ndimage.label(labels)  # along edges only, as outlines need it
     region_of_part = np.zeros(count + 1, dtype=np.intp)
     region_of_part[parts] = labels
     found: list[list[Polygon]] = [[] for _ in range(int(labels.max()))]
@@ -188,8 +219,10 @@ def _outlines(labels: Indices, above: Bools, grid: Grid) -> list[tuple[Polygon, 
     return [tuple(polygons) for polygons in found]
 
 
-def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[float]:
-    """Measure the greatest distance between two outline points of each region.
+def longest_axes(
+    outlines: list[tuple[Polygon, ...]], mpp: Pair
+) -> list[tuple[float, tuple[Pair, Pair]]]:
+    """Find the two outline points of each region that are farthest apart.
 
     Parameters
     ----------
@@ -200,8 +233,8 @@ def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[floa
 
     Returns
     -------
-    list of float
-        mm, one a region.
+    list of tuple
+        Their distance in mm and the two points, (y, x) in level-0 px, one a region.
     """
     exteriors = [
         np.concatenate([polygon[0] for polygon in polygons]) for polygons in outlines
@@ -212,17 +245,23 @@ def longest_axes_mm(outlines: list[tuple[Polygon, ...]], mpp: Pair) -> list[floa
     hulls = shapely.convex_hull(shapely.multipoints(points_mm, indices=owner))
     corners, owner = shapely.get_coordinates(hulls, return_index=True)
     ends = np.cumsum(np.bincount(owner, minlength=len(exteriors)))
-    return [_greatest_distance(part) for part in np.split(corners, ends[:-1])]
+    return [_longest_axis(part, mpp) for part in np.split(corners, ends[:-1])]
 
 
-def _greatest_distance(corners: Floats) -> float:
-    """Return the greatest distance between two corners of a closed hull, (n, 2)."""
+def _longest_axis(corners: Floats, mpp: Pair) -> tuple[float, tuple[Pair, Pair]]:
+    """Return length in mm and ends in px of the longest axis of a closed hull, (n, 2) mm."""
     others = corners[None]
     if len(corners) > _FEW_CORNERS:  # all pairs of a million would take terabytes
         corners = corners[:-1]
         others = _opposite(corners)
-    difference = corners[:, None, :] - others
-    return float(np.sqrt(np.square(difference).sum(axis=2).max()))
+    squares = np.square(corners[:, None, :] - others).sum(axis=2)
+    row, column = np.unravel_index(np.argmax(squares), squares.shape)
+    ends = corners[row], others[row if len(others) > 1 else 0, column]
+    (first_y, first_x), (last_y, last_x) = (
+        (end * 1000 / np.asarray(mpp)).tolist() for end in ends
+    )
+    axis = (first_y, first_x), (last_y, last_x)
+    return float(np.sqrt(squares[row, column])), axis
 
 
 def _opposite(corners: Floats) -> Floats:
@@ -373,7 +412,7 @@ def _of_parts(groups: list[NDArray[np.object_]], heatmap: Heatmap) -> list[Regio
     """Measure regions of shapely polygons; by area, largest first."""
     polygons = [tuple(polygon_of(part) for part in group) for group in groups]
     shapes = [shapely.MultiPolygon(list(group)) for group in groups]
-    longest_mm = longest_axes_mm(polygons, heatmap.mpp)
+    axes = longest_axes(polygons, heatmap.mpp)
     mm2 = heatmap.mpp[0] * heatmap.mpp[1] / 1e6
     order = np.argsort([-shape.area for shape in shapes], kind="stable").tolist()
     regions = []
@@ -384,7 +423,8 @@ def _of_parts(groups: list[NDArray[np.object_]], heatmap: Heatmap) -> list[Regio
             Region(
                 label=label,
                 area_mm2=float(shape.area * mm2),
-                longest_axis_mm=longest_mm[index],
+                longest_axis_mm=axes[index][0],
+                axis=axes[index][1],
                 max_probability=highest,
                 mean_probability=mean,
                 centroid=(float(shape.centroid.x), float(shape.centroid.y)),

@@ -1,0 +1,160 @@
+"""Candidates of a heatmap, each with the evidence that it is a lesion.
+
+A cell's probability is calibrated for half tumor, half normal; a slide is nearly all
+normal, so that single cells above a threshold are mostly false. A lesion shows in many
+cells: the strength of a place is the log odds of its cells, smoothed at several scales.
+A strong network is often sure of one wrong patch, so a cell counts for at most a fixed
+number of log odds, and only more cells make a place stronger.
+
+Figures of this and of other measures are in ``docs/explain/lesions.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+from scipy.special import expit, logit
+
+from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
+from napari_fastnet.core.regions import Region, measure_cells
+from napari_fastnet.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fastnet.core.arrays import Bools, Singles
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.options import LesionRule
+
+#: Standard deviations of the Gaussians, µm: from a cell of a dense heatmap to a patch.
+SCALES_UM = (15.5, 31.0, 62.0, 124.0)
+#: The scale at which strength is the smoothed log odds, µm.
+UNIT_UM = 31.0
+#: Power of the scale by which strength grows: evidence adds up over the cells, but those
+#: of one neighbourhood say much the same (0 would be none, 2 as if all were independent).
+GROWTH = 0.75
+#: Largest log odds for or against tumor that one cell counts for.
+MOST = 3.0
+#: Bridges and outgrowths narrower than this are no part of a lesion, µm.
+NARROW_UM = 46.5
+
+
+def strength(heatmap: Heatmap) -> Singles:
+    """Compute the strength of the signal around each cell.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        May have no cells.
+
+    Returns
+    -------
+    (rows, columns) ndarray of float32
+        The greatest, over all scales, of the smoothed log odds times a factor that grows
+        with the scale; NaN where nothing was computed. Such cells say nothing, neither
+        for nor against tumor.
+    """
+    known = heatmap.computed
+    odds = np.clip(logit(np.where(known, heatmap.probabilities, 0.5)), -MOST, MOST)
+    found = np.full(known.shape, -np.inf, np.float32)
+    for scale_um in SCALES_UM:
+        sigma = [scale_um / size for size in heatmap.cell_um]
+        smooth = ndimage.gaussian_filter(odds, sigma, mode="constant", truncate=3)
+        np.maximum(found, smooth * (scale_um / UNIT_UM) ** GROWTH, out=found)
+    found[~known] = np.nan
+    return found
+
+
+def find_candidates(
+    heatmap: Heatmap, rule: LesionRule, strengths: Singles | None = None
+) -> list[Region]:
+    """Find the candidates for lesions, the most suspicious first.
+
+    A candidate is a connected region of cells at or above the rule's threshold, without
+    narrow bridges, whose evidence reaches the threshold of "find more".
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        May have no cells.
+    rule : LesionRule
+        Its lesion threshold has no influence here, see `lesions_of`.
+    strengths : (rows, columns) ndarray of float32, optional
+        From `strength` of this heatmap, computed by default: it stays the same for all
+        thresholds.
+
+    Returns
+    -------
+    list of Region
+        By evidence, which is the log odds of tumor at the candidate's strongest cell, and
+        labelled 1, 2, ... in that order; equal ones as `find_regions` has them.
+
+    Raises
+    ------
+    OptionError
+        If the threshold lies outside 0..1.
+    """
+    if not 0 <= rule.threshold <= 1:
+        raise OptionError(f"threshold is {rule.threshold}; give a probability in 0..1")
+    if strengths is None:
+        strengths = strength(heatmap)
+    above = _without_bridges(
+        heatmap.probabilities >= np.float32(rule.threshold), heatmap
+    )
+    labels, count = ndimage.label(above, structure=EIGHT_NEIGHBOURS)
+    if count == 0:
+        return []
+    scale = rule.evidence
+    peaks = np.asarray(ndimage.maximum(strengths, labels, np.arange(1, count + 1)))
+    certain = peaks >= scale.certain
+    # a certain one does not stand beside itself
+    beside = certain.sum() - certain >= 1
+    evidence = scale.scale * peaks + scale.offset + scale.beside * beside
+    wanted = np.flatnonzero(evidence >= scale.more)
+    kept = np.zeros(count + 1, labels.dtype)
+    kept[wanted + 1] = np.arange(1, len(wanted) + 1)
+    found = measure_cells(heatmap, kept[labels], len(wanted))
+    order = np.argsort(-evidence[wanted], kind="stable")
+    return [
+        replace(found[index], label=label, evidence=float(evidence[wanted[index]]))
+        for label, index in enumerate(order.tolist(), 1)
+    ]
+
+
+def lesions_of(candidates: Sequence[Region], rule: LesionRule) -> list[Region]:
+    """Return the candidates whose evidence reaches the lesion threshold.
+
+    Parameters
+    ----------
+    candidates : sequence of Region
+        From `find_candidates`.
+    rule : LesionRule
+        With the lesion threshold.
+
+    Returns
+    -------
+    list of Region
+        In the same order, with the same labels.
+    """
+    return [each for each in candidates if each.evidence >= rule.lesion_threshold]
+
+
+def confidence(evidence: float) -> float:
+    """Return the share of candidates with such evidence that are tumor, 0..1.
+
+    It holds for the data that the model's scale was fitted on: mosaics of validation
+    patches, half of them with lesions.
+    """
+    return float(expit(evidence))
+
+
+def _without_bridges(above: Bools, heatmap: Heatmap) -> Bools:
+    """Open the cells by a rectangle; cells wider than half of it are left as they are."""
+    sides = [max(1, round(NARROW_UM / size)) for size in heatmap.cell_um]
+    if max(sides) == 1:
+        return above
+    opened: Bools = ndimage.binary_opening(above, np.ones(sides, bool))
+    return opened
