@@ -23,6 +23,7 @@ def export(
     output: Path,
     formats: list[str],
     threshold: float | None = None,
+    lesion_threshold: float | None = None,
     slide: Path | None = None,
     bounds_offset: Pair | Literal["scanned"] = (0.0, 0.0),
     colours: ColoursName | None = None,
@@ -63,6 +64,7 @@ def export(
     result = load(
         run,
         threshold=threshold,
+        lesion_threshold=lesion_threshold,
         slide=slide,
         colours=colours,
         regions=regions,

@@ -7,12 +7,14 @@ are found anew. Tissue is not computed and no network is loaded.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from napari_fastnet.core.appearance.flags import Flag
 from napari_fastnet.core.appearance.summary import doubt_values, summarise_quality
-from napari_fastnet.core.regions import find_regions, summarise
+from napari_fastnet.core.evidence import find_candidates, lesion_totals, lesions_of
+from napari_fastnet.core.options import Alarms
 from napari_fastnet.detection.options import request_digest
 from napari_fastnet.detection.run import write_run
 from napari_fastnet.detection.slide_checks import require_unchanged
@@ -35,6 +37,7 @@ from napari_fastnet.results.result import Result
 from napari_fastnet.store.store import StoredRun, read_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from napari_fastnet.detection.options import RunOptions
@@ -86,12 +89,14 @@ def regions_anew(
     require_unchanged(slide)
     assert then.heatmap is not None
     assert then.flags is not None
-    threshold = bundle.threshold if options.threshold is None else options.threshold
-    regions = find_regions(then.heatmap, threshold)
+    rule = options.rule(bundle)
+    candidates = find_candidates(then.heatmap, rule)
     before, spent = record.quality, store.spent()
     new = replace(
         record,
-        threshold=threshold,
+        threshold=rule.threshold,
+        lesion_threshold=rule.lesion_threshold,
+        evidence=rule.evidence,
         seconds=replace(
             spent, total=spent.total + perf_counter() - began, earlier=spent.total
         ),
@@ -100,10 +105,7 @@ def regions_anew(
             request=request_digest(slide, bundle, options),
             colours=options.colours,
         ),
-        regions=replace(
-            summarise(regions, record.tissue.area_mm2),
-            highest_probability=record.regions.highest_probability,
-        ),
+        regions=lesion_totals(candidates, rule, then.heatmap, record.tissue.area_mm2),
         # the flags stay, but the doubt depends on the threshold
         quality=summarise_quality(
             then.flags,
@@ -112,7 +114,7 @@ def regions_anew(
             judged=tuple(flag for flag in Flag if before.share(flag) is not None),
             blur_known=before.blur_known,
             doubt=doubt_values(
-                then.heatmap.probabilities, threshold, whole=options.mask is None
+                then.heatmap.probabilities, rule.threshold, whole=options.mask is None
             ),
         ),
         created=timestamp(),
@@ -120,7 +122,8 @@ def regions_anew(
     result = replace(
         then,
         record=new,
-        regions=regions,
+        regions=lesions_of(candidates, rule),
+        candidates=candidates,
         picture=lambda: slide.thumbnail(THUMBNAIL_PX),
         all_earlier=True,
     )
@@ -135,11 +138,20 @@ def _answers(
     try:
         before = replace(options, colours=record.options.colours)
         return asked is not None and any(
-            asked == request_digest(slide, bundle, replace(before, threshold=threshold))
-            for threshold in (None, record.threshold)
+            asked == request_digest(slide, bundle, replace(before, **thresholds))
+            for thresholds in _possible_thresholds(record)
         )
     except OptionError:  # no version of ours asks for that
         return False
+
+
+def _possible_thresholds(record: RunRecord) -> Iterator[dict[str, Any]]:
+    """Yield the options by which a run may have got its thresholds."""
+    lesion = [{"alarms": name, "lesion_threshold": None} for name in get_args(Alarms)]
+    lesion += [{"alarms": None, "lesion_threshold": record.lesion_threshold}]
+    lesion += [{"alarms": None, "lesion_threshold": None}]
+    for threshold, of_lesions in product((None, record.threshold), lesion):
+        yield {"threshold": threshold, **of_lesions}
 
 
 def _is_whole(record: RunRecord) -> bool:

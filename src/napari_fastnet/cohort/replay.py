@@ -319,6 +319,7 @@ def options_of(record: RunRecord) -> RunOptions:
             stain=asked.stain["method"],
             flips=asked.flips,
             threshold=record.threshold,
+            lesion_threshold=record.lesion_threshold,
             fresh=True,
             colours=asked.colours,
         )

@@ -18,8 +18,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit, logit
 
+from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
-from napari_fastnet.core.regions import Region, measure_cells
+from napari_fastnet.core.regions import Region, Totals, measure_cells, summarise
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
@@ -140,6 +141,40 @@ def lesions_of(candidates: Sequence[Region], rule: LesionRule) -> list[Region]:
         In the same order, with the same labels.
     """
     return [each for each in candidates if each.evidence >= rule.lesion_threshold]
+
+
+def lesion_totals(
+    candidates: Sequence[Region],
+    rule: LesionRule,
+    heatmap: Heatmap,
+    tissue_mm2: float | None = None,
+) -> Totals:
+    """Compute the totals of a slide's lesions.
+
+    Parameters
+    ----------
+    candidates : sequence of Region
+        From `find_candidates`.
+    rule : LesionRule
+        The rule they were found by.
+    heatmap : Heatmap
+        The heatmap they were found in.
+    tissue_mm2 : float or None
+        Area of the tissue in mm²; None where it is not known.
+
+    Returns
+    -------
+    Totals
+        Count and area are of lesions, ``cell_share`` is of all cells.
+    """
+    values = heatmap.probabilities[heatmap.computed]
+    above = values >= np.float32(rule.threshold)
+    return replace(
+        summarise(lesions_of(candidates, rule), tissue_mm2),
+        highest_probability=highest_probability(heatmap),
+        candidates=len(candidates),
+        cell_share=float(above.mean()) if above.size else None,
+    )
 
 
 def confidence(evidence: float) -> float:

@@ -300,6 +300,10 @@ class Totals:
         Greatest of any region.
     highest_probability : float or None
         Of any cell, in a region or not.
+    candidates : int
+        Candidates down to "find more", the regions included.
+    cell_share : float or None
+        Share of the computed cells that reach the threshold, in a region or not.
     size_classes : tuple of str
         The size classes that are counted, if not all.
     outlines : str
@@ -316,6 +320,8 @@ class Totals:
     longest_axis_mm: float | None = None
     max_probability: float | None = None
     highest_probability: float | None = None
+    candidates: int = 0
+    cell_share: float | None = None
     size_classes: tuple[str, ...] = ()
     outlines: str = ""
 

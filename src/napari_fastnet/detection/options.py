@@ -5,14 +5,19 @@ Free of numpy: the command line takes names, help and defaults from here.
 
 import hashlib
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.options import (
+    DEFAULT_ALARMS,
     DEFAULT_COLOURS,
+    Alarms,
     ColoursName,
+    EvidenceScale,
+    LesionRule,
     StainMethod,
     TissueParameters,
 )
@@ -52,7 +57,12 @@ class RunOptions:
     flips : bool or None
         Average over mirror images, at 4 times the cost; None is the model's choice.
     threshold : float or None
-        Lowest probability of tumor; None is the model's.
+        Lowest probability inside the outline of a lesion; None is the model's.
+    alarms : {"fewer", "balanced", "more"} or None
+        Lesion threshold by name: fewer false lesions, or more small ones found; None is
+        balanced.
+    lesion_threshold : float or None
+        Lowest evidence of a lesion, log odds; None is that of alarms.
     fresh : bool
         Compute anew, also where an earlier run left results.
     readers : int
@@ -73,6 +83,8 @@ class RunOptions:
     stain: StainMethod = "none"
     flips: bool | None = None
     threshold: float | None = None
+    alarms: Alarms | None = None
+    lesion_threshold: float | None = None
     fresh: bool = False
     readers: int = 2
     memory_mb: int | None = None
@@ -82,6 +94,21 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise OptionError(f"threshold is {self.threshold}; use 0 to 1")
+        if self.alarms is not None and self.alarms not in get_args(Alarms):
+            raise OptionError(
+                f"alarms is {self.alarms!r}; use one of {', '.join(get_args(Alarms))}"
+            )
+        if self.lesion_threshold is not None:
+            if self.alarms is not None:
+                raise OptionError(
+                    f"alarms is {self.alarms!r} and the lesion threshold "
+                    f"{self.lesion_threshold}; give one of the two"
+                )
+            if not isfinite(self.lesion_threshold):
+                raise OptionError(
+                    f"lesion threshold is {self.lesion_threshold}; use a finite number of "
+                    "log odds, such as 0"
+                )
         OutlineOptions(bounds_offset=self.bounds_offset)  # raises for other values
         if self.readers < 0:
             raise OptionError(f"readers is {self.readers}; use 0 or more")
@@ -90,6 +117,16 @@ class RunOptions:
                 f"colours are {self.colours!r}; use one of "
                 f"{', '.join(get_args(ColoursName))}"
             )
+
+    def rule(self, bundle: "ModelBundle") -> LesionRule:
+        """Return the rule for lesions, with the model's thresholds where none are given."""
+        scale = bundle.lesions or EvidenceScale()
+        least = self.lesion_threshold
+        return LesionRule(
+            bundle.threshold if self.threshold is None else self.threshold,
+            scale.of(self.alarms or DEFAULT_ALARMS) if least is None else least,
+            scale,
+        )
 
 
 #: Options that do not change the result; the model counts by its content instead.

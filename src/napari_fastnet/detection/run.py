@@ -17,8 +17,12 @@ from napari_fastnet.core.appearance.summary import (
     doubt_values,
     summarise_quality,
 )
-from napari_fastnet.core.heatmap import highest_probability
-from napari_fastnet.core.regions import Totals, find_regions, summarise
+from napari_fastnet.core.evidence import (
+    find_candidates,
+    lesion_totals,
+    lesions_of,
+)
+from napari_fastnet.core.regions import Totals
 from napari_fastnet.detection import slide_checks
 from napari_fastnet.detection.compute import Progress, detect
 from napari_fastnet.detection.options import RunOptions, request_digest
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.options import LesionRule
     from napari_fastnet.core.regions import Region
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
@@ -144,10 +149,9 @@ class SlideRun:
         self._tissue_seconds = perf_counter() - began
 
     @property
-    def threshold(self) -> float:
-        """Probability from which a cell is tumor."""
-        asked = self.options.threshold
-        return self.bundle.threshold if asked is None else asked
+    def rule(self) -> LesionRule:
+        """The rule by which cells are lesions."""
+        return self.options.rule(self.bundle)
 
     @property
     def seconds(self) -> Seconds:
@@ -217,7 +221,7 @@ class SlideRun:
         failed = self.store.unreadable(kept)
         tried = failed + int(heatmap.computed.sum())
         slide_checks.require_readable(self.slide, failed, tried, "patches")
-        regions = find_regions(heatmap, self.threshold)
+        candidates = find_candidates(heatmap, self.rule)
         flags, quality = find_quality(
             self.tissue,
             self.plan,
@@ -225,10 +229,12 @@ class SlideRun:
             self.store.companion(run_record.SHARPNESS).read(),
             self.bundle.gamut,
             doubt=doubt_values(
-                heatmap.probabilities, self.threshold, whole=self.options.mask is None
+                heatmap.probabilities,
+                self.rule.threshold,
+                whole=self.options.mask is None,
             ),
         )
-        record = self.record(heatmap, regions, backend=backend_name, quality=quality)
+        record = self.record(heatmap, candidates, backend=backend_name, quality=quality)
         cells = np.argwhere(heatmap.computed) + 0.5
         other = slide_checks.other_picture_note(
             self.slide,
@@ -251,7 +257,8 @@ class SlideRun:
         result = Result(
             record=record,
             heatmap=heatmap,
-            regions=regions,
+            candidates=candidates,
+            regions=lesions_of(candidates, self.rule),
             flags=flags,
             masks=self.tissue.by_name,
             mask_mpp=self.tissue.mpp,
@@ -330,7 +337,7 @@ class SlideRun:
     def record(
         self,
         heatmap: Heatmap,
-        regions: Sequence[Region] | None = None,
+        candidates: Sequence[Region] | None = None,
         *,
         backend: str | None = None,
         quality: QualitySummary = QualitySummary(),  # noqa: B008  # frozen
@@ -341,8 +348,8 @@ class SlideRun:
         ----------
         heatmap : Heatmap
             Probabilities of the patches that are kept.
-        regions : sequence of Region, optional
-            Found in it; None says nothing of regions.
+        candidates : sequence of Region, optional
+            Found in it; None says nothing of lesions.
         backend : str, optional
             Name of the back end.
         quality : QualitySummary, optional
@@ -359,11 +366,8 @@ class SlideRun:
         computed = int(heatmap.computed.sum())
         bundle, mask = self.bundle, self.options.mask
         totals = Totals()
-        if regions is not None:
-            totals = replace(
-                summarise(regions, self.tissue.area_mm2),
-                highest_probability=highest_probability(heatmap),
-            )
+        if candidates is not None:
+            totals = lesion_totals(candidates, self.rule, heatmap, self.tissue.area_mm2)
         return run_record.RunRecord(
             slide=slide_facts(self.slide),
             model=run_record.ModelFacts(
@@ -374,7 +378,9 @@ class SlideRun:
                 patch=bundle.patch_size_pixels,
             ),
             grid=heatmap.grid,
-            threshold=self.threshold,
+            threshold=self.rule.threshold,
+            lesion_threshold=self.rule.lesion_threshold,
+            evidence=self.rule.evidence,
             tissue=self.tissue.facts,
             counts=run_record.Counts(kept=kept, computed=computed, failed=failed),
             seconds=self.seconds,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from napari_fastnet.core.appearance.flags import Gamut
 from napari_fastnet.core.appearance.stain import ROWS, StainStatistics
 from napari_fastnet.core.dense import DenseScan
+from napari_fastnet.core.options import EvidenceScale
 from napari_fastnet.errors import BundleError, OptionError
 from napari_fastnet.machine.json_fields import JsonFields
 from napari_fastnet.machine.json_text import plain
@@ -84,6 +85,11 @@ def _config(value: Any) -> FastNetConfig:
     return found
 
 
+def _lesions(value: Any) -> EvidenceScale:
+    found: EvidenceScale = _OPTIONS.section(EvidenceScale, value, "lesions.")
+    return found
+
+
 def _stain(value: dict[str, Any]) -> dict[str, StainStatistics]:
     """Read the statistics of each known method; those of later versions may be anything."""
     known = [method for method in ROWS if method in value]
@@ -145,6 +151,11 @@ _FASTNET_RULES: Rules = {
 _MORE_RULES: Rules = {
     "quality": (_is_dict, "an object"),
     "outputs": (lambda value: value in OUTPUTS, " or ".join(OUTPUTS)),
+    "lesions": (
+        lambda value: value is None or _can(_lesions)(value),
+        "an object: scale (above 0), offset, beside, certain, and the thresholds fewer, "
+        "balanced and more",
+    ),
 }
 _TORCHSCRIPT_RULES: Rules = _FASTNET_RULES | {
     "architecture": (lambda value: value == TORCHSCRIPT, repr(TORCHSCRIPT)),
@@ -239,6 +250,9 @@ class ModelDescription:
         The way from uint8 to the network's input.
     threshold : float
         Probability from which a patch is called tumor.
+    lesions : EvidenceScale or None
+        The scale of evidence and the lesion thresholds; None where they were not
+        measured, and then not in ``model.json``.
     flips : bool
         Whether to average over the mirror images of a patch; metrics and calibration
         hold for that.
@@ -271,6 +285,7 @@ class ModelDescription:
     positive_class: int = 1
     transform: Transform = Transform()
     threshold: float = 0.5
+    lesions: EvidenceScale | None = None
     flips: bool = False
     calibration: dict[str, float] = field(
         default_factory=lambda: {"scale": 1.0, "offset": 0.0}
@@ -364,6 +379,7 @@ class ModelDescription:
             "transform": self._steps,
             "positive_class": self.positive_class,
             "threshold": self.threshold,
+            "lesions": self.lesions and _OPTIONS.written(self.lesions, None),
             "flips": self.flips,
             "calibration": self.calibration,
             "stain": stain,
@@ -397,7 +413,11 @@ def parse_description(content: Any) -> ModelDescription:
     if not isinstance(content, dict):
         raise BundleError("is not a JSON object")
     source = {name: value for name, value in content.items() if name != "files"}
-    content = {"outputs": LOGITS} | content | {"quality": content.get("quality") or {}}
+    content = (
+        {"outputs": LOGITS, "lesions": None}
+        | content
+        | {"quality": content.get("quality") or {}}
+    )
     kind = content.get("architecture")
     rules = _TORCHSCRIPT_RULES if kind == TORCHSCRIPT else _FASTNET_RULES
     for name, (holds, rule) in (rules | _MORE_RULES).items():
@@ -417,6 +437,7 @@ def parse_description(content: Any) -> ModelDescription:
         )
     values: dict[str, Any] = {
         "architecture": _config(content["architecture_options"]),
+        "lesions": content["lesions"] and _lesions(content["lesions"]),
         "stain": _stain(content["stain"]),
         "training": _FACTS.section(TrainingFacts, content["training"], "training."),
         "metrics": _FACTS.section(ModelMetrics, content["metrics"], "metrics."),

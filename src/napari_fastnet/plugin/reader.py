@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from napari import current_viewer
 from napari.utils.notifications import show_warning
 
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.evidence import find_candidates, lesions_of
 from napari_fastnet.plugin.layers import data
 from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
 from napari_fastnet.plugin.layers.info import MaskKind
@@ -127,7 +127,8 @@ def _run_layers(path: Path) -> list[data.LayerData]:
     )
     layers = [_coloured(heatmap, about)]
     if record is not None and record.threshold is not None:
-        regions = find_regions(heatmap, record.threshold)
+        rule = record.rule
+        regions = lesions_of(find_candidates(heatmap, rule), rule)
         layers.append(data.regions_layer_data(regions, heatmap.mpp, **about))
     return layers
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import read_outlines
 from napari_fastnet.core import regions as core_regions
+from napari_fastnet.core.evidence import find_candidates, lesion_totals, lesions_of
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.results import reading, recorded_slide
@@ -29,14 +31,16 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.options import ColoursName
+    from napari_fastnet.results.record import RunRecord
 
 _WANTED = "give the folder that detect, or an export of the panel, left"
 
 
-def load(
+def load(  # noqa: PLR0913  # plain keywords, as for detect
     run: str | Path,
     *,
     threshold: float | None = None,
+    lesion_threshold: float | None = None,
     slide: str | Path | None = None,
     colours: ColoursName | None = None,
     regions: str | Path | None = None,
@@ -51,7 +55,10 @@ def load(
         The folder that ``detect``, `Result.save` or an export of the panel left, or the
         ``run.zarr`` or ``run.json`` in it.
     threshold : float, optional
-        Probability from which a cell is tumor, 0..1; the run's own by default.
+        Probability from which a cell belongs to an outline, 0..1; the run's own by
+        default.
+    lesion_threshold : float, optional
+        Evidence from which a candidate is a lesion, log odds; the run's own by default.
     slide : str or Path, optional
         Where the slide is now, for the overview; as recorded by default.
     colours : {"red-green", "blue-orange"}, optional
@@ -77,8 +84,12 @@ def load(
     StoreError
         There is no finished run, or it is damaged.
     OptionError
-        The threshold is not in 0..1.
+        A threshold is not in 0..1, or not finite.
     """
+    if lesion_threshold is not None and not isfinite(lesion_threshold):
+        raise OptionError(
+            f"lesion threshold is {lesion_threshold}; use a finite number of log odds"
+        )
     if threshold is not None and not 0 <= threshold <= 1:
         raise OptionError(f"threshold is {threshold}; use 0 to 1")
     folder = _folder_of(Path(run))
@@ -102,6 +113,8 @@ def load(
         record = replace(record, options=replace(record.options, colours=colours))
     if threshold is not None and heatmap is not None:
         record = replace(record, threshold=threshold)
+    if lesion_threshold is not None and heatmap is not None:
+        record = replace(record, lesion_threshold=lesion_threshold)
     result = Result(
         record=record,
         heatmap=heatmap,
@@ -118,13 +131,31 @@ def load(
         return result
     if regions is not None:
         return _with_outlines(result, heatmap, Path(regions), tuple(tumor_classes))
-    found = core_regions.find_regions(heatmap, float(record.threshold or 0.0))
-    totals = replace(
-        core_regions.summarise(found, record.tissue.area_mm2),
-        # of any cell, so whatever the lesions are
-        highest_probability=record.regions.highest_probability,
+    candidates = find_candidates(heatmap, record.rule)
+    return replace(
+        result,
+        record=replace(
+            record,
+            lesion_threshold=record.rule.lesion_threshold,
+            regions=lesion_totals(
+                candidates, record.rule, heatmap, record.tissue.area_mm2
+            ),
+        ),
+        regions=lesions_of(candidates, record.rule),
+        candidates=candidates,
+        notes=(*result.notes, *_rule_notes(then)),
     )
-    return replace(result, record=replace(record, regions=totals), regions=found)
+
+
+def _rule_notes(record: RunRecord) -> tuple[str, ...]:
+    """Note that a run of an earlier version states no lesion threshold."""
+    if record.lesion_threshold is not None:
+        return ()
+    return (
+        "the run is of a version without lesion thresholds, and listed every region of "
+        f"cells; its lesions are now those with evidence from "
+        f"{record.rule.lesion_threshold:g} log odds on, as for fastnet-pcam",
+    )
 
 
 def _folder_of(run: Path) -> Path:

@@ -16,7 +16,13 @@ from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.geometry import Grid, Pair
-from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName, TissueParameters
+from napari_fastnet.core.options import (
+    DEFAULT_COLOURS,
+    ColoursName,
+    EvidenceScale,
+    LesionRule,
+    TissueParameters,
+)
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.json_fields import JsonFields, wrong_part
@@ -121,7 +127,7 @@ def _types() -> dict[str, Any]:
 
 _FIELDS = JsonFields(
     keys={"origin": "origin_px", "step": "step_px"},
-    sparse=frozenset({"size_classes", "outlines", "doubt"}),
+    sparse=frozenset({"size_classes", "outlines", "doubt", "evidence", "curve"}),
     may_be_empty=frozenset({"TissueFacts", "OptionFacts", "Totals", "QualitySummary"}),
     types=_types,
 )
@@ -294,7 +300,12 @@ class RunRecord:
     grid : Grid or None
         Cells of the heatmap, level-0 px.
     threshold : float or None
-        Probability from which a cell is tumor.
+        Probability from which a cell belongs to the outline of a lesion.
+    lesion_threshold : float or None
+        Evidence from which a candidate is a lesion, log odds; None in runs of version
+        0.1, to which `rule` gives a default.
+    evidence : EvidenceScale or None
+        The scale of that evidence, of the model.
     tissue : TissueFacts
         The masks.
     counts : Counts or None
@@ -320,6 +331,8 @@ class RunRecord:
     model: ModelFacts | None = None
     grid: Grid | None = None
     threshold: float | None = None
+    lesion_threshold: float | None = None
+    evidence: EvidenceScale | None = None
     tissue: TissueFacts = field(default_factory=TissueFacts)
     counts: Counts | None = None
     seconds: Seconds = field(default_factory=lambda: Seconds(0.0, 0.0, 0.0))
@@ -349,6 +362,15 @@ class RunRecord:
             cls, {**unstated, **found, "source": {}}, ""
         )
         return replace(record, source=found)
+
+    @property
+    def rule(self) -> LesionRule:
+        """The rule by which cells are lesions, with defaults for what is not stated."""
+        scale = self.evidence or EvidenceScale()
+        least = self.lesion_threshold
+        return LesionRule(
+            self.threshold or 0.0, scale.balanced if least is None else least, scale
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the record to JSON; numbers that are not finite become None."""

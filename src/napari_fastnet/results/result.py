@@ -61,7 +61,10 @@ class Result:
     heatmap : Heatmap or None
         Probabilities; None where only tissue was computed.
     regions : list of Region or None
-        The lesions at the threshold, largest first; None where they are not known.
+        The lesions, by evidence, highest first; None where they are not known.
+    candidates : list of Region or None
+        The lesions and, below the lesion threshold, what may be one; None where that is
+        not known, as of outlines from a file.
     masks : mapping of str to (height, width) ndarray of bool
         Tissue masks by name, each of the whole slide.
     mask_mpp : tuple of float
@@ -85,6 +88,7 @@ class Result:
     record: RunRecord
     heatmap: Heatmap | None = None
     regions: list[Region] | None = None
+    candidates: list[Region] | None = None
     masks: Mapping[str, Bools] = field(default_factory=dict)
     mask_mpp: Pair = (1.0, 1.0)
     flags: Bytes | None = None
@@ -96,12 +100,12 @@ class Result:
 
     @property
     def lesions(self) -> list[Region]:
-        """The lesions, largest first; empty also where only tissue was computed."""
+        """The lesions, by evidence; empty also where only tissue was computed."""
         return self.regions or []
 
     @property
     def threshold(self) -> float | None:
-        """Probability from which a cell is tumor; None where only tissue was computed."""
+        """Probability from which a cell is inside a lesion; None: only tissue was computed."""
         return self.record.threshold
 
     @property

@@ -160,8 +160,7 @@ class Detection:
             show_warning("\n".join(notes))
         if self._live is None:
             self._live = LiveHeatmap(begun.run, begun.known)
-            if self.work.chosen_threshold is None:
-                self.work.threshold = begun.run.bundle.threshold
+            self.work.take_rule(begun.run.rule)
             self.work.set_heatmap(self._live.heatmap, begun.record)
         else:
             self.work.record = begun.record  # that of the run before holds no more

@@ -35,8 +35,8 @@ class Request:
         Model, back end and threads.
     density : "dense" or int
         1: patch beside patch; 2: every half patch, and so on.
-    threshold : float or None
-        Probability from which a patch is tumor; None is the model's.
+    threshold, lesion_threshold : float or None
+        Thresholds of outlines and of lesions; None is the model's.
     folder : Path
         The run is kept in ``folder/<slide>/``; in the cache, in a folder of its own.
     in_cache : bool
@@ -55,6 +55,7 @@ class Request:
     folder: Path
     in_cache: bool
     view_first: bool
+    lesion_threshold: float | None = None
     colours: ColoursName = DEFAULT_COLOURS
     cache_limit_bytes: int = LIMIT_BYTES
 

@@ -186,6 +186,7 @@ class Scan:
             anchor=request.anchor(self._slide, bundle, self._grid),
             tissue=parameters,
             threshold=request.threshold,
+            lesion_threshold=request.lesion_threshold,
             colours=request.colours,
             network=request.network,
         )

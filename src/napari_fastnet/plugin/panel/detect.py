@@ -184,6 +184,7 @@ class DetectSection(section.Section):
             ),
             density=self.stride.value,
             threshold=self.work.chosen_threshold if self.work else None,
+            lesion_threshold=self.work.chosen_lesion_threshold if self.work else None,
             folder=chosen or settings.cache_folder,
             in_cache=chosen is None,
             view_first=self.view_first.value,

@@ -42,7 +42,8 @@ def detect_command(detection: Detection) -> str:
         "--mpp": run.slide.require_mpp()[0] if run.slide.mpp_source == "user" else None,
         "--low": f"{low:g}",
         "--high": f"{high:g}",
-        "--threshold": f"{detection.work.threshold:g}",
+        "--threshold": f"{detection.work.rule.threshold:g}",
+        "--lesion-threshold": f"{detection.work.rule.lesion_threshold:g}",
         "--backend": request.network.backend,
     }
     if tissue.edited_px or tissue.parameters != TissueParameters(low=low, high=high):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_fastnet.core.appearance.summary import QualitySummary
+from napari_fastnet.core.evidence import lesion_totals, lesions_of
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import SizeClass, drawn_totals, summarise
@@ -68,17 +69,28 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
         if heatmap is None:
             return bare
         whole = Box.of_shape(slide.shape)
-        found = regions_at(heatmap, bare.threshold or 0.0, outlines, whole)
-        wanted = [region for region in found if region.size_class in WHICH[which]]
+        rule = bare.record.rule
+        found = regions_at(heatmap, rule, outlines, whole)
+        lesions = found if outlines is not None else lesions_of(found, rule)
+        wanted = [region for region in lesions if region.size_class in WHICH[which]]
         area = None if tissue is None else tissue.area_mm2
-        totals = summarise(wanted, area)
+        of_all = lesion_totals(found, rule, heatmap, area)
+        totals = replace(
+            summarise(wanted, area),
+            highest_probability=of_all.highest_probability,
+            cell_share=of_all.cell_share,
+            candidates=of_all.candidates,
+        )
         if outlines is not None:
             roi = None if tissue is None else tissue.masks.roi
             totals = drawn_totals(wanted, area, roi, slide.shape)
             totals = replace(totals, outlines=path)
         totals = replace(totals, size_classes=WHICH[which])
         return replace(
-            bare, record=replace(bare.record, regions=totals), regions=wanted
+            bare,
+            record=replace(bare.record, regions=totals),
+            regions=wanted,
+            candidates=None if outlines is not None else found,
         )
 
     return result
@@ -107,10 +119,22 @@ def _record(
         slide=slide,
         tissue=record.tissue if tissue is None else tissue.facts,
         options=replace(record.options, colours=read_settings().colours),
-        threshold=record.threshold if heatmap is None else work.threshold,
+        **_thresholds(work if heatmap is not None else record),
         counts=record.counts if heatmap is None else _counts(work, heatmap),
         quality=record.quality if _has_quality(work) else QualitySummary(),
     )
+
+
+def _thresholds(of: SlideWork | RunRecord) -> dict[str, Any]:
+    """Return the thresholds of the panel, or those of a record as they are."""
+    if isinstance(of, RunRecord):
+        return {}
+    rule = of.rule
+    return {
+        "threshold": rule.threshold,
+        "lesion_threshold": rule.lesion_threshold,
+        "evidence": rule.evidence,
+    }
 
 
 def _counts(work: SlideWork, heatmap: Heatmap) -> Counts | None:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_info, show_warning
 
+from napari_fastnet.core.evidence import find_candidates
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.options import LesionRule
 from napari_fastnet.core.polygons import Annotations
-from napari_fastnet.core.regions import Region, find_regions, regions_of_outlines
+from napari_fastnet.core.regions import Region, regions_of_outlines
 from napari_fastnet.plugin.threads.latest import Latest
 
 if TYPE_CHECKING:
@@ -34,11 +36,11 @@ FLAT_ONLY = (
 
 
 def regions_at(
-    heatmap: Heatmap, threshold: float, outlines: Annotations | None, slide: Box
+    heatmap: Heatmap, rule: LesionRule, outlines: Annotations | None, slide: Box
 ) -> list[Region]:
-    """Find the regions at a threshold, or measure the outlines in their place."""
+    """Find the candidates by a rule, or measure the outlines in their place."""
     if outlines is None:
-        return find_regions(heatmap, threshold)
+        return find_candidates(heatmap, rule)
     return regions_of_outlines(outlines, heatmap, slide)
 
 
@@ -48,7 +50,7 @@ class RegionFinder:
     Parameters
     ----------
     sought : callable
-        Returns heatmap and threshold as they are now; None without a heatmap.
+        Returns heatmap and rule as they are now; None without a heatmap.
     slide : Box
         The whole slide, level-0 px.
     found : callable
@@ -64,7 +66,7 @@ class RegionFinder:
 
     def __init__(
         self,
-        sought: Callable[[], tuple[Heatmap, float] | None],
+        sought: Callable[[], tuple[Heatmap, LesionRule] | None],
         slide: Box,
         found: Callable[[list[Region]], None],
     ) -> None:
@@ -91,10 +93,10 @@ class RegionFinder:
         sought = self._sought()
         if sought is None:
             return None
-        heatmap, threshold = sought
+        heatmap, rule = sought
         still = Heatmap(np.array(heatmap.probabilities), heatmap.grid, heatmap.mpp)
         outlines, slide = self.outlines, self._slide
-        return lambda: regions_at(still, threshold, outlines, slide)
+        return lambda: regions_at(still, rule, outlines, slide)
 
 
 class RegionOutlines:

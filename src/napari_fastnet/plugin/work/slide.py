@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_warning
 from psygnal import Signal
 
+from napari_fastnet.core.evidence import lesions_of
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.options import LesionRule
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.plugin.layers.data import (
     HEATMAP_OPACITY,
@@ -79,16 +81,18 @@ class SlideWork:
         As shown; a detection writes into it.
     record : RunRecord or None
         Run record of the heatmap.
-    regions : list of Region
-        As found last.
+    candidates, regions : list of Region
+        As found last: all candidates, and those that are lesions.
     region_finder, region_outlines : RegionFinder, RegionOutlines
         Find and draw the regions.
-    threshold, opacity : float
-        Display of the heatmap.
+    rule : LesionRule
+        Threshold of the outlines, and lesion threshold.
+    opacity : float
+        Of the heatmap.
     suspicious_only : bool
         Whether the heatmap is clear below the threshold; `show_threshold` draws it.
-    chosen_threshold : float or None
-        The threshold if the user moved it; else the model's holds.
+    chosen_threshold, chosen_lesion_threshold : float or None
+        The thresholds if the user moved them; else the model's hold.
     tissue_job : Job or None
         Computes the masks.
     imports : dict of str to Job
@@ -104,19 +108,21 @@ class SlideWork:
         self.slide, self.fingerprint = info.slide, info.fingerprint
         self.heatmap: Heatmap | None = None
         self.record: RunRecord | None = None
+        self.candidates: list[Region] = []
         self.regions: list[Region] = []
-        self.threshold, self.opacity = 0.5, HEATMAP_OPACITY
+        self.rule, self.opacity = LesionRule(), HEATMAP_OPACITY
         self.suspicious_only = False
         self.chosen_threshold: float | None = None
+        self.chosen_lesion_threshold: float | None = None
         self.tissue_job: Job | None = None
         self.imports: dict[str, Job] = {}
         self.detection: Any = None
         self.layers = WorkLayers(viewer, layer)
         self.masks = SlideMasks(self.layers, info, lambda: events.tissue.emit(self))
         self.region_finder = RegionFinder(
-            lambda: None if self.heatmap is None else (self.heatmap, self.threshold),
+            lambda: None if self.heatmap is None else (self.heatmap, self.rule),
             Box.of_shape(self.slide.shape),
-            self._show_regions,
+            self._take_candidates,
         )
         self.region_outlines = RegionOutlines(
             viewer, self.layers, self.region_finder.find
@@ -148,7 +154,8 @@ class SlideWork:
         slide, before = self.slide.with_mpp(mpp), self.layer.metadata[SLIDE_KEY].mpp
         self.masks.forget()
         self.close()
-        self.slide, self.heatmap, self.record, self.regions = slide, None, None, []
+        self.slide, self.heatmap, self.record = slide, None, None
+        self.candidates, self.regions = [], []
         self.region_finder.outlines = None
         self.detection = self.tissue_job = None
         self.imports.clear()
@@ -203,11 +210,34 @@ class SlideWork:
 
     def set_threshold(self, value: float) -> None:
         """Set the threshold by hand; the regions follow, brought ones are dropped."""
-        self.threshold = self.chosen_threshold = value
+        self.chosen_threshold = value
+        self.rule = replace(self.rule, threshold=value)
         self.region_finder.outlines = None
         self.heatmap_layer()
         self.show_threshold()
         self.events.heatmap.emit(self)
+
+    def set_lesion_threshold(self, value: float) -> None:
+        """Set the lesion threshold by hand; the candidates stay, the lesions follow."""
+        self.chosen_lesion_threshold = value
+        self.rule = replace(self.rule, lesion_threshold=value)
+        self.layers.note("heatmap", self.record_now())
+        if self.region_finder.outlines is None:
+            self._show_regions()
+
+    def take_rule(self, rule: LesionRule) -> None:
+        """Take the rule of a model or a run, but for thresholds that the user moved."""
+        chosen, least = self.chosen_threshold, self.chosen_lesion_threshold
+        if chosen is not None:
+            rule = replace(rule, threshold=chosen)
+        if least is not None:
+            rule = replace(rule, lesion_threshold=least)
+        self.rule = rule
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a cell belongs to an outline."""
+        return self.rule.threshold
 
     def show_threshold(self) -> None:
         """Colour the heatmap by the current threshold and settings."""
@@ -225,7 +255,13 @@ class SlideWork:
         finder = self.region_finder
         path = "" if finder.outlines is None else finder.outlines_path
         totals = replace(record.regions, outlines=path)
-        return replace(record, threshold=self.threshold, regions=totals)
+        return replace(
+            record,
+            threshold=self.rule.threshold,
+            lesion_threshold=self.rule.lesion_threshold,
+            evidence=self.rule.evidence,
+            regions=totals,
+        )
 
     def warn(self, damage: str = "") -> None:
         """Warn, once each, of damage to the file and of levels read from finer ones."""
@@ -252,9 +288,18 @@ class SlideWork:
         self.region_outlines.release()
         self.masks.close()
 
-    def _show_regions(self, regions: list[Region]) -> None:
+    def _take_candidates(self, candidates: list[Region]) -> None:
         if self.heatmap is None:
             return
+        self.candidates = candidates
+        self._show_regions()
+
+    def _show_regions(self) -> None:
+        if self.heatmap is None:
+            return
+        regions = self.candidates
+        if self.region_finder.outlines is None:  # those of a file are all regions
+            regions = lesions_of(regions, self.rule)
         self.regions = regions
         if regions or self.layers.get("regions") is not None:
             data = regions_layer_data(
