@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_fastnet.core.pieces import CRUMB_MM2, GAP_UM, Pieces, find_pieces
+from napari_fastnet.core.pieces import (
+    CRUMB_MM2,
+    GAP_UM,
+    Pieces,
+    find_pieces,
+    node_pieces,
+    nodes_of,
+)
 
 PX_UM = 10.0
 
@@ -141,3 +148,39 @@ def test_a_table_of_pieces_is_numbered_row_by_row(rows, columns):
     pieces = pieces_of(np.tile(tile, (rows, columns)))
     seen = [int(n) for n in pieces.labels[40::80, 40::80].ravel()]
     assert seen == list(range(1, rows * columns + 1))
+
+
+def test_a_note_of_nodes_finds_the_pieces_of_another_mask():
+    boxes = [(10, 5, 60, 45), (10, 70, 60, 110), (10, 140, 60, 190)]
+    pieces = pieces_of(mask_with(*boxes))
+    noted = node_pieces(pieces, {1: (1, 1), 2: (1, 2), 3: (2, 1)})
+    # another piece on the left, and a hole
+    roi = mask_with((80, 5, 115, 45), *[(t, le + 3, b, r) for t, le, b, r in boxes])
+    roi[30:40, 90:100] = False
+    assert nodes_of(pieces, noted) == {1: (1, 1), 2: (1, 2), 3: (2, 1)}
+    assert nodes_of(pieces_of(roi), noted) == {
+        1: (1, 1),
+        2: (1, 2),
+        3: (2, 1),
+        4: (3, 1),
+    }
+
+
+def test_without_a_note_each_piece_is_a_node():
+    pieces = pieces_of(mask_with((10, 5, 60, 45), (10, 70, 60, 110)))
+    assert nodes_of(pieces, ()) == {1: (1, 1), 2: (2, 1)}
+
+
+def test_a_noted_piece_that_is_gone_is_of_no_consequence():
+    noted = node_pieces(pieces_of(mask_with((10, 5, 60, 45))), {1: (1, 1)})
+    pieces = pieces_of(mask_with((10, 100, 60, 150)))
+    assert nodes_of(pieces, noted) == {1: (1, 1)}
+    assert nodes_of(pieces_of(np.zeros((50, 50), bool)), noted) == {}
+
+
+def test_noted_outlines_are_rough():
+    y, x = np.mgrid[:300, :300]
+    pieces = pieces_of((y - 150) ** 2 + (x - 150) ** 2 < 120**2)
+    (noted,) = node_pieces(pieces, {1: (1, 1)})
+    assert len(noted.polygons[0][0]) < 40 < len(pieces.outlines()[1][0][0])
+    assert pieces.number_of(noted.polygons) == 1

@@ -15,6 +15,7 @@ import pytest
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.pieces import NodePiece
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.results.decisions import Decisions, decisions_path
@@ -63,6 +64,33 @@ def statuses(decisions, candidates):
 
 def labels(decisions, candidates):
     return [one.region.label for one in decisions.reviewed(candidates, HEATMAP, SLIDE)]
+
+
+# Pieces of tissue.
+
+
+def test_pieces_joined_to_a_node_are_said_in_whole_and_stay(path, decisions):
+    first = [NodePiece((box(0, 0, 4, 4),), 1, 1), NodePiece((box(0, 6, 4, 9),), 1, 2)]
+    decisions.join_pieces(first)
+    for each in (decisions, opened(path)):
+        assert [(one.node, one.section) for one in each.pieces] == [(1, 1), (1, 2)]
+        assert each.pieces[1].polygons[0][0].tolist() == box(0, 6, 4, 9)[0].tolist()
+    decisions.join_pieces([])
+    assert opened(path).pieces == ()
+
+
+def test_joining_pieces_is_not_undone_with_the_lesions(decisions, found):
+    decisions.join_pieces([NodePiece((box(0, 0, 4, 4),), 2, 1)])
+    decisions.decide(found[:1], "tumor")
+    assert decisions.undo()
+    assert not decisions.undo()
+    assert [one.node for one in decisions.pieces] == [2]
+
+
+def test_a_damaged_note_of_pieces_leaves_the_one_before(decisions):
+    decisions.join_pieces([NodePiece((box(0, 0, 4, 4),), 2, 1)])
+    decisions.add("pieces", pieces=[1, 3])
+    assert [one.node for one in decisions.pieces] == [2]
 
 
 # Changes.

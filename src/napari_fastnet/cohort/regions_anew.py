@@ -15,6 +15,7 @@ from napari_fastnet.core.appearance.flags import Flag
 from napari_fastnet.core.appearance.summary import doubt_values, summarise_quality
 from napari_fastnet.core.evidence import find_candidates, lesion_totals, lesions_of
 from napari_fastnet.core.options import Alarms
+from napari_fastnet.core.pieces import with_pieces
 from napari_fastnet.detection.options import request_digest
 from napari_fastnet.detection.run import write_run
 from napari_fastnet.detection.slide_checks import require_unchanged
@@ -90,7 +91,12 @@ def regions_anew(
     assert then.heatmap is not None
     assert then.flags is not None
     rule = options.rule(bundle)
-    candidates = find_candidates(then.heatmap, rule)
+    candidates = with_pieces(
+        find_candidates(then.heatmap, rule),
+        then.masks["roi"],
+        slide.shape,
+        slide.require_mpp(),
+    )
     before, spent = record.quality, store.spent()
     new = replace(
         record,

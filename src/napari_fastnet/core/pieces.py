@@ -9,10 +9,11 @@ so the gap is a small one: it is twice what the masks close.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import shapely
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -22,19 +23,22 @@ from napari_fastnet.core.outlines import trace_parts
 from napari_fastnet.core.polygons import joined, rasterise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_fastnet.core.arrays import Bools, Indices
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.outlines import Polygon
+    from napari_fastnet.core.regions import Region
 
 #: Tissue on both sides of a narrower gap is one piece, µm.
 GAP_UM = 150.0
 #: A smaller part belongs to the nearest piece, mm²: as much as six patches, and far less
 #: than any node that is read for itself.
 CRUMB_MM2 = 0.05
+#: Px of the mask by which a noted outline may be off.
+ROUGH_PX = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +111,23 @@ class Pieces:
         counts = np.bincount(labels[inside], minlength=2)[1:]
         return int(counts.argmax()) + 1 if counts.any() else 0
 
+    def place(self, regions: Sequence[Region]) -> list[Region]:
+        """Say of each region in which piece it lies.
+
+        Parameters
+        ----------
+        regions : sequence of Region
+            Of the same slide.
+
+        Returns
+        -------
+        list of Region
+            In the same order.
+        """
+        return [
+            replace(region, piece=self.number_of(region.polygons)) for region in regions
+        ]
+
 
 def find_pieces(roi: Bools, slide_shape: Pair, mpp: Pair) -> Pieces:
     """Find the pieces of tissue, numbered in reading order.
@@ -152,6 +173,108 @@ def find_pieces(roi: Bools, slide_shape: Pair, mpp: Pair) -> Pieces:
     number = number[owner]
     totals = np.bincount(number, weights=areas)
     return Pieces(number[labels], grid, tuple(map(float, totals[1:])))
+
+
+def with_pieces(
+    regions: Sequence[Region], roi: Bools | None, slide_shape: Pair, mpp: Pair
+) -> list[Region]:
+    """Say of each region in which piece of tissue it lies.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+        Of the slide.
+    roi : (rows, columns) bool ndarray or None
+        Tissue, as for `find_pieces`; None leaves the regions as they are.
+    slide_shape, mpp : tuple of float
+        As for `find_pieces`.
+
+    Returns
+    -------
+    list of Region
+        In the same order.
+    """
+    if roi is None or not regions:
+        return list(regions)
+    return find_pieces(roi, slide_shape, mpp).place(regions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodePiece:
+    """A piece of tissue that a person made a section of a node.
+
+    Parameters
+    ----------
+    polygons : tuple of Polygon
+        Its outline, roughly; (y, x), level-0 px.
+    node, section : int
+        From 1. Pieces of one node and section are parts of one cut; the sections of a node
+        are its levels, and nothing is summed over them.
+    """
+
+    polygons: tuple[Polygon, ...]
+    node: int
+    section: int
+
+
+def node_pieces(
+    pieces: Pieces, nodes: Mapping[int, tuple[int, int]]
+) -> tuple[NodePiece, ...]:
+    """Note the node and the section of each piece.
+
+    Parameters
+    ----------
+    pieces : Pieces
+        Of the slide.
+    nodes : mapping of int to tuple of int
+        Node and section by the number of the piece.
+
+    Returns
+    -------
+    tuple of NodePiece
+        Outlines without holes, and with corners that a mask needs and an overlap does not
+        left out.
+    """
+    tolerance = ROUGH_PX * max(pieces.grid.step)
+    outlines = pieces.outlines()
+    return tuple(
+        NodePiece(
+            tuple(
+                (shapely.get_coordinates(ring.simplify(tolerance))[:-1],)
+                for ring in (shapely.Polygon(part[0]) for part in outlines[number])
+            ),
+            node,
+            section,
+        )
+        for number, (node, section) in sorted(nodes.items())
+    )
+
+
+def nodes_of(pieces: Pieces, noted: Sequence[NodePiece]) -> dict[int, tuple[int, int]]:
+    """Find the node and the section of each piece.
+
+    Parameters
+    ----------
+    pieces : Pieces
+        Perhaps of another mask than those that were noted.
+    noted : sequence of NodePiece
+        What a person said; each is about the piece that it overlaps most.
+
+    Returns
+    -------
+    dict of int to tuple of int
+        By number of the piece. One that nothing is noted of is a node of its own.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    for one in noted:
+        found.setdefault(pieces.number_of(one.polygons), (one.node, one.section))
+    found.pop(0, None)  # beside the tissue of this mask
+    node = max((node for node, _ in found.values()), default=0)
+    for number in pieces.numbers:
+        if number not in found:
+            node += 1
+            found[number] = node, 1
+    return dict(sorted(found.items()))
 
 
 def _owners(labels: Indices, large: Bools) -> Indices:

@@ -22,6 +22,7 @@ from napari_fastnet.core.evidence import (
     lesion_totals,
     lesions_of,
 )
+from napari_fastnet.core.pieces import with_pieces
 from napari_fastnet.core.regions import Totals
 from napari_fastnet.detection import slide_checks
 from napari_fastnet.detection.compute import Progress, detect
@@ -221,7 +222,12 @@ class SlideRun:
         failed = self.store.unreadable(kept)
         tried = failed + int(heatmap.computed.sum())
         slide_checks.require_readable(self.slide, failed, tried, "patches")
-        candidates = find_candidates(heatmap, self.rule)
+        candidates = with_pieces(
+            find_candidates(heatmap, self.rule),
+            self.tissue.masks.roi,
+            self.slide.shape,
+            self.slide.require_mpp(),
+        )
         flags, quality = find_quality(
             self.tissue,
             self.plan,

@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.matching import Outline, tidy
+from napari_fastnet.core.pieces import NodePiece
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.json_text import parse_json
 from napari_fastnet.results.record import in_a_line
@@ -36,7 +37,7 @@ FORMAT_VERSION = 1
 DECIMALS = 3
 #: Kinds of events about lesions.
 LESION_EVENTS = frozenset({"decide", "note", "measure", "draw", "replace"})
-READ_SLIDE, UNDO = "read_slide", "undo"
+READ_SLIDE, PIECES, UNDO = "read_slide", "pieces", "undo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,6 +127,19 @@ def _outline(plain: Any) -> Outline:
         if not np.isfinite(ring).all():
             raise ValueError("a ring has a point that is not finite")
     return outline
+
+
+def piece_entry(piece: NodePiece) -> dict[str, Any]:
+    """Return a piece of tissue with its node and section, for an event."""
+    outline = plain_outline(piece.polygons)
+    return {"outline": outline, "node": piece.node, "section": piece.section}
+
+
+def node_piece(entry: dict[str, Any]) -> NodePiece:
+    """Return the piece of tissue of `piece_entry`."""
+    return NodePiece(
+        _outline(entry["outline"]), int(entry["node"]), int(entry["section"])
+    )
 
 
 def parsed(content: bytes, fingerprint: str) -> tuple[dict[str, Any], list[Event]]:

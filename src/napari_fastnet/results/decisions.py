@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -30,6 +31,7 @@ from napari_fastnet.results.decision_events import (
     FORMAT,
     FORMAT_VERSION,
     LESION_EVENTS,
+    PIECES,
     READ_SLIDE,
     UNDO,
     VERDICTS,
@@ -42,8 +44,10 @@ from napari_fastnet.results.decision_events import (
     checked_kind,
     drawn_outline,
     lesion_entry,
+    node_piece,
     outline_key,
     parsed,
+    piece_entry,
     plain_outline,
 )
 from napari_fastnet.results.record import (
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Box
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.outlines import Polygon
+    from napari_fastnet.core.pieces import NodePiece
     from napari_fastnet.core.regions import Region
 
 
@@ -212,6 +217,25 @@ class Decisions:
     def read_slide(self, verdict: Verdict) -> None:
         """Note the reader's own verdict on the whole slide; `undo` leaves it."""
         self.add(READ_SLIDE, verdict=checked(verdict))
+
+    @property
+    def pieces(self) -> tuple[NodePiece, ...]:
+        """Node and section of pieces of tissue, as a person said last; or none."""
+        for event in reversed(self.events(PIECES)):
+            with suppress(KeyError, TypeError, ValueError):  # damaged: the one before
+                return tuple(map(node_piece, event["pieces"]))
+        return ()
+
+    def join_pieces(self, pieces: Sequence[NodePiece]) -> None:
+        """Say which section of which node pieces of tissue are; `undo` leaves it.
+
+        Parameters
+        ----------
+        pieces : sequence of NodePiece
+            All of the slide, as from `core.pieces.node_pieces`; what was said before no
+            longer holds. Without any, each piece is a node of its own again.
+        """
+        self.add(PIECES, pieces=list(map(piece_entry, pieces)))
 
     def decide(self, regions: Sequence[Region], verdict: Verdict | None) -> None:
         """Give lesions a verdict, in one event.

@@ -13,6 +13,7 @@ from napari_fastnet.annotations.roi import read_outlines
 from napari_fastnet.core import regions as core_regions
 from napari_fastnet.core.evidence import find_candidates, lesion_totals, lesions_of
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.pieces import with_pieces
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.results import reading, recorded_slide
 from napari_fastnet.results.record import (
@@ -131,7 +132,10 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
         return result
     if regions is not None:
         return _with_outlines(result, heatmap, Path(regions), tuple(tumor_classes))
-    candidates = find_candidates(heatmap, record.rule)
+    roi = result.masks.get("roi")
+    candidates = with_pieces(
+        find_candidates(heatmap, record.rule), roi, result.slide_shape, heatmap.mpp
+    )
     return replace(
         result,
         record=replace(
@@ -187,10 +191,10 @@ def _with_outlines(
         path, shape, bounds_offset=result.bounds_offset, tumor_classes=tumor_classes
     )
     tissue = recorded_slide.tissue_of(result.masks)
+    roi = result.masks.get("roi")
     found = core_regions.regions_of_outlines(outlines, heatmap, Box.of_shape(shape))
-    totals = core_regions.drawn_totals(
-        found, tissue_mm2, result.masks.get("roi"), shape
-    )
+    found = with_pieces(found, roi, shape, heatmap.mpp)
+    totals = core_regions.drawn_totals(found, tissue_mm2, roi, shape)
     return replace(
         result,
         record=replace(result.record, regions=replace(totals, outlines=str(path))),

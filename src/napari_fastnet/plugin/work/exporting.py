@@ -14,6 +14,7 @@ from napari_fastnet.core.appearance.summary import QualitySummary
 from napari_fastnet.core.evidence import lesion_totals, lesions_of
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.pieces import with_pieces
 from napari_fastnet.core.regions import SizeClass, drawn_totals, summarise
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
@@ -70,7 +71,9 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
             return bare
         whole = Box.of_shape(slide.shape)
         rule = bare.record.rule
+        roi = None if tissue is None else tissue.masks.roi
         found = regions_at(heatmap, rule, outlines, whole)
+        found = with_pieces(found, roi, slide.shape, heatmap.mpp)
         lesions = found if outlines is not None else lesions_of(found, rule)
         wanted = [region for region in lesions if region.size_class in WHICH[which]]
         area = None if tissue is None else tissue.area_mm2
@@ -82,7 +85,6 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
             candidates=of_all.candidates,
         )
         if outlines is not None:
-            roi = None if tissue is None else tissue.masks.roi
             totals = drawn_totals(wanted, area, roi, slide.shape)
             totals = replace(totals, outlines=path)
         totals = replace(totals, size_classes=WHICH[which])

@@ -13,6 +13,7 @@ from napari_fastnet.core.evidence import find_candidates
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.options import LesionRule
+from napari_fastnet.core.pieces import Pieces, find_pieces
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.core.regions import Region, regions_of_outlines
 from napari_fastnet.plugin.threads.latest import Latest
@@ -20,6 +21,8 @@ from napari_fastnet.plugin.threads.latest import Latest
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_fastnet.core.arrays import Bools
+    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.plugin.layers.data import LayerData
     from napari_fastnet.plugin.layers.shown import WorkLayers
 
@@ -33,6 +36,10 @@ LOCKED = (
 FLAT_ONLY = (
     "outlines of regions are drawn in the 2D view only; go back to it to see them"
 )
+
+
+#: Heatmap, rule and tissue, the last None where it is not known.
+Sought = tuple[Heatmap, LesionRule, "Bools | None"]
 
 
 def regions_at(
@@ -50,7 +57,7 @@ class RegionFinder:
     Parameters
     ----------
     sought : callable
-        Returns heatmap and rule as they are now; None without a heatmap.
+        Returns heatmap, rule and tissue as they are now; None without a heatmap.
     slide : Box
         The whole slide, level-0 px.
     found : callable
@@ -66,13 +73,14 @@ class RegionFinder:
 
     def __init__(
         self,
-        sought: Callable[[], tuple[Heatmap, LesionRule] | None],
+        sought: Callable[[], Sought | None],
         slide: Box,
         found: Callable[[list[Region]], None],
     ) -> None:
         self.outlines: Annotations | None = None
         self.outlines_path = ""
         self._sought, self._slide = sought, slide
+        self._known: tuple[Bools, Pieces] | None = None
         self._latest = Latest(self._prepare, found, rest=REST)
 
     def find(self) -> None:
@@ -93,10 +101,23 @@ class RegionFinder:
         sought = self._sought()
         if sought is None:
             return None
-        heatmap, rule = sought
+        heatmap, rule, roi = sought
         still = Heatmap(np.array(heatmap.probabilities), heatmap.grid, heatmap.mpp)
         outlines, slide = self.outlines, self._slide
-        return lambda: regions_at(still, rule, outlines, slide)
+
+        def regions() -> list[Region]:
+            found = regions_at(still, rule, outlines, slide)
+            pieces = None if roi is None else self._pieces_of(roi, heatmap.mpp)
+            return found if pieces is None else pieces.place(found)
+
+        return regions
+
+    def _pieces_of(self, roi: Bools, mpp: Pair) -> Pieces:
+        """Find the pieces of tissue; those of the last mask are kept for the next time."""
+        if self._known is None or self._known[0] is not roi:
+            shape = (self._slide.height, self._slide.width)
+            self._known = roi, find_pieces(roi, shape, mpp)
+        return self._known[1]
 
 
 class RegionOutlines:

@@ -24,7 +24,7 @@ from napari_fastnet.plugin.layers.scale_bar import show_scale_bar
 from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.masks import SlideMasks
-from napari_fastnet.plugin.work.regions import RegionFinder, RegionOutlines
+from napari_fastnet.plugin.work.regions import RegionFinder, RegionOutlines, Sought
 from napari_fastnet.results.record import RunRecord
 from napari_fastnet.slide.notes import finer_notes
 
@@ -120,7 +120,7 @@ class SlideWork:
         self.layers = WorkLayers(viewer, layer)
         self.masks = SlideMasks(self.layers, info, lambda: events.tissue.emit(self))
         self.region_finder = RegionFinder(
-            lambda: None if self.heatmap is None else (self.heatmap, self.rule),
+            self._sought,
             Box.of_shape(self.slide.shape),
             self._take_candidates,
         )
@@ -287,6 +287,12 @@ class SlideWork:
         self.stop()
         self.region_outlines.release()
         self.masks.close()
+
+    def _sought(self) -> Sought | None:
+        if self.heatmap is None:
+            return None
+        roi = None if self.editor is None else self.editor.mask("roi")
+        return self.heatmap, self.rule, roi
 
     def _take_candidates(self, candidates: list[Region]) -> None:
         if self.heatmap is None:
