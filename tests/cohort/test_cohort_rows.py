@@ -242,6 +242,28 @@ def test_the_files_follow_but_not_at_every_slide(tmp_path, monkeypatch) -> None:
     assert statuses(tmp_path) == {"a": "failed", "b": "failed", "c": "waiting"}
 
 
+def test_the_table_of_lesions_is_written_in_steps_and_at_the_end(
+    tmp_path, write_slide, monkeypatch
+) -> None:
+    written = []
+    monkeypatch.setattr(
+        cohort_report,
+        "write_all_regions",
+        lambda _, rows: written.append(sum(row.status == "done" for row in rows)),
+    )
+    monkeypatch.setattr(cohort_report, "EVERY_S", 0.0)
+    monkeypatch.setattr(cohort_report, "SHARE", np.inf)
+    report = CohortReport(tmp_path)
+    report.add(row(f"{number:02}") for number in range(30))
+    report.write()
+    for number in range(30):
+        write_slide(f"{number:02}")
+        report.put(row(f"{number:02}", "done"))
+    report.write()
+    steps = [0, *range(1, 12), 13, 15, 17, 19, 21, 24, 27, 30]
+    assert written == [*steps, 30]
+
+
 def test_a_table_that_cannot_be_written_ends_no_cohort(tmp_path, monkeypatch) -> None:
     report = CohortReport(tmp_path)
     report.add([row("a")])

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from napari_fastnet.cohort.page import report_page, write_thumbnail
-from napari_fastnet.cohort.report import write_tables
+from napari_fastnet.cohort import page as cohort_page
+from napari_fastnet.cohort.page import (
+    kinds,
+    napari_command,
+    report_page,
+    totals,
+    write_thumbnails,
+)
+from napari_fastnet.cohort.report import write_all_regions, write_tables
 from napari_fastnet.cohort.rows import COLUMNS, Findings, SlideRow
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
@@ -72,7 +82,7 @@ class Texts(HTMLParser):
         values = dict(attributes)
         self.images += [values["src"]] if tag == "img" else []
         self.links += [values["href"]] if tag == "a" else []
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "br", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -117,14 +127,16 @@ def test_without_a_highest_probability_nothing_was_scanned() -> None:
 
 def test_a_slide_that_was_not_scanned_is_not_without_a_lesion() -> None:
     glass = replace(CLEAN, tissue_mm2=0.0, max_probability=None)
-    page = report_page("out", [row("glass", glass), row("clean", CLEAN)])
+    page = report_page(Path("/out"), [row("glass", glass), row("clean", CLEAN)])
     assert "<b>1</b>without a lesion" in page
     assert "<b>1</b>not scanned" in page
     assert '<span class="class not-scanned">not scanned</span>' in page
-    assert "not scanned</span>" not in report_page("out", [row("clean", CLEAN)])
+    assert "not scanned</span>" not in report_page(Path("/out"), [row("clean", CLEAN)])
 
 
-def test_rows_stand_by_burden_then_by_the_highest_probability(tmp_path) -> None:
+def test_rows_stand_by_suspicion_then_lesions_then_the_highest_probability(
+    tmp_path,
+) -> None:
     write_tables(
         tmp_path,
         [
@@ -132,13 +144,17 @@ def test_rows_stand_by_burden_then_by_the_highest_probability(tmp_path) -> None:
             row("clean", CLEAN),
             row("fails", status="failed", error="no slide"),
             row("doubtful", replace(CLEAN, max_probability=0.45)),
+            row("sure", replace(CLEAN, itc=1, top_evidence=8.0)),
+            row("surer of three", replace(LARGE, top_evidence=6.5)),
+            row("as sure of one", replace(LARGE, itc=0, top_evidence=6.5)),
             row("large", LARGE),
         ],
     )
-    order = ["large", "doubtful", "clean", "fails", "waits"]
+    order = ["sure", "surer of three", "as sure of one", "large", "doubtful", "clean"]
+    order += ["fails", "waits"]
     assert [line["name"] for line in table(tmp_path)] == order
     page = (tmp_path / "report.html").read_text("utf-8")
-    places = [page.index(f">{name}<") for name in order[:-1]]
+    places = [page.index(f">{name}<") for name in order]
     assert places == sorted(places)
 
 
@@ -166,22 +182,93 @@ def test_the_page_shows_each_slide_and_closes_what_it_opens(tmp_path) -> None:
         row("fails", status="failed", error="<no> slide"),
         row("waits"),
     ]
-    page = report_page("out", rows)
+    page = report_page(Path("/out"), rows)
     texts = Texts(page)
     assert texts.open == []
-    assert texts.images == ["large/thumbnail.jpg", "a%20b%26c/thumbnail.jpg"]
+    names = ("thumbnail.jpg", "thumbnail_plain.jpg")
+    assert texts.images == [
+        f"{folder}/{name}" for folder in ("large", "a%20b%26c") for name in names
+    ]
     assert "a%20b%26c/overview.png" in texts.links
     said = " ".join(texts.words)
     for words in ("a b&c", "<no> slide", "waits", "4.5 mm", "Research use only"):
         assert words in said
-    assert "<script" not in page
+    assert page.count("<script") == 1
     assert "http" not in page
 
 
+def test_without_the_script_nothing_is_hidden_but_what_only_the_script_does() -> None:
+    page = report_page(Path("/out"), [row("large", LARGE), row("clean", CLEAN)])
+    assert re.findall(r"<(\w+)[^>]* hidden", page) == ["p"]  # the search
+    assert re.findall(r"<button(?! disabled)", page) == []
+
+
+def test_slides_are_counted_and_filtered_by_class_flag_decision_and_failure() -> None:
+    rows = [
+        row("large", replace(LARGE, undecided=2, warn=True)),
+        row("decided", replace(LARGE, undecided=0, accepted=3)),
+        row("glass", replace(CLEAN, tissue_mm2=0.0, max_probability=None)),
+        row("clean", replace(CLEAN, undecided=0)),
+        row("fails", status="failed", error="no slide"),
+    ]
+    assert [kinds(each) for each in rows] == [
+        ["macro", "flagged", "undecided"],
+        ["macro"],
+        ["not-scanned"],
+        ["none"],
+        ["failed"],
+    ]
+    found = {total.kind: total.count for total in totals(rows)}
+    assert found == {"": 5, "macro": 2, "micro": 0, "ITC": 0, "none": 1} | {
+        "not-scanned": 1,
+        "flagged": 1,
+        "undecided": 1,
+        "failed": 1,
+    }
+    page = report_page(Path("/out"), rows)
+    assert '<tr data-is="macro flagged undecided">' in page
+    assert '<tr data-is="failed">' in page
+
+
+def test_a_slide_without_a_lesion_says_so_plainly() -> None:
+    page = report_page(Path("/out"), [row("clean", CLEAN)])
+    assert '<span class="class none">no lesion found</span>' in page
+
+
+@pytest.mark.parametrize(
+    ("windows", "slide", "line"),
+    [
+        (
+            False,
+            "/s/it's 1.svs",
+            """napari '/s/it'"'"'s 1.svs' '/o ut/it'"'"'s 1' --plugin napari-fastnet """
+            "--with napari-fastnet FastNet",
+        ),
+        (
+            True,
+            "/s/it's 1.svs",
+            """napari "/s/it's 1.svs" "/o ut/it's 1" --plugin napari-fastnet """
+            "--with napari-fastnet FastNet",
+        ),
+        (False, "/s/\udcff.svs", ""),  # a name that is no UTF-8
+    ],
+)
+def test_the_command_to_copy_is_quoted_for_the_platform(
+    windows, slide, line, monkeypatch
+) -> None:
+    monkeypatch.setattr(cohort_page, "WINDOWS", windows)
+    slide = Path(slide)
+    done = SlideRow(slide.stem, slide, "done", found=CLEAN)
+    assert napari_command(Path("/o ut"), done) == line
+    page = unescape(report_page(Path("/o ut"), [done]))
+    assert (f"<code>{line}</code>" in page) is bool(line)
+
+
 def test_a_name_cannot_break_out_of_the_page() -> None:
-    name = '"><script>alert(1)</script>'
-    page = report_page(name, [row(name, CLEAN), row(name + "2")])
-    assert "<script" not in page
+    name = '"><script>alert(1)<img src=x>'
+    page = report_page(Path(name), [row(name, CLEAN), row(name + "2")])
+    assert page.count("<script") == 1
+    assert "<img src=x" not in page
 
 
 def test_no_slide_is_done_yet_and_the_page_says_so(tmp_path) -> None:
@@ -198,10 +285,46 @@ def test_a_small_lesion_shows_in_the_thumbnail(tmp_path, write_svs) -> None:
     values[401, 201] = 1.0  # in the px (100, 50), and not at its centre
     heatmap = Heatmap(values, Grid((0.0, 0.0), (1.0, 1.0), (1920, 960)), (1.0, 1.0))
     with open_slide(path) as slide:
-        write_thumbnail(tmp_path / "thumbnail.jpg", slide, heatmap)
+        write_thumbnails(tmp_path, slide, heatmap)
     with Image.open(tmp_path / "thumbnail.jpg") as opened:
         pixels = np.asarray(opened).astype(int)
     assert pixels.shape == (480, 240, 3)
     redness = pixels[..., 0] - pixels[..., 1]
     assert np.unravel_index(redness.argmax(), redness.shape) == (100, 50)
     assert redness.max() > np.median(redness) + 60
+    with Image.open(tmp_path / "thumbnail_plain.jpg") as opened:
+        plain = np.asarray(opened).astype(int)
+    assert plain.shape == (480, 240, 3)
+    assert np.ptp(plain, axis=2).max() < 8  # grey, as the slide is
+
+
+NOW = "label,size_class,area_mm2,longest_axis_mm,max_probability,mean_probability,"
+NOW += "centroid_x_px,centroid_y_px,centroid_x_um,centroid_y_um,um_per_px_x,um_per_px_y"
+NOW += ",notice,slide"
+
+
+def test_the_lesions_of_all_slides_are_one_table_with_the_slides_names(tmp_path):
+    lesions = {
+        "large": [NOW, '1,macro,12.0,4.5,,,,,,,,,"Only, research",large.svs'],
+        "clean": [NOW],
+        # of a version that had other columns, and cut off by a full disk
+        "old": ["label,new_measure,slide,area_mm2", "1,5,old.svs,0.5", "2,7"],
+        "another": ["a;b", "1;2"],
+    }
+    for name, lines in lesions.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "regions.csv").write_text("\r\n".join([*lines, ""]))
+    rows = [row("old", replace(CLEAN, itc=2)), row("large", LARGE), row("gone", LARGE)]
+    rows += [row("clean", CLEAN), row("another", CLEAN)]
+    rows += [row("large", status="failed")]  # is no lesion a second time
+    write_all_regions(tmp_path, rows)
+    with (tmp_path / "regions.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert list(found[0])[:4] == ["name", "label", "size_class", "area_mm2"]
+    told = [(f["name"], f["label"], f["area_mm2"], f["slide"]) for f in found]
+    assert told == [
+        ("large", "1", "12.0", "large.svs"),
+        ("old", "1", "0.5", "old.svs"),
+        ("old", "2", "", ""),
+    ]
+    assert found[0]["notice"] == "Only, research"

@@ -215,7 +215,8 @@ def _print_cohort(
     progress: CohortProgress, rows: Sequence[SlideRow], output: Path, as_json: bool
 ) -> None:
     from napari_fastnet.cohort.page import count_classes
-    from napari_fastnet.cohort.report import REPORT, SUMMARY
+    from napari_fastnet.cohort.report import REPORT
+    from napari_fastnet.cohort.rows import SUMMARY
     from napari_fastnet.results.record import RESEARCH_USE, in_a_line
 
     files = [output / REPORT, output / SUMMARY]

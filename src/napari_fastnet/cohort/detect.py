@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.cohort.folders import result_folder
-from napari_fastnet.cohort.page import write_thumbnail
+from napari_fastnet.cohort.page import write_thumbnails
 from napari_fastnet.cohort.regions_anew import regions_anew
-from napari_fastnet.cohort.report import SUMMARY, update_report
+from napari_fastnet.cohort.report import update_report
+from napari_fastnet.cohort.rows import SUMMARY
 from napari_fastnet.detection.first_block import first_block, rough_run
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.plan import dense_block_cells, dense_cells, dense_scan_of
@@ -21,7 +22,7 @@ from napari_fastnet.errors import OutputError
 from napari_fastnet.machine.progress import progress_bar
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
-from napari_fastnet.results.record import THUMBNAIL, results_name
+from napari_fastnet.results.record import results_name
 from napari_fastnet.slide.slide import Slide, opened
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _with_table(
     if (folder.parent / SUMMARY).is_file():
         try:
             assert result.heatmap is not None
-            write_thumbnail(folder / THUMBNAIL, slide, result.heatmap, options.colours)
+            write_thumbnails(folder, slide, result.heatmap, options.colours)
             update_report(folder.parent)
         except OutputError as error:
             notes.append(f"{error}; the results are there, start again for the table")

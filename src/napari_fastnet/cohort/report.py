@@ -1,4 +1,4 @@
-"""The reports of a cohort: ``report.html``, ``summary.csv`` and ``.xlsx``.
+"""The reports of a cohort: ``report.html``, ``summary.csv``, ``.xlsx``, ``regions.csv``.
 
 They list all slides of the folder, whatever commands computed them, one after another or
 at once: each command that writes them includes the rows of the others.
@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 from napari_fastnet.cohort.page import report_page
 from napari_fastnet.cohort.rows import (
     COLUMNS,
+    REGION_COLUMNS,
+    SUMMARY,
     SlideRow,
     folder_rows,
     merged,
     now,
     read_open_rows,
+    region_lines,
 )
 from napari_fastnet.errors import BusyError, OutputError
 from napari_fastnet.machine.files import reason, write_bytes, write_csv
-from napari_fastnet.results.record import written
+from napari_fastnet.results.record import REGIONS_CSV, written
 from napari_fastnet.results.tables import write_xlsx
 from napari_fastnet.store.lock import hold
 
@@ -30,13 +33,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-SUMMARY = "summary.csv"
 WORKBOOK = "summary.xlsx"
 REPORT = "report.html"
 
 #: Shortest time between two writings of the files while slides finish, and largest share
 #: of the time spent on them: a cohort of thousands has large reports.
 EVERY_S, SHARE = 2.0, 0.1
+#: The table of all lesions is written again when so many times as many slides are done:
+#: in all some ten times its size, however many slides there are.
+GROWTH = 1.1
 #: Longest time to wait for another command that writes the files.
 WAIT_S = 60.0
 
@@ -54,6 +59,7 @@ class CohortReport:
         self.folder = folder
         self._own: dict[Path, SlideRow] = {}
         self._next = 0.0
+        self._with_regions = 0
         self.rows: list[SlideRow] = []
 
     def promised(self) -> dict[str, str]:
@@ -101,15 +107,23 @@ class CohortReport:
         if monotonic() < self._next:
             return None
         try:
-            self.write(wait_s=0)
+            self.write(wait_s=0, ended=False)
         except BusyError:  # the next slide will write them
             return None
         except OutputError as error:
             return error
         return None
 
-    def write(self, wait_s: float = WAIT_S) -> None:
+    def write(self, wait_s: float = WAIT_S, *, ended: bool = True) -> None:
         """Write the files, aside and renamed, with all slides of the folder.
+
+        Parameters
+        ----------
+        wait_s : float
+            Longest time to wait for another command that writes.
+        ended : bool, optional
+            False while slides finish: then the table of all lesions, the one large file,
+            waits until `GROWTH` times as many slides are done as are in it.
 
         Raises
         ------
@@ -117,10 +131,10 @@ class CohortReport:
             A file cannot be written.
         """
         with self.alone(wait_s):
-            self.write_alone()
+            self.write_alone(ended=ended)
 
-    def write_alone(self) -> None:
-        """Write the files within `alone`."""
+    def write_alone(self, *, ended: bool = True) -> None:
+        """Write the files within `alone`; ``ended`` as for `write`."""
         began = monotonic()
         try:
             self.rows = merged(
@@ -129,6 +143,10 @@ class CohortReport:
                 self._own.values(),
             )
             write_tables(self.folder, self.rows)
+            done = sum(row.status == "done" for row in self.rows)
+            if ended or done >= GROWTH * self._with_regions:
+                write_all_regions(self.folder, self.rows)
+                self._with_regions = done
         finally:
             took = monotonic() - began
             self._next = monotonic() + max(EVERY_S, took / SHARE)
@@ -181,8 +199,28 @@ def write_tables(folder: Path, rows: Iterable[SlideRow]) -> None:
         for line in lines
     )
     write_xlsx(folder / WORKBOOK, list(COLUMNS), numbers, title="slides")
-    page = report_page(folder.absolute().name, ordered)
+    page = report_page(folder, ordered)
     write_bytes(folder / REPORT, written(page).encode())
+
+
+def write_all_regions(folder: Path, rows: Iterable[SlideRow]) -> None:
+    """Write the lesions of all slides as one table, slide after slide.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the file, around the slides' folders.
+    rows : iterable of SlideRow
+        In any order; slides without a readable table of their own have no line.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    ordered = sorted(rows, key=lambda row: row.rank)
+    lines = (line for row in ordered for line in region_lines(folder, row))
+    write_csv(folder / REGIONS_CSV, lines, REGION_COLUMNS)
 
 
 def _texts(line: dict[str, Any]) -> dict[str, str]:

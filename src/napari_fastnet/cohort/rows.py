@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,15 +18,18 @@ from napari_fastnet.machine.files import reason
 from napari_fastnet.results.reading import read_run_heatmap
 from napari_fastnet.results.record import (
     OVERVIEW,
+    PLAIN_THUMBNAIL,
     RECORD,
+    REGIONS_CSV,
     RESEARCH_USE,
     THUMBNAIL,
     read_record,
     written,
 )
+from napari_fastnet.results.regions import region_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from napari_fastnet.results.record import RunRecord
 
@@ -33,7 +37,8 @@ if TYPE_CHECKING:
 #: A slide without tissue, or that could not be read, is not free of tumor.
 NOT_SCANNED = "not scanned"
 
-#: Columns of ``summary.csv``, and the decimals of those that are measures.
+SUMMARY = "summary.csv"
+#: Its columns, and the decimals of those that are measures.
 COLUMNS: dict[str, int | None] = {
     "name": None,
     "status": None,
@@ -62,7 +67,19 @@ COLUMNS: dict[str, int | None] = {
     "results": None,
     "notice": None,
     "ended": None,
+    "lesion_threshold": 4,
+    "top_evidence": 4,
+    "accepted": None,
+    "rejected": None,
+    "unsure": None,
+    "undecided": None,
+    "read_as": None,
 }
+
+#: Columns of the cohort's table of lesions: the slide's name in the summary, and those of
+#: a slide's own table.
+REGION_COLUMNS = ("name", *region_table((), mpp=(0.0, 0.0), notice="", slide=""))
+_KNOWN = frozenset(REGION_COLUMNS[1:])
 
 Status = Literal["waiting", "done", "failed"]
 _ORDER: dict[Status, int] = {"done": 0, "failed": 1, "waiting": 2}
@@ -104,6 +121,16 @@ class Findings:
         Time the slide took.
     warn : bool
         Whether the quality is to be doubted.
+    lesion_threshold : float or None
+        Evidence from which a candidate is a lesion, log odds; None where not known.
+    top_evidence : float or None
+        Of the most suspicious candidate, lesion or not; None without one.
+    accepted, rejected, unsure : int or None
+        Lesions by a person's verdict: tumor, not tumor, unsure; None before any.
+    undecided : int or None
+        Lesions of the machine without a verdict.
+    read_as : str or None
+        A reader's verdict for the slide.
     """
 
     tissue_mm2: float | None
@@ -125,6 +152,13 @@ class Findings:
     threshold: float | None
     seconds: float
     warn: bool = False
+    lesion_threshold: float | None = None
+    top_evidence: float | None = None
+    accepted: int | None = None
+    rejected: int | None = None
+    unsure: int | None = None
+    undecided: int | None = None
+    read_as: str | None = None
 
     @classmethod
     def of(cls, record: RunRecord, highest: float | None) -> Findings:
@@ -193,8 +227,8 @@ class SlideRow:
         Of a slide that is done.
     ended : str
         When it was done or failed, ISO 8601 with its zone; empty where not known.
-    picture : str
-        The file in its folder for the report.
+    pictures : tuple of str
+        The files in its folder for the report.
     """
 
     name: str
@@ -203,14 +237,17 @@ class SlideRow:
     error: str = ""
     found: Findings | None = None
     ended: str = ""
-    picture: str = THUMBNAIL
+    pictures: tuple[str, ...] = (THUMBNAIL, PLAIN_THUMBNAIL)
 
     @property
-    def rank(self) -> tuple[int, float, float, str]:
-        """Sort key by lesion burden: tumor area, then the highest probability."""
-        tumour_mm2 = self.found.tumour_mm2 if self.found else 0.0
-        highest = (self.found.max_probability or 0.0) if self.found else 0.0
-        return _ORDER[self.status], -tumour_mm2, -highest, self.name
+    def rank(self) -> tuple[int, float, int, float, float, str]:
+        """Sort key by suspicion: top evidence, then lesions, tumor area and probability."""
+        order, found = _ORDER[self.status], self.found
+        if found is None:
+            return order, 0.0, 0, 0.0, 0.0, self.name
+        evidence = -inf if found.top_evidence is None else found.top_evidence
+        highest = found.max_probability or 0.0
+        return order, -evidence, -found.regions, -found.tumour_mm2, -highest, self.name
 
     def values(self) -> dict[str, Any]:
         """Return the slide's numbers and words by `COLUMNS`; None where unknown."""
@@ -287,9 +324,10 @@ def _row(folder: Path, *_: int) -> SlideRow | None:
     except (StoreError, ValueError) as error:
         line = f"{folder}: its results are damaged ({error}); run detect again"
         return SlideRow(folder.name, slide, "failed", line, ended=now())
-    picture = THUMBNAIL if (folder / THUMBNAIL).is_file() else OVERVIEW
+    small = (THUMBNAIL, PLAIN_THUMBNAIL)
+    pictures = tuple(name for name in small if (folder / name).is_file()) or (OVERVIEW,)
     return SlideRow(
-        folder.name, slide, "done", found=found, ended=record.created, picture=picture
+        folder.name, slide, "done", found=found, ended=record.created, pictures=pictures
     )
 
 
@@ -304,6 +342,37 @@ def _highest(folder: Path, record: RunRecord) -> float | None:
     if heatmap is None:
         raise StoreError("there is no heatmap")
     return highest_probability(heatmap)
+
+
+def region_lines(folder: Path, row: SlideRow) -> Iterator[dict[str, str]]:
+    """Read the table of a slide's lesions, perhaps of an earlier version.
+
+    Parameters
+    ----------
+    folder : Path
+        Around the slide's folder.
+    row : SlideRow
+        The slide.
+
+    Yields
+    ------
+    dict of str to str
+        By `REGION_COLUMNS`, without those that the table lacks. Nothing where the slide
+        is not done, or its table is gone or another one.
+    """
+    if row.status != "done":
+        return
+    try:
+        text = (folder / row.name / REGIONS_CSV).read_bytes().decode(errors="replace")
+        header, *lines = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+    except (OSError, csv.Error):
+        return
+    if "label" not in header:
+        return
+    name = {"name": written(row.name)}
+    for line in lines:
+        cells = zip(header, line, strict=False)  # a line may have been cut off
+        yield name | {column: cell for column, cell in cells if column in _KNOWN}
 
 
 def read_open_rows(summary: Path) -> list[SlideRow]:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_fastnet.cohort.page import write_thumbnail
+from napari_fastnet.cohort.page import write_thumbnails
 from napari_fastnet.cohort.regions_anew import regions_anew
 from napari_fastnet.cohort.rows import Findings, SlideRow
 from napari_fastnet.core.heatmap import highest_probability
@@ -186,8 +186,7 @@ def _earlier(
 def _done(
     task: SlideTask, slide: Slide, run: record.RunRecord, heatmap: Heatmap
 ) -> SlideRow:
-    """Write the thumbnail of a finished slide, and return its row."""
-    thumbnail = task.folder / record.THUMBNAIL
-    write_thumbnail(thumbnail, slide, heatmap, task.options.run.colours)
+    """Write the thumbnails of a finished slide, and return its row."""
+    write_thumbnails(task.folder, slide, heatmap, task.options.run.colours)
     found = Findings.of(run, highest_probability(heatmap))
     return SlideRow(task.folder.name, task.slide, "done", found=found)

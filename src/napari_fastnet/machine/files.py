@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import io
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ import time
 import uuid
 import zlib
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import FastNetError, OutputError
@@ -120,15 +120,19 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_csv(
     path: Path, rows: Iterable[Mapping[str, object]], columns: Iterable[str] = ()
 ) -> None:
-    """Write rows as CSV (RFC 4180, UTF-8); None leaves a cell empty.
+    """Write rows as CSV (RFC 4180, UTF-8), one after another; None leaves a cell empty.
 
     Without columns, the keys of the first row are the header.
     """
-    text, rows = io.StringIO(newline=""), list(rows)
-    table = csv.DictWriter(text, list(columns) or list(rows[0]))
-    table.writeheader()
-    table.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
+    lines = iter(rows)
+    first = list(islice(lines, 1))
+    with (
+        atomic_path(path) as aside,
+        aside.open("w", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.DictWriter(file, list(columns) or list(first[0]))
+        table.writeheader()
+        table.writerows(chain(first, lines))
 
 
 def remove(path: Path) -> None:

@@ -49,6 +49,8 @@ HEATMAP = "heatmap.ome.tif"
 OVERVIEW = "overview.png"
 QUALITY = "quality.tif"
 THUMBNAIL = "thumbnail.jpg"
+#: The thumbnail without the heatmap's colours.
+PLAIN_THUMBNAIL = "thumbnail_plain.jpg"
 REGIONS = "regions.geojson"
 REGIONS_CSV = "regions.csv"
 DECISIONS = "decisions.json"
