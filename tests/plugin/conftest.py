@@ -14,6 +14,7 @@ import pytest
 os.environ.setdefault(
     "NAPARI_CONFIG", str(Path(tempfile.mkdtemp(prefix="napari-")) / "settings.yaml")
 )
+os.environ.setdefault("XDG_DATA_HOME", tempfile.mkdtemp(prefix="napari-"))
 
 
 def pytest_runtest_setup(item):

@@ -125,7 +125,7 @@ def _run_layers(path: Path) -> list[data.LayerData]:
         reading.heatmap_of_store(store, record),
         _about(record, folder.name),
     )
-    layers = [_coloured(heatmap, about)]
+    layers = [_coloured(heatmap, about, folder)]
     if record is not None and record.threshold is not None:
         rule = record.rule
         regions = lesions_of(find_candidates(heatmap, rule), rule)
@@ -135,11 +135,13 @@ def _run_layers(path: Path) -> list[data.LayerData]:
 
 def _heatmap_layer(path: Path) -> data.LayerData:
     heatmap, record = reading.read_heatmap_ome_tiff(path)
-    return _coloured(heatmap, _about(record, path.absolute().parent.name))
+    folder = path.absolute().parent
+    return _coloured(heatmap, _about(record, folder.name), folder)
 
 
-def _coloured(heatmap: Heatmap, about: dict[str, Any]) -> data.LayerData:
-    return data.heatmap_layer_data(heatmap, **about, colours=read_settings().colours)
+def _coloured(heatmap: Heatmap, about: dict[str, Any], folder: Path) -> data.LayerData:
+    colours = read_settings().colours
+    return data.heatmap_layer_data(heatmap, **about, colours=colours, folder=folder)
 
 
 def _mask_layer(path: Path) -> data.LayerData:

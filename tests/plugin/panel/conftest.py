@@ -55,9 +55,10 @@ def network(monkeypatch):
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
-    """Keep napari's settings and the cache to this test."""
+    """Keep napari's settings, the cache and decisions to this test."""
     monkeypatch.setenv("NAPARI_CONFIG", str(tmp_path / "napari.yaml"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # of decisions
 
 
 @pytest.fixture
@@ -227,3 +228,30 @@ def before_inference(monkeypatch):
         monkeypatch.setattr(network, "create_backend", create_watched)
 
     return install
+
+
+@pytest.fixture
+def show_candidates(qtbot):
+    """Return a function that gives a panel's slide a heatmap with candidates.
+
+    They are squares of 48 µm in rows of six, 160 µm apart; the first is the most
+    suspicious.
+    """
+    from napari_fastnet.core.geometry import Grid
+    from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.detection.tissue import slide_facts
+    from napari_fastnet.results.record import RunRecord
+
+    def show(panel, count=30):
+        work = panel.slide.work
+        values = np.full((75, 100), 0.02, np.float32)
+        for index in range(count):
+            row, column = divmod(index, 6)
+            at = np.s_[5 + 10 * row : 8 + 10 * row, 5 + 10 * column : 8 + 10 * column]
+            values[at] = 0.999 - 0.0005 * index
+        heatmap = Heatmap(values, Grid((0.0, 0.0), (16.0, 16.0), values.shape), (1, 1))
+        work.set_heatmap(heatmap, RunRecord(slide=slide_facts(work.slide)))
+        qtbot.waitUntil(lambda: len(work.review.reviewed) == count, timeout=10_000)
+        return work
+
+    return show

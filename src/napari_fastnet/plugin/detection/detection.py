@@ -158,6 +158,8 @@ class Detection:
         self.run, self.progress, self.result = begun.run, None, None
         if notes := begun.run.store.notes:  # damage that was set aside
             show_warning("\n".join(notes))
+        in_cache = self.request.in_cache
+        self.work.review.keep_with(None if in_cache else begun.run.folder)
         if self._live is None:
             self._live = LiveHeatmap(begun.run, begun.known)
             self.work.take_rule(begun.run.rule)

@@ -7,7 +7,7 @@ from the camera and the size of the canvas.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import hypot
+from math import hypot, inf
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,9 @@ def visible_box(viewer: ViewerModel, layer: Layer) -> Box:
     return Box(min(top, bottom), min(left, right), max(top, bottom), max(left, right))
 
 
-def fly_to(viewer: ViewerModel, low: Pair, high: Pair, share: float) -> None:
+def fly_to(
+    viewer: ViewerModel, low: Pair, high: Pair, share: float, closest: float = inf
+) -> None:
     """Centre the camera on a place of a slide, and zoom to it.
 
     Parameters
@@ -67,7 +69,9 @@ def fly_to(viewer: ViewerModel, low: Pair, high: Pair, share: float) -> None:
     low, high : tuple of float
         (y, x) corners of the place in µm.
     share : float
-        Share of the view that the place fills, 0..1.
+        Largest share of the view that the place may fill, 0..1.
+    closest : float, optional
+        Largest zoom, px of the screen per µm.
     """
     camera, size = viewer.scene.camera, viewer.canvas.viewbox_size(viewer.layers)
     centre, zooms = list(camera.center), []
@@ -76,7 +80,7 @@ def fly_to(viewer: ViewerModel, low: Pair, high: Pair, share: float) -> None:
             centre[at] = (low[axis] + high[axis]) / 2
             zooms.append(share * size[at] / (high[axis] - low[axis]))
     camera.center = tuple(centre)
-    camera.zoom = float(min(zooms, default=camera.zoom))
+    camera.zoom = float(min([*zooms, closest] if zooms else [camera.zoom]))
 
 
 def _shown_axes(viewer: ViewerModel) -> tuple[int, int]:

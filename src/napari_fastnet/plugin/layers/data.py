@@ -8,6 +8,7 @@ moved by half of its own px, so that slide, masks and heatmap begin at the same 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -188,6 +189,7 @@ def heatmap_layer_data(
     fingerprint: str = "",
     record: RunRecord | None = None,
     colours: ColoursName = DEFAULT_COLOURS,
+    folder: Path | None = None,
 ) -> LayerData:
     """Return a heatmap as a coloured image, clear where nothing was computed.
 
@@ -206,6 +208,8 @@ def heatmap_layer_data(
         The run record; the middle of the colours is at its threshold.
     colours : {"red-green", "blue-orange"}
         From normal to tumor.
+    folder : Path, optional
+        Of the saved run.
 
     Returns
     -------
@@ -217,7 +221,7 @@ def heatmap_layer_data(
         values = np.full((1, 1), np.nan, np.float32)
     corner_um = to_um(heatmap.grid.origin, heatmap.mpp)
     info = ResultInfo(
-        "heatmap", slide_name, fingerprint, heatmap.mpp, heatmap.grid, record
+        "heatmap", slide_name, fingerprint, heatmap.mpp, heatmap.grid, record, folder
     )
     threshold = None if record is None else record.threshold
     keywords = {

@@ -72,6 +72,8 @@ class ResultInfo:
         Of a heatmap and of flags.
     record : RunRecord or None
         The run record, written with every export.
+    folder : Path or None
+        Of the saved run that a heatmap was read from.
     """
 
     kind: Kind
@@ -80,6 +82,7 @@ class ResultInfo:
     mpp: Pair
     grid: Grid | None = None
     record: RunRecord | None = None
+    folder: Path | None = None
 
 
 def info_of(layer: Layer) -> SlideInfo | ResultInfo | None:

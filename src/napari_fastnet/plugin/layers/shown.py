@@ -26,6 +26,10 @@ Shown = Kind | Literal["truth", "markers", "current", "measures"]
 
 #: Those of them whose data are in µm, whatever the µm/px.
 IN_UM: tuple[Shown, ...] = ("regions", "markers", "current", "measures")
+#: Kinds that stay out of the viewer behind a veil: tissue masks and truth do not.
+VEILED: tuple[Shown, ...] = (
+    *("heatmap", "quality", "regions", "markers", "current", "measures"),
+)
 
 
 class WorkLayers:
@@ -44,11 +48,33 @@ class WorkLayers:
     ----------
     slide : Layer or None
         As given.
+    veiled : bool
+        Whether what was found is kept out of the viewer.
     """
 
     def __init__(self, viewer: ViewerModel, slide: Layer | None = None) -> None:
         self._viewer, self.slide = viewer, slide
         self._layers: dict[Shown, Layer] = {}
+        self._behind: set[Layer] = set()
+        self.veiled = False
+
+    def veil(self, *, veil: bool) -> None:
+        """Take what was found out of the viewer, or put it back.
+
+        Not merely hidden: napari's layer list would show a small picture of it.
+        """
+        self.veiled = veil
+        layers = self._viewer.layers
+        for kind in VEILED:
+            layer = self.get(kind)
+            if layer is None:
+                continue
+            if veil and layer in layers:
+                self._behind.add(layer)
+                layers.remove(layer)
+            elif not veil and layer in self._behind:
+                self._behind.discard(layer)
+                self._insert(kind, layer)
 
     @property
     def selection(self) -> Any:
@@ -58,7 +84,8 @@ class WorkLayers:
     def get(self, kind: Shown) -> Layer | None:
         """Return the layer of a kind, None if the viewer has none."""
         layer = self._layers.get(kind)
-        return layer if layer is not None and layer in self._viewer.layers else None
+        there = layer in self._viewer.layers or layer in self._behind
+        return layer if layer is not None and there else None
 
     def holds(self, kind: Shown) -> bool:
         """Return whether the layer of a kind exists and is not empty."""
@@ -74,7 +101,9 @@ class WorkLayers:
         before = self.get(kind)
         self._layers[kind] = layer
         if before is not None and before is not layer:  # an empty one
-            self._viewer.layers.remove(before)
+            self._behind.discard(before)
+            if before in self._viewer.layers:
+                self._viewer.layers.remove(before)
 
     def empty(self, kind: Shown) -> None:
         """Remove a layer's data and metadata; the layer stays."""
@@ -122,11 +151,18 @@ class WorkLayers:
     def _place_of(self, kind: Shown) -> int:
         """Return the index of a new layer: on top, but masks between slide and heatmap."""
         layers, heatmap = self._viewer.layers, self.get("heatmap")
-        if heatmap is None or kind not in KINDS:
+        if heatmap not in layers or kind not in KINDS:
             return len(layers)
         place = int(layers.index(heatmap))
         hidden = self.slide in layers and place < layers.index(self.slide)
         return len(layers) if hidden else place
+
+    def _insert(self, kind: Shown, layer: Layer) -> None:
+        selection = self.selection
+        with selection.events.active.blocker():  # the user has not chosen it
+            active = selection.active
+            self._viewer.layers.insert(self._place_of(kind), layer)
+            selection.active = active
 
     def put(self, kind: Shown, layer_data: LayerData) -> Layer:
         """Show data in the layer of a kind, or in a new layer."""
@@ -139,11 +175,10 @@ class WorkLayers:
         if layer is None:
             layer = Layer.create(data, keywords, layer_type)
             self._layers[kind] = layer
-            selection = self.selection
-            with selection.events.active.blocker():  # the user has not chosen it
-                active = selection.active
-                self._viewer.layers.insert(self._place_of(kind), layer)
-                selection.active = active
+            if self.veiled and kind in VEILED:
+                self._behind.add(layer)
+            else:
+                self._insert(kind, layer)
             return layer
         if layer_type == "shapes":
             layer.selected_data = set()

@@ -16,6 +16,7 @@ from napari_fastnet.plugin.panel.export import ExportSection
 from napari_fastnet.plugin.panel.regions import RegionsSection
 from napari_fastnet.plugin.panel.slide import SlideSection
 from napari_fastnet.plugin.panel.tissue import TissueSection
+from napari_fastnet.plugin.review.review import ReviewSection
 from napari_fastnet.plugin.widgets.dialogs import UndockWatch
 from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE
 
@@ -29,7 +30,7 @@ FITTED = 0.15
 
 
 class FastNetPanel(Container[Widget]):
-    """Slide, tissue, detect, regions, export: from top to bottom the order of work.
+    """Slide, tissue, detect, review, regions, export: from top to bottom the order of work.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class FastNetPanel(Container[Widget]):
 
     Attributes
     ----------
-    slide, tissue, detect, regions, export
+    slide, tissue, detect, review, regions, export
         The sections; scripts press their buttons and move their sliders.
     """
 
@@ -46,12 +47,14 @@ class FastNetPanel(Container[Widget]):
         self.slide = SlideSection(napari_viewer)
         self.tissue = TissueSection(napari_viewer)
         self.detect = DetectSection(napari_viewer)
+        self.review = ReviewSection(napari_viewer)
         self.regions = RegionsSection(napari_viewer)
         self.export = ExportSection(napari_viewer)
         self._sections = (
             self.slide,
             self.tissue,
             self.detect,
+            self.review,
             self.regions,
             self.export,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.layers.data import to_px
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of, result_layers
 from napari_fastnet.plugin.layers.regions import regions_of
+from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.masks_job import restored, start_job
+from napari_fastnet.results.record import RECORD
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -69,7 +72,16 @@ def _adopt_heatmap(work: SlideWork, layer: Layer, info: ResultInfo) -> None:
         with suppress(FastNetError):  # values that are no probabilities
             heatmap = Heatmap(np.asarray(layer.data), info.grid, info.mpp)
             work.layers.adopt("heatmap", layer)
+            work.review.keep_with(_run_folder(info.folder))
             take_heatmap(work, heatmap, info.record, opacity=float(layer.opacity))
+
+
+def _run_folder(folder: Path | None) -> Path | None:
+    """Return the folder if a run lies in it, and not in the cache."""
+    if folder is None or not (folder / RECORD).is_file():
+        return None
+    cache = read_settings().cache_folder.absolute()
+    return None if cache in folder.parents else folder
 
 
 def take_heatmap(

@@ -1,4 +1,4 @@
-"""Regions of one slide: found in a thread, drawn as outlines that cannot be edited."""
+"""Regions of one slide: found in a thread, drawn as outlines that cannot be moved."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 #: the window.
 REST = 4
 LOCKED = (
-    "the outlines follow heatmap and threshold and cannot be edited here; to correct "
-    "them, export them, edit them in QuPath and load them in the Regions section"
+    "the outlines follow heatmap and threshold and cannot be moved here; Delete says that "
+    "a chosen one is not tumor; correct, join and cut them in Review"
 )
 FLAT_ONLY = (
     "outlines of regions are drawn in the 2D view only; go back to it to see them"
@@ -121,10 +121,10 @@ class RegionFinder:
 
 
 class RegionOutlines:
-    """Draws the regions in a layer that cannot be edited.
+    """Draws the regions in a layer in which they can be rejected, but not moved.
 
-    Table, totals and export are of the regions: an outline that was deleted or moved
-    would be one thing on screen and another in the files.
+    Table, totals and export are of the regions: an outline that was moved would be one
+    thing on screen and another in the files. One that is deleted is a decision.
 
     Parameters
     ----------
@@ -134,12 +134,20 @@ class RegionOutlines:
         Hold the layer.
     redraw : callable
         Finds the regions, and draws them again.
+    rejected : callable
+        Gets the labels of regions that the user deleted.
     """
 
     def __init__(
-        self, viewer: ViewerModel, layers: WorkLayers, redraw: Callable[[], None]
+        self,
+        viewer: ViewerModel,
+        layers: WorkLayers,
+        redraw: Callable[[], None],
+        rejected: Callable[[set[int]], None],
     ) -> None:
         self._viewer, self._layers, self._redraw = viewer, layers, redraw
+        self._rejected = rejected
+        self._deleted: set[int] = set()
         self._drawing = self._told = False
         self._waiting: LayerData | None = None
         self._guarded: Any = None
@@ -169,6 +177,13 @@ class RegionOutlines:
             layer.events.data.connect(self._edited)
         self._lock()
 
+    def choose(self, label: int) -> None:
+        """Choose the outlines of a region if their layer is selected, for Delete."""
+        layer = self._guarded
+        if layer is not None and layer is self._viewer.layers.selection.active:
+            rows = np.flatnonzero(layer.features["region"] == label)
+            layer.selected_data = {int(row) for row in rows}
+
     def release(self) -> None:
         """Stop guarding: the slide is closed, or its regions are gone."""
         self._waiting = None
@@ -188,11 +203,19 @@ class RegionOutlines:
             self._guarded.editable = False
 
     def _edited(self, event: Any) -> None:
-        """Undo the edit of a script, or of a key that the lock lets through."""
+        """Take a deletion as a rejection; undo other edits, of a script for example."""
         removed = self._guarded is not self._layers.get("regions")
-        # napari announces "adding", "removing" ... before "added", "removed"
-        announced = str(getattr(event, "action", "")).endswith("ing")
-        if not (self._drawing or removed or announced):
+        if self._drawing or removed:
+            return
+        action = str(getattr(event, "action", ""))
+        if action == "removing":  # the rows of the features are still there
+            rows = self._guarded.features["region"].iloc[list(event.data_indices)]
+            self._deleted = {int(label) for label in rows}
+        elif action == "removed" and self._deleted:
+            labels, self._deleted = self._deleted, set()
+            self._redraw()
+            self._rejected(labels)
+        elif not action.endswith("ing"):  # "adding", "changing" come before
             show_warning(f"{self._guarded.name}: {LOCKED}")
             self._redraw()
 

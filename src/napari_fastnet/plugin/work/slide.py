@@ -25,6 +25,7 @@ from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.masks import SlideMasks
 from napari_fastnet.plugin.work.regions import RegionFinder, RegionOutlines, Sought
+from napari_fastnet.plugin.work.reviewing import SlideReview
 from napari_fastnet.results.record import RunRecord
 from napari_fastnet.slide.notes import finer_notes
 
@@ -53,6 +54,8 @@ class WorkEvents:
     filled = Signal(object)
     #: The regions were found anew.
     regions = Signal(object)
+    #: A person decided on candidates, or on the slide.
+    decisions = Signal(object)
     #: A detection began, went on, paused or ended.
     run = Signal(object)
 
@@ -83,6 +86,8 @@ class SlideWork:
         Run record of the heatmap.
     candidates, regions : list of Region
         As found last: all candidates, and those that are lesions.
+    review : SlideReview
+        A person's decisions on the candidates.
     region_finder, region_outlines : RegionFinder, RegionOutlines
         Find and draw the regions.
     rule : LesionRule
@@ -119,13 +124,16 @@ class SlideWork:
         self.detection: Any = None
         self.layers = WorkLayers(viewer, layer)
         self.masks = SlideMasks(self.layers, info, lambda: events.tissue.emit(self))
+        self.review = SlideReview(
+            lambda: self.heatmap, self.slide, lambda: events.decisions.emit(self)
+        )
         self.region_finder = RegionFinder(
             self._sought,
             Box.of_shape(self.slide.shape),
             self._take_candidates,
         )
         self.region_outlines = RegionOutlines(
-            viewer, self.layers, self.region_finder.find
+            viewer, self.layers, self.region_finder.find, self.review.reject
         )
         self._warned: set[str | int] = set()
 
@@ -275,6 +283,10 @@ class SlideWork:
             self._warned.update(self.slide.finer_tiles)
             show_warning("\n".join(finer_notes(self.slide)))
 
+    def is_lesion(self, region: Region) -> bool:
+        """Return whether the machine counts a candidate as a lesion."""
+        return region.label <= len(self.regions)
+
     def stop(self) -> None:
         """Stop all jobs without further callbacks; the layers stay as they are."""
         self.region_finder.drop()
@@ -307,6 +319,7 @@ class SlideWork:
         if self.region_finder.outlines is None:  # those of a file are all regions
             regions = lesions_of(regions, self.rule)
         self.regions = regions
+        self.review.show(self.candidates)
         if regions or self.layers.get("regions") is not None:
             data = regions_layer_data(
                 regions,

@@ -1,0 +1,502 @@
+"""The section in which a person decides on the candidates of a slide."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from magicgui.widgets import CheckBox, ComboBox, Container, Label, LineEdit
+from magicgui.widgets.bases import Widget
+from napari.utils.notifications import show_info
+from napari.viewer import Viewer
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex
+
+from napari_fastnet.core.display import counted
+from napari_fastnet.plugin.detection.viewport import fly_to
+from napari_fastnet.plugin.layers.data import to_px, to_um
+from napari_fastnet.plugin.review import second_read, shapes
+from napari_fastnet.plugin.review.board import Board, BoardPlace
+from napari_fastnet.plugin.review.by_hand import ByHand
+from napari_fastnet.plugin.review.candidates import (
+    SIZES,
+    VERDICTS,
+    Candidate,
+    CandidateModel,
+    CandidateView,
+)
+from napari_fastnet.plugin.review.gallery import CandidateTable, Gallery
+from napari_fastnet.plugin.review.thumbnails import Thumbnails
+from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.plugin.work.slide import SlideWork
+    from napari_fastnet.results.decisions import Verdict
+
+#: Keys of the viewer; napari 0.9 uses none of them, in no layer.
+TUMOR_KEY, NOT_TUMOR_KEY, UNSURE_KEY, UNDO_KEY = "J", "K", "U", "Shift+Z"
+UNDECIDED_KEY, NEXT_KEY, PREVIOUS_KEY = "N", ".", ","
+#: Magnifications to fly to: those of a microscope, whose 10x is 1 µm a px.
+MAGNIFICATIONS = {f"at {times:g}x": times for times in (2.5, 5.0, 10.0, 20.0, 40.0)}
+UM_PX_AT_1X = 10.0
+#: Longest way of the mouse between press and release that is a click, px.
+CLICK_PX = 4.0
+#: Share of the canvas that a lesion too large for the magnification fills.
+SHARE = 0.8
+
+
+def next_undecided(
+    order: Sequence[tuple[int, bool]], decided: Sequence[int]
+) -> int | None:
+    """Return the number of the candidate to show after a verdict.
+
+    Parameters
+    ----------
+    order : sequence of (int, bool)
+        Number of each candidate in the order shown, and whether it has a verdict.
+    decided : sequence of int
+        Those that get a verdict just now.
+
+    Returns
+    -------
+    int or None
+        The first without a verdict behind the last of these, else the first of all;
+        None if all are decided.
+    """
+    places = [at for at, (number, _) in enumerate(order) if number in decided]
+    start = max(places, default=-1) + 1
+    for number, has_verdict in [*order[start:], *order[:start]]:
+        if not has_verdict and number not in decided:
+            return number
+    return None
+
+
+class ReviewSection(Section):
+    """Review of the candidates, in the order of suspicion; one key for each verdict.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        The viewer with the slides.
+
+    Attributes
+    ----------
+    tumor, not_tumor, unsure, undo : PushButton
+        Decide on the chosen candidates, and take the last decision back.
+    next, previous, next_undecided : PushButton
+        Show another candidate.
+    draw, correct, join, cut : PushButton
+        Add a lesion, change an outline, join the chosen ones, cut one in two.
+    done, cancel : PushButton
+        End a correction; drop what is being drawn.
+    gallery, table : Gallery, CandidateTable
+        The candidates, in one order and with one selection.
+    filter, size, search : ComboBox, ComboBox, LineEdit
+        The candidates to show, by verdict, size class, and words in the notes.
+    note : LineEdit
+        A person's words on the current candidate.
+    magnification : ComboBox
+        To fly to.
+    progress : Label
+        Number of candidates that are decided, of all.
+    second_read : CheckBox
+        Hide what was found until the reader has noted a verdict on the slide.
+    no_tumor_seen, tumor_seen, unsure_of_slide : PushButton
+        That verdict.
+    readings : Label
+        That verdict beside the machine's result.
+    board : Board
+        Holds these, in a dock below the slide.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        self._make_verdicts()
+        self._make_drawing()
+        self._make_filters()
+        self._make_second_read()
+        self._model, self._thumbnails = CandidateModel(), Thumbnails()
+        self._view = CandidateView(self._model)
+        self.gallery = Gallery(self._view, self._thumbnails)
+        self.table = CandidateTable(self._view)
+        chosen = self.gallery.selectionModel()
+        assert chosen is not None
+        self._chosen: QItemSelectionModel = chosen
+        self.table.setSelectionModel(chosen)
+        self.board = Board(
+            self._controls, self._filters, self._question, self.gallery, self.table
+        )
+        self._quiet = False  # while the rows change by themselves
+        self._fly_next = True  # not to what is in view already
+        self._noted: Candidate | None = None  # whose note stands in the field
+        super().__init__(
+            napari_viewer, "REVIEW", [row(self.second_read, self.open), self.readings]
+        )
+        self._place = BoardPlace(self.workspace.viewer, self.board, self.native)
+        self._hands = ByHand(self.workspace, self.chosen, self._show_tools)
+        self._second_read = second_read.SecondRead(self.workspace, self._show)
+        self._connect()
+        self._show_tools()
+        self._other_slide()
+
+    def _make_verdicts(self) -> None:
+        self.tumor = button(f"✓ tumor [{TUMOR_KEY}]", f"It is tumor [{TUMOR_KEY}]")
+        self.not_tumor = button(f"✗ not tumor [{NOT_TUMOR_KEY}]", f"It is not tumor [{NOT_TUMOR_KEY}]")
+        self.unsure = button(f"? unsure [{UNSURE_KEY}]", f"Decide later, or ask [{UNSURE_KEY}]")
+        self.undo = button("undo", f"Take the last decision back [{UNDO_KEY}]")
+        self.previous = button("◀", f"The candidate before [{PREVIOUS_KEY}]")
+        self.next = button("▶", f"The candidate behind [{NEXT_KEY}]")
+        self.next_undecided = button(
+            f"next undecided [{UNDECIDED_KEY}]",
+            f"The next candidate without a verdict [{UNDECIDED_KEY}]",
+        )
+        self.progress = Label(value="")
+        self.note = LineEdit(tooltip="Your words on this candidate; they are exported")
+        self.note.native.setPlaceholderText("note")
+
+    def _make_drawing(self) -> None:
+        self.draw = button("draw", "Draw a lesion that is missing")
+        self.correct = button("correct", "Change the outline of this candidate")
+        self.join = button("join", "Make the chosen candidates one lesion")
+        self.cut = button("cut", "Cut this candidate in two along a line")
+        self.done = button("Done", "Take the outline as it is now")
+        self.cancel = button("Cancel", "Drop what is being drawn")
+        self.hint = Label(value="")
+        self._tools = row(self.draw, self.correct, self.join, self.cut)
+        self._meanwhile = row(self.hint, self.done, self.cancel)
+        self._controls = row(
+            *(self.tumor, self.not_tumor, self.unsure, self.undo),
+            *(self.previous, self.next, self.next_undecided, self.progress),
+            *(self.note, self._tools, self._meanwhile),
+        )
+
+    def _make_filters(self) -> None:
+        self.filter = ComboBox(choices=VERDICTS, tooltip="Show candidates by verdict")
+        self.size = ComboBox(choices=SIZES, tooltip="Show candidates by size class")
+        self.search = LineEdit(tooltip="Show candidates whose note has these words")
+        self.search.native.setPlaceholderText("words in notes")
+        self.magnification = ComboBox(
+            choices=list(MAGNIFICATIONS.items()),
+            value=MAGNIFICATIONS["at 10x"],
+            tooltip="Magnification to show a candidate at; larger ones are shown whole",
+        )
+        self._filters = row(
+            *(self.filter, self.size, self.search, self.magnification), label="show"
+        )
+
+    def _make_second_read(self) -> None:
+        self.second_read = CheckBox(
+            text="second read",
+            tooltip="Read each slide yourself first: heatmap, outlines, list and totals "
+            "stay hidden until you have noted your verdict on the slide",
+        )
+        self.open = button("list", "Show or hide the list of candidates", max_width=60)
+        self.readings = text_line()
+        question = text_line()
+        question.value = second_read.QUESTION
+        words = second_read.READINGS
+        self.no_tumor_seen = button(words["not tumor"], "I see no tumor on this slide")
+        self.tumor_seen = button(words["tumor"], "I see tumor on this slide")
+        self.unsure_of_slide = button(words["unsure"], "I cannot say")
+        answers = row(self.no_tumor_seen, self.tumor_seen, self.unsure_of_slide)
+        self._question: Container[Widget] = Container(
+            widgets=[question, answers], labels=False
+        )
+
+    def _connect(self) -> None:
+        events = self.workspace.events
+        self.listen(self._show, events.regions, events.decisions)
+        self.listen(self._other_slide, events.slides, events.spacing)
+        actions = {
+            self.tumor: self.say_tumor,
+            self.not_tumor: self.say_not_tumor,
+            self.unsure: self.say_unsure,
+            self.undo: self.take_back,
+            self.next: self.go_next,
+            self.previous: self.go_back,
+            self.next_undecided: self.go_on,
+            self.no_tumor_seen: partial(self._read_slide, "not tumor"),
+            self.tumor_seen: partial(self._read_slide, "tumor"),
+            self.unsure_of_slide: partial(self._read_slide, "unsure"),
+            self.draw: self._hands.draw,
+            self.correct: self._hands.correct,
+            self.join: self._hands.join,
+            self.cut: self._hands.cut,
+            self.done: self._hands.drawing.finish,
+            self.cancel: self._hands.drawing.cancel,
+            self.open: self._place.toggle,
+        }
+        for pressed, action in actions.items():
+            pressed.native.clicked.connect(lambda _=False, action=action: action())
+        for widget in (self.filter, self.size, self.search):
+            widget.changed.connect(self._filter)
+        self.second_read.changed.connect(self._turn_second_read)
+        self.note.native.editingFinished.connect(self._take_note)
+        self.note.native.returnPressed.connect(self.note.native.clearFocus)
+        self._chosen.currentRowChanged.connect(self._current_changed)
+        for view in (self.gallery, self.table):
+            view.clicked.connect(self._clicked)
+        self.workspace.viewer.mouse_drag_callbacks.append(self._press)
+        self.press_keys(
+            {
+                TUMOR_KEY: self.say_tumor,
+                NOT_TUMOR_KEY: self.say_not_tumor,
+                UNSURE_KEY: self.say_unsure,
+                UNDO_KEY: self.take_back,
+                UNDECIDED_KEY: self.go_on,
+                NEXT_KEY: self.go_next,
+                PREVIOUS_KEY: self.go_back,
+            }
+        )
+
+    def undocked(self) -> None:
+        """Release keys and mouse, and take the board along."""
+        super().undocked()
+        with suppress(ValueError):
+            self.workspace.viewer.mouse_drag_callbacks.remove(self._press)
+        self._hands.drawing.cancel()
+        self._second_read.leave()
+        self._place.leave()
+
+    def leave(self) -> None:
+        """Disconnect, and stop reading pictures."""
+        super().leave()
+        self._thumbnails.close()
+
+    # --- choosing -----------------------------------------------------------------
+
+    @property
+    def current(self) -> Candidate | None:
+        """The candidate that is shown on the slide."""
+        index = self._chosen.currentIndex()
+        return self._view.candidate(index.row()) if index.isValid() else None
+
+    def chosen(self) -> list[Candidate]:
+        """Return the chosen candidates, in the order shown."""
+        rows = sorted(index.row() for index in self._chosen.selectedRows())
+        return [self._view.candidate(row) for row in rows]
+
+    def go_to(self, number: int) -> None:
+        """Choose one candidate by its number, and show it on the slide."""
+        index = self._view.index_of(number)
+        if not index.isValid():
+            return
+        flags = QItemSelectionModel.SelectionFlag
+        self._chosen.setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
+        self.gallery.scrollTo(index)
+        self.table.scrollTo(index)
+
+    def go_next(self) -> None:
+        """Show the candidate behind the current one; at first, the first."""
+        self._step(1)
+
+    def go_back(self) -> None:
+        """Show the candidate before the current one."""
+        self._step(-1)
+
+    def _step(self, by: int) -> None:
+        count, index = self._view.rowCount(), self._chosen.currentIndex()
+        if count:
+            at = index.row() + by if index.isValid() else 0
+            self.go_to(self._view.candidate(min(max(at, 0), count - 1)).region.label)
+
+    def go_on(self) -> None:
+        """Show the next candidate without a verdict."""
+        current = self.current
+        self._go_on([] if current is None else [current.region.label])
+
+    def _go_on(self, decided: list[int]) -> None:
+        """Show the first undecided one behind some; say so if there is none."""
+        following = next_undecided(self._order(), decided)
+        if following is not None:
+            self.go_to(following)
+        elif self._model.rows:
+            show_info(f"decided: all {counted(len(self._model.rows), 'candidate')}")
+
+    def _order(self) -> list[tuple[int, bool]]:
+        return [(c.region.label, c.verdict is not None) for c in self._view.shown()]
+
+    def _press(self, viewer: ViewerModel, event: Any) -> Generator[None]:
+        """Choose the candidate that is clicked on the slide; a drag moves the slide."""
+        began = np.array(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        active = viewer.layers.selection.active
+        looking = getattr(active, "mode", "pan_zoom") in ("pan_zoom", "select")
+        if looking and np.hypot(*(np.array(event.pos) - began)) < CLICK_PX:
+            self._choose_at(event.position[-2:])
+
+    def _choose_at(self, place_um: Pair) -> None:
+        work = self.work
+        if work is None or not self._model.rows:
+            return
+        place = shapely.Point(to_px(place_um, work.slide.require_mpp()))
+        for candidate in self._view.shown():
+            if shapes.area_of(candidate.region).contains(place):
+                self._fly_next = False
+                self.go_to(candidate.region.label)
+                self._fly_next = True
+                work.region_outlines.choose(candidate.region.label)
+                return
+
+    # --- deciding -----------------------------------------------------------------
+
+    def say_tumor(self) -> None:
+        """Decide that the chosen candidates are tumor."""
+        self._decide("tumor")
+
+    def say_not_tumor(self) -> None:
+        """Decide that the chosen candidates are not tumor."""
+        self._decide("not tumor")
+
+    def say_unsure(self) -> None:
+        """Note that the chosen candidates stay in doubt."""
+        self._decide("unsure")
+
+    def _decide(self, verdict: Verdict) -> None:
+        """Decide, and show the next undecided; without a choice, show the first."""
+        work, chosen = self.work, self.chosen()
+        if work is None or not self._model.rows:
+            return
+        if not chosen:
+            self.go_on()
+            return
+        numbers = [candidate.region.label for candidate in chosen]
+        following = next_undecided(self._order(), numbers)
+        work.review.decide([candidate.region for candidate in chosen], verdict)
+        if following is not None:
+            self.go_to(following)
+        else:
+            self._go_on([])
+
+    def take_back(self) -> None:
+        """Take the last decision back, and show what it was on."""
+        if self.work is None or self._second_read.hides(self.work):
+            return
+        before = {c.region.label: c.reviewed.decision for c in self._model.rows}
+        self.work.review.undo()
+        for candidate in self._model.rows:
+            number = candidate.region.label
+            if before.get(number) != candidate.reviewed.decision:
+                self.go_to(number)
+                return
+
+    def _take_note(self) -> None:
+        """Keep the words in the field, if they are others than before."""
+        candidate, text = self._noted, self.note.value.strip()
+        if self.work is not None and candidate is not None and text != candidate.note:
+            self._noted = None
+            self.work.review.note(candidate.region, text)
+
+    # --- showing ------------------------------------------------------------------
+
+    def _other_slide(self) -> None:
+        work = self.work
+        self._hands.drawing.cancel()
+        self._thumbnails.show(work.slide if work is not None and work.ready else None)
+        self._show()
+
+    def _show(self, work: SlideWork | None = None) -> None:
+        """Show the candidates of the current slide; those chosen stay so."""
+        if work is not None and work is not self.work:
+            return
+        work = self.work
+        hidden = self._second_read.hides(work)
+        rows = [] if work is None or hidden else rows_of(work)
+        if rows or hidden:
+            self._place.dock()
+        current, chosen = self.current, [c.region.label for c in self.chosen()]
+        self._quiet = True
+        self._model.show(rows)
+        self._choose(None if current is None else current.region.label, chosen)
+        self._quiet = False
+        self.table.fit_columns()
+        self.gallery.ask()
+        self.board.ask(hidden)
+        decided = sum(row.verdict is not None for row in rows)
+        self.progress.value = f"{decided} of {len(rows)} decided" if rows else ""
+        self.readings.value = readings_of(work) if work and not hidden else ""
+        self._show_note()
+
+    def _choose(self, current: int | None, chosen: list[int]) -> None:
+        """Choose candidates again after the rows have changed."""
+        flags = QItemSelectionModel.SelectionFlag
+        again = QItemSelection()
+        for number in chosen:
+            index = self._view.index_of(number)
+            if index.isValid():
+                again.select(index, index)
+        self._chosen.select(again, flags.ClearAndSelect | flags.Rows)
+        index = QModelIndex() if current is None else self._view.index_of(current)
+        self._chosen.setCurrentIndex(index, flags.NoUpdate)
+
+    def _filter(self, _: object = None) -> None:
+        self._view.ask(self.filter.value, self.size.value, self.search.value)
+        self.gallery.ask()
+
+    def _clicked(self, index: QModelIndex) -> None:
+        self._fly(self._view.candidate(index.row()))
+
+    def _current_changed(self, index: QModelIndex, before: QModelIndex) -> None:
+        if self._quiet:
+            return
+        self._take_note()
+        self._show_note()
+        if index.isValid() and self._fly_next:
+            self._fly(self._view.candidate(index.row()))
+
+    def _show_note(self) -> None:
+        if not self.note.native.hasFocus():
+            self._noted = self.current
+            self.note.value = "" if self._noted is None else self._noted.note
+        self.note.enabled = self.current is not None
+
+    def _show_tools(self) -> None:
+        task = self._hands.drawing.task
+        self._tools.visible, self._meanwhile.visible = task is None, task is not None
+        self.done.visible = task == "correct"
+        self.hint.value = self._hands.hint
+
+    def _fly(self, candidate: Candidate) -> None:
+        """Show a candidate on the slide at the chosen magnification, or all of it."""
+        work = self.work
+        if work is None:
+            return
+        points = np.concatenate([p[0] for p in candidate.region.polygons])
+        points = to_um(points, work.slide.require_mpp())
+        low, high = points.min(axis=0), points.max(axis=0)
+        closest = self.magnification.value / UM_PX_AT_1X
+        fly_to(self.workspace.viewer, tuple(low), tuple(high), SHARE, closest)
+
+    # --- second read --------------------------------------------------------------
+
+    def _turn_second_read(self, on: bool) -> None:
+        self._second_read.turn(on=on)
+
+    def _read_slide(self, verdict: Verdict) -> None:
+        if self.work is not None:
+            self.work.review.read_slide(verdict)
+            self._second_read.veil()
+
+
+def rows_of(work: SlideWork) -> list[Candidate]:
+    """Return the candidates of a slide as the table and the gallery show them."""
+    return [
+        Candidate(reviewed, lesion=work.is_lesion(reviewed.region))
+        for reviewed in work.review.reviewed
+    ]
+
+
+def readings_of(work: SlideWork) -> str:
+    """Describe the reader's verdict on a slide beside the machine's result."""
+    reading = work.review.decisions.reading
+    if reading is None:
+        return ""
+    found = counted(len(work.regions), "lesion")
+    return f"you: {second_read.READINGS[reading.verdict]}; FastNet: {found}"
