@@ -513,3 +513,17 @@ def test_processes_killed_at_any_moment_lose_nothing_they_reported(path):
     # and the next one goes on
     again.draw([box(50, 50, 51, 51)])
     assert len(opened(path).decisions) == len(tops) + 1
+
+
+def test_what_cannot_be_written_is_known_and_written_with_the_next(
+    tmp_path, found
+) -> None:
+    (tmp_path / "run").write_text("in the way")
+    path = tmp_path / "run" / "decisions.json"
+    decisions = Decisions.open(path, FINGERPRINT)
+    with pytest.raises(OutputError, match="decisions.json"):
+        decisions.decide(found[:1], "tumor")
+    assert statuses(decisions, found)[0] == "tumor"
+    (tmp_path / "run").unlink()
+    decisions.decide(found[1:2], "unsure")
+    assert statuses(opened(path), found)[:2] == ["tumor", "unsure"]

@@ -392,25 +392,44 @@ class Decisions:
         make: Callable[[], Event | None],
         others: dict[str, Event] | None = None,
     ) -> bool:
-        """Read the file again, add an event and those of another file, and write it."""
-        with output_errors(f"write {self.path}"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        with hold_file(self.path):
-            self._read(set_aside=True)
-            added = dict(others or {})
-            if (event := make()) is not None:
-                key = uuid4().hex
-                added[key] = {"id": key, "made": timestamp(), **event}
-            added = {k: v for k, v in added.items() if k not in self._events}
-            if not added:
-                return False
+        """Read the file again, add an event and those of another file, and write it.
+
+        What cannot be written is known all the same, and is written with the next change.
+        """
+        added: dict[str, Event] | None = None
+        try:
+            with output_errors(f"write {self.path}"):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            with hold_file(self.path):
+                self._read(set_aside=True)
+                added = self._add(make, others or {})
+                if added:
+                    self._write()
+        except OutputError:
+            if added is None:
+                self._add(make, others or {})
+            raise
+        return bool(added)
+
+    def _add(
+        self, make: Callable[[], Event | None], others: dict[str, Event]
+    ) -> dict[str, Event]:
+        """Add an event and others that are missing; return those added."""
+        added = dict(others)
+        if (event := make()) is not None:
+            key = uuid4().hex
+            added[key] = {"id": key, "made": timestamp(), **event}
+        added = {k: v for k, v in added.items() if k not in self._events}
+        if added:
             self._take(added)
-            head = json.dumps(self._head, allow_nan=False)[:-1]
-            lines = ",\n".join(self._lines.values())
-            content = f'{head}, "events": [\n{lines}\n]}}\n'.encode()
-            write_bytes(self.path, content)
-            self._content = content
-        return True
+        return added
+
+    def _write(self) -> None:
+        head = json.dumps(self._head, allow_nan=False)[:-1]
+        lines = ",\n".join(self._lines.values())
+        content = f'{head}, "events": [\n{lines}\n]}}\n'.encode()
+        write_bytes(self.path, content)
+        self._content = content
 
     def _read(self, *, set_aside: bool = False) -> bool:
         """Read what the file has more than is known; return whether it cannot be used."""

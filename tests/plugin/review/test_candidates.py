@@ -17,7 +17,8 @@ from napari_fastnet.plugin.review.candidates import (
     CandidateView,
 )
 from napari_fastnet.plugin.review.review import next_undecided
-from napari_fastnet.results.decisions import Decision, Reviewed
+from napari_fastnet.results.decision_events import Decision
+from napari_fastnet.results.reviewed import Reviewed
 
 SQUARE = np.array([(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)])
 

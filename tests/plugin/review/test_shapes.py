@@ -31,9 +31,7 @@ def region(*polygons):
 
 
 def areas(outlines):
-    return sorted(
-        shapely.Polygon(polygon[0], polygon[1:]).area for polygon in outlines
-    )
+    return sorted(shapely.Polygon(polygon[0], polygon[1:]).area for polygon in outlines)
 
 
 def test_a_drawn_square_is_its_area_in_px() -> None:
@@ -52,12 +50,16 @@ def test_a_line_encloses_nothing() -> None:
 
 
 def test_joined_squares_that_overlap_are_one_polygon() -> None:
-    (polygon,) = shapes.joined_polygons([region((square(0, 0),)), region((square(0, 5),))])
+    (polygon,) = shapes.joined_polygons(
+        [region((square(0, 0),)), region((square(0, 5),))]
+    )
     assert areas([polygon]) == [150]
 
 
 def test_joined_squares_apart_stay_two_polygons_of_one_lesion() -> None:
-    polygons = shapes.joined_polygons([region((square(0, 0),)), region((square(0, 50),))])
+    polygons = shapes.joined_polygons(
+        [region((square(0, 0),)), region((square(0, 50),))]
+    )
     assert areas(polygons) == [100, 100]
 
 
@@ -67,7 +69,9 @@ def test_a_line_across_cuts_in_two() -> None:
     assert sorted(areas(one) + areas(other)) == [40, 60]
 
 
-@pytest.mark.parametrize("line", [[(4.0, 2.0), (4.0, 15.0)], [(40.0, 0.0), (40.0, 9.0)]])
+@pytest.mark.parametrize(
+    "line", [[(4.0, 2.0), (4.0, 15.0)], [(40.0, 0.0), (40.0, 9.0)]]
+)
 def test_a_line_that_does_not_cross_cuts_nothing(line) -> None:
     assert len(shapes.cut_polygons(region((square(0, 0),)), np.array(line), (1, 1))) < 2
 

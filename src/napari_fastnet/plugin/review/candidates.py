@@ -12,7 +12,8 @@ from qtpy.QtGui import QColor
 
 if TYPE_CHECKING:
     from napari_fastnet.core.regions import Region
-    from napari_fastnet.results.decisions import Reviewed, Verdict
+    from napari_fastnet.results.decision_events import Verdict
+    from napari_fastnet.results.reviewed import Reviewed
 
 Role = Qt.ItemDataRole
 #: Values to sort by, where those shown are words.
@@ -60,6 +61,14 @@ class Candidate:
         """What the person decided, None while undecided."""
         decision = self.reviewed.decision
         return None if decision is None else decision.verdict
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What the person says of it, to compare with what she said before."""
+        decision = self.reviewed.decision
+        if decision is None:
+            return ()
+        return (decision.kind, decision.verdict or "", decision.note, decision.made)
 
     @property
     def note(self) -> str:

@@ -88,7 +88,8 @@ class Drawing:
         for name, value in looks.items():
             setattr(layer, f"current_{name}", value)
         self._active = self._viewer.layers.selection.active
-        self._layer = self._viewer.layers.append(layer)
+        self._layer = layer
+        self._viewer.layers.append(layer)
         self._viewer.layers.selection.active = layer
         layer.mode = MODES[task]
         layer.events.data.connect(self._changed)

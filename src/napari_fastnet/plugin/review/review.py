@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.plugin.work.slide import SlideWork
-    from napari_fastnet.results.decisions import Verdict
+    from napari_fastnet.results.decision_events import Verdict
 
 #: Keys of the viewer; napari 0.9 uses none of them, in no layer.
 TUMOR_KEY, NOT_TUMOR_KEY, UNSURE_KEY, UNDO_KEY = "J", "K", "U", "Shift+Z"
@@ -146,8 +146,12 @@ class ReviewSection(Section):
 
     def _make_verdicts(self) -> None:
         self.tumor = button(f"✓ tumor [{TUMOR_KEY}]", f"It is tumor [{TUMOR_KEY}]")
-        self.not_tumor = button(f"✗ not tumor [{NOT_TUMOR_KEY}]", f"It is not tumor [{NOT_TUMOR_KEY}]")
-        self.unsure = button(f"? unsure [{UNSURE_KEY}]", f"Decide later, or ask [{UNSURE_KEY}]")
+        self.not_tumor = button(
+            f"✗ not tumor [{NOT_TUMOR_KEY}]", f"It is not tumor [{NOT_TUMOR_KEY}]"
+        )
+        self.unsure = button(
+            f"? unsure [{UNSURE_KEY}]", f"Decide later, or ask [{UNSURE_KEY}]"
+        )
         self.undo = button("undo", f"Take the last decision back [{UNDO_KEY}]")
         self.previous = button("◀", f"The candidate before [{PREVIOUS_KEY}]")
         self.next = button("▶", f"The candidate behind [{NEXT_KEY}]")
@@ -379,11 +383,11 @@ class ReviewSection(Section):
         """Take the last decision back, and show what it was on."""
         if self.work is None or self._second_read.hides(self.work):
             return
-        before = {c.region.label: c.reviewed.decision for c in self._model.rows}
+        before = {c.region.label: c.said for c in self._model.rows}
         self.work.review.undo()
         for candidate in self._model.rows:
             number = candidate.region.label
-            if before.get(number) != candidate.reviewed.decision:
+            if before.get(number) != candidate.said:
                 self.go_to(number)
                 return
 

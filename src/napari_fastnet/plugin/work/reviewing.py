@@ -11,14 +11,15 @@ from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_fastnet.core.display import counted
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.errors import OutputError
-from napari_fastnet.results.decisions import Decisions, Reviewed, decisions_path
+from napari_fastnet.errors import FastNetError
+from napari_fastnet.results.decisions import Decisions, decisions_path
+from napari_fastnet.results.reviewed import Reviewed
 
 if TYPE_CHECKING:
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.outlines import Polygon
     from napari_fastnet.core.regions import Region
-    from napari_fastnet.results.decisions import Verdict
+    from napari_fastnet.results.decision_events import Verdict
     from napari_fastnet.slide.slide import Slide
 
 
@@ -70,7 +71,7 @@ class SlideReview:
             return
         try:
             before.copy_to(path)
-        except OutputError as error:
+        except FastNetError as error:
             show_error(str(error))
         self.decisions = self._open(path)
         self.update()
@@ -158,6 +159,6 @@ class SlideReview:
         """Change the decisions; one that cannot be written is kept in memory, and said."""
         try:
             change(self.decisions)
-        except OutputError as error:
+        except FastNetError as error:
             show_error(str(error))
         self.update()
