@@ -521,7 +521,7 @@ def test_what_cannot_be_written_is_known_and_written_with_the_next(
     (tmp_path / "run").write_text("in the way")
     path = tmp_path / "run" / "decisions.json"
     decisions = Decisions.open(path, FINGERPRINT)
-    with pytest.raises(OutputError, match="decisions.json"):
+    with pytest.raises(OutputError, match=r"decisions\.json"):
         decisions.decide(found[:1], "tumor")
     assert statuses(decisions, found)[0] == "tumor"
     (tmp_path / "run").unlink()

@@ -234,8 +234,7 @@ def before_inference(monkeypatch):
 def show_candidates(qtbot):
     """Return a function that gives a panel's slide a heatmap with candidates.
 
-    They are squares of 48 µm in rows of six, 160 µm apart; the first is the most
-    suspicious.
+    They are squares of 128 µm in rows of six, numbered from left to right.
     """
     from napari_fastnet.core.geometry import Grid
     from napari_fastnet.core.heatmap import Heatmap
@@ -247,8 +246,8 @@ def show_candidates(qtbot):
         values = np.full((75, 100), 0.02, np.float32)
         for index in range(count):
             row, column = divmod(index, 6)
-            at = np.s_[5 + 10 * row : 8 + 10 * row, 5 + 10 * column : 8 + 10 * column]
-            values[at] = 0.999 - 0.0005 * index
+            top, left = 3 + 15 * row, 3 + 16 * column
+            values[top : top + 8, left : left + 8] = 0.98
         heatmap = Heatmap(values, Grid((0.0, 0.0), (16.0, 16.0), values.shape), (1, 1))
         work.set_heatmap(heatmap, RunRecord(slide=slide_facts(work.slide)))
         qtbot.waitUntil(lambda: len(work.review.reviewed) == count, timeout=10_000)

@@ -11,11 +11,20 @@ from napari_fastnet.plugin.panel.heatmap_look import (
     HEATMAP_KEY,
     TISSUE_KEY,
 )
-from napari_fastnet.plugin.panel.regions import NEXT_KEY, PREVIOUS_KEY
 from napari_fastnet.plugin.panel.tissue import MASKS_KEY
+from napari_fastnet.plugin.review import review
 
 pytestmark = pytest.mark.gui
 
+REVIEW_KEYS = {
+    review.TUMOR_KEY: "tumor",
+    review.NOT_TUMOR_KEY: "not_tumor",
+    review.UNSURE_KEY: "unsure",
+    review.UNDO_KEY: "undo",
+    review.UNDECIDED_KEY: "next_undecided",
+    review.NEXT_KEY: "next",
+    review.PREVIOUS_KEY: "previous",
+}
 ALL = (
     DETECT_KEY,
     CANCEL_KEY,
@@ -23,8 +32,7 @@ ALL = (
     HEATMAP_KEY,
     DISPLAY_KEY,
     TISSUE_KEY,
-    NEXT_KEY,
-    PREVIOUS_KEY,
+    *REVIEW_KEYS,
 )
 
 
@@ -70,7 +78,7 @@ def test_no_key_is_napari_s() -> None:
 
 def test_the_keys_go_with_the_panel(viewer, panel, press) -> None:
     assert len(viewer.keymap) == len(ALL)
-    for section in (panel.tissue, panel.detect, panel.regions):
+    for section in (panel.tissue, panel.detect, panel.review):
         section.leave()
     assert len(viewer.keymap) == 0
 
@@ -92,9 +100,9 @@ def test_the_tool_tips_say_the_keys(panel) -> None:
         panel.detect.opacity.tooltip,
         panel.detect.display.tooltip,
         panel.detect.display.tooltip,
-        panel.regions.table.tooltip,
+        *(getattr(panel.review, name).tooltip for name in REVIEW_KEYS.values()),
     ]
-    for key, tip in zip(ALL, [*tips, tips[-1]], strict=True):
+    for key, tip in zip(ALL, tips, strict=True):
         assert f"[{key}]" in tip
 
 
@@ -106,7 +114,7 @@ def interactive(panel):
         QComboBox,
         QLineEdit,
         QProgressBar,
-        QTableWidget,
+        QTableView,
     )
 
     kinds = (
@@ -116,7 +124,7 @@ def interactive(panel):
         QComboBox,
         QLineEdit,
         QProgressBar,
-        QTableWidget,
+        QTableView,
     )
     found = [w for kind in kinds for w in panel.native.findChildren(kind)]
     # not the parts of a table or a scroll area

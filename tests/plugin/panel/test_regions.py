@@ -1,4 +1,4 @@
-"""The table of regions: it follows the threshold, and a click flies there."""
+"""Totals, outlines and the CSV: they follow the thresholds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.evidence import find_candidates
 from napari_fastnet.plugin.panel import regions
 
 pytestmark = pytest.mark.gui
@@ -20,20 +20,6 @@ def work(qtbot, panel, detect):
     return work
 
 
-def rows(panel):
-    return panel.regions.table.native.rowCount()
-
-
-def test_the_table_lists_the_regions(viewer, panel, work) -> None:
-    wanted = find_regions(work.heatmap, 0.5)
-    assert rows(panel) == len(wanted) == 1
-    first = [panel.regions.table.native.item(0, c).text() for c in range(5)]
-    assert first[0] == wanted[0].size_class
-    assert float(first[1]) == pytest.approx(wanted[0].area_mm2, abs=1e-3)
-    assert panel.regions.totals.value.startswith("1 region, 0.1")
-    assert "tissue" in panel.regions.totals.value
-
-
 def test_outlines_have_features(viewer, work) -> None:
     layer = viewer.layers["tumor regions"]
     assert len(layer.data) == 1
@@ -43,46 +29,20 @@ def test_outlines_have_features(viewer, work) -> None:
     )
 
 
-def test_table_and_outlines_follow_the_threshold(qtbot, viewer, panel, work) -> None:
+def test_list_and_outlines_follow_the_threshold(qtbot, viewer, panel, work) -> None:
+    rows = panel.review.table.model().rowCount
     panel.detect.threshold.value = 0.99
-    qtbot.waitUntil(lambda: rows(panel) == 0, timeout=2000)
+    qtbot.waitUntil(lambda: rows() == 0, timeout=2000)
     assert len(viewer.layers["tumor regions"].data) == 0
     panel.detect.threshold.value = 0.45
-    qtbot.waitUntil(lambda: rows(panel) > 0, timeout=2000)
-    wanted = find_regions(work.heatmap, 0.45)
-    assert rows(panel) == len(wanted)
+    qtbot.waitUntil(lambda: rows() > 0, timeout=2000)
+    wanted = find_candidates(work.heatmap, work.rule)
+    assert rows() == len(wanted)
     layer = viewer.layers["tumor regions"]
-    rings = sum(len(part) for region in wanted for part in region.polygons)
+    rings = sum(len(part) for region in work.regions for part in region.polygons)
     assert len(layer.data) == len(layer.features) == rings
     assert set(layer.shape_type) == {"path"}
     assert len(set(layer.edge_width)) == 1
-
-
-def test_a_click_on_a_row_flies_to_the_region(viewer, panel, work) -> None:
-    viewer.scene.camera.center = (0, 0, 0)
-    panel.regions.table.native.cellClicked.emit(0, 0)
-    # The dark square, 1 µm a px, fills two fifths of the canvas of 400 px.
-    y, x = viewer.scene.camera.center[-2:]
-    assert (y, x) == pytest.approx((600, 720), abs=64)
-    assert viewer.scene.camera.zoom == pytest.approx(0.4 * 400 / 400, rel=0.3)
-
-
-def test_keys_go_from_region_to_region(viewer, panel, work, press) -> None:
-    panel.detect.threshold.value = 0.36  # the pink square too, as another region
-    work.region_finder.find()
-    assert rows(panel) == len(work.regions) > 0
-    viewer.scene.camera.center = (0, 0, 0)
-    press(viewer, ".")
-    first = viewer.scene.camera.center
-    assert panel.regions.table.native.currentRow() == 0
-    assert first != (0, 0, 0)
-    for _ in range(len(work.regions) + 2):
-        press(viewer, ".")
-    assert panel.regions.table.native.currentRow() == rows(panel) - 1
-    work.region_finder.find()  # a run goes on: the table is filled anew
-    for _ in range(len(work.regions) + 2):
-        press(viewer, ",")
-    assert viewer.scene.camera.center == first
 
 
 def test_the_table_is_saved_as_csv(panel, work, tmp_path, monkeypatch) -> None:
@@ -117,21 +77,7 @@ def test_another_slide_has_another_table(
 ) -> None:
     glass = np.full((256, 256, 3), 244, np.uint8)
     add_slide(viewer, write_svs(tmp_path / "glass.svs", glass, mpp=1.0))
-    assert rows(panel) == 0
+    assert panel.review.table.model().rowCount() == 0
     assert panel.regions.totals.value == ""
     viewer.layers.selection.active = viewer.layers["square"]
-    assert rows(panel) == 1
-
-
-def test_a_region_of_a_single_value_has_an_area_in_the_table() -> None:
-    from napari_fastnet.core.geometry import Grid
-    from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.regions import find_regions
-    from napari_fastnet.plugin.panel.regions import _row
-
-    values = np.zeros((4, 4), np.float32)
-    values[1, 1] = 0.9
-    heatmap = Heatmap(values, Grid((0, 0), (16, 16), (4, 4)), (0.972, 0.972))
-    (region,) = find_regions(heatmap, 0.5)
-    assert region.area_mm2 == pytest.approx(0.000242, rel=0.01)
-    assert _row(region)[1] == "0.00024"
+    assert panel.review.table.model().rowCount() == 1

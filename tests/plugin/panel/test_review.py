@@ -115,25 +115,24 @@ def test_it_flies_at_a_fixed_magnification(viewer, review) -> None:
     region = review.current.region
     assert viewer.scene.camera.zoom == 1.0  # 10x is 1 µm a px
     assert viewer.scene.camera.center[-2:] == pytest.approx(region.centroid)
-    review.magnification.value = 40.0
-    review.go_next()
-    assert viewer.scene.camera.zoom == 4.0
+    review.magnification.value = 20.0
+    assert viewer.scene.camera.zoom == 2.0
     review.magnification.value = 10.0
-    corners = [(300, 100), (300, 1000), (1190, 1000), (1190, 100)]
-    review.work.review.draw([(np.array(corners, float),)])  # 900 µm on 400 px
+    corners = [(500, 100), (500, 1100), (1100, 1100), (1100, 100)]
+    review.work.review.draw([(np.array(corners, float),)])  # 1 mm on 400 px
     review.go_to(13)
-    assert viewer.scene.camera.zoom == pytest.approx(0.8 * 400 / 900)
+    assert viewer.scene.camera.zoom == pytest.approx(0.8 * 400 / 1000)
 
 
 def test_totals_of_machine_and_person_stand_apart(panel, review) -> None:
-    assert panel.regions.totals.value.startswith("FastNet: 12 lesions, 0.03 mm²")
+    assert panel.regions.totals.value.startswith("FastNet: 12 lesions, 0.20 mm²")
     assert panel.regions.totals.value.endswith("you: none of 12 decided")
     choose(review, 1, 2)
     review.tumor.native.click()
     review.not_tumor.native.click()
-    wanted = "you: 2 accepted (0.00 mm²), 1 rejected, 3 of 12 decided"
+    wanted = "you: 2 accepted (0.03 mm²), 1 rejected, 3 of 12 decided"
     assert panel.regions.totals.value.endswith(wanted)
-    assert panel.regions.totals.value.startswith("FastNet: 12 lesions, 0.03 mm²")
+    assert panel.regions.totals.value.startswith("FastNet: 12 lesions, 0.20 mm²")
 
 
 def test_a_new_detection_keeps_the_decisions(qtbot, panel, review) -> None:
@@ -228,7 +227,9 @@ def test_chosen_ones_are_joined_and_parted_again(review) -> None:
     reviewed = review.work.review.reviewed
     assert len(reviewed) == 11
     assert reviewed[0].decision.kind == "joined"
-    assert reviewed[0].region.longest_axis_mm == pytest.approx(np.hypot(208, 48) / 1000)
+    assert reviewed[0].region.longest_axis_mm == pytest.approx(
+        np.hypot(16 * 24, 128) / 1000
+    )
     review.undo.native.click()
     assert len(review.work.review.reviewed) == 12
 
@@ -240,11 +241,11 @@ def test_a_line_cuts_a_candidate_in_two(qtbot, viewer, review, told) -> None:
     drawn(qtbot, viewer, [(y, x - 100), (y, x)], "line")
     assert any("must cross" in message for message in told)
     review.cut.native.click()
-    drawn(qtbot, viewer, [(y, x - 100), (y, x + 100)], "line")
+    drawn(qtbot, viewer, [(y, x - 90), (y, x + 90)], "line")
     pieces = [o for o in review.work.review.reviewed if o.decision is not None]
     assert [piece.decision.kind for piece in pieces] == ["cut", "cut"]
     for piece in pieces:
-        assert piece.region.area_mm2 == pytest.approx(48 * 24 / 1e6)
+        assert piece.region.area_mm2 == pytest.approx(128 * 64 / 1e6)
 
 
 def test_deleting_an_outline_rejects_it(qtbot, viewer, review) -> None:

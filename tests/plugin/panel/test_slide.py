@@ -59,7 +59,7 @@ def test_another_spacing_takes_what_was_computed_with_the_old_one(
     panel.slide.mpp.value = 0.5
     panel.slide.use.native.click()
     assert work.editor is work.heatmap is None
-    assert panel.regions.table.native.rowCount() == 0
+    assert panel.review.table.model().rowCount() == 0
     assert panel.detect.status.value == panel.tissue.percent.value == ""
     assert list(viewer.layers) == layers
     assert [layer for layer in viewer.layers if info_of(layer)] == [work.layer]

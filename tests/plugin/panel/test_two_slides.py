@@ -80,7 +80,8 @@ def test_regions_are_there_when_one_comes_back_to_a_slide(qtbot, panel, two) -> 
     assert wanted > 0
     qtbot.waitUntil(lambda: len(first.regions) == wanted, timeout=10_000)
     assert panel.slide.work is first  # also now that a layer of it was added
-    qtbot.waitUntil(lambda: panel.regions.table.native.rowCount() == wanted)
+    rows = panel.review.table.model().rowCount
+    qtbot.waitUntil(lambda: rows() == wanted)
 
 
 def test_results_of_another_slide_of_the_name_stay(

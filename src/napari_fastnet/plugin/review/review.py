@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from functools import partial
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex
 
 from napari_fastnet.core.display import counted
+from napari_fastnet.core.evidence import confidence
 from napari_fastnet.plugin.detection.viewport import fly_to
 from napari_fastnet.plugin.layers.data import to_px, to_um
 from napari_fastnet.plugin.review import second_read, shapes
@@ -239,6 +241,7 @@ class ReviewSection(Section):
             pressed.native.clicked.connect(lambda _=False, action=action: action())
         for widget in (self.filter, self.size, self.search):
             widget.changed.connect(self._filter)
+        self.magnification.changed.connect(self._fly_again)
         self.second_read.changed.connect(self._turn_second_read)
         self.note.native.editingFinished.connect(self._take_note)
         self.note.native.returnPressed.connect(self.note.native.clearFocus)
@@ -478,6 +481,10 @@ class ReviewSection(Section):
         closest = self.magnification.value / UM_PX_AT_1X
         fly_to(self.workspace.viewer, tuple(low), tuple(high), SHARE, closest)
 
+    def _fly_again(self, _: object = None) -> None:
+        if (current := self.current) is not None:
+            self._fly(current)
+
     # --- second read --------------------------------------------------------------
 
     def _turn_second_read(self, on: bool) -> None:
@@ -492,9 +499,21 @@ class ReviewSection(Section):
 def rows_of(work: SlideWork) -> list[Candidate]:
     """Return the candidates of a slide as the table and the gallery show them."""
     return [
-        Candidate(reviewed, lesion=work.is_lesion(reviewed.region))
+        Candidate(
+            reviewed,
+            lesion=work.is_lesion(reviewed.region),
+            confidence=of_ten(reviewed.region.evidence),
+        )
         for reviewed in work.review.reviewed
     ]
+
+
+def of_ten(evidence: float) -> str:
+    """Say how many of ten candidates with such evidence are tumor; empty without any."""
+    if isnan(evidence):
+        return ""
+    number = round(10 * confidence(evidence))
+    return {0: "under 1", 10: "over 9"}.get(number, f"about {number}")
 
 
 def readings_of(work: SlideWork) -> str:

@@ -16,6 +16,7 @@ from napari_fastnet.results.decisions import Decisions, decisions_path
 from napari_fastnet.results.reviewed import Reviewed
 
 if TYPE_CHECKING:
+    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.outlines import Polygon
     from napari_fastnet.core.regions import Region
@@ -119,6 +120,10 @@ class SlideReview:
     def note(self, region: Region, text: str) -> None:
         """Note a person's words on a candidate."""
         self._write(lambda decisions: decisions.note(region, text))
+
+    def measure(self, region: Region, line: tuple[Pair, Pair] | None) -> None:
+        """Measure a candidate by a line, level-0 px; None takes it back."""
+        self._write(lambda decisions: decisions.measure(region, line))
 
     def draw(self, polygons: Sequence[Polygon]) -> None:
         """Add a lesion that the person drew."""

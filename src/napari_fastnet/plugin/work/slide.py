@@ -164,6 +164,7 @@ class SlideWork:
         self.close()
         self.slide, self.heatmap, self.record = slide, None, None
         self.candidates, self.regions = [], []
+        self.review.show([])
         self.region_finder.outlines = None
         self.detection = self.tissue_job = None
         self.imports.clear()
