@@ -142,12 +142,14 @@ def dark_bundle(tmp_path_factory):
     """Return the folder of a model to whom darkness is tumour: p = 1 - mean / 255.
 
     Its patches are 32 px at 2 µm/px, its threshold is 0.5. Densely, a patch is judged
-    by its middle 15 px.
+    by its middle 15 px. Its evidence is three times the strength of a signal, and down to
+    a lesion threshold of -50 every region is a lesion.
     """
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto as Kind
     from onnx import helper
 
+    from napari_fastnet.core.options import EvidenceScale
     from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE
     from napari_fastnet.model.description import ModelDescription
     from napari_fastnet.model.writing import write_bundle
@@ -206,7 +208,13 @@ def dark_bundle(tmp_path_factory):
     onnx.save(model, parts / "model.onnx")
     (parts / "weights").write_bytes(b"none")
     description = ModelDescription(
-        name="dark", version="1.0", patch_size_pixels=32, spacing_um_px=2.0
+        name="dark",
+        version="1.0",
+        patch_size_pixels=32,
+        spacing_um_px=2.0,
+        lesions=EvidenceScale(
+            offset=0.0, beside=0.0, fewer=1.0, balanced=-50.0, more=-60.0
+        ),
     )
     bundle = write_bundle(
         parts / "bundle",

@@ -18,6 +18,7 @@ import pytest
 
 from napari_fastnet.cli.app import main
 from napari_fastnet.cohort.detect import detect
+from napari_fastnet.cohort.report import update_report
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.results.loading import load
@@ -51,15 +52,18 @@ def test_results_open_and_export_bit_for_bit(place, kept, tmp_path):
     np.testing.assert_array_equal(heatmap_of(tmp_path / "out"), heatmap_of(run))
     for ours, theirs in zip(masks_of(tmp_path / "out"), masks_of(run), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert results.record.to_dict() == json.loads((run / "run.json").read_text())
+    now, then = results.record.to_dict(), json.loads((run / "run.json").read_text())
+    del then["regions"]  # every region of cells was one, see below
+    assert {key: now[key] for key in then} == then
 
 
-def test_the_run_has_the_regions_that_it_reported():
+def test_the_runs_lesions_are_those_of_the_default_rule_which_is_said():
     results = load(KEPT / "run" / "lesion")
     assert results.regions is not None
-    areas = [round(region.area_mm2, 6) for region in results.regions]
-    assert len(areas) == 5
-    assert sum(areas) == pytest.approx(0.131816, abs=1e-5)
+    (area,) = (round(region.area_mm2, 6) for region in results.regions)
+    assert area == pytest.approx(0.108355, abs=1e-5)
+    assert results.record.to_dict()["lesion_threshold"] == 0.0
+    assert any("0 log odds" in note for note in results.notes)
 
 
 def test_a_finished_run_is_not_computed_again(kept):
@@ -100,11 +104,30 @@ def test_a_cohort_goes_on_in_its_folder(kept, capsys):
     assert set(rows) == {"lesion", "normal"}
     for name, row in rows.items():
         assert row["status"] == "done"
-        for key in ("tissue_mm2", "tumour_mm2", "regions", "size_class", "model"):
+        for key in ("tissue_mm2", "max_probability", "size_class", "model"):
             assert row[key] == before[name][key], (name, key)
+        # that version listed every region of cells, and knew no evidence
+        assert 1 <= int(row["regions"]) < int(before[name]["regions"])
+        assert float(row["top_evidence"]) >= float(row["lesion_threshold"])
         np.testing.assert_array_equal(
             heatmap_of(kept / "cohort" / name), heatmap_of(KEPT / "cohort" / name)
         )
+
+
+def test_a_cohorts_table_takes_up_slides_as_that_version_left_them(kept):
+    before = rows_of(KEPT / "cohort")
+    update_report(kept / "cohort")
+    rows = rows_of(kept / "cohort")
+    for name, row in rows.items():
+        assert {key: row[key] for key in before[name]} == before[name]
+        assert row["lesion_threshold"] == row["top_evidence"] == ""
+    page = (kept / "cohort" / "report.html").read_text("utf-8")
+    assert page.count("of a version without evidence") == 2
+    text = (kept / "cohort" / "regions.csv").read_text("utf-8")
+    lesions = list(csv.DictReader(text.splitlines()))
+    total = sum(int(row["regions"]) for row in rows.values())
+    assert len(lesions) == total
+    assert {lesion["name"] for lesion in lesions} == {"lesion", "normal"}
 
 
 def test_the_users_model_gives_what_it_gave(kept, tmp_path):

@@ -75,7 +75,15 @@ def contents(folder):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"threshold": OTHER}, {"colours": "blue-orange"}, {"threshold": 0.2}]
+    "changes",
+    [
+        {"threshold": OTHER},
+        {"colours": "blue-orange"},
+        {"threshold": 0.2},
+        {"alarms": "fewer"},
+        {"lesion_threshold": 2.0},
+        {"lesion_threshold": -100.0, "threshold": OTHER},
+    ],
 )
 def test_it_finds_what_a_run_from_the_start_finds(
     first, slide_path, options, changes, tmp_path, request
@@ -174,6 +182,23 @@ def test_while_files_are_written_there_is_no_record_of_others(
 
 
 @pytest.mark.usefixtures("no_tissue")
+@pytest.mark.usefixtures("no_tissue")
+def test_another_lesion_threshold_leaves_what_is_surer(
+    first, slide_path, options, tmp_path
+) -> None:
+    run, bundle = options
+    evidence = [candidate.evidence for candidate in first.candidates]
+    assert len(first.regions) == len(evidence) == 2
+    assert evidence == sorted(evidence, reverse=True)
+    between = sum(evidence) / 2
+    fewer = replace(run, lesion_threshold=between)
+    again = detect(slide_path, tmp_path / "out", model=bundle, options=fewer)
+    assert [region.label for region in again.regions] == [1]
+    assert again.record.lesion_threshold == between
+    back = detect(slide_path, tmp_path / "out", model=bundle, options=run)
+    assert back.record.regions == first.record.regions
+
+
 def test_a_cohort_does_so_too(first, slide_path, options) -> None:
     asked = CohortOptions(
         replace(options[0], threshold=OTHER, network=NetworkChoice(options[1]))

@@ -107,6 +107,17 @@ def test_keys_of_other_versions_are_written_again(tmp_path, record):
     assert again == said | {"threshold": 0.7}
 
 
+def test_a_zero_that_an_earlier_version_did_not_know_is_written(tmp_path, record):
+    path = tmp_path / "run.json"
+    write_record(path, replace(record, lesion_threshold=None))
+    found = json.loads(path.read_text())
+    del found["lesion_threshold"]
+    path.write_text(json.dumps(found))
+    read = read_record(path)
+    assert "lesion_threshold" not in read.to_dict()
+    assert replace(read, lesion_threshold=0.0).to_dict()["lesion_threshold"] == 0.0
+
+
 def test_what_holds_no_more_is_not_written_again(tmp_path, record):
     doubted = QualitySummary(verdict="Odd. Fine.", doubt="Odd", warn=True)
     drawn = replace(record.regions, outlines="a.geojson")

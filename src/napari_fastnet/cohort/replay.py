@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from math import isclose
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from napari_fastnet import errors
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.folders import result_folder
+from napari_fastnet.core.evidence import find_candidates, lesion_totals
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.model.backends.create import create_backend
@@ -44,11 +45,14 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "model version": ("model", "version"),
     "model hash": ("model", "sha256"),
     "back end": ("options", "backend"),
+    "scale of evidence": ("evidence", "scale"),
+    "offset of evidence": ("evidence", "offset"),
 }
 #: Results, with their places in a record.
 RESULTS: dict[str, tuple[str, ...]] = {
     "grid": ("grid",),
     "threshold": ("threshold",),
+    "lesion threshold": ("lesion_threshold",),
     "tissue fraction": ("tissue", "fraction"),
     "tissue thresholds": ("tissue", "thresholds"),
     "patches to compute": ("counts", "kept"),
@@ -280,6 +284,8 @@ def replay(
             backend=_backend(then, bundle),
             progress=progress,
         )
+    if then.lesion_threshold is None:
+        then = _by_evidence(then, old, result.record)
     differences = record_differences(then, result.record)
     values = None
     if old is not None and result.heatmap is not None:
@@ -327,6 +333,24 @@ def options_of(record: RunRecord) -> RunOptions:
         raise errors.StoreError(
             f"{RECORD} asks for what is not possible: {error}"
         ) from error
+
+
+def _by_evidence(then: RunRecord, heatmap: Heatmap | None, now: RunRecord) -> RunRecord:
+    """Return a record of version 0.1 with the lesions that the rule of now finds.
+
+    That version listed every region of cells. Without its heatmap there are none to
+    compare.
+    """
+    totals = now.regions
+    if heatmap is not None:
+        candidates = find_candidates(heatmap, now.rule)
+        totals = lesion_totals(candidates, now.rule, heatmap, then.tissue.area_mm2)
+    return replace(
+        then,
+        lesion_threshold=now.lesion_threshold,
+        evidence=now.evidence,
+        regions=totals,
+    )
 
 
 def _painted(

@@ -192,6 +192,8 @@ class Findings:
             mpp_source=record.slide.mpp_source,
             model=f"{record.model.name} {record.model.version}",
             threshold=record.threshold,
+            lesion_threshold=record.lesion_threshold,
+            top_evidence=totals.top_evidence,
             seconds=record.seconds.total,
             warn=quality.warn,
         )

@@ -173,6 +173,7 @@ def lesion_totals(
         summarise(lesions_of(candidates, rule), tissue_mm2),
         highest_probability=highest_probability(heatmap),
         candidates=len(candidates),
+        top_evidence=max((each.evidence for each in candidates), default=None),
         cell_share=float(above.mean()) if above.size else None,
     )
 

@@ -302,6 +302,8 @@ class Totals:
         Of any cell, in a region or not.
     candidates : int
         Candidates down to "find more", the regions included.
+    top_evidence : float or None
+        Evidence of the most suspicious candidate, log odds; None without one.
     cell_share : float or None
         Share of the computed cells that reach the threshold, in a region or not.
     size_classes : tuple of str
@@ -321,6 +323,7 @@ class Totals:
     max_probability: float | None = None
     highest_probability: float | None = None
     candidates: int = 0
+    top_evidence: float | None = None
     cell_share: float | None = None
     size_classes: tuple[str, ...] = ()
     outlines: str = ""

@@ -64,7 +64,7 @@ class JsonFields:
         """Convert a value to JSON.
 
         A dataclass keeps the unknown keys of the object that it was read from; keys that
-        this object lacked are written only if they have a value.
+        this object lacked are written only if they have another value than by default.
         """
         if isinstance(value, tuple):
             whole = isinstance(source, list) and len(source) == len(value)
@@ -74,7 +74,7 @@ class JsonFields:
             return value
         source = source if isinstance(source, Mapping) else {}
         keys = {
-            self.keys.get(part.name, part.name): part.name
+            self.keys.get(part.name, part.name): part
             for part in fields(value)
             if part.name != "source"
         }
@@ -82,9 +82,12 @@ class JsonFields:
         if kind.__name__ in self.may_be_empty and value == kind():
             return {key: source[key] for key in source.keys() - keys}
         found = dict(source)
-        for key, name in keys.items():
-            item = self.written(getattr(value, name), source.get(key))
-            if item or (key not in self.sparse and (key in source or not source)):
+        for key, part in keys.items():
+            known = getattr(value, part.name)
+            item = self.written(known, source.get(key))
+            # 0 says something where the default is None
+            says = bool(item) or (part.default is None and known is not None)
+            if says or (key not in self.sparse and (key in source or not source)):
                 found[key] = item
             else:
                 found.pop(key, None)
