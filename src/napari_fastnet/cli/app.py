@@ -28,6 +28,10 @@ COMMANDS = {
         "Find tumors: heatmap, masks, regions, overview and record of each slide.",
     ),
     "export": ("export", "Write the results of a run in other formats."),
+    "report": (
+        "report",
+        "Write the report of a case: nodes, largest deposits, suggested pN.",
+    ),
     "replay": (
         "export",
         "Repeat a run from its record and print what differs; 1 if the results do.",

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_fastnet.cli.options import with_options
 from napari_fastnet.cli.output import print_columns, print_json, print_notes, wrote
-from napari_fastnet.evaluation.options import EvaluationOptions, SlideEvaluationOptions
+from napari_fastnet.evaluation.options import (
+    CaseEvaluationOptions,
+    EvaluationOptions,
+    SlideEvaluationOptions,
+)
 from napari_fastnet.machine.progress import progress_bar
 from napari_fastnet.model.options import NetworkChoice
 
 if TYPE_CHECKING:
     from napari_fastnet.core.metrics.patches import PatchMetrics
+    from napari_fastnet.evaluation.cases import CaseEvaluation
     from napari_fastnet.evaluation.summary import SlideEvaluation
 
 _NAMED = 5  # slides that a line for people names; --json has them all
@@ -128,6 +133,61 @@ def slides(
         _print_evaluation(found, files)
     if failed:
         raise typer.Exit(1)
+
+
+@evaluate.command()
+@with_options
+def cases(
+    places: Annotated[list[Path], typer.Argument(metavar="RUN...|CASES.csv")],
+    truth: Annotated[Path, typer.Option(metavar="FILE")],
+    options: CaseEvaluationOptions,
+    as_json: bool = False,
+) -> None:
+    """Evaluate the stages of cases: quadratic-weighted kappa, as in CAMELYON17.
+
+    Parameters
+    ----------
+    places : list of Path
+        Folders that detect left, each slide a node of the patient with whose name its own
+        begins; or a CSV file with the columns case, slide and node.
+    truth : Path
+        CAMELYON17's CSV of patient,stage.
+    options : CaseEvaluationOptions
+        Options of the interval.
+    as_json : bool
+        Print JSON.
+    """
+    from napari_fastnet.evaluation.cases import evaluate_cases, read_stages
+
+    found = evaluate_cases(places, read_stages(truth), options)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print_cases(found)
+
+
+def _print_cases(found: CaseEvaluation) -> None:
+    """Print kappa, and what was found by what is true."""
+    values = found.to_dict()
+    rows = [
+        ("cases", f"{values['cases']}: {values['right']} right"),
+        ("kappa", _number(found.kappa, found.kappa_ci95)),
+    ]
+    if found.slides:
+        rows += [
+            ("slides", f"{values['slides']}: {values['slides_right']} right"),
+            ("kappa", _number(found.slide_kappa, found.slide_kappa_ci95)),
+        ]
+    for truth, counts in values["confusion"].items():
+        said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        rows += [(f"true {truth}", f"found {said}")] if said else []
+    if found.skipped:
+        more = ", ..." if len(found.skipped) > _NAMED else ""
+        names = ", ".join(case.name for case in found.skipped[:_NAMED])
+        rows.append(("skipped", f"{len(found.skipped)}: {names}{more}"))
+    rows += [("", f"{case.name}: {case.reason}") for case in found.skipped[:_NAMED]]
+    print_columns(rows)
+    print("Research use only. Not for diagnosis.")
 
 
 def _detected(

@@ -94,3 +94,23 @@ class SlideEvaluationOptions:
             raise OptionError(f"boundary is {self.boundary_um} µm; use 0 to 1000")
         if self.bootstrap < 0:
             raise OptionError(f"bootstrap is {self.bootstrap}; use 0 or more resamples")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseEvaluationOptions:
+    """Options of evaluating the stages of cases.
+
+    Parameters
+    ----------
+    bootstrap : int
+        Resamples for the 95 % interval; 0 is none.
+    seed : int
+        Seed of the resamples.
+    """
+
+    bootstrap: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.bootstrap < 0:
+            raise OptionError(f"bootstrap is {self.bootstrap}; use 0 or more resamples")
