@@ -81,7 +81,7 @@ def _varied(found: Findings, random: np.random.Generator) -> Findings:
     """Return the numbers of another slide: most are without a lesion."""
     lesions = int(random.geometric(0.3)) if random.random() < 0.3 else 0
     longest = float(np.exp(random.normal(-0.5, 1.2))) if lesions else None
-    top = float(random.normal(6, 2) if lesions else random.normal(1, 1.5))
+    top = abs(float(random.normal(5, 3))) if lesions else -float(random.exponential(1))
     decided = int(random.integers(0, lesions + 1))
     warn = random.random() < 0.06
     return replace(
@@ -98,7 +98,8 @@ def _varied(found: Findings, random: np.random.Generator) -> Findings:
         quality="Of the patches, 12 % with pen marks, 1.4 % blurred." if warn else None,
         warn=warn,
         seconds=float(random.uniform(20, 300)),
-        lesion_threshold=3.0,
+        lesion_threshold=0.0,
+        sensitivity_02_mm=0.9,
         top_evidence=top,
         accepted=decided // 2,
         rejected=decided - decided // 2,

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from napari_fastnet.cohort.report import write_all_regions, write_tables
 from napari_fastnet.cohort.rows import COLUMNS, Findings, SlideRow
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.options import CurvePoint, EvidenceScale
 from napari_fastnet.core.regions import Totals
 from napari_fastnet.results.record import Counts, ModelFacts, RunRecord, SlideFacts
 from napari_fastnet.slide.slide import open_slide
@@ -232,7 +234,31 @@ def test_slides_are_counted_and_filtered_by_class_flag_decision_and_failure() ->
 
 def test_a_slide_without_a_lesion_says_so_plainly() -> None:
     page = report_page(Path("/out"), [row("clean", CLEAN)])
-    assert '<span class="class none">no lesion found</span>' in page
+    assert '<span class="class none">no lesion found</span></td>' in page
+    measured = replace(CLEAN, lesion_threshold=0.0, sensitivity_02_mm=0.914)
+    texts = Texts(report_page(Path("/out"), [row("clean", measured)]))
+    assert "sensitivity for 0.2 mm: 91 %" in texts.words
+
+
+def test_a_records_evidence_is_in_the_row_as_log_odds_and_as_a_share() -> None:
+    curve = [(1.0, 0.75), (-1.0, 0.9)]
+    points = [
+        CurvePoint(
+            lesion_threshold=at, false_per_10_mm2=1, sensitivity=1, from_02_mm=of
+        )
+        for at, of in curve
+    ]
+    scale = EvidenceScale(curve=tuple(points))
+    record = replace(
+        record_of(Totals(top_evidence=log(3))), lesion_threshold=0.0, evidence=scale
+    )
+    found = Findings.of(record, 0.75)
+    assert found.top_confidence == pytest.approx(0.75)
+    assert found.sensitivity_02_mm == 0.9  # of the next lower threshold
+    texts = Texts(report_page(Path("/out"), [row("a", found)]))
+    assert "about 8 of 10" in texts.words
+    before = Findings.of(record_of(Totals()), 0.75)
+    assert before.top_confidence is before.sensitivity_02_mm is None
 
 
 @pytest.mark.parametrize(

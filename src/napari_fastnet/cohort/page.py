@@ -23,6 +23,7 @@ from napari_fastnet.cohort.rows import NOT_SCANNED, SUMMARY
 from napari_fastnet.core import regions
 from napari_fastnet.core.colour import OPACITY, blend, colours_of
 from napari_fastnet.core.display import number_words
+from napari_fastnet.core.evidence import of_ten
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.machine.files import WINDOWS, atomic_path
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from napari_fastnet.cohort.rows import SlideRow
+    from napari_fastnet.cohort.rows import Findings, SlideRow
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.slide.slide import Slide
 
@@ -142,11 +143,7 @@ def report_page(folder: Path, rows: Sequence[SlideRow]) -> str:
     """
     folder = folder.absolute()
     done = [row for row in rows if row.status == "done" and row.found]
-    used = {
-        f"{row.found.model}, threshold {row.found.threshold:.3g}"
-        for row in done
-        if row.found
-    }
+    used = {_rule_words(row.found) for row in done if row.found}
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     return _template().render(
         title=folder.name,
@@ -232,10 +229,19 @@ def _template() -> Template:
         "percentage": _percentage,
         "duration": _duration,
         "word": _word,
+        "of_ten": of_ten,
         # not jinja's urlencode, which fails on names that are no valid UTF-8
         "path": lambda name: quote(fsencode(name)),
     }
     return environment.get_template("report.html.jinja")
+
+
+def _rule_words(found: Findings) -> str:
+    """Return a slide's model and thresholds."""
+    words = f"{found.model}, outlines from probability {found.threshold:.3g}"
+    if found.lesion_threshold is None:
+        return words
+    return f"{words}, lesions from evidence {found.lesion_threshold:.3g}"
 
 
 def _percentage(share: float) -> str:

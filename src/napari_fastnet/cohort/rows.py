@@ -11,6 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from napari_fastnet.core.evidence import confidence
 from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.regions import size_class
 from napari_fastnet.errors import OutputError, StoreError
@@ -68,7 +69,9 @@ COLUMNS: dict[str, int | None] = {
     "notice": None,
     "ended": None,
     "lesion_threshold": 4,
+    "sensitivity_02_mm": 4,
     "top_evidence": 4,
+    "top_confidence": 4,
     "accepted": None,
     "rejected": None,
     "unsure": None,
@@ -123,6 +126,9 @@ class Findings:
         Whether the quality is to be doubted.
     lesion_threshold : float or None
         Evidence from which a candidate is a lesion, log odds; None where not known.
+    sensitivity_02_mm : float or None
+        Share of lesions of 0.2 to 0.3 mm that are found at that threshold, 0..1, where
+        the model's curve was measured.
     top_evidence : float or None
         Of the most suspicious candidate, lesion or not; None without one.
     accepted, rejected, unsure : int or None
@@ -153,6 +159,7 @@ class Findings:
     seconds: float
     warn: bool = False
     lesion_threshold: float | None = None
+    sensitivity_02_mm: float | None = None
     top_evidence: float | None = None
     accepted: int | None = None
     rejected: int | None = None
@@ -173,7 +180,10 @@ class Findings:
         """
         assert record.model is not None
         assert record.counts is not None
-        totals, quality = record.regions, record.quality
+        totals, quality, rule = record.regions, record.quality, record.rule
+        measured = None
+        if record.lesion_threshold is not None:
+            measured = rule.evidence.at(rule.lesion_threshold)
         return cls(
             tissue_mm2=totals.tissue_mm2,
             tumour_mm2=totals.area_mm2,
@@ -193,10 +203,16 @@ class Findings:
             model=f"{record.model.name} {record.model.version}",
             threshold=record.threshold,
             lesion_threshold=record.lesion_threshold,
+            sensitivity_02_mm=None if measured is None else measured.from_02_mm,
             top_evidence=totals.top_evidence,
             seconds=record.seconds.total,
             warn=quality.warn,
         )
+
+    @property
+    def top_confidence(self) -> float | None:
+        """Share of places with such evidence that are tumor, 0..1."""
+        return None if self.top_evidence is None else confidence(self.top_evidence)
 
     @property
     def regions(self) -> int:

@@ -12,6 +12,7 @@ Figures of this and of other measures are in ``docs/explain/lesions.md``.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -185,6 +186,25 @@ def confidence(evidence: float) -> float:
     patches, half of them with lesions.
     """
     return float(expit(evidence))
+
+
+def of_ten(evidence: float) -> str:
+    """Return in words how many of ten candidates with such evidence are tumor.
+
+    Parameters
+    ----------
+    evidence : float
+        Log odds; NaN for a drawn outline.
+
+    Returns
+    -------
+    str
+        For example "about 7"; empty for NaN.
+    """
+    if isnan(evidence):
+        return ""
+    number = round(10 * confidence(evidence))
+    return {0: "under 1", 10: "over 9"}.get(number, f"about {number}")
 
 
 def _without_bridges(above: Bools, heatmap: Heatmap) -> Bools:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from functools import partial
-from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex
 
 from napari_fastnet.core.display import counted
-from napari_fastnet.core.evidence import confidence
+from napari_fastnet.core.evidence import of_ten
 from napari_fastnet.plugin.detection.viewport import fly_to
 from napari_fastnet.plugin.layers.data import to_px, to_um
 from napari_fastnet.plugin.review import second_read, shapes
@@ -506,14 +505,6 @@ def rows_of(work: SlideWork) -> list[Candidate]:
         )
         for reviewed in work.review.reviewed
     ]
-
-
-def of_ten(evidence: float) -> str:
-    """Say how many of ten candidates with such evidence are tumor; empty without any."""
-    if isnan(evidence):
-        return ""
-    number = round(10 * confidence(evidence))
-    return {0: "under 1", 10: "over 9"}.get(number, f"about {number}")
 
 
 def readings_of(work: SlideWork) -> str:
