@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 #: Groups and classes whose outlines are tumor (CAMELYON16, CAMELYON17, ASAP, QuPath),
-#: and those whose outlines are taken out of it.
+#: those whose outlines are taken out of it, and those that are neither.
 POSITIVE_GROUPS = ("_0", "_1", "Tumor", "Tumour", "metastases", "metastasis")
-NEGATIVE_GROUPS = ("_2", "Exclusion", "normal")
+NEGATIVE_GROUPS = ("_2", "Exclusion", "normal", "Not tumor")
+UNSURE_GROUPS = ("Unsure",)
 
 #: Groups and classes that take out of a region of interest; any other is part of it.
 NOT_OF_INTEREST = ("_2", "Exclusion", "Ignore*")
@@ -99,6 +100,8 @@ class Classes:
             return "unclassified"
         if _is_one_of(names[0], NEGATIVE_GROUPS):
             return "taken out"
+        if _is_one_of(names[0], UNSURE_GROUPS):
+            return "left out"
         doubtful = any(_is_one_of(name, NEGATIVE_GROUPS) for name in names[1:])
         if _is_one_of(names[0], POSITIVE_GROUPS) and not doubtful:
             return "inside"

@@ -7,17 +7,19 @@ written aside and renamed; an OutputError says what to do when it cannot be writ
 from __future__ import annotations
 
 import json
-from math import isfinite
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 import numpy as np
 
 from napari_fastnet.core.colour import HEATMAP_COLOURS
+from napari_fastnet.core.evidence import confidence
 from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import write_bytes, write_csv
 from napari_fastnet.results.record import RESEARCH_USE, RunRecord, record_json, written
+from napari_fastnet.results.reviewed import Reviewed, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,10 +33,16 @@ if TYPE_CHECKING:
 RECORD_MEMBER = "napari_fastnet"
 #: Namespace of identifiers, which are made of the content: equal regions have equal ones.
 ID_NAMESPACE = UUID("8a4c1f0e-97a6-5b0c-8f86-3a3c6e0a5d21")
-#: QuPath's own name for the class, so that its scripts find the regions.
-QUPATH_CLASS = {
-    "name": "Tumor",
-    "color": list(HEATMAP_COLOURS[DEFAULT_COLOURS][-1][1:]),
+#: Classes in QuPath by status. *Tumor* is QuPath's own name, so that its scripts find the
+#: lesions; the panel's exports come back with these classes as they were.
+QUPATH_CLASSES: dict[Status, dict[str, Any]] = {
+    status: {"name": name, "color": list(colour)}
+    for status, name, colour in (
+        ("undecided", "Tumor", HEATMAP_COLOURS[DEFAULT_COLOURS][-1][1:]),
+        ("tumor", "Tumor", HEATMAP_COLOURS[DEFAULT_COLOURS][-1][1:]),
+        ("not tumor", "Not tumor", (70, 130, 180)),
+        ("unsure", "Unsure", (255, 170, 0)),
+    )
 }
 COORDINATE_DECIMALS = 3  # of a level-0 px, so under a nanometre
 
@@ -42,6 +50,9 @@ COORDINATE_DECIMALS = 3  # of a level-0 px, so under a nanometre
 CSV_DECIMALS = {
     "area_mm2": 6,
     "longest_axis_mm": 4,
+    "measured_mm": 4,
+    "evidence": 3,
+    "confidence": 3,
     "max_probability": 4,
     "mean_probability": 4,
     "centroid_x_px": 1,
@@ -53,7 +64,7 @@ CSV_DECIMALS = {
 
 def write_regions_geojson(
     path: Path,
-    regions: Iterable[Region],
+    regions: Iterable[Region | Reviewed],
     *,
     bounds_offset: Pair = (0.0, 0.0),
     record: RunRecord | None = None,
@@ -66,8 +77,8 @@ def write_regions_geojson(
     ----------
     path : Path
         Usually ``regions.geojson``.
-    regions : iterable of Region
-        May be empty.
+    regions : iterable of Region or Reviewed
+        May be empty. Decided ones are locked, and have the class of their verdict.
     bounds_offset : tuple of float
         (y, x) in level-0 px, subtracted from every coordinate. QuPath shows only the
         scanned part of a slide, from OpenSlide's bounds-y and bounds-x on; give those
@@ -79,7 +90,7 @@ def write_regions_geojson(
         raise OptionError(f"bounds offset is {bounds_offset}; give two numbers of px")
     source = "" if record is None else record.slide.fingerprint
     # Text at once: 100,000 regions as one tree of lists take a GB and twice the time.
-    features = (_feature(region, bounds_offset, source) for region in regions)
+    features = (_feature(_listed(one), bounds_offset, source) for one in regions)
     text = (
         '{"type": "FeatureCollection", "features": [\n'
         + ",\n".join(features)
@@ -88,8 +99,13 @@ def write_regions_geojson(
     write_bytes(path, text.encode())
 
 
-def _feature(region: Region, offset: Pair, source: str) -> str:
-    """Return a region as the JSON of an annotation of QuPath."""
+def _listed(one: Region | Reviewed) -> Reviewed:
+    return one if isinstance(one, Reviewed) else Reviewed(one)
+
+
+def _feature(lesion: Reviewed, offset: Pair, source: str) -> str:
+    """Return a lesion as the JSON of an annotation of QuPath."""
+    region, decision = lesion.region, lesion.decision
     parts = [_coordinates(polygon, offset) for polygon in region.polygons]
     geometry = (
         {"type": "Polygon", "coordinates": parts[0]}
@@ -102,14 +118,27 @@ def _feature(region: Region, offset: Pair, source: str) -> str:
         "longest axis mm": region.longest_axis_mm,
         "max probability": region.max_probability,
         "mean probability": region.mean_probability,
+        "evidence": region.evidence,
+        "confidence": confidence(region.evidence),
+        "piece": region.piece or nan,
     }
-    properties = {
+    properties: dict[str, Any] = {
         "objectType": "annotation",
         "name": f"Region {region.label} ({region.size_class})",
-        "classification": QUPATH_CLASS,
+        "classification": QUPATH_CLASSES[lesion.status],
         # JSON has no NaN; QuPath takes a missing measurement for unknown
         "measurements": {n: v for n, v in measurements.items() if isfinite(v)},
     }
+    if decision is not None:
+        said = {
+            "status": lesion.status,
+            "kind": decision.kind,
+            "note": decision.note,
+            "longest axis": "measured by a person" if decision.line else "",
+        }
+        # QuPath's own keys; the values of its metadata are text
+        properties["isLocked"] = True
+        properties["metadata"] = {name: text for name, text in said.items() if text}
     return (
         f'{{"type": "Feature", "id": "{uuid5(ID_NAMESPACE, source + outline)}", '
         f'"geometry": {outline}, "properties": {json.dumps(properties, allow_nan=False)}}}'
@@ -132,13 +161,13 @@ def _coordinates(polygon: Polygon, offset: Pair) -> list[list[list[float]]]:
 
 
 def region_table(
-    regions: Iterable[Region], *, mpp: Pair, **same: str
+    regions: Iterable[Region | Reviewed], *, mpp: Pair, **same: str
 ) -> dict[str, list[Any]]:
     """Return regions as columns of equal length.
 
     Parameters
     ----------
-    regions : iterable of Region
+    regions : iterable of Region or Reviewed
         Without any, the columns are empty.
     mpp : tuple of float
         (y, x) µm per level-0 px.
@@ -150,7 +179,8 @@ def region_table(
     dict of str to list
         By name, with the unit in it.
     """
-    found = list(regions)
+    lesions = [_listed(one) for one in regions]
+    found = [lesion.region for lesion in lesions]
     y, x = ([region.centroid[axis] for region in found] for axis in (0, 1))
     equal = {"um_per_px_x": mpp[1], "um_per_px_y": mpp[0], **same}
     return {
@@ -160,16 +190,24 @@ def region_table(
         "longest_axis_mm": [region.longest_axis_mm for region in found],
         "max_probability": [region.max_probability for region in found],
         "mean_probability": [region.mean_probability for region in found],
+        "evidence": [region.evidence for region in found],
+        "confidence": [confidence(region.evidence) for region in found],
         "centroid_x_px": x,
         "centroid_y_px": y,
         "centroid_x_um": [value * mpp[1] for value in x],
         "centroid_y_um": [value * mpp[0] for value in y],
+        "piece": [region.piece for region in found],
+        "node": [lesion.node for lesion in lesions],
+        "status": [str(lesion.status) for lesion in lesions],
+        "kind": [str(lesion.kind) for lesion in lesions],
+        "note": [written(lesion.note) for lesion in lesions],
+        "measured_mm": [lesion.measured_mm(mpp) for lesion in lesions],
         **{name: [value] * len(found) for name, value in equal.items()},
     }
 
 
 def write_regions_csv(
-    path: Path, regions: Iterable[Region], *, mpp: Pair, slide: str = ""
+    path: Path, regions: Iterable[Region | Reviewed], *, mpp: Pair, slide: str = ""
 ) -> None:
     """Write regions as a table (RFC 4180, UTF-8) with a row for each.
 
@@ -180,7 +218,7 @@ def write_regions_csv(
     ----------
     path : Path
         Usually ``regions.csv``.
-    regions : iterable of Region
+    regions : iterable of Region or Reviewed
         Without any, the table is its header.
     mpp : tuple of float
         (y, x) µm per level-0 px.

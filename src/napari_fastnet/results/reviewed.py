@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import hypot
+from math import hypot, nan
 from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.core.matching import owners
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Box, Pair
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.results.decision_events import Decision, Line
+    from napari_fastnet.results.decision_events import Decision, Kind, Line
 
 Status = Literal["undecided", "tumor", "not tumor", "unsure"]
 
@@ -30,16 +30,45 @@ class Reviewed:
         longest axis, if there is one.
     decision : Decision or None
         None while nothing was decided.
+    node : str
+        Name of the lymph node that its piece of tissue belongs to; empty if not known.
     """
 
     region: Region
     decision: Decision | None = None
+    node: str = ""
 
     @property
     def status(self) -> Status:
         """The verdict, or undecided."""
         decision = self.decision
         return "undecided" if decision is None else decision.verdict or "undecided"
+
+    @property
+    def kind(self) -> Kind:
+        """Origin of the outline."""
+        return "found" if self.decision is None else self.decision.kind
+
+    @property
+    def note(self) -> str:
+        """The person's note."""
+        return "" if self.decision is None else self.decision.note
+
+    def measured_mm(self, mpp: Pair) -> float:
+        """Return the length of the person's line, mm; NaN without one.
+
+        Parameters
+        ----------
+        mpp : tuple of float
+            (y, x) µm per level-0 px.
+
+        Returns
+        -------
+        float
+            Then the region's longest axis is the same.
+        """
+        line = None if self.decision is None else self.decision.line
+        return nan if line is None else line_mm(line, mpp)
 
 
 def reviewed(
@@ -100,24 +129,23 @@ def reviewed(
             region = region_of_outline(outline, heatmap, slide)
             if region is None:  # outside the slide
                 continue
-            # exactly as decided, by which it is found again
-            region = replace(region, polygons=outline)
+            if outline is decision.polygons:  # exactly, by which it is found again
+                region = replace(region, polygons=outline)
+            else:
+                region = replace(region, evidence=max(r.evidence for r in regions))
         label = regions[0].label if regions else next_label
         if label in taken or not regions:
             label, next_label = next_label, next_label + 1
         taken.add(label)
-        region = _measured(replace(region, label=label), decision.line, heatmap.mpp)
+        piece = regions[0].piece if regions else 0
+        region = replace(region, label=label, piece=piece)
+        if decision.line is not None:
+            longest_mm = line_mm(decision.line, heatmap.mpp)
+            region = replace(region, longest_axis_mm=longest_mm, axis=decision.line)
         place = covered[0] if covered else len(candidates)
         found.append((place, Reviewed(region, decision)))
     found.sort(key=lambda item: item[0])
     return [item for _, item in found]
-
-
-def _measured(region: Region, line: Line | None, mpp: Pair) -> Region:
-    """Return a region with a person's line as its longest axis."""
-    if line is None:
-        return region
-    return replace(region, longest_axis_mm=line_mm(line, mpp))
 
 
 def line_mm(line: Line, mpp: Pair) -> float:
