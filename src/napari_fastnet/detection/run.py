@@ -32,6 +32,7 @@ from napari_fastnet.detection.tissue import SlideTissue, find_tissue, slide_fact
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import remove
 from napari_fastnet.results import record as run_record
+from napari_fastnet.results.decisions import decisions_of
 from napari_fastnet.results.recorded_slide import THUMBNAIL_PX, corner_of, roi_notes
 from napari_fastnet.results.result import DETECT_FORMATS, Result
 from napari_fastnet.slide.notes import finer_notes, reading_notes
@@ -65,6 +66,8 @@ def write_run(result: Result, store: StoredRun) -> Result:
         A file cannot be written.
     """
     folder = store.folder.parent
+    # those that a person made about an earlier run are about this one, too
+    result = result.with_decisions(decisions_of(folder, result.record.slide))
     # The record is removed first and written last: with a record, all files are of its run.
     remove(folder / run_record.RECORD)
     files = result.export(folder, DETECT_FORMATS)

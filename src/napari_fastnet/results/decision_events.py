@@ -72,6 +72,14 @@ class Decision:
     replaced: tuple[Outline, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A reader's own verdict on the slide, without the detection, and its time in UTC."""
+
+    verdict: Verdict
+    made: str
+
+
 def checked(verdict: str) -> Verdict:
     """Return a verdict; an OptionError for other words."""
     if verdict not in VERDICTS:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
@@ -38,6 +37,7 @@ from napari_fastnet.results.decision_events import (
     Decision,
     Event,
     Line,
+    Reading,
     Verdict,
     apply,
     checked,
@@ -58,6 +58,7 @@ from napari_fastnet.results.record import (
     written,
 )
 from napari_fastnet.results.reviewed import Reviewed, reviewed
+from napari_fastnet.store.cache import default_cache_folder
 from napari_fastnet.store.lock import hold_file
 
 if TYPE_CHECKING:
@@ -69,14 +70,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.outlines import Polygon
     from napari_fastnet.core.pieces import NodePiece
     from napari_fastnet.core.regions import Region
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A reader's own verdict on the slide, without the detection, and its time in UTC."""
-
-    verdict: Verdict
-    made: str
+    from napari_fastnet.results.record import SlideFacts
 
 
 def decisions_path(run: Path, in_cache: bool, fingerprint: str) -> Path:
@@ -103,6 +97,28 @@ def decisions_path(run: Path, in_cache: bool, fingerprint: str) -> Path:
 
     folder = user_data_path("napari-fastnet", appauthor=False) / "decisions"
     return folder / f"{re.sub('[^0-9A-Za-z]', '-', fingerprint)}.json"
+
+
+def decisions_of(run: Path, slide: SlideFacts, *, change: bool = False) -> Decisions:
+    """Read the decisions about a run, wherever they lie.
+
+    Parameters
+    ----------
+    run : Path
+        The folder of the run.
+    slide : SlideFacts
+        As recorded.
+    change : bool, optional
+        As for `Decisions.open`.
+
+    Returns
+    -------
+    Decisions
+        Perhaps none.
+    """
+    in_cache = default_cache_folder() in run.absolute().parents
+    path = decisions_path(run, in_cache, slide.fingerprint)
+    return Decisions.open(path, slide.fingerprint, slide.name, change=change)
 
 
 class Decisions:

@@ -16,6 +16,7 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.pieces import with_pieces
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.results import reading, recorded_slide
+from napari_fastnet.results.decisions import decisions_of
 from napari_fastnet.results.record import (
     MASKS,
     QUALITY,
@@ -77,7 +78,7 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
     -------
     Result
         The heatmap of ``heatmap.ome.tif``, or of ``run.zarr`` where that is missing; the
-        lesions at the threshold; the masks that are there. The slide is opened when the
+        lesions at the threshold, with a person's decisions; the masks that are there. The slide is opened when the
         overview is drawn.
 
     Raises
@@ -122,7 +123,7 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
         masks={name: mask.mask for name, mask in masks.items()},
         mask_mpp=next((mask.mpp for mask in masks.values()), (1.0, 1.0)),
         flags=flags,
-        files=tuple(sorted(folder.iterdir())) if record == then else (),
+        files=_files(folder) if record == then else (),
         picture=None
         if slide is None
         else partial(recorded_slide.recorded_picture, then, Path(slide)),
@@ -130,13 +131,15 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
     )
     if heatmap is None:
         return result
+    decisions = decisions_of(folder, then.slide)
     if regions is not None:
-        return _with_outlines(result, heatmap, Path(regions), tuple(tumor_classes))
+        drawn = _with_outlines(result, heatmap, Path(regions), tuple(tumor_classes))
+        return drawn.with_decisions(decisions)
     roi = result.masks.get("roi")
     candidates = with_pieces(
         find_candidates(heatmap, record.rule), roi, result.slide_shape, heatmap.mpp
     )
-    return replace(
+    found = replace(
         result,
         record=replace(
             record,
@@ -149,6 +152,12 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
         candidates=candidates,
         notes=(*result.notes, *_rule_notes(then)),
     )
+    return found.with_decisions(decisions)
+
+
+def _files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a run, without locks and the like."""
+    return tuple(p for p in sorted(folder.iterdir()) if not p.name.startswith("."))
 
 
 def _rule_notes(record: RunRecord) -> tuple[str, ...]:

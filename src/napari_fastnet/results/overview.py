@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 from matplotlib.path import Path as Outline
+from matplotlib.patheffects import withStroke
 
 from napari_fastnet.core.colour import OPACITY, blend, colours_of
 from napari_fastnet.core.display import counted, number_words, unreadable_words
@@ -31,6 +32,12 @@ from napari_fastnet.results.record import (
     RunRecord,
     record_json,
 )
+from napari_fastnet.results.reviewed import (
+    Reviewed,
+    Status,
+    as_reviewed,
+    decided_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-    from napari_fastnet.core.arrays import Bools, Bytes
+    from napari_fastnet.core.arrays import Bools, Bytes, Floats
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.options import ColoursName
@@ -63,6 +70,26 @@ GREY = "#5c5c66"
 LINE = "#c4c4cc"
 OUTLINE = "#14001a"
 HATCH = "#2b2b6b"
+#: Colour and kind of the outlines, by status.
+STATUS_LINES: dict[Status, tuple[str, str]] = {
+    "not tumor": ("#2f6690", "dashed"),
+    "unsure": ("#8a5a00", "dotted"),
+    "undecided": (OUTLINE, "solid"),
+    "tumor": (OUTLINE, "solid"),
+}
+STATUS_MARKS: dict[Status, str] = {
+    "tumor": " ✓",
+    "not tumor": " ✗",
+    "unsure": " ?",
+    "undecided": "",
+}
+STATUS_WORDS: dict[Status, str] = {
+    "tumor": "✓ accepted",
+    "not tumor": "✗ rejected",
+    "unsure": "? unsure",
+}
+MOST_NUMBERS = 100
+NUMBER_PX = 17.0
 FONT = "DejaVu Sans"  # comes with matplotlib
 SMALL_PX = 14.0  # rings under this get a hairline
 SCALE_BAR_PX = 300.0  # at most
@@ -136,42 +163,91 @@ class Page:
             image, extent=extent, aspect="auto", interpolation="antialiased"
         )
         self._frame(box, LINE, 1 / POINTS_PER_PX)
-        self.text(box.left, box.top - 14, words, size=24, va="bottom", color=GREY)
+        style = {"va": "bottom", "color": GREY}
+        room = WIDTH - MARGIN - box.left
+        self.text(box.left, box.top - 14, words, size=24, room=room, **style)
 
-    def outlines(self, box: Box, regions: Sequence[Region]) -> None:
-        """Draw the outlines of regions over the picture in a box."""
+    def outlines(self, box: Box, lesions: Sequence[Reviewed]) -> None:
+        """Draw the outlines of lesions over the picture in a box, by status."""
+        for status, (colour, line) in STATUS_LINES.items():
+            regions = [one.region for one in lesions if one.status == status]
+            large: list[Outline] = []
+            small: list[Outline] = []
+            for ring in (
+                r for one in regions for polygon in one.polygons for r in polygon
+            ):
+                points = self._on_page(ring, box)
+                sides = np.ptp(points, axis=0)
+                kind = large if sides.max() >= SMALL_PX else small
+                kind.append(Outline([*points, points[0]], closed=True))
+            # light under dark, so that the line shows on red as well as on dark tissue
+            self._lines(box, large, "white", 3.6)
+            self._lines(box, large, colour, 1.8, line)
+            # specks stay specks: thousands of them must not hide the heatmap
+            self._lines(box, small, colour, 1.0)
+
+    def numbers(self, box: Box, lesions: Sequence[Reviewed]) -> None:
+        """Write the labels of lesions beside them, the first ones, where there is room."""
+        taken: list[Box] = []
+        for lesion in lesions[:MOST_NUMBERS]:
+            words = f"{lesion.region.label}{STATUS_MARKS[lesion.status]}"
+            height, width = NUMBER_PX, 0.7 * NUMBER_PX * len(words)
+            rings = [polygon[0] for polygon in lesion.region.polygons]
+            points = self._on_page(np.concatenate(rings), box)
+            for right, down in ((1, -1), (1, 1), (-1, -1), (-1, 1)):
+                x, y = points[np.argmax(points @ (right, down))]
+                corner = y - height * (down < 0), x + (3 if right > 0 else -width - 3)
+                place = Box.of_shape(
+                    (height, width), (float(corner[0]), float(corner[1]))
+                )
+                inside = place.intersect(box) == place
+                if inside and all(place.intersect(one).is_empty for one in taken):
+                    taken.append(place)
+                    self.text(
+                        place.left,
+                        place.top,
+                        words,
+                        size=NUMBER_PX,
+                        va="top",
+                        weight="bold",
+                        color=STATUS_LINES[lesion.status][0],
+                        path_effects=[withStroke(linewidth=2.2, foreground="white")],
+                    )
+                    break
+
+    def _on_page(self, points: Floats, box: Box) -> Floats:
+        """Return (y, x), level-0 px, as (x, y) on the page."""
         scale = np.array([box.width / self.slide.width, box.height / self.slide.height])
-        large: list[Outline] = []
-        small: list[Outline] = []
-        for region in regions:
-            for polygon in region.polygons:
-                for ring in polygon:
-                    points = ring[:, ::-1] * scale + (box.left, box.top)
-                    sides = np.ptp(points, axis=0)
-                    kind = large if sides.max() >= SMALL_PX else small
-                    kind.append(Outline([*points, points[0]], closed=True))
-        # light under dark, so that the line shows on red as well as on dark tissue
-        self._lines(box, large, "white", 3.6)
-        self._lines(box, large, OUTLINE, 1.8)
-        # specks stay specks: thousands of them must not hide the heatmap
-        self._lines(box, small, OUTLINE, 1.0)
+        placed: Floats = points[:, ::-1] * scale + (box.left, box.top)
+        return placed
 
     def _lines(
-        self, box: Box, paths: Sequence[Outline], colour: str, width_px: float
+        self,
+        box: Box,
+        paths: Sequence[Outline],
+        colour: str,
+        width_px: float,
+        line: str = "solid",
     ) -> None:
         """Draw closed paths, cut off at the box: cells reach over a slide's edge."""
         width = width_px * POINTS_PER_PX
         lines = PathCollection(
-            paths, facecolors="none", edgecolors=colour, linewidths=width
+            paths,
+            facecolors="none",
+            edgecolors=colour,
+            linewidths=width,
+            linestyles=line,
         )
         self.axes.add_collection(lines)
         self._clip(lines, box)
 
-    def header(self, title: str, totals: str) -> None:
-        """Draw the title and the line under it."""
+    def header(self, title: str, totals: str, decided: str = "") -> None:
+        """Draw the title, the machine's totals, and those of a person."""
         room = WIDTH - 2 * MARGIN
-        self.text(MARGIN, 74, title, size=40, weight="bold", room=room)
-        self.text(MARGIN, 124, totals, size=26, color=GREY, room=room)
+        y = (62, 104, 144) if decided else (74, 124, 0)
+        self.text(MARGIN, y[0], title, size=40, weight="bold", room=room)
+        self.text(MARGIN, y[1], totals, size=26, color=GREY, room=room)
+        self.text(MARGIN, y[2], decided, size=26, color=GREY, room=room)
 
     def note(self, words: str) -> None:
         """Draw the line under the legend, about the quality."""
@@ -331,6 +407,8 @@ def overview_png(
     regions: Sequence[Region],
     record: RunRecord,
     flags: Bytes | None = None,
+    *,
+    listed: Sequence[Reviewed] | None = None,
 ) -> bytes:
     """Draw the overview picture, 1800 px wide.
 
@@ -341,11 +419,13 @@ def overview_png(
     heatmap : Heatmap
         May have no cells, or none that was computed.
     regions : sequence of Region
-        May be empty.
+        The lesions as found, for the totals. May be empty.
     record : RunRecord
         Of the run; kept as the picture's ``Comment``.
     flags : (rows, columns) ndarray of uint8, optional
         Of the heatmap's cells, which are hatched where it is not 0.
+    listed : sequence of Reviewed, optional
+        The lesions to draw, with a person's decisions; ``regions`` by default.
 
     Returns
     -------
@@ -377,12 +457,18 @@ def overview_png(
     )
 
     page = Page(slide, heatmap.mpp)
-    page.header(record.slide.name, totals_words(heatmap, regions, record))
+    totals = totals_words(heatmap, regions, record)
+    page.header(record.slide.name, totals, decided_words(record.decisions))
     page.picture(page.layout.left, thumbnail, "Slide")
-    page.picture(page.layout.right, with_heatmap, "Tumor probability")
+    lesions = list(map(as_reviewed, regions)) if listed is None else listed
+    drawn = {one.status for one in lesions}
+    marks = [words for status, words in STATUS_WORDS.items() if status in drawn]
+    words = "  ·  ".join(("Tumor probability", *marks))
+    page.picture(page.layout.right, with_heatmap, words)
     if flags is not None and flags.any():
         page.hatch(page.layout.right, flags != 0, heatmap.grid.box)
-    page.outlines(page.layout.right, regions)
+    page.outlines(page.layout.right, lesions)
+    page.numbers(page.layout.right, lesions)
     page.scale_bar()
     if record.regions.outlines:
         page.legend(None, "region: from a file", colours)

@@ -121,6 +121,7 @@ def _types() -> dict[str, Any]:
         "ColoursName": ColoursName,
         "Grid": Grid,
         "Pair": Pair,
+        "DecisionFacts": DecisionFacts,
         "QualitySummary": QualitySummary,
         "TissueParameters": TissueParameters,
         "Totals": Totals,
@@ -130,7 +131,15 @@ def _types() -> dict[str, Any]:
 _FIELDS = JsonFields(
     keys={"origin": "origin_px", "step": "step_px"},
     sparse=frozenset({"size_classes", "outlines", "doubt", "evidence", "curve"}),
-    may_be_empty=frozenset({"TissueFacts", "OptionFacts", "Totals", "QualitySummary"}),
+    may_be_empty=frozenset(
+        {
+            "TissueFacts",
+            "OptionFacts",
+            "Totals",
+            "QualitySummary",
+            "DecisionFacts",
+        }
+    ),
     types=_types,
 )
 
@@ -287,6 +296,36 @@ class OptionFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFacts:
+    """A person's decisions about the lesions of a run.
+
+    Parameters
+    ----------
+    accepted, rejected, unsure : int
+        Lesions by verdict: tumor, not tumor, unsure; found or drawn.
+    undecided : int
+        Lesions of the list without a verdict.
+    totals : Totals
+        Totals of the accepted lesions; those of the machine are `RunRecord.regions`.
+    last : str
+        Time of the last decision, ISO 8601 in UTC.
+    reading : str
+        The reader's own verdict on the slide, without the detection; empty if none.
+    read : str
+        The time of it.
+    """
+
+    accepted: int = 0
+    rejected: int = 0
+    unsure: int = 0
+    undecided: int = 0
+    totals: Totals = field(default_factory=lambda: _types()["Totals"]())
+    last: str = ""
+    reading: str = ""
+    read: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """Everything ``run.json`` says about a run.
 
@@ -317,7 +356,9 @@ class RunRecord:
     options : OptionFacts
         How patches were made and run.
     regions : Totals
-        Totals of the lesions.
+        Totals of the lesions as found.
+    decisions : DecisionFacts
+        What a person decided.
     quality : QualitySummary
         Summary of the flags.
     created : str
@@ -340,6 +381,7 @@ class RunRecord:
     seconds: Seconds = field(default_factory=lambda: Seconds(0.0, 0.0, 0.0))
     options: OptionFacts = field(default_factory=OptionFacts)
     regions: Totals = field(default_factory=lambda: _types()["Totals"]())
+    decisions: DecisionFacts = field(default_factory=DecisionFacts)
     quality: QualitySummary = field(
         default_factory=lambda: _types()["QualitySummary"]()
     )

@@ -19,7 +19,7 @@ from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import write_bytes, write_csv
 from napari_fastnet.results.record import RESEARCH_USE, RunRecord, record_json, written
-from napari_fastnet.results.reviewed import Reviewed, Status
+from napari_fastnet.results.reviewed import Reviewed, Status, as_reviewed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,14 +35,12 @@ RECORD_MEMBER = "napari_fastnet"
 ID_NAMESPACE = UUID("8a4c1f0e-97a6-5b0c-8f86-3a3c6e0a5d21")
 #: Classes in QuPath by status. *Tumor* is QuPath's own name, so that its scripts find the
 #: lesions; the panel's exports come back with these classes as they were.
+_TUMOR = {"name": "Tumor", "color": list(HEATMAP_COLOURS[DEFAULT_COLOURS][-1][1:])}
 QUPATH_CLASSES: dict[Status, dict[str, Any]] = {
-    status: {"name": name, "color": list(colour)}
-    for status, name, colour in (
-        ("undecided", "Tumor", HEATMAP_COLOURS[DEFAULT_COLOURS][-1][1:]),
-        ("tumor", "Tumor", HEATMAP_COLOURS[DEFAULT_COLOURS][-1][1:]),
-        ("not tumor", "Not tumor", (70, 130, 180)),
-        ("unsure", "Unsure", (255, 170, 0)),
-    )
+    "undecided": _TUMOR,
+    "tumor": _TUMOR,
+    "not tumor": {"name": "Not tumor", "color": [70, 130, 180]},
+    "unsure": {"name": "Unsure", "color": [255, 170, 0]},
 }
 COORDINATE_DECIMALS = 3  # of a level-0 px, so under a nanometre
 
@@ -90,17 +88,13 @@ def write_regions_geojson(
         raise OptionError(f"bounds offset is {bounds_offset}; give two numbers of px")
     source = "" if record is None else record.slide.fingerprint
     # Text at once: 100,000 regions as one tree of lists take a GB and twice the time.
-    features = (_feature(_listed(one), bounds_offset, source) for one in regions)
+    features = (_feature(as_reviewed(one), bounds_offset, source) for one in regions)
     text = (
         '{"type": "FeatureCollection", "features": [\n'
         + ",\n".join(features)
         + f'\n], "{RECORD_MEMBER}": {record_json(record)}}}\n'
     )
     write_bytes(path, text.encode())
-
-
-def _listed(one: Region | Reviewed) -> Reviewed:
-    return one if isinstance(one, Reviewed) else Reviewed(one)
 
 
 def _feature(lesion: Reviewed, offset: Pair, source: str) -> str:
@@ -179,7 +173,7 @@ def region_table(
     dict of str to list
         By name, with the unit in it.
     """
-    lesions = [_listed(one) for one in regions]
+    lesions = [as_reviewed(one) for one in regions]
     found = [lesion.region for lesion in lesions]
     y, x = ([region.centroid[axis] for region in found] for axis in (0, 1))
     equal = {"um_per_px_x": mpp[1], "um_per_px_y": mpp[0], **same}
@@ -197,7 +191,8 @@ def region_table(
         "centroid_x_um": [value * mpp[1] for value in x],
         "centroid_y_um": [value * mpp[0] for value in y],
         "piece": [region.piece for region in found],
-        "node": [lesion.node for lesion in lesions],
+        # where no person said more, each piece is a node of its own
+        "node": [lesion.node or lesion.region.piece for lesion in lesions],
         "status": [str(lesion.status) for lesion in lesions],
         "kind": [str(lesion.kind) for lesion in lesions],
         "note": [written(lesion.note) for lesion in lesions],

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_fastnet import errors
 from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.core import display
+from napari_fastnet.core.geometry import Box
 from napari_fastnet.machine.files import (
     clear_leftovers,
     output_errors,
@@ -26,12 +27,23 @@ from napari_fastnet.machine.files import (
 )
 from napari_fastnet.results import asap, ome_tiff, ome_zarr, spatial_data, tables
 from napari_fastnet.results import record as names
-from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE, RunRecord
+from napari_fastnet.results.record import (
+    CALIBRATED,
+    RESEARCH_USE,
+    RunRecord,
+)
 from napari_fastnet.results.recorded_slide import recorded_picture
 from napari_fastnet.results.regions import (
     region_table,
     write_regions_csv,
     write_regions_geojson,
+)
+from napari_fastnet.results.reviewed import (
+    TUMOR_OR_NOT_DECIDED,
+    Reviewed,
+    decided_words,
+    decision_facts,
+    in_nodes,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +53,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
+    from napari_fastnet.results.decisions import Decisions
 
 #: Names of files, each with the function that writes it to a path.
 Files = Iterator[tuple[str, Callable[[Path], object]]]
@@ -69,6 +82,11 @@ class Result:
         Tissue masks by name, each of the whole slide.
     mask_mpp : tuple of float
         (y, x) µm per px of the masks.
+    decisions : Decisions or None
+        What a person decided about the slide; `with_decisions` sets it.
+    reviewed : list of Reviewed or None
+        The candidates with those decisions, and what the person drew; None without
+        ``decisions``.
     flags : (rows, columns) ndarray of uint8 or None
         Bits of `core.appearance.flags.Flag` of the heatmap's cells.
     notes : tuple of str
@@ -89,6 +107,8 @@ class Result:
     heatmap: Heatmap | None = None
     regions: list[Region] | None = None
     candidates: list[Region] | None = None
+    decisions: Decisions | None = None
+    reviewed: list[Reviewed] | None = None
     masks: Mapping[str, Bools] = field(default_factory=dict)
     mask_mpp: Pair = (1.0, 1.0)
     flags: Bytes | None = None
@@ -102,6 +122,55 @@ class Result:
     def lesions(self) -> list[Region]:
         """The lesions, by evidence; empty also where only tissue was computed."""
         return self.regions or []
+
+    @property
+    def listed(self) -> list[Reviewed]:
+        """The lesions of tables and files: as found, and whatever a person decided on."""
+        if self.reviewed is None:
+            return [Reviewed(region) for region in self.lesions]
+        found = {region.label for region in self.lesions}
+        classes = self.record.regions.size_classes
+        return [
+            one
+            for one in self.reviewed
+            if (one.decision is not None or one.region.label in found)
+            and (not classes or one.region.size_class in classes)
+        ]
+
+    def with_decisions(self, decisions: Decisions) -> Result:
+        """Return the result with a person's decisions about the slide.
+
+        Parameters
+        ----------
+        decisions : Decisions
+            As they are now; later ones are not in the result.
+
+        Returns
+        -------
+        Result
+            The lesions as found stay as they are. The record counts both.
+        """
+        result = replace(
+            self, decisions=decisions, notes=(*self.notes, *decisions.notes)
+        )
+        if self.heatmap is None or self.regions is None:
+            return result
+        candidates = self.lesions if self.candidates is None else self.candidates
+        whole = Box.of_shape(self.slide_shape)
+        reviewed = decisions.reviewed(candidates, self.heatmap, whole)
+        roi = self.masks.get("roi")
+        if roi is not None:
+            reviewed = in_nodes(
+                reviewed, decisions.pieces, roi, self.slide_shape, self.heatmap.mpp
+            )
+        result = replace(result, reviewed=reviewed)
+        facts = decision_facts(
+            result.listed,
+            decisions.decisions,
+            decisions.reading,
+            self.record.tissue.area_mm2,
+        )
+        return replace(result, record=replace(self.record, decisions=facts))
 
     @property
     def threshold(self) -> float | None:
@@ -129,7 +198,7 @@ class Result:
         Returns
         -------
         list of dict
-            A dict for each lesion, by the columns of ``regions.csv``, not rounded.
+            A dict for each of `listed`, by the columns of ``regions.csv``, not rounded.
         """
         columns = self.columns(notice=RESEARCH_USE)
         return [
@@ -169,10 +238,10 @@ class Result:
         Returns
         -------
         dict of str to list
-            A value for each lesion.
+            A value for each of `listed`.
         """
         same["slide"] = names.written(self.record.slide.name)
-        return region_table(self.lesions, mpp=self.mpp, **same)
+        return region_table(self.listed, mpp=self.mpp, **same)
 
     def export(
         self,
@@ -271,6 +340,8 @@ class Result:
                 with output_errors(f"write {copy}"):
                     shutil.rmtree(copy, ignore_errors=True)
                     shutil.copytree(store, copy, ignore=shutil.ignore_patterns(".*"))
+        if self.decisions is not None:
+            self.decisions.copy_to(place / names.DECISIONS)
         names.write_record(place / names.RECORD, self.record)
         return place
 
@@ -314,6 +385,8 @@ class Result:
                 ("regions", f"{found}, at threshold {record.threshold:g}"),
                 ("tumor", _area(totals.area_mm2) + of_tissue),
             ]
+        if words := decided_words(record.decisions):
+            rows.append(("decided", words))
         spent = record.seconds
         last = spent.total - spent.earlier if seconds is None else seconds
         before = f", and {spent.earlier:.1f} s before" if spent.earlier else ""
@@ -386,7 +459,7 @@ def _geojson(result: Result) -> Files:
         write = partial(write_regions_geojson, bounds_offset=result.bounds_offset)
         yield (
             names.REGIONS,
-            partial(write, regions=result.regions, record=result.record),
+            partial(write, regions=result.listed, record=result.record),
         )
 
 
@@ -398,7 +471,11 @@ def _asap(result: Result) -> Files:
             partial(write, heatmap=result.heatmap, record=result.record),
         )
     if result.regions is not None:
-        found = asap.asap_annotations(result.regions)
+        # a file of outlines that are tumor: it has no place for a doubt
+        kept = [
+            one.region for one in result.listed if one.status in TUMOR_OR_NOT_DECIDED
+        ]
+        found = asap.asap_annotations(kept)
         yield (
             "regions.xml",
             partial(write_asap_xml, annotations=found, comment=RESEARCH_USE),
@@ -410,7 +487,7 @@ def _csv(result: Result) -> Files:
         write = partial(
             write_regions_csv, mpp=result.mpp, slide=result.record.slide.name
         )
-        yield names.REGIONS_CSV, partial(write, regions=result.regions)
+        yield names.REGIONS_CSV, partial(write, regions=result.listed)
 
 
 def _xlsx(result: Result) -> Files:
@@ -443,7 +520,7 @@ def _spatialdata(result: Result) -> Files:
     if result.heatmap is not None:
         write = partial(spatial_data.write_spatialdata, heatmap=result.heatmap)
         masks = {"masks": result.masks, "mask_mpp": result.mask_mpp}
-        found = {"regions": result.lesions, "record": result.record}
+        found = {"regions": result.listed, "record": result.record}
         yield "spatialdata.zarr", partial(write, **found, **masks)
 
 
@@ -461,7 +538,14 @@ def _overview_png(result: Result) -> bytes | None:
 
     record, picture = result.record, result.picture
     thumbnail = recorded_picture(record) if picture is None else picture()
-    return overview_png(thumbnail, result.heatmap, result.lesions, record, result.flags)
+    return overview_png(
+        thumbnail,
+        result.heatmap,
+        result.lesions,
+        record,
+        result.flags,
+        listed=result.listed,
+    )
 
 
 @dataclass(frozen=True, slots=True)

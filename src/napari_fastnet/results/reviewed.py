@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from math import hypot, nan
 from typing import TYPE_CHECKING, Literal
 
+from napari_fastnet.core.display import number_words
 from napari_fastnet.core.matching import owners
-from napari_fastnet.core.regions import Region, region_of_outline
+from napari_fastnet.core.pieces import find_pieces, nodes_of
+from napari_fastnet.core.regions import Region, region_of_outline, summarise
+from napari_fastnet.results.record import DecisionFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_fastnet.core.arrays import Bools
     from napari_fastnet.core.geometry import Box, Pair
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.results.decision_events import Decision, Kind, Line
+    from napari_fastnet.core.pieces import NodePiece
+    from napari_fastnet.results.decision_events import Decision, Kind, Line, Reading
 
 Status = Literal["undecided", "tumor", "not tumor", "unsure"]
+#: Of lesions that no person has doubted.
+TUMOR_OR_NOT_DECIDED: tuple[Status, ...] = ("tumor", "undecided")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +38,14 @@ class Reviewed:
         longest axis, if there is one.
     decision : Decision or None
         None while nothing was decided.
-    node : str
-        Name of the lymph node that its piece of tissue belongs to; empty if not known.
+    node : int
+        Number of the lymph node that its piece of tissue belongs to, from 1; 0 where no
+        person said so, and each piece is a node of its own.
     """
 
     region: Region
     decision: Decision | None = None
-    node: str = ""
+    node: int = 0
 
     @property
     def status(self) -> Status:
@@ -69,6 +78,11 @@ class Reviewed:
         """
         line = None if self.decision is None else self.decision.line
         return nan if line is None else line_mm(line, mpp)
+
+
+def as_reviewed(one: Region | Reviewed) -> Reviewed:
+    """Return a region as a lesion of the list, about which nothing was decided."""
+    return one if isinstance(one, Reviewed) else Reviewed(one)
 
 
 def reviewed(
@@ -146,6 +160,103 @@ def reviewed(
         found.append((place, Reviewed(region, decision)))
     found.sort(key=lambda item: item[0])
     return [item for _, item in found]
+
+
+def in_nodes(
+    lesions: Sequence[Reviewed],
+    noted: Sequence[NodePiece],
+    roi: Bools,
+    slide_shape: Pair,
+    mpp: Pair,
+) -> list[Reviewed]:
+    """Say of each lesion in which piece of tissue and which node it lies.
+
+    Parameters
+    ----------
+    lesions : sequence of Reviewed
+        As from `reviewed`.
+    noted : sequence of NodePiece
+        Nodes, as a person said.
+    roi : (rows, columns) bool ndarray
+        Tissue of the whole slide.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+
+    Returns
+    -------
+    list of Reviewed
+        In the same order; what lies beside the tissue is in no piece.
+    """
+    if not noted and all(one.region.piece for one in lesions):
+        return list(lesions)
+    pieces = find_pieces(roi, slide_shape, mpp)
+    nodes = nodes_of(pieces, noted) if noted else {}
+    found = []
+    for one in lesions:
+        piece = one.region.piece or pieces.number_of(one.region.polygons)
+        node, _ = nodes.get(piece, (0, 0))
+        found.append(replace(one, region=replace(one.region, piece=piece), node=node))
+    return found
+
+
+def decision_facts(
+    listed: Sequence[Reviewed],
+    decided: Sequence[Decision],
+    reading: Reading | None,
+    tissue_mm2: float | None,
+) -> DecisionFacts:
+    """Count decisions for the run record.
+
+    Parameters
+    ----------
+    listed : sequence of Reviewed
+        The lesions of tables and files.
+    decided : sequence of Decision
+        All about the slide.
+    reading : Reading or None
+        The reader's own verdict on it.
+    tissue_mm2 : float or None
+        Area of the tissue; None where it is not known.
+
+    Returns
+    -------
+    DecisionFacts
+        The default without any decision and reading.
+    """
+    made = [decision.made for decision in decided]
+    if not made and reading is None:
+        return DecisionFacts()
+    counts = Counter(one.status for one in listed)
+    accepted = [one.region for one in listed if one.status == "tumor"]
+    return DecisionFacts(
+        accepted=counts["tumor"],
+        rejected=counts["not tumor"],
+        unsure=counts["unsure"],
+        undecided=counts["undecided"],
+        totals=summarise(accepted, tissue_mm2),
+        last=max(made, default=""),
+        reading="" if reading is None else reading.verdict,
+        read="" if reading is None else reading.made,
+    )
+
+
+def decided_words(decisions: DecisionFacts) -> str:
+    """Return what a person decided in a line; empty where that is nothing."""
+    said, totals = [], decisions.totals
+    if decisions.last:
+        size = ""
+        if totals.longest_axis_mm is not None:
+            longest_mm = number_words(totals.longest_axis_mm)
+            size = f" ({number_words(totals.area_mm2)} mm², longest {longest_mm} mm)"
+        said = [
+            f"By a person: {decisions.accepted} accepted{size}, {decisions.rejected} "
+            f"rejected, {decisions.unsure} unsure, {decisions.undecided} undecided"
+        ]
+    if decisions.reading:
+        said.append(f"reader's own verdict: {decisions.reading}")
+    return "  ·  ".join(said)
 
 
 def line_mm(line: Line, mpp: Pair) -> float:

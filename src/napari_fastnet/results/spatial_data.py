@@ -15,6 +15,7 @@ from napari_fastnet.machine.files import atomic_folder
 from napari_fastnet.results.ome_zarr import HEATMAP_NAME, RECORD_ATTRIBUTE, is_ours
 from napari_fastnet.results.record import RESEARCH_USE, RunRecord
 from napari_fastnet.results.regions import region_table
+from napari_fastnet.results.reviewed import as_reviewed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
+    from napari_fastnet.results.reviewed import Reviewed
 
 
 def write_spatialdata(
     path: Path,
     heatmap: Heatmap,
-    regions: Sequence[Region],
+    regions: Sequence[Region | Reviewed],
     masks: Mapping[str, Bools] | None = None,
     *,
     mask_mpp: Pair = (1.0, 1.0),
@@ -43,7 +45,7 @@ def write_spatialdata(
         Usually ``spatialdata.zarr``; one that was written before is replaced.
     heatmap : Heatmap
         The image ``heatmap``, NaN where not computed; without cells, a single NaN.
-    regions : sequence of Region
+    regions : sequence of Region or Reviewed
         The shapes ``regions`` in level-0 px, with their measures; left out where there
         are none, which a store cannot hold.
     masks : mapping of str to (height, width) ndarray of bool, optional
@@ -108,7 +110,7 @@ def _placement(step: Pair, origin: Pair, mpp: Pair) -> dict[str, Any]:
     return {"global": Sequence(in_px), "um": Sequence([*in_px, Scale(list(mpp), axes)])}
 
 
-def _shapes(regions: Sequence[Region], mpp: Pair) -> Any:
+def _shapes(regions: Sequence[Region | Reviewed], mpp: Pair) -> Any:
     """Return regions as the GeoDataFrame of a store."""
     from geopandas import GeoDataFrame
     from shapely import MultiPolygon
@@ -118,10 +120,10 @@ def _shapes(regions: Sequence[Region], mpp: Pair) -> Any:
         MultiPolygon(
             [
                 (part[0][:, ::-1], [hole[:, ::-1] for hole in part[1:]])
-                for part in region.polygons
+                for part in one.region.polygons
             ]
         )
-        for region in regions
+        for one in map(as_reviewed, regions)
     ]
     frame = GeoDataFrame({**region_table(regions, mpp=mpp), "geometry": outlines})
     placed = _placement((1.0, 1.0), (0.0, 0.0), mpp)
