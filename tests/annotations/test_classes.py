@@ -46,6 +46,8 @@ def test_a_class_in_every_form(value, names):
         ("exclusion", "taken out"),
         ("Exclusion: Necrosis", "taken out"),
         ("normal", "taken out"),
+        ("Not tumor", "taken out"),
+        ("Unsure", "left out"),
         (None, "unclassified"),
         ("Stroma", "unknown"),
         ("Stroma: Tumor", "unknown"),

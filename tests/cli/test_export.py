@@ -16,6 +16,8 @@ from napari_fastnet.cli.app import main
 from napari_fastnet.errors import StoreError
 from napari_fastnet.evaluation.sources import Source, load_source
 from napari_fastnet.plugin.reader import read_layers
+from napari_fastnet.results.decisions import Decisions
+from napari_fastnet.results.loading import load
 from napari_fastnet.results.record import RunRecord, SlideFacts
 from napari_fastnet.results.result import FORMATS, Result
 from napari_fastnet.store.format import Seconds
@@ -351,3 +353,38 @@ def test_every_format_says_the_um_per_px_that_the_user_gave(
     assert header.endswith("um_per_px_x,um_per_px_y,notice,slide")
     header = (tmp_path / "patches.csv").read_text().splitlines()[0]
     assert "x_px,y_px,x_um,y_um" in header
+
+
+def test_a_persons_decisions_are_in_the_files_and_a_detection_leaves_them(
+    run, slide_file, dark_bundle, tmp_path, capsys
+):
+    copy = shutil.copytree(run, tmp_path / "runs" / "block")
+    result = load(copy)
+    kept = copy / "decisions.json"
+    decisions = Decisions.open(kept, result.record.slide.fingerprint)
+    decisions.decide(result.lesions[:1], "not tumor")
+    decisions.note(result.lesions[0], "=a blood vessel")
+    before = kept.read_bytes()
+
+    code, _ = export(capsys, copy, "-f", "csv,geojson", "-o", tmp_path / "out")
+    assert code == 0
+    words = [slide_file, "-o", copy.parent, "--model", dark_bundle, "--threshold", "0.4"]
+    assert main(["detect", *map(str, words), "--stride", "patch"]) == 0
+    assert "By a person: 0 accepted, 1 rejected" in capsys.readouterr().out
+    for folder in (tmp_path / "out", copy):
+        table = (folder / "regions.csv").read_text()
+        assert ",not tumor,found,=a blood vessel," in table
+        first, *_ = json.loads((folder / "regions.geojson").read_text())["features"]
+        assert first["properties"]["classification"]["name"] == "Not tumor"
+    assert kept.read_bytes() == before
+
+
+def test_decisions_of_another_slide_are_said_and_left(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    kept = copy / "decisions.json"
+    Decisions.open(kept, "of another", "other.svs").read_slide("tumor")
+    before = kept.read_bytes()
+    code, captured = export(capsys, copy, "-f", "csv", "-o", tmp_path / "out")
+    assert code == 0
+    assert "is about another slide (other.svs); it is left as it is" in captured.err
+    assert kept.read_bytes() == before

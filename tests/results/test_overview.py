@@ -16,6 +16,7 @@ from napari_fastnet.errors import OptionError
 from napari_fastnet.results.overview import (
     GAP,
     MARGIN,
+    MOST_NUMBERS,
     WIDTH,
     Layout,
     Page,
@@ -28,6 +29,7 @@ from napari_fastnet.results.overview import (
     totals_words,
 )
 from napari_fastnet.results.record import ModelFacts, RunRecord, SlideFacts, TissueFacts
+from napari_fastnet.results.reviewed import as_reviewed
 
 RECORD = RunRecord(
     slide=SlideFacts("/s/slide.svs", "f"),
@@ -75,6 +77,36 @@ def test_green_lies_where_it_is_normal_and_red_where_there_is_tumour(tmp_path):
     red, green, blue = colour(0.75, 0.75)
     assert red > max(green, blue) + 50
     assert colour(0.25, 0.75) == colour(0.75, 0.25) == [200, 200, 200]
+
+
+def numbers_of(heatmap):
+    page = Page(Box.of_shape((1000, 1000)), heatmap.mpp)
+    lesions = list(map(as_reviewed, find_regions(heatmap, 0.5)))
+    page.numbers(page.layout.right, lesions)
+    return page, lesions
+
+
+def test_lesions_have_their_numbers_beside_them():
+    values = np.zeros((10, 10))
+    values[2, 2] = values[2, 7] = values[7, 4:6] = 1
+    page, lesions = numbers_of(make(values))
+    box = page.layout.right
+    assert [drawn.get_text() for drawn in page.axes.texts] == ["1", "2", "3"]
+    for drawn, lesion in zip(page.axes.texts, lesions, strict=True):
+        y, x = lesion.region.centroid
+        at_x, at_y = drawn.get_position()
+        assert abs(at_x - box.left - x * box.width / 1000) < 0.15 * box.width
+        assert abs(at_y - box.top - y * box.height / 1000) < 0.15 * box.height
+
+
+def test_numbers_do_not_hide_each_other_and_stay_in_the_picture():
+    values = np.zeros((60, 60))
+    values[::2, ::2] = 1  # 900 of them
+    page, _ = numbers_of(make(values))
+    places = [drawn.get_window_extent() for drawn in page.axes.texts]
+    assert 20 < len(places) <= MOST_NUMBERS
+    for index, place in enumerate(places):
+        assert not any(place.overlaps(other) for other in places[:index])
 
 
 def test_the_left_picture_is_the_plain_slide(tmp_path):
