@@ -30,7 +30,7 @@ COMMANDS = {
     "export": ("export", "Write the results of a run in other formats."),
     "report": (
         "report",
-        "Write the report of a case: nodes, largest deposits, suggested pN.",
+        "Write the report of one or more cases: nodes, largest deposits, suggested pN.",
     ),
     "replay": (
         "export",
