@@ -39,6 +39,12 @@ SOURCES: dict[Source, str] = {
     "person": "a person's, who has decided on all candidates",
     "both": "a person's as far as decided, the rest the machine's",
 }
+#: The same in a table.
+BY: dict[Source, str] = {
+    "machine": "machine",
+    "person": "person",
+    "both": "machine and person",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,6 +184,6 @@ def _template() -> Template:
         "counted": counted,
         "confidence": confidence,
         "made": _made,
-        "by": {"machine": "machine", "person": "person", "both": "both"}.__getitem__,
+        "by": BY.__getitem__,
     }
     return environment.get_template("report.html.jinja")
