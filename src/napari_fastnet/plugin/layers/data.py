@@ -281,6 +281,7 @@ def regions_layer_data(
     *,
     fingerprint: str = "",
     record: RunRecord | None = None,
+    statuses: Sequence[str] = (),
 ) -> LayerData:
     """Return regions as outlines, a closed path for each ring.
 
@@ -297,6 +298,9 @@ def regions_layer_data(
         As in `ResultInfo`.
     record : RunRecord, optional
         The run record.
+    statuses : sequence of str, optional
+        What was decided about each region; a key of `VERDICT_COLOURS`. Undecided ones
+        are dark.
 
     Returns
     -------
@@ -310,7 +314,7 @@ def regions_layer_data(
         "name": REGIONS_NAME,
         "ndim": 2,
         "shape_type": "path",
-        "edge_color": REGION_COLOUR,
+        "edge_color": _ring_colours(regions, statuses) or REGION_COLOUR,
         "face_color": "transparent",
         "edge_width": REGION_EDGE_UM,
         "opacity": 1.0,
@@ -321,6 +325,17 @@ def regions_layer_data(
     }
     closed = [np.concatenate((ring, ring[:1])) for ring in rings]
     return [to_um(ring, mpp) for ring in closed], keywords, "shapes"
+
+
+def _ring_colours(regions: Sequence[Region], statuses: Sequence[str]) -> list[str]:
+    """Return the colour of each ring; none if nothing is said about the regions."""
+    colours = VERDICT_COLOURS | {"undecided": REGION_COLOUR}
+    return [
+        colours[status]
+        for region, status in zip(regions, statuses, strict=bool(statuses))
+        for part in region.polygons
+        for _ in part
+    ]
 
 
 def _slide_placement(slide: Slide) -> dict[str, Any]:

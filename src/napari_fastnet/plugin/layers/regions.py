@@ -20,6 +20,9 @@ from napari_fastnet.errors import OutputError
 #: Relative tolerance: an unchanged outline has the area of its cells but for rounding.
 AREA_TOLERANCE = 1e-3
 
+#: Columns of both ends of the longest axis, level-0 px.
+AXIS = ("axis_y0_px", "axis_x0_px", "axis_y1_px", "axis_x1_px")
+
 _MEND = (
     "undo that, or move the threshold to draw the outlines again; draw your own shapes in "
     "another layer"
@@ -43,10 +46,20 @@ def region_features(regions: Sequence[Region]) -> dict[str, NDArray[Any]]:
         "mean_probability": ([r.mean_probability for r, *_ in rows], np.float64),
         "centroid_y_px": ([r.centroid[0] for r, *_ in rows], np.float64),
         "centroid_x_px": ([r.centroid[1] for r, *_ in rows], np.float64),
+        "evidence": ([r.evidence for r, *_ in rows], np.float64),
+        "piece": ([r.piece for r, *_ in rows], np.int64),
+        **{
+            name: ([_axis(r)[at] for r, *_ in rows], np.float64)
+            for at, name in enumerate(AXIS)
+        },
         "part": ([part for _, part, _ in rows], np.int64),
         "hole": ([hole > 0 for *_, hole in rows], np.bool_),
     }
     return {name: np.asarray(values, kind) for name, (values, kind) in columns.items()}
+
+
+def _axis(region: Region) -> NDArray[np.float64]:
+    return np.ravel(np.full((2, 2), np.nan) if region.axis is None else region.axis)
 
 
 def regions_of(
@@ -80,6 +93,7 @@ def regions_of(
             tuple(_opened(rings_px[row]) for row in part.index)
             for _, part in rows.groupby("part", sort=True)
         )
+        y0, x0, y1, x1 = ends = [float(first[name]) for name in AXIS]
         region = Region(
             label=int(label),
             area_mm2=float(first["area_mm2"]),
@@ -88,6 +102,9 @@ def regions_of(
             mean_probability=float(first["mean_probability"]),
             centroid=(float(first["centroid_y_px"]), float(first["centroid_x_px"])),
             polygons=polygons,
+            axis=None if np.isnan(ends).any() else ((y0, x0), (y1, x1)),
+            evidence=float(first["evidence"]),
+            piece=int(first["piece"]),
         )
         _check_untouched(region, mpp)
         found.append(region)

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 #: Width of an outline on the screen, px: below 1.5 some sides are not drawn.
 OUTLINE_PX = 1.6
-#: Width of what stands out: the frame of the current lesion, lines that measure.
-BOLD_PX = 2.4
 #: Shortest time between two updates while the zoom changes, ms.
-FOLLOW_MS = 120
+FOLLOW_MS = 150
 #: Relative change of the width that is worth drawing.
 VISIBLE_CHANGE = 0.1
 
@@ -65,7 +63,7 @@ def keep_thin(viewer: ViewerModel) -> None:
 
 def follow_zoom(viewer: ViewerModel, then: Callable[[], None]) -> Callable[[], None]:
     """Call a function when the zoom has changed, not too often; return what stops it."""
-    soon = qthrottled(then, timeout=FOLLOW_MS)
+    soon = qthrottled(then, timeout=FOLLOW_MS, leading=False)
 
     def changed(event: object = None) -> None:
         soon()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 #: Kinds of layers of a slide: results, the truth they are compared with, and marks.
-Shown = Kind | Literal["truth", "markers", "current", "measures"]
+MarkKind = Literal["current", "measures"]
+Shown = Kind | MarkKind | Literal["truth", "markers"]
 
 
 #: Those of them whose data are in µm, whatever the µm/px.

@@ -20,6 +20,7 @@ from napari_fastnet.plugin.layers.data import (
     regions_layer_data,
 )
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, SlideInfo, info_of
+from napari_fastnet.plugin.layers.marks import LesionMarks
 from napari_fastnet.plugin.layers.scale_bar import show_scale_bar
 from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.settings import read_settings
@@ -27,6 +28,7 @@ from napari_fastnet.plugin.work.masks import SlideMasks
 from napari_fastnet.plugin.work.regions import RegionFinder, RegionOutlines, Sought
 from napari_fastnet.plugin.work.reviewing import SlideReview
 from napari_fastnet.results.record import RunRecord
+from napari_fastnet.results.reviewed import Reviewed
 from napari_fastnet.slide.notes import finer_notes
 
 if TYPE_CHECKING:
@@ -90,6 +92,8 @@ class SlideWork:
         A person's decisions on the candidates.
     region_finder, region_outlines : RegionFinder, RegionOutlines
         Find and draw the regions.
+    marks : LesionMarks
+        Markers of the candidates, the frame of the current one, measuring lines.
     rule : LesionRule
         Threshold of the outlines, and lesion threshold.
     opacity : float
@@ -135,6 +139,7 @@ class SlideWork:
         self.region_outlines = RegionOutlines(
             viewer, self.layers, self.region_finder.find, self.review.reject
         )
+        self.marks = LesionMarks(viewer, self.layers, lambda: self.slide.require_mpp())
         self._warned: set[str | int] = set()
 
     @property
@@ -300,6 +305,7 @@ class SlideWork:
         self.stop()
         self.region_outlines.release()
         self.masks.close()
+        self.marks.close()
 
     def _sought(self) -> Sought | None:
         if self.heatmap is None:
@@ -330,4 +336,9 @@ class SlideWork:
                 record=self.record_now(),
             )
             self.region_outlines.show(data)
+        self._show_marks()
         self.events.regions.emit(self)
+
+    def _show_marks(self) -> None:
+        reviewed = [Reviewed(region) for region in self.candidates]
+        self.marks.show(reviewed, self.rule.lesion_threshold)
