@@ -14,8 +14,10 @@ from napari_fastnet.plugin.layers.data import (
     VERDICT_COLOURS,
     regions_layer_data,
     rgba,
+    to_px,
 )
 from napari_fastnet.plugin.layers.marks import SEEN_PX, LesionMarks
+from napari_fastnet.plugin.layers.regions import regions_of
 from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.results.decision_events import Decision
 from napari_fastnet.results.reviewed import Reviewed
@@ -188,6 +190,13 @@ def test_outlines_of_decided_lesions_have_their_colours(viewer_model, add) -> No
     coloured = regions_layer_data(regions, MPP, "a", statuses=["undecided", "tumor"])
     wanted = rgba([REGION_COLOUR, VERDICT_COLOURS["tumor"]])
     np.testing.assert_allclose(add(coloured).edge_color, wanted, atol=0.01)
+
+
+def test_a_saved_layer_has_evidence_and_axis_but_nothing_that_was_rejected(add) -> None:
+    regions = [region(1, 0.0, 0.0, evidence=1.5), region(2, 9e3, 0.0)]
+    layer = add(regions_layer_data(regions, MPP, "a", statuses=["tumor", "not tumor"]))
+    (back,) = regions_of([to_px(r, MPP) for r in layer.data], layer.features, MPP)
+    assert (back.label, back.evidence, back.axis) == (1, 1.5, regions[0].axis)
 
 
 def test_three_thousand_markers_follow_a_slider(viewer_model, marks) -> None:

@@ -12,7 +12,7 @@ from napari_fastnet.plugin.panel.heatmap_look import (
     TISSUE_KEY,
 )
 from napari_fastnet.plugin.panel.tissue import MASKS_KEY
-from napari_fastnet.plugin.review import review
+from napari_fastnet.plugin.review import review, ruler
 
 pytestmark = pytest.mark.gui
 
@@ -24,6 +24,7 @@ REVIEW_KEYS = {
     review.UNDECIDED_KEY: "next_undecided",
     review.NEXT_KEY: "next",
     review.PREVIOUS_KEY: "previous",
+    ruler.RULER_KEY: "ruler",
 }
 ALL = (
     DETECT_KEY,

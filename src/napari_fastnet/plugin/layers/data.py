@@ -309,16 +309,20 @@ def regions_layer_data(
         its part, whether it is a hole, and the region's measures.
     """
     rings = [r for region in regions for part in region.polygons for r in part]
+    said, features = _per_ring(regions, statuses), region_features(regions)
+    if said:
+        features["status"] = np.array(said, np.str_)
+    colours = VERDICT_COLOURS | {"undecided": REGION_COLOUR}
     info = ResultInfo("regions", slide_name, fingerprint, mpp, record=record)
     keywords = {
         "name": REGIONS_NAME,
         "ndim": 2,
         "shape_type": "path",
-        "edge_color": _ring_colours(regions, statuses) or REGION_COLOUR,
+        "edge_color": [colours[each] for each in said] or REGION_COLOUR,
         "face_color": "transparent",
         "edge_width": REGION_EDGE_UM,
         "opacity": 1.0,
-        "features": region_features(regions),
+        "features": features,
         "scale": (1.0, 1.0),
         "units": UM,
         "metadata": {SLIDE_KEY: info},
@@ -327,11 +331,10 @@ def regions_layer_data(
     return [to_um(ring, mpp) for ring in closed], keywords, "shapes"
 
 
-def _ring_colours(regions: Sequence[Region], statuses: Sequence[str]) -> list[str]:
-    """Return the colour of each ring; none if nothing is said about the regions."""
-    colours = VERDICT_COLOURS | {"undecided": REGION_COLOUR}
+def _per_ring(regions: Sequence[Region], statuses: Sequence[str]) -> list[str]:
+    """Return the status of each ring; empty if nothing is said about the regions."""
     return [
-        colours[status]
+        status
         for region, status in zip(regions, statuses, strict=bool(statuses))
         for part in region.polygons
         for _ in part

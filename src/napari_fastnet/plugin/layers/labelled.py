@@ -75,7 +75,7 @@ class LabelledLines:
             self.draw()
 
     def fit(self) -> None:
-        """Draw the lines for another zoom."""
+        """Draw the lines for another zoom, or another view: they are seen in 2D only."""
         if self._lines and self._layers.get(self._kind) is not None:
             self.draw()
 
@@ -85,7 +85,9 @@ class LabelledLines:
         if layer is None and not self._lines:
             return
         self._drawn, self._zoom = self._lines, self._viewer.scene.camera.zoom
-        shapes = [shape for line in self._lines for shape in self._shapes(*line)]
+        flat = self._viewer.dims.ndisplay == 2  # napari cannot draw shapes in the other
+        lines = self._lines if flat else []
+        shapes = [shape for line in lines for shape in self._shapes(*line)]
         with self._lock:
             if layer is None:
                 layer = self._layers.put(self._kind, self._layer_data(shapes))

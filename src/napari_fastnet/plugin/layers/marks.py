@@ -102,6 +102,7 @@ class LesionMarks:
         """Forget all, and no longer follow the zoom and the layers."""
         if self._stop is not None:
             self._stop()
+            self._viewer.dims.events.ndisplay.disconnect(self._turned)
         self._stop, self._reviewed = None, ()
         self._current = self._ruler_um = None
         self._lock.release()
@@ -111,6 +112,7 @@ class LesionMarks:
     def _follow(self) -> None:
         if self._stop is None:
             self._stop = screen_width.follow_zoom(self._viewer, self._fit)
+            self._viewer.dims.events.ndisplay.connect(self._turned, position="last")
 
     def _is_lesion(self, one: Reviewed) -> bool:
         """Whether a person decided about it, or its evidence is enough."""
@@ -180,14 +182,18 @@ class LesionMarks:
 
     def _draw_lines(self) -> None:
         lines: list[Labelled] = []
-        for one, said in axes_of(self._reviewed, self._is_lesion):
-            line = data.to_um(one.region.axis, self._mpp())
+        for axis, said in axes_of(self._reviewed, self._is_lesion):
+            line = data.to_um(axis, self._mpp())
             lines.append((line, said.format(f"{length_mm(line):.2f} mm")))
         if self._ruler_um is not None:
             lines.append((self._ruler_um, f"{length_mm(self._ruler_um):.3f} mm"))
         if lines:
             self._follow()
         self._lines.show(lines)
+
+    def _turned(self, event: object = None) -> None:
+        self._frame.fit()
+        self._lines.fit()
 
     def _fit(self) -> None:
         """Draw anew what depends on the zoom."""
@@ -216,17 +222,19 @@ def length_mm(line_um: NDArray[np.float64]) -> float:
 
 def axes_of(
     reviewed: Sequence[Reviewed], is_lesion: Callable[[Reviewed], bool]
-) -> list[tuple[Reviewed, str]]:
-    """Return the lesions whose axis is drawn, and what to say with its length.
+) -> list[tuple[tuple[Pair, Pair], str]]:
+    """Return the axes that are drawn, level-0 px, and what to say with their lengths.
 
-    The largest deposit that nobody rejected, and each that a person measured.
+    That of the largest deposit that nobody rejected, and each line of a person, which
+    takes the place of the computed one.
     """
     counted = [one for one in reviewed if is_lesion(one) and one.status != "not tumor"]
     largest = max(counted, key=lambda one: one.region.longest_axis_mm, default=None)
     found = []
     for one in reviewed:
-        measured = one.decision is not None and one.decision.line is not None
-        if one.region.axis is not None and (measured or one is largest):
+        measured = None if one.decision is None else one.decision.line
+        axis = measured or (one.region.axis if one is largest else None)
+        if axis is not None:
             said = "largest {}" if one is largest else "{}"
-            found.append((one, f"{said}, measured" if measured else said))
+            found.append((axis, f"{said}, measured" if measured else said))
     return found

@@ -79,7 +79,7 @@ def regions_of(
     Returns
     -------
     list of Region
-        In the order of their labels.
+        In the order of their labels, but for those that a person rejected.
 
     Raises
     ------
@@ -87,6 +87,8 @@ def regions_of(
         A shape was drawn, moved or reshaped by hand, so that its measures are wrong.
     """
     found = []
+    if "status" in features:
+        features = features[features["status"] != "not tumor"]
     for label, rows in features.groupby("region", sort=True):
         first = rows.iloc[0]
         polygons = tuple(

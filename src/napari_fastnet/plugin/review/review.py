@@ -30,13 +30,16 @@ from napari_fastnet.plugin.review.candidates import (
     CandidateView,
 )
 from napari_fastnet.plugin.review.gallery import CandidateTable, Gallery
+from napari_fastnet.plugin.review.ruler import RULER_KEY, Ruler
 from napari_fastnet.plugin.review.thumbnails import Thumbnails
 from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
+from napari_fastnet.plugin.work.workspace import workspace_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.regions import Region
     from napari_fastnet.plugin.work.slide import SlideWork
     from napari_fastnet.results.decision_events import Verdict
 
@@ -94,6 +97,8 @@ class ReviewSection(Section):
         Show another candidate.
     draw, correct, join, cut : PushButton
         Add a lesion, change an outline, join the chosen ones, cut one in two.
+    ruler : PushButton
+        Measure on the slide; a line across the current candidate is its size.
     done, cancel : PushButton
         End a correction; drop what is being drawn.
     gallery, table : Gallery, CandidateTable
@@ -118,6 +123,8 @@ class ReviewSection(Section):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self._make_verdicts()
+        self._ruler = Ruler(workspace_of(napari_viewer), self._current_region)
+        self.ruler = self._ruler.button
         self._make_drawing()
         self._make_filters()
         self._make_second_read()
@@ -172,7 +179,7 @@ class ReviewSection(Section):
         self.done = button("Done", "Take the outline as it is now")
         self.cancel = button("Cancel", "Drop what is being drawn")
         self.hint = Label(value="")
-        self._tools = row(self.draw, self.correct, self.join, self.cut)
+        self._tools = row(self.draw, self.correct, self.join, self.cut, self.ruler)
         self._meanwhile = row(self.hint, self.done, self.cancel)
         self._controls = row(
             *(self.tumor, self.not_tumor, self.unsure, self.undo),
@@ -257,6 +264,7 @@ class ReviewSection(Section):
                 UNDECIDED_KEY: self.go_on,
                 NEXT_KEY: self.go_next,
                 PREVIOUS_KEY: self.go_back,
+                RULER_KEY: self._ruler.toggle,
             }
         )
 
@@ -266,6 +274,7 @@ class ReviewSection(Section):
         with suppress(ValueError):
             self.workspace.viewer.mouse_drag_callbacks.remove(self._press)
         self._hands.drawing.cancel()
+        self._ruler.put_away()
         self._second_read.leave()
         self._place.leave()
 
@@ -281,6 +290,9 @@ class ReviewSection(Section):
         """The candidate that is shown on the slide."""
         index = self._chosen.currentIndex()
         return self._view.candidate(index.row()) if index.isValid() else None
+
+    def _current_region(self) -> Region | None:
+        return None if self.current is None else self.current.region
 
     def chosen(self) -> list[Candidate]:
         """Return the chosen candidates, in the order shown."""
@@ -329,13 +341,17 @@ class ReviewSection(Section):
 
     def _press(self, viewer: ViewerModel, event: Any) -> Generator[None]:
         """Choose the candidate that is clicked on the slide; a drag moves the slide."""
-        began = np.array(event.pos)
+        began, measured = np.array(event.pos), self._ruler.up
         yield
         while event.type == "mouse_move":
             yield
         active = viewer.layers.selection.active
         looking = getattr(active, "mode", "pan_zoom") in ("pan_zoom", "select")
-        if looking and np.hypot(*(np.array(event.pos) - began)) < CLICK_PX:
+        if (
+            looking
+            and not measured
+            and np.hypot(*(np.array(event.pos) - began)) < CLICK_PX
+        ):
             self._choose_at(event.position[-2:])
 
     def _choose_at(self, place_um: Pair) -> None:
@@ -405,6 +421,7 @@ class ReviewSection(Section):
     def _other_slide(self) -> None:
         work = self.work
         self._hands.drawing.cancel()
+        self._ruler.put_away()
         self._thumbnails.show(work.slide if work is not None and work.ready else None)
         self._show()
 
@@ -429,6 +446,14 @@ class ReviewSection(Section):
         self.progress.value = f"{decided} of {len(rows)} decided" if rows else ""
         self.readings.value = readings_of(work) if work and not hidden else ""
         self._show_note()
+        self._mark()
+
+    def _mark(self) -> None:
+        """Frame the current candidate on the slide."""
+        index = self._chosen.currentIndex()
+        place = f"{index.row() + 1} of {self._view.rowCount()}"
+        if self.work is not None:
+            self.work.marks.show_current(self._current_region(), place)
 
     def _choose(self, current: int | None, chosen: list[int]) -> None:
         """Choose candidates again after the rows have changed."""
@@ -454,6 +479,7 @@ class ReviewSection(Section):
             return
         self._take_note()
         self._show_note()
+        self._mark()
         if index.isValid() and self._fly_next:
             self._fly(self._view.candidate(index.row()))
 

@@ -28,7 +28,6 @@ from napari_fastnet.plugin.work.masks import SlideMasks
 from napari_fastnet.plugin.work.regions import RegionFinder, RegionOutlines, Sought
 from napari_fastnet.plugin.work.reviewing import SlideReview
 from napari_fastnet.results.record import RunRecord
-from napari_fastnet.results.reviewed import Reviewed
 from napari_fastnet.slide.notes import finer_notes
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.regions import Region
     from napari_fastnet.detection.tissue_editor import TissueEditor
     from napari_fastnet.plugin.threads.job import Job
+    from napari_fastnet.results.reviewed import Reviewed
 
 
 class WorkEvents:
@@ -128,9 +128,7 @@ class SlideWork:
         self.detection: Any = None
         self.layers = WorkLayers(viewer, layer)
         self.masks = SlideMasks(self.layers, info, lambda: events.tissue.emit(self))
-        self.review = SlideReview(
-            lambda: self.heatmap, self.slide, lambda: events.decisions.emit(self)
-        )
+        self.review = SlideReview(lambda: self.heatmap, self.slide, self._decided)
         self.region_finder = RegionFinder(
             self._sought,
             Box.of_shape(self.slide.shape),
@@ -140,6 +138,7 @@ class SlideWork:
             viewer, self.layers, self.region_finder.find, self.review.reject
         )
         self.marks = LesionMarks(viewer, self.layers, lambda: self.slide.require_mpp())
+        self._drawn: list[Reviewed] = []
         self._warned: set[str | int] = set()
 
     @property
@@ -168,7 +167,7 @@ class SlideWork:
         self.masks.forget()
         self.close()
         self.slide, self.heatmap, self.record = slide, None, None
-        self.candidates, self.regions = [], []
+        self.candidates, self.regions, self._drawn = [], [], []
         self.review.show([])
         self.region_finder.outlines = None
         self.detection = self.tissue_job = None
@@ -327,18 +326,41 @@ class SlideWork:
             regions = lesions_of(regions, self.rule)
         self.regions = regions
         self.review.show(self.candidates)
-        if regions or self.layers.get("regions") is not None:
+        self._draw()
+        self.events.regions.emit(self)
+
+    def _decided(self) -> None:
+        """Show what a person decided."""
+        self._draw()
+        self.events.decisions.emit(self)
+
+    def _draw(self) -> None:
+        """Draw outlines and marks of the lesions, the machine's and a person's."""
+        reviewed = self.review.reviewed
+        drawn = [
+            one
+            for one in reviewed
+            if one.status != "undecided" or self.is_lesion(one.region)
+        ]
+        there = self.layers.get("regions") is not None
+        if self.heatmap is not None and (drawn or there) and self._is_new(drawn):
             data = regions_layer_data(
-                regions,
+                [one.region for one in drawn],
                 self.heatmap.mpp,
                 self.slide.path.stem,
                 fingerprint=self.fingerprint,
                 record=self.record_now(),
+                statuses=[one.status for one in drawn],
             )
             self.region_outlines.show(data)
-        self._show_marks()
-        self.events.regions.emit(self)
-
-    def _show_marks(self) -> None:
-        reviewed = [Reviewed(region) for region in self.candidates]
+            self._drawn = drawn
+        self.layers.note("regions", self.record_now())
         self.marks.show(reviewed, self.rule.lesion_threshold)
+
+    def _is_new(self, drawn: list[Reviewed]) -> bool:
+        """Return whether the outlines are others than those drawn; notes do not count."""
+        return len(drawn) != len(self._drawn) or any(
+            one.region.polygons is not before.region.polygons
+            or one.status != before.status
+            for one, before in zip(drawn, self._drawn, strict=True)
+        )
