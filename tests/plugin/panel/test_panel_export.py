@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_a_run_that_has_ended_is_not_called_unfinished(
 def test_everything_that_is_shown_is_written(
     viewer, panel, detect, export, tmp_path
 ) -> None:
-    detect(panel)
+    work = detect(panel)
     panel.detect.threshold.value = 0.55
     folder = tmp_path / "files"
     assert export(panel, folder) == ALL
@@ -67,6 +68,22 @@ def test_everything_that_is_shown_is_written(
     assert record.model.name == "dark"
     geojson = json.loads((folder / "regions.geojson").read_text())
     assert len(geojson["features"]) == record.regions.regions
+
+    # and what the person decided, which the folder keeps
+    work.review.decide(work.regions[:1], "not tumor")
+    export(panel, folder)
+    (first, *_) = json.loads((folder / "regions.geojson").read_text())["features"]
+    assert first["properties"]["classification"]["name"] == "Not tumor"
+    assert ",not tumor,found," in (folder / "regions.csv").read_text()
+    again = load(folder)
+    assert [one.status for one in again.reviewed].count("not tumor") == 1
+    assert again.record.decisions.rejected == 1
+    before, after = record.regions, read_record(folder / "run.json").regions
+    assert (
+        before
+        == after
+        == replace(again.record.regions, size_classes=after.size_classes)
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,13 @@ from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.regions import regions_at
-from napari_fastnet.results.record import RECORD, Counts, RunRecord, write_record
+from napari_fastnet.results.record import (
+    DECISIONS,
+    RECORD,
+    Counts,
+    RunRecord,
+    write_record,
+)
 from napari_fastnet.results.recorded_slide import THUMBNAIL_PX
 from napari_fastnet.results.result import Part, Result
 
@@ -63,12 +70,13 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
         mask_mpp=(1.0, 1.0) if tissue is None else tissue.mpp,
         picture=lambda: slide.thumbnail(THUMBNAIL_PX),
     )
+    decisions = copy(work.review.decisions)  # later ones are not in it
     finder = work.region_finder
     outlines, path = finder.outlines, finder.outlines_path
 
     def result() -> Result:
         if heatmap is None:
-            return bare
+            return bare.with_decisions(decisions)
         whole = Box.of_shape(slide.shape)
         rule = bare.record.rule
         roi = None if tissue is None else tissue.masks.roi
@@ -83,17 +91,19 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
             highest_probability=of_all.highest_probability,
             cell_share=of_all.cell_share,
             candidates=of_all.candidates,
+            top_evidence=of_all.top_evidence,
         )
         if outlines is not None:
             totals = drawn_totals(wanted, area, roi, slide.shape)
             totals = replace(totals, outlines=path)
         totals = replace(totals, size_classes=WHICH[which])
-        return replace(
+        found_now = replace(
             bare,
             record=replace(bare.record, regions=totals),
             regions=wanted,
             candidates=None if outlines is not None else found,
         )
+        return found_now.with_decisions(decisions)
 
     return result
 
@@ -177,7 +187,7 @@ def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
 def write_snapshot(
     result: Result, folder: Path, parts: Collection[Part], formats: Collection[str]
 ) -> list[Path]:
-    """Write files as ``napari-fastnet export`` does, and the run record.
+    """Write files as ``napari-fastnet export`` does, the decisions and the run record.
 
     Parameters
     ----------
@@ -203,5 +213,7 @@ def write_snapshot(
         A format needs a package that is not installed.
     """
     files = result.export(folder, formats, parts)
+    if result.decisions is not None:
+        result.decisions.copy_to(folder / DECISIONS)
     write_record(folder / RECORD, result.record)
     return [*files, folder / RECORD]
