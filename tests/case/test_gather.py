@@ -72,6 +72,12 @@ def test_joined_pieces_are_sections_of_one_node(twice):
     assert numbers.largest_mm == pytest.approx(16 * 0.016 * np.sqrt(2))
 
 
+def test_pieces_of_one_cut_are_one_section(twice):
+    join(twice, {1: (3, 1), 2: (3, 1)})
+    (node,) = case_of(twice).nodes
+    assert (node.name, node.sections) == ("twice, node 3", 1)
+
+
 def test_a_listed_node_is_all_of_its_slides(tmp_path, make_run, twice):
     make_run(tmp_path, "other", (10, 10, "ITC"))
     table = tmp_path / "cases.csv"

@@ -9,12 +9,9 @@ from napari_fastnet.case.case import Case, CaseSlide
 from napari_fastnet.case.findings import Finding, Findings
 from napari_fastnet.case.listing import find_cases
 from napari_fastnet.core.display import unreadable_words
-from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.pieces import find_pieces, nodes_of
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.results.decisions import Decisions
 from napari_fastnet.results.loading import load
-from napari_fastnet.results.record import DECISIONS
 from napari_fastnet.results.reviewed import Reviewed
 
 if TYPE_CHECKING:
@@ -62,16 +59,10 @@ def _read(listed: ListedSlide) -> CaseSlide:
     except FastNetError as error:
         failed = replace(listed, run=None, problem="failed", reason=str(error))
         return CaseSlide(listed=failed)
-    slide = result.record.slide
-    decisions = Decisions.open(
-        listed.run / DECISIONS, slide.fingerprint, slide.name, change=False
-    )
-    return case_slide(listed, result, decisions)
+    return case_slide(listed, result)
 
 
-def case_slide(
-    listed: ListedSlide, result: Result, decisions: Decisions | None = None
-) -> CaseSlide:
+def case_slide(listed: ListedSlide, result: Result) -> CaseSlide:
     """Gather what is known of a slide of a case.
 
     Parameters
@@ -79,9 +70,7 @@ def case_slide(
     listed : ListedSlide
         Its name and node.
     result : Result
-        Of the detection.
-    decisions : Decisions, optional
-        A person's.
+        Of the detection, with a person's decisions.
 
     Returns
     -------
@@ -91,8 +80,10 @@ def case_slide(
     """
     roi = result.masks.get("roi")
     pieces = None if roi is None else find_pieces(roi, result.slide_shape, result.mpp)
+    decisions = result.decisions
     noted = () if decisions is None else decisions.pieces
-    names = _node_names(listed, pieces, noted)
+    places = _places(listed, pieces, noted)
+    names = {number: name for number, (name, _) in places.items()}
     beside = next(iter(names.values())) if len(set(names.values())) == 1 else ""
 
     def findings(found: Sequence[Reviewed]) -> tuple[Finding, ...]:
@@ -110,10 +101,7 @@ def case_slide(
 
     lesions = [Reviewed(region) for region in result.lesions]
     labels = {region.label for region in result.lesions}
-    reviewed = lesions
-    if decisions is not None and result.heatmap is not None:
-        whole = Box.of_shape(result.slide_shape)
-        reviewed = decisions.reviewed(result.candidates or [], result.heatmap, whole)
+    reviewed = lesions if result.reviewed is None else result.reviewed
     found = Findings(findings(lesions), findings(reviewed))
     others = {one.node for one in found.reviewed} - set(names.values())
     reading = None if decisions is None else decisions.reading
@@ -122,28 +110,29 @@ def case_slide(
         record=result.record,  # heatmap and masks of many slides would fill the memory
         findings=found,
         pieces={} if pieces is None else pieces.outlines(),
-        nodes=(*names.values(), *sorted(others)),
+        nodes=(*(name for name, _ in dict.fromkeys(places.values())), *sorted(others)),
         reading="" if reading is None else reading.verdict,
-        notes=tuple(_notes(result, decisions)),
+        notes=tuple(_notes(result)),
     )
 
 
-def _node_names(
+def _places(
     listed: ListedSlide, pieces: Pieces | None, noted: Sequence[NodePiece]
-) -> dict[int, str]:
-    """Return the node of each piece; piece 0 stands for the slide where none is known."""
+) -> dict[int, tuple[str, int]]:
+    """Return node and section of each piece; piece 0 is the slide where none is known."""
     numbers = [0] if pieces is None else list(pieces.numbers)
     if listed.node or len(numbers) == 1:
-        return dict.fromkeys(numbers or [0], listed.node or listed.slide)
+        name = listed.node or listed.slide
+        return {number: (name, number) for number in numbers or [0]}
     if pieces is None or not noted:
-        return {number: f"{listed.slide}, piece {number}" for number in numbers}
+        return {number: (f"{listed.slide}, piece {number}", 1) for number in numbers}
     return {
-        number: f"{listed.slide}, node {node}"
-        for number, (node, _) in nodes_of(pieces, noted).items()
+        number: (f"{listed.slide}, node {node}", section)
+        for number, (node, section) in nodes_of(pieces, noted).items()
     }
 
 
-def _notes(result: Result, decisions: Decisions | None) -> Iterator[str]:
+def _notes(result: Result) -> Iterator[str]:
     """Yield lines on what a reader must know of a slide's result."""
     record = result.record
     counts = record.counts
@@ -151,9 +140,10 @@ def _notes(result: Result, decisions: Decisions | None) -> Iterator[str]:
         yield unreadable_words(counts.failed, counts.kept)
     if counts is not None and counts.stopped:
         yield f"stopped: {counts.stopped:,} of {counts.kept:,} patches were not scanned"
+    if record.regions.outlines:
+        yield f"outlines of {record.regions.outlines} stand for the machine's lesions"
     if record.quality.warn:
         yield record.quality.verdict
     if "roi" not in result.masks and counts is not None:
         yield "no tissue mask in the folder: the slide is taken for one node"
     yield from result.notes
-    yield from () if decisions is None else decisions.notes
