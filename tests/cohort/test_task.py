@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_fastnet.cohort import task as task_module
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.task import (
     OUTPUTS,
@@ -19,6 +20,8 @@ from napari_fastnet.cohort.task import (
 )
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.model.options import NetworkChoice
+from napari_fastnet.results.decisions import decisions_of
+from napari_fastnet.results.loading import load
 from napari_fastnet.results.record import read_record
 
 
@@ -63,6 +66,23 @@ def test_it_is_not_done_again_and_says_the_same(task) -> None:
     assert second.earlier
     assert second.row == first.row
     assert (task.folder / "run.json").stat().st_mtime_ns == created
+
+
+def test_what_a_person_decided_since_is_in_the_files_and_the_row(
+    task, monkeypatch
+) -> None:
+    before = run_task(task).row.found
+    assert (before.accepted, before.undecided) == (None, 1)
+    result = load(task.folder)
+    decisions = decisions_of(task.folder, result.record.slide)
+    decisions.decide(result.lesions, "tumor")
+    monkeypatch.setattr(task_module, "create_backend", None)  # no network is needed
+    outcome = run_task(task)
+    found = outcome.row.found
+    assert (found.accepted, found.rejected, found.undecided) == (1, 0, 0)
+    assert found.tumour_mm2 == before.tumour_mm2
+    assert ",tumor,found," in (task.folder / "regions.csv").read_text()
+    assert run_task(task).earlier
 
 
 def test_a_run_of_the_slide_alone_counts_as_done(task) -> None:

@@ -180,6 +180,7 @@ class Findings:
         """
         assert record.model is not None
         assert record.counts is not None
+        decided = record.decisions
         totals, quality, rule = record.regions, record.quality, record.rule
         measured = None
         if record.lesion_threshold is not None:
@@ -205,6 +206,11 @@ class Findings:
             lesion_threshold=record.lesion_threshold,
             sensitivity_02_mm=None if measured is None else measured.from_02_mm,
             top_evidence=totals.top_evidence,
+            accepted=decided.accepted if decided.events else None,
+            rejected=decided.rejected if decided.events else None,
+            unsure=decided.unsure if decided.events else None,
+            undecided=decided.undecided if decided.last else totals.regions,
+            read_as=decided.reading or None,
             seconds=record.seconds.total,
             warn=quality.warn,
         )

@@ -17,6 +17,7 @@ from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.results import record
+from napari_fastnet.results.decisions import decisions_of
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.slide.notes import spacing_notes
 from napari_fastnet.slide.slide import open_slide
@@ -176,6 +177,9 @@ def _earlier(
         # A damaged file may have been replaced by a good copy, which has the same
         # fingerprint and so the same request.
         if found.counts is None or found.counts.failed or found.tissue.damaged_tiles:
+            return None
+        decisions = decisions_of(task.folder, found.slide)
+        if decisions.events_count != found.decisions.events:  # the files lack some
             return None
         heatmap, _ = read_heatmap_ome_tiff(task.folder / record.HEATMAP)
     except StoreError:  # none, or damaged: computed again

@@ -191,6 +191,11 @@ class Decisions:
         return tuple(self._decided.values())
 
     @property
+    def events_count(self) -> int:
+        """Number of all events, those undone included."""
+        return len(self._events)
+
+    @property
     def reading(self) -> Reading | None:
         """The reader's own verdict on the slide, the last one; None without any."""
         for event in reversed(self.events(READ_SLIDE)):

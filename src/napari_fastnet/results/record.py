@@ -313,6 +313,8 @@ class DecisionFacts:
         The reader's own verdict on the slide, without the detection; empty if none.
     read : str
         The time of it.
+    events : int
+        Events of ``decisions.json`` that these numbers add up; 0 without a file.
     """
 
     accepted: int = 0
@@ -323,6 +325,7 @@ class DecisionFacts:
     last: str = ""
     reading: str = ""
     read: str = ""
+    events: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,6 +170,7 @@ class Result:
             decisions.reading,
             self.record.tissue.area_mm2,
         )
+        facts = replace(facts, events=decisions.events_count)
         return replace(result, record=replace(self.record, decisions=facts))
 
     @property
