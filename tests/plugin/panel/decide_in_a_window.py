@@ -6,6 +6,7 @@ Run with the slide, the run's folder, and the number of decisions.
 from __future__ import annotations
 
 import sys
+import time
 
 import napari
 from qtpy.QtCore import Qt
@@ -19,11 +20,15 @@ viewer.open(run, plugin="napari-fastnet")
 _, panel = viewer.window.add_plugin_dock_widget("napari-fastnet", "FastNet")
 application = QApplication.instance()
 assert application is not None
+end = time.monotonic() + 60
 while not panel.slide.work.review.reviewed:
     application.processEvents()
+    if time.monotonic() > end:
+        sys.exit("no candidate was found")
 canvas = viewer.window._qt_viewer.canvas.native
 QTest.keyClick(canvas, Qt.Key.Key_N)
 for _ in range(count):
     QTest.keyClick(canvas, Qt.Key.Key_J)
-print(panel.review.progress.value, flush=True)
+sys.stdout.write(f"{panel.review.progress.value}\n")
+sys.stdout.flush()
 napari.run()

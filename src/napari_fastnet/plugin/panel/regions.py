@@ -78,7 +78,7 @@ class RegionsSection(Section):
         self.csv.changed.connect(self._save_csv)
         self.load.changed.connect(self._load_regions)
         self.truth.changed.connect(self._load_truth)
-        self._show()
+        self._other_slide()  # whose run may have been opened before
 
     def leave(self) -> None:
         """Disconnect, and cancel updates that are due."""
