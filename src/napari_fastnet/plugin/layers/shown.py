@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 #: Kinds of layers of a slide: results, the truth they are compared with, and marks.
 MarkKind = Literal["current", "measures"]
-Shown = Kind | MarkKind | Literal["truth", "markers"]
+Shown = Kind | MarkKind | Literal["truth", "markers", "pieces"]
 
 
 #: Those of them whose data are in µm, whatever the µm/px.
-IN_UM: tuple[Shown, ...] = ("regions", "markers", "current", "measures")
+IN_UM: tuple[Shown, ...] = ("regions", "markers", "pieces", "current", "measures")
 #: Kinds that stay out of the viewer behind a veil: tissue masks and truth do not.
 VEILED: tuple[Shown, ...] = (
     *("heatmap", "quality", "regions", "markers", "current", "measures"),

@@ -11,6 +11,7 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QMenu
 
+from napari_fastnet.plugin.panel.nodes import NodesDialog
 from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.plugin.widgets import section
 from napari_fastnet.plugin.work import exporting
@@ -86,6 +87,10 @@ class ExportSection(section.Section):
         Folder for the files.
     save : PushButton
         Writes the files.
+    nodes : PushButton
+        Opens the window that joins pieces of tissue to nodes.
+    report : PushButton
+        Writes the report of the slide as a case.
     """
 
     masks: CheckBox
@@ -105,6 +110,13 @@ class ExportSection(section.Section):
         )
         self.folder = section.folder_field("Folder for the files")
         self.save = section.button("Export", "Write the files")
+        self.nodes = section.button(
+            "Nodes...", "Say which pieces of tissue are one lymph node"
+        )
+        self.report = section.button(
+            "Report",
+            "Write a page: nodes, largest deposit, suggested pN; prints to PDF",
+        )
         widgets = [
             section.row(self.masks, self.heatmap),
             section.row(self.regions, self.overview),
@@ -112,6 +124,7 @@ class ExportSection(section.Section):
             section.row(self.formats, label="as"),
             section.row(self.folder, label="to"),
             self.save,
+            section.row(self.nodes, self.report),
         ]
         self._job: Job | None = None
         super().__init__(napari_viewer, "EXPORT", widgets)
@@ -119,6 +132,8 @@ class ExportSection(section.Section):
         changes = (events.slides, events.spacing, events.tissue, events.heatmap)
         self.listen(self._show, *changes)
         self.save.changed.connect(self._save)
+        self.nodes.changed.connect(self._ask_nodes)
+        self.report.changed.connect(self._report)
         self._show()
 
     def leave(self) -> None:
@@ -132,6 +147,39 @@ class ExportSection(section.Section):
         something = work is not None and (work.editor or work.heatmap) is not None
         busy = self._job is not None and self._job.running
         self.save.enabled = something and not busy
+        self.nodes.enabled = work is not None and work.editor is not None
+        self.report.enabled = work is not None and work.heatmap is not None and not busy
+
+    def _ask_nodes(self) -> None:
+        work = self.work
+        pieces = None if work is None else work.pieces.pieces
+        if work is None or pieces is None:
+            show_info("the pieces of tissue are being found; try again in a moment")
+            return
+        if len(pieces.areas_mm2) < 2:
+            show_info("the tissue is one piece, and so one node")
+            return
+        areas = dict(zip(pieces.numbers, pieces.areas_mm2, strict=True))
+        dialog = NodesDialog(self.native, areas, work.pieces.nodes)
+        dialog.accepted.connect(lambda: work.pieces.join(dialog.nodes))
+        dialog.open()
+
+    def _report(self) -> None:
+        work, folder = self.work, section.chosen_path(self.folder)
+        if work is None:
+            return
+        if folder is None:
+            show_error("no folder to write the report to; choose one in Export")
+            return
+        snapshot, slide = exporting.snapshot_of(work), work.slide
+        notes = tuple(filter(None, (exporting.unfinished(work),)))
+        path = folder / f"{slide.path.stem}-report.html"
+
+        def write(should_stop: Callable[[], bool]) -> Generator[list[Path]]:
+            exporting.write_case_report(path, snapshot(), slide)
+            yield [path]
+
+        self._start(write, f"report written: {path}", notes)
 
     def _save(self) -> None:
         work, folder = self.work, section.chosen_path(self.folder)
@@ -152,11 +200,20 @@ class ExportSection(section.Section):
         def write(should_stop: Callable[[], bool]) -> Generator[list[Path]]:
             yield exporting.write_snapshot(snapshot(), folder, parts, formats)
 
-        def report(paths: list[Path]) -> None:
-            written = f"{len(paths)} files written to {folder}"
-            show = show_warning if notes else show_info
-            show("\n".join((written, *notes)))
+        self._start(write, f"{{}} files written to {folder}", notes)
 
-        self._job = Job(write, on_value=report, on_end=self._show)
+    def _start(
+        self,
+        write: Callable[[Callable[[], bool]], Generator[list[Path]]],
+        words: str,
+        notes: Collection[str],
+    ) -> None:
+        """Write files in a thread, and say it; the words take their number."""
+
+        def tell(paths: list[Path]) -> None:
+            show = show_warning if notes else show_info
+            show("\n".join((words.replace("{}", str(len(paths))), *notes)))
+
+        self._job = Job(write, on_value=tell, on_end=self._show)
         self._job.start()
         self._show()

@@ -34,6 +34,7 @@ from napari_fastnet.results.result import Part, Result
 if TYPE_CHECKING:
     from napari_fastnet.detection.tissue import SlideTissue
     from napari_fastnet.plugin.work.slide import SlideWork
+    from napari_fastnet.slide.slide import Slide
 
 #: Choices of regions, each by its size classes, smallest first.
 WHICH: dict[str, tuple[SizeClass, ...]] = {
@@ -182,6 +183,22 @@ def _flags(work: SlideWork) -> NDArray[np.uint8] | None:
     if info.grid != work.heatmap.grid or layer.data.shape != info.grid.shape:
         return None
     return np.array(layer.data, np.uint8)
+
+
+def write_case_report(path: Path, result: Result, slide: Slide) -> None:
+    """Write the report of one slide as a case, with the pictures of an open slide.
+
+    OutputError if the file cannot be written.
+    """
+    # matplotlib, which comes with them, takes as long to load as the rest
+    from napari_fastnet.case.case import Case
+    from napari_fastnet.case.gather import case_slide
+    from napari_fastnet.case.listing import ListedSlide
+    from napari_fastnet.case.report import write_report
+
+    name = slide.path.stem
+    case = Case.of(name, [case_slide(ListedSlide(slide=name), result)])
+    write_report(path, [case], {slide.fingerprint: slide})
 
 
 def write_snapshot(

@@ -13,7 +13,7 @@ from napari_fastnet.core.evidence import find_candidates
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.options import LesionRule
-from napari_fastnet.core.pieces import Pieces, find_pieces
+from napari_fastnet.core.pieces import Pieces
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.core.regions import Region, regions_of_outlines
 from napari_fastnet.plugin.threads.latest import Latest
@@ -62,6 +62,8 @@ class RegionFinder:
         The whole slide, level-0 px.
     found : callable
         Gets the regions, on the GUI thread.
+    pieces_of : callable
+        Returns the pieces of tissue, slide's (height, width) and µm/px; in the thread.
 
     Attributes
     ----------
@@ -76,11 +78,11 @@ class RegionFinder:
         sought: Callable[[], Sought | None],
         slide: Box,
         found: Callable[[list[Region]], None],
+        pieces_of: Callable[[Bools, Pair, Pair], Pieces],
     ) -> None:
         self.outlines: Annotations | None = None
         self.outlines_path = ""
-        self._sought, self._slide = sought, slide
-        self._known: tuple[Bools, Pieces] | None = None
+        self._sought, self._slide, self._pieces_of = sought, slide, pieces_of
         self._latest = Latest(self._prepare, found, rest=REST)
 
     def find(self) -> None:
@@ -107,17 +109,12 @@ class RegionFinder:
 
         def regions() -> list[Region]:
             found = regions_at(still, rule, outlines, slide)
-            pieces = None if roi is None else self._pieces_of(roi, heatmap.mpp)
-            return found if pieces is None else pieces.place(found)
+            if roi is None:
+                return found
+            shape = slide.height, slide.width
+            return self._pieces_of(roi, shape, heatmap.mpp).place(found)
 
         return regions
-
-    def _pieces_of(self, roi: Bools, mpp: Pair) -> Pieces:
-        """Find the pieces of tissue; those of the last mask are kept for the next time."""
-        if self._known is None or self._known[0] is not roi:
-            shape = (self._slide.height, self._slide.width)
-            self._known = roi, find_pieces(roi, shape, mpp)
-        return self._known[1]
 
 
 class RegionOutlines:

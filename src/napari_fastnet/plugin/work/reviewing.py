@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.outlines import Polygon
+    from napari_fastnet.core.pieces import NodePiece
     from napari_fastnet.core.regions import Region
     from napari_fastnet.results.decision_events import Verdict
     from napari_fastnet.slide.slide import Slide
@@ -141,6 +142,10 @@ class SlideReview:
     def read_slide(self, verdict: Verdict) -> None:
         """Note the reader's own verdict on the whole slide."""
         self._write(lambda decisions: decisions.read_slide(verdict))
+
+    def join_pieces(self, pieces: Sequence[NodePiece]) -> None:
+        """Note which pieces of tissue are which section of which node."""
+        self._write(lambda decisions: decisions.join_pieces(pieces))
 
     def undo(self) -> None:
         """Take the last decision back."""

@@ -25,6 +25,7 @@ from napari_fastnet.plugin.layers.scale_bar import show_scale_bar
 from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.work.masks import SlideMasks
+from napari_fastnet.plugin.work.pieces import SlidePieces
 from napari_fastnet.plugin.work.regions import RegionFinder, RegionOutlines, Sought
 from napari_fastnet.plugin.work.reviewing import SlideReview
 from napari_fastnet.results.record import RunRecord
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
+    from napari_fastnet.core.arrays import Bools
+    from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.regions import Region
     from napari_fastnet.detection.tissue_editor import TissueEditor
@@ -90,6 +93,8 @@ class SlideWork:
         As found last: all candidates, and those that are lesions.
     review : SlideReview
         A person's decisions on the candidates.
+    pieces : SlidePieces
+        Pieces of the tissue, and their nodes.
     region_finder, region_outlines : RegionFinder, RegionOutlines
         Find and draw the regions.
     marks : LesionMarks
@@ -129,10 +134,13 @@ class SlideWork:
         self.layers = WorkLayers(viewer, layer)
         self.masks = SlideMasks(self.layers, info, lambda: events.tissue.emit(self))
         self.review = SlideReview(lambda: self.heatmap, self.slide, self._decided)
+        self.pieces = SlidePieces(self.layers, self._tissue_sought, self.review)
+        events.tissue.connect(self._find_pieces)
         self.region_finder = RegionFinder(
             self._sought,
             Box.of_shape(self.slide.shape),
             self._take_candidates,
+            self.pieces.of,
         )
         self.region_outlines = RegionOutlines(
             viewer, self.layers, self.region_finder.find, self.review.reject
@@ -305,12 +313,22 @@ class SlideWork:
         self.region_outlines.release()
         self.masks.close()
         self.marks.close()
+        self.pieces.close()
 
     def _sought(self) -> Sought | None:
         if self.heatmap is None:
             return None
         roi = None if self.editor is None else self.editor.mask("roi")
         return self.heatmap, self.rule, roi
+
+    def _tissue_sought(self) -> tuple[Bools, Pair, Pair] | None:
+        if self.editor is None:
+            return None
+        return self.editor.mask("roi"), self.slide.shape, self.slide.require_mpp()
+
+    def _find_pieces(self, work: SlideWork) -> None:
+        if work is self:
+            self.pieces.find()
 
     def _take_candidates(self, candidates: list[Region]) -> None:
         if self.heatmap is None:
