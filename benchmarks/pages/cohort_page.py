@@ -7,12 +7,14 @@
 Detects on a few synthetic slides, makes up the numbers of as many rows as asked for, writes
 the report and opens it from disk in Chromium at 1366 x 768: until the load event and until
 the first paint, then every column sorted, filtered, searched, each up to the frame that
-shows it. The largest of all repeats counts.
+shows it. It also checks that the script sorts, filters and searches rightly, and keeps that
+over a reload.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
@@ -108,11 +110,17 @@ def _varied(found: Findings, random: np.random.Generator) -> Findings:
     )
 
 
-def measured(page: Page, repeats: int) -> dict[str, Any]:
+def fresh(page: Page, report: Path) -> None:
+    """Open the report as for the first time: its address keeps sort and filter."""
+    page.goto("about:blank")
+    page.goto(report.as_uri())
+
+
+def measured(page: Page, report: Path, repeats: int) -> dict[str, Any]:
     """Return ms for opening, sorting by each column, filtering and searching."""
     opened: list[dict[str, float]] = []
     for _ in range(repeats):
-        page.reload()
+        fresh(page, report)
         opened.append(page.evaluate(OPENED))
     heads = page.locator("#slides th button")
     columns = [text.replace("\n", " ") for text in heads.all_inner_texts()]
@@ -127,7 +135,7 @@ def measured(page: Page, repeats: int) -> dict[str, Any]:
     )
     times: dict[str, list[float]] = {name: [] for name in acts}
     for _ in range(repeats):
-        page.reload()
+        fresh(page, report)
         for name, act in acts.items():
             times[name].append(page.evaluate(TIMED, act))
     return {
@@ -141,6 +149,57 @@ def measured(page: Page, repeats: int) -> dict[str, Any]:
             for name, found in times.items()
         },
     }
+
+
+def check(page: Page, report: Path, rows: list[SlideRow]) -> None:
+    """Raise if the script shows other rows, or another order, than asked for."""
+    done = [row for row in rows if row.found]
+    fresh(page, report)
+    head = page.locator("#slides th button")
+
+    def names() -> list[str]:
+        shown = page.locator("#slides tbody tr:visible .name > a")
+        return shown.all_inner_texts()
+
+    def expect(wanted: list[SlideRow]) -> None:
+        if names() != [row.name for row in wanted]:
+            first = [row.name for row in wanted[:5]]
+            raise SystemExit(f"{page.url}: {names()[:5]}, not {first}")
+
+    ranked = sorted(done, key=lambda row: row.rank)
+    tissue = head.filter(has_text=re.compile("^tissue"))
+    expect(ranked)
+    tissue.click()
+    expect(sorted(ranked, key=lambda row: -_numbers(row).tissue_mm2))
+    tissue.click()
+    by_tissue = sorted(ranked, key=lambda row: _numbers(row).tissue_mm2)
+    expect(by_tissue)
+    page.locator("[data-is=micro]").first.click()
+    page.locator("[data-is=macro]").first.click()
+    page.locator("[data-is=flagged]").first.click()
+    classes = ("micro", "macro")
+    flagged = [
+        row
+        for row in by_tissue
+        if _numbers(row).size_class in classes and _numbers(row).warn
+    ]
+    expect(flagged)
+    page.reload()
+    expect(flagged)
+    page.locator("input").fill("NODE_3")
+    expect([row for row in flagged if "node_3" in row.name])
+    page.locator("button[data-is='']").click()
+    page.locator("input").fill("")
+    expect(by_tissue)
+    page.locator("[data-is=failed]").first.click()
+    expect([])
+    if page.locator("section tr:visible").count() != len(rows) - len(done):
+        raise SystemExit("the failed slides are not shown")
+
+
+def _numbers(row: SlideRow) -> Any:
+    """Return what was found on a slide that is done."""
+    return row.found
 
 
 def main() -> None:
@@ -163,26 +222,27 @@ def main() -> None:
         page = browser.new_page(viewport=WINDOW)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto((folder / REPORT).as_uri())
+        report = folder / REPORT
+        fresh(page, report)
         figures = {
             "browser": f"Chromium {browser.version}",
             "rows": asked.rows,
-            "page_kb": (folder / REPORT).stat().st_size / 1000,
-            **measured(page, asked.repeats),
+            "page_kb": report.stat().st_size / 1000,
+            **measured(page, report, asked.repeats),
         }
+        check(page, report, rows)
         if asked.pictures:
-            take_pictures(page, folder, asked.pictures)
+            take_pictures(page, report, asked.pictures)
         if errors:
             raise SystemExit("\n".join(errors))
         browser.close()
     tell(figures, asked.json)
 
 
-def take_pictures(page: Page, folder: Path, pictures: Path) -> None:
+def take_pictures(page: Page, report: Path, pictures: Path) -> None:
     """Save the page as opened, filtered, with a command shown, and as PDF."""
     pictures.mkdir(parents=True, exist_ok=True)
-    page.goto("about:blank")
-    page.goto((folder / REPORT).as_uri())
+    fresh(page, report)
     page.wait_for_timeout(500)
     page.screenshot(path=pictures / "opened.png")
     page.pdf(path=pictures / "report.pdf", prefer_css_page_size=True)

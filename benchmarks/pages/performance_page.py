@@ -221,6 +221,25 @@ def cohort(found: dict[str, Any]) -> str:
     return f"{table(head, rows)}\n\nTwice as many: **x {found['ratio']:.2f}**."
 
 
+def cohort_page(found: dict[str, Any]) -> str:
+    """Return how fast a cohort's report opens and sorts."""
+    sorts = {n: ms for n, ms in found["acts"].items() if n.startswith("sort by ")}
+    slowest = max(sorts, key=lambda name: sorts[name]["median"])
+    parts = {
+        "first paint": found["open"]["paint"],
+        "read and laid out": found["open"]["load"],
+        f"{slowest}, the slowest column": sorts[slowest],
+        "filter": found["acts"]["filter"],
+        "search, a letter more": found["acts"]["search"],
+    }
+    rows = [
+        [name, f"{ms['median']:.0f}", f"{ms['largest']:.0f}"]
+        for name, ms in parts.items()
+    ]
+    head = [f"{found['rows']} rows in {found['browser']}", "median, ms", "largest, ms"]
+    return f"{table(head, rows)}\n\nThe page has {found['page_kb']:.0f} kB."
+
+
 #: Each part of the page, by its mark: from which file, and how.
 PARTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "scan": ("bench", scan),
@@ -232,6 +251,7 @@ PARTS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "wsinfer": ("wsinfer", against_wsinfer),
     "resume": ("resume_kills", resume),
     "cohort": ("cohort", cohort),
+    "cohort_page": ("cohort_page", cohort_page),
 }
 
 
