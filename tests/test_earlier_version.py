@@ -122,7 +122,7 @@ def test_a_cohorts_table_takes_up_slides_as_that_version_left_them(kept):
         assert {key: row[key] for key in before[name]} == before[name]
         assert row["lesion_threshold"] == row["top_evidence"] == ""
     page = (kept / "cohort" / "report.html").read_text("utf-8")
-    assert page.count("of a version without evidence") == 2
+    assert page.count("by a version without evidence") == 2
     text = (kept / "cohort" / "regions.csv").read_text("utf-8")
     lesions = list(csv.DictReader(text.splitlines()))
     total = sum(int(row["regions"]) for row in rows.values())

@@ -17,6 +17,8 @@ from napari_fastnet.cohort import report as cohort_report
 from napari_fastnet.cohort.report import CohortReport, update_report
 from napari_fastnet.cohort.rows import SlideRow, folder_rows, read_open_rows
 from napari_fastnet.errors import OutputError
+from napari_fastnet.results.decisions import decisions_of
+from napari_fastnet.results.loading import load
 
 CLEAN = np.full((3, 3), 0.25, np.float32)
 
@@ -288,3 +290,28 @@ def test_a_table_that_cannot_be_written_ends_no_cohort(tmp_path, monkeypatch) ->
 def test_a_folder_without_a_table_gets_none(tmp_path) -> None:
     update_report(tmp_path, row("a", "failed"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_decided_since_is_in_the_table_and_a_damaged_file_is_said(
+    tmp_path, write_run
+) -> None:
+    values = np.full((20, 20), 0.02, np.float32)
+    values[4:16, 4:16] = 0.98
+    result = load(write_run(tmp_path / "a", values))
+    command(tmp_path, row("a", "done"))
+    assert (table(tmp_path)["a"]["accepted"], len(result.lesions)) == ("", 1)
+    decisions = decisions_of(tmp_path / "a", result.record.slide)
+    decisions.decide(result.lesions, "tumor")
+    decisions.read_slide("unsure")
+    update_report(tmp_path)
+    line = table(tmp_path)["a"]
+    assert (line["accepted"], line["rejected"], line["undecided"]) == ("1", "0", "0")
+    assert line["read_as"] == "unsure"
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "read as unsure" in page
+    assert 'data-is="failed"' not in page
+    (tmp_path / "a" / "decisions.json").write_text("{")
+    update_report(tmp_path)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "decisions.json: " in page
+    assert (tmp_path / "a" / "decisions.json").read_text() == "{"

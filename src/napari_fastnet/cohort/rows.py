@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import inf
@@ -16,8 +16,11 @@ from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.core.regions import size_class
 from napari_fastnet.errors import OutputError, StoreError
 from napari_fastnet.machine.files import reason
+from napari_fastnet.results.decisions import decisions_of
+from napari_fastnet.results.loading import load
 from napari_fastnet.results.reading import read_run_heatmap
 from napari_fastnet.results.record import (
+    DECISIONS,
     OVERVIEW,
     PLAIN_THUMBNAIL,
     RECORD,
@@ -73,6 +76,8 @@ COLUMNS: dict[str, int | None] = {
     "top_evidence": 4,
     "top_confidence": 4,
     "accepted": None,
+    "accepted_mm2": 6,
+    "accepted_largest_mm": 4,
     "rejected": None,
     "unsure": None,
     "undecided": None,
@@ -134,9 +139,12 @@ class Findings:
     accepted, rejected, unsure : int or None
         Lesions by a person's verdict: tumor, not tumor, unsure; None before any.
     undecided : int or None
-        Lesions of the machine without a verdict.
+        Lesions without a verdict; None where they were not found by evidence.
+    accepted_mm2, accepted_largest_mm : float or None
+        Area and longest axis of the accepted ones; all other areas and sizes are those of
+        the lesions as found.
     read_as : str or None
-        A reader's verdict for the slide.
+        A reader's own verdict on the slide.
     """
 
     tissue_mm2: float | None
@@ -162,6 +170,8 @@ class Findings:
     sensitivity_02_mm: float | None = None
     top_evidence: float | None = None
     accepted: int | None = None
+    accepted_mm2: float | None = None
+    accepted_largest_mm: float | None = None
     rejected: int | None = None
     unsure: int | None = None
     undecided: int | None = None
@@ -180,11 +190,12 @@ class Findings:
         """
         assert record.model is not None
         assert record.counts is not None
-        decided = record.decisions
+        decided, accepted = record.decisions, record.decisions.totals
         totals, quality, rule = record.regions, record.quality, record.rule
-        measured = None
+        measured, to_decide = None, None
         if record.lesion_threshold is not None:
             measured = rule.evidence.at(rule.lesion_threshold)
+            to_decide = totals.regions
         return cls(
             tissue_mm2=totals.tissue_mm2,
             tumour_mm2=totals.area_mm2,
@@ -207,9 +218,11 @@ class Findings:
             sensitivity_02_mm=None if measured is None else measured.from_02_mm,
             top_evidence=totals.top_evidence,
             accepted=decided.accepted if decided.events else None,
+            accepted_mm2=accepted.area_mm2 if decided.events else None,
+            accepted_largest_mm=accepted.longest_axis_mm,
             rejected=decided.rejected if decided.events else None,
             unsure=decided.unsure if decided.events else None,
-            undecided=decided.undecided if decided.last else totals.regions,
+            undecided=decided.undecided if decided.last else to_decide,
             read_as=decided.reading or None,
             seconds=record.seconds.total,
             warn=quality.warn,
@@ -253,6 +266,8 @@ class SlideRow:
         When it was done or failed, ISO 8601 with its zone; empty where not known.
     pictures : tuple of str
         The files in its folder for the report.
+    notes : tuple of str
+        Notes about its results for the user.
     """
 
     name: str
@@ -262,6 +277,7 @@ class SlideRow:
     found: Findings | None = None
     ended: str = ""
     pictures: tuple[str, ...] = (THUMBNAIL, PLAIN_THUMBNAIL)
+    notes: tuple[str, ...] = ()
 
     @property
     def rank(self) -> tuple[int, float, int, float, float, str]:
@@ -287,6 +303,10 @@ class SlideRow:
         }
 
 
+_EVERY_REGION = (
+    "found by a version without evidence, which lists every region of cells; run detect "
+    "again"
+)
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -322,19 +342,26 @@ def folder_rows(folder: Path) -> list[SlideRow]:
         raise OutputError(f"cannot read {folder}: {reason(error)}") from error
     rows = []
     for place in folders:
-        try:
-            facts = (place / RECORD).stat()
-        except OSError:  # no record
-            continue
-        rows.append(_row(place, facts.st_mtime_ns, facts.st_size, facts.st_ino))
+        facts = _facts(place / RECORD)
+        if facts:
+            rows.append(_row(place, *facts, *_facts(place / DECISIONS)))
     return [row for row in rows if row is not None]
+
+
+def _facts(path: Path) -> tuple[int, ...]:
+    """Return numbers that change with a file; none where there is no file."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return ()
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 @lru_cache(maxsize=2**16)
 def _row(folder: Path, *_: int) -> SlideRow | None:
     """Return the row of a slide's folder; None if it is no detection.
 
-    The other arguments change with the record, which is then read again.
+    The other arguments change with record and decisions, which are then read again.
     """
     try:
         record = read_record(folder / RECORD)
@@ -344,14 +371,24 @@ def _row(folder: Path, *_: int) -> SlideRow | None:
         return None
     slide = Path(record.slide.path)
     try:
+        decisions = decisions_of(folder, record.slide)
+        if decisions.events_count != record.decisions.events:  # decided since
+            record = replace(record, decisions=load(folder).record.decisions)
         found = Findings.of(record, _highest(folder, record))
     except (StoreError, ValueError) as error:
         line = f"{folder}: its results are damaged ({error}); run detect again"
         return SlideRow(folder.name, slide, "failed", line, ended=now())
+    earlier = (_EVERY_REGION,) if record.lesion_threshold is None else ()
     small = (THUMBNAIL, PLAIN_THUMBNAIL)
     pictures = tuple(name for name in small if (folder / name).is_file()) or (OVERVIEW,)
     return SlideRow(
-        folder.name, slide, "done", found=found, ended=record.created, pictures=pictures
+        folder.name,
+        slide,
+        "done",
+        found=found,
+        ended=record.created,
+        pictures=pictures,
+        notes=(*earlier, *decisions.notes),
     )
 
 
