@@ -55,7 +55,7 @@ def test_pieces_are_numbered_on_the_slide_and_joined_by_a_person(
     dialog.node[2].setValue(1)
     dialog.section[2].setValue(2)
     dialog.accept()
-    assert labels(viewer) == ["1", "2: node 1, level 2"]
+    assert labels(viewer) == ["1", "2: node 1,\nsection 2"]
     kept = Decisions.open(work.review.decisions.path, work.slide.fingerprint).pieces
     assert [(one.node, one.section) for one in kept] == [(1, 1), (1, 2)]
 
@@ -63,7 +63,7 @@ def test_pieces_are_numbered_on_the_slide_and_joined_by_a_person(
     assert dialog.nodes == {1: (1, 1), 2: (1, 2)}
     dialog.apart.click()
     dialog.reject()
-    assert labels(viewer) == ["1", "2: node 1, level 2"]
+    assert labels(viewer) == ["1", "2: node 1,\nsection 2"]
 
 
 def test_painting_tissue_between_them_makes_one_piece(qtbot, viewer, panel, compute):

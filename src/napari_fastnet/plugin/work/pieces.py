@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_fastnet.core.pieces import Pieces, find_pieces, node_pieces, nodes_of
 from napari_fastnet.plugin.layers.data import UM, to_um
@@ -50,7 +52,7 @@ class SlidePieces:
         self.pieces: Pieces | None = None
         self._layers, self._sought, self._review = layers, sought, review
         self._known: tuple[Bools, Pieces] | None = None
-        self._mpp: Pair = (1.0, 1.0)
+        self._corners: NDArray[np.float64] = np.zeros((0, 2))
         self._latest = Latest(self._prepare, self._take)
 
     def of(self, roi: Bools, slide_shape: Pair, mpp: Pair) -> Pieces:
@@ -68,6 +70,7 @@ class SlidePieces:
         """Forget the pieces."""
         self._latest.drop()
         self._known = self.pieces = None
+        self._corners = np.zeros((0, 2))
 
     @property
     def nodes(self) -> dict[int, tuple[int, int]]:
@@ -87,18 +90,18 @@ class SlidePieces:
         return {
             number: str(number)
             if (node, section) == (number, 1)
-            else f"{number}: node {node}, level {section}"
+            else f"{number}: node {node},\nsection {section}"
             for number, (node, section) in self.nodes.items()
         }
 
     def draw(self) -> None:
         """Show the numbers on the slide; of one piece alone none is needed."""
-        words = self.words() if len(self.nodes) > 1 else {}
+        words = list(self.words().values()) if len(self._corners) > 1 else []
         layer: Any = self._layers.get("pieces")
         if layer is None and not words:
             return
-        at_um = np.array([self._corner(number) for number in words]).reshape(-1, 2)
-        labels = {"piece": list(words.values())}
+        at_um = self._corners[: len(words)]
+        labels = {"piece": words}
         if layer is None:
             keywords = {
                 "name": LAYER_NAME,
@@ -118,27 +121,35 @@ class SlidePieces:
             }
             self._layers.put("pieces", (at_um, keywords, "points"))
             return
-        layer.selected_data = set()
-        layer.data = at_um
-        layer.features = labels
+        if not np.array_equal(layer.data, at_um):
+            layer.selected_data = set()
+            layer.data = at_um
+        if list(layer.features.get("piece", ())) != words:
+            layer.features = labels
 
-    def _corner(self, number: int) -> Any:
-        """Return the corner at the top left of a piece's outline, µm."""
-        assert self.pieces is not None
-        rows, columns = np.nonzero(self.pieces.labels == number)
-        first = (rows + columns).argmin()
-        origin, step = self.pieces.grid.origin, self.pieces.grid.step
-        cell = np.array([rows[first], columns[first]])
-        return to_um(np.asarray(origin) + np.asarray(step) * cell, self._mpp)
-
-    def _prepare(self) -> Callable[[], Pieces] | None:
+    def _prepare(self) -> Callable[[], tuple[Pieces, NDArray[np.float64]]] | None:
         sought = self._sought()
         if sought is None:
             return None
-        roi, shape, self._mpp = sought
-        return lambda: self.of(roi, shape, sought[2])
+        pieces_of, mpp = self.of, sought[2]
 
-    def _take(self, pieces: Pieces) -> None:
-        if pieces is not self.pieces:
-            self.pieces = pieces
-            self.draw()
+        def found() -> tuple[Pieces, NDArray[np.float64]]:
+            pieces = pieces_of(*sought)
+            return pieces, corners_um(pieces, mpp)
+
+        return found
+
+    def _take(self, found: tuple[Pieces, NDArray[np.float64]]) -> None:
+        self.pieces, self._corners = found
+        self.draw()
+
+
+def corners_um(pieces: Pieces, mpp: Pair) -> NDArray[np.float64]:
+    """Return (n, 2): where the outline of each piece is nearest to the top left, µm."""
+    corners = []
+    for number, place in enumerate(ndimage.find_objects(pieces.labels), 1):
+        rows, columns = np.nonzero(pieces.labels[place] == number)
+        first = (rows + columns).argmin()
+        corners.append((place[0].start + rows[first], place[1].start + columns[first]))
+    px = np.asarray(pieces.grid.step) * np.reshape(corners, (-1, 2))
+    return to_um(px, mpp)

@@ -350,6 +350,7 @@ class SlideWork:
     def _decided(self) -> None:
         """Show what a person decided."""
         self._draw()
+        self.pieces.draw()
         self.events.decisions.emit(self)
 
     def _draw(self) -> None:
