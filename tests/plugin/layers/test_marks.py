@@ -19,6 +19,7 @@ from napari_fastnet.plugin.layers.data import (
 from napari_fastnet.plugin.layers.marks import SEEN_PX, LesionMarks
 from napari_fastnet.plugin.layers.regions import regions_of
 from napari_fastnet.plugin.layers.shown import WorkLayers
+from napari_fastnet.plugin.writer import write_folder
 from napari_fastnet.results.decision_events import Decision
 from napari_fastnet.results.reviewed import Reviewed
 
@@ -213,3 +214,23 @@ def test_three_thousand_markers_follow_a_slider(viewer_model, marks) -> None:
         marks.show(reviewed, threshold)
         seconds.append(perf_counter() - began)
     assert np.median(seconds) < 1  # 0.02 here; a loop over markers would take seconds
+
+
+def test_marks_are_saved_with_the_results_and_open_again(
+    tmp_path, viewer_model, marks
+) -> None:
+    from npe2 import PluginManager
+
+    PluginManager.instance().discover()
+    regions = [region(1, 0.0, 0.0), region(2, 9e3, 0.0)]
+    marks.show([Reviewed(one) for one in regions], 0.0)
+    marks.show_current(regions[0], "1 of 2")
+    layers = [viewer_model.layers[n] for n in ("lesion markers", "current lesion")]
+    written = write_folder(
+        str(tmp_path / "saved"), [layer.as_layer_data_tuple() for layer in layers]
+    )
+    markers, frame = (
+        viewer_model.open(path, plugin="napari")[0] for path in sorted(written)[::-1]
+    )
+    np.testing.assert_allclose(markers.data, layers[0].data)
+    assert frame.nshapes == layers[1].nshapes
