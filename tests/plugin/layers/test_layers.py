@@ -194,7 +194,7 @@ def test_colours_are_those_of_the_heatmap_and_nan_is_clear(name):
 def test_tissue_shows_through_the_more_the_less_likely_a_tumour(threshold):
     values = np.array([0, threshold - 0.01, threshold, (1 + threshold) / 2, 1.0])
     normal, below, at, between, certain = heatmap_colormap(threshold).map(values)[:, 3]
-    assert normal == pytest.approx(below) == pytest.approx(0.22)
+    assert normal == pytest.approx(below) == pytest.approx(0.25)
     assert below < at < between < certain == 1
     assert between == pytest.approx(0.75, abs=0.01)
 

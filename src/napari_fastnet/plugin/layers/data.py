@@ -60,19 +60,19 @@ MASK_OPACITY = {"rgb": 0.35, "hsv": 0.35, "threshold": 0.35, "roi": 0.7}
 MASK_CONTOUR_PX = 2
 #: Colours of outlines and markers by what was decided about a lesion.
 VERDICT_COLOURS = {
-    "undecided": "#ffd60a",
-    "tumor": "#e0002a",
-    "not tumor": "#ffffff",
-    "unsure": "#00b4d8",
+    "undecided": "#ffffff",
+    "tumor": "#e0423a",
+    "not tumor": "#2fa35b",
+    "unsure": "#d99a00",
 }
 REGION_COLOUR = "#202020"
 #: Width of outlines until a viewer's zoom is known (`plugin.layers.screen_width`).
 REGION_EDGE_UM = 8.0
 #: Opacity of a new heatmap's layer.
-HEATMAP_OPACITY = 0.7
+HEATMAP_OPACITY = 0.6
 #: Opacity of the heatmap's colours, times that of its layer: of normal tissue, which is to
 #: be seen through them, at the threshold, and of a certain tumor.
-FAINT, AT_THRESHOLD, CERTAIN = 0.22, 0.5, 1.0
+FAINT, AT_THRESHOLD, CERTAIN = 0.25, 0.5, 1.0
 #: From clear to the colour of the threshold, in probability.
 EDGE = 1e-3
 

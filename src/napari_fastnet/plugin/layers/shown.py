@@ -25,12 +25,12 @@ MarkKind = Literal["current", "measures"]
 Shown = Kind | MarkKind | Literal["truth", "markers", "pieces"]
 
 
+#: Those that lie on top.
+MARKS: tuple[Shown, ...] = ("markers", "current", "measures")
 #: Those of them whose data are in µm, whatever the µm/px.
-IN_UM: tuple[Shown, ...] = ("regions", "markers", "pieces", "current", "measures")
+IN_UM: tuple[Shown, ...] = ("regions", "pieces", *MARKS)
 #: Kinds that stay out of the viewer behind a veil: tissue masks and truth do not.
-VEILED: tuple[Shown, ...] = (
-    *("heatmap", "quality", "regions", "markers", "current", "measures"),
-)
+VEILED: tuple[Shown, ...] = ("heatmap", "quality", "regions", *MARKS)
 
 
 class WorkLayers:
@@ -150,11 +150,12 @@ class WorkLayers:
             layer.metadata = {SLIDE_KEY: replace(info, record=record)}
 
     def _place_of(self, kind: Shown) -> int:
-        """Return the index of a new layer: on top, but masks between slide and heatmap."""
-        layers, heatmap = self._viewer.layers, self.get("heatmap")
-        if heatmap not in layers or kind not in KINDS:
-            return len(layers)
-        place = int(layers.index(heatmap))
+        """Return the index of a new layer: masks, then results, and marks on top."""
+        layers = self._viewer.layers
+        above = MARKS if kind not in KINDS else (*MARKS, "heatmap")
+        over = [self.get(one) for one in above if kind not in MARKS]
+        places = [layers.index(layer) for layer in over if layer in layers]
+        place = min(places, default=len(layers))
         hidden = self.slide in layers and place < layers.index(self.slide)
         return len(layers) if hidden else place
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
 from qtpy.QtGui import QColor
 
+from napari_fastnet.plugin.layers.data import VERDICT_COLOURS
+
 if TYPE_CHECKING:
     from napari_fastnet.core.regions import Region
     from napari_fastnet.results.decision_events import Verdict
@@ -21,7 +23,7 @@ SORT_ROLE = int(Role.UserRole)
 #: Words of candidates without a verdict.
 UNDECIDED = "undecided"
 #: Colours of the verdicts; each has a sign as well, for those who see no red or green.
-COLOURS = {"tumor": "#e0423a", "not tumor": "#2fa35b", "unsure": "#d99a00"}
+COLOURS = VERDICT_COLOURS  # as on the slide
 SIGNS = {"tumor": "✓", "not tumor": "✗", "unsure": "?"}
 #: Choices of the filters: words shown, and what they ask of a candidate.
 ALL = "all"
