@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fastnet.core.matching import owners, shape_of, shares, tidy
+from napari_fastnet.core.matching import owners, shapes_of, shares, tidy
 
 
 def box(top, left, bottom, right):
@@ -77,8 +77,9 @@ def test_a_drawn_figure_of_eight_is_two_parts():
     eight = np.array([(0, 0), (10, 10), (10, 0), (0, 10)], float)
     parts = tidy([(eight,)])
     assert len(parts) == 2
-    assert shape_of(parts).is_valid
-    assert shape_of(parts).area == 50
+    (shape,) = shapes_of([parts])
+    assert shape.is_valid
+    assert shape.area == 50
 
 
 def test_a_line_encloses_nothing():
