@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from napari_fastnet.cli.output import print_columns, print_json, wrote
 from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.progress import progress_bar
 
 if TYPE_CHECKING:
     from napari_fastnet.case.case import Case
@@ -39,11 +41,21 @@ def report(
     """
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{output}: the report is a page; name it .html")
-    from napari_fastnet.case.gather import read_cases
+    from napari_fastnet.case.gather import gather
+    from napari_fastnet.case.listing import find_cases
     from napari_fastnet.case.report import write_report
 
-    cases = list(read_cases(places))
-    write_report(output, cases)
+    listed = find_cases(places)
+    cases: list[Case] = []
+    with progress_bar("report", unit="cases") as bar:
+
+        def read() -> Iterator[Case]:
+            for name, slides in listed.items():
+                cases.append(gather(name, slides))
+                yield cases[-1]
+                bar.update(len(cases), len(listed))
+
+        write_report(output, read())
     if as_json:
         print_json({"cases": [case.to_dict() for case in cases], "files": [output]})
         return
