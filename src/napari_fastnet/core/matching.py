@@ -1,7 +1,8 @@
 """Outlines that a person has judged, and the candidates of now that are the same lesions.
 
 A verdict stands for what was seen. The outlines of candidates change with the threshold,
-the model and the grid, so candidates are matched to judged outlines by overlap.
+the model and the grid, so candidates are matched to judged outlines by overlap. The rules and
+their reasons are in ``docs/explain/decisions.md``.
 """
 
 from __future__ import annotations

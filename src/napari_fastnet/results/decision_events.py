@@ -1,6 +1,6 @@
 """Events of a person's decisions, and what they add up to.
 
-The format of the file is in ``docs/reference/decisions.md``.
+The format of the file is in ``docs/reference/file-formats.md``.
 """
 
 from __future__ import annotations
