@@ -129,7 +129,7 @@ def preset_with(preset: str, **given: Any) -> TissueParameters:
 Alarms = Literal["fewer", "balanced", "more"]
 DEFAULT_ALARMS: Alarms = "balanced"
 #: Lesion threshold of that choice, for models that state none; log odds.
-BALANCED = 0.0
+BALANCED = -1.13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ class EvidenceScale:
     Parameters
     ----------
     scale, offset, beside : float
-        Fitted where truth is known, see `patches.lesion_scale`.
+        Fitted where truth is known, see `patches.mosaics`.
     certain : float
         Strength from which a candidate is certain: no normal tissue reached it.
     fewer, balanced, more : float
@@ -180,13 +180,13 @@ class EvidenceScale:
         Data of fit and curve; empty for the defaults.
     """
 
-    scale: float = 3.0
-    offset: float = -7.0
-    beside: float = 1.0
-    certain: float = 4.0
-    fewer: float = 1.0
+    scale: float = 2.83
+    offset: float = -8.88
+    beside: float = 1.77
+    certain: float = 3.33
+    fewer: float = -0.57
     balanced: float = BALANCED
-    more: float = -2.0
+    more: float = -3.66
     curve: tuple[CurvePoint, ...] = ()
     measured_on: str = ""
 

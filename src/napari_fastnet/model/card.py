@@ -6,7 +6,7 @@ It states measured figures and words of the user only, since any patches can be 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_fastnet.model.description import ModelDescription
@@ -14,6 +14,27 @@ if TYPE_CHECKING:
 
 def write_card(description: ModelDescription) -> str:
     """Write the card of a trained model as Markdown, every figure from its description."""
+    options = description.training.options
+    # Those of the augmentation stand among the others.
+    flat = {**options, **options.get("augmentation", {})}
+    flat.pop("augmentation", None)
+    words = ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in flat.items()
+    )
+    return _rendered("card.md.jinja", model=description, options=words)
+
+
+def with_lesions(card: str, description: ModelDescription) -> str:
+    """Return a card with the section on lesions replaced by that of a description."""
+    section = _rendered("lesions.md.jinja", model=description)
+    before = re.sub(r"^## Lesions\n.*?(?=^## |\Z)", "", card, flags=re.M | re.S)
+    limits = before.find("\n## Limits")
+    at = len(before) if limits < 0 else limits + 1
+    return f"{before[:at]}{section}\n{before[at:]}"
+
+
+def _rendered(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -25,16 +46,7 @@ def write_card(description: ModelDescription) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["number"] = _number
-    options = description.training.options
-    # Those of the augmentation stand among the others.
-    flat = {**options, **options.get("augmentation", {})}
-    flat.pop("augmentation", None)
-    words = ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in flat.items()
-    )
-    card = environment.get_template("card.md.jinja")
-    return card.render(model=description, options=words)
+    return environment.get_template(template).render(**values)
 
 
 def _number(value: float | None, kind: str) -> str:
