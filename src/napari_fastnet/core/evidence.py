@@ -110,7 +110,10 @@ def find_candidates(
     if count == 0:
         return []
     scale = rule.evidence
-    peaks = np.asarray(ndimage.maximum(strengths, labels, np.arange(1, count + 1)))
+    index = np.arange(1, count + 1)
+    cells = np.array(ndimage.maximum_position(strengths, labels, index))
+    peaks = strengths[tuple(cells.T)].astype(np.float64)
+    places = heatmap.grid.origin + (cells + 0.5) * heatmap.grid.step
     certain = peaks >= scale.certain
     # a certain one does not stand beside itself
     beside = certain.sum() - certain >= 1
@@ -121,8 +124,13 @@ def find_candidates(
     found = measure_cells(heatmap, kept[labels], len(wanted))
     order = np.argsort(-evidence[wanted], kind="stable")
     return [
-        replace(found[index], label=label, evidence=float(evidence[wanted[index]]))
-        for label, index in enumerate(order.tolist(), 1)
+        replace(
+            found[at],
+            label=label,
+            peak=(float(places[wanted[at], 0]), float(places[wanted[at], 1])),
+            evidence=float(evidence[wanted[at]]),
+        )
+        for label, at in enumerate(order.tolist(), 1)
     ]
 
 

@@ -13,12 +13,6 @@ from napari_fastnet.errors import OptionError
 ColoursName = Literal["red-green", "blue-orange"]
 DEFAULT_COLOURS: ColoursName = "red-green"
 
-#: Distance between peaks: 12 px of level 6 of 0.243 µm/px, as in the NCRF reference.
-RADIUS_UM = 12 * 64 * 0.243
-#: Probability below which peaks are no candidates; low, so that the FROC curve reaches
-#: many false positives.
-MINIMUM = 0.05
-
 #: Ways to match the colours of a slide to those of a model's training data.
 StainMethod = Literal["none", "reinhard", "macenko", "density"]
 

@@ -70,6 +70,9 @@ class Region:
     axis : tuple of tuple of float, or None
         The two outline points that are farthest apart, (y, x) in level-0 px; None where
         only the distance is known.
+    peak : tuple of float, or None
+        (y, x) centre of the cell with the strongest evidence, level-0 px; None of a region
+        without evidence.
     evidence : float
         Log odds that it is tumor, see `core.evidence`; NaN if it was drawn by a person.
     piece : int
@@ -84,6 +87,7 @@ class Region:
     centroid: Pair
     polygons: tuple[Polygon, ...]
     axis: tuple[Pair, Pair] | None = None
+    peak: Pair | None = None
     evidence: float = nan
     piece: int = 0
 

@@ -7,7 +7,9 @@ from math import isfinite
 from typing import Literal
 
 from napari_fastnet.annotations.options import OutlineOptions
-from napari_fastnet.core.options import MINIMUM, RADIUS_UM, StainMethod
+from napari_fastnet.core.options import (
+    StainMethod,  # noqa: TC001  # read with the annotations
+)
 from napari_fastnet.errors import OptionError
 
 
@@ -49,10 +51,6 @@ class SlideEvaluationOptions:
 
     Parameters
     ----------
-    radius_um : float
-        Candidates are farther apart than this, µm.
-    minimum : float
-        Lowest probability of a candidate.
     threshold : float or None
         Dice and IoU: tumor from this probability on; None is the run's.
     boundary_um : float
@@ -75,8 +73,6 @@ class SlideEvaluationOptions:
         Seed of the resamples.
     """
 
-    radius_um: float = RADIUS_UM
-    minimum: float = MINIMUM
     threshold: float | None = None
     boundary_um: float = 0.0
     mpp: float | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.annotations import truth_files
-from napari_fastnet.core.metrics.candidates import Candidates, find_candidates
+from napari_fastnet.core.metrics.candidates import Candidates
 from napari_fastnet.core.metrics.froc import SlideHits, match_candidates
 from napari_fastnet.core.metrics.lesions import find_lesions
 from napari_fastnet.core.metrics.pixels import PixelCounts, count_pixels
@@ -50,7 +50,7 @@ class EvaluatedSlide:
     score : float
         The highest probability, 0 without any.
     candidates : Candidates
-        Its peaks.
+        Possible lesions, down to "find more".
     hits : SlideHits or None
         Candidates against lesions; None for a tumor slide without outlines.
     features : SlideFeatures or None
@@ -149,9 +149,7 @@ def _evaluated(
     else:
         run, heatmap = found, found.heatmap
         assert heatmap is not None
-        candidates = find_candidates(
-            heatmap, radius_um=options.radius_um, minimum=options.minimum
-        )
+        candidates = Candidates.of(found.candidates or [])
     truth, notes = _truth(known, run, source.path, options)
     is_tumor = _is_tumor(known, truth, notes)
     _require_inside(source, candidates, run, truth)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.annotations.truth_files import slide_key
+from napari_fastnet.core.evidence import find_candidates
 from napari_fastnet.core.metrics.candidates import Candidates
 from napari_fastnet.core.metrics.truth import CAMELYON_MPP
 from napari_fastnet.errors import DataError, StoreError
@@ -194,4 +195,5 @@ def load_source(source: Source) -> Result | Candidates:
     heatmap = read_run_heatmap(path, record)
     if heatmap is None:
         raise StoreError(f"{path}: neither {HEATMAP} nor {STORE}; {_WANTED}")
-    return Result(record=record, heatmap=heatmap)
+    found = find_candidates(heatmap, record.rule)
+    return Result(record=record, heatmap=heatmap, candidates=found)
