@@ -12,18 +12,18 @@ from napari_fastnet.plugin.panel.heatmap_look import (
     TISSUE_KEY,
 )
 from napari_fastnet.plugin.panel.tissue import MASKS_KEY
-from napari_fastnet.plugin.review import review, ruler
+from napari_fastnet.plugin.review import ruler, tools
 
 pytestmark = pytest.mark.gui
 
 REVIEW_KEYS = {
-    review.TUMOR_KEY: "tumor",
-    review.NOT_TUMOR_KEY: "not_tumor",
-    review.UNSURE_KEY: "unsure",
-    review.UNDO_KEY: "undo",
-    review.UNDECIDED_KEY: "next_undecided",
-    review.NEXT_KEY: "next",
-    review.PREVIOUS_KEY: "previous",
+    tools.TUMOR_KEY: "tumor",
+    tools.NOT_TUMOR_KEY: "not_tumor",
+    tools.UNSURE_KEY: "unsure",
+    tools.UNDO_KEY: "undo",
+    tools.UNDECIDED_KEY: "next_undecided",
+    tools.NEXT_KEY: "next",
+    tools.PREVIOUS_KEY: "previous",
     ruler.RULER_KEY: "ruler",
 }
 ALL = (
@@ -172,4 +172,4 @@ def test_tab_goes_from_top_to_bottom(qtbot, panel) -> None:
     tops = [w.mapTo(window, w.rect().center()).y() for w in order]
     assert len(order) > 30
     assert (np.diff(tops) > -12).all(), tops
-    assert order[-1] is panel.export.save.native
+    assert order[-1] is panel.export.report.native

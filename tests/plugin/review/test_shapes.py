@@ -94,3 +94,18 @@ def test_unchanged_rings_are_told_from_moved_ones() -> None:
     assert shapes.same_rings(before, [square(0, 0)])
     assert not shapes.same_rings(before, [square(0, 1)])
     assert not shapes.same_rings(before, [])
+
+
+def test_stairs_of_cells_become_lines_to_drag() -> None:
+    steps = [(0.0, 0.0)]
+    for index in range(8):
+        steps += [(index, index + 1.0), (index + 1.0, index + 1.0)]
+    stairs = region((np.array([*steps, (8.0, 0.0)]),))
+    (ring,) = shapes.rings_of(stairs, (2.0, 2.0), (1.0, 1.0))
+    assert len(ring) <= 5
+    assert shapely.Polygon(ring).area / 4 == pytest.approx(36, rel=0.15)
+
+
+def test_a_square_is_dragged_as_it_is() -> None:
+    (ring,) = shapes.rings_of(region((square(0, 0),)), (1.0, 1.0), (1.0, 1.0))
+    assert {tuple(point) for point in ring} == {tuple(point) for point in square(0, 0)}

@@ -68,10 +68,10 @@ class ByHand:
     def correct(self) -> None:
         """Let the person change the outline of a candidate."""
         work, candidate = self._workspace.current, self._one("correct")
-        if work is None or candidate is None:
+        if work is None or candidate is None or work.heatmap is None:
             return
         region, mpp = candidate.region, work.slide.require_mpp()
-        before = shapes.rings_of(region, mpp)
+        before = shapes.rings_of(region, mpp, work.heatmap.grid.step)
 
         def take(drawn: list[NDArray[np.float64]]) -> None:
             if not shapes.same_rings(before, drawn):

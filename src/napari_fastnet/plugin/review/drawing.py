@@ -92,6 +92,7 @@ class Drawing:
         self._viewer.layers.append(layer)
         self._viewer.layers.selection.active = layer
         layer.mode = MODES[task]
+        layer.selected_data = set(range(len(rings_um)))  # shows their points
         layer.events.data.connect(self._changed)
 
     def finish(self) -> None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from magicgui.widgets import CheckBox, ComboBox, Container, Label, LineEdit
-from magicgui.widgets.bases import Widget
 from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex
@@ -19,20 +17,12 @@ from napari_fastnet.core.display import counted
 from napari_fastnet.core.evidence import of_ten
 from napari_fastnet.plugin.detection.viewport import fly_to
 from napari_fastnet.plugin.layers.data import to_px, to_um
-from napari_fastnet.plugin.review import second_read, shapes
-from napari_fastnet.plugin.review.board import Board, BoardPlace
+from napari_fastnet.plugin.review import second_read, shapes, tools
+from napari_fastnet.plugin.review.board import BoardPlace
 from napari_fastnet.plugin.review.by_hand import ByHand
-from napari_fastnet.plugin.review.candidates import (
-    SIZES,
-    VERDICTS,
-    Candidate,
-    CandidateModel,
-    CandidateView,
-)
-from napari_fastnet.plugin.review.gallery import CandidateTable, Gallery
+from napari_fastnet.plugin.review.candidates import Candidate
 from napari_fastnet.plugin.review.ruler import RULER_KEY, Ruler
-from napari_fastnet.plugin.review.thumbnails import Thumbnails
-from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
+from napari_fastnet.plugin.review.tools import ReviewTools
 from napari_fastnet.plugin.work.workspace import workspace_of
 
 if TYPE_CHECKING:
@@ -43,11 +33,6 @@ if TYPE_CHECKING:
     from napari_fastnet.plugin.work.slide import SlideWork
     from napari_fastnet.results.decision_events import Verdict
 
-#: Keys of the viewer; napari 0.9 uses none of them, in no layer.
-TUMOR_KEY, NOT_TUMOR_KEY, UNSURE_KEY, UNDO_KEY = "J", "K", "U", "Shift+Z"
-UNDECIDED_KEY, NEXT_KEY, PREVIOUS_KEY = "N", ".", ","
-#: Magnifications to fly to: those of a microscope, whose 10x is 1 µm a px.
-MAGNIFICATIONS = {f"at {times:g}x": times for times in (2.5, 5.0, 10.0, 20.0, 40.0)}
 UM_PX_AT_1X = 10.0
 #: Longest way of the mouse between press and release that is a click, px.
 CLICK_PX = 4.0
@@ -81,144 +66,27 @@ def next_undecided(
     return None
 
 
-class ReviewSection(Section):
+class ReviewSection(ReviewTools):
     """Review of the candidates, in the order of suspicion; one key for each verdict.
 
     Parameters
     ----------
     napari_viewer : Viewer
         The viewer with the slides.
-
-    Attributes
-    ----------
-    tumor, not_tumor, unsure, undo : PushButton
-        Decide on the chosen candidates, and take the last decision back.
-    next, previous, next_undecided : PushButton
-        Show another candidate.
-    draw, correct, join, cut : PushButton
-        Add a lesion, change an outline, join the chosen ones, cut one in two.
-    ruler : PushButton
-        Measure on the slide; a line across the current candidate is its size.
-    done, cancel : PushButton
-        End a correction; drop what is being drawn.
-    gallery, table : Gallery, CandidateTable
-        The candidates, in one order and with one selection.
-    filter, size, search : ComboBox, ComboBox, LineEdit
-        The candidates to show, by verdict, size class, and words in the notes.
-    note : LineEdit
-        A person's words on the current candidate.
-    magnification : ComboBox
-        To fly to.
-    progress : Label
-        Number of candidates that are decided, of all.
-    second_read : CheckBox
-        Hide what was found until the reader has noted a verdict on the slide.
-    no_tumor_seen, tumor_seen, unsure_of_slide : PushButton
-        That verdict.
-    readings : Label
-        That verdict beside the machine's result.
-    board : Board
-        Holds these, in a dock below the slide.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        self._make_verdicts()
         self._ruler = Ruler(workspace_of(napari_viewer), self._current_region)
-        self.ruler = self._ruler.button
-        self._make_drawing()
-        self._make_filters()
-        self._make_second_read()
-        self._model, self._thumbnails = CandidateModel(), Thumbnails()
-        self._view = CandidateView(self._model)
-        self.gallery = Gallery(self._view, self._thumbnails)
-        self.table = CandidateTable(self._view)
-        chosen = self.gallery.selectionModel()
-        assert chosen is not None
-        self._chosen: QItemSelectionModel = chosen
-        self.table.setSelectionModel(chosen)
-        self.board = Board(
-            self._controls, self._filters, self._question, self.gallery, self.table
-        )
+        super().__init__(napari_viewer, self._ruler.button)
         self._quiet = False  # while the rows change by themselves
         self._fly_next = True  # not to what is in view already
         self._noted: Candidate | None = None  # whose note stands in the field
-        super().__init__(
-            napari_viewer, "REVIEW", [row(self.second_read, self.open), self.readings]
-        )
         self._place = BoardPlace(self.workspace.viewer, self.board, self.native)
         self._hands = ByHand(self.workspace, self.chosen, self._show_tools)
-        self._second_read = second_read.SecondRead(self.workspace, self._show)
+        self._second_read = second_read.SecondRead(self.workspace)
         self._connect()
         self._show_tools()
         self._other_slide()
-
-    def _make_verdicts(self) -> None:
-        self.tumor = button(f"✓ tumor [{TUMOR_KEY}]", f"It is tumor [{TUMOR_KEY}]")
-        self.not_tumor = button(
-            f"✗ not tumor [{NOT_TUMOR_KEY}]", f"It is not tumor [{NOT_TUMOR_KEY}]"
-        )
-        self.unsure = button(
-            f"? unsure [{UNSURE_KEY}]", f"Decide later, or ask [{UNSURE_KEY}]"
-        )
-        self.undo = button("undo", f"Take the last decision back [{UNDO_KEY}]")
-        self.previous = button("◀", f"The candidate before [{PREVIOUS_KEY}]")
-        self.next = button("▶", f"The candidate behind [{NEXT_KEY}]")
-        self.next_undecided = button(
-            f"next undecided [{UNDECIDED_KEY}]",
-            f"The next candidate without a verdict [{UNDECIDED_KEY}]",
-        )
-        self.progress = Label(value="")
-        self.note = LineEdit(tooltip="Your words on this candidate; they are exported")
-        self.note.native.setPlaceholderText("note")
-
-    def _make_drawing(self) -> None:
-        self.draw = button("draw", "Draw a lesion that is missing")
-        self.correct = button("correct", "Change the outline of this candidate")
-        self.join = button("join", "Make the chosen candidates one lesion")
-        self.cut = button("cut", "Cut this candidate in two along a line")
-        self.done = button("Done", "Take the outline as it is now")
-        self.cancel = button("Cancel", "Drop what is being drawn")
-        self.hint = Label(value="")
-        self._tools = row(self.draw, self.correct, self.join, self.cut, self.ruler)
-        self._meanwhile = row(self.hint, self.done, self.cancel)
-        self._controls = row(
-            *(self.tumor, self.not_tumor, self.unsure, self.undo),
-            *(self.previous, self.next, self.next_undecided, self.progress),
-            *(self.note, self._tools, self._meanwhile),
-        )
-
-    def _make_filters(self) -> None:
-        self.filter = ComboBox(choices=VERDICTS, tooltip="Show candidates by verdict")
-        self.size = ComboBox(choices=SIZES, tooltip="Show candidates by size class")
-        self.search = LineEdit(tooltip="Show candidates whose note has these words")
-        self.search.native.setPlaceholderText("words in notes")
-        self.magnification = ComboBox(
-            choices=list(MAGNIFICATIONS.items()),
-            value=MAGNIFICATIONS["at 10x"],
-            tooltip="Magnification to show a candidate at; larger ones are shown whole",
-        )
-        self._filters = row(
-            *(self.filter, self.size, self.search, self.magnification), label="show"
-        )
-
-    def _make_second_read(self) -> None:
-        self.second_read = CheckBox(
-            text="second read",
-            tooltip="Read each slide yourself first: heatmap, outlines, list and totals "
-            "stay hidden until you have noted your verdict on the slide",
-        )
-        self.open = button("list", "Show or hide the list of candidates", max_width=60)
-        self.readings = text_line()
-        question = text_line()
-        question.value = second_read.QUESTION
-        words = second_read.READINGS
-        self.no_tumor_seen = button(words["not tumor"], "I see no tumor on this slide")
-        self.tumor_seen = button(words["tumor"], "I see tumor on this slide")
-        self.unsure_of_slide = button(words["unsure"], "I cannot say")
-        answers = row(self.no_tumor_seen, self.tumor_seen, self.unsure_of_slide)
-        self._question: Container[Widget] = Container(
-            widgets=[question, answers], labels=False
-        )
 
     def _connect(self) -> None:
         events = self.workspace.events
@@ -257,13 +125,13 @@ class ReviewSection(Section):
         self.workspace.viewer.mouse_drag_callbacks.append(self._press)
         self.press_keys(
             {
-                TUMOR_KEY: self.say_tumor,
-                NOT_TUMOR_KEY: self.say_not_tumor,
-                UNSURE_KEY: self.say_unsure,
-                UNDO_KEY: self.take_back,
-                UNDECIDED_KEY: self.go_on,
-                NEXT_KEY: self.go_next,
-                PREVIOUS_KEY: self.go_back,
+                tools.TUMOR_KEY: self.say_tumor,
+                tools.NOT_TUMOR_KEY: self.say_not_tumor,
+                tools.UNSURE_KEY: self.say_unsure,
+                tools.UNDO_KEY: self.take_back,
+                tools.UNDECIDED_KEY: self.go_on,
+                tools.NEXT_KEY: self.go_next,
+                tools.PREVIOUS_KEY: self.go_back,
                 RULER_KEY: self._ruler.toggle,
             }
         )
@@ -479,9 +347,9 @@ class ReviewSection(Section):
             return
         self._take_note()
         self._show_note()
-        self._mark()
         if index.isValid() and self._fly_next:
             self._fly(self._view.candidate(index.row()))
+        self._mark()  # at the zoom from now on
 
     def _show_note(self) -> None:
         if not self.note.native.hasFocus():
@@ -491,7 +359,9 @@ class ReviewSection(Section):
 
     def _show_tools(self) -> None:
         task = self._hands.drawing.task
-        self._tools.visible, self._meanwhile.visible = task is None, task is not None
+        for widget in (self.note, self._tools):
+            widget.visible = task is None
+        self._meanwhile.visible = task is not None
         self.done.visible = task == "correct"
         self.hint.value = self._hands.hint
 
@@ -523,11 +393,13 @@ class ReviewSection(Section):
 
 def rows_of(work: SlideWork) -> list[Candidate]:
     """Return the candidates of a slide as the table and the gallery show them."""
+    nodes = {piece: str(node) for piece, (node, _) in work.pieces.nodes.items()}
     return [
         Candidate(
             reviewed,
             lesion=work.is_lesion(reviewed.region),
             confidence=of_ten(reviewed.region.evidence),
+            node=nodes.get(reviewed.region.piece, "") if len(nodes) > 1 else "",
         )
         for reviewed in work.review.reviewed
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
@@ -30,8 +29,6 @@ class SecondRead:
     ----------
     workspace : Workspace
         The slides of the viewer.
-    changed : callable
-        Called without arguments once the results of all slides are hidden or shown.
 
     Attributes
     ----------
@@ -39,8 +36,8 @@ class SecondRead:
         Whether results wait for the reader.
     """
 
-    def __init__(self, workspace: Workspace, changed: Callable[[], None]) -> None:
-        self._workspace, self._changed = workspace, changed
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self.on = False
         self._soon = QTimer()
         self._soon.setSingleShot(True)
@@ -63,8 +60,10 @@ class SecondRead:
     def veil(self) -> None:
         """Take the layers of waiting results out of the viewer, and put others back."""
         for work in self._workspace.works:
-            work.layers.veil(veil=self.hides(work))
-        self._changed()
+            before, hidden = work.layers.veiled, self.hides(work)
+            work.layers.veil(veil=hidden)
+            if hidden != before:
+                self._workspace.events.regions.emit(work)
 
     def leave(self) -> None:
         """Show all results again: nobody is left to ask for a verdict."""

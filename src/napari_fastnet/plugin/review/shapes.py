@@ -20,10 +20,30 @@ if TYPE_CHECKING:
     from napari_fastnet.core.outlines import Polygon
     from napari_fastnet.core.regions import Region
 
+#: Tolerance that leaves a straight line of a flight of stairs, in cells.
+STAIR = 0.75
 
-def rings_of(region: Region, mpp: Pair) -> list[NDArray[np.float64]]:
-    """Return the outlines of a region to drag, µm, holes after their exteriors."""
-    return [to_um(ring, mpp) for polygon in region.polygons for ring in polygon]
+
+def rings_of(region: Region, mpp: Pair, cell_px: Pair) -> list[NDArray[np.float64]]:
+    """Return the outlines of a region to drag, without the stairs of the cells.
+
+    Parameters
+    ----------
+    region : Region
+        Any.
+    mpp : tuple of float
+        (y, x) µm per level-0 px.
+    cell_px : tuple of float
+        (y, x) of a cell, level-0 px; corners are moved by less than that.
+
+    Returns
+    -------
+    list of (n, 2) ndarray
+        (y, x) in µm; of each polygon the exterior, then its holes.
+    """
+    flat = area_of(region).simplify(STAIR * max(cell_px))
+    parts = [part for part in _parts(flat) if part.area > 0]
+    return [to_um(ring, mpp) for part in parts for ring in polygon_of(part)]
 
 
 def same_rings(

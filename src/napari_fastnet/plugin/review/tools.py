@@ -1,0 +1,168 @@
+"""The buttons, fields and lists of the review, laid out; what they do is elsewhere."""
+
+from __future__ import annotations
+
+from magicgui.widgets import CheckBox, ComboBox, Container, Label, LineEdit, PushButton
+from magicgui.widgets.bases import Widget
+from napari.viewer import Viewer
+from qtpy.QtCore import QItemSelectionModel
+from qtpy.QtWidgets import QSizePolicy
+
+from napari_fastnet.plugin.review import second_read
+from napari_fastnet.plugin.review.board import Board
+from napari_fastnet.plugin.review.candidates import (
+    SIZES,
+    VERDICTS,
+    CandidateModel,
+    CandidateView,
+)
+from napari_fastnet.plugin.review.gallery import CandidateTable, Gallery
+from napari_fastnet.plugin.review.thumbnails import Thumbnails
+from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
+
+#: Keys of the viewer; napari 0.9 uses none of them, in no layer.
+TUMOR_KEY, NOT_TUMOR_KEY, UNSURE_KEY, UNDO_KEY = "J", "K", "U", "Shift+Z"
+UNDECIDED_KEY, NEXT_KEY, PREVIOUS_KEY = "N", ".", ","
+#: Magnifications to fly to: those of a microscope, whose 10x is 1 µm a px.
+MAGNIFICATIONS = {f"at {times:g}x": times for times in (2.5, 5.0, 10.0, 20.0, 40.0)}
+
+
+class ReviewTools(Section):
+    """The widgets of the review; in the panel, and on a board below the slide.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        The viewer with the slides.
+    ruler : PushButton
+        Takes up the ruler.
+
+    Attributes
+    ----------
+    tumor, not_tumor, unsure, undo : PushButton
+        Decide on the chosen candidates, and take the last decision back.
+    next, previous, next_undecided : PushButton
+        Show another candidate.
+    draw, correct, join, cut : PushButton
+        Add a lesion, change an outline, join the chosen ones, cut one in two.
+    ruler : PushButton
+        Measure on the slide; a line across the current candidate is its size.
+    done, cancel : PushButton
+        End a correction; drop what is being drawn.
+    gallery, table : Gallery, CandidateTable
+        The candidates, in one order and with one selection.
+    filter, size, search : ComboBox, ComboBox, LineEdit
+        The candidates to show, by verdict, size class, and words in the notes.
+    note : LineEdit
+        A person's words on the current candidate.
+    magnification : ComboBox
+        To fly to.
+    progress : Label
+        Number of candidates that are decided, of all.
+    second_read : CheckBox
+        Hide what was found until the reader has noted a verdict on the slide.
+    no_tumor_seen, tumor_seen, unsure_of_slide : PushButton
+        That verdict.
+    readings : Label
+        That verdict beside the machine's result.
+    board : Board
+        Holds these, in a dock below the slide.
+    """
+
+    def __init__(self, napari_viewer: Viewer, ruler: PushButton) -> None:
+        self.ruler = ruler
+        self._make_verdicts()
+        self._make_drawing()
+        self._make_filters()
+        self._make_second_read()
+        self._model, self._thumbnails = CandidateModel(), Thumbnails()
+        self._view = CandidateView(self._model)
+        self.gallery = Gallery(self._view, self._thumbnails)
+        self.table = CandidateTable(self._view)
+        chosen = self.gallery.selectionModel()
+        assert chosen is not None
+        self._chosen: QItemSelectionModel = chosen
+        self.table.setSelectionModel(chosen)
+        self.board = Board(
+            self._controls, self._filters, self._question, self.gallery, self.table
+        )
+        super().__init__(
+            napari_viewer, "REVIEW", [row(self.second_read, self.open), self.readings]
+        )
+
+    def _make_verdicts(self) -> None:
+        self.tumor = button(f"✓ tumor [{TUMOR_KEY}]", f"It is tumor [{TUMOR_KEY}]")
+        self.not_tumor = button(
+            f"✗ not tumor [{NOT_TUMOR_KEY}]", f"It is not tumor [{NOT_TUMOR_KEY}]"
+        )
+        self.unsure = button(
+            f"? unsure [{UNSURE_KEY}]", f"Decide later, or ask [{UNSURE_KEY}]"
+        )
+        self.undo = button("undo", f"Take the last decision back [{UNDO_KEY}]")
+        self.previous = button("◀", f"The candidate before [{PREVIOUS_KEY}]")
+        self.next = button("▶", f"The candidate behind [{NEXT_KEY}]")
+        self.next_undecided = button(
+            f"next undecided [{UNDECIDED_KEY}]",
+            f"The next candidate without a verdict [{UNDECIDED_KEY}]",
+        )
+        self.progress = Label(value="")
+        self.note = LineEdit(tooltip="Your words on this candidate; they are exported")
+        self.note.native.setPlaceholderText("note")
+
+    def _make_drawing(self) -> None:
+        self.draw = button("draw", "Draw a lesion that is missing")
+        self.correct = button("correct", "Change the outline of this candidate")
+        self.join = button("join", "Make the chosen candidates one lesion")
+        self.cut = button("cut", "Cut this candidate in two along a line")
+        self.done = button("Done", "Take the outline as it is now")
+        self.cancel = button("Cancel", "Drop what is being drawn")
+        self.hint = Label(value="")
+        fixed, wide = QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Ignored
+        self.hint.native.setSizePolicy(wide, fixed)  # else it would widen the window
+        self._tools = row(self.draw, self.correct, self.join, self.cut, self.ruler)
+        self._meanwhile = row(self.hint, self.done, self.cancel)
+        for narrow in (
+            *(self.tumor, self.not_tumor, self.unsure, self.undo),
+            *(self.previous, self.next, self.next_undecided, self.done, self.cancel),
+            *(self.draw, self.correct, self.join, self.cut, self.ruler),
+        ):
+            narrow.native.setSizePolicy(QSizePolicy.Policy.Maximum, fixed)
+        self._controls = row(
+            *(self.tumor, self.not_tumor, self.unsure, self.undo),
+            *(self.previous, self.next, self.next_undecided, self.progress),
+            *(self.note, self._tools, self._meanwhile),
+        )
+
+    def _make_filters(self) -> None:
+        self.filter = ComboBox(choices=VERDICTS, tooltip="Show candidates by verdict")
+        self.size = ComboBox(choices=SIZES, tooltip="Show candidates by size class")
+        self.search = LineEdit(tooltip="Show candidates whose note has these words")
+        self.search.native.setPlaceholderText("words in notes")
+        self.magnification = ComboBox(
+            choices=list(MAGNIFICATIONS.items()),
+            value=MAGNIFICATIONS["at 10x"],
+            tooltip="Magnification to show a candidate at; larger ones are shown whole",
+        )
+        self._filters = row(
+            *(self.filter, self.size, self.search, self.magnification), label="show"
+        )
+
+    def _make_second_read(self) -> None:
+        self.second_read = CheckBox(
+            text="second read",
+            tooltip="Read each slide yourself first: heatmap, outlines, list and totals "
+            "stay hidden until you have noted your verdict on the slide",
+        )
+        self.open = button("list below", "Show or hide the list", max_width=90)
+        self.readings = text_line()
+        question = text_line()
+        question.value = second_read.QUESTION
+        words = second_read.READINGS
+        self.no_tumor_seen = button(words["not tumor"], "I see no tumor on this slide")
+        self.tumor_seen = button(words["tumor"], "I see tumor on this slide")
+        self.unsure_of_slide = button(words["unsure"], "I cannot say")
+        answers = row(self.no_tumor_seen, self.tumor_seen, self.unsure_of_slide)
+        answers.max_width = 480
+        self._question: Container[Widget] = Container(
+            widgets=[question, answers], labels=False
+        )
