@@ -23,7 +23,7 @@ SORT_ROLE = int(Role.UserRole)
 #: Words of candidates without a verdict.
 UNDECIDED = "undecided"
 #: Colours of the verdicts; each has a sign as well, for those who see no red or green.
-COLOURS = {**VERDICT_COLOURS, "not tumor": "#8f99a8"}  # white is for the slide
+COLOURS = VERDICT_COLOURS  # as on the slide
 SIGNS = {"tumor": "✓", "not tumor": "✗", "unsure": "?"}
 #: Choices of the filters: words shown, and what they ask of a candidate.
 ALL = "all"
