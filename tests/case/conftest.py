@@ -28,7 +28,7 @@ def make_run(write_svs):
     Lesions are (top, left, size), in cells and out of `SIZES`.
     """
 
-    def make(folder, name, *lesions, pieces=1, **changes):
+    def make(folder, name, *lesions, pieces=1, evidence=None):
         values = np.full(CELLS, 0.01, np.float32)
         for top, left, size in lesions:
             rows, columns = SIZES[size]
@@ -52,6 +52,7 @@ def make_run(write_svs):
             grid=grid,
             threshold=0.5,
             lesion_threshold=0.0,
+            evidence=evidence,
             counts=Counts(kept=count, computed=count, failed=0),
         )
         result = Result(
@@ -60,7 +61,6 @@ def make_run(write_svs):
             regions=[],
             masks={"roi": roi},
             mask_mpp=(MPP * STEP, MPP * STEP),
-            **changes,
         )
         return result.save(folder)
 

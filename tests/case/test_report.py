@@ -11,6 +11,7 @@ import pytest
 from napari_fastnet.case.gather import read_cases
 from napari_fastnet.case.pictures import LESION_PX, lesion_picture, slide_picture
 from napari_fastnet.case.report import report_page, write_report
+from napari_fastnet.core.options import CurvePoint, EvidenceScale
 from napari_fastnet.results.decisions import Decisions
 from napari_fastnet.results.loading import load
 from napari_fastnet.slide.slide import open_slide
@@ -133,6 +134,21 @@ def test_a_slide_without_tissue_is_not_called_free(tmp_path, make_run):
     page = Texts(report_page(read_cases([make_run(tmp_path, "a", pieces=0)])))
     assert "that is not free of tumor" in page.text
     assert "No lesion found" not in page.text
+    assert "Nothing was examined." in page.text
+
+
+def test_a_slide_without_a_lesion_says_what_would_have_been_found(tmp_path, make_run):
+    point = CurvePoint(
+        lesion_threshold=-1.0, false_per_10_mm2=1.25, sensitivity=0.93, from_02_mm=0.8
+    )
+    run = make_run(tmp_path, "a", evidence=EvidenceScale(curve=(point,)))
+    page = Texts(report_page(read_cases([run])))
+    assert "No lesion found (sensitivity for deposits of 0.2 mm: 80 %)." in page.text
+    assert "The machine found no candidate." in page.text
+    assert (
+        "found there were 93 % of the lesions, with 1.2 false ones on 10 mm²"
+        in page.text
+    )
 
 
 def test_the_file_is_written(tmp_path, decided):

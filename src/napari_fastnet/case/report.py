@@ -14,7 +14,7 @@ from napari_fastnet.case.pictures import Picture, lesion_picture, slide_picture
 from napari_fastnet.case.stage import PN2_NODES
 from napari_fastnet.core import regions
 from napari_fastnet.core.display import counted, number_words
-from napari_fastnet.core.evidence import confidence
+from napari_fastnet.core.evidence import of_ten
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.results.record import RESEARCH_USE, written
@@ -150,16 +150,34 @@ def _made(slides: Sequence[ShownSlide]) -> list[tuple[str, str]]:
         if record.threshold is not None:
             add("outlines", f"cells from probability {record.threshold:.3g} on")
         if record.lesion_threshold is not None:
-            share = confidence(record.lesion_threshold)
             add(
                 "lesions",
                 f"evidence from {record.lesion_threshold:.2f} log odds on: of ten such, "
-                f"about {10 * share:.0f} are tumor on validation mosaics",
+                f"{of_ten(record.lesion_threshold)} are tumor on validation mosaics"
+                f"{_measured(record)}",
             )
         package = record.versions.get("napari-fastnet")
         add("detected", f"{record.created[:10]} with napari-fastnet {package}")
         add("µm/px", f"{record.slide.mpp[0]:.4g} ({record.slide.mpp_source})")
     return [(name, "; ".join(texts)) for name, texts in rows.items()]
+
+
+def _measured(record: RunRecord) -> str:
+    """Return what such a threshold finds, in words; empty where it was not measured."""
+    point = record.rule.evidence.at(record.rule.lesion_threshold)
+    if point is None or record.lesion_threshold is None:
+        return ""
+    return (
+        f"; found there were {100 * point.sensitivity:.0f} % of the lesions, with "
+        f"{point.false_per_10_mm2:.1f} false ones on 10 mm² of normal tissue"
+    )
+
+
+def _of_small(record: RunRecord) -> float | None:
+    """Return the share of lesions of 0.2 to 0.3 mm that are found; None: not measured."""
+    point = record.rule.evidence.at(record.rule.lesion_threshold)
+    unknown = point is None or record.lesion_threshold is None
+    return None if unknown or point is None else point.from_02_mm
 
 
 def _size(size_mm: float) -> str:
@@ -182,7 +200,8 @@ def _template() -> Template:
     environment.filters |= {
         "size": _size,
         "counted": counted,
-        "confidence": confidence,
+        "of_small": _of_small,
+        "of_ten": of_ten,
         "made": _made,
         "by": BY.__getitem__,
     }
