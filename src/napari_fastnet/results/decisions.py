@@ -272,7 +272,9 @@ class Decisions:
         if verdict is not None:
             checked(verdict)
 
-        def event() -> Event:
+        def event() -> Event | None:
+            if not regions:
+                return None
             shown = [o for region in regions for o in self._shown(region.polygons)]
             lesions = [
                 lesion_entry(outline, self._judged(outline)) for outline in shown

@@ -44,6 +44,7 @@ from napari_fastnet.results.reviewed import (
     decided_words,
     decision_facts,
     in_nodes,
+    listed,
 )
 
 if TYPE_CHECKING:
@@ -128,14 +129,8 @@ class Result:
         """The lesions of tables and files: as found, and whatever a person decided on."""
         if self.reviewed is None:
             return [Reviewed(region) for region in self.lesions]
-        found = {region.label for region in self.lesions}
         classes = self.record.regions.size_classes
-        return [
-            one
-            for one in self.reviewed
-            if (one.decision is not None or one.region.label in found)
-            and (not classes or one.region.size_class in classes)
-        ]
+        return listed(self.reviewed, self.lesions, classes)
 
     def with_decisions(self, decisions: Decisions) -> Result:
         """Return the result with a person's decisions about the slide.

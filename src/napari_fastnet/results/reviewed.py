@@ -162,6 +162,34 @@ def reviewed(
     return [item for _, item in found]
 
 
+def listed(
+    lesions: Sequence[Reviewed], found: Sequence[Region], classes: Sequence[str] = ()
+) -> list[Reviewed]:
+    """Return the lesions that belong into tables and files.
+
+    Parameters
+    ----------
+    lesions : sequence of Reviewed
+        As from `reviewed`, with candidates that are no lesions.
+    found : sequence of Region
+        The lesions of the machine.
+    classes : sequence of str, optional
+        Size classes to keep; all by default.
+
+    Returns
+    -------
+    list of Reviewed
+        The lesions as found, and whatever a person decided on.
+    """
+    labels = {region.label for region in found}
+    return [
+        one
+        for one in lesions
+        if (one.decision is not None or one.region.label in labels)
+        and (not classes or one.region.size_class in classes)
+    ]
+
+
 def in_nodes(
     lesions: Sequence[Reviewed],
     noted: Sequence[NodePiece],

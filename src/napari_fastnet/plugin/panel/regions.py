@@ -18,6 +18,7 @@ from napari_fastnet.plugin.work.exporting import unfinished
 from napari_fastnet.plugin.work.importing import load_regions, load_truth
 from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.results.regions import write_regions_csv
+from napari_fastnet.results.reviewed import listed
 
 OUTLINE_FILES = "*.geojson *.json *.xml"
 TRUTH_FILES = f"{OUTLINE_FILES} *.tif *.tiff *.png"
@@ -87,7 +88,9 @@ class RegionsSection(Section):
         self._find_seldom.cancel()
 
     def save_csv(self, path: Path) -> None:
-        """Save all regions of the slide as a table; faults become messages.
+        """Save all lesions of the slide as a table, with what was decided on them.
+
+        Faults become messages.
 
         Parameters
         ----------
@@ -98,13 +101,14 @@ class RegionsSection(Section):
         if work is None or work.heatmap is None:
             return
         try:
+            lesions = listed(work.review.reviewed, work.regions)
             write_regions_csv(
-                path, work.regions, mpp=work.heatmap.mpp, slide=work.slide.path.name
+                path, lesions, mpp=work.heatmap.mpp, slide=work.slide.path.name
             )
         except FastNetError as error:
             show_error(str(error))
             return
-        told = f"{counted(len(work.regions), 'region')} written to {path}"
+        told = f"{counted(len(lesions), 'region')} written to {path}"
         if words := unfinished(work):
             show_warning(f"{told}; {words}")
         else:
