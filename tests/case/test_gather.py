@@ -119,7 +119,7 @@ def test_what_a_person_is_unsure_of_does_not_count(tmp_path, make_run):
     result = load(run)
     decisions_of(run, result).decide(result.candidates, "unsure")
     case = case_of(run)
-    assert case.numbers().stage == "pN0"
+    assert (case.numbers().stage, case.stage_with_unsure) == ("pN0", "pN1mi")
     assert [f.size_class for f in case.findings.with_status("unsure")] == ["micro"]
 
 

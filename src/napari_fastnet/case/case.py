@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.case.findings import Findings, Source
 from napari_fastnet.case.stage import Stage, is_positive, suggest_stage
+from napari_fastnet.core.regions import size_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -190,6 +191,20 @@ class Case:
             stage=suggest_stage(classes) if examined else None,
         )
 
+    @property
+    def stage_with_unsure(self) -> Stage | None:
+        """The suggested pN if all of which a person is unsure were tumor."""
+        examined = [node for node in self.nodes if node.sections]
+        sizes = [
+            [*node.findings.lesions(), *node.findings.with_status("unsure")]
+            for node in examined
+        ]
+        classes = (
+            size_class(max(one.size_mm for one in found)) if found else None
+            for found in sizes
+        )
+        return suggest_stage(classes) if examined else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the case as JSON of ``report --json``."""
         findings = self.findings
@@ -197,6 +212,7 @@ class Case:
             "case": self.name,
             **asdict(self.numbers()),
             "by": findings.source,
+            "stage_with_unsure": self.stage_with_unsure,
             "candidates": len(findings.reviewed),
             "decided": findings.decided,
             "machine": asdict(self.numbers("machine")),
