@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 import napari_fastnet as nf
@@ -104,6 +105,7 @@ def _varied(found: Findings, random: np.random.Generator) -> Findings:
         sensitivity_02_mm=0.9,
         top_evidence=top,
         accepted=decided // 2,
+        accepted_largest_mm=longest if decided > 1 else None,
         rejected=decided - decided // 2,
         unsure=0,
         undecided=lesions - decided,
@@ -244,7 +246,10 @@ def take_pictures(page: Page, report: Path, pictures: Path) -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     fresh(page, report)
     page.wait_for_timeout(500)
-    page.screenshot(path=pictures / "opened.png")
+    page.screenshot(path=pictures / "cohort.png")
+    with Image.open(pictures / "cohort.png") as picture:
+        few = picture.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    few.save(pictures / "cohort.png", optimize=True)
     page.pdf(path=pictures / "report.pdf", prefer_css_page_size=True)
     page.locator("summary").first.click()
     page.locator("[data-is=undecided]").first.click()

@@ -217,9 +217,9 @@ def _print_cohort(
     from napari_fastnet.cohort.page import count_classes
     from napari_fastnet.cohort.report import REPORT
     from napari_fastnet.cohort.rows import SUMMARY
-    from napari_fastnet.results.record import RESEARCH_USE, in_a_line
+    from napari_fastnet.results.record import REGIONS_CSV, RESEARCH_USE, in_a_line
 
-    files = [output / REPORT, output / SUMMARY]
+    files = [output / REPORT, output / SUMMARY, output / REGIONS_CSV]
     if as_json:
         print_json(
             {
@@ -243,7 +243,7 @@ def _print_cohort(
             ("largest lesion", ", ".join(words)),
             ("time", clock_text(command_seconds())),
             ("wrote", f"{in_a_line(files[0])}{listed}"),
-            ("", in_a_line(files[1])),
+            *(("", in_a_line(file)) for file in files[1:]),
         ]
     )
     print(RESEARCH_USE)

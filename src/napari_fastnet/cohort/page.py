@@ -247,7 +247,7 @@ def _rule_words(found: Findings) -> str:
 def _percentage(share: float) -> str:
     """Return a share in words; more digits than two decimals would say nothing."""
     percent = 100 * share
-    return "under 0.01 %" if 0 < percent < 0.01 else f"{number_words(percent)} %"
+    return "<0.01 %" if 0 < percent < 0.01 else f"{number_words(percent)} %"
 
 
 def _duration(seconds: float) -> str:
