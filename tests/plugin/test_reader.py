@@ -12,6 +12,7 @@ from napari.utils.notifications import notification_manager
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.options import EvidenceScale
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.plugin.layers.info import info_of, slide_of
@@ -32,6 +33,8 @@ GRID = Grid((0.0, 64.0), (64.0, 64.0), (4, 4))
 RECORD = RunRecord(
     slide=SlideFacts("/slides/tumor_026.svs", "f", mpp=MPP),
     threshold=0.5,
+    lesion_threshold=-9.0,  # a lesion of few cells
+    evidence=EvidenceScale(more=-9.0),
     tissue=TissueFacts(mpp=(8.0, 8.0)),
 )
 

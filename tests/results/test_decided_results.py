@@ -21,6 +21,7 @@ from napari_fastnet.core.options import EvidenceScale, LesionRule
 from napari_fastnet.core.pieces import NodePiece, find_pieces
 from napari_fastnet.results.decisions import Decisions
 from napari_fastnet.results.loading import load
+from napari_fastnet.results.reading import read_regions_geojson
 from napari_fastnet.results.record import (
     RunRecord,
     SlideFacts,
@@ -173,6 +174,15 @@ def test_qupath_gets_classes_locks_and_notes(decided, tmp_path):
     assert found[3]["metadata"]["longest axis"] == "measured by a person"
     areas = [shape(feature["geometry"]).area for feature in collection["features"]]
     assert areas == [64**2 * side**2 for side in (10, 6, 5, 3)] + [400**2]
+
+
+def test_decisions_come_back_with_the_numbers_of_the_lesions(decided, tmp_path):
+    decided.export(tmp_path, ["geojson"])
+    back, _ = read_regions_geojson(tmp_path / "regions.geojson")
+    assert {one.region.label: one.status for one in back} == LISTED
+    assert [one.kind for one in back] == [one.kind for one in decided.listed]
+    assert back[2].note == "crushed, see level 2"
+    assert back[0].region.evidence == decided.lesions[0].evidence
 
 
 def test_rejected_and_unsure_outlines_come_back_as_no_tumor(decided, tmp_path):

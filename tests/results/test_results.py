@@ -138,7 +138,9 @@ def test_regions_come_back(tmp_path, heatmap):
     assert is_regions_export(path)
     assert recorded_mpp(path, record) == MPP
     assert len(back) == len(regions)
-    for one, other in zip(regions, back, strict=True):
+    for one, lesion in zip(regions, back, strict=True):
+        other = lesion.region
+        assert (lesion.decision, lesion.status) == (None, "undecided")
         assert other.label == one.label
         assert other.area_mm2 == one.area_mm2
         assert other.max_probability == one.max_probability

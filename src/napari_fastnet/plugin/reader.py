@@ -165,9 +165,15 @@ def _quality_layer(path: Path) -> data.LayerData:
 
 
 def _regions_layer(path: Path) -> data.LayerData:
-    regions, record = reading.read_regions_geojson(path)
+    lesions, record = reading.read_regions_geojson(path)
+    statuses = [lesion.status for lesion in lesions]
     about = _about(record, path.absolute().parent.name)
-    return data.regions_layer_data(regions, reading.recorded_mpp(path, record), **about)
+    return data.regions_layer_data(
+        [lesion.region for lesion in lesions],
+        reading.recorded_mpp(path, record),
+        statuses=statuses if any(lesion.decision for lesion in lesions) else (),
+        **about,
+    )
 
 
 def _about(record: RunRecord | None, name: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ Line = tuple[Pair, Pair]
 Event = dict[str, Any]
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 #: Kinds of outlines that take the place of others.
 REPLACING: tuple[Kind, ...] = ("corrected", "joined", "cut")
 FORMAT = "napari-fastnet decisions"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,9 +17,11 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.regions import Region
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.json_text import parse_json
+from napari_fastnet.results.decision_events import KINDS, VERDICTS, Decision
 from napari_fastnet.results.ome_tiff import FLAGS_NAME, RECORD_NAMESPACE
 from napari_fastnet.results.record import HEATMAP, STORE, RunRecord, parse_record
 from napari_fastnet.results.regions import RECORD_MEMBER
+from napari_fastnet.results.reviewed import Reviewed
 from napari_fastnet.slide.samples import TIFF_ERRORS
 from napari_fastnet.store.store import read_store
 
@@ -172,7 +175,7 @@ def is_regions_export(path: Path) -> bool:
         return False
 
 
-def read_regions_geojson(path: Path) -> tuple[list[Region], RunRecord | None]:
+def read_regions_geojson(path: Path) -> tuple[list[Reviewed], RunRecord | None]:
     """Read a file of `write_regions_geojson`.
 
     Parameters
@@ -182,8 +185,9 @@ def read_regions_geojson(path: Path) -> tuple[list[Region], RunRecord | None]:
 
     Returns
     -------
-    tuple of list of Region and RunRecord or None
-        The regions, largest first, and the run record.
+    tuple of list of Reviewed and RunRecord or None
+        The lesions in the order of the file, with what a person decided, and the run
+        record.
 
     Raises
     ------
@@ -192,15 +196,15 @@ def read_regions_geojson(path: Path) -> tuple[list[Region], RunRecord | None]:
     """
     try:
         collection = parse_json(path.read_bytes())
-        regions = [
-            _region(label, feature)
-            for label, feature in enumerate(collection["features"], 1)
+        lesions = [
+            _lesion(number, feature)
+            for number, feature in enumerate(collection["features"], 1)
         ]
         found = collection[RECORD_MEMBER]
         record = RunRecord.from_json(found) if found else None
     except (*TIFF_ERRORS, shapely.errors.ShapelyError) as error:
         raise _not_ours(path, error) from error
-    return regions, record
+    return lesions, record
 
 
 def recorded_mpp(path: Path, record: RunRecord | None) -> Pair:
@@ -216,9 +220,11 @@ def recorded_mpp(path: Path, record: RunRecord | None) -> Pair:
     return record.slide.mpp
 
 
-def _region(label: int, feature: dict[str, Any]) -> Region:
-    """Return the region of a feature of GeoJSON."""
-    geometry, measured = feature["geometry"], feature["properties"]["measurements"]
+def _lesion(number: int, feature: dict[str, Any]) -> Reviewed:
+    """Return the lesion of a feature of GeoJSON, the n-th of its file."""
+    properties = feature["properties"]
+    geometry, measured = feature["geometry"], properties["measurements"]
+    named = re.match(r"Region (\d+) ", str(properties.get("name")))
     parts = geometry["coordinates"]
     if geometry["type"] == "Polygon":
         parts = [parts]
@@ -230,15 +236,28 @@ def _region(label: int, feature: dict[str, Any]) -> Region:
         raise ValueError("a coordinate is no number")
     # cells have one size, so the centroid of the area is the mean of their centres
     middle = shapely.MultiPolygon([(p[0], list(p[1:])) for p in polygons]).centroid
-    return Region(
-        label=label,
+    region = Region(
+        label=int(named[1]) if named else number,
         area_mm2=float(measured["area mm^2"]),
         longest_axis_mm=float(measured["longest axis mm"]),
         max_probability=float(measured.get("max probability", nan)),
         mean_probability=float(measured.get("mean probability", nan)),
         centroid=(middle.x, middle.y),
         polygons=polygons,
+        evidence=float(measured.get("evidence", nan)),
+        piece=int(measured.get("piece", 0)),
     )
+    said = properties.get("metadata")
+    if not isinstance(said, dict):
+        return Reviewed(region)
+    verdict, kind = said.get("status"), said.get("kind")
+    decision = Decision(
+        polygons=polygons,
+        verdict=verdict if verdict in VERDICTS else None,
+        kind=next((name for name in KINDS if name == kind), "found"),
+        note=str(said.get("note", "")),
+    )
+    return Reviewed(region, decision)
 
 
 def _not_ours(path: Path, error: Exception) -> StoreError:
