@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.options import EvidenceScale
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.results.record import Counts, ModelFacts, RunRecord
 from napari_fastnet.results.result import Result
@@ -17,6 +20,10 @@ CELLS = (80, 160)  # 1.3 x 2.6 mm
 #: Rows and columns of a lesion, whose longest axis is 0.18, 0.36 or 2.3 mm, and of a
 #: candidate that is too weak for a lesion.
 SIZES = {"ITC": (8, 8), "micro": (16, 16), "macro": (60, 126), "weak": (6, 6)}
+#: From heatmap to evidence, whatever that of the shipped model is.
+SCALE = EvidenceScale(
+    scale=3.0, offset=-7.0, beside=1.0, certain=4.0, fewer=1.0, balanced=0.0, more=-2.0
+)
 #: Tissue: one piece, or one on the left and one on the right.
 TISSUE = {1: ((4, 4, 76, 156),), 2: ((4, 4, 76, 70), (4, 90, 76, 156)), 0: ()}
 
@@ -28,7 +35,7 @@ def make_run(write_svs):
     Lesions are (top, left, size), in cells and out of `SIZES`.
     """
 
-    def make(folder, name, *lesions, pieces=1, evidence=None):
+    def make(folder, name, *lesions, pieces=1, curve=()):
         values = np.full(CELLS, 0.01, np.float32)
         for top, left, size in lesions:
             rows, columns = SIZES[size]
@@ -52,7 +59,7 @@ def make_run(write_svs):
             grid=grid,
             threshold=0.5,
             lesion_threshold=0.0,
-            evidence=evidence,
+            evidence=replace(SCALE, curve=curve),
             counts=Counts(kept=count, computed=count, failed=0),
         )
         result = Result(

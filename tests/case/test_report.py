@@ -11,7 +11,7 @@ import pytest
 from napari_fastnet.case.gather import read_cases
 from napari_fastnet.case.pictures import LESION_PX, lesion_picture, slide_picture
 from napari_fastnet.case.report import report_page, write_report
-from napari_fastnet.core.options import CurvePoint, EvidenceScale
+from napari_fastnet.core.options import CurvePoint
 from napari_fastnet.results.decisions import Decisions
 from napari_fastnet.results.loading import load
 from napari_fastnet.slide.slide import open_slide
@@ -141,7 +141,7 @@ def test_a_slide_without_a_lesion_says_what_would_have_been_found(tmp_path, make
     point = CurvePoint(
         lesion_threshold=-1.0, false_per_10_mm2=1.25, sensitivity=0.93, from_02_mm=0.8
     )
-    run = make_run(tmp_path, "a", evidence=EvidenceScale(curve=(point,)))
+    run = make_run(tmp_path, "a", curve=(point,))
     page = Texts(report_page(read_cases([run])))
     assert "No lesion found (sensitivity for deposits of 0.2 mm: 80 %)." in page.text
     assert "The machine found no candidate." in page.text

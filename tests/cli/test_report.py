@@ -10,11 +10,16 @@ import pytest
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.options import EvidenceScale
 from napari_fastnet.results.record import Counts, RunRecord, SlideFacts
 from napari_fastnet.results.result import Result
 
 #: Side of the lesion of a class, cells of 16 µm: 0.18, 0.36 and 2.3 mm.
 SIDES = {"itc": 8, "micro": 16, "macro": 102}
+#: From heatmap to evidence, whatever that of the shipped model is.
+SCALE = EvidenceScale(
+    scale=3.0, offset=-7.0, beside=1.0, certain=4.0, fewer=1.0, balanced=0.0, more=-2.0
+)
 TRUTH = """patient,stage
 patient_000.zip,pN1mi
 patient_000_node_0.tif,micro
@@ -47,6 +52,7 @@ def runs(tmp_path_factory):
             grid=grid,
             threshold=0.5,
             lesion_threshold=0.0,
+            evidence=SCALE,
             counts=Counts(14400, 14400, 0),
         )
         roi = {"roi": np.ones(grid.shape, bool)}
