@@ -32,7 +32,7 @@ MPP = (0.25, 0.25)
 GRID = Grid((0.0, 64.0), (64.0, 64.0), (4, 4))
 RECORD = RunRecord(
     slide=SlideFacts("/slides/tumor_026.svs", "f", mpp=MPP),
-    threshold=0.5,
+    threshold=0.25,
     lesion_threshold=-9.0,  # a lesion of few cells
     evidence=EvidenceScale(more=-9.0),
     tissue=TissueFacts(mpp=(8.0, 8.0)),
@@ -131,7 +131,7 @@ def test_a_finished_run_comes_back_as_heatmap_and_regions(run, add):
     assert regions.features["region"].tolist() == [1]
     assert regions.data[0].max() == pytest.approx(80)
     assert (info_of(heat).slide_name, info_of(heat).fingerprint) == ("tumor_026", "f")
-    assert info_of(regions).record.threshold == 0.5
+    assert info_of(regions).record.threshold == 0.25
 
 
 def test_an_unfinished_run_comes_back_as_the_heatmap_so_far(run, add):
