@@ -55,7 +55,7 @@ def random_heatmap(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return a landscape of probabilities in an ellipse of tissue, and its centre."""
     coarse = generator.random((shape[0] // 12 + 2, shape[1] // 12 + 2), np.float32)
-    values = ndimage.zoom(coarse, 12, order=1)[: shape[0], : shape[1]] ** 6
+    values = ndimage.zoom(coarse, 12, order=1)[: shape[0], : shape[1]] ** 3
     centre = np.array(shape) * generator.uniform(0.4, 0.6, 2)
     y, x = np.ogrid[: shape[0], : shape[1]]
     radius = np.array(shape) * np.sqrt(TISSUE / np.pi)
@@ -88,8 +88,10 @@ def write_slide(
         for size_px in generator.lognormal(6.5, 1.2, generator.integers(1, 30)) * scale:
             place = (centre + generator.normal(0, 0.12, 2) * shape) * CELL_PX
             rings.append(random_outline(generator, place, min(size_px, height / 8)))
-            row, column = (place / CELL_PX).astype(int).clip(0, np.array(shape) - 1)
-            values[row, column] = generator.beta(4, 1)
+            row, column = place / CELL_PX
+            y, x = np.ogrid[: shape[0], : shape[1]]
+            inside = (y - row) ** 2 + (x - column) ** 2 < (size_px / CELL_PX) ** 2
+            values[inside & ~np.isnan(values)] = generator.beta(4, 1)
         write_asap_xml(truth, Annotations(tuple(rings), ()))
     record = RunRecord(
         slide=SlideFacts(

@@ -283,10 +283,12 @@ def wsinfer_model(tmp_path_factory):
 def write_run():
     """Return a function that writes what ``detect`` leaves of a slide, from its values.
 
-    A cell is 64 level-0 px of 0.243 µm, two px of CAMELYON16's truth.
+    A cell is 64 level-0 px of 0.243 µm, two px of CAMELYON16's truth. The evidence is
+    three times the strength of a signal, and every region is a candidate.
     """
     from napari_fastnet.core.geometry import Grid
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.options import EvidenceScale
     from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
     from napari_fastnet.results.record import (
         Counts,
@@ -298,7 +300,9 @@ def write_run():
     )
     from napari_fastnet.store.format import Seconds
 
-    def write(folder, values, *, mpp=0.243, cell_px=64, stopped=0):
+    every = EvidenceScale(scale=3.0, offset=0.0, beside=0.0, balanced=-50.0, more=-60.0)
+
+    def write(folder, values, *, mpp=0.243, cell_px=64, stopped=0, evidence=every):
         values = np.asarray(values, np.float32)
         height, width = (cell_px * side for side in values.shape)
         grid = Grid((0.0, 0.0), (float(cell_px), float(cell_px)), values.shape)
@@ -312,6 +316,8 @@ def write_run():
             model=ModelFacts("dark", "1.0", "0", 0.972, 96),
             grid=grid,
             threshold=0.5,
+            lesion_threshold=evidence.balanced,
+            evidence=evidence,
             counts=Counts(computed + stopped, computed, 0),
         )
         heatmap = Heatmap(values, grid, (mpp, mpp))

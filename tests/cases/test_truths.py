@@ -29,7 +29,7 @@ def run(tmp_path, write_run):
 
     def write(name, slide="", *, tumor=False, **facts):
         values = np.full(SHAPE, 0.01, np.float32)
-        values[6, 8] = 0.9 if tumor else 0.2
+        values[5:8, 7:10] = 0.9 if tumor else 0.2
         folder = write_run(tmp_path / "runs" / name, values)
         path = folder / "run.json"
         record = json.loads(path.read_text())
@@ -69,7 +69,7 @@ def test_two_slides_of_one_name_are_two(tmp_path, run, truth):
     truth("monday_a.xml")
     found = judge(tmp_path)
     assert found["monday_a"].is_tumor
-    assert found["monday_a"].hits.lesion_scores.tolist() == pytest.approx([0.9])
+    assert found["monday_a"].hits.lesion_scores.min() > 0.5
     assert (found["tuesday_a"].is_tumor, found["tuesday_a"].assumed) == (False, True)
 
 
@@ -203,7 +203,7 @@ def test_outlines_that_count_from_the_scanned_part(tmp_path, run, truth):
     for offset in ("scanned", (704.0, 0.0)):
         options = OutlineOptions(bounds_offset=offset)
         found = judge(tmp_path, outlines=options)["a"]
-        assert found.hits.lesion_scores.tolist() == pytest.approx([0.9])
+        assert found.hits.lesion_scores.min() > 0.5
 
 
 def test_a_record_that_does_not_say_where_the_scan_begins_asks_for_it(
@@ -227,7 +227,7 @@ def test_classes_that_the_user_called_tumor(tmp_path, run, geojson, feature, box
     assert "'Metastase'" in judge(tmp_path)["a"].reason
     options = OutlineOptions(tumor_classes=("Metastase",))
     found = judge(tmp_path, outlines=options)
-    assert found["a"].hits.lesion_scores.tolist() == pytest.approx([0.9])
+    assert found["a"].hits.lesion_scores.min() > 0.5
     assert "1 outline of the class 'Stroma'" in found["b"].reason
 
 

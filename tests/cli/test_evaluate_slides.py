@@ -19,7 +19,7 @@ SQUARE = np.array([(4, 5), (4, 20), (12, 20), (12, 5)], float) * 64
 def folders(tmp_path, write_run):
     """Return runs of a tumour and of a normal slide, and the outlines."""
     tumour, normal = np.full((2, 30, 40), 0.01, np.float32)
-    tumour[6, 8], tumour[20, 10], normal[3, 3] = 0.9, 0.6, 0.3
+    tumour[5:8, 7:10], tumour[19:22, 9:12], normal[2:5, 2:5] = 0.9, 0.6, 0.3
     write_run(tmp_path / "runs" / "tumor_001", tumour)
     write_run(tmp_path / "runs" / "normal_001", normal)
     truth = tmp_path / "truth"
@@ -40,7 +40,7 @@ def test_numbers_go_to_standard_output(folders, capsys):
     assert said["froc"] == 1
     assert said["sensitivity"]["0.25"] == 1
     assert said["slide_auc"] == 1
-    assert said["pixels"]["dice"] == pytest.approx(8 / (8 + 4 + 476))
+    assert said["pixels"]["dice"] == pytest.approx(72 / (72 + 36 + 444))
     assert said["without_slide"] == ["tumor_007"]
     assert said["assumed_normal"] == ["normal_001"]
     assert said["files"] == []

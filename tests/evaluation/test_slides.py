@@ -6,14 +6,17 @@ from math import nan
 import numpy as np
 import pytest
 import tifffile
+from scipy.special import expit, logit
 
 from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.annotations.truth_files import find_truths
+from napari_fastnet.core.options import EvidenceScale
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.evaluation.options import SlideEvaluationOptions
 from napari_fastnet.evaluation.slides import SkippedSlide, evaluate_slides
 from napari_fastnet.evaluation.sources import find_sources
+from napari_fastnet.results.loading import load
 
 # 30 x 40 cells of 64 px: 60 x 80 px of the truth.
 ROWS, COLUMNS, CELL = 30, 40, 64
@@ -29,13 +32,22 @@ LESION = rectangle(4, 5, 12, 20)
 SPECK = rectangle(25, 35, 26, 36)  # 31 µm: isolated tumour cells
 
 
-def values(**cells):
-    """Return a heatmap: 0.01, and other values in cells ``r4c5``."""
+def values(**blocks):
+    """Return a heatmap: 0.01, and other values in 3 x 3 cells around ``r4c5``."""
     found = np.full((ROWS, COLUMNS), 0.01, np.float32)
-    for name, value in cells.items():
+    for name, value in blocks.items():
         row, column = map(int, name[1:].split("c"))
-        found[row, column] = value
+        found[row - 1 : row + 2, column - 1 : column + 2] = value
     return found
+
+
+def score(value):
+    """Return the score of such a block: the strength is that of the least scale, 15.5 µm."""
+    weights = np.exp(-0.5 * (np.arange(-3, 4) * 64 * 0.243 / 15.5) ** 2)
+    inside = (weights[2:5].sum() / weights.sum()) ** 2
+    odds = min(logit(value), 3)
+    smooth = inside * odds - (1 - inside) * 3
+    return expit(3 * smooth / 2**0.75)
 
 
 @pytest.fixture
@@ -43,7 +55,7 @@ def runs(tmp_path, write_run):
     """Return a folder of four runs, two of them with tumour."""
     write_run(
         tmp_path / "runs" / "tumor_001",
-        values(r6c8=0.9, r11c19=0.7, r20c10=0.6, r25c35=0.95),
+        values(r6c8=0.9, r10c18=0.7, r20c10=0.6, r25c35=0.95),
     )
     write_run(tmp_path / "runs" / "tumor_002", values(r6c8=0.4))
     write_run(tmp_path / "runs" / "normal_001", values(r3c3=0.3, r20c20=0.8))
@@ -75,14 +87,14 @@ def test_slides_are_judged_by_their_outlines(runs, truth):
     assert not first.assumed
     assert first.score == pytest.approx(0.95)
     assert [f.lesion.is_itc for f in first.hits.found] == [False, True]
-    assert first.hits.lesion_scores.tolist() == pytest.approx([0.9])
+    assert first.hits.lesion_scores.tolist() == pytest.approx([score(0.9)])
     # .9 and .7 are hits on one lesion, .95 on isolated cells
     assert first.hits.found[0].hits == 2
-    assert first.hits.false_positives.tolist() == pytest.approx([0.6])
-    assert second.hits.lesion_scores.tolist() == pytest.approx([0.4])
+    assert first.hits.false_positives.tolist() == pytest.approx([score(0.6)])
+    assert second.hits.lesion_scores.tolist() == [0]  # nothing reaches the run's 0.5
     normal = found["normal_001"]
     assert (normal.is_tumor, normal.assumed) == (False, True)
-    assert normal.hits.false_positives.tolist() == pytest.approx([0.8, 0.3])
+    assert normal.hits.false_positives.tolist() == pytest.approx([score(0.8)])
     empty = found["normal_002"]
     assert (empty.score, empty.hits.found) == (0, ())
 
@@ -90,20 +102,43 @@ def test_slides_are_judged_by_their_outlines(runs, truth):
 def test_px_are_compared_too(runs, truth):
     found = judge(runs, truth, threshold=0.5)
     counts = found["tumor_001"].pixels
-    # four cells of 2 x 2 px are called: two in the lesion, one on the speck
-    assert counts.true_positives == 12
-    assert counts.false_positives == 4
-    assert counts.false_negatives == 4 * (8 * 15 + 1) - 12
-    assert found["normal_001"].pixels.false_positives == 4
-    assert judge(runs, truth, threshold=0.35)["tumor_002"].pixels.true_positives == 4
+    # four blocks of 9 cells of 2 x 2 px are called: two in the lesion, a cell on the speck
+    assert counts.true_positives == 4 * 19
+    assert counts.false_positives == 4 * (9 + 8)
+    assert counts.false_negatives == 4 * (8 * 15 + 1 - 19)
+    assert found["normal_001"].pixels.false_positives == 4 * 9
+    assert judge(runs, truth, threshold=0.35)["tumor_002"].pixels.true_positives == 36
     assert judge(runs, truth)["tumor_002"].pixels.true_positives == 0  # the run's: 0.5
 
 
-def test_options_reach_the_candidates(runs, truth):
-    found = judge(runs, truth, radius_um=300, minimum=0.5)
-    # 12 cells are 188 µm, so .7 is suppressed by .9
-    assert found["tumor_001"].hits.found[0].hits == 1
-    assert found["tumor_002"].hits.lesion_scores.tolist() == [0]
+def test_candidates_are_those_of_the_run_down_to_find_more(runs, truth, write_run):
+    folder = runs / "tumor_001"
+    found = load(folder)
+    expected = pytest.approx([score(p) for p in (0.95, 0.9, 0.7, 0.6)])
+    assert [expit(one.evidence) for one in found.candidates] == expected
+    judged = judge(runs, truth)["tumor_001"].candidates
+    assert judged.scores.tolist() == expected
+    assert judged.points.tolist() == [
+        [1632, 2272],
+        [416, 544],
+        [672, 1184],
+        [1312, 672],
+    ]
+
+    # .7 reaches "more" and not the lesion threshold, .6 neither
+    scale = EvidenceScale(
+        scale=3.0,
+        offset=0.0,
+        beside=0.0,
+        fewer=5.0,
+        balanced=float(logit(score(0.9))) - 0.01,
+        more=float(logit(score(0.7))) - 0.01,
+    )
+    write_run(folder, values(r6c8=0.9, r10c18=0.7, r20c10=0.6), evidence=scale)
+    assert len(load(folder).lesions) == 1
+    judged = judge(runs, truth)["tumor_001"]
+    assert judged.candidates.scores.tolist() == pytest.approx([score(0.9), score(0.7)])
+    assert judged.hits.false_positives.tolist() == []
 
 
 def test_candidates_of_others_give_the_same(runs, truth, tmp_path):
@@ -111,9 +146,10 @@ def test_candidates_of_others_give_the_same(runs, truth, tmp_path):
     folder = tmp_path / "candidates"
     folder.mkdir()
     lines = {
-        "tumor_001": "0.9,544,416\n0.7,1248,736\n0.6,672,1312\n0.95,2272,1632\n",
-        "tumor_002": "0.4,544,416\n",
-        "normal_001": "0.8,1312,1312\n0.3,224,224\n",
+        "tumor_001": f"{score(0.9)},544,416\n{score(0.7)},1184,672\n"
+        f"{score(0.6)},672,1312\n{score(0.95)},2272,1632\n",
+        "tumor_002": "",
+        "normal_001": f"{score(0.8)},1312,1312\n",
         "normal_002": "",
     }
     for name, text in lines.items():
