@@ -19,7 +19,7 @@ from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.options import EvidenceScale, LesionRule
 from napari_fastnet.core.pieces import NodePiece, find_pieces
-from napari_fastnet.results.decisions import Decisions
+from napari_fastnet.results.decisions import Decisions, decisions_path
 from napari_fastnet.results.loading import load
 from napari_fastnet.results.reading import read_regions_geojson
 from napari_fastnet.results.record import (
@@ -30,6 +30,7 @@ from napari_fastnet.results.record import (
     write_record,
 )
 from napari_fastnet.results.result import Result
+from napari_fastnet.store import cache
 
 #: Of four squares of cells, the first three are lesions; the last is a candidate.
 VALUES = np.zeros((30, 60), np.float32)
@@ -230,6 +231,22 @@ def test_a_saved_result_is_loaded_with_its_decisions(decided, tmp_path):
     assert again.record.decisions == decided.record.decisions
     assert again.notes == ()
     assert all(not path.name.startswith(".") for path in again.files)
+
+
+def test_a_run_in_the_cache_has_its_decisions_in_the_users_folder(
+    decided, decisions, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cache, "default_cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(
+        "platformdirs.user_data_path", lambda *_, **__: tmp_path / "data"
+    )
+    place = replace(decided, picture=None).save(tmp_path / "cache/runs/key")
+    kept = decisions_path(place, True, SLIDE.fingerprint)
+    assert kept.parent == tmp_path / "data/decisions"
+    (place / "decisions.json").unlink()
+    assert not load(place).decisions.decisions
+    decisions.copy_to(kept)
+    assert statuses(load(place)) == LISTED
 
 
 def test_a_reader_leaves_a_damaged_file_as_it_is_and_says_so(decided, tmp_path):

@@ -58,7 +58,7 @@ from napari_fastnet.results.record import (
     written,
 )
 from napari_fastnet.results.reviewed import Reviewed, reviewed
-from napari_fastnet.store.cache import default_cache_folder
+from napari_fastnet.store import cache
 from napari_fastnet.store.lock import hold_file
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def decisions_of(run: Path, slide: SlideFacts, *, change: bool = False) -> Decis
     Decisions
         Perhaps none.
     """
-    in_cache = default_cache_folder() in run.absolute().parents
+    in_cache = cache.default_cache_folder() in run.absolute().parents
     path = decisions_path(run, in_cache, slide.fingerprint)
     return Decisions.open(path, slide.fingerprint, slide.name, change=change)
 
