@@ -27,7 +27,7 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fastnet.core.arrays import Bools, Singles
+    from napari_fastnet.core.arrays import Bools, Indices, Singles
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.options import LesionRule
 
@@ -92,7 +92,8 @@ def find_candidates(
     -------
     list of Region
         By evidence, which is the log odds of tumor at the candidate's strongest cell, and
-        labelled 1, 2, ... in that order; equal ones as `find_regions` has them.
+        labelled 1, 2, ... in that order; equal ones from top to bottom, then left to
+        right of their first cell.
 
     Raises
     ------
@@ -110,8 +111,7 @@ def find_candidates(
     if count == 0:
         return []
     scale = rule.evidence
-    index = np.arange(1, count + 1)
-    cells = np.array(ndimage.maximum_position(strengths, labels, index))
+    cells = _strongest(strengths, labels, count)
     peaks = strengths[tuple(cells.T)].astype(np.float64)
     places = heatmap.grid.origin + (cells + 0.5) * heatmap.grid.step
     certain = peaks >= scale.certain
@@ -213,6 +213,18 @@ def of_ten(evidence: float) -> str:
         return ""
     number = round(10 * confidence(evidence))
     return {0: "under 1", 10: "over 9"}.get(number, f"about {number}")
+
+
+def _strongest(strengths: Singles, labels: Indices, count: int) -> Indices:
+    """Return row and column of the strongest cell of each label, (count, 2).
+
+    Of equal ones the first; `ndimage.maximum_position` takes any, and sorts all cells.
+    """
+    inside = np.flatnonzero(labels)
+    owner = labels.ravel()[inside]
+    order = np.lexsort((-strengths.ravel()[inside], owner))
+    first = np.searchsorted(owner[order], np.arange(1, count + 1))
+    return np.column_stack(np.divmod(inside[order[first]], labels.shape[1]))
 
 
 def _without_bridges(above: Bools, heatmap: Heatmap) -> Bools:
