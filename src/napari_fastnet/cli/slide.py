@@ -13,6 +13,7 @@ from napari_fastnet.machine.progress import progress_bar
 
 if TYPE_CHECKING:
     from napari_fastnet.results.result import Result
+    from napari_fastnet.synthetic.layout import Layout
 
 
 def info(slide: Path, mpp: float | None = None, as_json: bool = False) -> None:
@@ -119,10 +120,6 @@ def _print_run(run: Result) -> None:
     print_columns([*rows, *wrote(run.files)])
 
 
-#: Fine enough for smooth outlines, and a few seconds on a laptop.
-STRIDE_PX = 32
-
-
 def demo(output: Path = Path("demo")) -> None:
     """Draw a slide, find its lesions, and print what was found.
 
@@ -132,18 +129,29 @@ def demo(output: Path = Path("demo")) -> None:
         Folder for the slide and the results.
     """
     from napari_fastnet.cohort.detect import detect
-    from napari_fastnet.detection.options import RunOptions
     from napari_fastnet.synthetic.slide import write_slide
 
     path = output / "synthetic.svs"
     print(f"Drawing a slide that looks like tissue and is none: {path}", flush=True)
     truth = write_slide(path)
     with progress_bar(path.name) as bar:
-        result = detect(
-            path,
-            output,
-            options=RunOptions(stride=STRIDE_PX),
-            progress=bar.show,
-        )
+        result = detect(path, output, progress=bar.show)
     print_result(result)
-    print(f"Drawn were {len(truth.lesions)} lesions; look at overview.png.")
+    found, false = _compared(truth, result)
+    print(
+        f"Drawn were {len(truth.lesions)} lesions: {found} found, {false} false; look at "
+        "overview.png."
+    )
+
+
+def _compared(truth: Layout, result: Result) -> tuple[int, int]:
+    """Return how many drawn lesions were found, and how many found ones are false."""
+    import shapely
+
+    drawn = [shapely.Polygon(outline) for outline in truth.lesions]
+    found = [
+        shapely.MultiPolygon([(p[0], list(p[1:])) for p in lesion.polygons])
+        for lesion in result.lesions
+    ]
+    hits = [[one.intersects(other) for other in drawn] for one in found]
+    return sum(map(any, zip(*hits, strict=True))), sum(not any(row) for row in hits)

@@ -187,6 +187,30 @@ def lesion_totals(
     )
 
 
+def no_lesion_words(rule: LesionRule, tumor: str = "lesion") -> str:
+    """Say that no lesion was found, and how often a small one would be.
+
+    Parameters
+    ----------
+    rule : LesionRule
+        The rule that was applied.
+    tumor : str, optional
+        Noun for what was sought.
+
+    Returns
+    -------
+    str
+        Without the share where it was not measured.
+    """
+    point = rule.evidence.at(rule.lesion_threshold)
+    if point is None or point.from_02_mm is None:
+        return f"no {tumor} found"
+    return (
+        f"no {tumor} found (sensitivity for deposits of 0.2 to 0.3 mm: "
+        f"{point.from_02_mm:.0%} on mosaics of validation patches)"
+    )
+
+
 def confidence(evidence: float) -> float:
     """Return the share of candidates with such evidence that are tumor, 0..1.
 

@@ -23,6 +23,7 @@ from matplotlib.patheffects import withStroke
 
 from napari_fastnet.core.colour import OPACITY, blend, colours_of
 from napari_fastnet.core.display import counted, number_words, unreadable_words
+from napari_fastnet.core.evidence import no_lesion_words
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import OptionError
@@ -503,11 +504,14 @@ def totals_words(heatmap: Heatmap, regions: Sequence[Region], record: RunRecord)
     if not heatmap.computed.any():
         return f"Nothing was scanned{tissue}."
     if not regions:
-        place = f"in {file}" if file else "at or above the threshold"
-        return f"No region {place}: 0 mm²{tissue}."
+        if file:
+            return f"No region in {file}: 0 mm²{tissue}."
+        words = no_lesion_words(record.rule)
+        return f"{words[0].upper()}{words[1:]}: 0 mm²{tissue}."
     counts = {"macro": totals.macro, "micro": totals.micro, "ITC": totals.itc}
     classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    number = counted(len(regions), "region") + (f" of {file}" if file else "")
+    number = counted(len(regions), "region" if file else "lesion")
+    number += f" of {file}" if file else ""
     longest_mm = number_words(max(region.longest_axis_mm for region in regions))
     return (
         f"{number} ({classes})  ·  tumor {number_words(totals.area_mm2)} mm²{tissue}{share}"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_fastnet import errors
 from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.core import display
+from napari_fastnet.core.evidence import no_lesion_words
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.machine.files import (
     clear_leftovers,
@@ -351,7 +352,7 @@ class Result:
             files.
         """
         record, tissue = self.record, self.record.tissue
-        totals, damaged = record.regions, tissue.damaged_tiles
+        damaged = tissue.damaged_tiles
         none = "none found in what could be read" if damaged else "none found"
         rows = [
             ("slide", record.slide.path),
@@ -371,16 +372,7 @@ class Result:
                 words = display.unreadable_words(counts.failed, counts.kept)
                 rows.append(("", f"{words}, and are left out of the heatmap"))
         if self.regions is not None:
-            found = (
-                f"{totals.regions}: {totals.macro} macro, {totals.micro} micro, "
-                f"{totals.itc} ITC"
-            )
-            share = totals.tissue_fraction
-            of_tissue = "" if share is None else f" ({share:.1%} of the tissue)"
-            rows += [
-                ("regions", f"{found}, at threshold {record.threshold:g}"),
-                ("tumor", _area(totals.area_mm2) + of_tissue),
-            ]
+            rows += self._lesion_rows()
         if words := decided_words(record.decisions):
             rows.append(("decided", words))
         spent = record.seconds
@@ -391,6 +383,27 @@ class Result:
             ("quality", record.quality.verdict or "not judged"),
             ("time", f"{last:.1f} s{before}"),
         ]
+
+    def _lesion_rows(self) -> Iterator[tuple[str, str]]:
+        """Yield the rows on lesions, and on cells that reach the threshold."""
+        totals, rule = self.record.regions, self.record.rule
+        found = (
+            f"{totals.regions}, by size {totals.macro} macro, {totals.micro} micro, "
+            f"{totals.itc} ITC"
+        )
+        yield "lesions", found if totals.regions else no_lesion_words(rule)
+        if self.candidates is not None:
+            more = len(self.candidates) - totals.regions
+            least = f"evidence from {rule.lesion_threshold:g} log odds on"
+            yield "", f"{least}; {display.counted(more, 'candidate')} below"
+        share = totals.tissue_fraction
+        of_tissue = "" if share is None else f" ({share:.1%} of the tissue)"
+        yield "tumor", f"{_area(totals.area_mm2)} in lesions{of_tissue}"
+        if totals.cell_share is not None:
+            yield (
+                "",
+                f"{totals.cell_share:.1%} of all cells are at {rule.threshold:g} or above",
+            )
 
     def __repr__(self) -> str:
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from napari_fastnet.core.metrics.calibration import Calibration, calibrate
 from napari_fastnet.core.options import StainMethod
 from napari_fastnet.model import training_facts
 from napari_fastnet.model.backends.backend import FLIPS
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE
 from napari_fastnet.model.card import section_of, write_card
 from napari_fastnet.model.description import ModelDescription, Transform
@@ -26,6 +27,7 @@ from napari_fastnet.model.writing import write_bundle
 from napari_fastnet.nn import checkpoint
 from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.counts import flop_count, parameter_count
+from napari_fastnet.patches.mosaics import PatchPool, measure_scale
 from napari_fastnet.slide.resample import resize
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.appearance.flags import Gamut
     from napari_fastnet.core.appearance.stain import StainStatistics
+    from napari_fastnet.core.options import EvidenceScale
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.nn.classifier import Triple
     from napari_fastnet.nn.fastnet import FastNet
@@ -47,7 +50,8 @@ def publish(
     """Write the bundle of a trained network, with the weights of its best epoch.
 
     The calibration is fitted on the validation patches, and the metrics are those of
-    the same patches; the card says so.
+    the same patches; the card says so. The lesion thresholds are fitted on mosaics of
+    one half of them and measured on the other, where there are enough.
 
     Parameters
     ----------
@@ -118,7 +122,18 @@ def publish(
             also=tuple(also),
         ),
     )
-    return _written(job.folder, network, description)
+    bundle = _written(job.folder, network, description)
+    if (scale := _lesion_scale(bundle, data.valid)) is None:
+        return bundle
+    return _written(job.folder, network, replace(description, lesions=scale))
+
+
+def _lesion_scale(bundle: ModelBundle, valid: Part) -> EvidenceScale | None:
+    """Measure the lesion thresholds; None with too few validation patches."""
+    pool = PatchPool(valid.patches.images.numpy(), np.asarray(valid.labels, bool))
+    if not pool.half(second=False).suffices:
+        return None
+    return measure_scale(bundle, create_backend(bundle), pool, name=valid.name)
 
 
 def _predicted(

@@ -59,8 +59,10 @@ class DetectSection(section.Section):
         ``start`` becomes pause and resume.
     progress, status : ProgressBar, Label
         Progress in per cent and in words.
-    threshold, opacity, display : NumberSlider, NumberSlider, ComboBox
-        Display of the heatmap; nothing is computed again.
+    threshold, evidence, opacity : NumberSlider
+        Of outlines, of lesions, of the heatmap; nothing is computed again.
+    alarms, display : ComboBox
+        The lesion threshold by name, and the part of the heatmap that is shown.
     copy : PushButton
         Copies the equivalent command.
     """
@@ -88,6 +90,7 @@ class DetectSection(section.Section):
         )
         self._look = heatmap_look.HeatmapLook(workspace_of(napari_viewer))
         self.threshold, self.opacity = self._look.threshold, self._look.opacity
+        self.evidence, self.alarms = self._look.evidence, self._look.alarms
         self.display = self._look.display
         widgets = [
             *self._choice.rows,

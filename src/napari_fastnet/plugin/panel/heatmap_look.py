@@ -9,7 +9,12 @@ from napari.layers import Layer
 
 from napari_fastnet.core.appearance.flags import WORDS
 from napari_fastnet.core.colour import HEATMAP_COLOURS
-from napari_fastnet.core.options import ColoursName
+from napari_fastnet.core.options import (
+    Alarms,
+    ColoursName,
+    CurvePoint,
+    EvidenceScale,
+)
 from napari_fastnet.plugin import settings
 from napari_fastnet.plugin.layers.data import FLAG_COLOURS
 from napari_fastnet.plugin.layers.tissue_only import TissueOnly
@@ -21,6 +26,15 @@ from napari_fastnet.plugin.work.workspace import Workspace
 #: Keys of the viewer: show or hide the heatmap, go on to the next part shown, and show
 #: the tissue alone while held. napari uses none like them, in any mode of any layer.
 HEATMAP_KEY, DISPLAY_KEY, TISSUE_KEY = "Shift+H", "Shift+S", "H"
+#: Choices of the lesion threshold, and the one of the slider.
+ALARMS: dict[Alarms, str] = {
+    "fewer": "fewer alarms",
+    "balanced": "balanced",
+    "more": "find more",
+}
+OTHER = "other"
+#: Highest lesion threshold of the slider, log odds.
+MOST_EVIDENCE = 6.0
 ALL, SUSPICIOUS, OUTLINES = "all", "suspicious only", "outlines"
 
 
@@ -34,8 +48,12 @@ class HeatmapLook:
 
     Attributes
     ----------
-    threshold, opacity : NumberSlider
-        Of the current slide.
+    threshold, evidence, opacity : NumberSlider
+        Of the current slide: of outlines, of lesions, of the heatmap.
+    alarms : ComboBox
+        The lesion threshold by name.
+    figures : Label
+        Found and false lesions at it, as measured.
     display : ComboBox
         The part of the heatmap that is shown: all of it, what reaches the threshold, or
         nothing but the outlines of regions.
@@ -51,8 +69,22 @@ class HeatmapLook:
         self._workspace = workspace
         self.tissue_only = TissueOnly(workspace.viewer)
         self.threshold = _slider(
-            "threshold", "Patches from this probability on count as tumor"
+            "threshold", "Cells from this probability on belong to an outline"
         )
+        self.alarms = ComboBox(
+            choices=[(words, name) for name, words in ALARMS.items()],
+            tooltip="Fewer false lesions, or more small ones found",
+        )
+        self.evidence = NumberSlider(
+            "evidence",
+            value=EvidenceScale().balanced,
+            min=EvidenceScale().more,
+            max=MOST_EVIDENCE,
+            step=0.01,
+            page=0.5,
+            tooltip="Candidates with this evidence or more are lesions, log odds",
+        )
+        self.figures = text_line()
         self.opacity = _slider(
             "opacity", f"Opacity of the heatmap; show or hide it [{HEATMAP_KEY}]"
         )
@@ -68,6 +100,9 @@ class HeatmapLook:
         self.flags = text_line()
         self.flags.visible = False
         self.rows: list[Widget] = [
+            row(self.alarms, label="alarms"),
+            row(self.evidence, label="evidence"),
+            self.figures,
             row(self.threshold, label="threshold"),
             row(self.opacity, label="opacity"),
             row(self.display, label="show"),
@@ -75,6 +110,8 @@ class HeatmapLook:
             self.flags,
         ]
         self.threshold.changed.connect(self._set_threshold)
+        self.alarms.changed.connect(self._set_alarms)
+        self.evidence.changed.connect(self._set_evidence)
         self.opacity.changed.connect(self._set_opacity)
         self.display.changed.connect(self._set_display)
         settings.listen_to_colours(self._colours_changed)
@@ -93,6 +130,7 @@ class HeatmapLook:
             flags.events.visible.connect(self._layer_changed)
         with self.threshold.changed.blocked(), self.opacity.changed.blocked():
             self.threshold.value, self.opacity.value = work.threshold, work.opacity
+        self._show_evidence(work)
         self.display.enabled = heatmap is not None
         with self.display.changed.blocked():
             self.display.value = _display_of(work, heatmap)
@@ -129,6 +167,31 @@ class HeatmapLook:
         if (work := self._workspace.current) is not None:
             work.set_threshold(value)
 
+    def _show_evidence(self, work: SlideWork) -> None:
+        scale, least = work.rule.evidence, work.rule.lesion_threshold
+        with self.evidence.changed.blocked(), self.alarms.changed.blocked():
+            self.evidence.min = min(scale.more, least)
+            self.evidence.max = max(MOST_EVIDENCE, least)
+            self.evidence.value = least
+            named = [name for name in ALARMS if scale.of(name) == least]
+            self.alarms.choices = [
+                *((words, name) for name, words in ALARMS.items()),
+                *([] if named else [("by evidence", OTHER)]),
+            ]
+            self.alarms.value = named[0] if named else OTHER
+        self.figures.value = figures_of(scale.at(least))
+
+    def _set_alarms(self, name: str) -> None:
+        work = self._workspace.current
+        if work is not None and name in ALARMS:
+            work.set_lesion_threshold(work.rule.evidence.of(name))
+            self._show_evidence(work)
+
+    def _set_evidence(self, value: float) -> None:
+        if (work := self._workspace.current) is not None:
+            work.set_lesion_threshold(value)
+            self._show_evidence(work)
+
     def _set_opacity(self, value: float) -> None:
         if (work := self._workspace.current) is not None:
             work.opacity = value
@@ -156,6 +219,16 @@ class HeatmapLook:
 
 def _slider(name: str, tooltip: str) -> NumberSlider:
     return NumberSlider(name, value=0.5, max=1, step=0.01, page=0.05, tooltip=tooltip)
+
+
+def figures_of(point: CurvePoint | None) -> str:
+    """Return what was measured at a lesion threshold, in words."""
+    if point is None:
+        return "this model's alarms were not measured"
+    return (
+        f"on mosaics {point.sensitivity:.0%} of lesions found, "
+        f"{point.false_per_10_mm2:.1f} false per 10 mm²"
+    )
 
 
 def _display_of(work: SlideWork, heatmap: Layer | None) -> str:
