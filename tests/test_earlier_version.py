@@ -62,8 +62,8 @@ def test_the_runs_lesions_are_those_of_the_default_rule_which_is_said():
     assert results.regions is not None
     (area,) = (round(region.area_mm2, 6) for region in results.regions)
     assert area == pytest.approx(0.108355, abs=1e-5)
-    assert results.record.to_dict()["lesion_threshold"] == 0.0
-    assert any("0 log odds" in note for note in results.notes)
+    assert results.record.to_dict()["lesion_threshold"] == -1.13
+    assert any("-1.13 log odds" in note for note in results.notes)
 
 
 def test_a_finished_run_is_not_computed_again(kept):
@@ -104,14 +104,19 @@ def test_a_cohort_goes_on_in_its_folder(kept, capsys):
     assert set(rows) == {"lesion", "normal"}
     for name, row in rows.items():
         assert row["status"] == "done"
-        for key in ("tissue_mm2", "max_probability", "size_class", "model"):
+        for key in ("tissue_mm2", "max_probability", "model"):
             assert row[key] == before[name][key], (name, key)
         # that version listed every region of cells, and knew no evidence
-        assert 1 <= int(row["regions"]) < int(before[name]["regions"])
-        assert float(row["top_evidence"]) >= float(row["lesion_threshold"])
+        assert int(row["regions"]) < int(before[name]["regions"])
         np.testing.assert_array_equal(
             heatmap_of(kept / "cohort" / name), heatmap_of(KEPT / "cohort" / name)
         )
+    assert (before["normal"]["size_class"], rows["normal"]["size_class"]) == (
+        "micro",
+        "none",
+    )
+    assert rows["lesion"]["size_class"] == "micro"
+    assert float(rows["lesion"]["top_evidence"]) >= -1.13
 
 
 def test_a_cohorts_table_takes_up_slides_as_that_version_left_them(kept):

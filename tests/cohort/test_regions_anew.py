@@ -96,10 +96,10 @@ def test_it_finds_what_a_run_from_the_start_finds(
     np.testing.assert_equal(contents(again.folder), contents(straight.folder))
     assert again.folder == first.folder
     assert [path.name for path in again.files] == [p.name for p in straight.files]
-    assert dict(again.rows())["regions"] == dict(straight.rows())["regions"]
+    assert dict(again.rows())["lesions"] == dict(straight.rows())["lesions"]
     # it is there and back again
     back = detect(slide_path, tmp_path / "out", model=bundle, options=options[0])
-    assert dict(back.rows())["regions"] == dict(first.rows())["regions"]
+    assert dict(back.rows())["lesions"] == dict(first.rows())["lesions"]
 
 
 @pytest.mark.usefixtures("no_tissue")

@@ -120,7 +120,7 @@ def test_lesions_of_the_machine_and_of_the_person_stand_apart(decided, result):
     assert facts.totals.longest_axis_mm == 0.25  # the line, not the 0.0679 of the cells
     assert (facts.reading, facts.last >= facts.read[:10]) == ("unsure", True)
     rows = dict(decided.rows())
-    assert rows["regions"].startswith("3: 0 macro, 1 micro, 2 ITC")
+    assert rows["lesions"] == "3, by size 0 macro, 1 micro, 2 ITC"
     assert rows["decided"] == (
         "By a person: 2 accepted (0.0123 mm², longest 0.25 mm), 1 rejected, 1 unsure, "
         "1 undecided  ·  reader's own verdict: unsure"

@@ -145,17 +145,17 @@ def test_every_slide_gets_a_page(tmp_path, slide, values):
         (np.empty((0, 0)), None, "No tissue was found, so nothing was scanned."),
         (np.zeros((2, 2)), 0.0, "No tissue was found, so nothing was scanned."),
         (np.full((2, 2), np.nan), 3.0, "Nothing was scanned of 3 mm² tissue."),
-        (np.zeros((2, 2)), None, "No region at or above the threshold: 0 mm²."),
+        (np.zeros((2, 2)), None, "No lesion found: 0 mm²."),
         (
             np.eye(2),
             0.25,
-            "1 region (1 micro)  ·  tumor 0.125 mm² of 0.25 mm² tissue (50 %)"
+            "1 lesion (1 micro)  ·  tumor 0.125 mm² of 0.25 mm² tissue (50 %)"
             "  ·  longest axis 0.707 mm",
         ),
         (
             np.array([[1.0, 0.0, 1.0]]),
             None,
-            "2 regions (2 micro)  ·  tumor 0.167 mm²  ·  longest axis 0.527 mm",
+            "2 lesions (2 micro)  ·  tumor 0.167 mm²  ·  longest axis 0.527 mm",
         ),
     ],
 )
