@@ -105,6 +105,11 @@ def test_belonging_is_as_the_rule_says_for_every_pair(now, then):
         inside = [i for i in fits if 2 * shared[i] >= then[i][1]]
         best = [i for i in fits if shared[i] == max(shared[j] for j in fits)][-1:]
         expected = inside if len(inside) > 1 else best
-        if 4 * sum(shared[i] for i in expected) < width:
+        places = [range(then[i][0], sum(then[i])) for i in expected]
+        if (
+            4
+            * len({x for x in range(left, left + width) if any(x in p for p in places)})
+            < width
+        ):
             expected = []
         assert list(chosen) == expected

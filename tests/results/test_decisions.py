@@ -9,12 +9,19 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.matching import shapes_of
 from napari_fastnet.core.pieces import NodePiece
 from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import OptionError, OutputError
@@ -527,3 +534,88 @@ def test_what_cannot_be_written_is_known_and_written_with_the_next(
     (tmp_path / "run").unlink()
     decisions.decide(found[1:2], "unsure")
     assert statuses(opened(path), found)[:2] == ["tumor", "unsure"]
+
+
+# Whatever is done.
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ("decide", "note", "draw", "corrected", "joined", "cut", "undo")
+        ),
+        st.integers(0, 99),
+        st.sampled_from(("tumor", "not tumor", "unsure", None)),
+        st.sampled_from((0.3, 0.5, 0.7, 0.9)),
+    ),
+    max_size=6,
+)
+
+
+def do(decisions, step, listed):
+    what, number, verdict, _ = step
+    region = listed[number % len(listed)].region
+    corner = np.array((number % 8, number % 11), float) * STEP
+    square = (corner + np.array([(0, 0), (0, 150), (150, 150), (150, 0)], float),)
+    match what:
+        case "decide":
+            decisions.decide([one.region for one in listed[number % 3 :][:2]], verdict)
+        case "note":
+            decisions.note(region, f"{number}")
+        case "draw":
+            decisions.draw([square], verdict)
+        case "corrected":
+            decisions.replace([region], [[square]], "corrected")
+        case "joined":
+            regions = [one.region for one in listed[:2]]
+            joined = [polygon for one in regions for polygon in one.polygons]
+            decisions.replace(regions, [joined], "joined")
+        case "cut":
+            top, left = region.polygons[0][0].min(axis=0) / STEP
+            parts = [
+                [box(top, left, top + 1, left + 0.5)],
+                [box(top, left + 0.5, top + 1, left + 1)],
+            ]
+            decisions.replace([region], parts, "cut")
+        case "undo":
+            decisions.undo()
+
+
+@settings(max_examples=20, deadline=None)
+@given(STEPS, st.integers(0, 2**31))
+def test_no_decision_is_lost_and_no_candidate_twice_in_the_list(steps, seed):
+    values = ndimage.gaussian_filter(np.random.default_rng(seed).random((8, 12)), 0.8)
+    values = ((values - values.min()) / np.ptp(values)).astype(np.float32)
+    heatmap = Heatmap(values, HEATMAP.grid, HEATMAP.mpp)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "decisions.json"
+        decisions = Decisions.open(path, FINGERPRINT)
+        for step in (*steps, ("undo", 0, None, 0.5)):
+            candidates = find_regions(heatmap, step[3])
+            listed = decisions.reviewed(candidates, heatmap, SLIDE)
+            check(listed, decisions, candidates)
+            do(decisions, step, listed)
+            again = opened(path).reviewed(candidates, heatmap, SLIDE)
+            now = decisions.reviewed(candidates, heatmap, SLIDE)
+            assert list(map(summary, again)) == list(map(summary, now))
+
+
+def summary(one):
+    return one.region.label, one.status, one.kind, one.note, one.region.area_mm2
+
+
+def check(listed, decisions, candidates):
+    labels = [one.region.label for one in listed]
+    assert len(set(labels)) == len(labels)
+    # each decision is there once
+    shown = [one.decision for one in listed if one.decision is not None]
+    assert set(map(id, shown)) == set(map(id, decisions.decisions))
+    assert len(shown) == len(decisions.decisions)
+    # each candidate is there, or lies under a decision
+    for candidate in candidates:
+        alone = [one for one in listed if one.region is candidate]
+        (shape,) = shapes_of([candidate.polygons])
+        seen = shapely.union_all(
+            shapes_of([o for d in shown for o in (d.polygons, *d.replaced)])
+        )
+        assert len(alone) == 1 or shape.intersection(seen).area >= 0.249 * shape.area
+        assert len(alone) <= 1

@@ -88,7 +88,13 @@ def owners(
         if chosen.size < 2:
             most = here[shared[here] == shared[here].max()]
             chosen = most[[np.argmax(decision[most])]]
-        if share_now[chosen].sum() >= SEEN:
+        covered = share_now[chosen[0]]
+        if chosen.size > 1:  # they may overlap
+            part = shapely.intersection(
+                now[index], shapely.union_all(seen[decision[chosen]])
+            )
+            covered = part.area / now[index].area
+        if covered >= SEEN:
             found[index] = tuple(sorted(decision[chosen].tolist()))
     return found
 
