@@ -308,19 +308,19 @@ def test_a_small_lesion_shows_in_the_thumbnail(tmp_path, write_svs) -> None:
     image = np.full((1920, 960, 3), 230, np.uint8)
     path = write_svs(tmp_path / "tall.svs", image, factors=(1, 4), mpp=1.0)
     values = np.zeros((1920, 960), np.float32)
-    values[401, 201] = 1.0  # in the px (100, 50), and not at its centre
+    values[401, 201] = 1.0  # in the px (66, 33), and not at its centre
     heatmap = Heatmap(values, Grid((0.0, 0.0), (1.0, 1.0), (1920, 960)), (1.0, 1.0))
     with open_slide(path) as slide:
         write_thumbnails(tmp_path, slide, heatmap)
     with Image.open(tmp_path / "thumbnail.jpg") as opened:
         pixels = np.asarray(opened).astype(int)
-    assert pixels.shape == (480, 240, 3)
+    assert pixels.shape == (320, 160, 3)
     redness = pixels[..., 0] - pixels[..., 1]
-    assert np.unravel_index(redness.argmax(), redness.shape) == (100, 50)
+    assert np.unravel_index(redness.argmax(), redness.shape) == (66, 33)
     assert redness.max() > np.median(redness) + 60
     with Image.open(tmp_path / "thumbnail_plain.jpg") as opened:
         plain = np.asarray(opened).astype(int)
-    assert plain.shape == (480, 240, 3)
+    assert plain.shape == (320, 160, 3)
     assert np.ptp(plain, axis=2).max() < 8  # grey, as the slide is
 
 

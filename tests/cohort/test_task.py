@@ -56,7 +56,7 @@ def test_a_slide_is_done_with_all_its_files_and_a_thumbnail(task) -> None:
     left = {path.name for path in task.folder.iterdir()}
     assert left >= {*OUTPUTS, "run.json", "thumbnail.jpg"}
     with Image.open(task.folder / "thumbnail.jpg") as thumbnail:
-        assert thumbnail.size == (480, 480)
+        assert thumbnail.size == (320, 320)
 
 
 def test_it_is_not_done_again_and_says_the_same(task) -> None:

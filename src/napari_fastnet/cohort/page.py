@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from napari_fastnet.slide.slide import Slide
 
 
-SIDE_PX = 480
-FINER = 4  # samples a px, along y and along x
+SIDE_PX = 320
+FINER = 6  # samples a px, along y and along x
 
 #: Words for the number of slides whose largest lesion is of a class.
 CLASSES = {
