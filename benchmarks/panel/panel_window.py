@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 # Before napari is imported: a benchmark neither reads nor changes the user's settings.
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()  # of decisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -174,8 +174,11 @@ class CandidateModel(QAbstractTableModel):
         super().__init__()
         self.rows: list[Candidate] = []
 
-    def show(self, rows: Sequence[Candidate]) -> None:
-        """Show rows; those of the same regions keep their place and selection."""
+    def show(self, rows: Sequence[Candidate]) -> bool:
+        """Show rows, and return whether they are others than before.
+
+        Those of the same regions keep their place and selection.
+        """
         before = [row.region.label for row in self.rows]
         same = before == [row.region.label for row in rows]
         if not same:
@@ -186,6 +189,7 @@ class CandidateModel(QAbstractTableModel):
         elif rows:
             last = self.index(len(rows) - 1, len(COLUMNS) - 1)
             self.dataChanged.emit(self.index(0, 0), last)
+        return not same
 
     def rowCount(self, parent: Any = None) -> int:  # noqa: N802 - Qt's name
         """Return the number of candidates."""

@@ -26,6 +26,8 @@ from napari_fastnet.plugin.review.thumbnails import SIDE_PX, Thumbnails
 #: Around the pictures of a card, and the line of words below them, px.
 GAP, LINE = 4, 18
 CARD = QSize(2 * SIDE_PX + 3 * GAP, SIDE_PX + 2 * GAP + LINE)
+#: Rows whose words determine the width of the columns, besides those in view.
+MEASURED = 20
 #: Cards beyond either edge of the view whose pictures are read ahead.
 AHEAD = 60
 
@@ -231,6 +233,7 @@ class CandidateTable(QTableView):
         rows.hide()
         rows.setDefaultSectionSize(20)
         columns.setStretchLastSection(True)
+        columns.setResizeContentsPrecision(MEASURED)
         for column in range(len(COLUMNS)):
             self.setColumnWidth(column, self.sizeHintForColumn(column) + 24)
         self.setToolTip("Click a row to see it on the slide, a heading to sort")

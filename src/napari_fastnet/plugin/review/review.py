@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 from napari.utils.notifications import show_info
 from napari.viewer import Viewer
-from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QTimer
 
 from napari_fastnet.core.display import counted
 from napari_fastnet.core.evidence import of_ten
@@ -81,6 +81,11 @@ class ReviewSection(ReviewTools):
         self._quiet = False  # while the rows change by themselves
         self._fly_next = True  # not to what is in view already
         self._noted: Candidate | None = None  # whose note stands in the field
+        self._mark_soon = QTimer(
+            self.native
+        )  # once for a verdict and the step after it
+        self._mark_soon.setSingleShot(True)
+        self._mark_soon.timeout.connect(self._mark)
         self._place = BoardPlace(self.workspace.viewer, self.board, self.native)
         self._hands = ByHand(self.workspace, self.chosen, self._show_tools)
         self._second_read = second_read.SecondRead(self.workspace)
@@ -304,17 +309,17 @@ class ReviewSection(ReviewTools):
             self._place.dock()
         current, chosen = self.current, [c.region.label for c in self.chosen()]
         self._quiet = True
-        self._model.show(rows)
-        self._choose(None if current is None else current.region.label, chosen)
+        if self._model.show(rows):
+            self._choose(None if current is None else current.region.label, chosen)
+            self.table.fit_columns()
+            self.gallery.ask()
         self._quiet = False
-        self.table.fit_columns()
-        self.gallery.ask()
         self.board.ask(hidden)
         decided = sum(row.verdict is not None for row in rows)
         self.progress.value = f"{decided} of {len(rows)} decided" if rows else ""
         self.readings.value = readings_of(work) if work and not hidden else ""
         self._show_note()
-        self._mark()
+        self._mark_soon.start()
 
     def _mark(self) -> None:
         """Frame the current candidate on the slide."""
@@ -349,7 +354,7 @@ class ReviewSection(ReviewTools):
         self._show_note()
         if index.isValid() and self._fly_next:
             self._fly(self._view.candidate(index.row()))
-        self._mark()  # at the zoom from now on
+        self._mark_soon.start()
 
     def _show_note(self) -> None:
         if not self.note.native.hasFocus():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 from psygnal import Signal
+from superqt.utils import qdebounced
 
 from napari_fastnet.core.evidence import lesions_of
 from napari_fastnet.core.geometry import Box
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from napari_fastnet.detection.tissue_editor import TissueEditor
     from napari_fastnet.plugin.threads.job import Job
     from napari_fastnet.results.reviewed import Reviewed
+
+#: Time without a decision before the layers follow, ms: drawing takes longer than a key.
+DRAW_MS = 150
 
 
 class WorkEvents:
@@ -147,6 +151,7 @@ class SlideWork:
         )
         self.marks = LesionMarks(viewer, self.layers, lambda: self.slide.require_mpp())
         self._drawn: list[Reviewed] = []
+        self._draw_soon = qdebounced(self._draw, timeout=DRAW_MS)
         self._warned: set[str | int] = set()
 
     @property
@@ -302,6 +307,7 @@ class SlideWork:
 
     def stop(self) -> None:
         """Stop all jobs without further callbacks; the layers stay as they are."""
+        self._draw_soon.cancel()
         self.region_finder.drop()
         for job in (self.detection, self.tissue_job, *self.imports.values()):
             if job is not None:
@@ -348,8 +354,8 @@ class SlideWork:
         self.events.regions.emit(self)
 
     def _decided(self) -> None:
-        """Show what a person decided."""
-        self._draw()
+        """Show what a person decided; the layers follow when the keys rest."""
+        self._draw_soon()
         self.pieces.draw()
         self.events.decisions.emit(self)
 
