@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 sys.path.append(str(Path(__file__).parents[1]))
 
 import numpy as np
-from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.results.record import RunRecord
 from napari_fastnet.synthetic.giga import giga_shape, write_giga_slide
+from panel_window import add_panel, add_slide, live, machine, napari_window, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

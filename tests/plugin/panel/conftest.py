@@ -238,8 +238,12 @@ def show_candidates(qtbot):
     """
     from napari_fastnet.core.geometry import Grid
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.options import EvidenceScale, LesionRule
     from napari_fastnet.detection.tissue import slide_facts
     from napari_fastnet.results.record import RunRecord
+
+    # whatever that of the shipped model is
+    scale = EvidenceScale(offset=0.0, beside=0.0, fewer=1.0, balanced=0.0, more=-2.0)
 
     def show(panel, count=30):
         work = panel.slide.work
@@ -249,6 +253,7 @@ def show_candidates(qtbot):
             top, left = 3 + 15 * row, 3 + 16 * column
             values[top : top + 8, left : left + 8] = 0.98
         heatmap = Heatmap(values, Grid((0.0, 0.0), (16.0, 16.0), values.shape), (1, 1))
+        work.rule = LesionRule(0.5, 0.0, scale)
         work.set_heatmap(heatmap, RunRecord(slide=slide_facts(work.slide)))
         qtbot.waitUntil(lambda: len(work.review.reviewed) == count, timeout=10_000)
         return work

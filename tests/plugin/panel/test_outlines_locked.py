@@ -28,7 +28,7 @@ def window(
     return viewer, panel, work
 
 
-def test_an_outline_that_is_deleted_is_drawn_again_and_one_is_told(
+def test_an_outline_cannot_be_moved_and_deleting_it_rejects_it(
     qtbot, window, told
 ) -> None:
     viewer, panel, work = window
@@ -36,7 +36,7 @@ def test_an_outline_that_is_deleted_is_drawn_again_and_one_is_told(
     (before,) = [ring.copy() for ring in layer.data]
     totals = panel.regions.totals.value
     viewer.layers.selection.active = layer
-    assert any("cannot be edited here" in message for message in told)
+    assert any("cannot be moved here" in message for message in told)
     assert not layer.editable
 
     told.clear()
@@ -44,10 +44,15 @@ def test_an_outline_that_is_deleted_is_drawn_again_and_one_is_told(
     for key in (Qt.Key.Key_5, Qt.Key.Key_A, Qt.Key.Key_Delete):  # select, all, delete
         QTest.keyClick(canvas, key)
     qtbot.waitUntil(lambda: len(layer.data) == 1, timeout=20_000)
-    assert sum("cannot be edited here" in message for message in told) == 1
+    assert any("1 candidate is not tumor" in message for message in told)
+    assert [one.status for one in work.review.reviewed] == ["not tumor"]
+    panel.review.undo.native.click()
+    assert [one.status for one in work.review.reviewed] == ["undecided"]
 
+    told.clear()
     layer.data = [before + 50]
     qtbot.waitUntil(lambda: np.array_equal(layer.data[0], before), timeout=20_000)
+    assert sum("cannot be moved here" in message for message in told) == 1
     viewer.dims.ndisplay = 3
     viewer.dims.ndisplay = 2
     assert not layer.editable  # napari unlocks
