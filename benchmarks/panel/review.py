@@ -113,12 +113,12 @@ def gallery(panel: FastNetPanel, beats: Beats) -> dict[str, float]:
     began = perf_counter()
     live(3.0)
     at_rest = beats.longest_ms(began)
-    regions = [candidate.region for candidate in review._view.shown()]
-    review._thumbnails.show(None)
-    review._thumbnails.show(work.slide)
+    regions = [candidate.region for candidate in review.gallery.model().shown()]
+    review.gallery.thumbnails.show(None)
+    review.gallery.thumbnails.show(work.slide)
     began = perf_counter()
-    review._thumbnails.want(regions)
-    wait_until(lambda: review._thumbnails.pictures(regions[-1]) is not None, 120)
+    review.gallery.thumbnails.want(regions)
+    wait_until(lambda: review.gallery.thumbnails.pictures(regions[-1]) is not None, 120)
     seconds = perf_counter() - began
     return {
         "pictures": float(2 * len(regions)),
@@ -188,7 +188,7 @@ def main() -> None:
             found["evidence"] = steps(
                 panel, beats, move_evidence, np.linspace(-1.0, 4.0, STEPS)
             )
-    print(json.dumps(found, indent=1))
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -114,7 +114,7 @@ class Gallery(QListView):
 
     def __init__(self, view: CandidateView, thumbnails: Thumbnails) -> None:
         super().__init__()
-        self._view, self._thumbnails = view, thumbnails
+        self._view, self.thumbnails = view, thumbnails
         thumbnails.arrived = self._repaint
         self.setModel(view)
         self._delegate = CardDelegate(view, thumbnails)  # Qt keeps none alive
@@ -154,13 +154,13 @@ class Gallery(QListView):
     def _ask(self) -> None:
         count = self._view.rowCount()
         if not (self.isVisible() and count):
-            self._thumbnails.want(())
+            self.thumbnails.want(())
             return
         first, last = self.rows_in_view()
         before = range(first - 1, max(first - AHEAD, 0) - 1, -1)
         after = range(last + 1, min(last + AHEAD, count))
         rows = [*range(first, last + 1), *after, *before]
-        self._thumbnails.want(self._view.candidate(row).region for row in rows)
+        self.thumbnails.want(self._view.candidate(row).region for row in rows)
 
     def rows_in_view(self) -> tuple[int, int]:
         """Return the first and last row whose card is in view; there must be one."""
