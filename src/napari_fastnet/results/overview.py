@@ -472,10 +472,10 @@ def overview_png(
     page.numbers(page.layout.right, lesions)
     page.scale_bar()
     if record.regions.outlines:
-        page.legend(None, "region: from a file", colours)
+        page.legend(None, "lesion, from a file", colours)
         page.footer(model, NOTICE)
     else:
-        page.legend(threshold, f"region: {threshold:.3g} or more", colours)
+        page.legend(threshold, f"lesion, outline at {threshold:.3g}", colours)
         page.footer(f"{model} · threshold {threshold:.3g}", NOTICE)
     page.note(_quality_words(record))
     return page.png(comment=record_json(record))
