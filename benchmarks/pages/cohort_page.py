@@ -30,7 +30,8 @@ from playwright.sync_api import Page, sync_playwright
 import napari_fastnet as nf
 from napari_fastnet.cohort.page import write_thumbnails
 from napari_fastnet.cohort.report import REPORT, write_tables
-from napari_fastnet.cohort.rows import Findings, SlideRow
+from napari_fastnet.cohort.rows import SlideRow
+from napari_fastnet.cohort.slide_numbers import SlideNumbers
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.synthetic.slide import write_slide
 
@@ -64,7 +65,7 @@ def made_up(folder: Path, count: int) -> list[SlideRow]:
         assert result.heatmap is not None
         with open_slide(path) as slide:
             write_thumbnails(folder / f"drawn {seed}", slide, result.heatmap)
-        kept.append((folder / f"drawn {seed}", Findings.of(result.record, 0.99)))
+        kept.append((folder / f"drawn {seed}", SlideNumbers.of(result.record, 0.99)))
     random = np.random.default_rng(0)
     rows = []
     for number in range(count):
@@ -80,7 +81,7 @@ def made_up(folder: Path, count: int) -> list[SlideRow]:
     return rows
 
 
-def _varied(found: Findings, random: np.random.Generator) -> Findings:
+def _varied(found: SlideNumbers, random: np.random.Generator) -> SlideNumbers:
     """Return the numbers of another slide: most are without a lesion."""
     lesions = int(random.geometric(0.3)) if random.random() < 0.3 else 0
     longest = float(np.exp(random.normal(-0.5, 1.2))) if lesions else None

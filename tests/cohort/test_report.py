@@ -23,7 +23,8 @@ from napari_fastnet.cohort.page import (
     write_thumbnails,
 )
 from napari_fastnet.cohort.report import write_all_regions, write_tables
-from napari_fastnet.cohort.rows import COLUMNS, Findings, SlideRow
+from napari_fastnet.cohort.rows import COLUMNS, SlideRow
+from napari_fastnet.cohort.slide_numbers import SlideNumbers
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.options import CurvePoint, EvidenceScale
@@ -32,7 +33,7 @@ from napari_fastnet.results.record import Counts, ModelFacts, RunRecord, SlideFa
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.format import Seconds
 
-CLEAN = Findings(
+CLEAN = SlideNumbers(
     tissue_mm2=120.0,
     tumour_mm2=0.0,
     tumour_share=0.0,
@@ -114,7 +115,7 @@ def test_a_record_and_a_highest_probability_are_what_was_found() -> None:
         itc=1,
         longest_axis_mm=0.5,
     )
-    found = Findings.of(record_of(totals, failed=3), 0.75)
+    found = SlideNumbers.of(record_of(totals, failed=3), 0.75)
     assert (found.regions, found.size_class) == (2, "micro")
     assert (found.max_probability, found.unreadable_patches) == (0.75, 3)
     assert found.model == "dark 1.0"
@@ -122,7 +123,7 @@ def test_a_record_and_a_highest_probability_are_what_was_found() -> None:
 
 
 def test_without_a_highest_probability_nothing_was_scanned() -> None:
-    found = Findings.of(record_of(Totals(tissue_mm2=0.0)), None)
+    found = SlideNumbers.of(record_of(Totals(tissue_mm2=0.0)), None)
     assert found.max_probability is None
     assert found.size_class == "not scanned"
 
@@ -252,12 +253,12 @@ def test_a_records_evidence_is_in_the_row_as_log_odds_and_as_a_share() -> None:
     record = replace(
         record_of(Totals(top_evidence=log(3))), lesion_threshold=0.0, evidence=scale
     )
-    found = Findings.of(record, 0.75)
+    found = SlideNumbers.of(record, 0.75)
     assert found.top_confidence == pytest.approx(0.75)
     assert found.sensitivity_02_mm == 0.9  # of the next lower threshold
     texts = Texts(report_page(Path("/out"), [row("a", found)]))
     assert "about 8 of 10" in texts.words
-    before = Findings.of(record_of(Totals()), 0.75)
+    before = SlideNumbers.of(record_of(Totals()), 0.75)
     assert before.top_confidence is before.sensitivity_02_mm is None
 
 

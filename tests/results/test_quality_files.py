@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from napari_fastnet.cohort.report import write_tables
-from napari_fastnet.cohort.rows import COLUMNS, Findings, SlideRow
+from napari_fastnet.cohort.rows import COLUMNS, SlideRow
+from napari_fastnet.cohort.slide_numbers import SlideNumbers
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import BundleError, StoreError
@@ -69,7 +70,7 @@ def test_a_field_that_is_no_gamut_is_refused(quality) -> None:
 
 
 def findings(**quality):
-    return Findings(
+    return SlideNumbers(
         tissue_mm2=1.0,
         tumour_mm2=0.0,
         tumour_share=0.0,

@@ -19,7 +19,8 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from napari_fastnet.cohort.rows import NOT_SCANNED, SUMMARY
+from napari_fastnet.cohort.rows import SUMMARY
+from napari_fastnet.cohort.slide_numbers import NOT_SCANNED
 from napari_fastnet.core import regions
 from napari_fastnet.core.colour import OPACITY, blend, colours_of
 from napari_fastnet.core.display import number_words
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from napari_fastnet.cohort.rows import Findings, SlideRow
+    from napari_fastnet.cohort.rows import SlideRow
+    from napari_fastnet.cohort.slide_numbers import SlideNumbers
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.slide.slide import Slide
 
@@ -236,7 +238,7 @@ def _template() -> Template:
     return environment.get_template("report.html.jinja")
 
 
-def _rule_words(found: Findings) -> str:
+def _rule_words(found: SlideNumbers) -> str:
     """Return a slide's model and thresholds."""
     words = f"{found.model}, outlines from probability {found.threshold:.3g}"
     if found.lesion_threshold is None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from napari_fastnet.cohort.page import write_thumbnails
 from napari_fastnet.cohort.regions_anew import regions_anew
-from napari_fastnet.cohort.rows import Findings, SlideRow
+from napari_fastnet.cohort.rows import SlideRow
+from napari_fastnet.cohort.slide_numbers import SlideNumbers
 from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.run import SlideRun
@@ -192,5 +193,5 @@ def _done(
 ) -> SlideRow:
     """Write the thumbnails of a finished slide, and return its row."""
     write_thumbnails(task.folder, slide, heatmap, task.options.run.colours)
-    found = Findings.of(run, highest_probability(heatmap))
+    found = SlideNumbers.of(run, highest_probability(heatmap))
     return SlideRow(task.folder.name, task.slide, "done", found=found)
