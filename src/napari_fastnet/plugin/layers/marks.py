@@ -111,7 +111,7 @@ class LesionMarks:
 
     def _follow(self) -> None:
         if self._stop is None:
-            self._stop = screen_width.follow_zoom(self._viewer, self._fit)
+            self._stop = screen_width.follow_zoom(self._viewer, self._fit, still=True)
             self._viewer.dims.events.ndisplay.connect(self._turned, position="last")
 
     def _is_lesion(self, one: Reviewed) -> bool:

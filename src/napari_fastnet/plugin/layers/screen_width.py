@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
-from superqt.utils import qthrottled
+from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 
@@ -61,9 +61,25 @@ def keep_thin(viewer: ViewerModel) -> None:
     follow_zoom(viewer, fit)
 
 
-def follow_zoom(viewer: ViewerModel, then: Callable[[], None]) -> Callable[[], None]:
-    """Call a function when the zoom has changed, not too often; return what stops it."""
-    soon = qthrottled(then, timeout=FOLLOW_MS, leading=False)
+def follow_zoom(
+    viewer: ViewerModel, then: Callable[[], None], *, still: bool = False
+) -> Callable[[], None]:
+    """Call a function when the zoom has changed, and return what stops that.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Its camera.
+    then : callable
+        Called seldom while the zoom changes.
+    still : bool
+        Call it only once the zoom stands still: it takes longer.
+    """
+    soon: Any = (
+        qdebounced(then, timeout=FOLLOW_MS)
+        if still
+        else qthrottled(then, timeout=FOLLOW_MS, leading=False)
+    )
 
     def changed(event: object = None) -> None:
         soon()
