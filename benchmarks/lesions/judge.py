@@ -65,17 +65,18 @@ def draw(curve: list[CurvePoint], scale: EvidenceScale, path: Path) -> None:
         at = min(curve, key=lambda p, n=name: abs(p.lesion_threshold - scale.of(n)))
         axes.axvline(at.false_per_10_mm2, color="#c4c4cc", zorder=0)
         axes.annotate(
-            words, (at.false_per_10_mm2, 0.02), rotation=90, ha="right", fontsize=8
+            words, (at.false_per_10_mm2, 0.02), rotation=90, ha="right", fontsize=8, color="#5c5c66"
         )
     axes.set(
         xlabel="false lesions per 10 mm² of normal tissue",
         ylabel="share of lesions found",
         ylim=(0, 1.02),
-        xlim=(0, None),
+        xlim=(0, 20),
     )
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xticks([0, 0.5, 1, 2, 5, 10], ["0", "0.5", "1", "2", "5", "10"])
-    axes.legend(loc="lower right", frameon=False, title="longest axis")
+    axes.minorticks_off()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.7, 0.02), title="longest axis")
     axes.grid(color="#e8e8ec")
     figure.savefig(path)
 
