@@ -65,7 +65,12 @@ def draw(curve: list[CurvePoint], scale: EvidenceScale, path: Path) -> None:
         at = min(curve, key=lambda p, n=name: abs(p.lesion_threshold - scale.of(n)))
         axes.axvline(at.false_per_10_mm2, color="#c4c4cc", zorder=0)
         axes.annotate(
-            words, (at.false_per_10_mm2, 0.02), rotation=90, ha="right", fontsize=8, color="#5c5c66"
+            words,
+            (at.false_per_10_mm2, 0.02),
+            rotation=90,
+            ha="right",
+            fontsize=8,
+            color="#5c5c66",
         )
     axes.set(
         xlabel="false lesions per 10 mm² of normal tissue",
