@@ -46,6 +46,73 @@ def test_what_only_other_programs_know_is_kept():
     assert changed.to_dict()["training"]["hospital"] == "A"
 
 
+LESIONS = {"scale": 2, "offset": -8.5, "beside": 0, "certain": 3.1} | {
+    "fewer": 1,
+    "balanced": 0.5,
+    "more": -3,
+}
+POINT = {"lesion_threshold": 0.5, "false_per_10_mm2": 1.25, "sensitivity": 0.9}
+
+
+def test_lesions_may_be_absent_and_stay_so():
+    for content in (CONTENT, CONTENT | {"lesions": None}):
+        description = parse_description(content)
+        assert description.lesions is None
+        assert "lesions" not in description.to_dict()
+
+
+def test_lesions_come_back_with_their_curve():
+    lesions = LESIONS | {"curve": [POINT, POINT], "measured_on": "mosaics"}
+    found = parse_description(CONTENT | {"lesions": lesions})
+    assert (found.lesions.scale, found.lesions.more) == (2, -3)
+    assert found.lesions.at(0.7).sensitivity == 0.9
+    assert found.lesions.at(0.7).from_02_mm is None
+    written = found.to_dict()
+    assert written["lesions"]["curve"][0]["false_per_10_mm2"] == 1.25
+    assert parse_description(written) == found
+
+
+def test_what_later_versions_say_of_lesions_is_kept():
+    lesions = LESIONS | {"curve": [POINT | {"cases": 3}], "nodes": [1]}
+    found = parse_description(CONTENT | {"lesions": lesions})
+    assert len(found.lesions.curve) == 1
+    assert found.to_dict()["lesions"] == lesions
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": 0},
+        {"scale": "2"},
+        {"scale": True},
+        {"scale": None},
+        {"scale": float("nan")},
+        {"offset": float("inf")},
+        {"beside": -1},
+        {"certain": []},
+        {"fewer": -1},
+        {"balanced": "low"},
+        {"more": 0.6},
+        {"more": float("-inf")},
+        {"curve": {}},
+        {"curve": [3]},
+        {"curve": [{"lesion_threshold": 1}]},
+        {"curve": [POINT | {"sensitivity": "high"}]},
+        {"measured_on": 3},
+    ],
+    ids=str,
+)
+def test_lesions_at_fault_are_named(change):
+    with pytest.raises(BundleError, match=r"^lesions is .*; it must be .*thresholds"):
+        parse_description(CONTENT | {"lesions": LESIONS | change})
+
+
+@pytest.mark.parametrize("value", [3, "balanced", [], True])
+def test_lesions_that_are_no_object_are_named(value):
+    with pytest.raises(BundleError, match=r"^lesions is .*; it must be an object"):
+        parse_description(CONTENT | {"lesions": value})
+
+
 @pytest.mark.parametrize(
     "options", [{"pool_cells": 0}, {"pool_cells": True}, {"convolution": "round"}]
 )

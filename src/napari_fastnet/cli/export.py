@@ -43,7 +43,9 @@ def export(
         ome-tiff, ome-zarr, geojson, asap, csv, xlsx, patches-csv, parquet, spatialdata,
         png; several with commas, or -f again.
     threshold : float or None
-        Lowest probability of regions; None is the run's.
+        Lowest probability inside the outline of a lesion; None is the run's.
+    lesion_threshold : float or None
+        Lowest evidence of a lesion, log odds; None is the run's.
     slide : Path or None
         File of the slide, for png; None is as recorded.
     bounds_offset : tuple of float

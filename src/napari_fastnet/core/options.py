@@ -4,7 +4,7 @@ Free of numpy: the command line takes names, help and defaults from here.
 """
 
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Literal, Self, get_args
 
 from napari_fastnet.errors import OptionError
@@ -192,10 +192,10 @@ class EvidenceScale:
                 f"{self.beside} and certain {self.certain}; they are finite, scale is above "
                 "0, beside is not below"
             )
-        if not (self.fewer >= self.balanced >= self.more > float("-inf")):
+        if not (inf > self.fewer >= self.balanced >= self.more > -inf):
             raise OptionError(
                 f"lesion thresholds are {self.fewer}, {self.balanced} and {self.more}; "
-                "they fall from fewer to more"
+                "they are finite, and fall from fewer to more"
             )
 
     def of(self, alarms: Alarms) -> float:

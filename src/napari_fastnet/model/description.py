@@ -379,7 +379,8 @@ class ModelDescription:
             "transform": self._steps,
             "positive_class": self.positive_class,
             "threshold": self.threshold,
-            "lesions": self.lesions and _OPTIONS.written(self.lesions, None),
+            "lesions": self.lesions
+            and _OPTIONS.written(self.lesions, before.get("lesions")),
             "flips": self.flips,
             "calibration": self.calibration,
             "stain": stain,
