@@ -58,6 +58,70 @@ def test_json_is_the_record(slide_file, dark_bundle, tmp_path, capsys) -> None:
     assert len(files) == 11
 
 
+@pytest.mark.parametrize(
+    ("given", "least", "lesions"),
+    [
+        (["--alarms", "fewer"], 1.0, 0),
+        (["--alarms", "more"], -60.0, 1),
+        (["--lesion-threshold", "0"], 0.0, 0),
+        (["--lesion-threshold", "-3.5"], -3.5, 1),
+        ([], -50.0, 1),
+    ],
+    ids=str,
+)
+def test_lesions_are_those_of_the_alarms_that_were_asked_for(
+    slide_file, dark_bundle, tmp_path_factory, capsys, given, least, lesions
+) -> None:
+    """Tissue of 0.35 is one candidate, of little evidence; only the first time computes."""
+    out = tmp_path_factory.getbasetemp() / "alarms"
+    words = [slide_file, "-o", out, "--model", dark_bundle, "--threshold", "0.3"]
+    assert detect(capsys, *words, *given)[0] == 0
+    record = read_record(out / "block" / "run.json")
+    assert record.lesion_threshold == least
+    assert (record.regions.regions, record.regions.candidates) == (lesions, 1)
+    assert record.regions.cell_share == 1.0
+    rows = (out / "block" / "regions.csv").read_text().splitlines()[1:]
+    assert len(rows) == lesions
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--lesion-threshold", "nan"], ["lesion threshold is nan", "finite"]),
+        (
+            ["--lesion-threshold", "1", "--alarms", "more"],
+            ["alarms is 'more'", "one of the two"],
+        ),
+    ],
+    ids=str,
+)
+def test_lesion_thresholds_at_fault_are_one_line(
+    slide_file, tmp_path, capsys, given, words
+) -> None:
+    code, captured = detect(capsys, slide_file, "-o", tmp_path, *given)
+    assert code == 1
+    assert_one_line(captured, *words)
+
+
+def test_an_unknown_name_of_alarms_is_wrong_usage(slide_file, tmp_path, capsys) -> None:
+    code, captured = detect(capsys, slide_file, "-o", tmp_path, "--alarms", "many")
+    assert code == 2
+    assert "'fewer', 'balanced', 'more'" in captured.err
+
+
+def test_help_says_what_alarms_and_lesion_threshold_are(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for command in ("detect", "export"):
+        assert main([command, "--help"]) == 0
+        text = " ".join(capsys.readouterr().out.split())
+        assert (
+            "--lesion-threshold <float> Lowest evidence of a lesion, log odds" in text
+        )
+        if command == "detect":
+            assert "--alarms <fewer|balanced|more>" in text
+            assert "fewer false lesions, or more small ones found [balanced]" in text
+
+
 def test_stride_in_px_gives_a_finer_heatmap(
     slide_file, dark_bundle, tmp_path, capsys
 ) -> None:
