@@ -17,7 +17,7 @@ import pytest
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import BusyError, OutputError
 from napari_fastnet.store.format import RunDescription
-from napari_fastnet.store.lock import hold, is_held
+from napari_fastnet.store.lock import hold, hold_file, is_held
 from napari_fastnet.store.store import StoredRun, open_store, read_store
 
 if TYPE_CHECKING:
@@ -255,3 +255,16 @@ def test_a_disk_that_is_full_is_no_file_system_without_locks(
     with pytest.raises(OutputError, match="free some space"), hold(store.folder):
         pass
     assert not (store.folder / ".lease").exists()
+
+
+def test_a_file_is_changed_by_one_at_a_time(tmp_path):
+    path = tmp_path / "decisions.json"
+    with hold_file(path):
+        said = "another program has been changing it"
+        with pytest.raises(BusyError, match=said), hold_file(path, wait_s=0.2):
+            raise AssertionError("held twice")
+        with hold_file(tmp_path / "other.json"):
+            pass
+    with hold_file(path):
+        pass
+    assert not path.exists()
