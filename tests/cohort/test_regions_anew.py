@@ -69,7 +69,7 @@ def contents(folder):
     return (
         changed(read_record(folder / "run.json")),
         (folder / "regions.csv").read_text("utf-8"),
-        [(region.area_mm2, region.centroid) for region in regions],
+        [(one.region.area_mm2, one.region.centroid, one.status) for one in regions],
         [tifffile.imread(path).tolist() for path in sorted(folder.glob("*.tif"))],
     )
 
