@@ -403,6 +403,15 @@ def patches():
 
 
 @pytest.fixture(scope="session")
+def drawn_slide(tmp_path_factory):
+    """Return a drawn slide of two nodes with four lesions, 1.2 mm², and its layout."""
+    from napari_fastnet.synthetic.slide import write_slide
+
+    path = tmp_path_factory.mktemp("drawn") / "drawn.svs"
+    return path, write_slide(path, shape=(2048, 2560), seed=2)
+
+
+@pytest.fixture(scope="session")
 def camelyon(tmp_path_factory):
     """Return a folder in CAMELYON16's layout: 2 normal, 2 tumour, 2 test slides."""
     from napari_fastnet.synthetic.camelyon import write_camelyon
