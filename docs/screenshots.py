@@ -85,8 +85,11 @@ def fill_in(viewer: Any, panel: Any, folder: Path) -> None:
 
 
 def fly(viewer: Any, panel: Any) -> None:
-    """Click on the second region of the table: the largest spans the slide."""
-    panel.regions.table.native.setCurrentCell(1, 0)
+    """Show the most suspicious candidate, and accept it."""
+    panel.review.go_to(1)
+    live(2)
+    panel.review.say_tumor()
+    panel.review.go_to(1)
     live(2)
 
 
