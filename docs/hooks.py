@@ -32,6 +32,7 @@ ROOMS = (
     "synthetic",
     "detection",
     "cohort",
+    "case",
     "patches",
     "evaluation",
     "training",

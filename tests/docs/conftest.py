@@ -12,7 +12,7 @@ from PIL import Image
 from napari_fastnet.synthetic.slide import write_slide
 
 #: A slide's file, as small as drawn slides go, with a lesion in it.
-SHAPE = (1024, 1536)
+SHAPE = (1536, 2048)
 
 ANNOTATION = """
 <Annotation Name="{name}" Type="Polygon" PartOfGroup="Tumor">
