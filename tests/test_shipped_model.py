@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,13 @@ import pytest
 
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.core.metrics.patches import roc_auc
+from napari_fastnet.core.options import EvidenceScale
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.evaluation.options import EvaluationOptions
 from napari_fastnet.evaluation.patches import evaluate_patches
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle, shipped
+from napari_fastnet.model.card import section_of
 from napari_fastnet.model.options import DEFAULT_MODEL, NetworkChoice
 from napari_fastnet.synthetic.slide import write_slide
 
@@ -39,6 +43,31 @@ def test_its_card_says_what_it_is_for_and_what_not(bundle) -> None:
     assert "Research use only. Not for diagnosis." in card
     assert f"{bundle.metrics.auc:.4f}" in card
     assert "## Limits" in card
+
+
+def test_its_lesion_thresholds_are_the_defaults_of_models_without_any(bundle) -> None:
+    defaults, scale = asdict(EvidenceScale()), asdict(bundle.lesions)
+    for name in ("scale", "offset", "beside", "certain", "fewer", "balanced", "more"):
+        assert defaults[name] == pytest.approx(scale[name], abs=0.01)
+
+
+def test_its_curve_of_alarms_falls_and_stands_on_its_card(bundle) -> None:
+    scale = bundle.lesions
+    for high, low in pairwise(scale.curve):
+        assert high.lesion_threshold > low.lesion_threshold
+        assert high.false_per_10_mm2 <= low.false_per_10_mm2
+        assert high.sensitivity <= low.sensitivity
+    card = section_of(bundle.card(), "Lesions")
+    assert scale.measured_on in card
+    for words, name in (
+        ("fewer alarms", "fewer"),
+        ("balanced", "balanced"),
+        ("find more", "more"),
+    ):
+        point = scale.at(scale.of(name))
+        assert point.lesion_threshold == scale.of(name)
+        rate, share = f"{point.false_per_10_mm2:.1f}", f"{point.sensitivity:.0%}"
+        assert f"| {words}: {scale.of(name):.2f} | {rate} | {share} |" in card
 
 
 def test_both_back_ends_agree(bundle, patches) -> None:

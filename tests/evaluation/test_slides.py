@@ -10,6 +10,7 @@ from scipy.special import expit, logit
 
 from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.annotations.truth_files import find_truths
+from napari_fastnet.core.evidence import strength
 from napari_fastnet.core.options import EvidenceScale
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import DataError, OptionError
@@ -139,6 +140,24 @@ def test_candidates_are_those_of_the_run_down_to_find_more(runs, truth, write_ru
     judged = judge(runs, truth)["tumor_001"]
     assert judged.candidates.scores.tolist() == pytest.approx([score(0.9), score(0.7)])
     assert judged.hits.false_positives.tolist() == []
+
+
+def test_a_run_of_version_0_1_has_the_evidence_of_the_shipped_model(
+    tmp_path, write_run, truth
+):
+    """Its record states none; a lesion of 10 x 10 sure cells is one by any threshold."""
+    found = np.full((ROWS, COLUMNS), nan, np.float32)
+    found[4:14, 7:17], found[20:23, 8:11] = 0.96, 0.9
+    path = write_run(tmp_path / "runs" / "tumor_001", found) / "run.json"
+    record = json.loads(path.read_text())
+    del record["evidence"], record["lesion_threshold"]
+    path.write_text(json.dumps(record))
+    (candidate,) = judge(tmp_path / "runs", truth)["tumor_001"].candidates.scores
+    strengths = strength(load(path.parent).heatmap)
+    scale = EvidenceScale()
+    assert logit(candidate) == pytest.approx(
+        scale.scale * np.nanmax(strengths) + scale.offset, abs=1e-4
+    )
 
 
 def test_candidates_of_others_give_the_same(runs, truth, tmp_path):

@@ -18,6 +18,7 @@ from napari_fastnet.patches.mosaics import (
     FEWEST,
     GLASS,
     GLASS_GREY,
+    LARGEST,
     LESIONS,
     NORMAL,
     TUMOR,
@@ -151,6 +152,8 @@ def test_a_mosaic_is_as_large_as_its_normal_patches_allow():
     pool = PatchPool(np.zeros((1000, 1, 1, 3), np.uint8), labels)
     tissue = (lay_out(pool.side, 0, generator()) == NORMAL).sum()
     assert 0.85 * 900 <= tissue <= 1.05 * 900
+    many = PatchPool(np.zeros((20_000, 1, 1, 3), np.uint8), np.arange(20_000) >= 9_000)
+    assert many.side == LARGEST
 
 
 # ---- the scale of a model

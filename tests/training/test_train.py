@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_fastnet.core.options import EvidenceScale
+from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import DataError, OutputError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
+from napari_fastnet.model.card import section_of
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.training.data import TrainingData, read_training_data
 from napari_fastnet.training.fit import EpochResult
@@ -116,6 +119,29 @@ def test_training_ends_in_a_bundle_that_judges_patches(tmp_path: Path) -> None:
     card = (bundle.folder / "MODEL_CARD.md").read_text()
     assert "Research use only" in card
     assert f"| auc | {loaded.metrics.auc:.4f} |" in card
+
+
+@pytest.mark.slow
+def test_enough_validation_patches_give_lesion_thresholds(tmp_path: Path) -> None:
+    bundle = trained(job(tmp_path, valid=write_patches(tmp_path / "valid", count=440)))
+    scale = load_bundle(bundle.folder).lesions
+    assert scale.scale > 0
+    assert scale.fewer >= scale.balanced >= scale.more
+    # colours that no noise mixes up
+    assert scale.at(scale.balanced).sensitivity > 0.9
+    assert "24 mosaics of one half of valid (" in scale.measured_on
+    rule = RunOptions().rule(bundle)
+    assert (rule.lesion_threshold, rule.evidence) == (scale.balanced, scale)
+    card = section_of(bundle.card(), "Lesions")
+    assert scale.measured_on in card
+    assert f"| balanced: {scale.balanced:.2f} | " in card
+
+
+def test_too_few_validation_patches_give_none(tmp_path: Path) -> None:
+    bundle = trained(job(tmp_path))
+    assert bundle.lesions is None
+    assert section_of(bundle.card(), "Lesions") is None
+    assert RunOptions().rule(bundle).evidence == EvidenceScale()
 
 
 def test_history_of_a_killed_run_goes_on(tmp_path: Path) -> None:

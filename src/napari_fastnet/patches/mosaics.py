@@ -52,6 +52,8 @@ RADII = (0.10, 0.08, 0.06, 0.05, 0.035, 0.025, 0.02, 0.015)
 SMALLEST, APART = 0.75, 2.0
 #: Fewest patches of a class in each half from which thresholds can be fitted.
 FEWEST = 100
+#: Largest side of a mosaic, patches: a pool of any size fits in memory.
+LARGEST = 60
 #: Lesions of one mosaic after the other: many, few small ones, and none as often as any.
 LESIONS = (8, 0, 2, 0, 4, 0)
 #: Mosaics for a fit, and as many for the curve.
@@ -183,8 +185,9 @@ class PatchPool:
 
     @property
     def side(self) -> int:
-        """Side of a mosaic that uses each normal patch about once."""
-        return int(np.sqrt((~self.tumor).sum() / (np.pi * TISSUE[0] * TISSUE[1])))
+        """Side of a mosaic, patches: it uses each normal one about once, if not too many."""
+        count = int((~self.tumor).sum())
+        return min(LARGEST, int(np.sqrt(count / (np.pi * TISSUE[0] * TISSUE[1]))))
 
     @property
     def suffices(self) -> bool:
