@@ -144,6 +144,19 @@ def test_a_new_detection_keeps_the_decisions(qtbot, panel, review) -> None:
     assert statuses(review)[2] == "not tumor"
 
 
+def test_the_current_one_stays_so_when_ranks_change(qtbot, panel, review) -> None:
+    review.go_to(4)
+    choose(review, 4)
+    work = panel.slide.work
+    kept = review.current.region.centroid
+    work.heatmap.probabilities[40:60, 40:70] = 0.98  # larger, and so the first
+    work.region_finder.find()
+    qtbot.waitUntil(lambda: len(work.candidates) == 13, timeout=5000)
+    assert review.current.region.label == 5
+    assert review.current.region.centroid == kept
+    assert [chosen.region.label for chosen in review.chosen()] == [5]
+
+
 def test_decisions_move_beside_the_run(review, tmp_path) -> None:
     choose(review, 1)
     review.tumor.native.click()

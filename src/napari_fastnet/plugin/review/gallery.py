@@ -26,6 +26,8 @@ from napari_fastnet.plugin.review.thumbnails import SIDE_PX, Thumbnails
 #: Around the pictures of a card, and the line of words below them, px.
 GAP, LINE = 4, 18
 CARD = QSize(2 * SIDE_PX + 3 * GAP, SIDE_PX + 2 * GAP + LINE)
+#: The column of verdicts.
+YOU = [column.title for column in COLUMNS].index("you")
 #: Rows whose words determine the width of the columns, besides those in view.
 MEASURED = 20
 #: Cards beyond either edge of the view whose pictures are read ahead.
@@ -249,6 +251,9 @@ class CandidateTable(QTableView):
         for at, column in enumerate(COLUMNS):
             self.setColumnHidden(at, not any(map(column.text, rows)))
         self.resizeColumnsToContents()
+        # of the longest verdict, which may be still to come
+        width = self.fontMetrics().horizontalAdvance("✗ not tumor") + 24
+        self.setColumnWidth(YOU, max(width, self.columnWidth(YOU)))
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
         """Leave letters and signs to the viewer; arrows move the selection."""

@@ -307,13 +307,13 @@ class ReviewSection(ReviewTools):
         rows = [] if work is None or hidden else rows_of(work)
         if rows or hidden:
             self._place.dock()
-        current, chosen = self.current, [c.region.label for c in self.chosen()]
+        current, chosen = self.current, self.chosen()
         self._quiet = True
         if self._model.show(rows):
-            self._choose(None if current is None else current.region.label, chosen)
+            self._choose(current, chosen)
             self.table.fit_columns()
-            self.gallery.ask()
         self._quiet = False
+        self.gallery.ask()
         self.board.ask(hidden)
         decided = sum(row.verdict is not None for row in rows)
         self.progress.value = f"{decided} of {len(rows)} decided" if rows else ""
@@ -328,17 +328,31 @@ class ReviewSection(ReviewTools):
         if self.work is not None:
             self.work.marks.show_current(self._current_region(), place)
 
-    def _choose(self, current: int | None, chosen: list[int]) -> None:
+    def _choose(self, current: Candidate | None, chosen: list[Candidate]) -> None:
         """Choose candidates again after the rows have changed."""
         flags = QItemSelectionModel.SelectionFlag
         again = QItemSelection()
-        for number in chosen:
-            index = self._view.index_of(number)
+        for candidate in chosen:
+            index = self._index_at(candidate.region)
             if index.isValid():
                 again.select(index, index)
         self._chosen.select(again, flags.ClearAndSelect | flags.Rows)
-        index = QModelIndex() if current is None else self._view.index_of(current)
+        index = QModelIndex() if current is None else self._index_at(current.region)
         self._chosen.setCurrentIndex(index, flags.NoUpdate)
+
+    def _index_at(self, region: Region) -> QModelIndex:
+        """Return the index of the candidate in a region's place; its rank may differ."""
+        centres = [candidate.region.centroid for candidate in self._model.rows]
+        if not centres:
+            return QModelIndex()
+        away_um = np.subtract(centres, region.centroid) * self._mpp()
+        nearest = int(np.hypot(*away_um.T).argmin())
+        if np.hypot(*away_um[nearest]) > region.longest_axis_mm * 1000 / 2:
+            return QModelIndex()
+        return self._view.index_of(self._model.rows[nearest].region.label)
+
+    def _mpp(self) -> Pair:
+        return (1.0, 1.0) if self.work is None else self.work.slide.require_mpp()
 
     def _filter(self, _: object = None) -> None:
         self._view.ask(self.filter.value, self.size.value, self.search.value)
