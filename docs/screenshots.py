@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WINDOW = (1480, 1040)
+#: The review is looked at on a small screen, too.
+LAPTOP = (1366, 768)
 #: Width of the animated picture, px, and how long it shows a frame and the last, ms.
 ANIMATED_PX, FRAME_MS, LAST_MS = 960, 250, 2500
 #: Of the run, from frame to frame.
@@ -59,6 +61,10 @@ def main(slide: Path, model: str | None, folder: Path) -> None:
     fly(viewer, panel)
     save(section(panel.regions), folder / "regions.png")
     save(window(viewer), folder / "lesion.png")
+    viewer.window.resize(*LAPTOP)
+    live(2)
+    save(window(viewer), folder / "review.png")
+    viewer.window.resize(*WINDOW)
     panel.export.folder.value = Path("/slides/results")
     save(section(panel.export), folder / "export.png")
     viewer.close()
