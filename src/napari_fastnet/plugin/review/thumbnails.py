@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.utils.notifications import show_error
 from PIL import Image, ImageDraw
 from qtpy.QtGui import QImage, QPixmap
+from superqt.utils import ensure_main_thread
 
 from napari_fastnet.core.geometry import Box, Pair
-from napari_fastnet.plugin.threads.job import Job
+from napari_fastnet.errors import FastNetError
 
 if TYPE_CHECKING:
     from napari_fastnet.core.regions import Region
@@ -28,6 +30,10 @@ SIDE_PX = 104
 MOST_KEPT = 600
 #: The outline: a dark line in a light one is seen on every stain.
 LIGHT, DARK = (255, 255, 255), (20, 20, 20)
+
+#: Not a job of low priority: on a busy machine one that is held up while it holds Python's
+#: lock holds up the window as well.
+_THREAD = ThreadPoolExecutor(1, "fastnet-pictures")
 
 #: Overview and detail, level-0 px, and a digest of the outline drawn into them.
 Key = tuple[Box, Box, int]
@@ -75,8 +81,7 @@ class Thumbnails:
         self._slide: Slide | None = None
         self._kept: OrderedDict[Key, tuple[QPixmap, QPixmap]] = OrderedDict()
         self._wanted: OrderedDict[Key, Region] = OrderedDict()
-        self._lock = Lock()  # of what is wanted
-        self._job: Job | None = None
+        self._busy = False
 
     def show(self, slide: Slide | None) -> None:
         """Take the pictures of another slide from now on; None: of none."""
@@ -86,11 +91,8 @@ class Thumbnails:
 
     def close(self) -> None:
         """Stop reading, and drop all pictures."""
-        with self._lock:
-            self._wanted.clear()
-        if self._job is not None:
-            self._job.abandon()
-        self._job = self._slide = None
+        self._slide = None
+        self._wanted.clear()
         self._kept.clear()
 
     def pictures(self, region: Region) -> tuple[QPixmap, QPixmap] | None:
@@ -107,44 +109,47 @@ class Thumbnails:
         if self._slide is None:
             return
         mpp = self._slide.require_mpp()
-        keys = {_key(region, mpp): region for region in regions}
-        with self._lock:
-            self._wanted.clear()
-            for key, region in keys.items():
-                if key not in self._kept and len(self._wanted) < MOST_KEPT:
-                    self._wanted[key] = region
+        self._wanted.clear()
+        for region in regions:
+            key = _key(region, mpp)
+            if key not in self._kept and len(self._wanted) < MOST_KEPT:
+                self._wanted[key] = region
         self._read()
 
     def _read(self) -> None:
-        if self._wanted and self._slide and not (self._job and self._job.running):
-            self._job = Job(self._reading, on_value=self._take, on_end=self._ended)
-            self._job.start()
-
-    def _reading(self, should_stop: Callable[[], bool]) -> Generator[Any]:
+        """Read the pictures of one candidate; those of the next follow them."""
         slide = self._slide
-        while slide is not None and not should_stop():
-            with self._lock:
-                if not self._wanted:
-                    return
-                key, region = self._wanted.popitem(last=False)
-            yield key, [_picture(slide, box, region) for box in key[:2]]
+        if slide is None or self._busy or not self._wanted:
+            return
+        key, region = self._wanted.popitem(last=False)
+        self._busy = True
+        taken = ensure_main_thread(self._take)
+        future = _THREAD.submit(_pictures, slide, key, region)
+        future.add_done_callback(lambda future: taken(slide, key, future))
 
-    def _take(self, read: tuple[Key, list[QImage]]) -> None:
-        key, images = read
-        overview, detail = map(QPixmap.fromImage, images)
-        self._kept[key] = overview, detail
-        while len(self._kept) > MOST_KEPT:
-            self._kept.popitem(last=False)
-        self.arrived()
-
-    def _ended(self, complete: bool) -> None:
-        if complete:  # else the file cannot be read, as was said
-            self._read()
+    def _take(self, slide: Slide, key: Key, future: Future[list[QImage]]) -> None:
+        self._busy = False
+        if slide is self._slide:  # else it was closed meanwhile
+            try:
+                overview, detail = map(QPixmap.fromImage, future.result())
+            except FastNetError as error:
+                show_error(str(error))
+                self._wanted.clear()
+                return
+            self._kept[key] = overview, detail
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+            self.arrived()
+        self._read()
 
 
 def _key(region: Region, mpp: Pair) -> Key:
     outline = b"".join(ring.tobytes() for part in region.polygons for ring in part)
     return (*fields_of(region, mpp), hash(outline))
+
+
+def _pictures(slide: Slide, key: Key, region: Region) -> list[QImage]:
+    return [_picture(slide, box, region) for box in key[:2]]
 
 
 def _picture(slide: Slide, box: Box, region: Region) -> QImage:
