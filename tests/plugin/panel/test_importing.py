@@ -99,7 +99,8 @@ def test_corrected_regions_are_shown_and_exported_until_the_threshold_moves(
     wait(qtbot, panel.regions)
     qtbot.waitUntil(lambda: work.regions[0].area_mm2 != found_mm2)
     assert work.regions[0].area_mm2 == pytest.approx(0.16)
-    assert panel.regions.totals.value == "1 region, 0.16 mm², from edited.geojson"
+    wanted = "edited.geojson: 1 lesion, 0.16 mm²; you: none of 1 decided"
+    assert panel.regions.totals.value == wanted
 
     panel.export.folder.value = tmp_path / "files"
     panel.export.save.native.click()

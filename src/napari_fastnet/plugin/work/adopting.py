@@ -89,7 +89,8 @@ def take_heatmap(
 ) -> None:
     """Go on from a heatmap that a layer already shows."""
     work.heatmap, work.record, work.opacity = heatmap, record, opacity
-    if record is not None and 0 <= record.rule.threshold <= 1:  # NaN is neither
+    threshold = None if record is None else record.threshold
+    if record is not None and threshold is not None and 0 <= threshold <= 1:  # no NaN
         work.take_rule(record.rule)
     work.show_threshold()
     work.events.heatmap.emit(work)
