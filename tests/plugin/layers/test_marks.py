@@ -234,3 +234,15 @@ def test_marks_are_saved_with_the_results_and_open_again(
     )
     np.testing.assert_allclose(markers.data, layers[0].data)
     assert frame.nshapes == layers[1].nshapes
+
+
+def test_outlines_in_um_are_not_scaled_with_the_spacing(viewer_model) -> None:
+    layers = WorkLayers(viewer_model)
+    layer = layers.put("regions", regions_layer_data([region(1, 0.0, 0.0)], MPP, "a"))
+    layers.empty_and_scale((2.0, 2.0))
+    assert layer.nshapes == 0
+    twice = (2 * MPP[0], 2 * MPP[1])
+    again = layers.put("regions", regions_layer_data([region(1, 0, 0)], twice, "a"))
+    assert again is layer
+    corner = layer.data_to_world(layer.data[0].max(axis=0))
+    np.testing.assert_allclose(corner, np.multiply(400.0, twice))

@@ -47,3 +47,21 @@ def test_thumbnails_follow(qtbot, viewer, panel, detect) -> None:
     before = roi.thumbnail.copy()
     panel.tissue.low.value = 200
     qtbot.waitUntil(lambda: not np.array_equal(roi.thumbnail, before), timeout=5000)
+
+
+def test_removed_outlines_and_markers_come_back_with_either_threshold(
+    qtbot, viewer, panel, detect
+) -> None:
+    work = detect(panel)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=10_000)
+    for way in ("evidence", "threshold"):
+        for name in ("tumor regions", "lesion markers", "measures"):
+            viewer.layers.remove(viewer.layers[name])
+        slider = getattr(panel.detect, way)
+        slider.value = slider.value - 0.1
+        qtbot.waitUntil(lambda: "tumor regions" in viewer.layers, timeout=10_000)
+        qtbot.waitUntil(lambda: "lesion markers" in viewer.layers, timeout=10_000)
+        assert viewer.layers["tumor regions"].nshapes
+        assert viewer.layers["measures"].nshapes
+        names = [layer.name for layer in viewer.layers]
+        assert names.index("lesion markers") > names.index("tumor regions")

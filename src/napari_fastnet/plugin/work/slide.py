@@ -368,7 +368,8 @@ class SlideWork:
             if one.status != "undecided" or self.is_lesion(one.region)
         ]
         there = self.layers.get("regions") is not None
-        if self.heatmap is not None and (drawn or there) and self._is_new(drawn):
+        new = self._is_new(drawn) or not there  # as the user removed the layer
+        if self.heatmap is not None and (drawn or there) and new:
             data = regions_layer_data(
                 [one.region for one in drawn],
                 self.heatmap.mpp,
