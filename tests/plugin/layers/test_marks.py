@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import nan
 from time import perf_counter
 
@@ -35,7 +36,17 @@ def region(label, top, left, side=400.0, evidence=5.0):
     axis = ((top, left), (top + side, left + side))
     centre = (top + side / 2, left + side / 2)
     area = side * side * MPP[0] * MPP[1] / 1e6
-    return Region(label, area, length_mm, 0.9, 0.8, centre, ((ring,),), axis, evidence)
+    return Region(
+        label=label,
+        area_mm2=area,
+        longest_axis_mm=length_mm,
+        max_probability=0.9,
+        mean_probability=0.8,
+        centroid=centre,
+        polygons=((ring,),),
+        axis=axis,
+        evidence=evidence,
+    )
 
 
 def decided(one, verdict, **more):
@@ -160,9 +171,7 @@ def test_the_largest_deposit_and_measured_ones_have_lines(viewer_model, marks) -
     np.testing.assert_allclose(lines.data[0], np.multiply(large.axis, MPP))
 
     hand = ((0.0, 0.0), (0.0, 400.0))
-    by_hand = Region(
-        1, small.area_mm2, 0.2, 0.9, 0.8, small.centroid, small.polygons, hand, 5.0
-    )
+    by_hand = replace(small, longest_axis_mm=0.2)
     marks.show(
         [
             decided(by_hand, None, line=hand),

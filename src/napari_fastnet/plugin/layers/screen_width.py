@@ -76,7 +76,7 @@ def follow_zoom(
         Call it only once the zoom stands still: it takes longer.
     """
     soon: Any = (
-        qdebounced(then, timeout=FOLLOW_MS)
+        qdebounced(then, timeout=2 * FOLLOW_MS)
         if still
         else qthrottled(then, timeout=FOLLOW_MS, leading=False)
     )
