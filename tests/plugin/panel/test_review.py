@@ -39,7 +39,7 @@ def test_candidates_come_in_the_order_of_suspicion(review) -> None:
     assert review.table.model().rowCount() == 12
     numbers = [shown.region.label for shown in review._view.shown()]
     assert numbers == list(range(1, 13))
-    assert review.progress.value == "0 of 12 decided"
+    assert review.progress.value == "0 of 12 decided: begin with N"
 
 
 def test_keys_decide_and_the_next_undecided_is_shown(viewer, review, press) -> None:
@@ -308,3 +308,33 @@ def test_turning_it_off_shows_what_was_found(qtbot, viewer, review) -> None:
     review.second_read.value = False
     assert shown_names(viewer) == order
     assert review.readings.value == ""
+
+
+def test_layers_that_are_opened_meanwhile_stay_out_of_sight(
+    qtbot, viewer, panel, show_candidates
+) -> None:
+    work = show_candidates(panel, 3)
+    names = set(shown_names(viewer))
+    panel.review.second_read.value = True
+    work.heatmap_layer(new=True)  # as of another run
+    layer = work.layers.get("heatmap")
+    assert layer not in viewer.layers
+    viewer.layers.append(layer)  # whoever does that
+    qtbot.waitUntil(lambda: layer not in viewer.layers, timeout=2000)
+    panel.review.tumor_seen.native.click()
+    assert set(shown_names(viewer)) == names
+
+
+def test_a_verdict_on_the_slide_is_there_when_it_is_opened_again(
+    viewer, panel, show_candidates, make_panel, add_slide, square_svs
+) -> None:
+    from napari.components import ViewerModel
+
+    panel.review.second_read.value = True
+    panel.review.unsure_of_slide.native.click()
+    other = ViewerModel()
+    add_slide(other, square_svs)
+    again = make_panel(other)
+    again.review.second_read.value = True
+    assert again.slide.work.review.decisions.reading.verdict == "unsure"
+    assert not again.slide.work.layers.veiled  # it was read before

@@ -316,8 +316,11 @@ class ReviewSection(ReviewTools):
         self.gallery.ask()
         self.board.ask(hidden)
         decided = sum(row.verdict is not None for row in rows)
-        self.progress.value = f"{decided} of {len(rows)} decided" if rows else ""
+        begin = "" if decided else f": begin with {tools.UNDECIDED_KEY}"
+        words = f"{decided} of {len(rows)} decided{begin}"
+        self.progress.value = words if rows else ""
         self.readings.value = readings_of(work) if work and not hidden else ""
+        self.readings.visible = bool(self.readings.value)
         self._show_note()
         self._mark_soon.start()
 
