@@ -86,7 +86,7 @@ def test_slides_are_judged_by_their_outlines(runs, truth):
     first, second = found["tumor_001"], found["tumor_002"]
     assert first.is_tumor
     assert not first.assumed
-    assert first.score == pytest.approx(0.95)
+    assert first.score == pytest.approx(score(0.95))
     assert [f.lesion.is_itc for f in first.hits.found] == [False, True]
     assert first.hits.lesion_scores.tolist() == pytest.approx([score(0.9)])
     # .9 and .7 are hits on one lesion, .95 on isolated cells
@@ -217,7 +217,7 @@ def test_a_tumour_slide_without_outlines_has_a_score_and_no_hits(runs, tmp_path)
     assert found["tumor_001"].is_tumor
     assert found["tumor_001"].hits is None
     assert found["tumor_001"].pixels is None
-    assert found["tumor_001"].score == pytest.approx(0.95)
+    assert found["tumor_001"].score == pytest.approx(score(0.95))
 
 
 @pytest.mark.parametrize(("kind", "name"), [("Normal", "tumor_001"), ("Tumor", "n")])

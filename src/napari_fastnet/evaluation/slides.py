@@ -48,7 +48,7 @@ class EvaluatedSlide:
     assumed : bool
         Whether it is assumed to be normal, without a truth.
     score : float
-        The highest probability, 0 without any.
+        That of its most suspicious candidate, 0 without any.
     candidates : Candidates
         Possible lesions, down to "find more".
     hits : SlideHits or None
@@ -156,10 +156,8 @@ def _evaluated(
     hits = features = pixels = None
     if truth is not None:
         hits = match_candidates(candidates, find_lesions(truth) if is_tumor else None)
-    score = float(candidates.scores.max(initial=0))
     if run is not None and heatmap is not None:
         features = slide_features(heatmap)
-        score = features.maximum
         if truth is not None:
             pixels = count_pixels(
                 heatmap,
@@ -171,7 +169,7 @@ def _evaluated(
         name=source.name,
         is_tumor=is_tumor,
         assumed=assumed,
-        score=score,
+        score=float(candidates.scores.max(initial=0)),
         candidates=candidates,
         hits=hits,
         features=features,

@@ -32,7 +32,7 @@ class SlideAuc:
     Parameters
     ----------
     auc : float or None
-        By the highest probability; None where all slides are of one kind.
+        By the most suspicious candidate of each; None where all slides are of one kind.
     ci95 : tuple of float or None
         95 % interval of ``auc``; None with a single slide of a kind.
     by_feature : dict of str to float or None
