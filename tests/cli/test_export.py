@@ -112,6 +112,30 @@ def test_another_threshold_finds_other_regions_and_says_so(run, tmp_path, capsys
     assert collection["napari_fastnet"]["regions"]["regions"] == 0
 
 
+def test_another_lesion_threshold_leaves_no_lesion_and_says_so(run, tmp_path, capsys):
+    words = ("-f", "geojson,csv", "-o", tmp_path, "--lesion-threshold")
+    export(capsys, run, *words, "99.5")
+    collection = json.loads((tmp_path / "regions.geojson").read_text())
+    assert collection["features"] == []
+    assert collection["napari_fastnet"]["lesion_threshold"] == 99.5
+    totals = collection["napari_fastnet"]["regions"]
+    assert (totals["regions"], totals["candidates"]) == (0, 1)
+    assert len((tmp_path / "regions.csv").read_text().splitlines()) == 1
+    export(capsys, run, *words, "-99.5")  # and back, from the same run
+    collection = json.loads((tmp_path / "regions.geojson").read_text())
+    assert len(collection["features"]) == 1
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_lesion_threshold_is_a_finite_number(run, tmp_path, capsys, value):
+    code, captured = export(
+        capsys, run, "-f", "csv", "-o", tmp_path, "--lesion-threshold", value
+    )
+    assert code == 1
+    (line,) = captured.err.splitlines()
+    assert f"lesion threshold is {value}; use a finite number" in line
+
+
 def test_the_bounds_offset_is_taken_off(run, tmp_path, capsys):
     words = ("-f", "geojson", "-o", tmp_path, "--bounds-offset", "7", "11")
     export(capsys, run, *words)
