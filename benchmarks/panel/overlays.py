@@ -5,7 +5,7 @@ layers, in turns. Given is the processor time for a picture of the canvas, which
 programs disturb little: medians of the turns, and their ratio to the slide alone.
 
     xvfb-run -a -s "-screen 0 1280x1024x24 +extension GLX"
-        python benchmarks/panel/overlays.py [SLIDE] [--turns 3] [--pictures 25]
+        python benchmarks/panel/overlays.py [SLIDE] [--turns 5] [--pictures 15]
         [--page docs/explain/responsiveness.md]
 
 Without a slide one of 5 x 5 mm is drawn.
@@ -135,8 +135,8 @@ def main() -> None:
     """Measure, and write into a page where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("slide", nargs="?", type=Path)
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--pictures", type=int, default=25)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--pictures", type=int, default=15)
     parser.add_argument("--page", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
