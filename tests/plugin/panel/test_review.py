@@ -135,6 +135,20 @@ def test_totals_of_machine_and_person_stand_apart(panel, review) -> None:
     assert panel.regions.totals.value.startswith("FastNet: 12 lesions, 0.20 mm²")
 
 
+def test_the_evidence_slider_tells_lesions_from_possible_ones(
+    qtbot, viewer, panel, review
+) -> None:
+    sources = [shown.source for shown in review._view.shown()]
+    assert set(sources) == {"lesion"}
+    panel.slide.work.set_lesion_threshold(1000.0)
+    sources = [shown.source for shown in review._view.shown()]
+    assert set(sources) == {"possible"}
+    assert panel.regions.totals.value.startswith("FastNet: 0 lesions")
+    layer = viewer.layers["tumor regions"]
+    qtbot.waitUntil(lambda: len(layer.data) == 0, timeout=2000)
+    assert review.table.model().rowCount() == 12  # candidates stay
+
+
 def test_a_new_detection_keeps_the_decisions(qtbot, panel, review) -> None:
     choose(review, 3)
     review.not_tumor.native.click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -249,7 +250,7 @@ class SlideWork:
         self.rule = replace(self.rule, lesion_threshold=value)
         self.layers.note("heatmap", self.record_now())
         if self.region_finder.outlines is None:
-            self._show_regions()
+            self._show_regions(self._draw_soon)
 
     def take_rule(self, rule: LesionRule) -> None:
         """Take the rule of a model or a run, but for thresholds that the user moved."""
@@ -340,9 +341,9 @@ class SlideWork:
         if self.heatmap is None:
             return
         self.candidates = candidates
-        self._show_regions()
+        self._show_regions(self._draw)
 
-    def _show_regions(self) -> None:
+    def _show_regions(self, draw: Callable[[], object]) -> None:
         if self.heatmap is None:
             return
         regions = self.candidates
@@ -350,7 +351,7 @@ class SlideWork:
             regions = lesions_of(regions, self.rule)
         self.regions = regions
         self.review.show(self.candidates)
-        self._draw()
+        draw()
         self.events.regions.emit(self)
 
     def _decided(self) -> None:
