@@ -134,7 +134,10 @@ def export_and_open_again(
     panel.export.folder.value = folder
     panel.export.save.native.click()
     wait_until(lambda: (folder / "run.json").exists() and panel.export.save.enabled)
-    shown = [layer for layer in viewer.layers if layer.name != "synthetic"]
+    marks = ("lesion markers", "current lesion", "measures", "tissue pieces")
+    shown = [
+        layer for layer in viewer.layers if layer.name not in ("synthetic", *marks)
+    ]
     opened = viewer.open(folder, plugin="napari-fastnet")
     by_name = (sorted(each, key=lambda layer: layer.name) for each in (shown, opened))
     for layer, again in zip(*by_name, strict=True):

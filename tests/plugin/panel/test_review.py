@@ -143,7 +143,7 @@ def test_the_evidence_slider_tells_lesions_from_possible_ones(
     panel.slide.work.set_lesion_threshold(1000.0)
     sources = [shown.source for shown in review._view.shown()]
     assert set(sources) == {"possible"}
-    assert panel.regions.totals.value.startswith("FastNet: 0 lesions")
+    assert panel.regions.totals.value.startswith("FastNet: no lesion found")
     layer = viewer.layers["tumor regions"]
     qtbot.waitUntil(lambda: len(layer.data) == 0, timeout=2000)
     assert review.table.model().rowCount() == 12  # candidates stay

@@ -9,6 +9,7 @@ from napari.viewer import Viewer
 from superqt.utils import qthrottled
 
 from napari_fastnet.core.display import counted
+from napari_fastnet.core.evidence import no_lesion_words
 from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.regions import summarise
 from napari_fastnet.errors import FastNetError
@@ -190,12 +191,15 @@ def totals_of(work: SlideWork) -> str:
     if work.layers.veiled:
         return "hidden until you have noted your verdict on the slide"
     totals = summarise(work.regions, work.masks.area_mm2)
-    words = f"FastNet: {counted(totals.regions, 'lesion')}, {totals.area_mm2:.2f} mm²"
+    found = f"{counted(totals.regions, 'lesion')}, {totals.area_mm2:.2f} mm²"
     share, tissue = totals.tissue_fraction, totals.tissue_mm2
+    who = "FastNet"
     if work.region_finder.outlines is not None:  # outlines may lie outside the tissue
-        path = Path(work.region_finder.outlines_path)
-        words = words.replace("FastNet", path.name)
+        who = Path(work.region_finder.outlines_path).name
+    elif not totals.regions:
+        found = no_lesion_words(work.rule)
     elif share is not None and tissue is not None:
-        words += f" of {tissue:.1f} mm² tissue ({share:.1%})"
+        found += f" of {tissue:.1f} mm² tissue ({share:.1%})"
+    words = f"{who}: {found}"
     decided = work.review.words()
     return f"{words}; you: {decided}" if decided else words
