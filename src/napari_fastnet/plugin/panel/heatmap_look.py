@@ -10,6 +10,7 @@ from napari.layers import Layer
 from napari_fastnet.core.appearance.flags import WORDS
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.options import (
+    DEFAULT_ALARMS,
     Alarms,
     ColoursName,
     CurvePoint,
@@ -72,7 +73,12 @@ class HeatmapLook:
             "threshold", "Cells from this probability on belong to an outline"
         )
         self.alarms = ComboBox(
-            choices=[(words, name) for name, words in ALARMS.items()],
+            # all of them from the start: choices that change choose the first
+            choices=[
+                *((words, name) for name, words in ALARMS.items()),
+                ("by evidence", OTHER),
+            ],
+            value=DEFAULT_ALARMS,
             tooltip="Fewer false lesions, or more small ones found",
         )
         self.evidence = NumberSlider(
@@ -174,10 +180,6 @@ class HeatmapLook:
             self.evidence.max = max(MOST_EVIDENCE, least)
             self.evidence.value = least
             named = [name for name in ALARMS if scale.of(name) == least]
-            self.alarms.choices = [
-                *((words, name) for name, words in ALARMS.items()),
-                *([] if named else [("by evidence", OTHER)]),
-            ]
             self.alarms.value = named[0] if named else OTHER
         self.figures.value = figures_of(scale.at(least))
 
