@@ -57,18 +57,18 @@ class Board(QWidget):
         column.setSpacing(2)
         column.addWidget(filters.native)
         column.addWidget(table)
-        self.lists = QSplitter(Qt.Orientation.Horizontal)
-        self.lists.addWidget(gallery)
-        self.lists.addWidget(right)
-        self.lists.setStretchFactor(0, 0)
-        self.lists.setStretchFactor(1, 1)
-        self.lists.setSizes([3 * CARD.width() + 20, 2 * CARD.width()])
+        lists = QSplitter(Qt.Orientation.Horizontal)
+        lists.addWidget(gallery)
+        lists.addWidget(right)
+        lists.setStretchFactor(0, 0)
+        lists.setStretchFactor(1, 1)
+        lists.setSizes([3 * CARD.width() + 20, 2 * CARD.width()])
         review = QWidget()
         rows = QVBoxLayout(review)
         rows.setContentsMargins(4, 2, 4, 2)
         rows.setSpacing(2)
         rows.addWidget(controls.native)
-        rows.addWidget(self.lists, 1)
+        rows.addWidget(lists, 1)
         self._pages = QStackedWidget()
         self._pages.addWidget(review)
         self._pages.addWidget(question.native)
@@ -79,10 +79,6 @@ class Board(QWidget):
     def ask(self, asked: bool) -> None:
         """Show the question, or the candidates."""
         self._pages.setCurrentIndex(int(asked))
-
-    def fold(self, folded: bool) -> None:
-        """Hide gallery and table; the buttons stay."""
-        self.lists.setVisible(not folded)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the low size that leaves the slide room."""
