@@ -63,7 +63,7 @@ class Finding:
 
     @property
     def line(self) -> tuple[Pair, Pair] | None:
-        """What the size was measured along, (y, x) level-0 px; None where not known."""
+        """The line of the measured size, (y, x) level-0 px; None where not known."""
         measured = None if self.decision is None else self.decision.line
         return measured or self.region.axis
 
@@ -77,7 +77,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
-    """What there is in a node, on a slide or in a case.
+    """Findings in a node, on a slide or in a case.
 
     Parameters
     ----------

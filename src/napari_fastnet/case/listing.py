@@ -304,7 +304,7 @@ def _slide_file(run: Path) -> str:
 
 
 def _failures(summary: Path) -> dict[str, str]:
-    """Return why slides of a cohort failed, by `slide_key`, from its table."""
+    """Return the errors of a cohort's failed slides, by `slide_key`, from its table."""
     try:
         lines = csv.DictReader(io.StringIO(summary.read_text("utf-8-sig"), newline=""))
         return {

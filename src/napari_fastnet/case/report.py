@@ -134,7 +134,7 @@ def _opened(record: RunRecord) -> Slide:
 
 
 def _made(slides: Sequence[ShownSlide]) -> list[tuple[str, str]]:
-    """Return how the results were made, in rows of (name, text) without repetition."""
+    """Describe the making of the results in rows of (name, text) without repetition."""
     rows: dict[str, dict[str, None]] = {}
 
     def add(name: str, text: str) -> None:
@@ -163,7 +163,7 @@ def _made(slides: Sequence[ShownSlide]) -> list[tuple[str, str]]:
 
 
 def _measured(record: RunRecord) -> str:
-    """Return what such a threshold finds, in words; empty where it was not measured."""
+    """Describe the figures of such a threshold; empty where it was not measured."""
     point = record.rule.evidence.at(record.rule.lesion_threshold)
     if point is None or record.lesion_threshold is None:
         return ""

@@ -145,7 +145,7 @@ def demo(output: Path = Path("demo")) -> None:
 
 
 def _compared(truth: Layout, result: Result) -> tuple[int, int]:
-    """Return how many drawn lesions were found, and how many found ones are false."""
+    """Count the drawn lesions that were found, and the found ones that are false."""
     import shapely
 
     drawn = [shapely.Polygon(outline) for outline in truth.lesions]

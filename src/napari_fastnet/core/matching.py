@@ -168,7 +168,7 @@ def _numbers(counts: Iterable[int]) -> Indices:
 
 
 def tidy(rings: Iterable[Polygon]) -> Outline:
-    """Return what drawn polygons enclose, as an outline of valid polygons.
+    """Return the area inside drawn polygons as an outline of valid polygons.
 
     Parameters
     ----------

@@ -232,7 +232,7 @@ def _listed(places: Sequence[Path], truth: StageTruth) -> dict[str, list[ListedS
 
 
 def _unusable(case: Case) -> str:
-    """Return why a case cannot be evaluated; empty if it can."""
+    """Return the reason against evaluating a case; empty if there is none."""
     for slide in case.slides:
         if slide.state != "scanned":
             return f"{slide.listed.slide}: {slide.state}. {slide.listed.reason}".strip()

@@ -187,7 +187,7 @@ class Decisions:
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        """What is decided, drawn, noted or measured now, the oldest first."""
+        """All that is decided, drawn, noted or measured now, the oldest first."""
         return tuple(self._decided.values())
 
     @property
@@ -517,7 +517,7 @@ class Decisions:
     # What a change is about.
 
     def _about(self, region: Region) -> dict[str, Any]:
-        """Return what an event says about a lesion that is not judged anew."""
+        """Return the part of an event on a lesion that is not decided anew."""
         return {
             "lesions": [
                 lesion_entry(outline, self._fits(outline))

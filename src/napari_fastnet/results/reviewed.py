@@ -271,7 +271,7 @@ def decision_facts(
 
 
 def decided_words(decisions: DecisionFacts) -> str:
-    """Return what a person decided in a line; empty where that is nothing."""
+    """Describe a person's decisions in a line; empty where there are none."""
     said, totals = [], decisions.totals
     if decisions.last:
         size = ""

@@ -224,7 +224,7 @@ def _slider(name: str, tooltip: str) -> NumberSlider:
 
 
 def figures_of(point: CurvePoint | None) -> str:
-    """Return what was measured at a lesion threshold, in words."""
+    """Describe the figures measured at a lesion threshold."""
     if point is None:
         return "this model's alarms were not measured"
     return (

@@ -28,7 +28,7 @@ FOLLOW_MS, FOLLOW_RUN_MS = 200, 2000
 
 
 class RegionsSection(Section):
-    """What was found and what was accepted, in figures; regions and truth from files.
+    """Figures of found and accepted lesions; regions and truth from files.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ LOW = QSize(900, CARD.height() + 58)
 
 
 class Board(QWidget):
-    """What a person reviews with.
+    """The widgets of a review.
 
     Parameters
     ----------

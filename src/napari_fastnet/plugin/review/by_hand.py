@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ByHand:
-    """What a person does to outlines.
+    """A person's work on outlines.
 
     Parameters
     ----------

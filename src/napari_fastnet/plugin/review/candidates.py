@@ -60,13 +60,13 @@ class Candidate:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the person decided, None while undecided."""
+        """The person's verdict, None while undecided."""
         decision = self.reviewed.decision
         return None if decision is None else decision.verdict
 
     @property
     def said(self) -> tuple[str, ...]:
-        """What the person says of it, to compare with what she said before."""
+        """The person's verdict and note, to compare with those before."""
         decision = self.reviewed.decision
         if decision is None:
             return ()

@@ -36,7 +36,7 @@ CLICK_PX = 4.0
 
 
 class Drawing:
-    """What is being drawn by hand on a slide.
+    """A drawing by hand on a slide, not finished yet.
 
     Parameters
     ----------
