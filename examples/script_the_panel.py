@@ -121,8 +121,10 @@ def move_the_threshold(viewer: napari.Viewer, panel: FastNetPanel) -> None:
     """Move the tumor threshold: regions follow, probabilities stay."""
     heatmap = viewer.layers["tumor probability"]
     probabilities = heatmap.data.copy()
+    work = panel.slide.work
+    before = work.regions
     panel.detect.threshold.value = float(np.nanpercentile(probabilities, 90))
-    wait_until(lambda: bool(panel.slide.work.regions), seconds=10)
+    wait_until(lambda: work.regions is not before and bool(work.regions), seconds=10)
     np.testing.assert_array_equal(heatmap.data, probabilities)
     print(panel.regions.totals.value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
 from qtpy.QtWidgets import QLabel
 
@@ -69,8 +70,8 @@ def test_tumour_is_red_and_glass_is_clear_on_the_canvas(qtbot, window, detect) -
     viewer.scene.camera.zoom = 0.5
     red, green, _ = colour_at(viewer, 600, 720)  # the dark square
     assert red > green + 30
-    red, green, _ = colour_at(viewer, 600, 400)  # the pink one: just below
-    assert red < green + 20
+    pink = colour_at(viewer, 600, 400)  # just below: tissue shows through
+    assert np.abs(pink - (170, 90, 150)).max() < 50
     assert min(colour_at(viewer, 1100, 1450)) > 230
 
 
