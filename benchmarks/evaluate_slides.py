@@ -29,7 +29,7 @@ from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.polygons import Annotations
-from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
+from napari_fastnet.results.formats.ome_tiff import write_heatmap_ome_tiff
 from napari_fastnet.results.record import (
     Counts,
     ModelFacts,

@@ -289,7 +289,7 @@ def write_run():
     from napari_fastnet.core.geometry import Grid
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.options import EvidenceScale
-    from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
+    from napari_fastnet.results.formats.ome_tiff import write_heatmap_ome_tiff
     from napari_fastnet.results.record import (
         Counts,
         ModelFacts,

@@ -23,7 +23,7 @@ from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.annotations.truth_files import find_truths
 from napari_fastnet.case.gather import read_cases
 from napari_fastnet.cli.app import main
-from napari_fastnet.core.evidence import confidence, lesions_of
+from napari_fastnet.core.lesions.evidence import confidence, lesions_of
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.evaluation.slides import evaluate_slides
 from napari_fastnet.evaluation.sources import find_sources

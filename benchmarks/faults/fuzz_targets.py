@@ -31,7 +31,7 @@ from napari_fastnet.machine.json_text import to_json
 from napari_fastnet.model import bundle as bundles
 from napari_fastnet.model.bundle import VARIABLE, load_bundle
 from napari_fastnet.model.user_models import keep, read_candidate, remove_model
-from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
+from napari_fastnet.results.formats.ome_tiff import write_heatmap_ome_tiff
 from napari_fastnet.results.reading import (
     read_heatmap_ome_tiff,
     read_mask_export,

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import napari_fastnet as nf
-from napari_fastnet.core.evidence import find_candidates
+from napari_fastnet.core.lesions.evidence import find_candidates
 from napari_fastnet.core.metrics.lesion_scale import STRENGTH, KnownSlide, point_at
 from napari_fastnet.core.options import CurvePoint, EvidenceScale, LesionRule
 from napari_fastnet.patches.mosaics import NORMAL, true_lesions

@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 import numpy as np
 
 from heartbeat import circle
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.plugin.layers import screen_width
 from napari_fastnet.plugin.layers.data import regions_layer_data
 from napari_fastnet.results.reviewed import Reviewed

@@ -12,7 +12,7 @@ from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.annotations.roi import read_outlines, read_roi
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import AnnotationError, MaskError
-from napari_fastnet.results.ome_tiff import write_mask_tiff
+from napari_fastnet.results.formats.ome_tiff import write_mask_tiff
 
 SLIDE = (4000, 6000)
 SHAPE = (125, 188)  # 32 px of the slide, and a little less across

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_fastnet.case.gather import read_cases
-from napari_fastnet.core.pieces import find_pieces, node_pieces
+from napari_fastnet.core.lesions.pieces import find_pieces, node_pieces
 from napari_fastnet.results.decisions import Decisions
 from napari_fastnet.results.loading import load
 

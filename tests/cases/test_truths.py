@@ -16,7 +16,7 @@ from napari_fastnet.errors import DataError
 from napari_fastnet.evaluation.options import SlideEvaluationOptions
 from napari_fastnet.evaluation.slides import SkippedSlide, evaluate_slides
 from napari_fastnet.evaluation.sources import find_sources
-from napari_fastnet.results.ome_tiff import write_mask_tiff
+from napari_fastnet.results.formats.ome_tiff import write_mask_tiff
 
 CELL = 64
 SHAPE = (30, 40)

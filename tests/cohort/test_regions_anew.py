@@ -16,7 +16,7 @@ from napari_fastnet.cohort.task import CohortOptions, SlideTask, run_task
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import OutputError
 from napari_fastnet.model.options import NetworkChoice
-from napari_fastnet.results.ome_tiff import write_mask_tiff
+from napari_fastnet.results.formats.ome_tiff import write_mask_tiff
 from napari_fastnet.results.reading import read_regions_geojson
 from napari_fastnet.results.record import read_record
 from napari_fastnet.results.result import Result

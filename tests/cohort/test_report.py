@@ -27,8 +27,8 @@ from napari_fastnet.cohort.rows import COLUMNS, SlideRow
 from napari_fastnet.cohort.slide_numbers import SlideNumbers
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.regions import Totals
 from napari_fastnet.core.options import CurvePoint, EvidenceScale
-from napari_fastnet.core.regions import Totals
 from napari_fastnet.results.record import Counts, ModelFacts, RunRecord, SlideFacts
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.format import Seconds

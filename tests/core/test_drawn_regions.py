@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.regions import (
+    find_regions,
+    regions_of_outlines,
+    summarise,
+)
 from napari_fastnet.core.polygons import Annotations, joined
-from napari_fastnet.core.regions import find_regions, regions_of_outlines, summarise
 
 GRID = Grid((-8.0, 4.0), (64.0, 32.0), (20, 30))
 MPP = (0.25, 0.5)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import logit
 
-from napari_fastnet.core.evidence import (
+from napari_fastnet.core.geometry import Grid
+from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.evidence import (
     MOST,
     confidence,
     find_candidates,
@@ -21,8 +23,6 @@ from napari_fastnet.core.evidence import (
     of_ten,
     strength,
 )
-from napari_fastnet.core.geometry import Grid
-from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.options import EvidenceScale, LesionRule
 from napari_fastnet.errors import OptionError
 

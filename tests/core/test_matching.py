@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fastnet.core.matching import owners, shapes_of, shares, tidy
+from napari_fastnet.core.lesions.matching import owners, shapes_of, shares, tidy
 
 
 def box(top, left, bottom, right):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_fastnet.core.pieces import (
+from napari_fastnet.core.lesions.pieces import (
     CRUMB_MM2,
     GAP_UM,
     Pieces,

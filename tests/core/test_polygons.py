@@ -19,6 +19,7 @@ from shapely import (
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.core.polygons import (
     Annotations,
     bounds,
@@ -28,7 +29,6 @@ from napari_fastnet.core.polygons import (
     tumor_mask,
     tumor_share,
 )
-from napari_fastnet.core.regions import find_regions
 
 UNIT = Grid((0, 0), (1, 1), (12, 10))
 SQUARE = np.array([(2.0, 3), (2, 7), (6, 7), (6, 3)])

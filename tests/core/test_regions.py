@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import (
+from napari_fastnet.core.lesions.regions import (
     Totals,
     find_regions,
     longest_axes,

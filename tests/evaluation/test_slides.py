@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.annotations.truth_files import find_truths
-from napari_fastnet.core.evidence import strength
+from napari_fastnet.core.lesions.evidence import strength
 from napari_fastnet.core.options import EvidenceScale
 from napari_fastnet.core.polygons import Annotations
 from napari_fastnet.errors import DataError, OptionError

@@ -90,7 +90,7 @@ def test_a_write_that_runs_out_of_room_leaves_the_old_file(tmp_path, kind):
         from napari_fastnet.core.geometry import Grid
         from napari_fastnet.core.heatmap import Heatmap
         from napari_fastnet.errors import OutputError
-        from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff
+        from napari_fastnet.results.formats.ome_tiff import write_heatmap_ome_tiff
         from napari_fastnet.machine.files import write_bytes
 
         path = Path({str(path)!r})

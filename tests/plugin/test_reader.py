@@ -12,12 +12,15 @@ from napari.utils.notifications import notification_manager
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.core.options import EvidenceScale
-from napari_fastnet.core.regions import find_regions
 from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.plugin.layers.info import info_of, slide_of
 from napari_fastnet.plugin.reader import get_reader, read_layers
-from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff, write_mask_tiff
+from napari_fastnet.results.formats.ome_tiff import (
+    write_heatmap_ome_tiff,
+    write_mask_tiff,
+)
 from napari_fastnet.results.record import (
     RunRecord,
     SlideFacts,

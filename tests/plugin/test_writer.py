@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.errors import OutputError
 from napari_fastnet.plugin.layers.data import (
     heatmap_layer_data,

@@ -13,9 +13,13 @@ from hypothesis import strategies as st
 from napari_fastnet.annotations.asap_xml import read_asap_xml, write_asap_xml
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.core.polygons import tumor_mask
-from napari_fastnet.core.regions import find_regions
-from napari_fastnet.results.asap import asap_annotations, overlay_px, write_asap_heatmap
+from napari_fastnet.results.formats.asap import (
+    asap_annotations,
+    overlay_px,
+    write_asap_heatmap,
+)
 from napari_fastnet.results.record import RunRecord, SlideFacts
 
 RECORD = RunRecord(slide=SlideFacts("/s/a.svs", "f"), threshold=0.5)

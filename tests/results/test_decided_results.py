@@ -14,11 +14,15 @@ from shapely.geometry import shape
 
 from napari_fastnet.annotations.asap_xml import read_asap_xml
 from napari_fastnet.annotations.reading import read_annotations
-from napari_fastnet.core.evidence import find_candidates, lesion_totals, lesions_of
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.evidence import (
+    find_candidates,
+    lesion_totals,
+    lesions_of,
+)
+from napari_fastnet.core.lesions.pieces import NodePiece, find_pieces
 from napari_fastnet.core.options import EvidenceScale, LesionRule
-from napari_fastnet.core.pieces import NodePiece, find_pieces
 from napari_fastnet.results.decisions import Decisions, decisions_path
 from napari_fastnet.results.loading import load
 from napari_fastnet.results.reading import read_regions_geojson

@@ -21,9 +21,9 @@ from scipy import ndimage
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.matching import shapes_of
-from napari_fastnet.core.pieces import NodePiece
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.matching import shapes_of
+from napari_fastnet.core.lesions.pieces import NodePiece
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.results.decisions import Decisions, decisions_path
 

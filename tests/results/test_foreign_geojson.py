@@ -11,7 +11,7 @@ from shapely.geometry import shape
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import Region, find_regions
+from napari_fastnet.core.lesions.regions import Region, find_regions
 from napari_fastnet.results.record import RunRecord, SlideFacts
 from napari_fastnet.results.regions import write_regions_geojson
 

@@ -8,7 +8,10 @@ import tifffile
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff, write_mask_tiff
+from napari_fastnet.results.formats.ome_tiff import (
+    write_heatmap_ome_tiff,
+    write_mask_tiff,
+)
 from napari_fastnet.results.record import RunRecord, SlideFacts
 
 GRID = Grid((100.5, -20.0), (64.08, 32.0), (300, 520))

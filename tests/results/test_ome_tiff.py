@@ -12,7 +12,7 @@ from defusedxml.ElementTree import fromstring
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import MaskError, OutputError
-from napari_fastnet.results.ome_tiff import (
+from napari_fastnet.results.formats.ome_tiff import (
     RECORD_NAMESPACE,
     write_heatmap_ome_tiff,
     write_mask_tiff,

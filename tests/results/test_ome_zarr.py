@@ -11,7 +11,7 @@ import zarr
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import MaskError, OutputError
-from napari_fastnet.results.ome_zarr import write_ome_zarr
+from napari_fastnet.results.formats.ome_zarr import write_ome_zarr
 from napari_fastnet.results.record import RunRecord, SlideFacts
 
 GRID = Grid((-31.0, -20.5), (64.08, 32.0), (300, 701))

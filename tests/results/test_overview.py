@@ -11,7 +11,7 @@ from PIL import Image
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import Totals, find_regions
+from napari_fastnet.core.lesions.regions import Totals, find_regions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.results.overview import (
     GAP,

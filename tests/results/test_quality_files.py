@@ -11,7 +11,7 @@ from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import BundleError, StoreError
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.description import parse_description
-from napari_fastnet.results.ome_tiff import write_flags_tiff, write_mask_tiff
+from napari_fastnet.results.formats.ome_tiff import write_flags_tiff, write_mask_tiff
 from napari_fastnet.results.reading import read_flags_export
 from napari_fastnet.results.recognise import content_of
 from napari_fastnet.results.record import RunRecord, SlideFacts

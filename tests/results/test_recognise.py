@@ -11,7 +11,10 @@ import tifffile
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.results import recognise
-from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff, write_mask_tiff
+from napari_fastnet.results.formats.ome_tiff import (
+    write_heatmap_ome_tiff,
+    write_mask_tiff,
+)
 from napari_fastnet.results.recognise import content_of
 from napari_fastnet.results.regions import write_regions_geojson
 from napari_fastnet.store.format import RunDescription

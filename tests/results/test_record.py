@@ -12,7 +12,7 @@ import pytest
 
 from napari_fastnet.core.appearance.summary import QualitySummary
 from napari_fastnet.core.geometry import Grid
-from napari_fastnet.core.regions import Totals
+from napari_fastnet.core.lesions.regions import Totals
 from napari_fastnet.errors import OptionError, OutputError, StoreError
 from napari_fastnet.machine.json_text import plain, to_json
 from napari_fastnet.results.record import (

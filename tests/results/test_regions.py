@@ -15,7 +15,7 @@ from shapely.geometry import shape
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.errors import OptionError
 from napari_fastnet.results.record import RunRecord, SlideFacts
 from napari_fastnet.results.regions import write_regions_csv, write_regions_geojson

@@ -12,9 +12,12 @@ import tifffile
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.errors import StoreError
-from napari_fastnet.results.ome_tiff import write_heatmap_ome_tiff, write_mask_tiff
+from napari_fastnet.results.formats.ome_tiff import (
+    write_heatmap_ome_tiff,
+    write_mask_tiff,
+)
 from napari_fastnet.results.reading import (
     is_regions_export,
     read_heatmap_ome_tiff,

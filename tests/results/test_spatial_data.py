@@ -9,10 +9,10 @@ import pytest
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.errors import DependencyError
+from napari_fastnet.results.formats.spatial_data import write_spatialdata
 from napari_fastnet.results.record import RunRecord, SlideFacts
-from napari_fastnet.results.spatial_data import write_spatialdata
 
 GRID = Grid((-31.0, 20.5), (64.08, 32.0), (30, 41))
 MPP = (0.25, 0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from openpyxl import load_workbook
 
-from napari_fastnet.results.tables import LONGEST, write_xlsx
+from napari_fastnet.results.formats.tables import LONGEST, write_xlsx
 
 
 def cells(path):

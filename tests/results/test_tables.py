@@ -10,12 +10,16 @@ import pytest
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.errors import DependencyError
-from napari_fastnet.results import tables
+from napari_fastnet.results.formats import tables
+from napari_fastnet.results.formats.tables import (
+    patch_table,
+    write_parquet,
+    write_patches_csv,
+)
 from napari_fastnet.results.record import RunRecord, SlideFacts
 from napari_fastnet.results.regions import region_table
-from napari_fastnet.results.tables import patch_table, write_parquet, write_patches_csv
 
 MPP = (0.25, 0.5)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.case.findings import Findings, Source
 from napari_fastnet.case.stage import Stage, is_positive, suggest_stage
-from napari_fastnet.core.regions import size_class
+from napari_fastnet.core.lesions.regions import size_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from napari_fastnet.core.regions import size_class
+from napari_fastnet.core.lesions.regions import size_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.core.regions import Region, SizeClass
+    from napari_fastnet.core.lesions.regions import Region, SizeClass
     from napari_fastnet.results.decision_events import Decision
 
 #: Whose a number is; both where a person has decided on a part of the candidates.

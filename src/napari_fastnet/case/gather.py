@@ -9,7 +9,7 @@ from napari_fastnet.case.case import Case, CaseSlide
 from napari_fastnet.case.findings import Finding, Findings
 from napari_fastnet.case.listing import find_cases
 from napari_fastnet.core.display import unreadable_words
-from napari_fastnet.core.pieces import find_pieces, nodes_of
+from napari_fastnet.core.lesions.pieces import find_pieces, nodes_of
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.results.loading import load
 from napari_fastnet.results.reviewed import Reviewed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastnet.case.listing import ListedSlide
-    from napari_fastnet.core.pieces import NodePiece, Pieces
+    from napari_fastnet.core.lesions.pieces import NodePiece, Pieces
     from napari_fastnet.results.result import Result
 
 

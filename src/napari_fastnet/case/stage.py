@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_fastnet.core.regions import SizeClass
+    from napari_fastnet.core.lesions.regions import SizeClass
 
 #: CAMELYON17's five stages, and pN3, which no case of five nodes reaches.
 Stage = Literal["pN0", "pN0(i+)", "pN1mi", "pN1", "pN2", "pN3"]

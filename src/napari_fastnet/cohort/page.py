@@ -21,11 +21,11 @@ from PIL import Image
 
 from napari_fastnet.cohort.rows import SUMMARY
 from napari_fastnet.cohort.slide_numbers import NOT_SCANNED
-from napari_fastnet.core import regions
 from napari_fastnet.core.colour import OPACITY, blend, colours_of
 from napari_fastnet.core.display import number_words
-from napari_fastnet.core.evidence import of_ten
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.lesions import regions
+from napari_fastnet.core.lesions.evidence import of_ten
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.machine.files import WINDOWS, atomic_path
 from napari_fastnet.results.record import (

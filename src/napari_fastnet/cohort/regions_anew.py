@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from napari_fastnet.core.appearance.flags import Flag
 from napari_fastnet.core.appearance.summary import doubt_values, summarise_quality
-from napari_fastnet.core.evidence import find_candidates, lesion_totals, lesions_of
+from napari_fastnet.core.lesions.evidence import (
+    find_candidates,
+    lesion_totals,
+    lesions_of,
+)
+from napari_fastnet.core.lesions.pieces import with_pieces
 from napari_fastnet.core.options import Alarms
-from napari_fastnet.core.pieces import with_pieces
 from napari_fastnet.detection.options import request_digest
 from napari_fastnet.detection.run import write_run
 from napari_fastnet.detection.slide_checks import require_unchanged

@@ -13,7 +13,7 @@ import numpy as np
 from napari_fastnet import errors
 from napari_fastnet.cohort.detect import detect
 from napari_fastnet.cohort.folders import result_folder
-from napari_fastnet.core.evidence import find_candidates, lesion_totals
+from napari_fastnet.core.lesions.evidence import find_candidates, lesion_totals
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.model.backends.create import create_backend

@@ -25,8 +25,8 @@ from napari_fastnet.cohort.rows import (
 )
 from napari_fastnet.errors import BusyError, OutputError
 from napari_fastnet.machine.files import reason, write_bytes, write_csv
+from napari_fastnet.results.formats.tables import write_xlsx
 from napari_fastnet.results.record import REGIONS_CSV, written
-from napari_fastnet.results.tables import write_xlsx
 from napari_fastnet.store.lock import hold
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_fastnet.core.evidence import confidence
-from napari_fastnet.core.regions import size_class
+from napari_fastnet.core.lesions.evidence import confidence
+from napari_fastnet.core.lesions.regions import size_class
 
 if TYPE_CHECKING:
     from napari_fastnet.results.record import RunRecord

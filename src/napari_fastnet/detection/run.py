@@ -17,13 +17,13 @@ from napari_fastnet.core.appearance.summary import (
     doubt_values,
     summarise_quality,
 )
-from napari_fastnet.core.evidence import (
+from napari_fastnet.core.lesions.evidence import (
     find_candidates,
     lesion_totals,
     lesions_of,
 )
-from napari_fastnet.core.pieces import with_pieces
-from napari_fastnet.core.regions import Totals
+from napari_fastnet.core.lesions.pieces import with_pieces
+from napari_fastnet.core.lesions.regions import Totals
 from napari_fastnet.detection import slide_checks
 from napari_fastnet.detection.compute import Progress, detect
 from napari_fastnet.detection.options import RunOptions, request_digest
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.core.options import LesionRule
-    from napari_fastnet.core.regions import Region
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.slide.slide import Slide

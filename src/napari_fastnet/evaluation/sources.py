@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.annotations.truth_files import slide_key
-from napari_fastnet.core.evidence import find_candidates
+from napari_fastnet.core.lesions.evidence import find_candidates
 from napari_fastnet.core.metrics.candidates import Candidates
 from napari_fastnet.core.metrics.truth import CAMELYON_MPP
 from napari_fastnet.errors import DataError, StoreError

@@ -18,7 +18,7 @@ import shapely
 import tifffile
 from scipy import ndimage
 
-from napari_fastnet.core.evidence import find_candidates
+from napari_fastnet.core.lesions.evidence import find_candidates
 from napari_fastnet.core.metrics.lesion_scale import (
     STRENGTH,
     KnownSlide,

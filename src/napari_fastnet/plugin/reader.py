@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from napari import current_viewer
 from napari.utils.notifications import show_warning
 
-from napari_fastnet.core.evidence import find_candidates, lesions_of
+from napari_fastnet.core.lesions.evidence import find_candidates, lesions_of
 from napari_fastnet.plugin.layers import data
 from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
 from napari_fastnet.plugin.layers.info import MaskKind

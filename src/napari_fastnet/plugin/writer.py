@@ -14,7 +14,7 @@ from napari_fastnet.errors import OutputError
 from napari_fastnet.plugin.layers.data import LayerData, to_px
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, ResultInfo, SlideInfo
 from napari_fastnet.plugin.layers.regions import regions_of
-from napari_fastnet.results import ome_tiff
+from napari_fastnet.results.formats import ome_tiff
 from napari_fastnet.results.record import (
     HEATMAP,
     QUALITY,

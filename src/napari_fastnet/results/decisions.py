@@ -9,7 +9,7 @@ that only another version knows are kept.
 
 A file that is damaged, of another slide or of a newer version is renamed, never
 overwritten. The rules by which decisions find the candidates of another detection are those
-of `core.matching`.
+of `core.lesions.matching`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from napari_fastnet.core.matching import SAME_PLACE, Outline, owners, shares
+from napari_fastnet.core.lesions.matching import SAME_PLACE, Outline, owners, shares
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.machine.files import output_errors, write_bytes
 from napari_fastnet.results.decision_events import (
@@ -67,9 +67,9 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Box
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.lesions.pieces import NodePiece
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.core.outlines import Polygon
-    from napari_fastnet.core.pieces import NodePiece
-    from napari_fastnet.core.regions import Region
     from napari_fastnet.results.record import SlideFacts
 
 
@@ -253,7 +253,7 @@ class Decisions:
         Parameters
         ----------
         pieces : sequence of NodePiece
-            All of the slide, as from `core.pieces.node_pieces`; what was said before no
+            All of the slide, as from `core.lesions.pieces.node_pieces`; what was said before no
             longer holds. Without any, each piece is a node of its own again.
         """
         self.add(PIECES, pieces=list(map(piece_entry, pieces)))

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.roi import read_outlines
-from napari_fastnet.core import regions as core_regions
-from napari_fastnet.core.evidence import find_candidates, lesion_totals, lesions_of
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.pieces import with_pieces
+from napari_fastnet.core.lesions import regions as core_regions
+from napari_fastnet.core.lesions.evidence import (
+    find_candidates,
+    lesion_totals,
+    lesions_of,
+)
+from napari_fastnet.core.lesions.pieces import with_pieces
 from napari_fastnet.errors import OptionError, StoreError
 from napari_fastnet.results import reading, recorded_slide
 from napari_fastnet.results.decisions import decisions_of

@@ -23,9 +23,9 @@ from matplotlib.patheffects import withStroke
 
 from napari_fastnet.core.colour import OPACITY, blend, colours_of
 from napari_fastnet.core.display import counted, number_words, unreadable_words
-from napari_fastnet.core.evidence import no_lesion_words
 from napari_fastnet.core.geometry import Box
-from napari_fastnet.core.regions import summarise
+from napari_fastnet.core.lesions.evidence import no_lesion_words
+from napari_fastnet.core.lesions.regions import summarise
 from napari_fastnet.errors import OptionError
 from napari_fastnet.results.record import (
     CALIBRATED,
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from napari_fastnet.core.arrays import Bools, Bytes, Floats
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.core.options import ColoursName
-    from napari_fastnet.core.regions import Region
 
 
 WIDTH = 1800.0

@@ -14,11 +14,11 @@ import shapely
 from napari_fastnet.annotations.masks import first_page
 from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import Region
+from napari_fastnet.core.lesions.regions import Region
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.json_text import parse_json
 from napari_fastnet.results.decision_events import KINDS, VERDICTS, Decision
-from napari_fastnet.results.ome_tiff import FLAGS_NAME, RECORD_NAMESPACE
+from napari_fastnet.results.formats.ome_tiff import FLAGS_NAME, RECORD_NAMESPACE
 from napari_fastnet.results.record import HEATMAP, STORE, RunRecord, parse_record
 from napari_fastnet.results.regions import RECORD_MEMBER
 from napari_fastnet.results.reviewed import Reviewed
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_fastnet.store.store import StoredRun
 
 
-#: Software tag of every TIFF of `results.ome_tiff`.
+#: Software tag of every TIFF of `results.formats.ome_tiff`.
 SOFTWARE = "napari-fastnet"
 _MEND = "export it again from its run"
 _TAIL_BYTES = 2**20  # the record is at the end of a GeoJSON file

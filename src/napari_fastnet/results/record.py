@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fastnet.core.appearance.summary import QualitySummary
-    from napari_fastnet.core.regions import Totals
+    from napari_fastnet.core.lesions.regions import Totals
 
 
 # Python's stand-in for a byte of a path that is no UTF-8.
@@ -115,7 +115,7 @@ _PRESENT = ("model", "grid", "counts", "options", "regions")
 def _types() -> dict[str, Any]:
     """Return types of fields by name; two load scipy, which most commands do without."""
     from napari_fastnet.core.appearance.summary import QualitySummary
-    from napari_fastnet.core.regions import Totals
+    from napari_fastnet.core.lesions.regions import Totals
 
     return {
         "ColoursName": ColoursName,

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from napari_fastnet.core.colour import HEATMAP_COLOURS
-from napari_fastnet.core.evidence import confidence
+from napari_fastnet.core.lesions.evidence import confidence
 from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import write_bytes, write_csv
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.core.outlines import Polygon
-    from napari_fastnet.core.regions import Region
 
 #: The member of the GeoJSON file, beside ``features``, that holds the run record.
 RECORD_MEMBER = "napari_fastnet"

@@ -18,16 +18,22 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari_fastnet import errors
 from napari_fastnet.annotations.asap_xml import write_asap_xml
 from napari_fastnet.core import display
-from napari_fastnet.core.evidence import no_lesion_words
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.lesions.evidence import no_lesion_words
 from napari_fastnet.machine.files import (
     clear_leftovers,
     output_errors,
     remove,
     write_bytes,
 )
-from napari_fastnet.results import asap, ome_tiff, ome_zarr, spatial_data, tables
 from napari_fastnet.results import record as names
+from napari_fastnet.results.formats import (
+    asap,
+    ome_tiff,
+    ome_zarr,
+    spatial_data,
+    tables,
+)
 from napari_fastnet.results.record import (
     CALIBRATED,
     RESEARCH_USE,
@@ -54,7 +60,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.arrays import Bools, Bytes
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.results.decisions import Decisions
 
 #: Names of files, each with the function that writes it to a path.

@@ -8,9 +8,9 @@ from math import hypot, nan
 from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.core.display import number_words
-from napari_fastnet.core.matching import owners
-from napari_fastnet.core.pieces import find_pieces, nodes_of
-from napari_fastnet.core.regions import Region, region_of_outline, summarise
+from napari_fastnet.core.lesions.matching import owners
+from napari_fastnet.core.lesions.pieces import find_pieces, nodes_of
+from napari_fastnet.core.lesions.regions import Region, region_of_outline, summarise
 from napari_fastnet.results.record import DecisionFacts
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.arrays import Bools
     from napari_fastnet.core.geometry import Box, Pair
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.pieces import NodePiece
+    from napari_fastnet.core.lesions.pieces import NodePiece
     from napari_fastnet.results.decision_events import Decision, Kind, Line, Reading
 
 Status = Literal["undecided", "tumor", "not tumor", "unsure"]
@@ -93,7 +93,7 @@ def reviewed(
 ) -> list[Reviewed]:
     """Return the list of lesions: candidates with their decisions, and decided ones.
 
-    A decision about a found lesion is about the candidate that `core.matching.owners`
+    A decision about a found lesion is about the candidate that `core.lesions.matching.owners`
     gives it; several candidates under one decision are one lesion. A person's own
     outline takes the place of the candidates under it. A decided lesion without a
     candidate keeps the outline that was seen.

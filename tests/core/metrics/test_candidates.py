@@ -5,8 +5,8 @@ from math import log, nan
 import numpy as np
 import pytest
 
+from napari_fastnet.core.lesions.regions import Region
 from napari_fastnet.core.metrics.candidates import SMALLEST, Candidates
-from napari_fastnet.core.regions import Region
 from napari_fastnet.errors import OptionError
 
 

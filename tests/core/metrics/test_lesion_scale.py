@@ -12,9 +12,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fastnet.core.evidence import find_candidates
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.evidence import find_candidates
 from napari_fastnet.core.metrics.lesion_scale import (
     FALSE_PER_10_MM2,
     MARGIN,

@@ -10,7 +10,7 @@ import pytest
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.errors import OutputError
 from napari_fastnet.plugin.layers.data import (
     HEATMAP_NAME,

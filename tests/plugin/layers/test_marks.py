@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from napari_fastnet.core.regions import Region
+from napari_fastnet.core.lesions.regions import Region
 from napari_fastnet.plugin.layers.data import (
     REGION_COLOUR,
     VERDICT_COLOURS,

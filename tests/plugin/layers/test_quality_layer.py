@@ -10,7 +10,7 @@ from napari_fastnet.plugin.layers.info import SLIDE_KEY
 from napari_fastnet.plugin.layers.shown import WorkLayers
 from napari_fastnet.plugin.reader import get_reader, read_layers
 from napari_fastnet.plugin.writer import write_mask
-from napari_fastnet.results.ome_tiff import write_flags_tiff
+from napari_fastnet.results.formats.ome_tiff import write_flags_tiff
 from napari_fastnet.results.record import RunRecord, SlideFacts
 
 GRID = Grid((10.0, 20.0), (32.0, 32.0), (2, 3))

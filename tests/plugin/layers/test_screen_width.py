@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.plugin.layers.data import regions_layer_data
 from napari_fastnet.plugin.layers.screen_width import OUTLINE_PX, keep_thin
 

@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 

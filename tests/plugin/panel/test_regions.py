@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from napari_fastnet.core.evidence import find_candidates
+from napari_fastnet.core.lesions.evidence import find_candidates
 from napari_fastnet.plugin.panel import regions
 
 pytestmark = pytest.mark.gui

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from napari_fastnet.core.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions
 from napari_fastnet.results.record import read_record
 
 pytestmark = pytest.mark.gui

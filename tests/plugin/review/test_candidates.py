@@ -9,7 +9,7 @@ pytest.importorskip("qtpy")
 
 from qtpy.QtCore import Qt
 
-from napari_fastnet.core.regions import Region
+from napari_fastnet.core.lesions.regions import Region
 from napari_fastnet.plugin.review.candidates import (
     COLUMNS,
     Candidate,

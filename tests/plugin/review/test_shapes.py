@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
-from napari_fastnet.core.regions import Region
+from napari_fastnet.core.lesions.regions import Region
 from napari_fastnet.plugin.review import shapes
 
 MPP = (0.5, 0.25)

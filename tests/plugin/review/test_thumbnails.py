@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("qtpy")
 
-from napari_fastnet.core.regions import Region
+from napari_fastnet.core.lesions.regions import Region
 from napari_fastnet.plugin.review import thumbnails
 from napari_fastnet.plugin.review.thumbnails import SIDE_PX, Thumbnails, fields_of
 from napari_fastnet.slide.slide import open_slide

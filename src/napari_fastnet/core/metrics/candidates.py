@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.core.evidence import confidence
+from napari_fastnet.core.lesions.evidence import confidence
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fastnet.core.arrays import Floats
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
 
 #: Least score, for evidence so low that its confidence is 0 but for rounding.
 SMALLEST = 1e-9
@@ -42,7 +42,7 @@ class Candidates:
 
     @classmethod
     def of(cls, regions: Sequence[Region]) -> Candidates:
-        """Return the candidates that `core.evidence.find_candidates` found as points.
+        """Return the candidates that `core.lesions.evidence.find_candidates` found as points.
 
         Parameters
         ----------

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.arrays import Bools, Floats
     from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
 
 #: False lesions per 10 mm² of normal tissue from which the named thresholds are made.
 FALSE_PER_10_MM2 = {"fewer": 0.5, "balanced": 1.5, "more": 15.0}

@@ -18,8 +18,8 @@ from napari_fastnet.core.appearance.flags import Flag
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.regions import Region
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
-from napari_fastnet.core.regions import Region
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, MaskKind, ResultInfo, SlideInfo
 from napari_fastnet.plugin.layers.regions import region_features
 from napari_fastnet.slide.slide import Slide

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.plugin.layers.shown import WorkLayers
     from napari_fastnet.results.reviewed import Reviewed
 

@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from napari_fastnet.core.geometry import Pair
-from napari_fastnet.core.regions import Region
+from napari_fastnet.core.lesions.regions import Region
 from napari_fastnet.errors import OutputError
 
 #: Relative tolerance: an unchanged outline has the area of its cells but for rounding.

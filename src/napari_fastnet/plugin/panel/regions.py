@@ -9,9 +9,9 @@ from napari.viewer import Viewer
 from superqt.utils import qthrottled
 
 from napari_fastnet.core.display import counted
-from napari_fastnet.core.evidence import no_lesion_words
 from napari_fastnet.core.geometry import Pair
-from napari_fastnet.core.regions import summarise
+from napari_fastnet.core.lesions.evidence import no_lesion_words
+from napari_fastnet.core.lesions.regions import summarise
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.widgets.dialogs import ask_csv_path
 from napari_fastnet.plugin.widgets.section import Section, button, row, text_line

@@ -13,7 +13,7 @@ from qtpy.QtGui import QColor
 from napari_fastnet.plugin.layers.data import VERDICT_COLOURS
 
 if TYPE_CHECKING:
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.results.decision_events import Verdict
     from napari_fastnet.results.reviewed import Reviewed
 

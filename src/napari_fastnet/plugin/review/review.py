@@ -14,7 +14,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QTimer
 
 from napari_fastnet.core.display import counted
-from napari_fastnet.core.evidence import of_ten
+from napari_fastnet.core.lesions.evidence import of_ten
 from napari_fastnet.plugin.detection.viewport import fly_to
 from napari_fastnet.plugin.layers.data import to_px, to_um
 from napari_fastnet.plugin.review import second_read, shapes, tools
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.plugin.work.slide import SlideWork
     from napari_fastnet.results.decision_events import Verdict
 

@@ -15,7 +15,7 @@ from napari_fastnet.plugin.widgets.section import button
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.plugin.work.workspace import Workspace
 
 #: Key of the viewer that takes up the ruler, or puts it away; napari uses none like it.

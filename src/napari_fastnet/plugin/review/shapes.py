@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from shapely.ops import split
 
-from napari_fastnet.core.matching import polygon_of
+from napari_fastnet.core.lesions.matching import polygon_of
 from napari_fastnet.core.polygons import enclosed
 from napari_fastnet.plugin.layers.data import to_px, to_um
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.core.outlines import Polygon
-    from napari_fastnet.core.regions import Region
 
 #: Tolerance that leaves a straight line of a flight of stairs, in cells.
 STAIR = 0.75

@@ -17,7 +17,7 @@ from napari_fastnet.core.geometry import Box, Pair
 from napari_fastnet.errors import FastNetError
 
 if TYPE_CHECKING:
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.slide.slide import Slide
 
 #: Sides of the two fields, µm; a lesion larger than the first is shown whole there.

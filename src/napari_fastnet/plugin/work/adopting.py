@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.regions import outlines_of
+from napari_fastnet.core.lesions.regions import outlines_of
 from napari_fastnet.detection.tissue_editor import KINDS
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.layers.data import to_px

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from napari_fastnet.core.options import DEFAULT_COLOURS, TissueParameters
-from napari_fastnet.results.ome_tiff import write_mask_tiff
+from napari_fastnet.results.formats.ome_tiff import write_mask_tiff
 
 if TYPE_CHECKING:
     from napari_fastnet.plugin.detection.detection import Detection

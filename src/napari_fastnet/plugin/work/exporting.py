@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_fastnet.core.appearance.summary import QualitySummary
-from napari_fastnet.core.evidence import lesion_totals, lesions_of
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.pieces import with_pieces
-from napari_fastnet.core.regions import SizeClass, drawn_totals, summarise
+from napari_fastnet.core.lesions.evidence import lesion_totals, lesions_of
+from napari_fastnet.core.lesions.pieces import with_pieces
+from napari_fastnet.core.lesions.regions import SizeClass, drawn_totals, summarise
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 from napari_fastnet.plugin.settings import read_settings

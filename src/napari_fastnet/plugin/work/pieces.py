@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_fastnet.core.pieces import Pieces, find_pieces, node_pieces, nodes_of
+from napari_fastnet.core.lesions.pieces import (
+    Pieces,
+    find_pieces,
+    node_pieces,
+    nodes_of,
+)
 from napari_fastnet.plugin.layers.data import UM, to_um
 from napari_fastnet.plugin.threads.latest import Latest
 

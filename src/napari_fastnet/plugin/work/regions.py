@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.notifications import show_info, show_warning
 
-from napari_fastnet.core.evidence import find_candidates
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.evidence import find_candidates
+from napari_fastnet.core.lesions.pieces import Pieces
+from napari_fastnet.core.lesions.regions import Region, regions_of_outlines
 from napari_fastnet.core.options import LesionRule
-from napari_fastnet.core.pieces import Pieces
 from napari_fastnet.core.polygons import Annotations
-from napari_fastnet.core.regions import Region, regions_of_outlines
 from napari_fastnet.plugin.threads.latest import Latest
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from napari_fastnet.results.reviewed import Reviewed
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.core.lesions.pieces import NodePiece
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.core.outlines import Polygon
-    from napari_fastnet.core.pieces import NodePiece
-    from napari_fastnet.core.regions import Region
     from napari_fastnet.results.decision_events import Verdict
     from napari_fastnet.slide.slide import Slide
 

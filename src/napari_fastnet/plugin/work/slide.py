@@ -10,8 +10,8 @@ from napari.utils.notifications import show_warning
 from psygnal import Signal
 from superqt.utils import qdebounced
 
-from napari_fastnet.core.evidence import lesions_of
 from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.lesions.evidence import lesions_of
 from napari_fastnet.core.options import LesionRule
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.plugin.layers.data import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.arrays import Bools
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.detection.tissue_editor import TissueEditor
     from napari_fastnet.plugin.threads.job import Job
     from napari_fastnet.results.reviewed import Reviewed

@@ -12,7 +12,11 @@ import numpy as np
 
 from napari_fastnet.errors import DependencyError
 from napari_fastnet.machine.files import atomic_folder
-from napari_fastnet.results.ome_zarr import HEATMAP_NAME, RECORD_ATTRIBUTE, is_ours
+from napari_fastnet.results.formats.ome_zarr import (
+    HEATMAP_NAME,
+    RECORD_ATTRIBUTE,
+    is_ours,
+)
 from napari_fastnet.results.record import RESEARCH_USE, RunRecord
 from napari_fastnet.results.regions import region_table
 from napari_fastnet.results.reviewed import as_reviewed
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.arrays import Bools
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.results.reviewed import Reviewed
 
 

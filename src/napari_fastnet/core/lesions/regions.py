@@ -16,7 +16,7 @@ import shapely
 from scipy import ndimage
 
 from napari_fastnet.core.geometry import Grid
-from napari_fastnet.core.matching import polygon_of
+from napari_fastnet.core.lesions.matching import polygon_of
 from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
 from napari_fastnet.core.outlines import Polygon, trace_parts
 from napari_fastnet.core.polygons import (
@@ -74,7 +74,7 @@ class Region:
         (y, x) centre of the cell with the strongest evidence, level-0 px; None of a region
         without evidence.
     evidence : float
-        Log odds that it is tumor, see `core.evidence`; NaN if it was drawn by a person.
+        Log odds that it is tumor, see `core.lesions.evidence`; NaN if it was drawn by a person.
     piece : int
         Number of its piece of tissue, from 1; 0 where that is not known.
     """

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.arrays import Bools, Indices
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.core.outlines import Polygon
-    from napari_fastnet.core.regions import Region
 
 #: Tissue on both sides of a narrower gap is one piece, µm.
 GAP_UM = 150.0

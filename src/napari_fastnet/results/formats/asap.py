@@ -18,7 +18,7 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import halvings
 from napari_fastnet.core.polygons import Annotations, joined
 from napari_fastnet.machine.files import atomic_path
-from napari_fastnet.results.ome_tiff import UM_PER_CM
+from napari_fastnet.results.formats.ome_tiff import UM_PER_CM
 from napari_fastnet.results.record import RunRecord, record_json
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.arrays import Floats
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.regions import Region
+    from napari_fastnet.core.lesions.regions import Region
 
 #: Side of a tile, and at most of the smallest level, as in ASAP's own files.
 TILE_PX = 512

@@ -20,8 +20,8 @@ from scipy import ndimage
 from scipy.special import expit, logit
 
 from napari_fastnet.core.heatmap import highest_probability
+from napari_fastnet.core.lesions.regions import Region, Totals, measure_cells, summarise
 from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS
-from napari_fastnet.core.regions import Region, Totals, measure_cells, summarise
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Lesions: connected cells, their evidence, their piece of tissue, and their match."""
