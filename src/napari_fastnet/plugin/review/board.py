@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_fastnet.plugin.review.gallery import CARD, CandidateTable, Gallery
 from napari_fastnet.plugin.widgets.dialogs import UndockWatch
+from napari_fastnet.plugin.widgets.scroll_guard import ScrollGuard
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -75,6 +76,7 @@ class Board(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
+        self._guard = ScrollGuard(self)
 
     def ask(self, asked: bool) -> None:
         """Show the question, or the candidates."""
