@@ -106,6 +106,7 @@ def test_the_panel_shows_the_same_lesions(
         again = detect_slide(path, options=options)
         kept = len(again.lesions)
         qtbot.waitUntil(lambda kept=kept: len(work.regions) == kept)
+        qtbot.wait(400)  # outlines and marks follow after the last change
         assert_shown(panel, viewer, again)
     assert len(again.lesions) == 1 < len(found.candidates)
 

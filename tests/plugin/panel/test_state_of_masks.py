@@ -118,6 +118,7 @@ def test_another_spacing_keeps_layers_and_strokes(qtbot, window) -> None:
     click(panel.detect.start)
     work = panel.slide.work
     qtbot.waitUntil(lambda: bool(work.regions), timeout=60_000)
+    qtbot.wait(500)  # the review is docked, the canvas has its size
     click(panel.tissue.brush)
     stroke(viewer, qtbot, (1050, 1300), (1100, 1500))
     roi = viewer.layers["tissue ROI"]
