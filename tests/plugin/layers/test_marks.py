@@ -193,6 +193,24 @@ def test_the_largest_deposit_and_measured_ones_have_lines(viewer_model, marks) -
     assert lines.nshapes == 0
 
 
+def test_the_largest_line_gives_way_to_another_lesion_that_is_current(
+    viewer_model, marks
+) -> None:
+    small, large = region(1, 0.0, 0.0, 200.0), region(2, 9e3, 0.0, 1600.0)
+    reviewed = [Reviewed(small), Reviewed(large)]
+    marks.show(reviewed, 0.0)
+    lines = viewer_model.layers["measures"]
+    said = [f"largest {large.longest_axis_mm:.2f} mm"]
+    for current, wanted in ((small, []), (large, said), (small, []), (None, said)):
+        marks.show_current(current, "1 of 2")
+        assert texts(lines) == wanted
+
+    hand = ((9e3, 0.0), (9e3, 400.0))  # a person's line stays
+    marks.show([reviewed[0], decided(large, "tumor", line=hand)], 0.0)
+    marks.show_current(small, "1 of 2")
+    assert texts(lines) == ["0.20 mm, measured"]
+
+
 def test_outlines_of_decided_lesions_have_their_colours(viewer_model, add) -> None:
     regions = [region(1, 0.0, 0.0), region(2, 9e3, 0.0, evidence=nan)]
     plain = add(regions_layer_data(regions, MPP, "a"))

@@ -10,7 +10,11 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_fastnet.core.appearance.flags import Flag
-from napari_fastnet.plugin.layers.data import FLAG_COLOURS
+from napari_fastnet.plugin.layers.data import (
+    FLAG_COLOURS,
+    REGION_COLOUR,
+    VERDICT_COLOURS,
+)
 
 pytestmark = pytest.mark.gui
 
@@ -126,6 +130,27 @@ def test_the_legend_of_flags_names_those_that_are_shown(
     assert "blurred" not in legend.value
     viewer.layers["quality flags"].visible = False
     assert legend.value == ""
+
+
+def test_the_legend_of_markers_is_there_while_there_are_markers(
+    panel, compute, show_candidates
+) -> None:
+    legend = panel.detect._look.marks
+    compute(panel)
+    assert legend.native.isHidden()
+    work = show_candidates(panel, 3)
+    assert not legend.native.isHidden()
+    first, second = legend.value.split("<br>")
+    for words in ("undecided", "accepted", "rejected"):
+        assert words in first
+    for words in ("unsure", "possible"):
+        assert words in second
+    for colour in (*VERDICT_COLOURS.values(), REGION_COLOUR):
+        assert colour in legend.value
+
+    work.layers.veil(veil=True)  # as a second read does
+    work.events.regions.emit(work)
+    assert legend.native.isHidden()
 
 
 def test_the_scale_bar_is_shown_once(viewer, panel, add_slide, square_svs) -> None:

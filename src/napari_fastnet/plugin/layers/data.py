@@ -58,7 +58,7 @@ MASK_COLOURS = {
 MASK_OPACITY = {"rgb": 0.35, "hsv": 0.35, "threshold": 0.35, "roi": 0.7}
 #: Width of a mask's outline, px of the mask: for `Labels.contour`, not a keyword.
 MASK_CONTOUR_PX = 2
-#: Colours of outlines and markers by what was decided about a lesion.
+#: Colours of markers by what was decided about a lesion, and those of outlines.
 VERDICT_COLOURS = {
     "undecided": "#ffffff",
     "tumor": "#e0423a",
@@ -66,6 +66,7 @@ VERDICT_COLOURS = {
     "unsure": "#d99a00",
 }
 REGION_COLOUR = "#202020"
+OUTLINE_COLOURS = VERDICT_COLOURS | {"undecided": REGION_COLOUR}
 #: Width of outlines until a viewer's zoom is known (`plugin.layers.screen_width`).
 REGION_EDGE_UM = 8.0
 #: Opacity of a new heatmap's layer.
@@ -312,13 +313,12 @@ def regions_layer_data(
     said, features = _per_ring(regions, statuses), region_features(regions)
     if said:
         features["status"] = np.array(said, np.str_)
-    colours = VERDICT_COLOURS | {"undecided": REGION_COLOUR}
     info = ResultInfo("regions", slide_name, fingerprint, mpp, record=record)
     keywords = {
         "name": REGIONS_NAME,
         "ndim": 2,
         "shape_type": "path",
-        "edge_color": [colours[each] for each in said] or REGION_COLOUR,
+        "edge_color": [OUTLINE_COLOURS[each] for each in said] or REGION_COLOUR,
         "face_color": "transparent",
         "edge_width": REGION_EDGE_UM,
         "opacity": 1.0,

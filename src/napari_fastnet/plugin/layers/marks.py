@@ -92,6 +92,7 @@ class LesionMarks:
         """Frame the current lesion, with a text such as "3 of 12"; None takes it away."""
         self._current = None if region is None else (region, text)
         self._draw_frame()
+        self._draw_lines()
 
     def show_ruler(self, line_um: NDArray[np.float64] | None) -> None:
         """Show the line of the ruler, two points (y, x) in µm; None takes it away."""
@@ -182,7 +183,8 @@ class LesionMarks:
 
     def _draw_lines(self) -> None:
         lines: list[Labelled] = []
-        for axis, said in axes_of(self._reviewed, self._is_lesion):
+        current = None if self._current is None else self._current[0]
+        for axis, said in axes_of(self._reviewed, self._is_lesion, current):
             line = data.to_um(axis, self._mpp())
             lines.append((line, said.format(f"{length_mm(line):.2f} mm")))
         if self._ruler_um is not None:
@@ -221,15 +223,20 @@ def length_mm(line_um: NDArray[np.float64]) -> float:
 
 
 def axes_of(
-    reviewed: Sequence[Reviewed], is_lesion: Callable[[Reviewed], bool]
+    reviewed: Sequence[Reviewed],
+    is_lesion: Callable[[Reviewed], bool],
+    current: Region | None = None,
 ) -> list[tuple[tuple[Pair, Pair], str]]:
     """Return the axes that are drawn, level-0 px, and what to say with their lengths.
 
-    That of the largest deposit that nobody rejected, and each line of a person, which
-    takes the place of the computed one.
+    That of the largest deposit that nobody rejected, unless another lesion is current,
+    whose frame and tag it could cover; and each line of a person, which takes the place
+    of the computed one.
     """
     counted = [one for one in reviewed if is_lesion(one) and one.status != "not tumor"]
     largest = max(counted, key=lambda one: one.region.longest_axis_mm, default=None)
+    if largest and current and largest.region.label != current.label:
+        largest = None
     found = []
     for one in reviewed:
         measured = None if one.decision is None else one.decision.line

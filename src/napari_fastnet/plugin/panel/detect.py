@@ -139,6 +139,8 @@ class DetectSection(section.Section):
         changes = (events.slides, events.spacing, events.tissue)
         self.listen(self._show, *changes, events.run)
         self.listen(self._prepare_later, *changes)
+        marked = (events.slides, events.heatmap, events.regions, events.decisions)
+        self.listen(self._look.show_marks, *marked)
         for widget in (self.model, self.model_folder, self.backend, self.stride):
             widget.changed.connect(self._prepare_later)
         self.start.changed.connect(self._start)

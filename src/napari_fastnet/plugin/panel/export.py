@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, PushButton
-from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.notifications import show_info, show_warning
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QMenu
 
@@ -164,29 +164,32 @@ class ExportSection(section.Section):
         dialog.accepted.connect(lambda: work.pieces.join(dialog.nodes))
         dialog.open()
 
+    def _folder(self) -> Path | None:
+        """Return the chosen folder; ask if there is none. None if the user cancels."""
+        if section.chosen_path(self.folder) is None:
+            self.folder.choose_btn.native.click()
+        return section.chosen_path(self.folder)
+
     def _report(self) -> None:
-        work, folder = self.work, section.chosen_path(self.folder)
-        if work is None:
-            return
-        if folder is None:
-            show_error("no folder to write the report to; choose one in Export")
+        work = self.work
+        folder = None if work is None else self._folder()
+        if work is None or folder is None:
             return
         snapshot, slide = exporting.snapshot_of(work), work.slide
         notes = tuple(filter(None, (exporting.unfinished(work),)))
-        path = folder / f"{slide.path.stem}-report.html"
+        path = folder.absolute() / f"{slide.path.stem}-report.html"
 
         def write(should_stop: Callable[[], bool]) -> Generator[list[Path]]:
             exporting.write_case_report(path, snapshot(), slide)
             yield [path]
 
-        self._start(write, f"report written: {path}", notes)
+        # napari shows the first line of a message, and the others after a click
+        self._start(write, f"{path}\nreport written", notes)
 
     def _save(self) -> None:
-        work, folder = self.work, section.chosen_path(self.folder)
-        if folder is None:
-            show_error("no folder to export to; choose one in the Export section")
-            return
-        if work is None:
+        work = self.work
+        folder = None if work is None else self._folder()
+        if work is None or folder is None:
             return
         parts: list[result.Part] = [
             name for name in result.PARTS if getattr(self, name).value

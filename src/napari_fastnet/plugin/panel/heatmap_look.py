@@ -17,7 +17,12 @@ from napari_fastnet.core.options import (
     EvidenceScale,
 )
 from napari_fastnet.plugin import settings
-from napari_fastnet.plugin.layers.data import FLAG_COLOURS
+from napari_fastnet.plugin.layers.data import (
+    FLAG_COLOURS,
+    OUTLINE_COLOURS,
+    VERDICT_COLOURS,
+)
+from napari_fastnet.plugin.layers.marks import SYMBOLS
 from napari_fastnet.plugin.layers.tissue_only import TissueOnly
 from napari_fastnet.plugin.widgets.numbers import NumberSlider
 from napari_fastnet.plugin.widgets.section import row, text_line
@@ -36,6 +41,16 @@ ALARMS: dict[Alarms, str] = {
 OTHER = "other"
 #: Highest lesion threshold of the slider, log odds.
 MOST_EVIDENCE = 6.0
+#: Signs of the markers' symbols, and words of verdicts as the totals say them.
+SIGNS = {
+    "disc": "&#9679;",
+    "diamond": "&#9670;",
+    "x": "&#10006;",
+    "triangle_up": "&#9650;",
+}
+SAID = {"tumor": "accepted", "not tumor": "rejected"}
+#: Behind signs that are white or black, as the panel may be.
+BEHIND = "#808080"
 ALL, SUSPICIOUS, OUTLINES = "all", "suspicious only", "outlines"
 
 
@@ -60,6 +75,8 @@ class HeatmapLook:
         nothing but the outlines of regions.
     legend : Label
         The meaning of the colours, which are chosen in napari's preferences.
+    marks : Label
+        The meaning of markers and outlines, while there are markers.
     flags : Label
         The meaning of the flags' colours, while flags are shown.
     tissue_only : TissueOnly
@@ -103,8 +120,8 @@ class HeatmapLook:
             value=legend_of(settings.read_settings().colours),
             tooltip="Other colors: Preferences > Plugins > FastNet > Display",
         )
-        self.flags = text_line()
-        self.flags.visible = False
+        self.marks, self.flags = Label(value=legend_of_marks()), text_line()
+        self.marks.visible = self.flags.visible = False
         self.rows: list[Widget] = [
             row(self.alarms, label="alarms"),
             row(self.evidence, label="evidence"),
@@ -113,6 +130,7 @@ class HeatmapLook:
             row(self.opacity, label="opacity"),
             row(self.display, label="show"),
             self.legend,
+            self.marks,
             self.flags,
         ]
         self.threshold.changed.connect(self._set_threshold)
@@ -142,6 +160,12 @@ class HeatmapLook:
             self.display.value = _display_of(work, heatmap)
         self.flags.value = "" if flags is None else legend_of_flags(flags)
         self.flags.visible = bool(self.flags.value)
+
+    def show_marks(self, _: object = None) -> None:
+        """Show the legend of markers while the current slide has some."""
+        work = self._workspace.current
+        there = work is not None and not work.layers.veiled
+        self.marks.visible = work is not None and there and bool(work.review.reviewed)
 
     def leave(self) -> None:
         """Stop listening to the preferences."""
@@ -248,6 +272,24 @@ def legend_of(colours: ColoursName) -> str:
         if at in words
     )
     return f"{' &nbsp; '.join(shown)}<br>clear: glass, or not computed yet"
+
+
+def legend_of_marks() -> str:
+    """Return the legend of markers and outlines as rich text."""
+    shown = [
+        _sign(SIGNS[symbol], VERDICT_COLOURS[status])
+        + f"{_sign('&#9633;', OUTLINE_COLOURS[status])} {SAID.get(status, status)}"
+        for status, symbol in SYMBOLS.items()
+    ]
+    shown.append(f"{_sign('&#9675;', VERDICT_COLOURS['undecided'])} possible")
+    first, second = (" &nbsp; ".join(part) for part in (shown[:3], shown[3:]))
+    return f"{first}<br>{second}"
+
+
+def _sign(sign: str, colour: str) -> str:
+    plain = colour in (VERDICT_COLOURS["undecided"], OUTLINE_COLOURS["undecided"])
+    behind = f";background-color:{BEHIND}" if plain else ""
+    return f'<span style="color:{colour}{behind}">&nbsp;{sign}&nbsp;</span>'
 
 
 def legend_of_flags(layer: Layer) -> str:
