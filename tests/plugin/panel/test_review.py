@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QItemSelectionModel
 
+from napari_fastnet.plugin.review.gallery import words_of
 from napari_fastnet.results.decisions import Decisions
 
 pytestmark = pytest.mark.gui
@@ -39,7 +40,8 @@ def test_candidates_come_in_the_order_of_suspicion(review) -> None:
     assert review.table.model().rowCount() == 12
     numbers = [shown.region.label for shown in review._view.shown()]
     assert numbers == list(range(1, 13))
-    assert review.progress.value == "0 of 12 decided: begin with N"
+    found = "12 lesions, largest 0.18 mm (ITC by size)"
+    assert review.progress.value == f"{found} · 0 of 12 decided: begin with N"
 
 
 def test_keys_decide_and_the_next_undecided_is_shown(viewer, review, press) -> None:
@@ -48,7 +50,7 @@ def test_keys_decide_and_the_next_undecided_is_shown(viewer, review, press) -> N
         press(viewer, key)
     assert statuses(review)[:4] == ["tumor", "not tumor", "unsure", "undecided"]
     assert review.current.region.label == 4
-    assert review.progress.value == "3 of 12 decided"
+    assert review.progress.value.endswith(" · 2 of 12 decided, 1 unsure")
     assert [decision.verdict for decision in on_disk(review)] == list(KEYS)
 
     press(viewer, ",")
@@ -98,10 +100,52 @@ def test_filters_leave_what_is_asked_for(review) -> None:
     assert review.current.region.label == 3
 
 
+def test_a_filter_says_what_is_not_in_the_list(qtbot, review, told) -> None:
+    choose(review, 2)
+    review.tumor.native.click()
+    review.filter.value = "tumor"
+    assert review.current is None  # 3 is filtered out, and no other chosen in its place
+    review.go_on()
+    assert told[-1] == "none undecided in this list; 11 in all"
+    review.go_next()
+
+    def place():
+        current = review.work.marks._current
+        return "" if current is None else current[1]
+
+    qtbot.waitUntil(lambda: place() == "no. 2 (1 of 1)", timeout=2000)
+    review.filter.value = "all"
+    qtbot.waitUntil(lambda: place() == "2 of 12", timeout=2000)
+
+
+def test_a_filtered_list_begins_at_its_top(review) -> None:
+    lists = (review.gallery, review.table)
+    for shown in lists:
+        shown.setFixedHeight(160)
+    review.go_to(12)
+    choose(review, 12)
+    review.not_tumor.native.click()
+    review.go_to(11)
+    review.work.review.decide([review.current.region], "tumor")
+    bars = [shown.verticalScrollBar() for shown in lists]
+    assert all(bar.value() > 0 for bar in bars)
+    review.filter.value = "undecided"  # which 11 is not
+    assert [bar.value() for bar in bars] == [0, 0]
+    review.go_to(10)
+    review.filter.value = "all"
+    for shown in lists:
+        row = shown.visualRect(review._view.index_of(10))
+        assert shown.viewport().rect().intersects(row)
+
+
 def test_a_note_is_kept_with_its_candidate(review) -> None:
     review.go_next()
+    column = review._model.columnCount() - 1
+    assert review.table.isColumnHidden(column)
     review.note.value = "sinus, CK asked for"
     review.go_next()
+    assert not review.table.isColumnHidden(column)
+    assert words_of(review._model.rows[0]).startswith("1 ✎ · ")
     assert review.note.value == ""
     review.go_back()
     assert review.note.value == "sinus, CK asked for"

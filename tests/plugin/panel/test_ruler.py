@@ -105,6 +105,7 @@ def test_a_line_across_the_lesion_is_its_size_and_any_other_says_mm(
     assert work.review.reviewed[0].region.longest_axis_mm == pytest.approx(
         0.3, abs=0.02
     )
+    assert panel.review.current.longest.endswith(" (yours)")
     QTest.mouseClick(panel.review.undo.native, LEFT)
     qtbot.waitUntil(lambda: texts(viewer) == [before], timeout=2000)
 

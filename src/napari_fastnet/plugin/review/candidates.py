@@ -79,6 +79,17 @@ class Candidate:
         return "" if decision is None else decision.note
 
     @property
+    def longest(self) -> str:
+        """Its longest axis, mm; said to be the person's if it was measured by hand."""
+        return _number(self.region.longest_axis_mm, 2) + self.by_whom
+
+    @property
+    def by_whom(self) -> str:
+        """Words behind a size that the person measured; else empty."""
+        decision = self.reviewed.decision
+        return "" if decision is None or decision.line is None else " (yours)"
+
+    @property
     def source(self) -> str:
         """Who says that something is there: the machine, or the person."""
         decision = self.reviewed.decision
@@ -146,7 +157,7 @@ COLUMNS = (
     ),
     Column(
         "longest mm",
-        lambda row: _number(row.region.longest_axis_mm, 2),
+        lambda row: row.longest,
         lambda row: -row.region.longest_axis_mm,
         "Longest axis, or your line",
     ),

@@ -77,7 +77,7 @@ class CardDelegate(QStyledItemDelegate):
         painter.setPen(palette.color(QPalette.ColorRole.WindowText))
         if candidate.source == "possible" and not chosen:
             painter.setOpacity(0.6)
-        words = card.adjusted(2 * GAP, card.height() - LINE - 2, -2 * GAP, -2)
+        words = card.adjusted(GAP, card.height() - LINE - 2, -GAP, -2)
         align = Qt.AlignmentFlag.AlignVCenter
         painter.drawText(words, align | Qt.AlignmentFlag.AlignLeft, words_of(candidate))
         painter.restore()
@@ -98,9 +98,11 @@ class CardDelegate(QStyledItemDelegate):
 def words_of(candidate: Candidate) -> str:
     """Return the line below the pictures of a card."""
     region, verdict = candidate.region, candidate.verdict
-    sign = "" if verdict is None else f"{SIGNS[verdict]} {verdict}: "
+    sign = "" if verdict is None else f"{SIGNS[verdict]} "  # no room for the word
     source = "" if candidate.source == "lesion" else f" · {candidate.source}"
-    return f"{sign}{region.label} · {region.longest_axis_mm:.2f} mm{source}"
+    size = f"{region.longest_axis_mm:.2f} mm{candidate.by_whom}"
+    noted = " ✎" if candidate.note else ""
+    return f"{sign}{region.label}{noted} · {size}{source}"
 
 
 class Gallery(QListView):
@@ -245,11 +247,15 @@ class CandidateTable(QTableView):
         """The Qt widget, as of the other widgets of the section."""
         return self
 
-    def fit_columns(self) -> None:
-        """Make the columns as wide as what they show; hide those without any words."""
+    def fit_columns(self, *, anew: bool) -> None:
+        """Hide columns without any words; fit the widths if others are shown, or anew."""
         rows = self._view.model.rows
         for at, column in enumerate(COLUMNS):
-            self.setColumnHidden(at, not any(map(column.text, rows)))
+            empty = not any(map(column.text, rows))
+            anew |= empty != self.isColumnHidden(at)
+            self.setColumnHidden(at, empty)
+        if not anew:
+            return  # the user may have changed the widths
         self.resizeColumnsToContents()
         # of the longest verdict, which may be still to come
         width = self.fontMetrics().horizontalAdvance("✗ not tumor") + 24

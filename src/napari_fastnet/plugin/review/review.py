@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -206,6 +207,9 @@ class ReviewSection(ReviewTools):
         following = next_undecided(self._order(), decided)
         if following is not None:
             self.go_to(following)
+        elif left := sum(row.verdict is None for row in self._model.rows):
+            none = "none" if all(has for _, has in self._order()) else "no other"
+            show_info(f"{none} undecided in this list; {left} in all")
         elif self._model.rows:
             show_info(f"decided: all {counted(len(self._model.rows), 'candidate')}")
 
@@ -309,16 +313,14 @@ class ReviewSection(ReviewTools):
             self._place.dock()
         current, chosen = self.current, self.chosen()
         self._quiet = True
-        if self._model.show(rows):
+        others = self._model.show(rows)
+        if others:
             self._choose(current, chosen)
-            self.table.fit_columns()
+        self.table.fit_columns(anew=others)
         self._quiet = False
         self.gallery.ask()
         self.board.ask(hidden)
-        decided = sum(row.verdict is not None for row in rows)
-        begin = "" if decided else f": begin with {tools.UNDECIDED_KEY}"
-        words = f"{decided} of {len(rows)} decided{begin}"
-        self.progress.value = words if rows else ""
+        self.progress.value = progress_of(work, rows) if work and rows else ""
         self.readings.value = readings_of(work) if work and not hidden else ""
         self.readings.visible = bool(self.readings.value)
         self._show_note()
@@ -327,9 +329,12 @@ class ReviewSection(ReviewTools):
     def _mark(self) -> None:
         """Frame the current candidate on the slide."""
         index = self._chosen.currentIndex()
-        place = f"{index.row() + 1} of {self._view.rowCount()}"
+        region, row = self._current_region(), index.row() + 1
+        place = f"{row} of {self._view.rowCount()}"
+        if region is not None and region.label != row:  # filtered, or sorted otherwise
+            place = f"no. {region.label} ({place})"
         if self.work is not None:
-            self.work.marks.show_current(self._current_region(), place)
+            self.work.marks.show_current(region, place)
 
     def _choose(self, current: Candidate | None, chosen: list[Candidate]) -> None:
         """Choose candidates again after the rows have changed."""
@@ -358,8 +363,20 @@ class ReviewSection(ReviewTools):
         return (1.0, 1.0) if self.work is None else self.work.slide.require_mpp()
 
     def _filter(self, _: object = None) -> None:
+        self._take_note()
+        current, chosen = self.current, self.chosen()
+        self._quiet = True  # else Qt would choose another for one that is filtered out
         self._view.ask(self.filter.value, self.size.value, self.search.value)
+        self._choose(current, chosen)
+        self._quiet = False
+        index = self._chosen.currentIndex()
+        for view in (self.gallery, self.table):
+            view.scrollToTop()
+            if index.isValid():
+                view.scrollTo(index)
         self.gallery.ask()
+        self._show_note()
+        self._mark_soon.start()
 
     def _clicked(self, index: QModelIndex) -> None:
         self._fly(self._view.candidate(index.row()))
@@ -425,6 +442,20 @@ def rows_of(work: SlideWork) -> list[Candidate]:
         )
         for reviewed in work.review.reviewed
     ]
+
+
+def progress_of(work: SlideWork, rows: Sequence[Candidate]) -> str:
+    """Describe the machine's result, and how many of the candidates are decided."""
+    found = counted(len(work.regions), "lesion")
+    if work.regions:
+        largest = max(work.regions, key=lambda region: region.longest_axis_mm)
+        size = f"{largest.longest_axis_mm:.2f} mm ({largest.size_class} by size)"
+        found += f", largest {size}"
+    verdicts = Counter(row.verdict for row in rows)
+    unsure = f", {verdicts['unsure']} unsure" if verdicts["unsure"] else ""
+    begin = "" if len(rows) > verdicts[None] else f": begin with {tools.UNDECIDED_KEY}"
+    decided = verdicts["tumor"] + verdicts["not tumor"]
+    return f"{found} · {decided} of {len(rows)} decided{unsure}{begin}"
 
 
 def readings_of(work: SlideWork) -> str:

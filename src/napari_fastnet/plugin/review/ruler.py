@@ -52,7 +52,7 @@ class Ruler:
         self.up = False
         self.button = button(
             "ruler",
-            "Measure in mm: two clicks, or a drag; across the current lesion the line "
+            "Measure in mm: click two ends, or drag; across the current lesion the line "
             f"becomes its size [{RULER_KEY}]. Once more puts the ruler away",
         )
         self.button.native.setCheckable(True)

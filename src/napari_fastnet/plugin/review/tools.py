@@ -58,7 +58,7 @@ class ReviewTools(Section):
     magnification : ComboBox
         To fly to.
     progress : Label
-        Number of candidates that are decided, of all.
+        The machine's result, and how many of the candidates are decided.
     second_read : CheckBox
         Hide what was found until the reader has noted a verdict on the slide.
     no_tumor_seen, tumor_seen, unsure_of_slide : PushButton
@@ -98,14 +98,19 @@ class ReviewTools(Section):
         self.unsure = button(
             f"? unsure [{UNSURE_KEY}]", f"Decide later, or ask [{UNSURE_KEY}]"
         )
-        self.undo = button("undo", f"Take the last decision back [{UNDO_KEY}]")
+        self.undo = button(
+            "undo",
+            "Take back what you did last: a verdict, a note, an outline, or a size by "
+            f"the ruler [{UNDO_KEY}]",
+        )
         self.previous = button("◀", f"The candidate before [{PREVIOUS_KEY}]")
         self.next = button("▶", f"The candidate behind [{NEXT_KEY}]")
         self.next_undecided = button(
-            f"next undecided [{UNDECIDED_KEY}]",
+            f"next [{UNDECIDED_KEY}]",
             f"The next candidate without a verdict [{UNDECIDED_KEY}]",
         )
         self.progress = Label(value="")
+        self.progress.min_width = 1  # else it would widen a narrow window
         self.note = LineEdit(tooltip="Your words on this candidate; they are exported")
         self.note.native.setPlaceholderText("note")
 

@@ -154,8 +154,8 @@ class SlideReview:
     def words(self) -> str:
         """Count what the person decided, in words; empty without candidates."""
         counts = Counter(one.status for one in self.reviewed)
-        decided = counts.total() - counts["undecided"]
-        if not decided:
+        decided = counts["tumor"] + counts["not tumor"]
+        if counts["undecided"] == counts.total():
             return f"none of {counts.total()} decided" if counts else ""
         said = [f"{counts['tumor']} accepted", f"{counts['not tumor']} rejected"]
         if counts["unsure"]:
