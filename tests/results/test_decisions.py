@@ -477,6 +477,7 @@ def test_threads_that_decide_at_once_lose_nothing(path, found):
 
 WRITER = """
 import sys
+import time
 from pathlib import Path
 import numpy as np
 from napari_fastnet.results.decisions import Decisions
@@ -488,6 +489,7 @@ for number in range(100_000):
     ring = corner + [(0, 0), (0, 5), (5, 5), (5, 0)]
     decisions.draw([(ring,)], "tumor")
     print(number, flush=True)  # only what is on the disk is said
+    time.sleep(0.005)  # else one of them may never get the lock
 """
 
 
@@ -504,8 +506,8 @@ def test_processes_killed_at_any_moment_lose_nothing_they_reported(path):
     ]
     said = []
     for writer in writers:
-        for _ in range(10):  # both are at work
-            writer.stdout.readline()
+        for number in range(10):  # both are at work
+            assert int(writer.stdout.readline()) == number
     time.sleep(0.05)
     for writer in writers:
         writer.kill()

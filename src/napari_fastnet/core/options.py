@@ -3,8 +3,8 @@
 Free of numpy: the command line takes names, help and defaults from here.
 """
 
-from dataclasses import dataclass, field, replace
-from math import inf, isfinite
+from dataclasses import astuple, dataclass, field, replace
+from math import isfinite
 from typing import Any, Literal, Self, get_args
 
 from napari_fastnet.errors import OptionError
@@ -122,6 +122,8 @@ def preset_with(preset: str, **given: Any) -> TissueParameters:
 #: Named choices of a lesion threshold: fewer alarms, balanced, find more.
 Alarms = Literal["fewer", "balanced", "more"]
 DEFAULT_ALARMS: Alarms = "balanced"
+#: Largest number of an evidence scale; an integer of JSON may be too large for a float.
+LARGEST = 1e9
 #: Lesion threshold of that choice, for models that state none; log odds.
 BALANCED = -1.13
 
@@ -186,13 +188,17 @@ class EvidenceScale:
 
     def __post_init__(self) -> None:
         numbers = (self.scale, self.offset, self.beside, self.certain)
-        if not (all(map(isfinite, numbers)) and self.scale > 0 and self.beside >= 0):
+        points = [value for point in self.curve for value in astuple(point)]
+        if any(value is not None and not abs(value) <= LARGEST for value in points):
+            raise OptionError("a number of the curve of alarms is not finite")
+        sane = all(abs(number) <= LARGEST for number in numbers)
+        if not (sane and self.scale > 0 and self.beside >= 0):
             raise OptionError(
                 f"evidence has scale {self.scale}, offset {self.offset}, beside "
                 f"{self.beside} and certain {self.certain}; they are finite, scale is above "
                 "0, beside is not below"
             )
-        if not (inf > self.fewer >= self.balanced >= self.more > -inf):
+        if not LARGEST >= self.fewer >= self.balanced >= self.more >= -LARGEST:
             raise OptionError(
                 f"lesion thresholds are {self.fewer}, {self.balanced} and {self.more}; "
                 "they are finite, and fall from fewer to more"

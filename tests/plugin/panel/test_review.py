@@ -209,7 +209,7 @@ def test_the_current_one_stays_so_when_ranks_change(qtbot, panel, review) -> Non
     kept = review.current.region.centroid
     work.heatmap.probabilities[40:60, 40:70] = 0.98  # larger, and so the first
     work.region_finder.find()
-    qtbot.waitUntil(lambda: len(work.candidates) == 13, timeout=5000)
+    qtbot.waitUntil(lambda: len(work.candidates) == 13, timeout=20_000)
     assert review.current.region.label == 5
     assert review.current.region.centroid == kept
     assert [chosen.region.label for chosen in review.chosen()] == [5]
