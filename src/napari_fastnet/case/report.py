@@ -17,6 +17,7 @@ from napari_fastnet.core.lesions import regions
 from napari_fastnet.core.lesions.evidence import of_ten
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.machine.templates import templates_of
 from napari_fastnet.results.record import RESEARCH_USE, written
 from napari_fastnet.slide.slide import open_slide
 
@@ -187,16 +188,7 @@ def _size(size_mm: float) -> str:
 @cache
 def _template() -> Template:
     """Read the template, once a process."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("napari_fastnet.case", ""),
-        autoescape=True,  # names of files may be HTML
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates_of("napari_fastnet.case")
     environment.filters |= {
         "size": _size,
         "counted": counted,

@@ -28,6 +28,7 @@ from napari_fastnet.core.lesions import regions
 from napari_fastnet.core.lesions.evidence import of_ten
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.machine.files import WINDOWS, atomic_path
+from napari_fastnet.machine.templates import templates_of
 from napari_fastnet.results.record import (
     OVERVIEW,
     PLAIN_THUMBNAIL,
@@ -216,16 +217,7 @@ def napari_command(folder: Path, row: SlideRow) -> str:
 @cache
 def _template() -> Template:
     """Read the template, once a process."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("napari_fastnet.cohort", ""),
-        autoescape=True,  # names of files may be HTML
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates_of("napari_fastnet.cohort")
     environment.filters |= {
         "number": number_words,
         "percentage": _percentage,

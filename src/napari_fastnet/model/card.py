@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from napari_fastnet.machine.templates import templates_of
+
 if TYPE_CHECKING:
     from napari_fastnet.model.description import ModelDescription
 
@@ -35,16 +37,7 @@ def with_lesions(card: str, description: ModelDescription) -> str:
 
 
 def _rendered(template: str, **values: Any) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("napari_fastnet.model", "."),
-        autoescape=select_autoescape(["html"]),  # not of Markdown
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templates_of("napari_fastnet.model")
     environment.filters["number"] = _number
     return environment.get_template(template).render(**values)
 
