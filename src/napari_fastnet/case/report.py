@@ -165,8 +165,8 @@ def _made(slides: Sequence[ShownSlide]) -> list[tuple[str, str]]:
 
 def _measured(record: RunRecord) -> str:
     """Describe the figures of such a threshold; empty where it was not measured."""
-    point = record.rule.evidence.at(record.rule.lesion_threshold)
-    if point is None or record.lesion_threshold is None:
+    point = record.rule.measured
+    if point is None:
         return ""
     return (
         f"; found there were {100 * point.sensitivity:.0f} % of the lesions, with "
@@ -176,9 +176,8 @@ def _measured(record: RunRecord) -> str:
 
 def _of_small(record: RunRecord) -> float | None:
     """Return the share of lesions of 0.2 to 0.3 mm that are found; None: not measured."""
-    point = record.rule.evidence.at(record.rule.lesion_threshold)
-    unknown = point is None or record.lesion_threshold is None
-    return None if unknown or point is None else point.from_02_mm
+    point = record.rule.measured
+    return None if point is None else point.from_02_mm
 
 
 def _size(size_mm: float) -> str:

@@ -148,10 +148,9 @@ def _compared(truth: Layout, result: Result) -> tuple[int, int]:
     """Count the drawn lesions that were found, and the found ones that are false."""
     import shapely
 
-    drawn = [shapely.Polygon(outline) for outline in truth.lesions]
-    found = [
-        shapely.MultiPolygon([(p[0], list(p[1:])) for p in lesion.polygons])
-        for lesion in result.lesions
-    ]
-    hits = [[one.intersects(other) for other in drawn] for one in found]
-    return sum(map(any, zip(*hits, strict=True))), sum(not any(row) for row in hits)
+    from napari_fastnet.core.lesions.matching import shapes_of
+
+    drawn = shapes_of([((outline,),) for outline in truth.lesions])
+    found = shapes_of([lesion.polygons for lesion in result.lesions])
+    hits = shapely.intersects(found[:, None], drawn)
+    return int(hits.any(axis=0).sum()), int((~hits.any(axis=1)).sum())

@@ -113,11 +113,9 @@ class SlideNumbers:
         assert record.model is not None
         assert record.counts is not None
         decided, accepted = record.decisions, record.decisions.totals
-        totals, quality, rule = record.regions, record.quality, record.rule
-        measured, to_decide = None, None
-        if record.lesion_threshold is not None:
-            measured = rule.evidence.at(rule.lesion_threshold)
-            to_decide = totals.regions
+        totals, quality = record.regions, record.quality
+        measured = record.rule.measured
+        to_decide = None if record.lesion_threshold is None else totals.regions
         return cls(
             tissue_mm2=totals.tissue_mm2,
             tumour_mm2=totals.area_mm2,

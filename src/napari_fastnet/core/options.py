@@ -242,3 +242,8 @@ class LesionRule:
     threshold: float = 0.5
     lesion_threshold: float = BALANCED
     evidence: EvidenceScale = field(default_factory=EvidenceScale)
+
+    @property
+    def measured(self) -> CurvePoint | None:
+        """Figures at the lesion threshold; None where they were not measured."""
+        return self.evidence.at(self.lesion_threshold)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.lesions.evidence import find_candidates
+from napari_fastnet.core.lesions.evidence import evidence_of, find_candidates
 from napari_fastnet.core.metrics.lesion_scale import (
     FALSE_PER_10_MM2,
     MARGIN,
@@ -22,7 +22,6 @@ from napari_fastnet.core.metrics.lesion_scale import (
     STRENGTH,
     KnownSlide,
     alarm_curve,
-    evidence_on,
     fit_scale,
     point_at,
 )
@@ -93,7 +92,7 @@ def test_evidence_is_as_the_candidates_have_it(certain):
         scale=2, offset=-1, beside=0.5, certain=certain, fewer=9, balanced=0, more=-99
     )
     known = KnownSlide.of(found(heatmap), [], 1.0, (1.0, 1.0))
-    assert sorted(evidence_on(known, scale), reverse=True) == pytest.approx(
+    assert sorted(evidence_of(known.strengths, scale), reverse=True) == pytest.approx(
         [one.evidence for one in found(heatmap, scale)]
     )
 
@@ -167,7 +166,9 @@ def test_thresholds_let_so_many_false_ones_through():
     ]
     scale = fit_scale(slides)
     wrong = np.sort(
-        np.concatenate([evidence_on(one, scale)[~one.right] for one in slides])
+        np.concatenate(
+            [evidence_of(one.strengths, scale)[~one.right] for one in slides]
+        )
     )[::-1]
     for name, allowed in (("fewer", 1), ("balanced", 3), ("more", 30)):
         threshold = scale.of(name)

@@ -27,9 +27,9 @@ from napari_fastnet.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fastnet.core.arrays import Bools, Indices, Singles
+    from napari_fastnet.core.arrays import Bools, Floats, Indices, Singles
     from napari_fastnet.core.heatmap import Heatmap
-    from napari_fastnet.core.options import LesionRule
+    from napari_fastnet.core.options import EvidenceScale, LesionRule
 
 #: Standard deviations of the Gaussians, µm: from a cell of a dense heatmap to a patch.
 SCALES_UM = (15.5, 31.0, 62.0, 124.0)
@@ -110,15 +110,11 @@ def find_candidates(
     labels, count = ndimage.label(above, structure=EIGHT_NEIGHBOURS)
     if count == 0:
         return []
-    scale = rule.evidence
     cells = _strongest(strengths, labels, count)
     peaks = strengths[tuple(cells.T)].astype(np.float64)
     places = heatmap.grid.origin + (cells + 0.5) * heatmap.grid.step
-    certain = peaks >= scale.certain
-    # a certain one does not stand beside itself
-    beside = certain.sum() - certain >= 1
-    evidence = scale.scale * peaks + scale.offset + scale.beside * beside
-    wanted = np.flatnonzero(evidence >= scale.more)
+    evidence = evidence_of(peaks, rule.evidence)
+    wanted = np.flatnonzero(evidence >= rule.evidence.more)
     kept = np.zeros(count + 1, labels.dtype)
     kept[wanted + 1] = np.arange(1, len(wanted) + 1)
     found = measure_cells(heatmap, kept[labels], len(wanted))
@@ -132,6 +128,34 @@ def find_candidates(
         )
         for label, at in enumerate(order.tolist(), 1)
     ]
+
+
+def evidence_of(strengths: Floats, scale: EvidenceScale) -> Floats:
+    """Compute the evidence of a slide's candidates.
+
+    Parameters
+    ----------
+    strengths : (n,) ndarray of float64
+        Of all its candidates.
+    scale : EvidenceScale
+        Of the model.
+
+    Returns
+    -------
+    (n,) ndarray of float64
+        Log odds.
+    """
+    beside = beside_certain(strengths, scale.certain)
+    found: Floats = scale.scale * strengths + scale.offset + scale.beside * beside
+    return found
+
+
+def beside_certain(strengths: Floats, certain: float) -> Bools:
+    """Return whether another candidate of the slide reaches the strength ``certain``, (n,)."""
+    reached = strengths >= certain
+    # a certain one does not stand beside itself
+    others: Bools = reached.sum() - reached >= 1
+    return others
 
 
 def lesions_of(candidates: Sequence[Region], rule: LesionRule) -> list[Region]:
@@ -202,7 +226,7 @@ def no_lesion_words(rule: LesionRule, tumor: str = "lesion") -> str:
     str
         Without the share where it was not measured.
     """
-    point = rule.evidence.at(rule.lesion_threshold)
+    point = rule.measured
     if point is None or point.from_02_mm is None:
         return f"no {tumor} found"
     return (

@@ -16,6 +16,9 @@ import shapely
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from napari_fastnet.core.lesions.evidence import beside_certain, evidence_of
+from napari_fastnet.core.lesions.matching import polygon_of, shapes_of
+from napari_fastnet.core.lesions.regions import longest_axes
 from napari_fastnet.core.options import CurvePoint, EvidenceScale
 
 if TYPE_CHECKING:
@@ -81,18 +84,15 @@ class KnownSlide:
         mpp : tuple of float
             (y, x) µm per level-0 px.
         """
-        shapes = [
-            shapely.MultiPolygon([(p[0], list(p[1:])) for p in each.polygons])
-            for each in candidates
-        ]
-        covers = np.array(
-            [[shape.intersection(one).area > 0 for one in lesions] for shape in shapes],
-            bool,
-        ).reshape(len(shapes), len(lesions))
+        shapes = shapes_of([each.polygons for each in candidates])
+        common = shapely.intersection(shapes[:, None], np.array(lesions, object))
+        covers = shapely.area(common) > 0
+        outlines = [tuple(map(polygon_of, shapely.get_parts(one))) for one in lesions]
+        axes = longest_axes(outlines, mpp) if outlines else []
         return cls(
             np.array([each.evidence for each in candidates], np.float64),
             covers,
-            np.array([_longest_mm(lesion, mpp) for lesion in lesions], np.float64),
+            np.array([length_mm for length_mm, _ in axes], np.float64),
             normal_mm2,
         )
 
@@ -100,20 +100,6 @@ class KnownSlide:
     def right(self) -> Bools:
         """Whether each candidate is right, (n,)."""
         return np.asarray(self.covers.any(axis=1))
-
-
-def _longest_mm(lesion: shapely.Geometry, mpp: Pair) -> float:
-    corners = shapely.get_coordinates(shapely.convex_hull(lesion)) * mpp / 1000
-    difference = corners[:, None] - corners[None]
-    return float(np.sqrt(np.square(difference).sum(axis=2).max()))
-
-
-def evidence_on(slide: KnownSlide, scale: EvidenceScale) -> Floats:
-    """Return the evidence of a slide's candidates on a scale, (n,) log odds."""
-    certain = slide.strengths >= scale.certain
-    beside = certain.sum() - certain >= 1
-    found: Floats = scale.scale * slide.strengths + scale.offset + scale.beside * beside
-    return found
 
 
 def fit_scale(slides: Sequence[KnownSlide]) -> EvidenceScale | None:
@@ -135,19 +121,18 @@ def fit_scale(slides: Sequence[KnownSlide]) -> EvidenceScale | None:
         return None
     false = np.concatenate([slide.strengths[~slide.right] for slide in slides])
     scale = replace(STRENGTH, certain=float(false.max()) + MARGIN)
-    certain = [slide.strengths >= scale.certain for slide in slides]
-    beside = np.concatenate([each.sum() - each >= 1 for each in certain])
-    features = np.column_stack(
-        (np.concatenate([s.strengths for s in slides]), np.ones(len(right)), beside)
-    )
+    strengths = [slide.strengths for slide in slides]
+    beside = np.concatenate([beside_certain(s, scale.certain) for s in strengths])
+    features = np.column_stack((np.concatenate(strengths), np.ones(len(right)), beside))
     slope, offset, bonus = _logistic(features, right)
     if slope <= 0:
         return None
     scale = replace(scale, scale=slope, offset=offset, beside=max(bonus, 0.0))
     area = sum(slide.normal_mm2 for slide in slides)
-    wrong = np.sort(np.concatenate([evidence_on(s, scale)[~s.right] for s in slides]))[
-        ::-1
-    ]
+    wrong = np.concatenate(
+        [evidence_of(slide.strengths, scale)[~slide.right] for slide in slides]
+    )
+    wrong = np.sort(wrong)[::-1]
     thresholds: dict[str, Any] = {}
     for name, rate in FALSE_PER_10_MM2.items():
         allowed = int(rate * area / 10)  # so many may be at or above it
@@ -200,7 +185,7 @@ def point_at(
     """Measure found and false lesions at a lesion threshold; see `alarm_curve`."""
     false, found, sizes = 0, [], []
     for slide in slides:
-        alarm = evidence_on(slide, scale) >= threshold
+        alarm = evidence_of(slide.strengths, scale) >= threshold
         false += int((alarm & ~slide.right).sum())
         found.append(slide.covers[alarm].any(axis=0))
         sizes.append(slide.lesions_mm)

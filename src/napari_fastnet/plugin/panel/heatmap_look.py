@@ -205,7 +205,7 @@ class HeatmapLook:
             self.evidence.value = least
             named = [name for name in ALARMS if scale.of(name) == least]
             self.alarms.value = named[0] if named else OTHER
-        self.figures.value = figures_of(scale.at(least))
+        self.figures.value = figures_of(work.rule.measured)
 
     def _set_alarms(self, name: str) -> None:
         work = self._workspace.current
