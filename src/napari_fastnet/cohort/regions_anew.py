@@ -103,10 +103,7 @@ def regions_anew(
     )
     before, spent = record.quality, store.spent()
     new = replace(
-        record,
-        threshold=rule.threshold,
-        lesion_threshold=rule.lesion_threshold,
-        evidence=rule.evidence,
+        record.with_rule(rule),
         seconds=replace(
             spent, total=spent.total + perf_counter() - began, earlier=spent.total
         ),

@@ -419,6 +419,15 @@ class RunRecord:
             self.threshold or 0.0, scale.balanced if least is None else least, scale
         )
 
+    def with_rule(self, rule: LesionRule) -> RunRecord:
+        """Return the record with the thresholds and the scale of a rule."""
+        return replace(
+            self,
+            threshold=rule.threshold,
+            lesion_threshold=rule.lesion_threshold,
+            evidence=rule.evidence,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Convert the record to JSON; numbers that are not finite become None."""
         constants = {

@@ -181,6 +181,7 @@ def lesion_totals(
     rule: LesionRule,
     heatmap: Heatmap,
     tissue_mm2: float | None = None,
+    lesions: Sequence[Region] | None = None,
 ) -> Totals:
     """Compute the totals of a slide's lesions.
 
@@ -194,16 +195,20 @@ def lesion_totals(
         The heatmap they were found in.
     tissue_mm2 : float or None
         Area of the tissue in mm²; None where it is not known.
+    lesions : sequence of Region, optional
+        The lesions that count, by default all by the rule.
 
     Returns
     -------
     Totals
         Count and area are of lesions, ``cell_share`` is of all cells.
     """
+    if lesions is None:
+        lesions = lesions_of(candidates, rule)
     values = heatmap.probabilities[heatmap.computed]
     above = values >= np.float32(rule.threshold)
     return replace(
-        summarise(lesions_of(candidates, rule), tissue_mm2),
+        summarise(lesions, tissue_mm2),
         highest_probability=highest_probability(heatmap),
         candidates=len(candidates),
         top_evidence=max((each.evidence for each in candidates), default=None),

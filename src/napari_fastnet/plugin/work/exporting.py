@@ -16,7 +16,7 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.lesions.evidence import lesion_totals, lesions_of
 from napari_fastnet.core.lesions.pieces import with_pieces
-from napari_fastnet.core.lesions.regions import SizeClass, drawn_totals, summarise
+from napari_fastnet.core.lesions.regions import SizeClass, drawn_totals
 from napari_fastnet.detection.tissue import slide_facts
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 from napari_fastnet.plugin.settings import read_settings
@@ -86,15 +86,9 @@ def snapshot_of(work: SlideWork, which: str = "all regions") -> Callable[[], Res
         lesions = found if outlines is not None else lesions_of(found, rule)
         wanted = [region for region in lesions if region.size_class in WHICH[which]]
         area = None if tissue is None else tissue.area_mm2
-        of_all = lesion_totals(found, rule, heatmap, area)
-        totals = replace(
-            summarise(wanted, area),
-            highest_probability=of_all.highest_probability,
-            cell_share=of_all.cell_share,
-            candidates=of_all.candidates,
-            top_evidence=of_all.top_evidence,
-        )
-        if outlines is not None:
+        if outlines is None:
+            totals = lesion_totals(found, rule, heatmap, area, wanted)
+        else:
             totals = drawn_totals(wanted, area, roi, slide.shape)
             totals = replace(totals, outlines=path)
         totals = replace(totals, size_classes=WHICH[which])
@@ -127,27 +121,16 @@ def _record(
     """Return the record of a slide's results as they are now."""
     slide = slide_facts(work.slide)
     record = work.record or RunRecord(slide=slide)
+    if heatmap is not None:
+        record = record.with_rule(work.rule)
     return replace(
         record,
         slide=slide,
         tissue=record.tissue if tissue is None else tissue.facts,
         options=replace(record.options, colours=read_settings().colours),
-        **_thresholds(work if heatmap is not None else record),
         counts=record.counts if heatmap is None else _counts(work, heatmap),
         quality=record.quality if _has_quality(work) else QualitySummary(),
     )
-
-
-def _thresholds(of: SlideWork | RunRecord) -> dict[str, Any]:
-    """Return the thresholds of the panel, or those of a record as they are."""
-    if isinstance(of, RunRecord):
-        return {}
-    rule = of.rule
-    return {
-        "threshold": rule.threshold,
-        "lesion_threshold": rule.lesion_threshold,
-        "evidence": rule.evidence,
-    }
 
 
 def _counts(work: SlideWork, heatmap: Heatmap) -> Counts | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from napari.utils.notifications import show_info, show_warning
 
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.lesions.evidence import find_candidates
+from napari_fastnet.core.lesions.evidence import find_candidates, strength
 from napari_fastnet.core.lesions.pieces import Pieces
 from napari_fastnet.core.lesions.regions import Region, regions_of_outlines
 from napari_fastnet.core.options import LesionRule
@@ -21,7 +22,7 @@ from napari_fastnet.plugin.threads.latest import Latest
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_fastnet.core.arrays import Bools
+    from napari_fastnet.core.arrays import Bools, Singles
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.plugin.layers.data import LayerData
     from napari_fastnet.plugin.layers.shown import WorkLayers
@@ -43,11 +44,15 @@ Sought = tuple[Heatmap, LesionRule, "Bools | None"]
 
 
 def regions_at(
-    heatmap: Heatmap, rule: LesionRule, outlines: Annotations | None, slide: Box
+    heatmap: Heatmap,
+    rule: LesionRule,
+    outlines: Annotations | None,
+    slide: Box,
+    strengths: Singles | None = None,
 ) -> list[Region]:
     """Find the candidates by a rule, or measure the outlines in their place."""
     if outlines is None:
-        return find_candidates(heatmap, rule)
+        return find_candidates(heatmap, rule, strengths)
     return regions_of_outlines(outlines, heatmap, slide)
 
 
@@ -84,6 +89,8 @@ class RegionFinder:
         self.outlines_path = ""
         self._sought, self._slide, self._pieces_of = sought, slide, pieces_of
         self._latest = Latest(self._prepare, found, rest=REST)
+        self._still: Heatmap | None = None
+        self._strengths: Callable[[], Singles]
 
     def find(self) -> None:
         """Find the regions as of now; while busy, once more afterwards."""
@@ -104,17 +111,35 @@ class RegionFinder:
         if sought is None:
             return None
         heatmap, rule, roi = sought
-        still = Heatmap(np.array(heatmap.probabilities), heatmap.grid, heatmap.mpp)
+        still, strengths = self._kept_still(heatmap)
         outlines, slide = self.outlines, self._slide
 
         def regions() -> list[Region]:
-            found = regions_at(still, rule, outlines, slide)
+            of_cells = strengths() if outlines is None else None
+            found = regions_at(still, rule, outlines, slide, of_cells)
             if roi is None:
                 return found
             shape = slide.height, slide.width
             return self._pieces_of(roi, shape, heatmap.mpp).place(found)
 
         return regions
+
+    def _kept_still(self, heatmap: Heatmap) -> tuple[Heatmap, Callable[[], Singles]]:
+        """Copy the heatmap, to which a run may write; while it stays the same, once.
+
+        The strengths of its cells are computed with the first candidates, and stay the
+        same whatever the threshold.
+        """
+        still, values = self._still, heatmap.probabilities
+        if (
+            still is None
+            or still.grid != heatmap.grid
+            or still.mpp != heatmap.mpp
+            or not np.array_equal(still.probabilities, values, equal_nan=True)
+        ):
+            still = Heatmap(np.array(values), heatmap.grid, heatmap.mpp)
+            self._still, self._strengths = still, cache(partial(strength, still))
+        return still, self._strengths
 
 
 class RegionOutlines:

@@ -282,13 +282,7 @@ class SlideWork:
         finder = self.region_finder
         path = "" if finder.outlines is None else finder.outlines_path
         totals = replace(record.regions, outlines=path)
-        return replace(
-            record,
-            threshold=self.rule.threshold,
-            lesion_threshold=self.rule.lesion_threshold,
-            evidence=self.rule.evidence,
-            regions=totals,
-        )
+        return replace(record.with_rule(self.rule), regions=totals)
 
     def warn(self, damage: str = "") -> None:
         """Warn, once each, of damage to the file and of levels read from finer ones."""
