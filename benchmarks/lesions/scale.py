@@ -10,15 +10,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from napari_fastnet.machine.progress import progress_bar
 from napari_fastnet.model.backends.create import create_backend
-from napari_fastnet.model.bundle import FILES, load_bundle
+from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.card import with_lesions
-from napari_fastnet.model.writing import write_bundle
+from napari_fastnet.model.writing import describe_anew
 from napari_fastnet.patches.mosaics import MOSAICS, PatchPool, measure_scale
 from napari_fastnet.patches.reading import iterate_patches
 
@@ -48,17 +47,7 @@ def main() -> None:
     if scale is None:
         raise SystemExit(f"{given.patches}: too few patches, or they tell nothing")
     described = replace(bundle, lesions=scale)
-    with TemporaryDirectory() as place:
-        sources = {}
-        for name in FILES[bundle.kind]:
-            sources[name] = Path(place) / name
-            sources[name].write_bytes((bundle.folder / name).read_bytes())
-        write_bundle(
-            bundle.folder,
-            described,
-            sources=sources,
-            card=with_lesions(bundle.card(), described),
-        )
+    describe_anew(bundle, described, with_lesions(bundle.card(), described))
     for point in scale.curve:
         print(point)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from napari_fastnet.core.lesions.regions import size_class
+from napari_fastnet.results.reviewed import Reviewed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.lesions.regions import Region, SizeClass
     from napari_fastnet.results.decision_events import Decision
+    from napari_fastnet.results.reviewed import Status
 
 #: Whose a number is; both where a person has decided on a part of the candidates.
 Source = Literal["machine", "person", "both"]
@@ -52,14 +53,12 @@ class Finding:
     @property
     def size_class(self) -> SizeClass:
         """The class of the size."""
-        return size_class(self.size_mm)
+        return self.region.size_class
 
     @property
-    def status(self) -> Literal["undecided", "tumor", "not tumor", "unsure"]:
-        """The verdict of a person."""
-        if self.decision is None or self.decision.verdict is None:
-            return "undecided"
-        return self.decision.verdict
+    def status(self) -> Status:
+        """The verdict of a person, or undecided."""
+        return Reviewed(self.region, self.decision).status
 
     @property
     def line(self) -> tuple[Pair, Pair] | None:

@@ -71,6 +71,18 @@ def write_bundle(
     return bundle.load_bundle(folder)
 
 
+def describe_anew(
+    before: bundle.ModelBundle, description: ModelDescription, card: str
+) -> bundle.ModelBundle:
+    """Replace the description and the card of a bundle; its other files stay.
+
+    Raises as `write_bundle`.
+    """
+    names = bundle.FILES[description.kind]
+    sources = {name: before.folder / name for name in names}
+    return write_bundle(before.folder, description, sources=sources, card=card)
+
+
 def check_bundle_folder(folder: Path) -> None:
     """Refuse a folder that a bundle must not replace.
 

@@ -23,7 +23,7 @@ from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ONNX_FILE, WEIGHTS_FILE
 from napari_fastnet.model.card import section_of, write_card
 from napari_fastnet.model.description import ModelDescription, Transform
-from napari_fastnet.model.writing import write_bundle
+from napari_fastnet.model.writing import describe_anew, write_bundle
 from napari_fastnet.nn import checkpoint
 from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.counts import flop_count, parameter_count
@@ -125,7 +125,8 @@ def publish(
     bundle = _written(job.folder, network, description)
     if (scale := _lesion_scale(bundle, data.valid)) is None:
         return bundle
-    return _written(job.folder, network, replace(description, lesions=scale))
+    described = replace(description, lesions=scale)
+    return describe_anew(bundle, described, write_card(described))
 
 
 def _lesion_scale(bundle: ModelBundle, valid: Part) -> EvidenceScale | None:

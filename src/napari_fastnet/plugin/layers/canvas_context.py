@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _SAFE: WeakSet[ViewerModel] = WeakSet()
 
 
+def real_viewer(viewer: ViewerModel) -> ViewerModel:
+    """Return the viewer behind the proxy that napari hands out, a new one each time."""
+    found: ViewerModel = getattr(viewer, "__wrapped__", viewer)
+    return found
+
+
 def make_removal_safe(viewer: ViewerModel) -> None:
     """Make the canvas's context current before each layer of a viewer is removed.
 
@@ -27,7 +33,7 @@ def make_removal_safe(viewer: ViewerModel) -> None:
     viewer : ViewerModel
         With a window or without; asked for again, nothing happens.
     """
-    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands out a proxy
+    viewer = real_viewer(viewer)
     if viewer in _SAFE:
         return
     _SAFE.add(viewer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from napari_fastnet.plugin.layers.canvas_context import real_viewer
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
@@ -13,7 +15,7 @@ _SHOWN: WeakSet[ViewerModel] = WeakSet()
 
 def show_scale_bar(viewer: ViewerModel) -> None:
     """Show a viewer's scale bar, once: who hides it does not see it again."""
-    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands out a proxy
+    viewer = real_viewer(viewer)
     if viewer not in _SHOWN:
         _SHOWN.add(viewer)
         viewer.canvas.overlays.scale_bar.visible = True

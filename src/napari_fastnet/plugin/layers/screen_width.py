@@ -13,6 +13,7 @@ from weakref import WeakSet, ref
 
 from superqt.utils import qdebounced, qthrottled
 
+from napari_fastnet.plugin.layers.canvas_context import real_viewer
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def keep_thin(viewer: ViewerModel) -> None:
     viewer : ViewerModel
         With a window or without; asked for again, nothing happens.
     """
-    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands out a proxy
+    viewer = real_viewer(viewer)
     if viewer in _FOLLOWED:
         return
     _FOLLOWED.add(viewer)

@@ -75,8 +75,7 @@ class Candidate:
     @property
     def note(self) -> str:
         """The person's note."""
-        decision = self.reviewed.decision
-        return "" if decision is None else decision.note
+        return self.reviewed.note
 
     @property
     def longest(self) -> str:
@@ -91,10 +90,9 @@ class Candidate:
 
     @property
     def source(self) -> str:
-        """Who says that something is there: the machine, or the person."""
-        decision = self.reviewed.decision
-        if decision is not None and decision.kind != "found":
-            return f"{decision.kind} by you"
+        """The machine's word, lesion or possible, or that the person drew it."""
+        if self.reviewed.kind != "found":
+            return f"{self.reviewed.kind} by you"
         return "lesion" if self.lesion else "possible"
 
 

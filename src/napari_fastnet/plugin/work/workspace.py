@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from napari_fastnet.machine.memory import stay_flat
 from napari_fastnet.plugin.detection.detection import Detection
-from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
+from napari_fastnet.plugin.layers.canvas_context import make_removal_safe, real_viewer
 from napari_fastnet.plugin.layers.info import SlideInfo, info_of
 from napari_fastnet.plugin.layers.scale_bar import show_scale_bar
 from napari_fastnet.plugin.layers.screen_width import keep_thin
@@ -26,8 +26,7 @@ _WORKSPACES: WeakKeyDictionary[ViewerModel, Workspace] = WeakKeyDictionary()
 
 def workspace_of(viewer: ViewerModel) -> Workspace:
     """Return the workspace of a viewer, made once and shared by all sections."""
-    # napari hands plugins a proxy, a new one each time.
-    real = getattr(viewer, "__wrapped__", viewer)
+    real = real_viewer(viewer)
     if real not in _WORKSPACES:
         stay_flat()
         make_removal_safe(real)
