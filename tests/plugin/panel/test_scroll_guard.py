@@ -73,6 +73,8 @@ def shown(panel, compute, qtbot):
     with qtbot.waitExposed(window):
         window.show()
     window.activateWindow()
+    # else the reason of the first focus is that the window became the active one
+    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
     panel.slide._field.show()
     panel.export.which.value = "micro and macro"  # neither the first nor the last
     panel.detect.stride.value = 2
