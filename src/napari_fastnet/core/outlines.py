@@ -98,11 +98,12 @@ def trace_parts(parts: Indices, grid: Grid) -> dict[int, Polygon]:
 def _find_turns(parts: Indices) -> _Turns:
     """Find where borders turn: at most two turns at one grid point."""
     padded = np.pad(parts, 1)
+    at = _corners(padded > 0)
     around = {
-        NORTH_WEST: padded[:-1, :-1],
-        NORTH_EAST: padded[:-1, 1:],
-        SOUTH_EAST: padded[1:, 1:],
-        SOUTH_WEST: padded[1:, :-1],
+        NORTH_WEST: padded[:-1, :-1][at],
+        NORTH_EAST: padded[:-1, 1:][at],
+        SOUTH_EAST: padded[1:, 1:][at],
+        SOUTH_WEST: padded[1:, :-1][at],
     }
     found = []
     for is_right, turns in ((True, RIGHT_TURNS), (False, LEFT_TURNS)):
@@ -117,12 +118,20 @@ def _find_turns(parts: Indices) -> _Turns:
             else:
                 turning = (here == 0) & (beside > 0) & (beside == other)
                 part = beside
-            row, column = np.nonzero(turning)
+            row, column = (index[turning] for index in at)
             same = (np.full(len(row), v) for v in (is_right, heading_in, heading_out))
-            found.append((row, column, part[row, column], *same))
+            found.append((row, column, part[turning], *same))
     columns = [np.concatenate(values) for values in zip(*found, strict=True)]
     order = np.lexsort((columns[1], columns[0]))
     return _Turns(*(values[order] for values in columns))
+
+
+def _corners(filled: Bools) -> tuple[Indices, ...]:
+    """Return the few grid points at which the border of filled cells is not straight."""
+    across = filled[:, :-1] != filled[:, 1:]
+    along = filled[:-1, :-1] != filled[1:, :-1]
+    above, below = across[:-1], across[1:]
+    return np.nonzero((above != below) | (above & along))
 
 
 def _next_turn(turns: _Turns) -> Indices:
