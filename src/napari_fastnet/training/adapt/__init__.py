@@ -1,0 +1,1 @@
+"""Adaptation of a model to a laboratory by a person's corrections."""
