@@ -68,15 +68,15 @@ def fit_network(
     recipe : Recipe
         The recipe.
 
-    Yields
-    ------
-    int
-        Steps done.
-
     Returns
     -------
     FastNet
         In evaluation mode. The same patches and recipe give the same weights.
+
+    Yields
+    ------
+    int
+        Steps done.
     """
     network = copy.deepcopy(start).eval()  # BatchNorm keeps its statistics
     mean, std = torch.tensor(normalisation)
