@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from napari_fastnet import __version__
 from napari_fastnet.case.pictures import Picture, lesion_picture, slide_picture
 from napari_fastnet.case.stage import PN2_NODES
-from napari_fastnet.core.display import counted, number_words
+from napari_fastnet.core.display import counted, number_words, written
 from napari_fastnet.core.lesions import regions
 from napari_fastnet.core.lesions.evidence import of_ten
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.templates import templates_of
-from napari_fastnet.results.record import RESEARCH_USE, written
+from napari_fastnet.results.record import RESEARCH_USE
 from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:

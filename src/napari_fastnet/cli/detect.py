@@ -152,7 +152,7 @@ def detect_slides(
     from napari_fastnet.cohort.cohort import run_cohort
     from napari_fastnet.cohort.slides import find_slides
     from napari_fastnet.cohort.task import CohortOptions
-    from napari_fastnet.results.record import in_a_line
+    from napari_fastnet.core.display import in_a_line
 
     def note(words: str) -> None:
         print_notes([in_a_line(words)], "note: ")
@@ -193,7 +193,7 @@ def detect_slides(
 
 def show_cohort(progress: CohortProgress, bar: Progress) -> None:
     """Show the slides done and left, and say what there is to say of the last."""
-    from napari_fastnet.results.record import in_a_line
+    from napari_fastnet.core.display import in_a_line
 
     row = progress.row
     if row is None and progress.workers == 0:
@@ -217,7 +217,8 @@ def _print_cohort(
     from napari_fastnet.cohort.page import count_classes
     from napari_fastnet.cohort.report import REPORT
     from napari_fastnet.cohort.rows import SUMMARY
-    from napari_fastnet.results.record import REGIONS_CSV, RESEARCH_USE, in_a_line
+    from napari_fastnet.core.display import in_a_line
+    from napari_fastnet.results.record import REGIONS_CSV, RESEARCH_USE
 
     files = [output / REPORT, output / SUMMARY, output / REGIONS_CSV]
     if as_json:

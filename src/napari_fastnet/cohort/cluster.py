@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_fastnet.cohort.task import Outcome, SlideTask, failed, run_task
+from napari_fastnet.core.display import in_a_line
 from napari_fastnet.errors import DependencyError, OptionError
-from napari_fastnet.results.record import in_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

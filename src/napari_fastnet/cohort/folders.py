@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.cohort.slides import result_names
+from napari_fastnet.core.display import written
 from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.results import record
 from napari_fastnet.slide.slide import Slide, open_slide
@@ -81,7 +82,7 @@ class _Folders:
             if key in self._used:
                 continue
             there = self._there.get(key)
-            promised = there is None and self._promised.get(key) == record.written(path)
+            promised = there is None and self._promised.get(key) == written(path)
             if promised or (there and _is_of(self._output / there, slide)):
                 return self._use(there or name)
         return None

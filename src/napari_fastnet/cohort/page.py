@@ -22,7 +22,7 @@ from PIL import Image
 from napari_fastnet.cohort.rows import SUMMARY
 from napari_fastnet.cohort.slide_numbers import NOT_SCANNED
 from napari_fastnet.core.colour import OPACITY, blend, colours_of
-from napari_fastnet.core.display import number_words
+from napari_fastnet.core.display import number_words, written
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.lesions import regions
 from napari_fastnet.core.lesions.evidence import of_ten
@@ -35,7 +35,6 @@ from napari_fastnet.results.record import (
     REGIONS_CSV,
     RESEARCH_USE,
     THUMBNAIL,
-    written,
 )
 
 if TYPE_CHECKING:

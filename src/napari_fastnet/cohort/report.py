@@ -23,10 +23,11 @@ from napari_fastnet.cohort.rows import (
     read_open_rows,
     region_lines,
 )
+from napari_fastnet.core.display import written
 from napari_fastnet.errors import BusyError, OutputError
 from napari_fastnet.machine.files import reason, write_bytes, write_csv
 from napari_fastnet.results.formats.tables import write_xlsx
-from napari_fastnet.results.record import REGIONS_CSV, written
+from napari_fastnet.results.record import REGIONS_CSV
 from napari_fastnet.store.lock import hold
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.cohort.slide_numbers import SlideNumbers
+from napari_fastnet.core.display import written
 from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.errors import OutputError, StoreError
 from napari_fastnet.machine.files import reason
@@ -27,7 +28,6 @@ from napari_fastnet.results.record import (
     RESEARCH_USE,
     THUMBNAIL,
     read_record,
-    written,
 )
 from napari_fastnet.results.regions import region_table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from html import escape
 from typing import TYPE_CHECKING, TypeVar
@@ -10,12 +11,17 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_fastnet.core.arrays import Bytes
     from napari_fastnet.core.geometry import Pair
 
+
+# Python's stand-in for a byte of a path that is no UTF-8.
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+_NO_PART_OF_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 #: Longer side of a picture in a notebook, px.
 NOTEBOOK_PX = 512
@@ -182,3 +188,17 @@ def unreadable_words(failed: int, wanted: int) -> str:
     """
     share = failed / max(wanted, 1)
     return f"{failed:,} of {counted(wanted, 'patch', 'patches')} ({share:.0%}) could not be read"
+
+
+def written(text: str | Path) -> str:
+    """Return a name or path without the bytes that no file can hold.
+
+    Names on old servers or foreign disks may not be UTF-8. Each such byte becomes U+FFFD,
+    the replacement character.
+    """
+    return _NO_TEXT.sub("\ufffd", str(text))
+
+
+def in_a_line(text: str | Path) -> str:
+    """Return a name or path as `written`, in one line, for printing."""
+    return _NO_PART_OF_A_LINE.sub("\ufffd", written(text))

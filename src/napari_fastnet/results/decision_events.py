@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from napari_fastnet.core.display import in_a_line
 from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.lesions.matching import Outline, tidy
 from napari_fastnet.core.lesions.pieces import NodePiece
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.json_text import parse_json
-from napari_fastnet.results.record import in_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

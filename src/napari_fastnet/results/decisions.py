@@ -1,30 +1,24 @@
 """A person's decisions about the lesions of a slide, ``decisions.json``.
 
 The file is a list of events that only grows: a verdict, a note, a line, an outline; undoing
-one is an event, too. The state is what the events add up to. For a change the file is read
-again, the event is added, and the whole is written aside and renamed under a lock. So it is
-on the disk before the call returns, two programs lose nothing of each other's, and a
-program that is killed leaves the file as it was before or after a change. Events of kinds
-that only another version knows are kept.
-
-A file that is damaged, of another slide or of a newer version is renamed, never
-overwritten. The rules by which decisions find the candidates of another detection are those
-of `core.lesions.matching`.
+one is an event, too. The state is what the events add up to. It is kept as
+`store.kept_file` says; a change adds its event. Events of kinds that only another version
+knows are kept. The rules by which decisions find the candidates of another detection are
+those of `core.lesions.matching`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import numpy as np
 
+from napari_fastnet.core.display import in_a_line, written
 from napari_fastnet.core.lesions.matching import SAME_PLACE, Outline, owners, shares
 from napari_fastnet.errors import OptionError, OutputError
-from napari_fastnet.machine.files import output_errors, write_bytes
 from napari_fastnet.results.decision_events import (
     DECIMALS,
     FORMAT,
@@ -50,19 +44,12 @@ from napari_fastnet.results.decision_events import (
     piece_entry,
     plain_outline,
 )
-from napari_fastnet.results.record import (
-    DECISIONS,
-    RESEARCH_USE,
-    in_a_line,
-    timestamp,
-    written,
-)
+from napari_fastnet.results.record import DECISIONS, RESEARCH_USE, timestamp
 from napari_fastnet.results.reviewed import Reviewed, reviewed
-from napari_fastnet.store import cache
-from napari_fastnet.store.lock import hold_file
+from napari_fastnet.store.kept_file import KeptFile, in_default_cache, kept_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_fastnet.core.geometry import Box
@@ -74,29 +61,8 @@ if TYPE_CHECKING:
 
 
 def decisions_path(run: Path, in_cache: bool, fingerprint: str) -> Path:
-    """Return the place of the decisions about a run.
-
-    Parameters
-    ----------
-    run : Path
-        The folder of the run.
-    in_cache : bool
-        Whether that is in the cache, which is trimmed and so is no place for decisions.
-        Then they lie in the user's data folder, by slide.
-    fingerprint : str
-        Of the slide.
-
-    Returns
-    -------
-    Path
-        The file; it need not exist.
-    """
-    if not in_cache:
-        return run / DECISIONS
-    from platformdirs import user_data_path
-
-    folder = user_data_path("napari-fastnet", appauthor=False) / "decisions"
-    return folder / f"{re.sub('[^0-9A-Za-z]', '-', fingerprint)}.json"
+    """Return the place of the decisions about a run, as `store.kept_file.kept_path` does."""
+    return kept_path(run, in_cache, fingerprint, DECISIONS)
 
 
 def decisions_of(run: Path, slide: SlideFacts, *, change: bool = False) -> Decisions:
@@ -116,12 +82,11 @@ def decisions_of(run: Path, slide: SlideFacts, *, change: bool = False) -> Decis
     Decisions
         Perhaps none.
     """
-    in_cache = cache.default_cache_folder() in run.absolute().parents
-    path = decisions_path(run, in_cache, slide.fingerprint)
+    path = decisions_path(run, in_default_cache(run), slide.fingerprint)
     return Decisions.open(path, slide.fingerprint, slide.name, change=change)
 
 
-class Decisions:
+class Decisions(KeptFile):
     """The decisions about one slide; every change is on the disk when its call returns.
 
     Parameters
@@ -134,10 +99,10 @@ class Decisions:
         Name of the slide's file, for people who open the file.
     """
 
+    nothing_known = "no decision is known"
+
     def __init__(self, path: Path, fingerprint: str, slide: str = "") -> None:
-        self.path = path
-        #: Messages for the user, such as a file that was set aside.
-        self.notes: tuple[str, ...] = ()
+        super().__init__(path)
         self._fingerprint = fingerprint
         # keys of the file beside the events; another version may have more
         self._head: dict[str, Any] = {
@@ -147,7 +112,6 @@ class Decisions:
             "slide_fingerprint": fingerprint,
             "slide_name": written(slide),
         }
-        self._content = b""
         self._events: dict[str, Event] = {}
         self._lines: dict[str, str] = {}  # the events as JSON
         self._decided: dict[str, Decision] = {}
@@ -175,15 +139,7 @@ class Decisions:
         Decisions
             Their ``notes`` tell of a file that could not be used.
         """
-        found = cls(path, fingerprint, slide)
-        if found._read() and change:
-            said, found.notes = found.notes, ()
-            try:
-                with hold_file(path):
-                    found._read(set_aside=True)
-            except OutputError:  # a folder that cannot be written
-                found.notes = said
-        return found
+        return cls(path, fingerprint, slide).begin(change=change)
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -421,13 +377,10 @@ class Decisions:
         """
         added: dict[str, Event] | None = None
         try:
-            with output_errors(f"write {self.path}"):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            with hold_file(self.path):
-                self._read(set_aside=True)
+            with self._changing():
                 added = self._add(make, others or {})
                 if added:
-                    self._write()
+                    self._write(self._text())
         except OutputError:
             if added is None:
                 self._add(make, others or {})
@@ -444,49 +397,21 @@ class Decisions:
             added[key] = {"id": key, "made": timestamp(), **event}
         added = {k: v for k, v in added.items() if k not in self._events}
         if added:
-            self._take(added)
+            self._join(added)
         return added
 
-    def _write(self) -> None:
+    def _text(self) -> bytes:
         head = json.dumps(self._head, allow_nan=False)[:-1]
         lines = ",\n".join(self._lines.values())
-        content = f'{head}, "events": [\n{lines}\n]}}\n'.encode()
-        write_bytes(self.path, content)
-        self._content = content
+        return f'{head}, "events": [\n{lines}\n]}}\n'.encode()
 
-    def _read(self, *, set_aside: bool = False) -> bool:
-        """Read what the file has more than is known; return whether it cannot be used."""
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            said = f"{in_a_line(self.path)}: cannot be read ({error.strerror})"
-            if set_aside:
-                raise OutputError(f"{said}; ask for the right to read it") from error
-            self._note(f"{said}, and no decision is known")
-            return True
-        if content == self._content:
-            return False
-        try:
-            head, events = parsed(content, self._fingerprint)
-        except ValueError as error:
-            what = "left as it is, and no decision is known"
-            if set_aside:
-                aside = _free(self.path)
-                with output_errors(f"rename {self.path}"):
-                    self.path.rename(aside)
-                what = f"kept as {aside.name}, and a new file is begun"
-            self._note(f"{in_a_line(self.path)}: {error}; it is {what}")
-            return True
-        self._content = content
+    def _take(self, content: bytes) -> None:
+        head, events = parsed(content, self._fingerprint)
         self._head |= head
-        self._take(
-            {e["id"]: e for e in events if e["id"] not in self._events}, first=True
-        )
-        return False
+        new = {e["id"]: e for e in events if e["id"] not in self._events}
+        self._join(new, first=True)
 
-    def _take(self, added: dict[str, Event], *, first: bool = False) -> None:
+    def _join(self, added: dict[str, Event], *, first: bool = False) -> None:
         """Add events, and find what all of them add up to."""
         # events that are only known here come after those of the file
         parts = (added, self._events) if first else (self._events, added)
@@ -505,10 +430,6 @@ class Decisions:
                         "and is left out; the others hold"
                     )
         self._decided = decided
-
-    def _note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes = (*self.notes, text)
 
     def _undone(self) -> set[str]:
         events = self._events.values()
@@ -557,12 +478,3 @@ class Decisions:
         return [
             key for key, share in zip(decided, same, strict=True) if share >= SAME_PLACE
         ]
-
-
-def _free(path: Path) -> Path:
-    """Return a free name for a file that is set aside."""
-    names: Iterator[Path] = (
-        path.with_name(f"{path.stem}-set-aside-{number}{path.suffix}")
-        for number in range(1, 10_000)
-    )
-    return next(name for name in names if not name.exists())

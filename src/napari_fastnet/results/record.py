@@ -6,7 +6,6 @@ found years later still says where it came from.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping  # noqa: TC003  # read with the annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -35,10 +34,6 @@ if TYPE_CHECKING:
     from napari_fastnet.core.appearance.summary import QualitySummary
     from napari_fastnet.core.lesions.regions import Totals
 
-
-# Python's stand-in for a byte of a path that is no UTF-8.
-_NO_TEXT = re.compile("[\ud800-\udfff]")
-_NO_PART_OF_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 STORE = "run.zarr"
 #: Inside of the store: the sharpness of the patches.
@@ -70,20 +65,6 @@ def results_name(slide: Path) -> str:
 def mask_file(name: str) -> str:
     """Return the file name of a mask."""
     return f"tissue_{name}.tif"
-
-
-def written(text: str | Path) -> str:
-    """Return a name or path without the bytes that no file can hold.
-
-    Names on old servers or foreign disks may not be UTF-8. Each such byte becomes U+FFFD,
-    the replacement character.
-    """
-    return _NO_TEXT.sub("\ufffd", str(text))
-
-
-def in_a_line(text: str | Path) -> str:
-    """Return a name or path as `written`, in one line, for printing."""
-    return _NO_PART_OF_A_LINE.sub("\ufffd", written(text))
 
 
 RESEARCH_USE = "Research use only. Not for diagnosis."

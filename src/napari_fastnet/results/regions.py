@@ -14,11 +14,12 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from napari_fastnet.core.colour import HEATMAP_COLOURS
+from napari_fastnet.core.display import written
 from napari_fastnet.core.lesions.evidence import confidence
 from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import write_bytes, write_csv
-from napari_fastnet.results.record import RESEARCH_USE, RunRecord, record_json, written
+from napari_fastnet.results.record import RESEARCH_USE, RunRecord, record_json
 from napari_fastnet.results.reviewed import Reviewed, Status, as_reviewed
 
 if TYPE_CHECKING:

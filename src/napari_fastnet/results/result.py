@@ -243,7 +243,7 @@ class Result:
         dict of str to list
             A value for each of `listed`.
         """
-        same["slide"] = names.written(self.record.slide.name)
+        same["slide"] = display.written(self.record.slide.name)
         return region_table(self.listed, mpp=self.mpp, **same)
 
     def export(

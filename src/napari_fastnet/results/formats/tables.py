@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastnet.core.display import written
 from napari_fastnet.errors import DependencyError
 from napari_fastnet.machine.files import atomic_path, write_bytes
-from napari_fastnet.results.record import RESEARCH_USE, RunRecord, record_json, written
+from napari_fastnet.results.record import RESEARCH_USE, RunRecord, record_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
