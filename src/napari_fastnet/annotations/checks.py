@@ -223,6 +223,7 @@ class OutlineCollector:
         return polygons.Annotations(
             positive=tuple(one.ring for one in inside),
             negative=tuple(one.ring for one, given in outlines if given == "taken out"),
+            ignored=tuple(one.ring for one, given in outlines if given == "ignored"),
             skipped=(*self._skipped, *self._left_out(left_out), *notes),
             crossing=tuple(self._crossing),
             unclassed=tuple(
@@ -238,6 +239,12 @@ class OutlineCollector:
         for name, number in classes.most_common():
             what = f"of the class {name!r}" if name else self._no_class
             remedy = "" if name else "; if they are tumor, say --tumor-class None"
+            if self._classes.meaning == "labels":
+                remedy = (
+                    ", which is neither tumor nor normal"
+                    if name
+                    else ("; give each one that is meant")
+                )
             lines.append(f"left out: {counted(number, 'outline')} {what}{remedy}")
         return lines + [
             f"left out: {counted(number, 'object')} of the type {kind!r}; only "

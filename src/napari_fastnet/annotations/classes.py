@@ -1,4 +1,4 @@
-"""Meanings of the classes of outlines: tumor, taken out of it, or unknown.
+"""Meanings of the classes of outlines: tumor, taken out of it, normal, or unknown.
 
 An outline is tumor only if its author or the user says so: the meaning of a class is
 never guessed. Classes are compared without regard to case and to spaces around them.
@@ -18,11 +18,30 @@ UNSURE_GROUPS = ("Unsure",)
 #: Groups and classes that take out of a region of interest; any other is part of it.
 NOT_OF_INTEREST = ("_2", "Exclusion", "Ignore*")
 
+#: Classes of labels that teach a network, those of QuPath among them: tumor, normal, and
+#: neither of both. What was taken out of a tumor without a name is not said to be normal.
+TUMOR_LABELS = (
+    *POSITIVE_GROUPS,
+    "Cancer",
+    "Carcinoma",
+    "Macrometastasis",
+    "Micrometastasis",
+)
+NORMAL_LABELS = (
+    *("_2", "Normal", "Not tumor", "Not tumour", "Non-tumor", "Non-tumour", "Benign"),
+    *("Other", "Stroma", "Immune cells", "Lymphocytes"),
+)
+IGNORED_LABELS = ("Ignore*", "Ignore", "Exclusion")
+#: Name derived from a class of which the program itself, and no person, was the author.
+UNDECIDED = "decided by no person"
+
 #: Names for no class.
 UNCLASSIFIED = ("None", "Unclassified")
 
-Meaning = Literal["tumor", "region of interest"]
-Verdict = Literal["inside", "taken out", "left out", "unclassified", "unknown"]
+Meaning = Literal["tumor", "region of interest", "labels"]
+Verdict = Literal[
+    "inside", "taken out", "ignored", "left out", "unclassified", "unknown"
+]
 
 #: A class and the classes derived from it, as in QuPath's ``Tumor: Positive``; empty is
 #: no class.
@@ -65,12 +84,13 @@ class Classes:
 
     Parameters
     ----------
-    meaning : {"tumor", "region of interest"}
-        Meaning of the file's outlines.
+    meaning : {"tumor", "region of interest", "labels"}
+        Meaning of the file's outlines; normal labels count as taken out.
     tumor : tuple of str
         Classes named tumor by the user, with those derived from them; ``None`` stands
         for outlines without a class. Then no other class is tumor, and outlines that are
-        not taken out of it are left out. By default ``POSITIVE_GROUPS`` are tumor.
+        not taken out of it are left out. By default ``POSITIVE_GROUPS`` are tumor, and of
+        labels ``TUMOR_LABELS``.
     """
 
     meaning: Meaning = "tumor"
@@ -88,9 +108,12 @@ class Classes:
 
         Returns
         -------
-        {"inside", "taken out", "left out", "unclassified", "unknown"}
-            All but ``NOT_OF_INTEREST`` is inside a region of interest.
+        {"inside", "taken out", "ignored", "left out", "unclassified", "unknown"}
+            All but ``NOT_OF_INTEREST`` is inside a region of interest. Labels are never
+            unclassified or unknown, but left out.
         """
+        if self.meaning == "labels":
+            return self._label(names)
         if self.meaning == "region of interest":
             out = bool(names) and _is_one_of(names[0], NOT_OF_INTEREST)
             return "taken out" if out else "inside"
@@ -106,6 +129,20 @@ class Classes:
         if _is_one_of(names[0], POSITIVE_GROUPS) and not doubtful:
             return "inside"
         return "unknown"
+
+    def _label(self, names: ClassNames) -> Verdict:
+        if UNDECIDED in names:
+            return "left out"
+        if self.tumor and self._by_the_user(names) == "inside":
+            return "inside"
+        groups: tuple[tuple[Verdict, tuple[str, ...]], ...] = (
+            ("inside", () if self.tumor else TUMOR_LABELS),
+            ("taken out", NORMAL_LABELS),
+            ("ignored", IGNORED_LABELS),
+        )
+        said = [v for name in names for v, group in groups if _is_one_of(name, group)]
+        whole = bool(said) and any(_is_one_of(names[0], group) for _, group in groups)
+        return said[0] if whole and len(set(said)) == 1 else "left out"
 
     def _by_the_user(self, names: ClassNames) -> Verdict:
         called = {class_names(name) for name in map(str.casefold, self.tumor)}

@@ -14,6 +14,7 @@ import numpy as np
 from napari_fastnet.annotations.asap_xml import read_asap_xml
 from napari_fastnet.annotations.checks import OutlineCollector, check_size
 from napari_fastnet.annotations.classes import (
+    UNDECIDED,
     Classes,
     ClassNames,
     Meaning,
@@ -39,6 +40,9 @@ SUFFIXES = (".xml", ".json", ".geojson")
 MAXIMUM_JSON_BYTES = 64 * 2**20
 
 _REMEDY = "export it anew"
+
+#: A measurement that only the lesions of our own detections have.
+OUR_MEASUREMENT = "max probability"
 
 _POLYGONS = ("Polygon", "MultiPolygon")
 _OTHER_GEOMETRIES = ("Point", "MultiPoint", "LineString", "MultiLineString")
@@ -81,9 +85,9 @@ def read_annotations(
     ----------
     path : Path
         At most 256 MiB of XML or 64 MiB of JSON.
-    meaning : {"tumor", "region of interest"}
+    meaning : {"tumor", "region of interest", "labels"}
         Meaning of the outlines; every class but ``NOT_OF_INTEREST`` is part of a region
-        of interest.
+        of interest. Labels are never guessed: those without a class are left out.
     tumor_classes : tuple of str, optional
         Classes that are tumor, and no others; ``None`` is no class.
 
@@ -120,7 +124,7 @@ def read_annotations(
     if not isinstance(content, dict):
         raise found.fault("no outlines; give CAMELYON's JSON form or GeoJSON")
     if "type" in content:
-        _take_geojson(content, found)
+        _take_geojson(content, found, labels=meaning == "labels")
     else:
         _take_camelyon(content, found)
     return found.finish()
@@ -145,7 +149,9 @@ def _take_camelyon(content: dict[str, Any], found: OutlineCollector) -> None:
             found.add(name, (), [ring], verdict=verdict)
 
 
-def _take_geojson(content: dict[str, Any], found: OutlineCollector) -> None:
+def _take_geojson(
+    content: dict[str, Any], found: OutlineCollector, *, labels: bool
+) -> None:
     """Take a FeatureCollection, a Feature or a geometry."""
     if content["type"] not in _TYPES:
         raise found.fault(
@@ -172,7 +178,10 @@ def _take_geojson(content: dict[str, Any], found: OutlineCollector) -> None:
         where = plane if isinstance(plane, dict) else {}
         planes.add((str(where.get("z", 0)), str(where.get("t", 0))))
         bare = "type" not in feature
-        _take_geometry(geometry, name, _class(properties), found, bare=bare)
+        names = _class(properties)
+        if labels and _is_undecided(properties):
+            names = (*names, UNDECIDED)
+        _take_geometry(geometry, name, names, found, bare=bare)
     if len(planes) > 1:
         found.note(
             f"outlines of {counted(len(planes), 'plane')} of a stack (z, t) are laid on "
@@ -240,6 +249,17 @@ def _class(properties: dict[str, Any]) -> ClassNames:
             return names
     names = class_names(properties.get("name"))
     return names if is_known(names) else ()
+
+
+def _is_undecided(properties: dict[str, Any]) -> bool:
+    """Return whether a tumor is a lesion of a detection on which no person decided."""
+    measured = properties.get("measurements") or {}
+    if isinstance(measured, list):  # QuPath before 0.4
+        measured = [one.get("name") for one in measured if isinstance(one, dict)]
+    said = properties.get("metadata")
+    status = said.get("status") if isinstance(said, dict) else None
+    verdict = Classes("labels").verdict(_class(properties))
+    return verdict == "inside" and OUR_MEASUREMENT in measured and status != "tumor"
 
 
 def _is_histomics(content: Any) -> bool:

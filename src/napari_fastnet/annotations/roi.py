@@ -135,7 +135,7 @@ def read_outlines(
     bounds_offset : tuple of float, optional
         (y, x) level-0 px that are added to every point: OpenSlide's bounds, where the
         file counts from their corner, as QuPath does.
-    meaning : {"tumor", "region of interest"}
+    meaning : {"tumor", "region of interest", "labels"}
         Meaning of the outlines.
     tumor_classes : tuple of str, optional
         Classes that are tumor, see `classes.Classes`.
@@ -160,21 +160,25 @@ def read_outlines(
         bounds_offset=bounds_offset,
         tumor_classes=tumor_classes,
     )
-    if found.skipped and not found.positive:
+    # both are areas of the slide, of labels
+    rings = (*found.positive, *found.negative, *found.ignored)
+    counting = rings if meaning == "labels" else found.positive
+    if found.skipped and not counting:
         raise AnnotationError(
             f"{path}: no outline that counts in it ({'; '.join(found.skipped[:3])})"
         )
-    if meaning == "tumor" and found.crossing:  # these become areas
-        rings = (*found.positive, *found.negative)
-        if polygons.crossings(rings, limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS:
-            raise AnnotationError(
-                f"{path}: outline {found.crossing[0]!r} or others cross themselves more "
-                f"than {MAXIMUM_CROSSINGS:,} times; simplify them"
-            )
-    positive = found.positive
+    if (
+        meaning != "region of interest"  # these become areas
+        and found.crossing
+        and polygons.crossings(rings, limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS
+    ):
+        raise AnnotationError(
+            f"{path}: outline {found.crossing[0]!r} or others cross themselves more "
+            f"than {MAXIMUM_CROSSINGS:,} times; simplify them"
+        )
     height, width = slide_shape
-    outside, beyond = polygons.rings_outside(positive, Box.of_shape(slide_shape))
-    if positive and outside == len(positive):
+    outside, beyond = polygons.rings_outside(counting, Box.of_shape(slide_shape))
+    if counting and outside == len(counting):
         raise AnnotationError(
             f"{path}: all of it lies outside the slide of {width} x {height} px; check "
             "that it belongs to this slide and is in level-0 px"
@@ -182,7 +186,7 @@ def read_outlines(
     notes = [f"{path.name}: {line}" for line in found.skipped]
     if outside or beyond:
         notes.append(
-            f"{path.name}: {outside + beyond} of {len(positive)} outlines reach beyond "
+            f"{path.name}: {outside + beyond} of {len(counting)} outlines reach beyond "
             f"the slide of {width} x {height} px; what lies outside is left out"
         )
     return found, tuple(notes)
@@ -222,8 +226,8 @@ def read_slide_annotations(
         slide_shape,
         keep_one=meaning == "region of interest",
     )
-    positive, negative = (
+    positive, negative, ignored = (
         tuple(ring + np.asarray(bounds_offset) for ring in rings)
-        for rings in (found.positive, found.negative)
+        for rings in (found.positive, found.negative, found.ignored)
     )
-    return replace(found, positive=positive, negative=negative)
+    return replace(found, positive=positive, negative=negative, ignored=ignored)

@@ -16,7 +16,7 @@ from scipy import ndimage
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.outlines import trace_parts
 from napari_fastnet.core.polygons import joined, rasterise
-from napari_fastnet.errors import OptionError
+from napari_fastnet.errors import SpacingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +79,10 @@ def label_grid(shape: tuple[int, int], mpp: Pair) -> Grid:
         From the slide's corner on; the cells whose centre is on the slide, or one.
     """
     if not all(0 < one < np.inf for one in mpp):
-        raise OptionError(f"µm/px is {mpp}; labels need two numbers above 0")
+        raise SpacingError(
+            f"µm/px is {mpp}, and labels need two numbers above 0; give it with --mpp, or "
+            "in the panel's section Slide"
+        )
     step = (CELL_UM / mpp[0], CELL_UM / mpp[1])
     rows, columns = (
         max(1, round(size / side)) for size, side in zip(shape, step, strict=True)

@@ -103,6 +103,8 @@ class Annotations:
         Names of the outlines that cross or touch themselves.
     unclassed : tuple of int
         Indices of the ``positive`` without a class.
+    ignored : tuple of (n, 2) float64 ndarray
+        Rings of areas of which nothing is to be learnt, of labels.
     """
 
     positive: tuple[Floats, ...]
@@ -110,6 +112,7 @@ class Annotations:
     skipped: tuple[str, ...] = ()
     crossing: tuple[str, ...] = ()
     unclassed: tuple[int, ...] = ()
+    ignored: tuple[Floats, ...] = ()
 
 
 def ring_area(ring: Floats) -> float:

@@ -1,25 +1,67 @@
 """Labels of a slide: the cells and outlines to which a person gave a class.
 
 They come from the review of a run, from what was painted beside it, and from files. What a
-person painted goes before what was decided on whole lesions.
+person painted goes before what was decided on whole lesions or outlined elsewhere.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastnet.annotations.options import OutlineOptions
+from napari_fastnet.annotations.placement import placement_note
+from napari_fastnet.annotations.reading import MAXIMUM_JSON_BYTES
+from napari_fastnet.annotations.roi import read_outlines
+from napari_fastnet.core.display import counted, in_a_line
+from napari_fastnet.core.labelled_cells import (
+    CELL_UM,
+    IGNORE,
+    KINDS,
+    NORMAL,
+    TUMOR,
+    cells_inside,
+    label_grid,
+    labelled,
+    outlines_of,
+)
+from napari_fastnet.errors import AnnotationError
+from napari_fastnet.machine.json_text import parse_json
+from napari_fastnet.results.corrections import (
+    MEMBER,
+    corrections_of,
+    painted_outlines,
+)
+from napari_fastnet.results.decisions import decisions_of
+from napari_fastnet.results.loading import run_folder
+from napari_fastnet.results.record import RECORD, read_record, results_name
+from napari_fastnet.results.recorded_slide import recorded_corner
+from napari_fastnet.results.regions import RECORD_MEMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from napari_fastnet.core.arrays import Bools
-    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.arrays import Bools, Bytes
+    from napari_fastnet.core.geometry import Grid, Pair
     from napari_fastnet.core.labelled_cells import Kind, LabelledCells
     from napari_fastnet.core.lesions.matching import Outline
+    from napari_fastnet.results.corrections import Corrections
+    from napari_fastnet.results.decision_events import Verdict
+    from napari_fastnet.results.decisions import Decisions
+    from napari_fastnet.results.record import SlideFacts
 
-#: Sources of labels that lie beside a run.
+#: Sources of labels that are no files of other programs.
 PAINTED, DECIDED = "painted", "decided"
+_DECIDED: dict[Verdict | None, Kind] = {"tumor": "tumor", "not tumor": "normal"}
+#: Cells that are tumor and normal at once.
+_BOTH = len(KINDS) + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,7 +73,7 @@ class Label:
     polygons : Outline
         (y, x), level-0 px.
     kind : {"tumor", "normal", "ignore"}
-        Cells to ignore are neither of both, whatever other labels say.
+        Cells to ignore are neither of both.
     source : str
         ``"painted"``, ``"decided"``, or the name of a file.
     """
@@ -52,7 +94,7 @@ class Labels:
     slide : str
         Name of the slide's file; empty where a file does not say it.
     items : tuple of Label
-        In the order of their sources.
+        In any order.
     notes : tuple of str
         Sentences: labels that were left out, and the reason.
     """
@@ -61,6 +103,48 @@ class Labels:
     slide: str = ""
     items: tuple[Label, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def labels_of(decisions: Decisions, corrections: Corrections) -> Labels:
+    """Return the labels that a person gave in the panel.
+
+    Parameters
+    ----------
+    decisions : Decisions
+        About a slide.
+    corrections : Corrections
+        Of the same slide.
+
+    Returns
+    -------
+    Labels
+        Lesions decided to be tumor, or not to be, as they were seen or as the person drew
+        them, and what the person painted. Those that are unsure are none.
+    """
+    fingerprint, slide = corrections.slide
+    decided = decisions.decisions
+    painted = (
+        Label(polygons=(polygon,), kind=kind, source=PAINTED)
+        for number, kind in enumerate(KINDS, 1)
+        for polygon in outlines_of(corrections.cells == number, corrections.grid)
+    )
+    judged = (
+        Label(polygons=one.polygons, kind=_DECIDED[one.verdict], source=DECIDED)
+        for one in decided
+        if one.verdict in _DECIDED
+    )
+    notes = [*decisions.notes, *corrections.notes]
+    if unsure := sum(one.verdict not in _DECIDED for one in decided):
+        notes.append(
+            f"{in_a_line(slide)}: {counted(unsure, 'lesion')} without a verdict, or "
+            "unsure, label nothing"
+        )
+    return Labels(
+        fingerprint=fingerprint,
+        slide=slide,
+        items=(*painted, *judged),
+        notes=tuple(notes),
+    )
 
 
 def labels_of_run(run: Path) -> Labels:
@@ -74,26 +158,40 @@ def labels_of_run(run: Path) -> Labels:
     Returns
     -------
     Labels
-        Lesions decided to be tumor, or not to be, as they were seen or as the person drew
-        them, and what the person painted. Those that are unsure are none.
+        As from `labels_of`.
 
     Raises
     ------
     StoreError
         There is no finished run.
+    SpacingError
+        The run does not say the slide's µm/px.
     """
-    raise NotImplementedError
+    folder = run_folder(run)
+    slide = read_record(folder / RECORD).slide
+    return labels_of(decisions_of(folder, slide), corrections_of(folder, slide))
 
 
-def read_label_file(path: Path, *, bounds_offset: Pair = (0.0, 0.0)) -> Labels:
-    """Read labels from GeoJSON of QuPath, of others, or of `results.corrections`.
+def read_label_file(
+    path: Path,
+    slide_shape: tuple[int, int],
+    *,
+    bounds_offset: Pair = (0.0, 0.0),
+    tumor_classes: tuple[str, ...] = (),
+) -> Labels:
+    """Read labels from GeoJSON of QuPath, from ASAP's XML, or from `results.corrections`.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file, as for `annotations.reading.read_annotations`. Its classes have the
+        meanings of `annotations.classes`.
+    slide_shape : tuple of int
+        (height, width) of the slide, level-0 px.
     bounds_offset : tuple of float, optional
         (y, x) level-0 px that are added to outlines of other programs.
+    tumor_classes : tuple of str, optional
+        Classes of outlines of other programs that are tumor, and no others.
 
     Returns
     -------
@@ -104,12 +202,45 @@ def read_label_file(path: Path, *, bounds_offset: Pair = (0.0, 0.0)) -> Labels:
     Raises
     ------
     AnnotationError
-        The file cannot be read.
+        The file cannot be read, or nothing in it is a label on the slide.
     """
-    raise NotImplementedError
+    document = _document(path)
+    fingerprint, slide = _slide_of(document)
+    if MEMBER in document:
+        try:
+            _, painted = painted_outlines(path.read_bytes())
+        except ValueError as error:
+            raise AnnotationError(f"{path}: {error}") from error
+        items = [
+            Label(polygons=(polygon,), kind=kind, source=PAINTED)
+            for kind, polygon in painted
+        ]
+        return Labels(fingerprint=fingerprint, slide=slide, items=tuple(items))
+    found, notes = read_outlines(
+        path,
+        slide_shape,
+        bounds_offset,
+        meaning="labels",
+        tumor_classes=tumor_classes,
+    )
+    by_kind = zip(KINDS, (found.positive, found.negative, found.ignored), strict=True)
+    return Labels(
+        fingerprint=fingerprint,
+        slide=slide,
+        items=tuple(
+            Label(polygons=((ring,),), kind=kind, source=path.name)
+            for kind, rings in by_kind
+            for ring in rings
+        ),
+        notes=notes,
+    )
 
 
-def labels_of_runs(runs: Sequence[Path], files: Sequence[Path]) -> list[Labels]:
+def labels_of_runs(
+    runs: Sequence[Path],
+    files: Sequence[Path],
+    options: OutlineOptions | None = None,
+) -> list[Labels]:
     """Read the labels of runs, those beside them and those in files.
 
     Parameters
@@ -118,7 +249,9 @@ def labels_of_runs(runs: Sequence[Path], files: Sequence[Path]) -> list[Labels]:
         Folders of runs.
     files : sequence of Path
         Each belongs to the run of the slide whose fingerprint is in it, else to that of
-        the slide of its name, else to the only run.
+        the slide of its name, else to the only slide; to the first of several runs.
+    options : OutlineOptions, optional
+        For the outlines of other programs.
 
     Returns
     -------
@@ -127,10 +260,32 @@ def labels_of_runs(runs: Sequence[Path], files: Sequence[Path]) -> list[Labels]:
 
     Raises
     ------
+    StoreError
+        There is no finished run.
     AnnotationError
-        A file belongs to none of the runs, or to several.
+        A file cannot be read, or belongs to none of the runs.
     """
-    raise NotImplementedError
+    folders = [run_folder(run) for run in runs]
+    records = [read_record(folder / RECORD) for folder in folders]
+    found = [labels_of_run(folder) for folder in folders]
+    options = options or OutlineOptions()
+    for path in files:
+        which = _owner(path, [record.slide for record in records])
+        offset = options.offset(
+            partial(recorded_corner, folders[which], records[which])
+        )
+        slide = records[which].slide
+        read = read_label_file(
+            path,
+            (slide.height, slide.width),
+            bounds_offset=offset,
+            tumor_classes=options.tumor_classes,
+        )
+        own = found[which]
+        found[which] = replace(
+            own, items=(*own.items, *read.items), notes=(*own.notes, *read.notes)
+        )
+    return found
 
 
 def labelled_cells(
@@ -159,6 +314,102 @@ def labelled_cells(
     Returns
     -------
     LabelledCells
-        Perhaps none; with the notes of the labels.
+        Perhaps none; its notes begin with those of the labels.
+
+    Raises
+    ------
+    SpacingError
+        The µm/px is no two numbers above 0.
     """
-    raise NotImplementedError
+    grid = label_grid(slide_shape, mpp)
+    painted, others = (
+        _laid([one for one in labels.items if (one.source == PAINTED) == own], grid)
+        for own in (True, False)
+    )
+    cells = np.where(painted > 0, painted, others)
+    found = labelled(cells, grid, labels.fingerprint)
+    notes, of_slide = list(labels.notes), in_a_line(labels.slide) or "the slide"
+    if both := int((cells == _BOTH).sum()):
+        notes.append(
+            f"{of_slide}: {counted(both, 'cell')} labelled tumor and normal at once, "
+            "left out; paint them, or remove one of both outlines"
+        )
+    if small := sum(_is_small(one.polygons, grid) for one in labels.items):
+        notes.append(
+            f"{of_slide}: {counted(small, 'outline')} too small to hold the centre of a "
+            f"cell of {CELL_UM:.1f} µm, and of no effect"
+        )
+    if tissue is not None and len(found.centres):
+        at = (found.centres * np.divide(tissue.shape, slide_shape)).astype(np.intp)
+        glass = int((~tissue[tuple(at.T)]).sum())
+        note = placement_note(found.centres, tissue, slide_shape, mpp=mpp)
+        if note or glass:
+            words = note or f"{counted(glass, 'labelled cell')} on glass"
+            notes.append(f"{of_slide}: {words}")
+    return replace(found, notes=tuple(notes))
+
+
+def _laid(labels: Iterable[Label], grid: Grid) -> Bytes:
+    """Return the cells that labels of equal standing make, (rows, columns)."""
+    by_kind: dict[Kind, list[Outline]] = {kind: [] for kind in KINDS}
+    for one in labels:
+        by_kind[one.kind].append(one.polygons)
+    tumor, normal, ignored = (
+        cells_inside(chain.from_iterable(outlines), grid)
+        for outlines in by_kind.values()
+    )
+    cells = np.zeros(grid.shape, np.uint8)
+    cells[tumor], cells[normal], cells[tumor & normal] = TUMOR, NORMAL, _BOTH
+    cells[ignored] = IGNORE
+    return cells
+
+
+def _is_small(outline: Outline, grid: Grid) -> bool:
+    """Return whether no row or no column of cells has its centre within an outline."""
+    points = np.concatenate([polygon[0] for polygon in outline])
+    ends = np.ceil([edge / grid.step - 0.5 for edge in (points.min(0), points.max(0))])
+    return bool((ends[0] == ends[1]).any())
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing where that is for others to refuse."""
+    with suppress(OSError, ValueError):
+        if path.suffix.lower() != ".xml" and path.stat().st_size <= MAXIMUM_JSON_BYTES:
+            document = parse_json(path.read_bytes())
+            return document if isinstance(document, dict) else {}
+    return {}
+
+
+def _slide_of(document: dict[str, Any]) -> tuple[str, str]:
+    """Return the fingerprint and the name of the slide that a file of ours states."""
+    with suppress(KeyError, TypeError, AttributeError):
+        if MEMBER in document:
+            head = document[MEMBER]
+            return str(head["slide_fingerprint"]), str(head["slide_name"])
+        slide = document[RECORD_MEMBER]["slide"]
+        return str(slide["fingerprint"]), str(slide["path"])
+    return "", ""
+
+
+def _owner(path: Path, slides: Sequence[SlideFacts]) -> int:
+    """Return the index of the first run that a file belongs to."""
+    fingerprint, name = _slide_of(_document(path))
+    first = {slide.fingerprint: at for at, slide in reversed(list(enumerate(slides)))}
+    if fingerprint:
+        if fingerprint in first:
+            return first[fingerprint]
+        raise AnnotationError(
+            f"{path}: labels of another slide ({in_a_line(name)}); give its run, too"
+        )
+    named = {
+        slide.fingerprint
+        for slide in slides
+        if path.stem in (slide.name, results_name(path.with_name(slide.name)))
+    }
+    if len(fits := named or first.keys()) == 1:
+        return first[next(iter(fits))]
+    several = ", ".join(Counter(in_a_line(slide.name) for slide in slides))
+    raise AnnotationError(
+        f"{path}: it is not known to which of the slides it belongs ({several}); name it "
+        "after its slide, such as slide.geojson of slide.svs"
+    )

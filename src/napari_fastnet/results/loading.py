@@ -98,7 +98,7 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
         )
     if threshold is not None and not 0 <= threshold <= 1:
         raise OptionError(f"threshold is {threshold}; use 0 to 1")
-    folder = _folder_of(Path(run))
+    folder = run_folder(Path(run))
     then = read_record(folder / RECORD)
     offset = OutlineOptions(bounds_offset=bounds_offset).offset(
         lambda: recorded_slide.recorded_corner(folder, then)
@@ -175,8 +175,24 @@ def _rule_notes(record: RunRecord) -> tuple[str, ...]:
     )
 
 
-def _folder_of(run: Path) -> Path:
-    """Return the folder of a finished run; a StoreError describes any other content."""
+def run_folder(run: Path) -> Path:
+    """Return the folder of a finished run.
+
+    Parameters
+    ----------
+    run : Path
+        The folder, or the ``run.zarr`` or ``run.json`` in it.
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    StoreError
+        There is none; describes any other content.
+    """
     path = run.absolute()
     folder = path.parent if path.name in (STORE, RECORD) else path
     if not folder.is_dir():

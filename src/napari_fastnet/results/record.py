@@ -49,6 +49,7 @@ PLAIN_THUMBNAIL = "thumbnail_plain.jpg"
 REGIONS = "regions.geojson"
 REGIONS_CSV = "regions.csv"
 DECISIONS = "decisions.json"
+CORRECTIONS = "corrections.geojson"
 
 #: The masks, in the order of the paper; the region of interest comes last.
 MASKS = ("rgb", "hsv", "threshold", "roi")

@@ -101,7 +101,7 @@ def write_regions_geojson(
 def _feature(lesion: Reviewed, offset: Pair, source: str) -> str:
     """Return a lesion as the JSON of an annotation of QuPath."""
     region, decision = lesion.region, lesion.decision
-    parts = [_coordinates(polygon, offset) for polygon in region.polygons]
+    parts = [geojson_rings(polygon, offset) for polygon in region.polygons]
     geometry = (
         {"type": "Polygon", "coordinates": parts[0]}
         if len(parts) == 1
@@ -140,11 +140,25 @@ def _feature(lesion: Reviewed, offset: Pair, source: str) -> str:
     )
 
 
-def _coordinates(polygon: Polygon, offset: Pair) -> list[list[list[float]]]:
-    """Return closed rings of [x, y].
+def geojson_rings(
+    polygon: Polygon, offset: Pair = (0.0, 0.0)
+) -> list[list[list[float]]]:
+    """Return the closed rings of [x, y] of a polygon, for GeoJSON.
 
     Exteriors run clockwise to the eye and so, with y pointing down, anticlockwise by
     the formula: the order that RFC 7946 asks for.
+
+    Parameters
+    ----------
+    polygon : Polygon
+        (y, x), level-0 px.
+    offset : tuple of float, optional
+        (y, x) px that are subtracted.
+
+    Returns
+    -------
+    list of list
+        Rings of points, with ``COORDINATE_DECIMALS``.
     """
     return [
         np.round(

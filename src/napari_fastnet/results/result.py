@@ -27,6 +27,7 @@ from napari_fastnet.machine.files import (
     write_bytes,
 )
 from napari_fastnet.results import record as names
+from napari_fastnet.results.corrections import Corrections
 from napari_fastnet.results.formats import (
     asap,
     ome_tiff,
@@ -53,6 +54,7 @@ from napari_fastnet.results.reviewed import (
     in_nodes,
     listed,
 )
+from napari_fastnet.store.kept_file import place_beside
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -174,6 +176,25 @@ class Result:
         )
         facts = replace(facts, events=decisions.events_count)
         return replace(result, record=replace(self.record, decisions=facts))
+
+    @property
+    def corrections(self) -> Corrections | None:
+        """The cells that a person painted on the slide; None without any."""
+        if self.decisions is None:
+            return None
+        path = place_beside(self.decisions.path, names.DECISIONS, names.CORRECTIONS)
+        if not path.exists():
+            return None
+        slide = self.record.slide
+        found = Corrections.open(
+            path,
+            slide.fingerprint,
+            self.slide_shape,
+            self.mpp,
+            slide.name,
+            change=False,
+        )
+        return found if found.cells.any() else None
 
     @property
     def threshold(self) -> float | None:
@@ -476,6 +497,9 @@ def _geojson(result: Result) -> Files:
             names.REGIONS,
             partial(write, regions=result.listed, record=result.record),
         )
+        # where they are painted already, that file stays and takes them in
+        if (corrections := result.corrections) is not None:
+            yield names.CORRECTIONS, corrections.copy_to
 
 
 def _asap(result: Result) -> Files:
@@ -583,7 +607,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "ome-tiff": Format("masks and heatmap: QuPath, Fiji, napari, Python", _ome_tiff),
     "ome-zarr": Format("heatmap with the masks as labels: napari, Python", _ome_zarr),
-    "geojson": Format("regions: QuPath, Python", _geojson),
+    "geojson": Format("regions and painted labels: QuPath, Python", _geojson),
     "asap": Format("heatmap and regions: ASAP", _asap),
     "csv": Format("regions as a table: spreadsheets", _csv),
     "xlsx": Format("regions as a table: Excel, with any names, in any language", _xlsx),

@@ -54,6 +54,29 @@ def kept_path(run: Path, in_cache: bool, fingerprint: str, name: str) -> Path:
     return folder / f"{by_slide}{PurePath(name).suffix}"
 
 
+def place_beside(path: Path, own: str, name: str) -> Path:
+    """Return the place of another file about the same slide, in either kind of place.
+
+    Parameters
+    ----------
+    path : Path
+        As from `kept_path`.
+    own : str
+        The name that it was given there.
+    name : str
+        That of the other file.
+
+    Returns
+    -------
+    Path
+        As `kept_path` gives it for that name.
+    """
+    if path.name == own:
+        return path.with_name(name)
+    folder = path.parents[1] / PurePath(name).stem
+    return folder / f"{path.stem}{PurePath(name).suffix}"
+
+
 def in_default_cache(run: Path) -> bool:
     """Return whether a run is in this user's cache."""
     return cache.default_cache_folder() in run.absolute().parents
