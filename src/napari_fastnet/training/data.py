@@ -56,6 +56,12 @@ class Part:
         return ", ".join(facts.name for facts in self.facts)
 
     @property
+    def images(self) -> NDArray[np.uint8]:
+        """The patches, (n, height, width, 3)."""
+        images: NDArray[np.uint8] = self.patches.images.numpy()
+        return images
+
+    @property
     def labels(self) -> NDArray[np.bool_]:
         """Labels of the patches, (n,); True is tumor."""
         labels: NDArray[np.bool_] = self.patches.labels.numpy() > 0.5

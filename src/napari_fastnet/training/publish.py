@@ -31,10 +31,9 @@ from napari_fastnet.patches.mosaics import PatchPool, measure_scale
 from napari_fastnet.slide.resample import resize
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_fastnet.core.appearance.flags import Gamut
     from napari_fastnet.core.appearance.stain import StainStatistics
+    from napari_fastnet.core.arrays import Bytes, Floats, Singles
     from napari_fastnet.core.options import EvidenceScale
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.nn.classifier import Triple
@@ -78,8 +77,10 @@ def publish(
     if job.average_with:
         others = [checkpoint.load_weights(b.weights_path) for b in job.average_with]
         network = checkpoint.average_weights([network, *others])
-    predict = partial(_predicted, trainer.normalisation, job.model.flips)
-    raw = predict(network, data.valid)
+    predict = partial(
+        predicted, normalisation=trainer.normalisation, flips=job.model.flips
+    )
+    raw = predict(network, data.valid.images)
     calibration = calibrate(data.valid.labels, raw)
     if calibration.scale <= 0:  # worse than chance: no scale repairs the order
         calibration = Calibration()
@@ -91,8 +92,10 @@ def publish(
     also = [
         training_facts.OtherMetrics(
             **asdict(part.facts[0])
-            | _metrics(part, calibration.apply(predict(network, part))).to_dict(),
-            auc_before=patches.roc_auc(part.labels, predict(start, part))
+            | _metrics(
+                part, calibration.apply(predict(network, part.images))
+            ).to_dict(),
+            auc_before=patches.roc_auc(part.labels, predict(start, part.images))
             if start
             else None,
         )
@@ -122,7 +125,7 @@ def publish(
             also=tuple(also),
         ),
     )
-    bundle = _written(job.folder, network, description)
+    bundle = write_network(job.folder, network, description)
     if (scale := _lesion_scale(bundle, data.valid)) is None:
         return bundle
     described = replace(description, lesions=scale)
@@ -131,38 +134,44 @@ def publish(
 
 def _lesion_scale(bundle: ModelBundle, valid: Part) -> EvidenceScale | None:
     """Measure the lesion thresholds; None with too few validation patches."""
-    pool = PatchPool(valid.patches.images.numpy(), np.asarray(valid.labels, bool))
+    pool = PatchPool(valid.images, np.asarray(valid.labels, bool))
     if not pool.half(second=False).suffices:
         return None
     return measure_scale(bundle, create_backend(bundle), pool, name=valid.name)
 
 
-def _predicted(
-    normalisation: tuple[Triple, Triple], flips: bool, network: FastNet, part: Part
-) -> NDArray[np.float32]:
-    """Return uncalibrated probabilities, in single precision on the CPU as users get."""
+def predicted(
+    network: FastNet,
+    images: Bytes,
+    *,
+    normalisation: tuple[Triple, Triple],
+    flips: bool = False,
+) -> Singles:
+    """Return uncalibrated probabilities, in single precision on the CPU as users get.
+
+    ``images`` are (N, H, W, 3) uint8; with flips, their mirror images are averaged.
+    """
     classifier = PatchClassifier(network, normalisation=normalisation)
 
-    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(images: Bytes) -> Singles:
         with torch.inference_mode():
             parts = torch.from_numpy(images.copy()).split(256)
-            found: NDArray[np.float32] = torch.cat(list(map(classifier, parts))).numpy()
+            found: Singles = torch.cat(list(map(classifier, parts))).numpy()
         return found
 
-    images = part.patches.images.numpy()
     views = [predict(np.flip(images, axes)) for axes in FLIPS if flips or not axes]
-    mean: NDArray[np.float32] = np.mean(views, axis=0, dtype=np.float32)
+    mean: Singles = np.mean(views, axis=0, dtype=np.float32)
     return mean
 
 
-def _metrics(part: Part, probabilities: NDArray[np.float64]) -> patches.PatchMetrics:
+def _metrics(part: Part, probabilities: Floats) -> patches.PatchMetrics:
     return patches.evaluate_probabilities(
         part.labels, probabilities, threshold=0.5, slides=part.slides
     )
 
 
 def _appearance(
-    images: NDArray[np.uint8], spacing_um_px: float
+    images: Bytes, spacing_um_px: float
 ) -> tuple[dict[str, StainStatistics], Gamut | None]:
     """Measure stain and gamut of (N, side, side, 3) training patches.
 
@@ -225,9 +234,10 @@ def _start(bundle: ModelBundle) -> training_facts.StartFacts:
     )
 
 
-def _written(
+def write_network(
     folder: Path, network: FastNet, description: ModelDescription
 ) -> ModelBundle:
+    """Write the bundle of a network: its weights, its graph, and the card."""
     with TemporaryDirectory() as place:
         weights, onnx = Path(place) / "weights", Path(place) / "onnx"
         checkpoint.save_weights(network, weights)
