@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from napari_fastnet.core.display import counted
 from napari_fastnet.machine.templates import templates_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 def write_card(description: ModelDescription) -> str:
     """Write the card of a trained model as Markdown, every figure from its description."""
+    if description.adapted is not None:
+        return _rendered("adapted.md.jinja", model=description)
     options = description.training.options
     # Those of the augmentation stand among the others.
     flat = {**options, **options.get("augmentation", {})}
@@ -39,6 +42,7 @@ def with_lesions(card: str, description: ModelDescription) -> str:
 def _rendered(template: str, **values: Any) -> str:
     environment = templates_of("napari_fastnet.model")
     environment.filters["number"] = _number
+    environment.filters["counted"] = counted
     return environment.get_template(template).render(**values)
 
 

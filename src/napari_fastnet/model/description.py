@@ -18,7 +18,11 @@ from napari_fastnet.core.options import EvidenceScale
 from napari_fastnet.errors import BundleError, OptionError
 from napari_fastnet.machine.json_fields import JsonFields
 from napari_fastnet.machine.json_text import plain
-from napari_fastnet.model.training_facts import ModelMetrics, TrainingFacts
+from napari_fastnet.model.training_facts import (
+    AdaptedFacts,
+    ModelMetrics,
+    TrainingFacts,
+)
 from napari_fastnet.nn.options import FastNetConfig
 from napari_fastnet.slide.spacing import HIGHEST_MPP, LOWEST_MPP
 
@@ -90,6 +94,11 @@ def _lesions(value: Any) -> EvidenceScale:
     return found
 
 
+def _adapted(value: Any) -> AdaptedFacts:
+    found: AdaptedFacts = _OPTIONS.section(AdaptedFacts, value, "adapted.")
+    return found
+
+
 def _stain(value: dict[str, Any]) -> dict[str, StainStatistics]:
     """Read the statistics of each known method; those of later versions may be anything."""
     known = [method for method in ROWS if method in value]
@@ -155,6 +164,11 @@ _MORE_RULES: Rules = {
         lambda value: value is None or _can(_lesions)(value),
         "an object: scale (above 0), offset, beside, certain, and the thresholds fewer, "
         "balanced and more",
+    ),
+    "adapted": (
+        lambda value: value is None or _can(_adapted)(value),
+        "an object: parent, corrections, tumor, normal, slides, places, taught, steps, "
+        "seed, part and gate",
     ),
 }
 _TORCHSCRIPT_RULES: Rules = _FASTNET_RULES | {
@@ -268,6 +282,9 @@ class ModelDescription:
         Data, command and recipe.
     metrics : ModelMetrics
         Measures on the validation patches.
+    adapted : AdaptedFacts or None
+        The adaptation to a laboratory that it comes from; None for other models, and
+        then not in ``model.json``.
     outputs : {"logits", "probabilities"}
         Meaning of a TorchScript program's numbers; not in ``model.json`` for logits.
     source : mapping
@@ -294,6 +311,7 @@ class ModelDescription:
     gamut: Gamut | None = None
     training: TrainingFacts = field(default_factory=TrainingFacts)
     metrics: ModelMetrics = field(default_factory=ModelMetrics)
+    adapted: AdaptedFacts | None = None
     outputs: Outputs = LOGITS
     source: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -388,6 +406,8 @@ class ModelDescription:
             "outputs": None if self.outputs == LOGITS else self.outputs,
             "training": _written(self.training, before.get("training")),
             "metrics": _written(self.metrics, before.get("metrics")),
+            "adapted": self.adapted
+            and _OPTIONS.written(self.adapted, before.get("adapted")),
         }
         whole: dict[str, Any] = plain({**before, **own})
         for name in _MORE_RULES:
@@ -415,7 +435,7 @@ def parse_description(content: Any) -> ModelDescription:
         raise BundleError("is not a JSON object")
     source = {name: value for name, value in content.items() if name != "files"}
     content = (
-        {"outputs": LOGITS, "lesions": None}
+        {"outputs": LOGITS, "lesions": None, "adapted": None}
         | content
         | {"quality": content.get("quality") or {}}
     )
@@ -439,6 +459,7 @@ def parse_description(content: Any) -> ModelDescription:
     values: dict[str, Any] = {
         "architecture": _config(content["architecture_options"]),
         "lesions": content["lesions"] and _lesions(content["lesions"]),
+        "adapted": content["adapted"] and _adapted(content["adapted"]),
         "stain": _stain(content["stain"]),
         "training": _FACTS.section(TrainingFacts, content["training"], "training."),
         "metrics": _FACTS.section(ModelMetrics, content["metrics"], "metrics."),

@@ -115,6 +115,8 @@ class TrainingFacts:
         Share of the teachers' probabilities in the labels.
     started_from, start : str, StartFacts or None
         SHA-256 of the model it began with; the facts about that model.
+    held_back : tuple of str
+        SHA-256 of patches that neither this training nor those before it used.
     torch, python, machine : str
         Versions, and the kind of processor.
     """
@@ -137,6 +139,7 @@ class TrainingFacts:
     averaged_with: tuple[str, ...] = ()
     started_from: str | None = None
     start: StartFacts | None = None
+    held_back: tuple[str, ...] = ()
     torch: str = ""
     python: str = ""
     machine: str = ""
@@ -202,6 +205,71 @@ class ModelMetrics:
     slides: int | None = None
     operating_points: tuple[PointFacts, ...] = ()
     also: tuple[OtherMetrics, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParentFacts:
+    """The model that another was adapted from."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateFacts:
+    """AUC before and after an adaptation, see `training.adapt.gate.Gate`."""
+
+    corrections_before: float | None
+    corrections_after: float | None
+    home_before: float
+    home_after: float
+    folds: int
+    optimistic: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptedFacts:
+    """The adaptation of a model to a laboratory.
+
+    Parameters
+    ----------
+    parent : ParentFacts
+        The model before.
+    corrections : str
+        SHA-256 of the corrections.
+    tumor, normal : int
+        Labelled cells of each class.
+    slides, places : int
+        Slides, and groups of cells close together, on which they lie.
+    taught : int
+        Patches around them that were taught.
+    steps, seed : int
+        Of the teaching; steps of the head are 0.
+    part : str
+        The part taught, ``"network"`` or ``"head"``.
+    gate : GateFacts
+        Figures before and after.
+    calibrated : str
+        What of the calibration was fitted anew: ``"offset"``, ``"scale and offset"``, or
+        nothing.
+    refusal : str or None
+        Reason why the gate refused the model, which was written all the same.
+    """
+
+    parent: ParentFacts
+    corrections: str
+    tumor: int
+    normal: int
+    slides: int
+    places: int
+    taught: int
+    steps: int
+    seed: int
+    part: str
+    gate: GateFacts
+    calibrated: str = ""
+    refusal: str | None = None
 
 
 def data_facts(

@@ -212,7 +212,7 @@ def _training_facts(
         teachers_share=job.fit.teachers_share if job.teachers else None,
         averaged_with=tuple(bundle.sha256 for bundle in job.average_with),
         started_from=start.sha256 if start else None,
-        start=_start(start) if start else None,
+        start=start_facts(start) if start else None,
         torch=torch.__version__,
         python=platform.python_version(),
         machine=platform.machine(),
@@ -223,7 +223,8 @@ def _in_a_line(words: str | None) -> str | None:
     return " ".join((words or "").split()) or None
 
 
-def _start(bundle: ModelBundle) -> training_facts.StartFacts:
+def start_facts(bundle: ModelBundle) -> training_facts.StartFacts:
+    """Return the facts about a model that another begins with."""
     card = bundle.card()
     return training_facts.StartFacts(
         bundle.name,

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import platform
+import re
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
+from napari_fastnet.core.metrics.calibration import Calibration, calibrate
+from napari_fastnet.core.metrics.patches import evaluate_probabilities, roc_auc
+from napari_fastnet.errors import BundleError, DataError, OptionError
+from napari_fastnet.model import training_facts
+from napari_fastnet.model.description import FASTNET, ModelDescription
+from napari_fastnet.nn.checkpoint import average_weights, load_weights
+from napari_fastnet.nn.counts import flop_count, parameter_count
+from napari_fastnet.training.adapt.gate import Gate, folds_of
+from napari_fastnet.training.adapt.home import home_patches, require_home
+from napari_fastnet.training.adapt.network import Recipe, fit_network
+from napari_fastnet.training.batches import Patches
+from napari_fastnet.training.publish import predicted, start_facts, write_network
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from napari_fastnet.core.metrics.calibration import Calibration
+    from napari_fastnet.core.arrays import Bools, Bytes, Indices, Singles
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.nn.fastnet import FastNet
     from napari_fastnet.training.adapt.examples import Examples
-    from napari_fastnet.training.adapt.gate import Gate
     from napari_fastnet.training.adapt.options import AdaptOptions
+
+#: Threads that teach: sums depend on their number, and the same corrections are to give the
+#: same weights in the panel, on the command line and on another machine of the kind.
+THREADS = 2
+#: Labels from which the offset of the calibration is fitted anew, and from which its scale.
+OFFSET_FROM, SCALE_FROM = 50, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +62,8 @@ class Adapted:
         The network after, in evaluation mode.
     calibration : Calibration
         Of its log odds.
+    calibrated : str
+        What of it was fitted anew, as in `AdaptedFacts`.
     threshold : float
         Probability from which a cell is called tumor.
     gate : Gate
@@ -50,6 +77,7 @@ class Adapted:
     base: ModelBundle
     network: FastNet
     calibration: Calibration
+    calibrated: str
     threshold: float
     gate: Gate
     examples: Examples
@@ -70,6 +98,10 @@ def adapt(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[AdaptProgress | Adapted]:
     """Teach a model, and judge it by its gate.
+
+    Each of up to three networks is taught without a third of the places, and judged on
+    those; the mean of their weights is the model, so that the gate takes no time of its
+    own.
 
     Parameters
     ----------
@@ -93,7 +125,66 @@ def adapt(
     BundleError
         The model has no weights to teach, or is for other patches than home's.
     """
-    raise NotImplementedError
+    require_network(base)
+    start = load_weights(base.weights_path)
+    with _steady_threads():
+        judge = partial(predicted, normalisation=base.normalisation, flips=base.flips)
+        folds = folds_of(examples.places, examples.tumor)
+        held_out = _held_out(folds, len(examples.tumor))
+        total = options.steps * len(held_out)
+        networks: list[FastNet] = []
+        unseen = np.full(len(examples.tumor), np.nan, np.float32)
+        for number, left_out in enumerate(held_out):
+            teaching = _teaching(base, start, examples, ~left_out, options, number)
+            while True:
+                try:
+                    done = next(teaching)
+                except StopIteration as end:
+                    networks.append(end.value)
+                    break
+                yield AdaptProgress(options.steps * number + done, total)
+                if stopped():
+                    return
+            if folds is not None:
+                unseen[left_out] = judge(networks[-1], examples.images[left_out])
+        network = average_weights(networks)
+        gate = home_patches("gate")
+        at_home = judge(network, gate.images)
+        known = folds is not None
+        before = roc_auc(examples.tumor, judge(start, examples.images))
+        gain = Gate(
+            corrections_before=before if known else None,
+            corrections_after=roc_auc(examples.tumor, unseen) if known else None,
+            home_before=roc_auc(gate.tumor, judge(start, gate.images)) or 0.0,
+            home_after=roc_auc(gate.tumor, at_home) or 0.0,
+            folds=len(held_out) if known else 0,
+            optimistic=gate.facts.sha256 not in base.training.held_back,
+        )
+    calibration, calibrated = Calibration(**base.calibration), ""
+    if known:
+        calibration, calibrated = _calibrated(
+            calibration, (examples.tumor, unseen), (gate.tumor, at_home), examples
+        )
+    yield Adapted(
+        base=base,
+        network=network,
+        calibration=calibration,
+        calibrated=calibrated,
+        threshold=base.threshold,
+        gate=gain,
+        examples=examples,
+        options=options,
+    )
+
+
+def require_network(base: ModelBundle) -> None:
+    """Raise BundleError for a model that has no weights to teach, or unlike home's."""
+    if base.kind != FASTNET:
+        raise BundleError(
+            f"the model {base.name} is a TorchScript program, whose weights and features "
+            "cannot be had; adapt a FastNet, such as fastnet-pcam"
+        )
+    require_home(base)
 
 
 def write_adapted(adapted: Adapted, folder: Path, name: str) -> ModelBundle:
@@ -122,4 +213,161 @@ def write_adapted(adapted: Adapted, folder: Path, name: str) -> ModelBundle:
     OutputError
         The folder cannot be written.
     """
-    raise NotImplementedError
+    called = adapted_name(adapted.base.name, name)
+    if adapted.gate.refusal is not None and not adapted.options.override:
+        raise DataError(
+            f"{adapted.words}; label more cells in more places, or override the gate: "
+            "--anyway"
+        )
+    return write_network(folder, adapted.network, _description(adapted, called))
+
+
+def adapted_name(base: str, name: str) -> str:
+    """Return the name of a model adapted to a laboratory; OptionError for an odd one."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
+        raise OptionError(
+            f"name is {name!r}; use up to 32 letters, digits, points, dashes: --name"
+        )
+    return f"{base.partition('@')[0]}@{name}"
+
+
+@contextmanager
+def _steady_threads() -> Iterator[None]:
+    """Teach with as many threads anywhere; those before come back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _held_out(folds: Indices | None, count: int) -> list[Bools]:
+    """Return the patches that each network is not taught; of one network, none."""
+    if folds is None:
+        return [np.zeros(count, np.bool_)]
+    return [folds == fold for fold in range(int(folds.max()) + 1)]
+
+
+def _teaching(
+    base: ModelBundle,
+    start: FastNet,
+    examples: Examples,
+    taught: Bools,
+    options: AdaptOptions,
+    number: int,
+) -> Generator[int, None, FastNet]:
+    """Begin to teach one of the networks."""
+    mixing = home_patches("mixing")
+    return fit_network(
+        start,
+        base.normalisation,
+        _patches(examples.images[taught], examples.tumor[taught]),
+        _patches(mixing.images, mixing.tumor),
+        _recipe(options, number),
+    )
+
+
+def _recipe(options: AdaptOptions, number: int = 0) -> Recipe:
+    """Return the recipe of one of the networks; each has draws of its own."""
+    return Recipe(steps=options.steps, seed=1000 * options.seed + number)
+
+
+def _patches(images: Bytes, tumor: Bools) -> Patches:
+    return Patches(torch.from_numpy(images), torch.from_numpy(tumor).float())
+
+
+def _calibrated(
+    before: Calibration,
+    corrections: tuple[Bools, Singles],
+    home: tuple[Bools, Singles],
+    examples: Examples,
+) -> tuple[Calibration, str]:
+    """Fit as much of the calibration as the number of labels allows.
+
+    Corrections and home count alike, and so do the classes in each.
+    """
+    labels = examples.labels_tumor + examples.labels_normal
+    if labels < OFFSET_FROM:
+        return before, ""
+    tumor = np.concatenate([corrections[0], home[0]])
+    raw = np.concatenate([corrections[1], home[1]])
+    weights = np.concatenate(
+        [
+            np.where(part, 1 / part.sum(), 1 / (~part).sum())
+            for part in (corrections[0], home[0])
+        ]
+    )
+    whole = labels >= SCALE_FROM
+    found = calibrate(
+        tumor, raw, weights=weights, scale=None if whole else before.scale
+    )
+    if found.scale <= 0:  # worse than chance: no scale repairs the order
+        return before, ""
+    return found, "scale and offset" if whole else "offset"
+
+
+def _description(adapted: Adapted, name: str) -> ModelDescription:
+    """Describe an adapted model, without anything that differs from run to run."""
+    base, examples, options = adapted.base, adapted.examples, adapted.options
+    mixing, gate = home_patches("mixing").facts, home_patches("gate")
+    raw = predicted(
+        adapted.network,
+        gate.images,
+        normalisation=base.normalisation,
+        flips=base.flips,
+    )
+    metrics = evaluate_probabilities(
+        gate.tumor, adapted.calibration.apply(raw), threshold=adapted.threshold
+    )
+    before = {one.name: getattr(base, one.name) for one in fields(ModelDescription)}
+    tumor = int(examples.tumor.sum())
+    training = training_facts.TrainingFacts(
+        data=("corrections", mixing.name),
+        normal=len(examples.tumor) - tumor + mixing.normal,
+        tumour=tumor + mixing.tumour,
+        datasets=(*base.training.datasets, mixing),
+        valid=gate.facts,
+        options=asdict(_recipe(options)) if options.part == "network" else {},
+        started_from=base.sha256,
+        start=start_facts(base),
+        held_back=base.training.held_back,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        machine=platform.machine(),
+    )
+    facts = training_facts.AdaptedFacts(
+        parent=training_facts.ParentFacts(base.name, base.version, base.sha256),
+        corrections=examples.digest,
+        tumor=examples.labels_tumor,
+        normal=examples.labels_normal,
+        slides=examples.slides,
+        places=len(np.unique(examples.places)),
+        taught=len(examples.tumor),
+        steps=options.steps if options.part == "network" else 0,
+        seed=options.seed,
+        part=options.part,
+        gate=training_facts.GateFacts(**asdict(adapted.gate)),
+        calibrated=adapted.calibrated,
+        refusal=adapted.gate.refusal,
+    )
+    own = {
+        "name": name,
+        "lesions": base.lesions
+        and replace(
+            base.lesions,
+            measured_on=f"{base.lesions.measured_on}, with the model before",
+        ),
+        "threshold": adapted.threshold,
+        "calibration": asdict(adapted.calibration),
+        "training": training,
+        "metrics": training_facts.ModelMetrics(
+            data=gate.facts.name,
+            parameters=parameter_count(adapted.network),
+            flops_256px=flop_count(adapted.network),
+            **asdict(metrics),
+        ),
+        "adapted": facts,
+        "source": {},
+    }
+    return ModelDescription(**before | own)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_fastnet.core.arrays import Bools, Indices, Integers
+    from napari_fastnet.core.arrays import Bools, Indices
 
 #: Most that the AUC at home may fall.
 MOST_LOST = 0.02
@@ -70,7 +70,7 @@ class Gate:
         return None
 
 
-def folds_of(places: Integers, tumor: Bools) -> Indices | None:
+def folds_of(places: Indices, tumor: Bools) -> Indices | None:
     """Divide places into at most `FOLDS` groups to hold out in turn.
 
     Parameters
