@@ -41,6 +41,10 @@ COMMANDS = {
         "Cut CAMELYON16's slides into labelled patches to train on.",
     ),
     "train": ("train", "Train FastNet on labelled patches and write a model bundle."),
+    "adapt": (
+        "adapt",
+        "Adapt a model to a laboratory by corrections, and write a model bundle.",
+    ),
     "bench": (
         "machine",
         "Measure reading, inference, both, memory, and other networks beside.",

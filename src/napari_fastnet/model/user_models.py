@@ -256,7 +256,7 @@ def _is_in(name: Any, names: frozenset[str]) -> bool:
 
 
 def _checked_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", name):
         raise OptionError(
             f"name is {name!r}; use up to 64 letters, digits, points, dashes: --name"
         )
