@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import BundleError, OutputError
-from napari_fastnet.machine.files import rename, temporary_beside
+from napari_fastnet.machine.files import clear_leftovers, rename, temporary_beside
 from napari_fastnet.model import bundle
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def write_bundle(
     """
     folder = folder.absolute()
     check_bundle_folder(folder)
+    clear_leftovers(folder.parent)
     with temporary_beside(folder) as aside:
         aside.mkdir()
         for name, source in sources.items():
