@@ -360,6 +360,48 @@ def test_a_full_disk_leaves_what_was_there_and_no_half_file(
     assert np.argwhere(opened(path).cells).tolist() == [[1, 1], [3, 3], [4, 4]]
 
 
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("paint", "undo", "reopen", "copy")),
+        st.integers(0, 1),  # of two windows
+        st.integers(0, 9),
+        st.integers(0, 11),
+        st.integers(0, 3),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(STEPS)
+def test_whatever_two_windows_do_the_file_has_each_stroke_until_it_is_undone(steps):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "corrections.geojson"
+        windows = [opened(path), opened(path)]
+        states = [np.zeros((10, 12), np.uint8)]
+        for what, which, row, column, kind in steps:
+            window = windows[which]
+            match what:
+                case "paint":
+                    expected = states[-1].copy()
+                    if window.cells[row, column] != kind:  # as this window shows it
+                        expected[row, column] = kind
+                    stroke(window, row, column, kind)
+                    if (expected != states[-1]).any():
+                        states.append(expected)
+                case "undo":
+                    assert window.undo() == (len(states) > 1)
+                    states = states[:-1] or states
+                case "reopen":
+                    windows[which] = opened(path)
+                case "copy":
+                    other = Path(folder) / "copy.geojson"
+                    other.unlink(missing_ok=True)
+                    window.copy_to(other)
+                    assert (opened(other).cells == window.cells).all()
+            assert (opened(path).cells == states[-1]).all()
+
+
 WRITER = """
 import sys
 import time

@@ -23,6 +23,7 @@ from napari_fastnet.core.lesions.evidence import (
 )
 from napari_fastnet.core.lesions.pieces import NodePiece, find_pieces
 from napari_fastnet.core.options import EvidenceScale, LesionRule
+from napari_fastnet.results.corrections import Corrections, corrections_path
 from napari_fastnet.results.decisions import Decisions, decisions_path
 from napari_fastnet.results.loading import load
 from napari_fastnet.results.reading import read_regions_geojson
@@ -272,3 +273,49 @@ def test_lesions_are_in_the_nodes_that_a_person_said(decided, decisions):
     assert [(row["piece"], row["node"]) for row in found] == [
         (1, 2), (1, 2), (2, 2), (2, 2), (3, 3),
     ]  # fmt: skip
+
+
+def test_painted_cells_go_along_with_an_export_and_are_never_overwritten(
+    tmp_path, decided, decisions
+):
+    assert decided.corrections is None
+    given = SLIDE.fingerprint, decided.slide_shape, SLIDE.mpp
+    beside = Corrections.open(decisions.path.with_name("corrections.geojson"), *given)
+    cells = beside.cells.copy()
+    cells[2:4, 2:4] = 1
+    beside.paint(cells)
+    names = [one.name for one in decided.export(tmp_path / "out", ["geojson", "csv"])]
+    assert names == ["regions.geojson", "corrections.geojson", "regions.csv"]
+    there = Corrections.open(tmp_path / "out" / "corrections.geojson", *given)
+    assert (there.cells == cells).all()
+    cells[9, 9] = 2
+    there.paint(cells)
+    decided.export(tmp_path / "out", ["geojson"])
+    place = decided.save(tmp_path / "saved")
+    assert (Corrections.open(there.path, *given).cells == cells).all()
+    saved = Corrections.open(place / "corrections.geojson", *given)
+    assert (saved.cells > 0).sum() == 4
+    # where it is the run's own it stays as it is
+    before = beside.path.read_bytes()
+    decided.export(beside.path.parent, ["geojson"])
+    assert beside.path.read_bytes() == before
+    assert not list(beside.path.parent.glob("*set-aside*"))
+    # without lesions there is nothing to take along
+    assert "corrections.geojson" not in [
+        one.name for one in decided.export(tmp_path / "x", ["ome-tiff"])
+    ]
+
+
+def test_painted_cells_of_a_run_in_the_cache_go_along_too(tmp_path, result):
+    place = decisions_path(tmp_path, True, "sha256:of-the-cache")
+    given = "sha256:of-the-cache", result.slide_shape, SLIDE.mpp
+    painted = Corrections.open(
+        corrections_path(tmp_path, True, "sha256:of-the-cache"), *given
+    )
+    cells = painted.cells.copy()
+    cells[1, 1] = 3
+    painted.paint(cells)
+    record = replace(result.record, slide=replace(SLIDE, fingerprint=given[0]))
+    decisions = Decisions.open(place, given[0])
+    cached = replace(result, record=record).with_decisions(decisions)
+    assert (cached.corrections.cells == cells).all()
