@@ -226,6 +226,39 @@ def test_a_file_that_cannot_be_used_is_set_aside_and_said(path, content, why):
     assert [one.read_bytes() for one in aside] == [content, content]
 
 
+WORDS = (
+    b"",
+    b"[",
+    b"}",
+    b"null",
+    b"-1e300",
+    b"9" * 400,
+    b"1e999",
+    b'"x"',
+    b"\xff",
+    b"7",
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_however_a_file_is_damaged_it_is_read_or_said(data):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "corrections.geojson"
+        stroke(opened(path), slice(1, 3), slice(2, 4), 1)
+        content = path.read_bytes()
+        at = data.draw(st.integers(0, len(content)))
+        to = at + data.draw(st.integers(0, 40))
+        content = content[:at] + data.draw(st.sampled_from(WORDS)) + content[to:]
+        path.write_bytes(content)
+        found = opened(path)
+        assert found.cells.shape == (10, 12)
+        aside = Path(folder) / "corrections-set-aside-1.geojson"
+        kept = aside if aside.exists() else path
+        assert kept.read_bytes() == content
+        assert bool(found.notes) >= aside.exists()
+
+
 def test_strokes_that_are_damaged_cost_no_cell(path, corrections):
     stroke(corrections, 1, 1)
     said = json.loads(path.read_text())

@@ -306,7 +306,12 @@ def test_painted_cells_go_along_with_an_export_and_are_never_overwritten(
     ]
 
 
-def test_painted_cells_of_a_run_in_the_cache_go_along_too(tmp_path, result):
+def test_painted_cells_of_a_run_in_the_cache_go_along_too(
+    tmp_path, result, monkeypatch
+):
+    monkeypatch.setattr(
+        "platformdirs.user_data_path", lambda *_, **__: tmp_path / "data"
+    )
     place = decisions_path(tmp_path, True, "sha256:of-the-cache")
     given = "sha256:of-the-cache", result.slide_shape, SLIDE.mpp
     painted = Corrections.open(

@@ -160,8 +160,8 @@ def labelled(cells: Bytes, grid: Grid, fingerprint: str) -> LabelledCells:
 def find_places(index: Indices) -> Indices:
     """Group cells that lie close together.
 
-    Patches around cells of different groups do not overlap. A group that is longer than
-    ``LONGEST`` is cut into equal parts, so that a few large outlines are many places.
+    Patches around cells of different groups do not overlap, but for groups longer than
+    ``LONGEST``, which are cut into equal parts: a few large outlines are many places.
 
     Parameters
     ----------
@@ -181,17 +181,15 @@ def find_places(index: Indices) -> Indices:
     taken = np.zeros(square.max(axis=0) + 1, np.bool_)
     taken[tuple(square.T)] = True
     group = ndimage.label(taken, np.ones((3, 3)))[0][tuple(square.T)]
-    keys = [group]
-    for axis in (0, 1):
-        first = ndimage.minimum(index[:, axis], group, np.arange(group.max() + 1))
-        last = ndimage.maximum(index[:, axis], group, np.arange(group.max() + 1))
-        length = (last - first + 1).astype(np.intp)[group]
+    key, every = group.astype(np.intp), np.arange(group.max() + 1)
+    for along in index.T:
+        first = ndimage.minimum(along, group, every).astype(np.intp)
+        length = (ndimage.maximum(along, group, every) + 1 - first).astype(np.intp)
         parts = -(-length // LONGEST)
-        keys.append((index[:, axis] - first.astype(np.intp)[group]) * parts // length)
-    _, seen, place = np.unique(
-        np.column_stack(keys), axis=0, return_index=True, return_inverse=True
-    )
+        part = (along - first[group]) * parts[group] // length[group]
+        key = key * (parts.max() + 1) + part
+    _, seen, place = np.unique(key, return_index=True, return_inverse=True)
     number = np.empty(len(seen), np.intp)
     number[np.argsort(seen)] = np.arange(len(seen))
-    found: Indices = number[place.ravel()]
+    found: Indices = number[place]
     return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from napari_fastnet.annotations.checks import FARTHEST_PX
 from napari_fastnet.core.display import in_a_line, written
 from napari_fastnet.core.labelled_cells import (
     CELL_UM,
@@ -350,7 +351,7 @@ def painted_outlines(
         raise ValueError("is damaged (it has no slide, time or µm/px)")
     try:
         return head, list(_outlines(document["features"]))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"is damaged (an outline: {error!r})") from error
 
 
@@ -365,6 +366,8 @@ def _ring(points: Any) -> Floats:
     ring = np.array(points, np.float64)
     if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 4:
         raise ValueError(f"a ring of shape {ring.shape}")
+    if np.abs(ring).max() > FARTHEST_PX:
+        raise ValueError("a point beyond any slide")
     return ring[:-1, ::-1]
 
 
