@@ -225,6 +225,32 @@ def dark_bundle(tmp_path_factory):
     return bundle.folder
 
 
+@pytest.fixture(scope="session")
+def pale_slide(tmp_path_factory, write_svs):
+    """Return a drawn slide in a stain too pale for the shipped model, and strokes on it.
+
+    The slide is 1024 x 1280 px at 0.972 µm/px. The strokes are (64, 80) cells of 16 px: 36
+    of tumor (1) in three lesions, and 48 of normal tissue (2) in four places.
+    """
+    from napari_fastnet.core.geometry import Box
+    from napari_fastnet.slide.slide import open_slide
+    from napari_fastnet.synthetic.slide import write_slide
+
+    folder = tmp_path_factory.mktemp("pale")
+    write_slide(folder / "drawn.svs", shape=(4096, 5120), seed=1)
+    with open_slide(folder / "drawn.svs") as slide:
+        image = slide.read(Box.of_shape(slide.shape), 0.972)
+    density = -np.log(np.maximum(image, 1) / 255)
+    pale = (255 * np.exp(-0.35 * density)).astype(np.uint8)
+    strokes = np.zeros((64, 80), np.uint8)
+    tumor = [(24, 20), (45, 32), (28, 62)]
+    normal = [(15, 36), (37, 15), (16, 62), (55, 62)]
+    for kind, middles in ((1, tumor), (2, normal)):
+        for row, column in middles:
+            strokes[row - 1 : row + 2, column - 2 : column + 2] = kind
+    return write_svs(folder / "pale.svs", pale, mpp=0.972), strokes
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_models_of_the_user(tmp_path_factory):
     """Look for added models in an empty folder, whatever this user has added."""

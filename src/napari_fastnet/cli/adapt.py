@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.cli.output import print_columns, print_json, print_notes, wrote
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.progress import progress_bar
@@ -26,6 +27,7 @@ def adapt(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...")],
     output: Path,
     options: AdaptOptions,
+    outlines: OutlineOptions,
     labels: tuple[Path, ...] = (),
     name: str | None = None,
     base: str | None = None,
@@ -45,8 +47,11 @@ def adapt(
         Bundle to write, a folder.
     options : AdaptOptions
         Steps, seed and part.
+    outlines : OutlineOptions
+        For the outlines in files of labels.
     labels : tuple of Path
-        GeoJSON of QuPath with outlines of the classes Tumor and Normal; may be repeated.
+        GeoJSON of QuPath, or ASAP's XML, with outlines of tumor and of normal tissue; may
+        be repeated.
     name : str or None
         Name of the laboratory: the model is <base>@<name>; None is the folder's name.
     base : str or None
@@ -54,7 +59,8 @@ def adapt(
     as_json : bool
         Print JSON.
     """
-    files = [path for path in runs if path.suffix.lower() == ".geojson"]
+    # as of `--labels *.geojson`: the option takes the first
+    files = [path for path in runs if path.suffix.lower() in (".geojson", ".xml")]
     folders = [path for path in runs if path not in files]
     if not folders:
         raise OptionError("no run is given; give the folders that detect left")
@@ -73,7 +79,7 @@ def adapt(
     called = name or output.absolute().name.rpartition("@")[2]
     work.adapted_name(model.name, called)
     check_bundle_folder(output)
-    slides = labelled_slides(found, [*labels, *files])
+    slides = labelled_slides(found, [*labels, *files], outlines)
     read = gather(slides, model, options.seed)
     examples = _finished(read, Examples, "labels", "patches")
     print_notes(examples.notes, "note: ")

@@ -163,7 +163,7 @@ def adapt(
     calibration, calibrated = Calibration(**base.calibration), ""
     if known:
         calibration, calibrated = _calibrated(
-            calibration, (examples.tumor, unseen), (gate.tumor, at_home), examples
+            calibration, (examples.tumor, unseen), (gate.tumor, at_home)
         )
     yield Adapted(
         base=base,
@@ -281,13 +281,12 @@ def _calibrated(
     before: Calibration,
     corrections: tuple[Bools, Singles],
     home: tuple[Bools, Singles],
-    examples: Examples,
 ) -> tuple[Calibration, str]:
-    """Fit as much of the calibration as the number of labels allows.
+    """Fit as much of the calibration as the number of corrections allows.
 
     Corrections and home count alike, and so do the classes in each.
     """
-    labels = examples.labels_tumor + examples.labels_normal
+    labels = len(corrections[0])
     if labels < OFFSET_FROM:
         return before, ""
     tumor = np.concatenate([corrections[0], home[0]])

@@ -16,12 +16,14 @@ from napari_fastnet.core.display import counted
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.errors import DataError, FastNetError, TileReadError
 from napari_fastnet.results.labels import Labels, labelled_cells, labels_of_runs
+from napari_fastnet.results.loading import run_folder
 from napari_fastnet.results.record import RECORD, read_record
 from napari_fastnet.slide.slide import Slide, open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from napari_fastnet.annotations.options import OutlineOptions
     from napari_fastnet.core.arrays import Bools, Bytes, Floats, Indices
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.labelled_cells import LabelledCells
@@ -101,7 +103,9 @@ class LabelledSlide:
 
 
 def labelled_slides(
-    runs: Sequence[Path], files: Sequence[Path] = ()
+    runs: Sequence[Path],
+    files: Sequence[Path] = (),
+    outlines: OutlineOptions | None = None,
 ) -> list[LabelledSlide]:
     """Return the slides of runs with the labels beside the runs and in files.
 
@@ -111,6 +115,8 @@ def labelled_slides(
         Folders of finished runs.
     files : sequence of Path, optional
         Files of labels, as for `results.labels.labels_of_runs`.
+    outlines : OutlineOptions, optional
+        For the outlines of other programs.
 
     Returns
     -------
@@ -125,8 +131,9 @@ def labelled_slides(
         A file cannot be read, or belongs to none of the runs.
     """
     found = []
-    for run, labels in zip(runs, labels_of_runs(runs, files), strict=True):
-        facts = read_record(run / RECORD).slide
+    read = labels_of_runs(runs, files, outlines)
+    for run, labels in zip(runs, read, strict=True):
+        facts = read_record(run_folder(run) / RECORD).slide
         found.append(
             LabelledSlide(
                 slide=Path(facts.path),
