@@ -339,12 +339,15 @@ def labelled_cells(
             f"{of_slide}: {counted(small, 'outline')} too small to hold the centre of a "
             f"cell of {CELL_UM:.1f} µm, and of no effect"
         )
-    if tissue is not None and len(found.centres):
+    if tissue is not None:
+        # what was outlined in our own window is not turned or mirrored
+        foreign = [one for one in labels.items if one.source not in (PAINTED, DECIDED)]
+        points = labelled(_laid(foreign, grid), grid, "").centres
+        words = placement_note(points, tissue, slide_shape, mpp=mpp)
         at = (found.centres * np.divide(tissue.shape, slide_shape)).astype(np.intp)
-        glass = int((~tissue[tuple(at.T)]).sum())
-        note = placement_note(found.centres, tissue, slide_shape, mpp=mpp)
-        if note or glass:
-            words = note or f"{counted(glass, 'labelled cell')} on glass"
+        if glass := int((~tissue[tuple(at.T)]).sum()):
+            words = words or f"{counted(glass, 'labelled cell')} on glass"
+        if words:
             notes.append(f"{of_slide}: {words}")
     return replace(found, notes=tuple(notes))
 
