@@ -307,7 +307,7 @@ class Corrections(KeptFile):
 def painted_outlines(
     content: bytes,
 ) -> tuple[dict[str, Any], list[tuple[Kind, Polygon]]]:
-    """Return what a file of `Corrections` says.
+    """Return the contents of a file of `Corrections`.
 
     Parameters
     ----------

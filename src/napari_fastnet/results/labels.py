@@ -375,7 +375,7 @@ def _is_small(outline: Outline, grid: Grid) -> bool:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds; nothing where that is for others to refuse."""
+    """Return the object of a JSON file; an empty one where others are to refuse it."""
     with suppress(OSError, ValueError):
         if path.suffix.lower() != ".xml" and path.stat().st_size <= MAXIMUM_JSON_BYTES:
             document = parse_json(path.read_bytes())
