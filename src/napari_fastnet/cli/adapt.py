@@ -131,6 +131,8 @@ def _finished(
 
 def _rows(adapted: Adapted, bundle: ModelBundle) -> list[tuple[str, str]]:
     """Return the model, the labels and the gate's figures as rows of (name, text)."""
+    from napari_fastnet.core.display import counted
+
     facts = bundle.adapted
     assert facts is not None
     rows = [
@@ -138,7 +140,8 @@ def _rows(adapted: Adapted, bundle: ModelBundle) -> list[tuple[str, str]]:
         (
             "labels",
             f"{facts.tumor:,} tumor and {facts.normal:,} normal cells, in "
-            f"{facts.places} places on {facts.slides} slides; {facts.taught:,} taught",
+            f"{counted(facts.places, 'place')} on {counted(facts.slides, 'slide')}; "
+            f"{facts.taught:,} taught",
         ),
         ("AUC", adapted.words),
     ]
