@@ -62,28 +62,20 @@ class BlockPixels:
     sharpness: NDArray[np.float32]
 
 
-class BlockWork:
-    """Reading and inference of one run, and the time that each took.
+class BlockReader:
+    """Reading of the blocks of one run, and the time that it took.
 
     Parameters
     ----------
-    slide, plan, backend, should_stop
+    slide, plan
         As for `detection.compute.detect`.
     missing : (rows, columns) bool ndarray
-        The cells of the run's grid to compute.
+        The cells of the run's grid to read.
     """
 
-    def __init__(
-        self,
-        slide: Slide,
-        plan: Plan,
-        backend: Backend,
-        missing: NDArray[np.bool_],
-        should_stop: Callable[[], bool],
-    ) -> None:
-        self.slide, self.plan, self.backend = slide, plan, backend
-        self.missing, self.should_stop = missing, should_stop
-        self.read_seconds = self.infer_seconds = 0.0
+    def __init__(self, slide: Slide, plan: Plan, missing: NDArray[np.bool_]) -> None:
+        self.slide, self.plan, self.missing = slide, plan, missing
+        self.read_seconds = 0.0
 
     def read(self, block: Block) -> BlockPixels:
         """Read the pixels of a block's missing patches; runs in a thread."""
@@ -144,6 +136,30 @@ class BlockWork:
                 not seen.intersect(box).is_empty for box in damaged
             )
         return touched
+
+
+class BlockWork(BlockReader):
+    """Reading and inference of one run, and the time that each took.
+
+    Parameters
+    ----------
+    slide, plan, backend, should_stop
+        As for `detection.compute.detect`.
+    missing : (rows, columns) bool ndarray
+        The cells of the run's grid to compute.
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        plan: Plan,
+        backend: Backend,
+        missing: NDArray[np.bool_],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        super().__init__(slide, plan, missing)
+        self.backend, self.should_stop = backend, should_stop
+        self.infer_seconds = 0.0
 
     def infer(self, block: BlockPixels) -> NDArray[np.float32] | None:
         """Return the values of a block, or None if the run was stopped."""

@@ -59,9 +59,13 @@ class PatchClassifier(nn.Module):
 
     def cell_margins(self, pictures: Tensor) -> Tensor:
         """Compute the log odds of each cell, (N, h, w), of (N, H, W, 3) uint8."""
-        features = self.model.extract(self._prepared(pictures))
+        features = self.feature_map(pictures)
         logits = self.model.classify(features.permute(0, 2, 3, 1))
         return self._margins(logits)
+
+    def feature_map(self, pictures: Tensor) -> Tensor:
+        """Compute what the head sees of each cell, (N, C, h, w), of (N, H, W, 3) uint8."""
+        return self.model.extract(self._prepared(pictures))
 
     def _prepared(self, patches: Tensor) -> Tensor:
         # A view: this is the channels_last layout, which convolutions like best.
