@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from napari_fastnet.core.arrays import Floats, Indices, Singles
+
+#: Candidates closer than this are of one neighbourhood, µm.
+APART_UM = 500.0
+#: Candidates that are chosen one by one; no person labels more. Then doubt alone decides.
+CHOSEN = 200
 
 
 def teach_order(
@@ -13,8 +20,13 @@ def teach_order(
     centres_um: Floats,
     features: Singles | None = None,
     labelled: Singles | None = None,
+    *,
+    apart_um: float = APART_UM,
 ) -> Indices:
     """Order candidates for teaching.
+
+    Doubt times distance decides: the distance, among features of equal spread, to the
+    nearest that is labelled or comes before.
 
     Parameters
     ----------
@@ -23,9 +35,11 @@ def teach_order(
     centres_um : (n, 2) ndarray
         (y, x) of each, µm.
     features : (n, k) ndarray, optional
-        What the network sees in each; without them, places stand for features.
+        What the network sees in each; without them doubt alone decides.
     labelled : (m, k) ndarray, optional
         The features of what is labelled already.
+    apart_um : float, optional
+        Width of a neighbourhood.
 
     Returns
     -------
@@ -33,4 +47,36 @@ def teach_order(
         Indices of all candidates, the first to label first. After one come those of
         other neighbourhoods, before any near it.
     """
-    raise NotImplementedError
+    doubt = np.nan_to_num(1 / (1 + np.abs(log_odds)), nan=0.0)
+    left = doubt > 0
+    here = left.copy()  # of neighbourhoods that this round has not been in
+    unlike = np.ones(len(doubt))
+    values = None
+    if features is not None and len(features) > 1:
+        spread = np.maximum(np.nanstd(features, axis=0), 1e-6)
+        values = np.nan_to_num(features / spread)
+        if labelled is not None and len(labelled):
+            unlike = np.full(len(doubt), np.inf)
+            for one in labelled / spread:
+                unlike = np.minimum(unlike, _distances(values, one))
+    order: list[int] = []
+    while left.any() and len(order) < CHOSEN:
+        if not (left & here).any():
+            here[:] = True
+        best = int(np.argmax(np.where(left & here, doubt * unlike, -1.0)))
+        if values is not None:
+            reached = _distances(values, values[best])
+            first = not order and (labelled is None or not len(labelled))
+            unlike = reached if first else np.minimum(unlike, reached)
+        near = np.hypot(*(centres_um - centres_um[best]).T) < apart_um
+        here &= ~near
+        left[best] = False
+        order.append(best)
+    by_doubt = np.argsort(-doubt, kind="stable")
+    rest = by_doubt[~np.isin(by_doubt, order)]
+    return np.concatenate([np.array(order, np.intp), rest])
+
+
+def _distances(values: Singles, one: Singles) -> Floats:
+    distances: Floats = np.sqrt(np.mean((values - one) ** 2, axis=1, dtype=np.float64))
+    return distances
