@@ -19,6 +19,7 @@ from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.card import section_of
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.model.user_models import keep, read_candidate
+from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.training.adapt import adapt as work
 from napari_fastnet.training.adapt.adapt import (
     Adapted,
@@ -186,6 +187,24 @@ def test_the_same_corrections_and_seed_give_the_same_files(
     for name in names:
         first = (bundle.folder / name).read_bytes()
         assert first == (second.folder / name).read_bytes(), name
+
+
+def test_the_head_alone_is_taught_in_a_moment(examples, tmp_path) -> None:
+    options = AdaptOptions(part="head")
+    *progress, found = adapt(MODEL, examples, options)
+    assert progress == [AdaptProgress(done, 3) for done in (1, 2, 3)]
+    assert found.gate.corrections_after > found.gate.corrections_before
+    assert found.gate.refusal is None
+    bundle = write_adapted(found, tmp_path / "head", "lab")
+    assert (bundle.adapted.part, bundle.adapted.steps) == ("head", 0)
+    assert "Taught: the head alone" in bundle.card()
+    before, after = (load_weights(one.weights_path) for one in (MODEL, bundle))
+    changed = {
+        name
+        for name, value in before.state_dict().items()
+        if not torch.allclose(value, after.state_dict()[name], rtol=1e-6)
+    }
+    assert changed == {"classify.weight", "classify.bias"}
 
 
 def test_an_adapted_model_is_adapted_again(bundle, examples, tmp_path) -> None:

@@ -19,7 +19,14 @@ from napari_fastnet.model import training_facts
 from napari_fastnet.model.description import FASTNET, ModelDescription
 from napari_fastnet.nn.checkpoint import average_weights, load_weights
 from napari_fastnet.nn.counts import flop_count, parameter_count
+from napari_fastnet.training.adapt.features import (
+    head_of,
+    home_features,
+    patch_features,
+    with_head,
+)
 from napari_fastnet.training.adapt.gate import Gate, folds_of
+from napari_fastnet.training.adapt.head import LabelledFeatures, fit_head
 from napari_fastnet.training.adapt.home import home_patches, require_home
 from napari_fastnet.training.adapt.network import Recipe, fit_network
 from napari_fastnet.training.batches import Patches
@@ -127,51 +134,68 @@ def adapt(
     """
     require_network(base)
     start = load_weights(base.weights_path)
+    folds = folds_of(examples.places, examples.tumor)
+    held_out = _held_out(folds, len(examples.tumor))
+    steps = options.steps if options.part == "network" else 1
+    networks: list[FastNet] = []
     with _steady_threads():
-        judge = partial(predicted, normalisation=base.normalisation, flips=base.flips)
-        folds = folds_of(examples.places, examples.tumor)
-        held_out = _held_out(folds, len(examples.tumor))
-        total = options.steps * len(held_out)
-        networks: list[FastNet] = []
-        unseen = np.full(len(examples.tumor), np.nan, np.float32)
+        teach = _teacher(base, start, examples, options)
         for number, left_out in enumerate(held_out):
-            teaching = _teaching(base, start, examples, ~left_out, options, number)
-            while True:
+            teaching = teach(~left_out, number)
+            while len(networks) == number:
                 try:
                     done = next(teaching)
                 except StopIteration as end:
                     networks.append(end.value)
-                    break
-                yield AdaptProgress(options.steps * number + done, total)
-                if stopped():
-                    return
-            if folds is not None:
-                unseen[left_out] = judge(networks[-1], examples.images[left_out])
-        network = average_weights(networks)
-        gate = home_patches("gate")
-        at_home = judge(network, gate.images)
-        known = folds is not None
-        before = roc_auc(examples.tumor, judge(start, examples.images))
-        gain = Gate(
-            corrections_before=before if known else None,
-            corrections_after=roc_auc(examples.tumor, unseen) if known else None,
-            home_before=roc_auc(gate.tumor, judge(start, gate.images)) or 0.0,
-            home_after=roc_auc(gate.tumor, at_home) or 0.0,
-            folds=len(held_out) if known else 0,
-            optimistic=gate.facts.sha256 not in base.training.held_back,
-        )
+                else:
+                    yield AdaptProgress(steps * number + done, steps * len(held_out))
+                    if stopped():
+                        return
+        yield _judged(base, start, networks, held_out, examples, options)
+
+
+def _judged(
+    base: ModelBundle,
+    start: FastNet,
+    networks: list[FastNet],
+    held_out: list[Bools],
+    examples: Examples,
+    options: AdaptOptions,
+) -> Adapted:
+    """Put the networks together, and measure them before and after."""
+    judge = partial(predicted, normalisation=base.normalisation, flips=base.flips)
+    network, gate, tumor = (
+        average_weights(networks),
+        home_patches("gate"),
+        examples.tumor,
+    )
+    at_home = judge(network, gate.images)
+    before: float | None = None
+    after: float | None = None
     calibration, calibrated = Calibration(**base.calibration), ""
-    if known:
+    if len(networks) > 1:
+        unseen = np.empty(len(tumor), np.float32)
+        for taught, left_out in zip(networks, held_out, strict=True):
+            unseen[left_out] = judge(taught, examples.images[left_out])
+        before = roc_auc(tumor, judge(start, examples.images))
+        after = roc_auc(tumor, unseen)
         calibration, calibrated = _calibrated(
-            calibration, (examples.tumor, unseen), (gate.tumor, at_home)
+            calibration, (tumor, unseen), (gate.tumor, at_home)
         )
-    yield Adapted(
+    return Adapted(
         base=base,
         network=network,
         calibration=calibration,
         calibrated=calibrated,
         threshold=base.threshold,
-        gate=gain,
+        gate=Gate(
+            corrections_before=before,
+            corrections_after=after,
+            home_before=roc_auc(gate.tumor, judge(start, gate.images)) or 0.0,
+            home_after=roc_auc(gate.tumor, at_home) or 0.0,
+            folds=len(networks) if len(networks) > 1 else 0,
+            optimistic=gate.facts.sha256 not in base.training.held_back,
+        ),
         examples=examples,
         options=options,
     )
@@ -249,23 +273,31 @@ def _held_out(folds: Indices | None, count: int) -> list[Bools]:
     return [folds == fold for fold in range(int(folds.max()) + 1)]
 
 
-def _teaching(
-    base: ModelBundle,
-    start: FastNet,
-    examples: Examples,
-    taught: Bools,
-    options: AdaptOptions,
-    number: int,
-) -> Generator[int, None, FastNet]:
-    """Begin to teach one of the networks."""
+def _teacher(
+    base: ModelBundle, start: FastNet, examples: Examples, options: AdaptOptions
+) -> Callable[[Bools, int], Generator[int, None, FastNet]]:
+    """Return what teaches a network some of the examples, the nth for the nth network."""
+    if options.part == "head":
+        calibration = Calibration(**base.calibration)
+        values = patch_features(start, base.normalisation, examples.images)
+        at_home = home_features(start, base.normalisation)
+
+        def teach_head(taught: Bools, number: int) -> Generator[int, None, FastNet]:
+            labelled = LabelledFeatures(values[taught], examples.tumor[taught])
+            head = fit_head(head_of(start, calibration), labelled, at_home)
+            yield 1
+            return with_head(start, head, calibration)
+
+        return teach_head
     mixing = home_patches("mixing")
-    return fit_network(
-        start,
-        base.normalisation,
-        _patches(examples.images[taught], examples.tumor[taught]),
-        _patches(mixing.images, mixing.tumor),
-        _recipe(options, number),
-    )
+    home = _patches(mixing.images, mixing.tumor)
+
+    def teach(taught: Bools, number: int) -> Generator[int, None, FastNet]:
+        patches = _patches(examples.images[taught], examples.tumor[taught])
+        recipe = _recipe(options, number)
+        return fit_network(start, base.normalisation, patches, home, recipe)
+
+    return teach
 
 
 def _recipe(options: AdaptOptions, number: int = 0) -> Recipe:
