@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from napari_fastnet.errors import DataError
+from napari_fastnet.training.adapt.home import home_patches
 from napari_fastnet.training.data import (
     read_part,
     read_training_data,
@@ -148,6 +149,22 @@ def test_one_class_alone_is_refused(parts) -> None:
         path.unlink()
     with pytest.raises(DataError, match="one class only"):
         read_training_data([train], valid)
+
+
+def test_patches_that_judge_adapted_models_are_not_trained_on(tmp_path) -> None:
+    train = write(tmp_path / "train", side=96)
+    valid = write(tmp_path / "valid", first=1000, side=96)
+    for number, image in enumerate(home_patches("gate").images[:3]):
+        Image.fromarray(image).save(train / "0" / f"gate{number}.png")
+    data = read_training_data([train], valid)
+    assert data.warnings == (
+        "3 patches of train are among those by which adapted models are judged, and are "
+        "not trained on",
+    )
+    assert len(data.train.images) == len(data.train.names) == 40
+    assert not any("gate" in name for name in data.train.names)
+    whole = read_part([train], "train")
+    assert data.train.facts == whole.facts  # to know the data again
 
 
 def test_the_digest_is_of_patches_and_labels_not_of_names(parts, tmp_path) -> None:

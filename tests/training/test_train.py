@@ -16,6 +16,7 @@ from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.model.card import section_of
 from napari_fastnet.model.options import NetworkChoice
+from napari_fastnet.training.adapt.home import home_patches
 from napari_fastnet.training.data import TrainingData, read_training_data
 from napari_fastnet.training.fit import EpochResult
 from napari_fastnet.training.options import FitOptions, PublishOptions
@@ -119,6 +120,7 @@ def test_training_ends_in_a_bundle_that_judges_patches(tmp_path: Path) -> None:
     card = (bundle.folder / "MODEL_CARD.md").read_text()
     assert "Research use only" in card
     assert f"| auc | {loaded.metrics.auc:.4f} |" in card
+    assert bundle.training.held_back == (home_patches("gate").facts.sha256,)
 
 
 @pytest.mark.slow
@@ -205,6 +207,7 @@ def test_a_card_quotes_that_of_the_model_it_began_with(
     own = [line for line in card.splitlines() if not line.startswith(">")]
     assert not any("PatchCamelyon" in line or "CC0" in line for line in own)
     assert bundle.training.started_from == shipped.sha256
+    assert bundle.training.held_back == shipped.training.held_back
 
 
 def test_the_model_is_judged_on_other_data_before_and_after(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ from napari_fastnet.errors import DataError, OptionError
 from napari_fastnet.model.training_facts import DataFacts, data_facts, patch_digest
 from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.patches.store import is_patch_store, open_patch_store
+from napari_fastnet.training.adapt.home import home_patches
 from napari_fastnet.training.batches import Patches
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def read_training_data(
 ) -> TrainingData:
     """Read the data of a training and compare their parts.
 
+    Patches by which adaptations are judged are left out of those to learn from.
+
     Parameters
     ----------
     data : sequence of Path
@@ -116,7 +119,8 @@ def read_training_data(
         Data are missing, of several sizes, of one class, or patches to learn from are
         among those to evaluate on.
     """
-    train = read_part(data, "train")
+    whole = read_part(data, "train")
+    train = _without_the_gate(whole)
     watched = read_part([valid], "valid")
     others = tuple(read_part([path], "valid") for path in also)
     for part in (watched, *others):
@@ -130,6 +134,11 @@ def read_training_data(
     known = None not in train.slides and None not in watched.slides
     apart = set(train.slides).isdisjoint(watched.slides) if known else None
     warnings = [*_contradictions(train), *_contradictions(watched), *_few(watched)]
+    if left_out := len(whole.names) - len(train.names):
+        warnings.append(
+            f"{left_out:,} patches of {train.name} are among those by which adapted "
+            "models are judged, and are not trained on"
+        )
     one_store = is_patch_store(valid) and valid.resolve() in [p.resolve() for p in data]
     if one_store and open_patch_store(valid).leaks:
         warnings.append(
@@ -184,6 +193,21 @@ def read_part(data: Sequence[Path], part: str | None) -> Part:
         facts.append(data_facts(place, own, labels, slides))
     slides = [patch.slide for patch in every]
     return Part(_stacked(every), names, slides, digests, tuple(facts))
+
+
+def _without_the_gate(part: Part) -> Part:
+    """Leave out the patches of home by which adaptations are judged."""
+    gate = {patch_digest(image) for image in home_patches("gate").images}
+    kept = [at for at, digest in enumerate(part.digests) if digest not in gate]
+    if len(kept) == len(part.digests):
+        return part
+    return replace(
+        part,
+        patches=Patches(part.patches.images[kept], part.patches.labels[kept]),
+        names=[part.names[at] for at in kept],
+        slides=[part.slides[at] for at in kept],
+        digests=[part.digests[at] for at in kept],
+    )
 
 
 def _stacked(patches: Sequence[Patch]) -> Patches:

@@ -29,6 +29,7 @@ from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.nn.counts import flop_count, parameter_count
 from napari_fastnet.patches.mosaics import PatchPool, measure_scale
 from napari_fastnet.slide.resample import resize
+from napari_fastnet.training.adapt.home import home_patches
 
 if TYPE_CHECKING:
     from napari_fastnet.core.appearance.flags import Gamut
@@ -213,10 +214,19 @@ def _training_facts(
         averaged_with=tuple(bundle.sha256 for bundle in job.average_with),
         started_from=start.sha256 if start else None,
         start=start_facts(start) if start else None,
+        held_back=_held_back(job),
         torch=torch.__version__,
         python=platform.python_version(),
         machine=platform.machine(),
     )
+
+
+def _held_back(job: TrainingJob) -> tuple[str, ...]:
+    """Return the digest of the patches of the gate, if no model before saw them."""
+    gate = home_patches("gate").facts.sha256
+    before = [*job.average_with, *([job.start_from] if job.start_from else [])]
+    unseen = all(gate in bundle.training.held_back for bundle in before)
+    return (gate,) if unseen else ()
 
 
 def _in_a_line(words: str | None) -> str | None:

@@ -189,6 +189,16 @@ def test_the_same_corrections_and_seed_give_the_same_files(
         assert first == (second.folder / name).read_bytes(), name
 
 
+def test_figures_at_home_are_optimistic_until_a_model_held_the_patches_back(
+    examples,
+) -> None:
+    held_back = (home_patches("gate").facts.sha256,)
+    base = replace(MODEL, training=replace(MODEL.training, held_back=held_back))
+    *_, found = adapt(base, examples, AdaptOptions(part="head"))
+    assert not found.gate.optimistic
+    assert work._description(found, "x@y").training.held_back == held_back
+
+
 def test_the_head_alone_is_taught_in_a_moment(examples, tmp_path) -> None:
     options = AdaptOptions(part="head")
     *progress, found = adapt(MODEL, examples, options)
