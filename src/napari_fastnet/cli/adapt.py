@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 
 ResultT = TypeVar("ResultT")
+_AS_THEY_ARE = OutlineOptions()
 
 
 def adapt(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...")],
     output: Path,
     options: AdaptOptions,
-    outlines: OutlineOptions,
+    outlines: OutlineOptions = _AS_THEY_ARE,
     labels: tuple[Path, ...] = (),
     name: str | None = None,
     base: str | None = None,
