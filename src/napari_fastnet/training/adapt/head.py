@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PULL = 10.0
 #: Most that the AUC of the patches of home to mix in may fall. They are training data,
 #: of which the AUC falls less: by half of what that of new patches loses.
-MOST_LOST = 0.002
+MOST_LOST = 0.003
 #: Cells that see about the same tissue, and count as one label: those of a window.
 SAME = 9
 # Of the pull from one attempt to the next, and how many there are.
