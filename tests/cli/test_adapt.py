@@ -121,7 +121,7 @@ def fails(capsys, *words) -> str:
 
 def test_a_run_without_labels_is_one_line(run, tmp_path, capsys) -> None:
     line = fails(capsys, run, "-o", tmp_path / "lab")
-    assert "0 cells are labelled tumor and 0 normal; label at least 5 of each" in line
+    assert "labelled are 0 tumor and 0 normal cells; label at least 5 of each" in line
     assert not (tmp_path / "lab").exists()
 
 

@@ -224,6 +224,9 @@ def test_an_adapted_model_is_adapted_again(bundle, examples, tmp_path) -> None:
     assert second.name == "fastnet-pcam@later"
     assert second.adapted.parent.name == "fastnet-pcam@lab"
     assert second.adapted.parent.sha256 == bundle.sha256
+    # what is lost at home adds up
+    assert again.gate.home_before == bundle.adapted.gate.home_before
+    assert again.gate.home_before > bundle.adapted.gate.home_after
 
 
 def test_a_model_that_gains_nothing_is_refused_with_both_numbers(

@@ -99,9 +99,9 @@ def test_nothing_comes_after_a_stop(pale_slide, labelled) -> None:
 @pytest.mark.parametrize(
     ("kept", "words"),
     [
-        ((), "0 cells are labelled tumor and 0 normal; label at least 5 of each"),
-        ((1,), "36 cells are labelled tumor and 0 normal; .* more normal here"),
-        ((2,), "0 cells are labelled tumor and 48 normal; .* more tumor here"),
+        ((), "labelled are 0 tumor and 0 normal cells; label at least 5 of each"),
+        ((1,), "labelled are 36 tumor and 0 normal cells; label at least 5 of each"),
+        ((2,), "labelled are 0 tumor and 48 normal cells; label at least 5 of each"),
     ],
 )
 def test_too_few_labels_or_one_class_are_one_line(
@@ -136,7 +136,7 @@ def test_labels_on_glass_are_left_out_and_said(pale_slide, labelled) -> None:
     only = np.where(strokes == 2, 2, 0)
     only[1:3, 2:10] = 1
     words = (
-        r"0 cells are labelled tumor and 48 normal \(16 labelled cells of pale.svs on"
+        r"labelled are 0 tumor and 48 normal cells \(16 labelled cells of pale.svs on"
     )
     with pytest.raises(DataError, match=words):
         gathered([labelled(path, only)])
@@ -146,13 +146,13 @@ def test_a_slide_that_is_gone_is_named(pale_slide, labelled, tmp_path) -> None:
     path, strokes = pale_slide
     gone = replace(labelled(path, strokes), slide=tmp_path / "gone.svs")
     with pytest.raises(
-        DataError, match=r"the labels of gone.svs are left out: .*gone.svs"
+        DataError, match=r"the labels of gone.svs cannot be used: .*gone.svs"
     ):
         gathered([gone])
     found = gathered([labelled(path, strokes), gone])
     assert found.slides == 1
     (note,) = found.notes
-    assert note.startswith("the labels of gone.svs are left out: ")
+    assert note.startswith("the labels of gone.svs cannot be used: ")
 
 
 def test_labels_of_another_slide_are_not_taught(pale_slide, labelled, tmp_path) -> None:

@@ -191,7 +191,9 @@ def _judged(
         gate=Gate(
             corrections_before=before,
             corrections_after=after,
-            home_before=roc_auc(gate.tumor, judge(start, gate.images)) or 0.0,
+            home_before=base.adapted.gate.home_before
+            if base.adapted
+            else roc_auc(gate.tumor, judge(start, gate.images)) or 0.0,
             home_after=roc_auc(gate.tumor, at_home) or 0.0,
             folds=len(networks) if len(networks) > 1 else 0,
             optimistic=gate.facts.sha256 not in base.training.held_back,

@@ -229,7 +229,7 @@ def _labelled(
         try:
             slide = _open(one, stack)
         except FastNetError as error:
-            notes.append(f"the labels of {one.name} are left out: {error}")
+            notes.append(f"the labels of {one.name} cannot be used: {error}")
             continue
         opened.setdefault(slide.fingerprint, slide)
         parts.setdefault(slide.fingerprint, []).append(one.labels)
@@ -265,15 +265,13 @@ def _open(labelled: LabelledSlide, stack: ExitStack) -> Slide:
 
 def _require_enough(tumor: Bools, notes: Sequence[str]) -> None:
     """Raise DataError where a class has too few cells."""
-    counts = {"tumor": int(tumor.sum()), "normal": int((~tumor).sum())}
-    lacking = [name for name, count in counts.items() if count < FEWEST_OF_CLASS]
-    if not lacking:
-        return
-    reason = f" ({'; '.join(notes)})" if notes else ""
-    raise DataError(
-        f"{counts['tumor']} cells are labelled tumor and {counts['normal']} normal"
-        f"{reason}; label at least {FEWEST_OF_CLASS} of each, more {lacking[0]} here"
-    )
+    counts = [int(tumor.sum()), int((~tumor).sum())]
+    if min(counts) < FEWEST_OF_CLASS:
+        reason = f" ({'; '.join(notes)})" if notes else ""
+        raise DataError(
+            f"labelled are {counts[0]:,} tumor and {counts[1]:,} normal cells{reason}; "
+            f"label at least {FEWEST_OF_CLASS} of each"
+        )
 
 
 def _numbered(cells: Sequence[LabelledCells]) -> Indices:

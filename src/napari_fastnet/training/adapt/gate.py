@@ -26,7 +26,8 @@ class Gate:
         On the labelled cells; after, by networks that were not taught their place. None
         where the labels of a class lie in one place.
     home_before, home_after : float
-        On the patches of home for this.
+        On the patches of home for this; before, of the first model of a line of adapted
+        ones, so that small losses do not add up.
     folds : int
         Groups of places that were held out in turn; 0 where that cannot be.
     optimistic : bool
