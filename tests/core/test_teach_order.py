@@ -35,6 +35,16 @@ def test_what_was_chosen_counts_as_labelled():
     assert order.tolist() == [0, 2, 3, 1]
 
 
+def test_unknown_features_count_as_average():
+    features = np.array([[0.0], [2.0], [np.nan], [4.0]], np.float32)
+    labelled = np.array([[0.0], [np.nan]], np.float32)
+    order = teach_order(np.ones(4), FAR, features, labelled)
+    # 4 is the farthest from the label, then 2; the unknown, as if it were 2, is like it
+    assert order.tolist() == [3, 1, 0, 2]
+    unknown = np.full((4, 1), np.nan, np.float32)
+    assert teach_order(np.arange(4), FAR, unknown).tolist() == [0, 1, 2, 3]
+
+
 def test_every_candidate_is_in_the_order_once():
     generator = np.random.default_rng(0)
     order = teach_order(

@@ -31,13 +31,15 @@ def teach_order(
     Parameters
     ----------
     log_odds : (n,) ndarray
-        Of tumor, of each candidate; 0 is the most doubtful. NaN comes last.
+        Of tumor, of each candidate, or its evidence above the lesion threshold; 0 is the
+        most doubtful. NaN comes last.
     centres_um : (n, 2) ndarray
         (y, x) of each, µm.
     features : (n, k) ndarray, optional
-        What the network sees in each; without them doubt alone decides.
+        What the network sees in each; without them doubt alone decides. Rows of NaN
+        count as average.
     labelled : (m, k) ndarray, optional
-        The features of what is labelled already.
+        The features of what is labelled already; rows of NaN are left out.
     apart_um : float, optional
         Width of a neighbourhood.
 
@@ -51,14 +53,11 @@ def teach_order(
     left = doubt > 0
     here = left.copy()  # of neighbourhoods that this round has not been in
     unlike = np.ones(len(doubt))
-    values = None
-    if features is not None and len(features) > 1:
-        spread = np.maximum(np.nanstd(features, axis=0), 1e-6)
-        values = np.nan_to_num(features / spread)
-        if labelled is not None and len(labelled):
-            unlike = np.full(len(doubt), np.inf)
-            for one in labelled / spread:
-                unlike = np.minimum(unlike, _distances(values, one))
+    values, known = _of_equal_spread(features, labelled)
+    if values is not None and known is not None:
+        unlike = np.full(len(doubt), np.inf)
+        for one in known:
+            unlike = np.minimum(unlike, _distances(values, one))
     order: list[int] = []
     while left.any() and len(order) < CHOSEN:
         if not (left & here).any():
@@ -66,7 +65,7 @@ def teach_order(
         best = int(np.argmax(np.where(left & here, doubt * unlike, -1.0)))
         if values is not None:
             reached = _distances(values, values[best])
-            first = not order and (labelled is None or not len(labelled))
+            first = not order and known is None
             unlike = reached if first else np.minimum(unlike, reached)
         near = np.hypot(*(centres_um - centres_um[best]).T) < apart_um
         here &= ~near
@@ -75,6 +74,24 @@ def teach_order(
     by_doubt = np.argsort(-doubt, kind="stable")
     rest = by_doubt[~np.isin(by_doubt, order)]
     return np.concatenate([np.array(order, np.intp), rest])
+
+
+def _of_equal_spread(
+    features: Singles | None, labelled: Singles | None
+) -> tuple[Singles | None, Singles | None]:
+    """Return both in units of the features' spread, or None where there are none."""
+    if features is None:
+        return None, None
+    found = np.asarray(np.isfinite(features).all(axis=1))
+    if not found.any():
+        return None, None
+    spread = np.maximum(features[found].std(axis=0), 1e-6)
+    mean = features[found].mean(axis=0)
+    values = np.where(found[:, np.newaxis], features, mean) / spread
+    if labelled is None:
+        return values, None
+    known = labelled[np.isfinite(labelled).all(axis=1)] / spread
+    return values, known if len(known) else None
 
 
 def _distances(values: Singles, one: Singles) -> Floats:
