@@ -123,7 +123,7 @@ def test_the_legend_of_flags_names_those_that_are_shown(
     assert legend.value == ""
     flags = np.zeros(work.heatmap.grid.shape, np.uint8)
     flags[2:4] = Flag.PEN
-    work.detection._show_flags(flags)
+    work.show_flags(flags)
     work.events.run.emit(work)
     assert FLAG_COLOURS[Flag.PEN] in legend.value
     assert "pen marks" in legend.value

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_warning
-from numpy.typing import NDArray
 from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.detection.compute import Progress
@@ -18,7 +17,6 @@ from napari_fastnet.plugin.detection.live_heatmap import Edit, LiveHeatmap
 from napari_fastnet.plugin.detection.request import Request
 from napari_fastnet.plugin.detection.scan import Begun, Scan
 from napari_fastnet.plugin.detection.viewport import Viewport
-from napari_fastnet.plugin.layers.data import quality_layer_data
 from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.plugin.threads.latest import Latest
 from napari_fastnet.results.result import Result
@@ -159,7 +157,7 @@ class Detection:
         if notes := begun.run.store.notes:  # damage that was set aside
             show_warning("\n".join(notes))
         in_cache = self.request.in_cache
-        self.work.review.keep_with(None if in_cache else begun.run.folder)
+        self.work.keep_with(None if in_cache else begun.run.folder)
         if self._live is None:
             self._live = LiveHeatmap(begun.run, begun.known)
             self.work.take_rule(begun.run.rule)
@@ -188,27 +186,10 @@ class Detection:
         work.record = result.record
         work.show_threshold()
         if result.flags is not None:
-            self._show_flags(result.flags)
+            work.show_flags(result.flags)
         counts = result.record.counts
         failed = 0 if counts is None else counts.failed
         work.warn(f"{failed:,} patches cannot be read" if failed else "")
-
-    def _show_flags(self, flags: NDArray[np.uint8]) -> None:
-        work = self.work
-        assert work.heatmap is not None
-        before: Any = work.layers.get("quality")
-        had_flags = before is not None and bool(np.any(before.data))
-        data = quality_layer_data(
-            flags,
-            work.heatmap.grid,
-            work.heatmap.mpp,
-            work.slide.path.stem,
-            fingerprint=work.fingerprint,
-            record=work.record,
-        )
-        layer = work.layers.put("quality", data)
-        if not had_flags:  # else the user has seen flags, and perhaps hidden them
-            layer.visible = bool(flags.any())
 
     def _ended(self, complete: bool) -> None:
         self._show_soon.cancel()

@@ -20,17 +20,20 @@ if TYPE_CHECKING:
     from napari_fastnet.results.record import RunRecord
 
 
-#: Kinds of layers of a slide: results, the truth they are compared with, and marks.
+#: Kinds of layers of a slide: results, the truth they are compared with, what a person
+#: paints and the heatmap of a model that was taught, and marks.
 MarkKind = Literal["current", "measures"]
-Shown = Kind | MarkKind | Literal["truth", "markers", "pieces"]
+Shown = Kind | MarkKind | Literal["truth", "taught", "corrections", "markers", "pieces"]
 
 
 #: Those that lie on top.
 MARKS: tuple[Shown, ...] = ("markers", "current", "measures")
-#: Those of them whose data are in µm, whatever the µm/px.
-IN_UM: tuple[Shown, ...] = ("regions", "pieces", *MARKS)
+#: What a person paints lies just below them.
+ON_TOP: tuple[Shown, ...] = ("corrections", *MARKS)
+#: Those whose data are in µm, whatever the µm/px.
+IN_UM: tuple[Shown, ...] = ("regions", "pieces", *ON_TOP)
 #: Kinds that stay out of the viewer behind a veil: tissue masks and truth do not.
-VEILED: tuple[Shown, ...] = ("heatmap", "quality", "regions", *MARKS)
+VEILED: tuple[Shown, ...] = ("heatmap", "taught", "quality", "regions", *MARKS)
 
 
 class WorkLayers:
@@ -152,8 +155,10 @@ class WorkLayers:
     def _place_of(self, kind: Shown) -> int:
         """Return the index of a new layer: masks, then results, and marks on top."""
         layers = self._viewer.layers
-        above = MARKS if kind not in KINDS else (*MARKS, "heatmap")
-        over = [self.get(one) for one in above if kind not in MARKS]
+        above = ON_TOP if kind not in KINDS else (*ON_TOP, "heatmap")
+        if kind in ON_TOP:
+            above = MARKS if kind == "corrections" else ()
+        over = [self.get(one) for one in above]
         places = [layers.index(layer) for layer in over if layer in layers]
         place = min(places, default=len(layers))
         hidden = self.slide in layers and place < layers.index(self.slide)

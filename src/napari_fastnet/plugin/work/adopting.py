@@ -72,7 +72,7 @@ def _adopt_heatmap(work: SlideWork, layer: Layer, info: ResultInfo) -> None:
         with suppress(FastNetError):  # values that are no probabilities
             heatmap = Heatmap(np.asarray(layer.data), info.grid, info.mpp)
             work.layers.adopt("heatmap", layer)
-            work.review.keep_with(_run_folder(info.folder))
+            work.keep_with(_run_folder(info.folder))
             take_heatmap(work, heatmap, info.record, opacity=float(layer.opacity))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.utils.notifications import show_warning
 from psygnal import Signal
 from superqt.utils import qdebounced
@@ -14,11 +15,13 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.lesions.evidence import lesions_of
 from napari_fastnet.core.options import LesionRule
 from napari_fastnet.detection.tissue import slide_facts
+from napari_fastnet.plugin.layers.corrections import SlideCorrections
 from napari_fastnet.plugin.layers.data import (
     HEATMAP_OPACITY,
     heatmap_colormap,
     heatmap_layer_data,
     place_slide_layer,
+    quality_layer_data,
     regions_layer_data,
 )
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, SlideInfo, info_of
@@ -34,10 +37,12 @@ from napari_fastnet.results.record import RunRecord
 from napari_fastnet.slide.notes import finer_notes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-    from napari_fastnet.core.arrays import Bools
+    from napari_fastnet.core.arrays import Bools, Bytes
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.lesions.regions import Region
@@ -66,6 +71,10 @@ class WorkEvents:
     regions = Signal(object)
     #: A person decided on candidates, or on the slide.
     decisions = Signal(object)
+    #: A person painted labels, or took up another brush.
+    corrections = Signal(object)
+    #: A teaching began, went on or ended.
+    teaching = Signal(object)
     #: A detection began, went on, paused or ended.
     run = Signal(object)
 
@@ -96,8 +105,12 @@ class SlideWork:
         Run record of the heatmap.
     candidates, regions : list of Region
         As found last: all candidates, and those that are lesions.
+    appeared, gone : frozenset of int
+        Labels of lesions that a taught model finds anew, and of those it does not find.
     review : SlideReview
         A person's decisions on the candidates.
+    corrections : SlideCorrections
+        A person's painted labels.
     pieces : SlidePieces
         Pieces of the tissue, and their nodes.
     region_finder, region_outlines : RegionFinder, RegionOutlines
@@ -119,6 +132,10 @@ class SlideWork:
     detection : Detection or None
         In progress or ended last; the workspace begins it. (Typed, it would close a
         circle of modules.)
+    teaching : Teaching or None
+        In progress or waiting to be kept or dropped.
+    ahead : Ahead or None
+        Features of cells, which teaching needs first.
     """
 
     def __init__(self, viewer: ViewerModel, layer: Image, events: WorkEvents) -> None:
@@ -136,9 +153,19 @@ class SlideWork:
         self.tissue_job: Job | None = None
         self.imports: dict[str, Job] = {}
         self.detection: Any = None
+        self.teaching: Any = None
+        self.ahead: Any = None
+        self._appeared: Sequence[Region] = ()
+        self.appeared = self.gone = frozenset[int]()
         self.layers = WorkLayers(viewer, layer)
         self.masks = SlideMasks(self.layers, info, lambda: events.tissue.emit(self))
         self.review = SlideReview(lambda: self.heatmap, self.slide, self._decided)
+        self.corrections = SlideCorrections(
+            viewer,
+            self.layers,
+            lambda: self.slide,
+            lambda: events.corrections.emit(self),
+        )
         self.pieces = SlidePieces(self.layers, self._tissue_sought, self.review)
         events.tissue.connect(self._find_pieces)
         self.region_finder = RegionFinder(
@@ -179,20 +206,28 @@ class SlideWork:
         """
         slide, before = self.slide.with_mpp(mpp), self.layer.metadata[SLIDE_KEY].mpp
         self.masks.forget()
+        self.corrections.forget()
         self.close()
         self.slide, self.heatmap, self.record = slide, None, None
         self.candidates, self.regions, self._drawn = [], [], []
+        self._appeared, self.appeared, self.gone = (), frozenset(), frozenset()
         self.review.show([])
         self.region_finder.outlines = None
-        self.detection = self.tissue_job = None
+        self.detection = self.tissue_job = self.teaching = self.ahead = None
         self.imports.clear()
         place_slide_layer(self.layer, slide)
         if before is not None:
             y, x = slide.require_mpp()
             self.layers.empty_and_scale((y / before[0], x / before[1]))
+        self.corrections.show()
         self.viewer.reset_view()
         show_scale_bar(self.viewer)
         self.events.spacing.emit(self)
+
+    def keep_with(self, run: Path | None) -> None:
+        """Keep decisions and corrections beside a run; None for one in the cache."""
+        self.review.keep_with(run)
+        self.corrections.keep_with(run)
 
     def set_editor(self, editor: TissueEditor) -> None:
         """Take and show new masks; brush strokes on the ones before are kept."""
@@ -235,6 +270,23 @@ class SlideWork:
             layer.refresh(extent=False, highlight=False, thumbnail=not filling)
         (self.events.filled if filling else self.events.heatmap).emit(self)
 
+    def show_flags(self, flags: Bytes) -> None:
+        """Show the quality flags of the heatmap's cells."""
+        assert self.heatmap is not None
+        before: Any = self.layers.get("quality")
+        had_flags = before is not None and bool(np.any(before.data))
+        data = quality_layer_data(
+            flags,
+            self.heatmap.grid,
+            self.heatmap.mpp,
+            self.slide.path.stem,
+            fingerprint=self.fingerprint,
+            record=self.record,
+        )
+        layer = self.layers.put("quality", data)
+        if not had_flags:  # else the user has seen flags, and perhaps hidden them
+            layer.visible = bool(flags.any())
+
     def set_threshold(self, value: float) -> None:
         """Set the threshold by hand; the regions follow, brought ones are dropped."""
         self.chosen_threshold = value
@@ -251,6 +303,15 @@ class SlideWork:
         self.layers.note("heatmap", self.record_now())
         if self.region_finder.outlines is None:
             self._show_regions(self._draw_soon)
+
+    def show_changes(self, appeared: Sequence[Region], gone: Collection[int]) -> None:
+        """List lesions that a taught model finds anew, and those that it does not find.
+
+        The former get labels behind those of the candidates. They are in no file unless
+        a person accepts them.
+        """
+        self._appeared, self.gone = appeared, frozenset(gone)
+        self._show_regions(self._draw_soon)
 
     def take_rule(self, rule: LesionRule) -> None:
         """Take the rule of a model or a run, but for thresholds that the user moved."""
@@ -304,7 +365,8 @@ class SlideWork:
         """Stop all jobs without further callbacks; the layers stay as they are."""
         self._draw_soon.cancel()
         self.region_finder.drop()
-        for job in (self.detection, self.tissue_job, *self.imports.values()):
+        jobs = (self.detection, self.teaching, self.tissue_job, *self.imports.values())
+        for job in jobs:
             if job is not None:
                 job.abandon()
 
@@ -312,6 +374,7 @@ class SlideWork:
         """Stop all jobs, and no longer follow the layers."""
         self.stop()
         self.region_outlines.release()
+        self.corrections.close()
         self.masks.close()
         self.marks.close()
         self.pieces.close()
@@ -344,7 +407,13 @@ class SlideWork:
         if self.region_finder.outlines is None:  # those of a file are all regions
             regions = lesions_of(regions, self.rule)
         self.regions = regions
-        self.review.show(self.candidates)
+        last = max((region.label for region in self.candidates), default=0)
+        appeared = [
+            replace(region, label=label)
+            for label, region in enumerate(self._appeared, last + 1)
+        ]
+        self.appeared = frozenset(region.label for region in appeared)
+        self.review.show([*self.candidates, *appeared])
         draw()
         self.events.regions.emit(self)
 
