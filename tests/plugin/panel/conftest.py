@@ -157,6 +157,47 @@ def make_panel(qtbot, settings):
 
 
 @pytest.fixture
+def open_window(qtbot, make_napari_viewer, settings):
+    """Return a function that opens files in a window, and docks the panel."""
+
+    def opened(*paths):
+        viewer = make_napari_viewer(show=True)
+        for path in paths:
+            viewer.open(path, plugin="napari-fastnet")
+        _, panel = viewer.window.add_plugin_dock_widget("napari-fastnet", "FastNet")
+        return viewer, panel
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def lab_svs(tmp_path_factory, write_svs):
+    """Return two slides of a stain that the shipped model does not know.
+
+    Made of the patches of home, in other colours: tumor in the left half, normal tissue
+    in the right one, 768 x 1536 px of 0.972 µm/px, with 192 px of glass around.
+    """
+    from napari_fastnet.training.adapt.home import home_patches
+
+    home = home_patches("mixing")
+    mixed = np.array([[0.7, 0.1, 0.2], [0.1, 0.8, 0.1], [0.3, 0.1, 0.6]])
+    folder = tmp_path_factory.mktemp("lab")
+    slides = []
+    for number, name in enumerate(("lab", "other")):
+        halves = []
+        for of_class in (home.images[home.tumor], home.images[~home.tumor]):
+            patches = of_class[64 * number :][:64].reshape(8, 8, 96, 96, 3)
+            halves.append(patches.swapaxes(1, 2).reshape(768, 768, 3))
+        tissue = (np.concatenate(halves, axis=1) @ mixed).astype(np.uint8)
+        rim = [(192, 192), (192, 192), (0, 0)]
+        image = np.pad(tissue, rim, constant_values=244)
+        slides.append(
+            write_svs(folder / f"{name}.svs", image, factors=(1, 4), mpp=0.972)
+        )
+    return slides
+
+
+@pytest.fixture
 def panel(viewer, add_slide, square_svs, make_panel, dark_bundle, tmp_path):
     """Return the panel of a viewer with the slide; results go to ``tmp_path/out``."""
     add_slide(viewer, square_svs)

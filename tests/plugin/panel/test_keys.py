@@ -13,6 +13,7 @@ from napari_fastnet.plugin.panel.heatmap_look import (
 )
 from napari_fastnet.plugin.panel.tissue import MASKS_KEY
 from napari_fastnet.plugin.review import ruler, tools
+from napari_fastnet.plugin.teach import tools as teach_tools
 
 pytestmark = pytest.mark.gui
 
@@ -26,6 +27,14 @@ REVIEW_KEYS = {
     tools.PREVIOUS_KEY: "previous",
     ruler.RULER_KEY: "ruler",
 }
+TEACH_KEYS = {
+    teach_tools.PAINT_KEYS["tumor"]: "paint_tumor",
+    teach_tools.PAINT_KEYS["normal"]: "paint_normal",
+    teach_tools.PAINT_KEYS["ignore"]: "ignore",
+    teach_tools.UNDO_KEY: "undo",
+    teach_tools.TEACH_KEY: "start",
+    teach_tools.BLINK_KEY: "blink",
+}
 ALL = (
     DETECT_KEY,
     CANCEL_KEY,
@@ -34,6 +43,7 @@ ALL = (
     DISPLAY_KEY,
     TISSUE_KEY,
     *REVIEW_KEYS,
+    *TEACH_KEYS,
 )
 
 
@@ -79,7 +89,7 @@ def test_no_key_is_napari_s() -> None:
 
 def test_the_keys_go_with_the_panel(viewer, panel, press) -> None:
     assert len(viewer.keymap) == len(ALL)
-    for section in (panel.tissue, panel.detect, panel.review):
+    for section in (panel.tissue, panel.detect, panel.review, panel.teach):
         section.leave()
     assert len(viewer.keymap) == 0
 
@@ -102,6 +112,7 @@ def test_the_tool_tips_say_the_keys(panel) -> None:
         panel.detect.display.tooltip,
         panel.detect.display.tooltip,
         *(getattr(panel.review, name).tooltip for name in REVIEW_KEYS.values()),
+        *(getattr(panel.teach, name).tooltip for name in TEACH_KEYS.values()),
     ]
     for key, tip in zip(ALL, tips, strict=True):
         assert f"[{key}]" in tip

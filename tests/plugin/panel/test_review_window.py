@@ -38,20 +38,6 @@ def spots_svs(tmp_path_factory, write_svs):
     return write_svs(folder / "spots.svs", image, factors=(1, 4), mpp=1.0)
 
 
-@pytest.fixture
-def open_window(qtbot, make_napari_viewer, settings):
-    """Return a function that opens files in a window, and docks the panel."""
-
-    def opened(*paths):
-        viewer = make_napari_viewer(show=True)
-        for path in paths:
-            viewer.open(path, plugin="napari-fastnet")
-        _, panel = viewer.window.add_plugin_dock_widget("napari-fastnet", "FastNet")
-        return viewer, panel
-
-    return opened
-
-
 def press(viewer, key):
     canvas = viewer.window._qt_viewer.canvas.native
     shift = Qt.KeyboardModifier.ShiftModifier

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from napari.utils import progress as activity
@@ -48,19 +47,6 @@ def status_of(detection: Detection | None) -> str:
     speed = detection.patches_per_second
     seconds = int(left / max(speed, 1e-3))
     return f"{share}  {speed:.0f} patches/s  {seconds // 60}:{seconds % 60:02d} left"
-
-
-@contextmanager
-def drawn_later(widget: QWidget) -> Iterator[None]:
-    """Delay the drawing of a widget until the window is drawn next.
-
-    A Qt progress bar draws itself at once, and with it the whole window.
-    """
-    widget.setUpdatesEnabled(False)
-    try:
-        yield
-    finally:
-        widget.setUpdatesEnabled(True)
 
 
 def set_animations(window: QWidget | None, per_cent: int) -> None:

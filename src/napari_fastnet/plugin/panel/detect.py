@@ -197,6 +197,10 @@ class DetectSection(section.Section):
             cache_limit_bytes=round(settings.cache_limit_gb * 1e9),
         )
 
+    def choose_model(self, name: str) -> None:
+        """Choose a model by its name."""
+        self._choice.choose(name)
+
     def _prepare_later(self, _: object = None) -> None:
         if not self.workspace.works:
             NETWORK.drop()  # its memory grows with every run
@@ -248,7 +252,7 @@ class DetectSection(section.Section):
         self.start.text = DETECT if job is None else RESUME if job.paused else PAUSE
         self.copy.enabled = detection is not None and detection.run is not None
         self.status.value = activity.status_of(detection)
-        with activity.drawn_later(self.progress.native):
+        with section.drawn_later(self.progress.native):
             self.progress.value = activity.per_cent(detection)
         if work is not None:
             self._look.show(work)

@@ -258,7 +258,8 @@ def figures_of(point: CurvePoint | None) -> str:
 
 
 def _display_of(work: SlideWork, heatmap: Layer | None) -> str:
-    if heatmap is not None and not heatmap.visible:
+    taught = work.layers.get("taught")
+    if heatmap is not None and not (heatmap.visible or (taught and taught.visible)):
         return OUTLINES
     return SUSPICIOUS if work.suspicious_only else ALL
 

@@ -36,7 +36,8 @@ class ModelChoice:
 
     def __init__(self, named: str | None) -> None:
         self.model = ComboBox(
-            choices=[*available(), FROM_FOLDER],
+            # a function: napari asks again whenever a layer comes or goes
+            choices=lambda _: [*available(), FROM_FOLDER],
             tooltip="Network that classifies patches",
         )
         self.card = button(
@@ -93,6 +94,11 @@ class ModelChoice:
                 "from its list"
             )
         return folder
+
+    def choose(self, name: str) -> None:
+        """Choose a model by its name, also one that was added since."""
+        self.model.reset_choices()
+        self.model.value = name
 
     def show(self) -> None:
         """Show the folder field if the model comes from a folder, else hide it."""

@@ -17,6 +17,7 @@ from napari_fastnet.plugin.panel.regions import RegionsSection
 from napari_fastnet.plugin.panel.slide import SlideSection
 from napari_fastnet.plugin.panel.tissue import TissueSection
 from napari_fastnet.plugin.review.review import ReviewSection
+from napari_fastnet.plugin.teach.teach import TeachSection
 from napari_fastnet.plugin.widgets.dialogs import UndockWatch
 from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE
 
@@ -30,7 +31,7 @@ FITTED = 0.15
 
 
 class FastNetPanel(Container[Widget]):
-    """Slide, tissue, detect, review, regions, export: from top to bottom the order of work.
+    """The sections, from top to bottom in the order of work.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class FastNetPanel(Container[Widget]):
 
     Attributes
     ----------
-    slide, tissue, detect, review, regions, export
+    slide, tissue, detect, review, teach, regions, export
         The sections; scripts press their buttons and move their sliders.
     """
 
@@ -48,6 +49,9 @@ class FastNetPanel(Container[Widget]):
         self.tissue = TissueSection(napari_viewer)
         self.detect = DetectSection(napari_viewer)
         self.review = ReviewSection(napari_viewer)
+        self.teach = TeachSection(
+            napari_viewer, self.detect.request, self.detect.choose_model
+        )
         self.regions = RegionsSection(napari_viewer)
         self.export = ExportSection(napari_viewer)
         self._sections = (
@@ -55,6 +59,7 @@ class FastNetPanel(Container[Widget]):
             self.tissue,
             self.detect,
             self.review,
+            self.teach,
             self.regions,
             self.export,
         )

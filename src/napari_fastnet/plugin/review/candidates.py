@@ -46,12 +46,15 @@ class Candidate:
         Share of such candidates that were tumor in validation, in words; may be empty.
     node : str
         Node of its piece of tissue; empty if unknown.
+    change : {"", "appeared", "gone"}
+        Whether only the model that was taught finds it, or only the one before.
     """
 
     reviewed: Reviewed
     lesion: bool
     confidence: str = ""
     node: str = ""
+    change: str = ""
 
     @property
     def region(self) -> Region:
@@ -91,6 +94,8 @@ class Candidate:
     @property
     def source(self) -> str:
         """The machine's word, lesion or possible, or that the person drew it."""
+        if self.change:
+            return self.change
         if self.reviewed.kind != "found":
             return f"{self.reviewed.kind} by you"
         return "lesion" if self.lesion else "possible"
@@ -132,7 +137,8 @@ COLUMNS = (
         "FastNet",
         lambda row: row.source,
         lambda row: row.source,
-        "Counted as a lesion at the chosen evidence, or only a possible one; or who drew it",
+        "Counted as a lesion at the chosen evidence, or only a possible one; or who drew "
+        "it. Appeared, or gone: with the model that was taught",
     ),
     Column(
         "evidence",

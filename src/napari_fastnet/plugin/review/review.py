@@ -431,17 +431,26 @@ class ReviewSection(ReviewTools):
 
 
 def rows_of(work: SlideWork) -> list[Candidate]:
-    """Return the candidates of a slide as the table and the gallery show them."""
+    """Return the candidates of a slide as the table and the gallery show them.
+
+    First those that a taught model finds anew, or no longer.
+    """
     nodes = {piece: str(node) for piece, (node, _) in work.pieces.nodes.items()}
-    return [
+    changed = dict.fromkeys(work.appeared, "appeared") | dict.fromkeys(
+        work.gone, "gone"
+    )
+    rows = [
         Candidate(
             reviewed,
             lesion=work.is_lesion(reviewed.region),
             confidence=of_ten(reviewed.region.evidence),
             node=nodes.get(reviewed.region.piece, "") if len(nodes) > 1 else "",
+            change=changed.get(reviewed.region.label, ""),
         )
         for reviewed in work.review.reviewed
     ]
+    first = {"appeared": 0, "gone": 1}
+    return sorted(rows, key=lambda row: first.get(row.change, 2))
 
 
 def progress_of(work: SlideWork, rows: Sequence[Candidate]) -> str:

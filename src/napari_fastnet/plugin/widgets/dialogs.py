@@ -146,6 +146,42 @@ class EditsQuestion(QMessageBox):
             self._answered(button is self.keep)
 
 
+class KeepAnywayQuestion(QMessageBox):
+    """A question whether to keep a model that the gate refuses; it does not block.
+
+    Parameters
+    ----------
+    parent : QWidget
+        Closing it closes the question.
+    figures : str
+        The gate's figures, and why it refuses them.
+    keep : callable
+        Called without arguments to keep the model.
+
+    Attributes
+    ----------
+    anyway : QPushButton
+        Keeps it; Return and Escape do not.
+    """
+
+    def __init__(self, parent: QWidget, figures: str, keep: Callable[[], None]) -> None:
+        kind, role = QMessageBox.Icon.Warning, QMessageBox.ButtonRole.DestructiveRole
+        super().__init__(kind, "Keep the model", "Keep it anyway?", parent=parent)
+        self.setInformativeText(
+            f"{figures}. Its card will say that it was kept anyway."
+        )
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.anyway = self.addButton("Keep anyway", role)
+        self.setDefaultButton(self.addButton(QMessageBox.StandardButton.Cancel))
+        self._keep = keep
+        self.buttonClicked.connect(self._clicked)
+        self.open()
+
+    def _clicked(self, button: object) -> None:
+        if button is self.anyway:
+            self._keep()
+
+
 def ask_file(
     parent: QWidget, title: str, slide: Slide, suffixes: str
 ) -> tuple[Path, Pair] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
@@ -12,7 +13,7 @@ from magicgui.widgets import Container, FileEdit, Label, PushButton
 from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
 from psygnal import SignalInstance
-from qtpy.QtWidgets import QSizePolicy
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_fastnet.core.geometry import Pair
 from napari_fastnet.plugin.widgets import dialogs
@@ -163,6 +164,19 @@ def text_line() -> Label:
         QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred
     )
     return line
+
+
+@contextmanager
+def drawn_later(widget: QWidget) -> Iterator[None]:
+    """Delay the drawing of a widget until the window is drawn next.
+
+    A Qt progress bar draws itself at once, and with it the whole window.
+    """
+    widget.setUpdatesEnabled(False)
+    try:
+        yield
+    finally:
+        widget.setUpdatesEnabled(True)
 
 
 def folder_field(tooltip: str, *, when_empty: str = "") -> FileEdit:

@@ -1,0 +1,1 @@
+"""Teaching: a person's labels adapt the network, whose new heatmap lies beside the old."""
