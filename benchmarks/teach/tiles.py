@@ -1,4 +1,4 @@
-"""Tiles of a foreign stain with their truth, as the trials of this folder use them.
+"""Tiles of a foreign stain with their truth, and other stains, for the trials of this folder.
 
 A tar with images/NNN.jpg and masks/NNN.jpg, 512 px of 0.972 µm/px; white is tumor.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from napari_fastnet.core.colour import density_to_rgb, rgb_to_density
 from napari_fastnet.core.dense import CELL_PX, DenseScan
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 #: Side of a label, cells: 48 px.
 LABEL_CELLS = 3
+#: Gains of haematoxylin, eosin and the remainder, and densities added.
+STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+SHIFTS = {
+    "as it is": ((1.0, 1.0, 1.0), 0.0),
+    "pale": ((0.65, 0.65, 0.65), 0.0),
+    "dark": ((1.4, 1.4, 1.4), 0.05),
+    "blue": ((1.3, 0.6, 1.0), 0.0),
+    "red": ((0.7, 1.4, 1.0), 0.05),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,3 +113,14 @@ def draw_squares(tiles: dict[int, Tile], count: int, seed: int) -> list[Square]:
         own = [square for square in squares if square.tumor == tumor]
         drawn += [own[i] for i in generator.permutation(len(own))[: count // 2]]
     return drawn
+
+
+def restained(
+    images: NDArray[np.uint8], gains: tuple[float, ...], added: float
+) -> NDArray[np.uint8]:
+    """Return patches with other amounts of each stain, in optical density."""
+    stains = STAINS / np.linalg.norm(STAINS, axis=1, keepdims=True)
+    change = np.linalg.inv(stains) @ np.diag(gains) @ stains
+    density = rgb_to_density(images.reshape(-1, 3).astype(np.float64)) @ change + added
+    shifted = np.rint(np.clip(density_to_rgb(density), 0, 255)).astype(np.uint8)
+    return shifted.reshape(images.shape)

@@ -20,7 +20,6 @@ import torch
 from torch import nn
 
 from napari_fastnet.core.appearance.stain import StainMatch, estimate
-from napari_fastnet.core.colour import density_to_rgb, rgb_to_density
 from napari_fastnet.core.dense import CELL_PX, DenseScan
 from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.model.bundle import load_bundle
@@ -35,7 +34,7 @@ from napari_fastnet.patches.mosaics import (
     lay_out,
 )
 from napari_fastnet.patches.reading import iterate_patches
-from tiles import Tile, picture_of, pixel_auc, read_tiles
+from tiles import SHIFTS, Tile, picture_of, pixel_auc, read_tiles, restained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,15 +60,6 @@ LAYERS = {
 MIXED = (0.25, 0.5)
 #: Side of a mosaic in patches.
 SIDE = 24
-#: Gains of haematoxylin, eosin and the remainder, and densities added.
-STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-SHIFTS = {
-    "as it is": ((1.0, 1.0, 1.0), 0.0),
-    "pale": ((0.65, 0.65, 0.65), 0.0),
-    "dark": ((1.4, 1.4, 1.4), 0.05),
-    "blue": ((1.3, 0.6, 1.0), 0.0),
-    "red": ((0.7, 1.4, 1.0), 0.05),
-}
 
 
 def main() -> None:
@@ -220,15 +210,6 @@ def cell_odds(network: FastNet, image: Pixels) -> NDArray[np.float32]:
     with torch.inference_mode():
         picture = torch.tensor(picture_of(image, SCAN))
         return SCAN.pool(classifier.cell_margins(picture[None])[0].numpy())
-
-
-def restained(images: Pixels, gains: tuple[float, ...], added: float) -> Pixels:
-    """Return patches with other amounts of each stain, in optical density."""
-    stains = STAINS / np.linalg.norm(STAINS, axis=1, keepdims=True)
-    change = np.linalg.inv(stains) @ np.diag(gains) @ stains
-    density = rgb_to_density(images.reshape(-1, 3).astype(np.float64)) @ change + added
-    shifted = np.rint(np.clip(density_to_rgb(density), 0, 255)).astype(np.uint8)
-    return shifted.reshape(images.shape)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,20 @@ from napari_fastnet.training.adapt.head import (
     fit_head,
 )
 
-#: Home: one feature with a spread of 1 that tells tumor from normal.
-HOME = LabelledFeatures(np.repeat([[1.0], [-1.0]], 50, axis=0), np.arange(100) < 50)
+#: Home: the first feature tells tumor from normal, the second nothing; spreads of 1.
+HOME = LabelledFeatures(
+    np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]] * 25, np.float32),
+    np.array([True, True, False, False] * 25),
+)
+START = Head(np.array([2.0, 0.0]), 0.5)
 
 
-def labels(values, tumor):
-    """Return labels of one feature each."""
+def labels(tumor, normal, value=1.0):
+    """Return so many labels of which the second feature tells the class."""
+    second = np.repeat([value, -value], [tumor, normal])
+    first = np.full(tumor + normal, -0.25)  # there the old head is undecided
     return LabelledFeatures(
-        np.array(values, np.float32)[:, np.newaxis], np.array(tumor, bool)
+        np.column_stack([first, second]).astype(np.float32), second > 0
     )
 
 
@@ -34,33 +40,46 @@ def test_log_odds_are_a_weighted_sum():
 
 def test_the_minimum_is_that_of_the_formula():
     # 90 cells of each class count as 10 labels; a pull of 10 leaves w = 1 / (1 + exp(w))
-    found = fit_head(
-        Head(np.zeros(1), 0.0), labels([1] * 90 + [-1] * 90, [1] * 90 + [0] * 90), HOME
-    )
-    assert found.weights == pytest.approx([0.4010581], abs=1e-6)
-    assert found.offset == pytest.approx(0, abs=1e-6)
+    found = fit_head(START, labels(90, 90), HOME)
+    assert found.weights == pytest.approx([2, 0.4010581], abs=1e-5)
+    assert found.offset == pytest.approx(0.5, abs=1e-5)
 
 
 def test_a_feature_is_measured_by_its_spread_at_home():
-    taught = labels([1] * 90 + [-1] * 90, [1] * 90 + [0] * 90)
-    ten = LabelledFeatures(10 * taught.values, taught.tumor)
-    home = LabelledFeatures(10 * HOME.values, HOME.tumor)
-    once = fit_head(Head(np.zeros(1), 0.0), taught, HOME)
-    often = fit_head(Head(np.zeros(1), 0.0), ten, home)
-    assert often.weights == pytest.approx(once.weights / 10, abs=1e-7)
+    home = LabelledFeatures(HOME.values * np.float32([1, 10]), HOME.tumor)
+    found = fit_head(START, labels(90, 90, 10), home)
+    assert found.weights == pytest.approx([2, 0.04010581], abs=1e-5)
 
 
 def test_classes_count_alike_however_many_cells_they_have():
-    found = fit_head(
-        Head(np.zeros(1), 0.0), labels([1] * 900 + [-1] * 9, [1] * 900 + [0] * 9), HOME
-    )
-    assert found.offset == pytest.approx(0, abs=1e-6)
+    some = fit_head(START, labels(900, 9), HOME)
+    # 2 * 900 * 9 / 909 cells, of both classes alike
+    same = fit_head(START, labels(1782, 1782), HOME)
+    assert 0 < some.weights[1] < same.weights[1]
+    assert some.weights[0] == pytest.approx(2, abs=1e-5)
+    assert some.offset == pytest.approx(0.5, abs=1e-5)
 
 
 def test_few_labels_change_little():
-    few = fit_head(Head(np.ones(1), 0.0), labels([0.1, -0.1], [0, 1]), HOME)
-    assert abs(few.weights[0] - 1) < 0.01
-    assert abs(few.offset) < 0.01
+    few = fit_head(START, labels(1, 1), HOME)
+    assert few.weights == pytest.approx(START.weights, abs=0.01)
+
+
+def test_the_new_head_is_as_sure_at_home_as_the_old_one():
+    generator = np.random.default_rng(2)
+    tumor = np.arange(400) < 200
+    values = generator.normal(size=(400, 4)) + np.outer(tumor, [2, 1, 0, 0])
+    home = LabelledFeatures(values.astype(np.float32), tumor)
+    hard = generator.normal(size=(300, 4))  # by the old head half of them are wrong
+    taught = LabelledFeatures(hard.astype(np.float32), hard[:, 3] > 0)
+    start = Head(np.array([2.0, 1.0, 0.0, 0.0]), -3.0)
+    found = fit_head(start, taught, home)
+    assert found.weights[3] > 0.1
+    for kind in (False, True):
+        before, after = (
+            head.log_odds(home.values[tumor == kind]).mean() for head in (start, found)
+        )
+        assert after == pytest.approx(before, abs=1e-4)
 
 
 def test_home_is_kept_when_labels_contradict_it():

@@ -70,7 +70,9 @@ def fit_head(start: Head, taught: LabelledFeatures, home: LabelledFeatures) -> H
     """Fit a head to labels, as far from the old one as home allows.
 
     The classes count alike, however many cells each has, and both together as many as
-    the smaller one warrants.
+    the smaller one warrants. Labels say in which direction tumor lies, but not how sure
+    of it one may be: they are often of the hardest places. So the new head is as sure at
+    home as the old one, whose calibration and lesion thresholds stay of use.
 
     Parameters
     ----------
@@ -81,7 +83,8 @@ def fit_head(start: Head, taught: LabelledFeatures, home: LabelledFeatures) -> H
         Of the corrections; both classes occur.
     home : LabelledFeatures
         Of patches of home, whose AUC may fall by `MOST_LOST`: otherwise the pull gets
-        stronger. Their spread is the measure of a feature. Both classes occur.
+        stronger. Their spread is the measure of a feature, and the mean log odds of each
+        class stay as they are. Both classes occur.
 
     Returns
     -------
@@ -97,8 +100,21 @@ def fit_head(start: Head, taught: LabelledFeatures, home: LabelledFeatures) -> H
         fitted = _fit(start, taught, spread, pull, fitted)
         head = Head(start.weights + fitted[:-1] / spread, start.offset + fitted[-1])
         if before - _auc(head, home) <= MOST_LOST:
-            return head
+            return _as_sure(head, start, home)
     return start
+
+
+def _as_sure(head: Head, start: Head, home: LabelledFeatures) -> Head:
+    """Scale and shift log odds, so that their means at home are those of the old head."""
+    (old_normal, old_tumor), (normal, tumor) = (
+        [float(one.log_odds(home.values[home.tumor == kind]).mean()) for kind in (0, 1)]
+        for one in (start, head)
+    )
+    if old_tumor <= old_normal or tumor <= normal:  # no better than chance
+        return start
+    scale = (old_tumor - old_normal) / (tumor - normal)
+    offset = old_tumor - scale * tumor
+    return Head(scale * head.weights, scale * head.offset + offset)
 
 
 def _auc(head: Head, labelled: LabelledFeatures) -> float:
