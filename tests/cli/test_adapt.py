@@ -17,15 +17,6 @@ from napari_fastnet.core.labelled_cells import label_grid, outlines_of
 from napari_fastnet.model.bundle import available, load_bundle
 from napari_fastnet.results.corrections import corrections_of
 from napari_fastnet.results.record import RECORD, read_record
-from napari_fastnet.training.adapt import adapt as work
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Teach with one thread: the tests share the cores."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "THREADS", 1)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +184,6 @@ def test_a_kill_leaves_the_corrections_and_no_half_bundle(
 import os, signal, sys
 from importlib import import_module
 from napari_fastnet.cli.app import main
-import_module("napari_fastnet.training.adapt.adapt").THREADS = 1
 kill = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 setattr(import_module({module!r}), {name!r}, kill)
 main(sys.argv[1:])

@@ -35,14 +35,6 @@ MODEL = load_bundle("fastnet-pcam")
 STEPS = 4
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Teach with one thread: the tests share the cores."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "THREADS", 1)
-        yield
-
-
 @pytest.fixture(scope="module")
 def examples(pale_slide, labelled):
     *_, found = gather([labelled(*pale_slide)], MODEL)
@@ -78,15 +70,14 @@ def test_it_learns_the_stain_and_does_not_forget_home(adapted) -> None:
 
 def test_it_yields_each_step(steps) -> None:
     *progress, last = steps
-    total = 3 * STEPS
-    assert progress == [AdaptProgress(done, total) for done in range(1, total + 1)]
+    assert progress == [AdaptProgress(done, STEPS) for done in range(1, STEPS + 1)]
     assert isinstance(last, Adapted)
 
 
 def test_nothing_comes_after_a_stop(examples) -> None:
     asked = iter([False, True])
     found = list(adapt(MODEL, examples, AdaptOptions(), stopped=lambda: next(asked)))
-    assert found == [AdaptProgress(1, 450), AdaptProgress(2, 450)]
+    assert found == [AdaptProgress(1, 150), AdaptProgress(2, 150)]
 
 
 def test_the_threads_of_before_come_back(examples) -> None:
@@ -203,7 +194,7 @@ def test_figures_at_home_are_optimistic_until_a_model_held_the_patches_back(
 def test_the_head_alone_is_taught_in_a_moment(examples, tmp_path) -> None:
     options = AdaptOptions(part="head")
     *progress, found = adapt(MODEL, examples, options)
-    assert progress == [AdaptProgress(done, 3) for done in (1, 2, 3)]
+    assert progress == [AdaptProgress(1, 1)]
     assert found.gate.corrections_after > found.gate.corrections_before
     assert found.gate.refusal is None
     bundle = write_adapted(found, tmp_path / "head", "lab")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import platform
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,14 +39,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastnet.core.arrays import Bools, Bytes, Indices, Singles
+    from napari_fastnet.core.metrics.patches import PatchMetrics
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.nn.fastnet import FastNet
     from napari_fastnet.training.adapt.examples import Examples
     from napari_fastnet.training.adapt.options import AdaptOptions
 
-#: Threads that teach: sums depend on their number, and the same corrections are to give the
-#: same weights in the panel, on the command line and on another machine of the kind.
-THREADS = 2
 #: Labels from which the offset of the calibration is fitted anew, and from which its scale.
 OFFSET_FROM, SCALE_FROM = 50, 100
 
@@ -75,6 +75,8 @@ class Adapted:
         Probability from which a cell is called tumor.
     gate : Gate
         Figures before and after.
+    metrics : PatchMetrics
+        On the patches of home for the gate.
     examples : Examples
         As they were taught.
     options : AdaptOptions
@@ -87,6 +89,7 @@ class Adapted:
     calibrated: str
     threshold: float
     gate: Gate
+    metrics: PatchMetrics
     examples: Examples
     options: AdaptOptions
 
@@ -137,50 +140,58 @@ def adapt(
     folds = folds_of(examples.places, examples.tumor)
     held_out = _held_out(folds, len(examples.tumor))
     steps = options.steps if options.part == "network" else 1
-    networks: list[FastNet] = []
-    with _steady_threads():
-        teach = _teacher(base, start, examples, options)
-        for number, left_out in enumerate(held_out):
-            teaching = teach(~left_out, number)
-            while len(networks) == number:
-                try:
-                    done = next(teaching)
-                except StopIteration as end:
-                    networks.append(end.value)
-                else:
-                    yield AdaptProgress(steps * number + done, steps * len(held_out))
-                    if stopped():
-                        return
-        yield _judged(base, start, networks, held_out, examples, options)
+    with _threads(len(held_out)) as pool:
+        teach = pool.submit(_teacher, base, start, examples, options).result()
+        teaching = [teach(~one, number) for number, one in enumerate(held_out)]
+        for done in count(1):
+            # side by side, and together after each step, to be asked whether to stop
+            found = pool.map(_advanced, teaching)
+            if networks := [network for network in found if network is not None]:
+                break
+            yield AdaptProgress(done, steps)
+            if stopped():
+                return
+        gate, network = home_patches("gate"), average_weights(networks)
+        judged = [(start, gate.images), (network, gate.images)]
+        if folds is not None:
+            parts = [examples.images[one] for one in held_out]
+            judged += [(start, examples.images), *zip(networks, parts, strict=True)]
+        judge = partial(predicted, normalisation=base.normalisation, flips=base.flips)
+        scores = list(pool.map(lambda pair: judge(*pair), judged))
+    yield _judged(base, network, held_out, scores, examples, options)
+
+
+def _advanced(teaching: Generator[int, None, FastNet]) -> FastNet | None:
+    """Go one step on, and return the network at the end."""
+    try:
+        next(teaching)
+    except StopIteration as end:
+        network: FastNet = end.value
+        return network
+    return None
 
 
 def _judged(
     base: ModelBundle,
-    start: FastNet,
-    networks: list[FastNet],
+    network: FastNet,
     held_out: list[Bools],
+    scores: list[Singles],
     examples: Examples,
     options: AdaptOptions,
 ) -> Adapted:
-    """Put the networks together, and measure them before and after."""
-    judge = partial(predicted, normalisation=base.normalisation, flips=base.flips)
-    network, gate, tumor = (
-        average_weights(networks),
-        home_patches("gate"),
-        examples.tumor,
-    )
-    at_home = judge(network, gate.images)
+    """Measure a model before and after, and calibrate it."""
+    gate, tumor = home_patches("gate"), examples.tumor
+    home_before, home_after, *rest = scores
     before: float | None = None
     after: float | None = None
     calibration, calibrated = Calibration(**base.calibration), ""
-    if len(networks) > 1:
+    if rest:
         unseen = np.empty(len(tumor), np.float32)
-        for taught, left_out in zip(networks, held_out, strict=True):
-            unseen[left_out] = judge(taught, examples.images[left_out])
-        before = roc_auc(tumor, judge(start, examples.images))
-        after = roc_auc(tumor, unseen)
+        for left_out, found in zip(held_out, rest[1:], strict=True):
+            unseen[left_out] = found
+        before, after = roc_auc(tumor, rest[0]), roc_auc(tumor, unseen)
         calibration, calibrated = _calibrated(
-            calibration, (tumor, unseen), (gate.tumor, at_home)
+            calibration, (tumor, unseen), (gate.tumor, home_after)
         )
     return Adapted(
         base=base,
@@ -193,10 +204,13 @@ def _judged(
             corrections_after=after,
             home_before=base.adapted.gate.home_before
             if base.adapted
-            else roc_auc(gate.tumor, judge(start, gate.images)) or 0.0,
-            home_after=roc_auc(gate.tumor, at_home) or 0.0,
-            folds=len(networks) if len(networks) > 1 else 0,
+            else roc_auc(gate.tumor, home_before) or 0.0,
+            home_after=roc_auc(gate.tumor, home_after) or 0.0,
+            folds=len(held_out) if rest else 0,
             optimistic=gate.facts.sha256 not in base.training.held_back,
+        ),
+        metrics=evaluate_probabilities(
+            gate.tumor, calibration.apply(home_after), threshold=base.threshold
         ),
         examples=examples,
         options=options,
@@ -258,12 +272,18 @@ def adapted_name(base: str, name: str) -> str:
 
 
 @contextmanager
-def _steady_threads() -> Iterator[None]:
-    """Teach with as many threads anywhere; those before come back."""
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Start threads that each compute alone.
+
+    Sums depend on the number of threads that make them: so the same corrections give the
+    same weights in the panel, on the command line, and with any number of cores.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
     try:
-        yield
+        with ThreadPoolExecutor(
+            count, "fastnet-adapt", initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            yield pool
     finally:
         torch.set_num_threads(before)
 
@@ -343,16 +363,7 @@ def _calibrated(
 def _description(adapted: Adapted, name: str) -> ModelDescription:
     """Describe an adapted model, without anything that differs from run to run."""
     base, examples, options = adapted.base, adapted.examples, adapted.options
-    mixing, gate = home_patches("mixing").facts, home_patches("gate")
-    raw = predicted(
-        adapted.network,
-        gate.images,
-        normalisation=base.normalisation,
-        flips=base.flips,
-    )
-    metrics = evaluate_probabilities(
-        gate.tumor, adapted.calibration.apply(raw), threshold=adapted.threshold
-    )
+    mixing, gate = home_patches("mixing").facts, home_patches("gate").facts
     before = {one.name: getattr(base, one.name) for one in fields(ModelDescription)}
     tumor = int(examples.tumor.sum())
     training = training_facts.TrainingFacts(
@@ -360,7 +371,7 @@ def _description(adapted: Adapted, name: str) -> ModelDescription:
         normal=len(examples.tumor) - tumor + mixing.normal,
         tumour=tumor + mixing.tumour,
         datasets=(*base.training.datasets, mixing),
-        valid=gate.facts,
+        valid=gate,
         options=asdict(_recipe(options)) if options.part == "network" else {},
         started_from=base.sha256,
         start=start_facts(base),
@@ -395,10 +406,10 @@ def _description(adapted: Adapted, name: str) -> ModelDescription:
         "calibration": asdict(adapted.calibration),
         "training": training,
         "metrics": training_facts.ModelMetrics(
-            data=gate.facts.name,
+            data=gate.name,
             parameters=parameter_count(adapted.network),
             flops_256px=flop_count(adapted.network),
-            **asdict(metrics),
+            **asdict(adapted.metrics),
         ),
         "adapted": facts,
         "source": {},
