@@ -14,7 +14,6 @@ from napari_fastnet.model.bundle import available, load_bundle
 from napari_fastnet.plugin.layers.corrections import CORRECTIONS_NAME
 from napari_fastnet.plugin.teach.changes import changes
 from napari_fastnet.results.corrections import Corrections
-from napari_fastnet.training.adapt import adapt as work_of_adapt
 from napari_fastnet.training.adapt.options import AdaptOptions
 
 pytestmark = pytest.mark.gui
@@ -135,7 +134,6 @@ def test_too_few_labels_are_said(qtbot, viewer, panel, press, errors) -> None:
 def lab(viewer, add_slide, lab_svs, make_panel, tmp_path, monkeypatch):
     """Return a panel with a slide of a laboratory, detected and painted on."""
     monkeypatch.setenv("NAPARI_FASTNET_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr(work_of_adapt, "THREADS", 1)
     add_slide(viewer, lab_svs[0])
     panel = make_panel(viewer)
     panel.teach.adapt_options = AdaptOptions(steps=2)

@@ -15,7 +15,6 @@ from qtpy.QtTest import QTest
 from napari_fastnet.cli.app import main
 from napari_fastnet.core.labelled_cells import NORMAL, TUMOR
 from napari_fastnet.model.bundle import load_bundle
-from napari_fastnet.training.adapt import adapt as work
 from napari_fastnet.training.adapt.options import AdaptOptions
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
@@ -45,7 +44,6 @@ def test_twenty_strokes_make_a_model_through_a_kill(
     qtbot, open_window, lab_svs, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.syspath_prepend(SCRIPT.parent)
-    monkeypatch.setattr(work, "THREADS", 1)  # the tests share the cores
     models, out = tmp_path / "models", tmp_path / "out"
     monkeypatch.setenv("NAPARI_FASTNET_MODELS", str(models))
     slide, other = lab_svs
