@@ -17,6 +17,7 @@ from napari_fastnet.core.labelled_cells import label_grid, outlines_of
 from napari_fastnet.model.bundle import available, load_bundle
 from napari_fastnet.results.corrections import corrections_of
 from napari_fastnet.results.record import RECORD, read_record
+from napari_fastnet.training.adapt.examples import labelled_slides
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,18 @@ def test_labels_of_another_slide_are_one_line(
     other.write_text(text.replace(fingerprint, "f" * 64))
     line = fails(capsys, run, "-o", tmp_path / "lab", "--labels", other)
     assert "other.geojson: labels of another slide" in line
+
+
+def test_matched_colours_are_not_what_is_taught(painted, pale_slide) -> None:
+    record = painted / RECORD
+    assert labelled_slides([painted])[0].labels.notes == ()
+    text = record.read_text().replace('"method": "none"', '"method": "density"')
+    record.write_text(text)
+    (slide,) = labelled_slides([painted])
+    assert slide.labels.notes == (
+        "pale.svs was detected with colours matched to the model's, and is taught in its "
+        "own",
+    )
 
 
 def test_a_slide_that_is_gone_is_one_line(painted, tmp_path, capsys) -> None:

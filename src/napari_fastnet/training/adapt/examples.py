@@ -133,11 +133,17 @@ def labelled_slides(
     found = []
     read = labels_of_runs(runs, files, outlines)
     for run, labels in zip(runs, read, strict=True):
-        facts = read_record(run_folder(run) / RECORD).slide
+        record = read_record(run_folder(run) / RECORD)
+        facts, notes = record.slide, labels.notes
+        if record.options.stain.get("method", "none") != "none":
+            notes += (
+                f"{facts.name} was detected with colours matched to the model's, and is "
+                "taught in its own",
+            )
         found.append(
             LabelledSlide(
                 slide=Path(facts.path),
-                labels=replace(labels, fingerprint=facts.fingerprint),
+                labels=replace(labels, fingerprint=facts.fingerprint, notes=notes),
                 mpp=facts.mpp if facts.mpp_source == "user" else None,
             )
         )
