@@ -21,6 +21,7 @@ from torch import nn
 
 from napari_fastnet.core.appearance.stain import StainMatch, estimate
 from napari_fastnet.core.dense import CELL_PX, DenseScan
+from napari_fastnet.core.metrics.calibration import Calibration
 from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.nn.checkpoint import load_weights
@@ -34,6 +35,8 @@ from napari_fastnet.patches.mosaics import (
     lay_out,
 )
 from napari_fastnet.patches.reading import iterate_patches
+from napari_fastnet.training.adapt.features import head_of, home_features, with_head
+from napari_fastnet.training.adapt.head import Head
 from tiles import SHIFTS, Tile, picture_of, pixel_auc, read_tiles, restained
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ LAYERS = {
     "stem": slice(1),
     "first six": slice(6),
     "stage 2": slice(12, 25),
+    "to stage 2": slice(25),
     "all": slice(42),
 }
 MIXED = (0.25, 0.5)
@@ -134,7 +138,14 @@ def ways(
     for layers, which in LAYERS.items():
         fresh = refreshed(network, patches, which)
         for share in MIXED:
-            yield f"{layers}, {share:.0%} new", mixed(network, fresh, share), none
+            changed = mixed(network, fresh, share)
+            yield f"{layers}, {share:.0%} new", changed, none
+            if layers == "to stage 2":
+                yield (
+                    f"{layers}, {share:.0%} new, as sure",
+                    as_sure(network, changed),
+                    none,
+                )
     # at about the µm/px at which a slide's statistics are taken
     small = patches.reshape(len(patches), 12, 8, 12, 8, 3).mean(axis=(2, 4))
     source = estimate(np.rint(small).astype(np.uint8).reshape(-1, 3), "density")
@@ -180,6 +191,21 @@ def mixed(network: FastNet, fresh: FastNet, share: float) -> FastNet:
         if name.endswith(("running_mean", "running_var")):
             value.lerp_(new[name], share)
     return changed.eval()
+
+
+def as_sure(network: FastNet, changed: FastNet) -> FastNet:
+    """Return a copy of the changed network with the log odds at home that it had before."""
+    calibration, normalisation = Calibration(**BUNDLE.calibration), BUNDLE.normalisation
+    start = head_of(network, calibration)
+    means = []
+    for one in (network, changed):
+        home = home_features(one, normalisation)
+        odds = start.log_odds(home.values)
+        means.append([float(odds[home.tumor == kind].mean()) for kind in (False, True)])
+    (old_normal, old_tumor), (normal, tumor) = means
+    scale = (old_tumor - old_normal) / (tumor - normal)
+    offset = scale * (start.offset - tumor) + old_tumor
+    return with_head(changed, Head(scale * start.weights, offset), calibration)
 
 
 def tile_auc(
