@@ -2,8 +2,10 @@
 
     xvfb-run -a -s "-screen 0 1600x1200x24 +extension GLX"
         python docs/screenshots.py [SLIDE] [--model NAME|DIR] [--folder docs/images]
+            [--only teach]
 
-Without a slide one of 3 x 4 mm is drawn. Look at the pictures before they are committed.
+Without a slide one of 3 x 4 mm is drawn. Teaching is shown on a small one in a pale stain.
+Look at the pictures before they are committed.
 """
 
 # ruff: noqa: INP001  a script on its own, no package
@@ -16,8 +18,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import tifffile
 from PIL import Image
 
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:
@@ -28,6 +34,10 @@ WINDOW = (1480, 1040)
 LAPTOP = (1366, 768)
 #: Width of the animated picture, px, and how long it shows a frame and the last, ms.
 ANIMATED_PX, FRAME_MS, LAST_MS = 960, 250, 2500
+#: Density of the pale stain, times that of the drawn slide; and its µm/px.
+PALE, PALE_MPP = 0.35, 0.972
+#: Brush that paints on it, µm.
+BRUSH_UM = 60
 #: Of the run, from frame to frame.
 STEP_PER_CENT = 4
 #: Of the animated picture's 256 colours, those kept as they are.
@@ -68,6 +78,69 @@ def main(slide: Path, model: str | None, folder: Path) -> None:
     panel.export.folder.value = Path("/slides/results")
     save(section(panel.export), folder / "export.png")
     viewer.close()
+
+
+#: Places on the pale slide, (y, x) in µm, that are painted; a lesion and tissue beside it.
+PAINTED = {
+    "tumor": [(373, 311), (700, 498), (435, 964)],
+    "normal": [(233, 560), (575, 233), (249, 964), (855, 964)],
+}
+
+
+def teach(slide: Path, folder: Path) -> None:
+    """Paint on a slide of another stain, teach, and take pictures of old and new."""
+    import napari
+
+    viewer = napari.Viewer()
+    viewer.window.resize(*LAPTOP)
+    viewer.open(slide, plugin="napari-fastnet")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-fastnet", "FastNet")
+    live(2)
+    panel.detect.start.native.click()
+    wait_until(lambda: not panel.slide.work.detection.job.running)
+    viewer.reset_view()
+    panel.native.ensureWidgetVisible(panel.teach.native, 0, 0)
+    panel.teach.brush.value = BRUSH_UM
+    for kind, button in panel.teach.brushes.items():
+        if kind in PAINTED:
+            button.native.click()
+            layer = viewer.layers["corrections"]
+            for y, x in PAINTED[kind]:
+                for step in (-30, -15, 0, 15, 30):
+                    cell = layer.world_to_data((y, x + step))
+                    layer.paint(cell, layer.selected_label)
+    live(1)
+    save(window(viewer), folder / "strokes.png")
+    panel.teach.start.native.click()
+    wait_until(lambda: not panel.teach.teaching.running)
+    layer.visible = False
+    live(2)
+    save(section(panel.teach), folder / "teach.png")
+    new = window(viewer)
+    panel.teach.blink.native.click()
+    live(1)
+    animate([window(viewer), new], folder / "old-new.gif", 1500)
+    viewer.close()
+
+
+def write_pale_slide(path: Path) -> None:
+    """Draw a slide of 1.0 x 1.2 mm in a stain too pale for the shipped model."""
+    drawn = path.with_name("drawn.svs")
+    write_slide(drawn, shape=(4096, 5120), seed=1)
+    with open_slide(drawn) as slide:
+        image = slide.read(Box.of_shape(slide.shape), PALE_MPP)
+    density = -np.log(np.maximum(image, 1) / 255)
+    pale = (255 * np.exp(-PALE * density)).astype(np.uint8)
+    per_cm = (1e4 / PALE_MPP, 1e4 / PALE_MPP)
+    tifffile.imwrite(
+        path,
+        pale,
+        photometric="rgb",
+        tile=(256, 256),
+        compression="deflate",
+        resolution=per_cm,
+        resolutionunit="centimeter",
+    )
 
 
 def fill_in(viewer: Any, panel: Any, folder: Path) -> None:
@@ -121,7 +194,7 @@ def save(image: Image.Image, path: Path) -> None:
     image.save(path, optimize=True)
 
 
-def animate(frames: list[Image.Image], path: Path) -> None:
+def animate(frames: list[Image.Image], path: Path, last_ms: int = LAST_MS) -> None:
     """Write frames as one GIF; they share their colours, so what stays costs nothing."""
     width, height = frames[0].size
     size = (ANIMATED_PX, round(height * ANIMATED_PX / width))
@@ -130,7 +203,8 @@ def animate(frames: list[Image.Image], path: Path) -> None:
     first, *others = (
         f.quantize(palette=colours, dither=Image.Dither.NONE) for f in small
     )
-    times = [FRAME_MS] * len(others) + [LAST_MS]
+    each_ms = FRAME_MS if len(others) > 1 else last_ms
+    times = [each_ms] * len(others) + [last_ms]
     first.save(
         path, save_all=True, append_images=others, duration=times, loop=0, optimize=True
     )
@@ -165,6 +239,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("slide", nargs="?", type=Path)
     parser.add_argument("--model")
+    parser.add_argument("--only", choices=["teach"])
     parser.add_argument("--folder", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     arguments.folder.mkdir(exist_ok=True)
@@ -172,8 +247,13 @@ if __name__ == "__main__":
         # neither the user's settings nor an earlier run of theirs
         os.environ["NAPARI_CONFIG"] = str(Path(place, "settings.yaml"))
         os.environ["XDG_CACHE_HOME"] = place
-        path = arguments.slide
-        if path is None:
-            path = Path(place, "synthetic.svs")
-            write_slide(path, shape=(12288, 16384), seed=3)
-        main(path, arguments.model, arguments.folder)
+        os.environ["XDG_DATA_HOME"] = place  # of what is painted
+        if arguments.only is None:
+            path = arguments.slide
+            if path is None:
+                path = Path(place, "synthetic.svs")
+                write_slide(path, shape=(12288, 16384), seed=3)
+            main(path, arguments.model, arguments.folder)
+        pale = Path(place, "pale.tif")
+        write_pale_slide(pale)
+        teach(pale, arguments.folder)

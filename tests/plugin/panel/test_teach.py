@@ -208,6 +208,24 @@ def test_what_is_dropped_leaves_nothing_and_what_is_kept_replaces_nothing(
     assert load_bundle("fastnet-pcam@st-mary-2").adapted.parent.name == "fastnet-pcam"
 
 
+def test_the_most_doubtful_are_to_be_taught_first(panel, show_candidates) -> None:
+    work = show_candidates(panel, 6)
+    # in a line, 256 µm from each other: two of three are of one neighbourhood
+    evidences = (5.0, 4.0, 3.0, 0.5, -0.2, -2.0)
+    for row, evidence in zip(panel.review._model.rows, evidences, strict=True):
+        object.__setattr__(row.region, "evidence", evidence)
+    panel.review.order.value = "to teach"
+
+    def shown():
+        return [row.region.label for row in panel.review._view.shown()]
+
+    assert shown() == [5, 3, 1, 4, 6, 2]
+    work.review.decide([panel.review._model.rows[0].region], "not tumor")
+    assert shown() == [4, 6, 2, 3, 1, 5]
+    panel.review.order.value = "suspicious first"
+    assert shown() == [1, 2, 3, 4, 5, 6]
+
+
 def region_at(row, column, label, shape=(20, 20)):
     values = np.zeros(shape, np.float32)
     values[row : row + 3, column : column + 3] = 1

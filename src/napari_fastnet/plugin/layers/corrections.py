@@ -110,7 +110,7 @@ class SlideCorrections:
         self._writes: Latest[str] = Latest(self._next, self._written)
         self._soon = QTimer()
         self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._writes.ask)
+        self._soon.timeout.connect(self._painted)
         self._show_soon = QTimer()  # not while napari adds the slide's layer
         self._show_soon.setSingleShot(True)
         self._show_soon.timeout.connect(self.show)
@@ -308,6 +308,10 @@ class SlideCorrections:
         if not self._unheard:
             self._touched = True
             self._soon.start(STILL_MS)
+
+    def _painted(self) -> None:
+        self._changed()
+        self._writes.ask()
 
     def _told(self, event: object) -> None:
         self._changed()

@@ -29,6 +29,8 @@ SIGNS = {"tumor": "✓", "not tumor": "✗", "unsure": "?"}
 ALL = "all"
 VERDICTS = (ALL, UNDECIDED, "tumor", "not tumor", "unsure")
 SIZES = ("all sizes", "macro", "micro", "ITC")
+#: Choices of the order: by rank of suspicion, or what to label next.
+ORDERS = SUSPICIOUS, TEACH = ("suspicious first", "to teach")
 FAINT = QColor(128, 128, 128)
 
 

@@ -16,12 +16,13 @@ from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QTimer
 
 from napari_fastnet.core.display import counted
 from napari_fastnet.core.lesions.evidence import of_ten
+from napari_fastnet.core.teach_order import teach_order
 from napari_fastnet.plugin.detection.viewport import fly_to
 from napari_fastnet.plugin.layers.data import to_px, to_um
 from napari_fastnet.plugin.review import second_read, shapes, tools
 from napari_fastnet.plugin.review.board import BoardPlace
 from napari_fastnet.plugin.review.by_hand import ByHand
-from napari_fastnet.plugin.review.candidates import Candidate
+from napari_fastnet.plugin.review.candidates import SUSPICIOUS, TEACH, Candidate
 from napari_fastnet.plugin.review.ruler import RULER_KEY, Ruler
 from napari_fastnet.plugin.review.tools import ReviewTools
 from napari_fastnet.plugin.work.workspace import workspace_of
@@ -29,6 +30,7 @@ from napari_fastnet.plugin.work.workspace import workspace_of
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_fastnet.core.arrays import Indices
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.plugin.work.slide import SlideWork
@@ -121,6 +123,7 @@ class ReviewSection(ReviewTools):
             pressed.native.clicked.connect(lambda _=False, action=action: action())
         for widget in (self.filter, self.size, self.search):
             widget.changed.connect(self._filter)
+        self.order.changed.connect(self._reorder)
         self.magnification.changed.connect(self._fly_again)
         self.second_read.changed.connect(self._turn_second_read)
         self.note.native.editingFinished.connect(self._take_note)
@@ -308,7 +311,7 @@ class ReviewSection(ReviewTools):
             return
         work = self.work
         hidden = self._second_read.hides(work)
-        rows = [] if work is None or hidden else rows_of(work)
+        rows = [] if work is None or hidden else rows_of(work, self.order.value)
         if rows or hidden:
             self._place.dock()
         current, chosen = self.current, self.chosen()
@@ -378,6 +381,12 @@ class ReviewSection(ReviewTools):
         self._show_note()
         self._mark_soon.start()
 
+    def _reorder(self, _: object = None) -> None:
+        self._take_note()
+        self._show()
+        for view in (self.gallery, self.table):
+            view.scrollToTop()
+
     def _clicked(self, index: QModelIndex) -> None:
         self._fly(self._view.candidate(index.row()))
 
@@ -430,7 +439,7 @@ class ReviewSection(ReviewTools):
             self._second_read.veil()
 
 
-def rows_of(work: SlideWork) -> list[Candidate]:
+def rows_of(work: SlideWork, order: str = SUSPICIOUS) -> list[Candidate]:
     """Return the candidates of a slide as the table and the gallery show them.
 
     First those that a taught model finds anew, or no longer.
@@ -449,8 +458,24 @@ def rows_of(work: SlideWork) -> list[Candidate]:
         )
         for reviewed in work.review.reviewed
     ]
+    if order == TEACH:
+        rows = [rows[index] for index in _to_teach(work, rows)]
     first = {"appeared": 0, "gone": 1}
     return sorted(rows, key=lambda row: first.get(row.change, 2))
+
+
+def _to_teach(work: SlideWork, rows: Sequence[Candidate]) -> Indices:
+    """Return the indices of candidates, those to label next first; decided ones last."""
+    centres = np.reshape([row.region.centroid for row in rows], (-1, 2))
+    evidence = np.array([row.region.evidence for row in rows], float)
+    evidence[[row.verdict is not None for row in rows]] = np.nan
+    ahead = work.ahead
+    return teach_order(
+        evidence - work.rule.lesion_threshold,
+        to_um(centres, work.slide.require_mpp()),
+        None if ahead is None else ahead.at(centres),
+        None if ahead is None else ahead.labelled,
+    )
 
 
 def progress_of(work: SlideWork, rows: Sequence[Candidate]) -> str:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QSizePolicy
 from napari_fastnet.plugin.review import second_read
 from napari_fastnet.plugin.review.board import Board
 from napari_fastnet.plugin.review.candidates import (
+    ORDERS,
     SIZES,
     VERDICTS,
     CandidateModel,
@@ -53,6 +54,8 @@ class ReviewTools(Section):
         The candidates, in one order and with one selection.
     filter, size, search : ComboBox, ComboBox, LineEdit
         The candidates to show, by verdict, size class, and words in the notes.
+    order : ComboBox
+        Most suspicious first, or those from which the network would learn most.
     note : LineEdit
         A person's words on the current candidate.
     magnification : ComboBox
@@ -148,8 +151,14 @@ class ReviewTools(Section):
             value=MAGNIFICATIONS["at 10x"],
             tooltip="Magnification to show a candidate at; larger ones are shown whole",
         )
+        self.order = ComboBox(
+            choices=ORDERS,
+            tooltip="Most suspicious first; or to teach: the most doubtful, and the most "
+            "unlike what is labelled, of one neighbourhood after another",
+        )
         self._filters = row(
-            *(self.filter, self.size, self.search, self.magnification), label="show"
+            *(self.filter, self.size, self.order, self.search, self.magnification),
+            label="show",
         )
 
     def _make_second_read(self) -> None:

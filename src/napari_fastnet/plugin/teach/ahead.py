@@ -18,6 +18,7 @@ from napari_fastnet.core.metrics.calibration import Calibration
 from napari_fastnet.detection.plan import make_plan
 
 if TYPE_CHECKING:
+    from napari_fastnet.core.arrays import Floats, Singles
     from napari_fastnet.core.geometry import Box
     from napari_fastnet.core.labelled_cells import LabelledCells
     from napari_fastnet.detection.tissue import SlideTissue
@@ -50,6 +51,8 @@ class Ahead:
         plan = make_plan(slide, bundle, self._roi, stride="dense")
         self._grid, self._mpp = plan.patches.grid, slide.require_mpp()
         self._features = SlideFeatures(slide, plan, self._network, bundle.normalisation)
+        #: Features of the cells labelled when it computed last, (n, k).
+        self.labelled: Singles | None = None
 
     def serves(self, bundle: ModelBundle, tissue: SlideTissue | None) -> bool:
         """Return whether it is of this model and these masks; None is any."""
@@ -80,6 +83,7 @@ class Ahead:
             labelled = self._features.blocks_at(cells.centres)
             for _ in self._features.compute(labelled, stopped):
                 pass
+            self.labelled = self._features.at(cells.centres)
             if stopped():
                 return
             _ = self._home
@@ -87,6 +91,10 @@ class Ahead:
             for _ in self._features.compute(self._features.blocks_in(box), stopped):
                 if perf_counter() > until:
                     return
+
+    def at(self, points: Floats) -> Singles:
+        """Return the features of cells that hold points, (y, x) in level-0 px; or NaN."""
+        return self._features.at(points)
 
     def fit(self, cells: LabelledCells) -> Head | None:
         """Teach the head; None if no labelled cell of a class has features."""
