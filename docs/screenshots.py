@@ -99,7 +99,6 @@ def teach(slide: Path, folder: Path) -> None:
     panel.detect.start.native.click()
     wait_until(lambda: not panel.slide.work.detection.job.running)
     viewer.reset_view()
-    panel.native.ensureWidgetVisible(panel.teach.native, 0, 0)
     panel.teach.brush.value = BRUSH_UM
     for kind, button in panel.teach.brushes.items():
         if kind in PAINTED:
@@ -110,11 +109,15 @@ def teach(slide: Path, folder: Path) -> None:
                     cell = layer.world_to_data((y, x + step))
                     layer.paint(cell, layer.selected_label)
     live(1)
+    panel.native.ensureWidgetVisible(panel.teach.native, 0, 0)
+    live(1)
     save(window(viewer), folder / "strokes.png")
     panel.teach.start.native.click()
     wait_until(lambda: not panel.teach.teaching.running)
     layer.visible = False
     live(2)
+    panel.native.ensureWidgetVisible(panel.teach.native, 0, 0)
+    live(1)
     save(section(panel.teach), folder / "teach.png")
     new = window(viewer)
     panel.teach.blink.native.click()

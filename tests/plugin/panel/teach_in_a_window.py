@@ -27,7 +27,7 @@ work = panel.slide.work
 while work.detection.job.running:
     QTest.qWait(20)
 viewer.reset_view()
-panel.teach.brush.value = 60
+panel.teach.brush.value = 30
 paint_twenty(viewer)
 QTest.keyClick(canvas_of(viewer), Qt.Key.Key_T, Qt.KeyboardModifier.ShiftModifier)
 while "step" not in panel.teach.words.value:

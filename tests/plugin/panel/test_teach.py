@@ -136,7 +136,7 @@ def lab(viewer, add_slide, lab_svs, make_panel, tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_FASTNET_MODELS", str(tmp_path / "models"))
     add_slide(viewer, lab_svs[0])
     panel = make_panel(viewer)
-    panel.teach.adapt_options = AdaptOptions(steps=2)
+    panel.teach.adapt_options = AdaptOptions(part="head")  # in seconds
     return panel
 
 
@@ -173,6 +173,7 @@ def keep(qtbot, teach) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_is_dropped_leaves_nothing_and_what_is_kept_replaces_nothing(
     qtbot, viewer, lab, detect, press, tmp_path, errors
 ) -> None:
