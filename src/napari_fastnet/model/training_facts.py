@@ -218,7 +218,7 @@ class ParentFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateFacts:
-    """AUC before and after an adaptation, see `training.adapt.gate.Gate`."""
+    """Figures before and after an adaptation, see `training.adapt.gate.Gate`."""
 
     corrections_before: float | None
     corrections_after: float | None
@@ -226,6 +226,8 @@ class GateFacts:
     home_after: float
     folds: int
     optimistic: bool
+    right_before: float | None = None
+    right_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,7 @@ def test_it_yields_each_step(steps) -> None:
 def test_nothing_comes_after_a_stop(examples) -> None:
     asked = iter([False, True])
     found = list(adapt(MODEL, examples, AdaptOptions(), stopped=lambda: next(asked)))
-    assert found == [AdaptProgress(1, 150), AdaptProgress(2, 150)]
+    assert found == [AdaptProgress(1, 100), AdaptProgress(2, 100)]
 
 
 def test_the_threads_of_before_come_back(examples) -> None:
@@ -226,7 +226,7 @@ def test_a_model_that_gains_nothing_is_refused_with_both_numbers(
     gate = replace(adapted.gate, corrections_after=0.1)
     worse = replace(adapted, gate=gate)
     with pytest.raises(
-        DataError, match=r"0\.\d\d to 0\.10, at home .*gain nothing; .*--anyway"
+        DataError, match=r"0\.\d\d to 0\.10 .*, at home .*gain nothing; .*--anyway"
     ):
         write_adapted(worse, tmp_path / "model", "lab")
     assert not list(tmp_path.iterdir())

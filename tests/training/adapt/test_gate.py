@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fastnet.training.adapt.gate import Gate, folds_of
+from napari_fastnet.training.adapt.gate import Gate, folds_of, share_right
 
 GATE = Gate(
     corrections_before=0.83,
@@ -39,6 +39,20 @@ def test_a_small_gain_is_seen_in_the_words() -> None:
         ({"home_after": 0.9219}, "the AUC at home falls by more than 0.02"),
         ({"home_after": 0.9221}, None),
         (
+            {"corrections_before": 1.0, "corrections_after": 0.99}
+            | {"right_before": 0.6, "right_after": 0.9},
+            None,
+        ),
+        (
+            {"corrections_before": 1.0, "corrections_after": 0.97}
+            | {"right_before": 0.6, "right_after": 0.9},
+            "the corrections gain nothing",
+        ),
+        (
+            {"corrections_after": 0.82, "right_before": 0.7, "right_after": 0.7},
+            "the corrections gain nothing",
+        ),
+        (
             {"corrections_before": None, "corrections_after": None, "folds": 0},
             "the corrections of a class lie in one place, so no gain can be shown",
         ),
@@ -46,6 +60,17 @@ def test_a_small_gain_is_seen_in_the_words() -> None:
 )
 def test_it_refuses(changed, reason) -> None:
     assert replace(GATE, **changed).refusal == reason
+
+
+def test_the_words_say_how_many_are_right() -> None:
+    gate = replace(GATE, right_before=0.62, right_after=0.925)
+    assert "0.83 to 0.91 (62% to 92% right), at home" in gate.words
+
+
+def test_both_classes_count_alike_in_what_is_right() -> None:
+    tumor = np.array([True, False, False, False, False])
+    assert share_right(tumor, np.array([True, True, False, False, False])) == 0.875
+    assert share_right(tumor, np.array([False, False, False, False, False])) == 0.5
 
 
 def test_without_folds_the_words_say_so() -> None:

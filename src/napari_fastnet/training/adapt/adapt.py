@@ -27,7 +27,7 @@ from napari_fastnet.training.adapt.features import (
     patch_features,
     with_head,
 )
-from napari_fastnet.training.adapt.gate import Gate, folds_of
+from napari_fastnet.training.adapt.gate import Gate, folds_of, share_right
 from napari_fastnet.training.adapt.head import LabelledFeatures, fit_head
 from napari_fastnet.training.adapt.home import home_patches, require_home
 from napari_fastnet.training.adapt.network import Recipe, fit_network
@@ -182,14 +182,18 @@ def _judged(
     """Measure a model before and after, and calibrate it."""
     gate, tumor = home_patches("gate"), examples.tumor
     home_before, home_after, *rest = scores
-    before: float | None = None
-    after: float | None = None
+    gains: dict[str, float | None] = dict.fromkeys(
+        ("corrections_before", "corrections_after")
+    )
     calibration, calibrated = Calibration(**base.calibration), ""
     if rest:
         unseen = np.empty(len(tumor), np.float32)
         for left_out, found in zip(held_out, rest[1:], strict=True):
             unseen[left_out] = found
-        before, after = roc_auc(tumor, rest[0]), roc_auc(tumor, unseen)
+        for when, raw in (("before", rest[0]), ("after", unseen)):
+            called = calibration.apply(raw) >= base.threshold
+            gains[f"corrections_{when}"] = roc_auc(tumor, raw)
+            gains[f"right_{when}"] = share_right(tumor, called)
         calibration, calibrated = _calibrated(
             calibration, (tumor, unseen), (gate.tumor, home_after)
         )
@@ -200,8 +204,7 @@ def _judged(
         calibrated=calibrated,
         threshold=base.threshold,
         gate=Gate(
-            corrections_before=before,
-            corrections_after=after,
+            **gains,
             home_before=base.adapted.gate.home_before
             if base.adapted
             else roc_auc(gate.tumor, home_before) or 0.0,

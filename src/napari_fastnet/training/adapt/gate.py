@@ -12,21 +12,26 @@ if TYPE_CHECKING:
 
 #: Most that the AUC at home may fall.
 MOST_LOST = 0.02
+#: Most that the AUC on the corrections may fall where more of them are right than before:
+#: of few labels, which were in order before, it falls by chance.
+MOST_DISORDER = 0.02
 #: Most groups of places that are held out in turn.
 FOLDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """AUC of a model before and after it was adapted.
+    """Figures of a model before and after it was adapted.
 
     Parameters
     ----------
     corrections_before, corrections_after : float or None
-        On the labelled cells; after, by networks that were not taught their place. None
-        where the labels of a class lie in one place.
+        AUC on the labelled cells; after, by networks that were not taught their place.
+        None where the labels of a class lie in one place.
+    right_before, right_after : float or None
+        Mean share of both classes that is on the right side of the threshold, 0 to 1.
     home_before, home_after : float
-        On the patches of home for this; before, of the first model of a line of adapted
+        AUC on the patches of home for this; before, of the first model of a line of adapted
         ones, so that small losses do not add up.
     folds : int
         Groups of places that were held out in turn; 0 where that cannot be.
@@ -40,6 +45,8 @@ class Gate:
     home_after: float
     folds: int
     optimistic: bool
+    right_before: float | None = None
+    right_after: float | None = None
 
     @property
     def words(self) -> str:
@@ -54,7 +61,10 @@ class Gate:
         if before == after:
             before = f"{self.corrections_before:.3f}"
             after = f"{self.corrections_after:.3f}"
-        return f"on your corrections {before} to {after}, {home}"
+        right = ""
+        if self.right_before is not None and self.right_after is not None:
+            right = f" ({self.right_before:.0%} to {self.right_after:.0%} right)"
+        return f"on your corrections {before} to {after}{right}, {home}"
 
     @property
     def refusal(self) -> str | None:
@@ -64,11 +74,17 @@ class Gate:
             return (
                 "the corrections of a class lie in one place, so no gain can be shown"
             )
-        if after <= before:
+        more_right = (self.right_after or 0) > (self.right_before or 0)
+        if after <= before and not (more_right and before - after <= MOST_DISORDER):
             return "the corrections gain nothing"
         if self.home_before - self.home_after > MOST_LOST:
             return f"the AUC at home falls by more than {MOST_LOST:g}"
         return None
+
+
+def share_right(tumor: Bools, called: Bools) -> float:
+    """Return the mean share of both classes, (n,), that is called what it is, 0 to 1."""
+    return float(np.mean([called[tumor].mean(), (~called[~tumor]).mean()]))
 
 
 def folds_of(places: Indices, tumor: Bools) -> Indices | None:

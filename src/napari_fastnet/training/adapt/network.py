@@ -10,9 +10,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
 
 from napari_fastnet.training import mosaic
-from napari_fastnet.training.augment import turn
+from napari_fastnet.training.augment import augment
+from napari_fastnet.training.options import Augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Generator as Steps
@@ -22,10 +24,16 @@ if TYPE_CHECKING:
     from napari_fastnet.nn.fastnet import FastNet
     from napari_fastnet.training.batches import Patches
 
+#: Layers that see colour and texture: of `FastNet.features`, the stem and two stages. They
+#: differ between laboratories the most, and are taught the fastest.
+EARLY_LAYERS = 7
+# Share of the steps in which the learning rate rises.
+_WARM_UP = 0.15
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Recipe of a teaching.
+    """Recipe of a teaching; docs/explain/teaching.md has what else was tried.
 
     Parameters
     ----------
@@ -34,18 +42,31 @@ class Recipe:
     seed : int
         Seed of all random draws.
     batch_size : int
-        Patches a step, a square number: they are seen as one mosaic.
+        Patches a step, a square number: most batches are seen as one mosaic.
     from_home : int
         Those of them that are from home; the others are half tumor, half normal.
     learning_rate : float
-        Of AdamW.
+        Peak of the early layers' one-cycle schedule.
+    later : float
+        Share of it that the other layers get.
+    kept : float
+        Share of what was learned that is kept: the weights lie between the old ones, 0,
+        and those that were reached, 1.
+    augmentation : float
+        Strength of the random changes to patches.
+    mosaic_share : float
+        Share of the batches that are seen as one mosaic.
     """
 
-    steps: int = 150
+    steps: int = 100
     seed: int = 0
     batch_size: int = 16
     from_home: int = 8
     learning_rate: float = 1e-3
+    later: float = 0.3
+    kept: float = 0.75
+    augmentation: float = 0.7
+    mosaic_share: float = 0.75
 
 
 def fit_network(
@@ -80,29 +101,50 @@ def fit_network(
     """
     network = copy.deepcopy(start).eval()  # BatchNorm keeps its statistics
     mean, std = torch.tensor(normalisation)
-    optimizer = AdamW(network.parameters(), recipe.learning_rate, weight_decay=0.0)
+    optimizer, schedule = _optimizer(network, recipe)
     generator = Generator().manual_seed(recipe.seed)
-    for done, (images, labels) in enumerate(
-        _batches(examples, home, recipe, generator), start=1
-    ):
+    batches = _batches(examples, home, recipe, generator)
+    for done, (images, labels) in enumerate(batches, start=1):
+        as_mosaic = torch.rand(1, generator=generator).item() < recipe.mosaic_share
+        predict = mosaic.logits if as_mosaic else mosaic.logits_alone
         optimizer.zero_grad(set_to_none=True)
-        logits = mosaic.logits(network, (images.float() / 255 - mean) / std)
+        logits = predict(network, (images - mean) / std)
         margin = logits[:, 1] - logits[:, 0]
         functional.binary_cross_entropy_with_logits(margin, labels).backward()
         optimizer.step()
+        schedule.step()
         yield done
+    with torch.no_grad():
+        for new, old in zip(network.parameters(), start.parameters(), strict=True):
+            new.copy_(old.lerp(new, recipe.kept))
     return network.requires_grad_(False)
+
+
+def _optimizer(network: FastNet, recipe: Recipe) -> tuple[AdamW, OneCycleLR]:
+    """Return an optimiser, by which the early layers learn faster, and its schedule."""
+    early = list(network.features[:EARLY_LAYERS].parameters())
+    later = [
+        *network.features[EARLY_LAYERS:].parameters(),
+        *network.classify.parameters(),
+    ]
+    rates = [recipe.learning_rate, recipe.learning_rate * recipe.later]
+    optimizer = AdamW([{"params": early}, {"params": later}], weight_decay=0.0)
+    schedule = OneCycleLR(
+        optimizer, rates, total_steps=recipe.steps, pct_start=_WARM_UP
+    )
+    return optimizer, schedule
 
 
 def _batches(
     examples: Patches, home: Patches, recipe: Recipe, generator: Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield shuffled batches of turned patches, (N, H, W, 3) uint8, and their labels."""
+    """Yield batches of changed patches, (N, H, W, 3) float in 0..1, and their labels."""
     classes = [
         torch.nonzero(examples.labels > 0.5),
         torch.nonzero(examples.labels <= 0.5),
     ]
     taught = recipe.batch_size - recipe.from_home
+    changes = Augmentation().scaled(recipe.augmentation)
     for _ in range(recipe.steps):
         drawn = [
             each[torch.randint(len(each), (count,), generator=generator)].flatten()
@@ -117,4 +159,4 @@ def _batches(
         images = torch.cat([examples.images[chosen], home.images[others]])
         labels = torch.cat([examples.labels[chosen], home.labels[others]])
         order = torch.randperm(len(images), generator=generator)
-        yield turn(images[order], generator), labels[order]
+        yield augment(images[order], changes, generator), labels[order]

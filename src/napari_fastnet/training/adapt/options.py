@@ -27,7 +27,7 @@ class AdaptOptions:
         Write the model also where it fails the gate; its card says so.
     """
 
-    steps: int = 150
+    steps: int = 100
     seed: int = 0
     part: Part = "network"
     override: bool = False

@@ -1,0 +1,182 @@
+"""Teach the network on tiles of a foreign stain, and judge it on others: AUC and seconds.
+
+python benchmarks/teach/network.py tiles.tar --home valid.tar --out network.json
+
+Labels are squares of 3 x 3 cells, half of them tumor; an example is the patch around each
+cell. Each teaching is that of `adapt`, with its gate. Rows that are in the output already
+are not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_fastnet.core.dense import CELL_PX, DenseScan
+from napari_fastnet.core.metrics.patches import roc_auc
+from napari_fastnet.model.bundle import ModelBundle, load_bundle
+from napari_fastnet.nn.checkpoint import load_weights
+from napari_fastnet.nn.classifier import PatchClassifier
+from napari_fastnet.patches.reading import iterate_patches
+from napari_fastnet.training.adapt.adapt import Adapted, adapt
+from napari_fastnet.training.adapt.examples import MOST_OF_CLASS, Examples
+from napari_fastnet.training.adapt.options import AdaptOptions
+from napari_fastnet.training.publish import predicted
+from tiles import (
+    LABEL_CELLS,
+    Square,
+    Tile,
+    draw_squares,
+    picture_of,
+    pixel_auc,
+    read_tiles,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.nn.fastnet import FastNet
+
+FIRST, SECOND = range(8), range(32, 40)
+#: Tiles that teach and tiles that judge.
+WAYS = {
+    "first to second": (FIRST, SECOND),
+    "second to first": (SECOND, FIRST),
+    "within the first": (FIRST[1::2], FIRST[::2]),
+    "within the second": (SECOND[1::2], SECOND[::2]),
+}
+# Places are quarters of a tile: a person paints here and there.
+_PLACES_A_SIDE = 2
+
+
+def examples_of(tiles: dict[int, Tile], squares: Sequence[Square]) -> Examples:
+    """Return the patches around the cells of labels."""
+    images, tumor, places = [], [], []
+    for square in squares:
+        tile = tiles[square.tile]
+        side = len(tile.image)
+        rim = 96 // 2
+        padded = np.pad(tile.image, ((rim, rim), (rim, rim), (0, 0)), mode="reflect")
+        for row in range(square.row, square.row + LABEL_CELLS):
+            for column in range(square.column, square.column + LABEL_CELLS):
+                y, x = (CELL_PX * cell + CELL_PX // 2 for cell in (row, column))
+                images.append(padded[y : y + 96, x : x + 96])
+                tumor.append(square.tumor)
+                part = (_PLACES_A_SIDE * np.array([y, x])) // side
+                places.append(
+                    (square.tile * _PLACES_A_SIDE + part[0]) * _PLACES_A_SIDE + part[1]
+                )
+    known, where = np.array(tumor), np.array(places)
+    # as many as `gather` takes, spread over all
+    rng = np.random.default_rng(0)
+    chosen = np.concatenate(
+        [
+            rng.permutation(np.flatnonzero(known == c))[:MOST_OF_CLASS]
+            for c in (False, True)
+        ]
+    )
+    return Examples(
+        images=np.stack(images)[chosen],
+        tumor=known[chosen],
+        places=where[chosen],
+        labels_tumor=int(known.sum()),
+        labels_normal=int((~known).sum()),
+        slides=len({square.tile for square in squares}),
+        digest="",
+    )
+
+
+def tile_auc(network: FastNet, base: ModelBundle, tiles: Sequence[Tile]) -> float:
+    """Compute the pixel AUC of a dense scan of tiles."""
+    scan = DenseScan(base.patch_size_pixels, base.architecture.pool_cells)
+    classifier = PatchClassifier(network, normalisation=base.normalisation)
+    found = []
+    with torch.inference_mode():
+        for tile in tiles:
+            picture = torch.from_numpy(picture_of(tile.image, scan))
+            found.append(scan.pool(classifier.cell_margins(picture[None])[0].numpy()))
+    return pixel_auc(found, tiles)
+
+
+def home_auc(
+    network: FastNet, base: ModelBundle, home: tuple[NDArray[Any], NDArray[Any]]
+) -> float:
+    """Compute the AUC on patches of home."""
+    images, tumor = home
+    raw = predicted(network, images, normalisation=base.normalisation, flips=False)
+    return float(roc_auc(tumor, raw) or 0)
+
+
+def taught(base: ModelBundle, examples: Examples, options: AdaptOptions) -> Adapted:
+    """Adapt to the end."""
+    return next(
+        step for step in adapt(base, examples, options) if isinstance(step, Adapted)
+    )
+
+
+def main() -> None:
+    """Run the trials that are missing in the output."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tiles", type=Path)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--labels", type=int, nargs="+", default=[20, 300, 100, 30])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--part", default="network")
+    asked = parser.parse_args()
+    base = load_bundle("fastnet-pcam")
+    start = load_weights(base.weights_path)
+    tiles = read_tiles(asked.tiles)
+    patches = list(iterate_patches(asked.home))
+    home = (
+        np.stack([one.image for one in patches]),
+        np.array([one.label == 1 for one in patches]),
+    )
+    rows = json.loads(asked.out.read_text()) if asked.out.exists() else []
+    before = {
+        way: tile_auc(start, base, [tiles[i] for i in judge])
+        for way, (_, judge) in WAYS.items()
+    }
+    at_home = home_auc(start, base, home)
+    for seed in range(asked.seeds):
+        for count in asked.labels:
+            for way, (teach, judge) in WAYS.items():
+                key = {"part": asked.part, "way": way, "labels": count, "seed": seed}
+                if any(key.items() <= row.items() for row in rows):
+                    continue
+                squares = draw_squares({i: tiles[i] for i in teach}, count, seed)
+                examples = examples_of(tiles, squares)
+                began, cpu = time.perf_counter(), time.process_time()
+                adapted = taught(
+                    base, examples, AdaptOptions(seed=seed, part=asked.part)
+                )
+                row = key | {
+                    "seconds": time.perf_counter() - began,
+                    "processor_seconds": time.process_time() - cpu,
+                    "before": before[way],
+                    "after": tile_auc(adapted.network, base, [tiles[i] for i in judge]),
+                    "home_before": at_home,
+                    "home_after": home_auc(adapted.network, base, home),
+                    "words": adapted.words,
+                }
+                rows.append(row)
+                asked.out.write_text(json.dumps(rows, indent=1))
+                print(
+                    {
+                        k: round(v, 3) if isinstance(v, float) else v
+                        for k, v in row.items()
+                    },
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
