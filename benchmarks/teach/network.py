@@ -1,6 +1,7 @@
 """Teach the network on tiles of a foreign stain, and judge it on others: AUC and seconds.
 
-python benchmarks/teach/network.py tiles.tar --home valid.tar --out network.json
+    python benchmarks/teach/network.py TILES.tar --home VALID.tar
+        [--out benchmarks/results/teach.json] [--page docs/explain/teaching.md]
 
 Labels are squares of 3 x 3 cells, half of them tumor; an example is the patch around each
 cell. Each teaching is that of `adapt`, with its gate. Rows that are in the output already
@@ -11,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+sys.path.append(str(Path(__file__).parents[1]))
 
 from napari_fastnet.core.dense import CELL_PX, DenseScan
 from napari_fastnet.core.metrics.patches import roc_auc
@@ -28,6 +32,7 @@ from napari_fastnet.training.adapt.adapt import Adapted, adapt
 from napari_fastnet.training.adapt.examples import MOST_OF_CLASS, Examples
 from napari_fastnet.training.adapt.options import AdaptOptions
 from napari_fastnet.training.publish import predicted
+from page import write_between
 from tiles import (
     LABEL_CELLS,
     Square,
@@ -131,6 +136,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[20, 300, 100, 30])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--part", default="network")
+    parser.add_argument("--page", type=Path, help="page to write the table into")
     asked = parser.parse_args()
     base = load_bundle("fastnet-pcam")
     start = load_weights(base.weights_path)
@@ -176,6 +182,59 @@ def main() -> None:
                     },
                     flush=True,
                 )
+    if asked.page:
+        write_between(asked.page, "teaching", table(rows))
+        draw_curve(asked.page.with_name("teaching.png"), rows)
+
+
+def means(rows: list[dict[str, Any]], way: str, labels: int) -> dict[str, float]:
+    """Return the means over the seeds, and the smallest gain and the most lost at home."""
+    own = [row for row in rows if (row["way"], row["labels"]) == (way, labels)]
+    gains = [row["after"] - row["before"] for row in own]
+    home = [row["home_after"] - row["home_before"] for row in own]
+    return {
+        "before": own[0]["before"],
+        "after": float(np.mean([row["after"] for row in own])),
+        "gain": float(np.mean(gains)),
+        "least": min(gains),
+        "home": float(np.mean(home)),
+        "home_least": min(home),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Write a Markdown table of the network's rows."""
+    lines = [
+        "| labels | way | AUC before | after | gain, least of the seeds | home, least |",
+        "|---:|---|---:|---:|---:|---:|",
+    ]
+    for labels in sorted({row["labels"] for row in rows}):
+        for way in WAYS:
+            of = means(rows, way, labels)
+            lines.append(
+                f"| {labels} | {way} | {of['before']:.3f} | {of['after']:.3f} | "
+                f"{of['gain']:+.3f}, {of['least']:+.3f} | "
+                f"{of['home']:+.3f}, {of['home_least']:+.3f} |"
+            )
+    return "\n".join(lines)
+
+
+def draw_curve(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Draw the AUC against the number of labels; 0 labels is the model before."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axes = figure.subplots()
+    counts = sorted({row["labels"] for row in rows})
+    for way, style in zip(WAYS, ("-o", "-s", "--o", "--s"), strict=True):
+        found = [means(rows, way, count) for count in counts]
+        values = [found[0]["before"], *(one["after"] for one in found)]
+        axes.plot(range(len(values)), values, style, label=way)
+    axes.set_xticks(range(len(counts) + 1), ["none", *map(str, counts)])
+    axes.set(xlabel="labels (squares of 48 px)", ylabel="pixel AUC")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":
