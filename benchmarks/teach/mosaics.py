@@ -183,7 +183,7 @@ def network_odds(
     )
     *_, last = adapt(BUNDLE, examples, AdaptOptions(seed=seed))
     assert isinstance(last, Adapted)
-    after: Head = head_of(last.network, last.calibration)
+    after: Head = head_of(last.network, Calibration(**BUNDLE.calibration))
     return after.log_odds(cell_features(last.network, shown))
 
 

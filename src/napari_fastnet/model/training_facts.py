@@ -252,9 +252,6 @@ class AdaptedFacts:
         The part taught, ``"network"`` or ``"head"``.
     gate : GateFacts
         Figures before and after.
-    calibrated : str
-        What of the calibration was fitted anew: ``"offset"``, ``"scale and offset"``, or
-        nothing.
     refusal : str or None
         Reason why the gate refused the model, which was written all the same.
     """
@@ -270,7 +267,6 @@ class AdaptedFacts:
     seed: int
     part: str
     gate: GateFacts
-    calibrated: str = ""
     refusal: str | None = None
 
 

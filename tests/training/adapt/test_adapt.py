@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from napari_fastnet.core.metrics.calibration import Calibration
 from napari_fastnet.errors import BundleError, DataError, OptionError, OutputError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
@@ -125,28 +124,12 @@ def test_its_card_has_both_numbers(bundle, adapted) -> None:
     assert "> BSD-3-Clause" in section_of(card, "Licence")
 
 
-def test_from_fifty_labels_the_offset_is_fitted_and_from_a_hundred_the_scale(
-    adapted, examples
-) -> None:
-    before = MODEL.calibration
-    assert adapted.calibrated == "offset"
-    assert adapted.calibration.scale == before["scale"]
-    assert adapted.calibration.offset != before["offset"]
-    rng = np.random.default_rng(0)
-    home = (home_patches("gate").tumor, rng.random(300).astype(np.float32))
-    for count, fitted in (
-        (49, ""),
-        (50, "offset"),
-        (99, "offset"),
-        (100, "scale and offset"),
-    ):
-        tumor = np.arange(count) % 2 > 0
-        scores = np.where(tumor, 0.6, 0.3) + 0.2 * rng.random(count)
-        found, words = work._calibrated(
-            Calibration(**before), (tumor, scores.astype(np.float32)), home
-        )
-        assert words == fitted
-        assert (found == Calibration(**before)) == (count < 50)
+def test_calibration_and_thresholds_stay(bundle) -> None:
+    assert bundle.calibration == MODEL.calibration
+    assert bundle.threshold == MODEL.threshold
+    assert replace(bundle.lesions, measured_on="") == replace(
+        MODEL.lesions, measured_on=""
+    )
 
 
 def test_all_back_ends_run_it(bundle, examples) -> None:
@@ -246,7 +229,6 @@ def test_labels_of_a_class_in_one_place_show_no_gain(
     *_, examples = gather([labelled(path, fewer)], MODEL)
     *_, found = adapt(MODEL, examples, AdaptOptions(steps=1))
     assert "lie in one place" in found.gate.refusal
-    assert found.calibration == Calibration(**MODEL.calibration)
     anyway = replace(found, options=AdaptOptions(steps=1, override=True))
     bundle = write_adapted(anyway, tmp_path / "model", "lab")
     assert "| not measured | not measured |" in bundle.card()

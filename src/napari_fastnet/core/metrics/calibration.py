@@ -57,13 +57,7 @@ def logit_of(probabilities: NDArray[np.floating]) -> Floats:
     return values
 
 
-def calibrate(
-    labels: Bools,
-    probabilities: NDArray[np.floating],
-    *,
-    weights: Floats | None = None,
-    scale: float | None = None,
-) -> Calibration:
+def calibrate(labels: Bools, probabilities: NDArray[np.floating]) -> Calibration:
     """Fit Platt's scaling by maximum likelihood.
 
     The attention and focal losses (Eqs. 6 and 7 of the paper) are not proper scores: a
@@ -78,10 +72,6 @@ def calibrate(
         True is tumor; both classes occur.
     probabilities : (n,) ndarray
         Of the network.
-    weights : (n,) ndarray, optional
-        Weight of each patch; equal by default.
-    scale : float, optional
-        Keep this scale, and fit the offset alone.
 
     Returns
     -------
@@ -94,10 +84,9 @@ def calibrate(
     wanted = np.where(labels, (tumor + 1) / (tumor + 2), 1 / (normal + 2))
 
     def loss(numbers: Floats) -> float:
-        z = (numbers[0] if scale is None else scale) * logits + numbers[-1]
+        z = numbers[0] * logits + numbers[1]
         each = wanted * np.logaddexp(0, -z) + (1 - wanted) * np.logaddexp(0, z)
-        return float(np.average(each, weights=weights))
+        return float(each.mean())
 
-    start = np.array([1.0, 0.0] if scale is None else [0.0])
-    found = minimize(loss, start, method="Nelder-Mead").x
-    return Calibration(float(found[0]) if scale is None else scale, float(found[-1]))
+    fitted = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead")
+    return Calibration(*map(float, fitted.x))

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from napari_fastnet.core.metrics.calibration import Calibration, calibrate
+from napari_fastnet.core.metrics.calibration import Calibration
 from napari_fastnet.core.metrics.patches import evaluate_probabilities, roc_auc
 from napari_fastnet.errors import BundleError, DataError, OptionError
 from napari_fastnet.model import training_facts
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from napari_fastnet.training.adapt.examples import Examples
     from napari_fastnet.training.adapt.options import AdaptOptions
 
-#: Labels from which the offset of the calibration is fitted anew, and from which its scale.
-OFFSET_FROM, SCALE_FROM = 50, 100
-
 
 @dataclass(frozen=True, slots=True)
 class AdaptProgress:
@@ -67,12 +64,6 @@ class Adapted:
         The model before.
     network : FastNet
         The network after, in evaluation mode.
-    calibration : Calibration
-        Of its log odds.
-    calibrated : str
-        What of it was fitted anew, as in `AdaptedFacts`.
-    threshold : float
-        Probability from which a cell is called tumor.
     gate : Gate
         Figures before and after.
     metrics : PatchMetrics
@@ -85,9 +76,6 @@ class Adapted:
 
     base: ModelBundle
     network: FastNet
-    calibration: Calibration
-    calibrated: str
-    threshold: float
     gate: Gate
     metrics: PatchMetrics
     examples: Examples
@@ -179,13 +167,17 @@ def _judged(
     examples: Examples,
     options: AdaptOptions,
 ) -> Adapted:
-    """Measure a model before and after, and calibrate it."""
+    """Measure a model before and after.
+
+    Its calibration and thresholds stay those of the model before: fitted to the
+    corrections they lose lesions (docs/explain/teaching.md).
+    """
     gate, tumor = home_patches("gate"), examples.tumor
     home_before, home_after, *rest = scores
     gains: dict[str, float | None] = dict.fromkeys(
         ("corrections_before", "corrections_after")
     )
-    calibration, calibrated = Calibration(**base.calibration), ""
+    calibration = Calibration(**base.calibration)
     if rest:
         unseen = np.empty(len(tumor), np.float32)
         for left_out, found in zip(held_out, rest[1:], strict=True):
@@ -194,15 +186,9 @@ def _judged(
             called = calibration.apply(raw) >= base.threshold
             gains[f"corrections_{when}"] = roc_auc(tumor, raw)
             gains[f"right_{when}"] = share_right(tumor, called)
-        calibration, calibrated = _calibrated(
-            calibration, (tumor, unseen), (gate.tumor, home_after)
-        )
     return Adapted(
         base=base,
         network=network,
-        calibration=calibration,
-        calibrated=calibrated,
-        threshold=base.threshold,
         gate=Gate(
             **gains,
             home_before=base.adapted.gate.home_before
@@ -334,35 +320,6 @@ def _patches(images: Bytes, tumor: Bools) -> Patches:
     return Patches(torch.from_numpy(images), torch.from_numpy(tumor).float())
 
 
-def _calibrated(
-    before: Calibration,
-    corrections: tuple[Bools, Singles],
-    home: tuple[Bools, Singles],
-) -> tuple[Calibration, str]:
-    """Fit as much of the calibration as the number of corrections allows.
-
-    Corrections and home count alike, and so do the classes in each.
-    """
-    labels = len(corrections[0])
-    if labels < OFFSET_FROM:
-        return before, ""
-    tumor = np.concatenate([corrections[0], home[0]])
-    raw = np.concatenate([corrections[1], home[1]])
-    weights = np.concatenate(
-        [
-            np.where(part, 1 / part.sum(), 1 / (~part).sum())
-            for part in (corrections[0], home[0])
-        ]
-    )
-    whole = labels >= SCALE_FROM
-    found = calibrate(
-        tumor, raw, weights=weights, scale=None if whole else before.scale
-    )
-    if found.scale <= 0:  # worse than chance: no scale repairs the order
-        return before, ""
-    return found, "scale and offset" if whole else "offset"
-
-
 def _description(adapted: Adapted, name: str) -> ModelDescription:
     """Describe an adapted model, without anything that differs from run to run."""
     base, examples, options = adapted.base, adapted.examples, adapted.options
@@ -395,18 +352,15 @@ def _description(adapted: Adapted, name: str) -> ModelDescription:
         seed=options.seed,
         part=options.part,
         gate=training_facts.GateFacts(**asdict(adapted.gate)),
-        calibrated=adapted.calibrated,
         refusal=adapted.gate.refusal,
     )
-    own = {
+    own: dict[str, Any] = {
         "name": name,
         "lesions": base.lesions
         and replace(
             base.lesions,
             measured_on=f"{base.lesions.measured_on}, with the model before",
         ),
-        "threshold": adapted.threshold,
-        "calibration": asdict(adapted.calibration),
         "training": training,
         "metrics": training_facts.ModelMetrics(
             data=gate.name,
