@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_fastnet.core.lesions.regions import find_regions
+from napari_fastnet.plugin.teach.trial import Trial
 from napari_fastnet.results.record import read_record
 
 pytestmark = pytest.mark.gui
@@ -57,6 +58,38 @@ def test_two_runs_go_on_side_by_side(qtbot, viewer, panel, two, gate) -> None:
     assert [layer.data.shape for layer in heatmaps] == [
         work.heatmap.grid.shape for work in two
     ]
+
+
+def test_what_is_taught_in_the_background_covers_no_other_slide(
+    panel, viewer, add_slide, tmp_path, write_svs, show_candidates
+) -> None:
+    work = show_candidates(panel, 1)
+    image = np.full((800, 800, 3), 244, np.uint8)
+    add_slide(viewer, write_svs(tmp_path / "other.svs", image, mpp=1.0))
+    other = panel.slide.work
+    trial = Trial(work)
+
+    def seen():
+        return [work.layers.get(name).visible for name in ("heatmap", "taught")]
+
+    for _ in range(2):  # that of the head, then that of the network
+        trial.show(work.heatmap, work.rule)
+        work.events.teaching.emit(work)
+        assert seen() == [False, False]
+        assert other.layer.visible
+    panel.slide.workspace.choose(work)
+    assert seen() == [False, True]
+    trial.look(taught=False)
+    panel.slide.workspace.choose(other)
+    trial.refresh()
+    panel.slide.workspace.choose(work)
+    assert seen() == [True, False]
+    panel.slide.workspace.choose(other)
+    trial.close()
+    work.events.teaching.emit(work)
+    assert not work.layers.get("heatmap").visible
+    panel.slide.workspace.choose(work)
+    assert work.layers.get("heatmap").visible
 
 
 def test_a_brush_on_one_slide_leaves_the_other_alone(viewer, two) -> None:

@@ -53,6 +53,7 @@ class Trial:
         self._show_soon = qthrottled(self._draw, timeout=SHOW_MS)
         self._compare_soon = qthrottled(self._comparing.ask, timeout=COMPARE_MS)
         work.events.regions.connect(self._regions_changed)
+        work.events.slides.connect(self._slide_changed)
 
     @property
     def shown(self) -> bool:
@@ -99,6 +100,7 @@ class Trial:
     def close(self) -> None:
         """Take the heatmap out of the viewer, and show the slide's own again."""
         self._work.events.regions.disconnect(self._regions_changed, missing_ok=True)
+        self._work.events.slides.disconnect(self._slide_changed, missing_ok=True)
         self._show_soon.cancel()
         self._compare_soon.cancel()
         self._comparing.drop()
@@ -109,6 +111,11 @@ class Trial:
         self.heatmap = None
         if self._work.appeared or self._work.gone:
             self._work.show_changes((), ())
+
+    def _slide_changed(self) -> None:
+        """Hide one of both heatmaps, which come back together with their slide."""
+        if self.shown:
+            self.look(taught=True)
 
     def _draw(self) -> None:
         layer = self._work.layers.get("taught")

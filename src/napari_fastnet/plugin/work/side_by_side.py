@@ -61,8 +61,8 @@ class SideBySide:
             if owner is None:
                 continue
             if owner is work or all_show:
-                was_shown = self._hidden.pop(layer, False)
-                layer.visible = layer.visible or was_shown
+                if self._hidden.pop(layer, False) and not layer.visible:
+                    layer.visible = True
             elif layer.visible:
                 self._hidden[layer] = True
                 layer.visible = False

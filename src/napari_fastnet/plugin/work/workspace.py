@@ -62,6 +62,8 @@ class Workspace:
         viewer.layers.events.inserted.connect(self._inserted, position="last")
         viewer.layers.events.removed.connect(self._removed)
         viewer.layers.selection.events.active.connect(self._selected)
+        # a heatmap that is taught on a slide in the background must not cover this one
+        self.events.teaching.connect(self._taught)
         self._selected()
 
     @property
@@ -148,6 +150,10 @@ class Workspace:
             self.current = next(iter(self._works.values()), None)
             self._side_by_side.show(self.current)
         self.events.slides.emit()
+
+    def _taught(self, work: SlideWork) -> None:
+        if work is not self.current:
+            self._side_by_side.show(self.current)
 
     def _selected(self, event: Any = None) -> None:
         """Make the slide of the selected layer the current one."""
