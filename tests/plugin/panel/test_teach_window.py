@@ -117,7 +117,8 @@ def old_lies_beside_new(qtbot, viewer, panel) -> None:
     assert shown(viewer) == [OLD]
     press(viewer, "W", shift=False)
     assert shown(viewer) == [NEW]
-    assert teach.words.value == f"fastnet-pcam was taught: {teaching.adapted.words}"
+    words = f"fastnet-pcam was taught: {teaching.adapted.words}"
+    assert teach.words.value.startswith(words)
     new = teaching.trial.heatmap
     assert new.computed.sum() == work.heatmap.computed.sum() > 1000
     assert np.nanmax(np.abs(new.probabilities - old)) > 0.01

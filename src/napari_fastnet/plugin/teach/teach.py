@@ -243,9 +243,16 @@ class TeachSection(TeachTools):
         self.keep.enabled = teaching is not None and teaching.may_keep
         self.drop.enabled = teaching is not None
         self.blink.enabled = teaching is not None and teaching.trial.heatmap is not None
-        self.words.value = "" if teaching is None else teaching.words
+        self.words.value = "" if teaching is None else said_of(teaching)
         with drawn_later(self.progress.native):
             self.progress.value = 0 if teaching is None else teaching.per_cent
+
+
+def said_of(teaching: Teaching) -> str:
+    """Return what is being done or was gained, and the lesions of the new heatmap."""
+    if teaching.adapted is None or teaching.trial.found is None:
+        return teaching.words
+    return f"{teaching.words}; it finds {counted(teaching.trial.found, 'lesion')} here"
 
 
 def painted_words(work: SlideWork) -> str:

@@ -27,7 +27,7 @@ REST = 4
 #: the lesions.
 SHOW_MS, COMPARE_MS = 500, 2000
 
-Changes = tuple[list["Region"], set[int]]
+Changes = tuple[list["Region"], set[int], int]
 
 
 class Trial:
@@ -42,11 +42,14 @@ class Trial:
     ----------
     heatmap : Heatmap or None
         As shown; may be written to, then call `refresh`.
+    found : int or None
+        Number of its lesions, once they were compared.
     """
 
     def __init__(self, work: SlideWork) -> None:
         self._work = work
         self.heatmap: Heatmap | None = None
+        self.found: int | None = None
         self._rule: LesionRule | None = None
         self._before: list[Region] = []  # compared with last
         self._comparing: Latest[Changes] = Latest(self._prepare, self._take, rest=REST)
@@ -136,13 +139,15 @@ class Trial:
 
         def compare() -> Changes:
             after = lesions_of(find_candidates(still, rule), rule)
-            return changes(before, after, still)
+            return *changes(before, after, still), len(after)
 
         return compare
 
     def _take(self, found: Changes) -> None:
         if self.heatmap is not None:
-            self._work.show_changes(*found)
+            appeared, gone, self.found = found
+            self._work.show_changes(appeared, gone)
+            self._work.events.teaching.emit(self._work)
 
 
 def _same(some: list[Region], others: list[Region]) -> bool:
