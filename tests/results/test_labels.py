@@ -415,6 +415,13 @@ def test_a_file_of_any_name_belongs_to_the_only_slide(runs, tmp_path):
     path = geojson(tmp_path / "mine.geojson", feature(square(0, 0, 2, 2), "Tumor"))
     twice = run_of(tmp_path / "again")
     assert owners([runs[0], twice], path) == [["mine.geojson"], []]
+    (note,) = labels_of_runs(runs[:1], [path])[0].notes
+    assert (
+        note
+        == "mine.geojson does not say its slide: taken to be of a.svs, the only one"
+    )
+    named = geojson(tmp_path / "a.geojson", feature(square(0, 0, 2, 2), "Tumor"))
+    assert labels_of_runs(runs[:1], [named])[0].notes == ()
     with pytest.raises(
         AnnotationError, match=r"which of the slides .*\(a\.svs, b\.ndpi\)"
     ):

@@ -66,6 +66,7 @@ def adapt(
     if not folders:
         raise OptionError("no run is given; give the folders that detect left")
     from napari_fastnet.case.listing import Runs
+    from napari_fastnet.model.bundle import MODEL_FILE
     from napari_fastnet.model.writing import check_bundle_folder
     from napari_fastnet.training.adapt import adapt as work
     from napari_fastnet.training.adapt.examples import (
@@ -86,7 +87,10 @@ def adapt(
     print_notes(examples.notes, "note: ")
     taught = work.adapt(model, examples, options)
     adapted = _finished(taught, work.Adapted, "adapt", "steps")
+    replaces = (output / MODEL_FILE).exists()
     bundle = work.write_adapted(adapted, output, called)
+    if replaces:
+        print_notes([f"the model that was in {output} is replaced"], "note: ")
     if as_json:
         facts = bundle.to_dict()["adapted"]
         print_json({"name": bundle.name, "adapted": facts, "folder": bundle.folder})

@@ -228,6 +228,7 @@ class GateFacts:
     optimistic: bool
     right_before: float | None = None
     right_after: float | None = None
+    taught_before: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

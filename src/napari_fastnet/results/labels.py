@@ -281,9 +281,14 @@ def labels_of_runs(
             bounds_offset=offset,
             tumor_classes=options.tumor_classes,
         )
-        own = found[which]
+        own, notes = found[which], read.notes
+        if not (_slide_of(_document(path))[0] or _is_named_after(path, slide)):
+            notes += (
+                f"{in_a_line(path.name)} does not say its slide: taken to be of "
+                f"{in_a_line(slide.name)}, the only one",
+            )
         found[which] = replace(
-            own, items=(*own.items, *read.items), notes=(*own.notes, *read.notes)
+            own, items=(*own.items, *read.items), notes=(*own.notes, *notes)
         )
     return found
 
@@ -404,11 +409,7 @@ def _owner(path: Path, slides: Sequence[SlideFacts]) -> int:
         raise AnnotationError(
             f"{path}: labels of another slide ({in_a_line(name)}); give its run, too"
         )
-    named = {
-        slide.fingerprint
-        for slide in slides
-        if path.stem in (slide.name, results_name(path.with_name(slide.name)))
-    }
+    named = {slide.fingerprint for slide in slides if _is_named_after(path, slide)}
     if len(fits := named or first.keys()) == 1:
         return first[next(iter(fits))]
     several = ", ".join(Counter(in_a_line(slide.name) for slide in slides))
@@ -416,3 +417,7 @@ def _owner(path: Path, slides: Sequence[SlideFacts]) -> int:
         f"{path}: it is not known to which of the slides it belongs ({several}); name it "
         "after its slide, such as slide.geojson of slide.svs"
     )
+
+
+def _is_named_after(path: Path, slide: SlideFacts) -> bool:
+    return path.stem in (slide.name, results_name(path.with_name(slide.name)))

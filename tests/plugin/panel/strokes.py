@@ -23,8 +23,8 @@ def point(viewer, place_um):
     return QPoint(round(size.width() / 2 + away[1]), round(size.height() / 2 + away[0]))
 
 
-def stroke(viewer, begin_um, end_um):
-    """Draw with the mouse from one place to another."""
+def stroke(viewer, begin_um, end_um, pause_ms=5):
+    """Draw with the mouse from one place to another, with pauses on the way."""
     canvas, left, none = (
         canvas_of(viewer),
         Qt.MouseButton.LeftButton,
@@ -34,7 +34,7 @@ def stroke(viewer, begin_um, end_um):
     QTest.mousePress(canvas, left, none, begin)
     for share in (0.5, 1.0):
         QTest.mouseMove(canvas, begin + (end - begin) * share)
-        QTest.qWait(5)
+        QTest.qWait(pause_ms)
     QTest.mouseRelease(canvas, left, none, end)
     QTest.qWait(5)
 

@@ -80,6 +80,24 @@ def test_strokes_are_kept_and_taken_back(qtbot, viewer, panel, press) -> None:
     np.testing.assert_array_equal(viewer.layers[CORRECTIONS_NAME].data, first)
 
 
+def test_what_is_taken_back_is_so_before_teaching_begins(
+    qtbot, viewer, panel, press
+) -> None:
+    work = panel.slide.work
+    press(viewer, "Shift+J")
+    layer = viewer.layers[CORRECTIONS_NAME]
+    states = [layer.data.copy()]
+    for at in (2, 10, 20):
+        paint(layer, slice(at, at + 5), slice(2, 6), 1)
+        states.append(layer.data.copy())
+        until_kept(qtbot, work, layer.data)
+    for _ in range(2):
+        panel.teach.take_back()
+    work.corrections.settle()
+    np.testing.assert_array_equal(read(work).cells, states[1])
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, states[1]), timeout=5000)
+
+
 def test_strokes_move_with_the_run_and_are_written_at_the_end(
     qtbot, viewer, panel, detect, tmp_path
 ) -> None:

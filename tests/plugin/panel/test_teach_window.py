@@ -92,7 +92,7 @@ def one_more_is_taken_back(qtbot, viewer, panel) -> None:
     viewer.reset_view()
     press(viewer, "U")
     assert teach.ignore.native.isChecked()
-    stroke(viewer, (540, 890), (540, 980))
+    stroke(viewer, (540, 890), (540, 980), pause_ms=400)
     qtbot.waitUntil(lambda: "ignore" in teach.painted.value, timeout=5000)
     press(viewer, "X")
     qtbot.waitUntil(lambda: np.array_equal(layer.data, painted), timeout=5000)

@@ -53,6 +53,18 @@ def test_a_small_gain_is_seen_in_the_words() -> None:
             "the corrections gain nothing",
         ),
         (
+            {"corrections_before": 0.49, "corrections_after": 0.53},
+            "the labels hardly fit what is seen; see that they are of these slides and "
+            "of the right class",
+        ),
+        ({"corrections_before": 0.49, "corrections_after": 0.61}, None),
+        (
+            {"corrections_after": 0.77, "taught_before": True},
+            "the model before was adapted, perhaps by these corrections, so no gain can "
+            "be shown; teach the model it came from",
+        ),
+        ({"taught_before": True}, None),
+        (
             {"corrections_before": None, "corrections_after": None, "folds": 0},
             "the corrections of a class lie in one place, so no gain can be shown",
         ),

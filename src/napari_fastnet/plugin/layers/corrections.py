@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,8 +105,10 @@ class SlideCorrections:
         self._store: Corrections | None = None
         self._layer: Any = None  # that is followed
         self._brush_um = BRUSH_UM
-        self._touched = self._unheard = False
+        self._touched = self._unheard = self._dragged = False
         self._back = 0  # strokes to take back
+        self._taken_back = Event()  # set unless one is being taken back
+        self._taken_back.set()
         self._writing = Lock()
         self._writes: Latest[str] = Latest(self._next, self._written)
         self._soon = QTimer()
@@ -187,6 +190,12 @@ class SlideCorrections:
         if self.store is not None:
             self._back += 1
             self._writes.ask()
+
+    def settle(self) -> None:
+        """Wait until what was asked to be taken back is taken back on the disk."""
+        self._taken_back.wait()
+        while self._back and (step := self._next()) is not None:
+            self._written(step())
 
     def forget(self) -> None:
         """Drop the labels from memory; those on the disk stay."""
@@ -288,7 +297,11 @@ class SlideCorrections:
                 signal.disconnect(then)
                 if connected:
                     signal.connect(then)
-        self._layer = layer
+            if self._drag in one.mouse_drag_callbacks:
+                one.mouse_drag_callbacks.remove(self._drag)
+            if connected:
+                one.mouse_drag_callbacks.append(self._drag)
+        self._layer, self._dragged = layer, False
 
     @contextmanager
     def _by_the_panel(self) -> Iterator[None]:
@@ -298,6 +311,15 @@ class SlideCorrections:
             yield
         finally:
             self._unheard = before
+
+    def _drag(self, layer: object, event: Any) -> Iterator[None]:
+        """Wait for the end of a stroke: a half one would be taken back by halves."""
+        self._dragged = True
+        yield
+        while event.type == "mouse_move":
+            yield
+        self._dragged = False
+        self._soon.start(0)
 
     def _stroke(self, event: object) -> None:
         # napari may be about to write the cells
@@ -327,13 +349,14 @@ class SlideCorrections:
     def _next(self) -> Callable[[], str] | None:
         """Return what is to be done on the disk next."""
         store, layer = self.store, self._layer
-        if store is None:
+        if store is None or self._dragged:
             return None
         if self._touched and layer is not None:
             return _guarded(self.to_disk())
         if self._back:
             self._back -= 1
-            return _guarded(self._with_lock(store.undo))
+            self._taken_back.clear()
+            return _guarded(partial(self._take_back, store))
         return None
 
     def _checked(self, layer: Any) -> NDArray[np.uint8]:
@@ -348,12 +371,12 @@ class SlideCorrections:
             show_info(NO_OTHERS)
         return cells
 
-    def _with_lock(self, change: Callable[[], object]) -> Callable[[], object]:
-        def act() -> object:
+    def _take_back(self, store: Corrections) -> None:
+        try:
             with self._writing:
-                return change()
-
-        return act
+                store.undo()
+        finally:
+            self._taken_back.set()
 
     def _written(self, error: str) -> None:
         if error:

@@ -160,6 +160,7 @@ class TeachSection(TeachTools):
             return
         self.drop_model()
         work.corrections.put_away()
+        work.corrections.settle()
         if self._looking is not None:
             self._looking.cancel()
         work.teaching = Teaching(work, request, self.others.runs, self.adapt_options)

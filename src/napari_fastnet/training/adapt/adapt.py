@@ -191,6 +191,7 @@ def _judged(
         network=network,
         gate=Gate(
             **gains,
+            taught_before=base.adapted is not None,
             home_before=base.adapted.gate.home_before
             if base.adapted
             else roc_auc(gate.tumor, home_before) or 0.0,

@@ -18,6 +18,7 @@ from napari_fastnet.errors import DataError, FastNetError, TileReadError
 from napari_fastnet.results.labels import Labels, labelled_cells, labels_of_runs
 from napari_fastnet.results.loading import run_folder
 from napari_fastnet.results.record import RECORD, read_record
+from napari_fastnet.results.recorded_slide import recorded_tissue
 from napari_fastnet.slide.slide import Slide, open_slide
 
 if TYPE_CHECKING:
@@ -89,11 +90,14 @@ class LabelledSlide:
         Of this slide, with its fingerprint.
     mpp : tuple of float or None
         (y, x) µm/px that a user gave for a file; None is its own.
+    tissue : (height, width) bool ndarray or None
+        Of the whole slide, by which labels that lie elsewhere are noted.
     """
 
     slide: Path | Slide
     labels: Labels
     mpp: Pair | None = None
+    tissue: Bools | None = None
 
     @property
     def name(self) -> str:
@@ -145,6 +149,7 @@ def labelled_slides(
                 slide=Path(facts.path),
                 labels=replace(labels, fingerprint=facts.fingerprint, notes=notes),
                 mpp=facts.mpp if facts.mpp_source == "user" else None,
+                tissue=recorded_tissue(run_folder(run)),
             )
         )
     return found
@@ -230,6 +235,7 @@ def _labelled(
     """
     parts: dict[str, list[Labels]] = {}
     opened: dict[str, Slide] = {}
+    tissue: dict[str, Bools | None] = {}
     for one in slides:
         notes += one.labels.notes
         try:
@@ -239,6 +245,7 @@ def _labelled(
             continue
         opened.setdefault(slide.fingerprint, slide)
         parts.setdefault(slide.fingerprint, []).append(one.labels)
+        tissue[slide.fingerprint] = one.tissue
     if slides and not opened:
         raise DataError(notes[-1])
     found = []
@@ -248,7 +255,9 @@ def _labelled(
             slide=slide.path.name,
             items=tuple(chain.from_iterable(of.items for of in parts[fingerprint])),
         )
-        cells = labelled_cells(labels, slide.shape, slide.require_mpp())
+        cells = labelled_cells(
+            labels, slide.shape, slide.require_mpp(), tissue=tissue[fingerprint]
+        )
         notes += cells.notes
         if len(cells.tumor):
             found.append((slide, cells))

@@ -15,6 +15,8 @@ MOST_LOST = 0.02
 #: Most that the AUC on the corrections may fall where more of them are right than before:
 #: of few labels, which were in order before, it falls by chance.
 MOST_DISORDER = 0.02
+#: Least AUC on the corrections afterwards: below, they do not fit what is seen.
+LEAST_AUC = 0.6
 #: Most groups of places that are held out in turn.
 FOLDS = 3
 
@@ -33,6 +35,8 @@ class Gate:
     home_before, home_after : float
         AUC on the patches of home for this; before, of the first model of a line of adapted
         ones, so that small losses do not add up.
+    taught_before : bool
+        Whether the model before was itself adapted, perhaps by these corrections.
     folds : int
         Groups of places that were held out in turn; 0 where that cannot be.
     optimistic : bool
@@ -47,6 +51,7 @@ class Gate:
     optimistic: bool
     right_before: float | None = None
     right_after: float | None = None
+    taught_before: bool = False
 
     @property
     def words(self) -> str:
@@ -74,8 +79,18 @@ class Gate:
             return (
                 "the corrections of a class lie in one place, so no gain can be shown"
             )
+        if after < LEAST_AUC:
+            return (
+                "the labels hardly fit what is seen; see that they are of these slides "
+                "and of the right class"
+            )
         more_right = (self.right_after or 0) > (self.right_before or 0)
         if after <= before and not (more_right and before - after <= MOST_DISORDER):
+            if self.taught_before:
+                return (
+                    "the model before was adapted, perhaps by these corrections, so no "
+                    "gain can be shown; teach the model it came from"
+                )
             return "the corrections gain nothing"
         if self.home_before - self.home_after > MOST_LOST:
             return f"the AUC at home falls by more than {MOST_LOST:g}"
