@@ -206,10 +206,10 @@ def test_an_adapted_model_is_adapted_again(bundle, examples, tmp_path) -> None:
 def test_a_model_that_gains_nothing_is_refused_with_both_numbers(
     adapted, tmp_path
 ) -> None:
-    gate = replace(adapted.gate, corrections_after=0.1)
+    gate = replace(adapted.gate, corrections_before=0.9, corrections_after=0.7)
     worse = replace(adapted, gate=gate)
     with pytest.raises(
-        DataError, match=r"0\.\d\d to 0\.10 .*, at home .*gain nothing; .*--anyway"
+        DataError, match=r"0\.90 to 0\.70 .*, at home .*gain nothing; .*--anyway"
     ):
         write_adapted(worse, tmp_path / "model", "lab")
     assert not list(tmp_path.iterdir())
