@@ -45,7 +45,7 @@ dist: install
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
-	$(BIN)/python -m zipfile -l dist/*.whl | grep -q "napari_fastnet/__init__.pyi"    # names the public functions
+	$(BIN)/python -m zipfile -l dist/*.whl | grep "napari_fastnet/__init__.pyi" > /dev/null    # names the public functions
 
 # The wheel in an empty environment: `make test-wheel PYTHON=python3.12 TORCH=torch`.
 test-wheel: install
