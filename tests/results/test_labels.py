@@ -491,12 +491,12 @@ def test_labels_on_glass_are_said_and_their_mistake_is_named():
     tissue[:, :200] = True  # 25 cells from the left
     labels = Labels(slide="a.svs", items=(label("tumor", 0, 20, 10, 30),))
     found, _ = cells_of(labels, tissue=tissue)
-    assert found.notes == ("a.svs: 50 labelled cells on glass",)
+    assert found.notes == ("a.svs: 50 labelled cells outside the tissue masks",)
     assert len(found.centres) == 100
     labels = Labels(slide="a.svs", items=(label("tumor", 0, 50, 10, 60),))
     (note,) = cells_of(labels, tissue=tissue)[0].notes
     assert "only 0% of what is outlined lies on tissue; mirrored left to right" in note
     painted = replace(labels, items=(replace(labels.items[0], source="painted"),))
     (note,) = cells_of(painted, tissue=tissue)[0].notes
-    assert note == "a.svs: 100 labelled cells on glass"
+    assert note == "a.svs: 100 labelled cells outside the tissue masks"
     assert cells_of(Labels(), tissue=tissue)[0].notes == ()

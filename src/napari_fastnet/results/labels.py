@@ -351,7 +351,9 @@ def labelled_cells(
         words = placement_note(points, tissue, slide_shape, mpp=mpp)
         at = (found.centres * np.divide(tissue.shape, slide_shape)).astype(np.intp)
         if glass := int((~tissue[tuple(at.T)]).sum()):
-            words = words or f"{counted(glass, 'labelled cell')} on glass"
+            words = (
+                words or f"{counted(glass, 'labelled cell')} outside the tissue masks"
+            )
         if words:
             notes.append(f"{of_slide}: {words}")
     return replace(found, notes=tuple(notes))
