@@ -11,7 +11,7 @@ a person or by the order to teach in, and examples as lone patches.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -35,6 +35,7 @@ from napari_fastnet.training.adapt.head import Head, LabelledFeatures, fit_head
 from napari_fastnet.training.adapt.home import home_patches
 from tiles import (
     LABEL_CELLS,
+    WAYS,
     Square,
     Tile,
     draw_squares,
@@ -68,20 +69,8 @@ class Trial:
     valid: LabelledFeatures
     start: Head
 
-    @property
-    def ways(self) -> dict[str, tuple[list[int], list[int]]]:
-        """The tiles that teach, and those that judge."""
-        first = [number for number in self.tiles if number < 32]
-        second = [number for number in self.tiles if number >= 32]
-        return {
-            "first to second": (first, second),
-            "second to first": (second, first),
-            "within first": (first[1::2], first[::2]),
-            "within second": (second[1::2], second[::2]),
-        }
 
-
-Draw = Callable[[Trial, list[int], int, int], list[Square]]
+Draw = Callable[[Trial, Sequence[int], int, int], list[Square]]
 
 
 def main() -> None:
@@ -93,7 +82,7 @@ def main() -> None:
     given = parser.parse_args()
     trial = measured(given.tiles, given.valid)
     print(f"home {auc(trial.start, trial.valid, LAST):.4f}")
-    for way, (_, judged) in trial.ways.items():
+    for way, (_, judged) in WAYS.items():
         print(f"before, {way}: {judge(trial, trial.start, judged, LAST):.4f}")
     table = tables(trial, given.seeds)
     table("as it is", random_squares)
@@ -175,14 +164,14 @@ def patch_around(tile: Tile, square: Square) -> NDArray[np.uint8]:
 
 
 def random_squares(
-    trial: Trial, teaching: list[int], count: int, seed: int
+    trial: Trial, teaching: Sequence[int], count: int, seed: int
 ) -> list[Square]:
     """Draw labels, half of them tumor."""
     return draw_squares({one: trial.tiles[one] for one in teaching}, count, seed)
 
 
 def pool(
-    trial: Trial, teaching: list[int], seed: int
+    trial: Trial, teaching: Sequence[int], seed: int
 ) -> tuple[list[Square], NDArray[np.float32]]:
     """Return 70 % of all squares in random order, and the log odds of each."""
     squares = squares_of({one: trial.tiles[one] for one in teaching})
@@ -199,14 +188,14 @@ def middles(trial: Trial, squares: list[Square]) -> NDArray[np.float32]:
 
 
 def unbalanced(
-    trial: Trial, teaching: list[int], count: int, seed: int
+    trial: Trial, teaching: Sequence[int], count: int, seed: int
 ) -> list[Square]:
     """Draw labels of any class."""
     return pool(trial, teaching, seed)[0][:count]
 
 
 def most_suspicious(
-    trial: Trial, teaching: list[int], count: int, seed: int
+    trial: Trial, teaching: Sequence[int], count: int, seed: int
 ) -> list[Square]:
     """Label what the model is surest to be tumor."""
     squares, odds = pool(trial, teaching, seed)
@@ -214,7 +203,7 @@ def most_suspicious(
 
 
 def in_teach_order(
-    trial: Trial, teaching: list[int], count: int, seed: int
+    trial: Trial, teaching: Sequence[int], count: int, seed: int
 ) -> list[Square]:
     """Label in the order to teach in; neighbourhoods are small, as the tiles are."""
     squares, odds = pool(trial, teaching, seed)
@@ -227,7 +216,7 @@ def in_teach_order(
 
 
 def half_wrong(
-    trial: Trial, teaching: list[int], count: int, seed: int
+    trial: Trial, teaching: Sequence[int], count: int, seed: int
 ) -> list[Square]:
     """Label as a person does who corrects: half of each class was called wrongly."""
     squares, odds = pool(trial, teaching, seed)
@@ -263,7 +252,7 @@ def tables(trial: Trial, seeds: int) -> Callable[..., None]:
     """Return a function that prints the table of one variant."""
     before = {
         way: judge(trial, trial.start, judged, LAST)
-        for way, (_, judged) in trial.ways.items()
+        for way, (_, judged) in WAYS.items()
     }
     home = auc(trial.start, trial.valid, LAST)
 
@@ -276,7 +265,7 @@ def tables(trial: Trial, seeds: int) -> Callable[..., None]:
         print("|---:|" + "---:|" * (len(before) + 2), flush=True)
         for count in COUNTS:
             gains, losses, seconds = [], [], []
-            for way, (teaching, judged) in trial.ways.items():
+            for way, (teaching, judged) in WAYS.items():
                 own = []
                 for seed in range(seeds):
                     labels = taught(trial, draw(trial, teaching, count, seed), alone)
@@ -309,7 +298,7 @@ def fitted(trial: Trial, labels: LabelledFeatures, columns: slice) -> Head:
     )
 
 
-def judge(trial: Trial, head: Head, tiles: list[int], columns: slice) -> float:
+def judge(trial: Trial, head: Head, tiles: Sequence[int], columns: slice) -> float:
     """Return the pixel AUC on tiles."""
     return pixel_auc(
         [head.log_odds(trial.dense[one][..., columns]) for one in tiles],

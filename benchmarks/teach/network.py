@@ -35,6 +35,7 @@ from napari_fastnet.training.publish import predicted
 from page import write_between
 from tiles import (
     LABEL_CELLS,
+    WAYS,
     Square,
     Tile,
     draw_squares,
@@ -50,14 +51,6 @@ if TYPE_CHECKING:
 
     from napari_fastnet.nn.fastnet import FastNet
 
-FIRST, SECOND = range(8), range(32, 40)
-#: Tiles that teach and tiles that judge.
-WAYS = {
-    "first to second": (FIRST, SECOND),
-    "second to first": (SECOND, FIRST),
-    "within the first": (FIRST[1::2], FIRST[::2]),
-    "within the second": (SECOND[1::2], SECOND[::2]),
-}
 # Places are quarters of a tile: a person paints here and there.
 _PLACES_A_SIDE = 2
 

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 #: Side of a label, cells: 48 px.
 LABEL_CELLS = 3
+# Numbers of the tiles of two slides.
+FIRST, SECOND = range(8), range(32, 40)
+#: Tiles that teach, and tiles that judge.
+WAYS = {
+    "first to second": (FIRST, SECOND),
+    "second to first": (SECOND, FIRST),
+    "within the first": (FIRST[1::2], FIRST[::2]),
+    "within the second": (SECOND[1::2], SECOND[::2]),
+}
 #: Gains of haematoxylin, eosin and the remainder, and densities added.
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 SHIFTS = {

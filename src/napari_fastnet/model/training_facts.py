@@ -218,7 +218,25 @@ class ParentFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateFacts:
-    """Figures before and after an adaptation, see `training.adapt.gate.Gate`."""
+    """Figures of a model before and after it was adapted.
+
+    Parameters
+    ----------
+    corrections_before, corrections_after : float or None
+        AUC on the labelled cells; after, by networks that were not taught their place.
+        None where the labels of a class lie in one place.
+    right_before, right_after : float or None
+        Mean share of both classes that is on the right side of the threshold, 0 to 1.
+    home_before, home_after : float
+        AUC on the patches of home for this; before, of the first model of a line of adapted
+        ones, so that small losses do not add up.
+    taught_before : bool
+        Whether the model before was itself adapted, perhaps by these corrections.
+    folds : int
+        Groups of places that were held out in turn; 0 where that cannot be.
+    optimistic : bool
+        Whether the model before was trained on these patches of home.
+    """
 
     corrections_before: float | None
     corrections_after: float | None

@@ -64,7 +64,7 @@ class PatchClassifier(nn.Module):
         return self._margins(logits)
 
     def feature_map(self, pictures: Tensor) -> Tensor:
-        """Compute what the head sees of each cell, (N, C, h, w), of (N, H, W, 3) uint8."""
+        """Compute the last feature map, (N, C, h, w), of (N, H, W, 3) uint8."""
         return self.model.extract(self._prepared(pictures))
 
     def _prepared(self, patches: Tensor) -> Tensor:

@@ -282,7 +282,7 @@ def labels_of_runs(
             tumor_classes=options.tumor_classes,
         )
         own, notes = found[which], read.notes
-        if not (_slide_of(_document(path))[0] or _is_named_after(path, slide)):
+        if not (read.fingerprint or _is_named_after(path, slide)):
             notes += (
                 f"{in_a_line(path.name)} does not say its slide: taken to be of "
                 f"{in_a_line(slide.name)}, the only one",
@@ -314,7 +314,7 @@ def labelled_cells(
     mpp : tuple of float
         (y, x) µm per level-0 px.
     tissue : (height, width) bool ndarray, optional
-        Tissue of the whole slide. With it, labels on glass are noted; they stay.
+        Tissue of the whole slide. With it, labels outside of it are noted; they stay.
 
     Returns
     -------

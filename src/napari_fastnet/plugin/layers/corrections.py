@@ -164,7 +164,7 @@ class SlideCorrections:
         self._changed()
 
     def flush(self) -> None:
-        """Write what is painted and not on the disk yet, now."""
+        """Write labels that are not on the disk yet, now."""
         _said(self.to_disk())
 
     def to_disk(self) -> Callable[[], Corrections | None]:
@@ -203,7 +203,7 @@ class SlideCorrections:
         self._store = None
 
     def close(self) -> None:
-        """Write what is not written, and no longer follow the layer."""
+        """Write labels that are not on the disk yet, and no longer follow the layer."""
         self._soon.stop()
         self._show_soon.stop()
         self._writes.drop()
@@ -347,7 +347,7 @@ class SlideCorrections:
     # --- writing ------------------------------------------------------------------
 
     def _next(self) -> Callable[[], str] | None:
-        """Return what is to be done on the disk next."""
+        """Return the next change to make on the disk."""
         store, layer = self.store, self._layer
         if store is None or self._dragged:
             return None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Ahead:
-    """What the head step needs of one slide and one model, kept while they are looked at.
+    """Features of one slide and one model for the head step, kept while they are looked at.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Ahead:
         return fit_head(start, taught, self._home)
 
     def heatmap(self, head: Head, box: Box) -> Heatmap:
-        """Return what a head makes of the cells in a box that have features; else NaN."""
+        """Return a head's heatmap of the cells in a box that have features; else NaN."""
         values = np.full(self._grid.shape, np.nan, np.float32)
         with self._lock:
             for block in self._features.blocks_in(box):

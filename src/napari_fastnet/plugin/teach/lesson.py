@@ -40,7 +40,7 @@ GLANCE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is being done in words, and the steps done of it."""
+    """The present work in words, and the steps done of it."""
 
     words: str
     done: int = 0
@@ -101,7 +101,7 @@ class Lesson:
     ahead: Ahead | None = None
 
     def look_ahead(self, should_stop: Stop) -> Generator[Ahead]:
-        """Compute what the head will need; yields the features before they are complete."""
+        """Compute features for the head; yields them before they are complete."""
         load_torch()
         cells = self._cells(self.labels())
         ahead = self._ahead(load_bundle(self._model))

@@ -214,7 +214,7 @@ class TeachSection(TeachTools):
             self._look_ahead_soon()
 
     def _look_ahead(self) -> None:
-        """Compute what teaching needs first: a person who labels is likely to teach."""
+        """Compute features ahead: a person who labels is likely to teach."""
         work = self.work
         looking = self._looking is not None and self._looking.running
         busy = self.teaching is not None and self.teaching.running
@@ -250,7 +250,7 @@ class TeachSection(TeachTools):
 
 
 def said_of(teaching: Teaching) -> str:
-    """Return what is being done or was gained, and the lesions of the new heatmap."""
+    """Return the present work or the gain, and the lesions of the new heatmap."""
     if teaching.adapted is None or teaching.trial.found is None:
         return teaching.words
     return f"{teaching.words}; it finds {counted(teaching.trial.found, 'lesion')} here"

@@ -274,7 +274,7 @@ def look_ahead(work: SlideWork, request: Request) -> Job:
 
 
 def lesson_of(work: SlideWork, request: Request, others: Sequence[Path] = ()) -> Lesson:
-    """Return what teaching a slide needs, as it is now."""
+    """Return the lesson of a slide as it is now."""
     write, decisions = work.corrections.to_disk(), copy(work.review.decisions)
 
     def labels() -> Labels:

@@ -288,7 +288,7 @@ def _held_out(folds: Indices | None, count: int) -> list[Bools]:
 def _teacher(
     base: ModelBundle, start: FastNet, examples: Examples, options: AdaptOptions
 ) -> Callable[[Bools, int], Generator[int, None, FastNet]]:
-    """Return what teaches a network some of the examples, the nth for the nth network."""
+    """Return a function that teaches a network some of the examples, the nth for the nth."""
     if options.part == "head":
         calibration = Calibration(**base.calibration)
         values = patch_features(start, base.normalisation, examples.images)

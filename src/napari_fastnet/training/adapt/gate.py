@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fastnet.model.training_facts import GateFacts
+
 if TYPE_CHECKING:
     from napari_fastnet.core.arrays import Bools, Indices
 
@@ -22,36 +24,8 @@ FOLDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """Figures of a model before and after it was adapted.
-
-    Parameters
-    ----------
-    corrections_before, corrections_after : float or None
-        AUC on the labelled cells; after, by networks that were not taught their place.
-        None where the labels of a class lie in one place.
-    right_before, right_after : float or None
-        Mean share of both classes that is on the right side of the threshold, 0 to 1.
-    home_before, home_after : float
-        AUC on the patches of home for this; before, of the first model of a line of adapted
-        ones, so that small losses do not add up.
-    taught_before : bool
-        Whether the model before was itself adapted, perhaps by these corrections.
-    folds : int
-        Groups of places that were held out in turn; 0 where that cannot be.
-    optimistic : bool
-        Whether the model before was trained on these patches of home.
-    """
-
-    corrections_before: float | None
-    corrections_after: float | None
-    home_before: float
-    home_after: float
-    folds: int
-    optimistic: bool
-    right_before: float | None = None
-    right_after: float | None = None
-    taught_before: bool = False
+class Gate(GateFacts):
+    """Figures of a model before and after it was adapted, and the verdict on them."""
 
     @property
     def words(self) -> str:
