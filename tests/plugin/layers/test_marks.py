@@ -107,14 +107,14 @@ def test_a_marker_leaves_once_its_outline_is_seen(qtbot, viewer_model, marks) ->
     assert seen() == [True, True]
     for factor, wanted in ((0.9, [True, True]), (1.1, [True, False])):
         camera.zoom = factor * SEEN_PX / (large.longest_axis_mm * 1000)
-        qtbot.waitUntil(lambda wanted=wanted: seen() == wanted, timeout=2000)
+        qtbot.waitUntil(lambda wanted=wanted: seen() == wanted, timeout=20_000)
     low, high = layer.canvas_size_limits
     for zoom in (0.01, 50.0, 0.01):
         camera.zoom = zoom
         qtbot.waitUntil(
-            lambda: layer.size[0] * camera.zoom >= high, timeout=2000
+            lambda: layer.size[0] * camera.zoom >= high, timeout=20_000
         )  # clamped
-    qtbot.waitUntil(lambda: seen() == [True, True], timeout=2000)
+    qtbot.waitUntil(lambda: seen() == [True, True], timeout=20_000)
     assert low <= 2  # else vispy draws borders as wide as the marker
 
 
@@ -155,7 +155,7 @@ def test_the_current_lesion_is_framed_and_named(qtbot, viewer_model, marks) -> N
     assert (bottom - top) * camera.zoom == pytest.approx(30)  # of a speck
     camera.zoom = 2.0
     qtbot.waitUntil(
-        lambda: np.allclose(corners(), [low - 4, high + 4]), timeout=2000
+        lambda: np.allclose(corners(), [low - 4, high + 4]), timeout=20_000
     )  # 8 px
     marks.show_current(None)
     assert frame.nshapes == 0

@@ -152,7 +152,7 @@ def make_panel(qtbot, settings):
         for work in workspace.works:
             for job in (work.tissue_job, work.detection and work.detection.job):
                 if job is not None:
-                    qtbot.waitUntil(lambda job=job: not job.running, timeout=10_000)
+                    qtbot.waitUntil(lambda job=job: not job.running, timeout=20_000)
         panel.native.deleteLater()
 
 
@@ -296,7 +296,7 @@ def show_candidates(qtbot):
         heatmap = Heatmap(values, Grid((0.0, 0.0), (16.0, 16.0), values.shape), (1, 1))
         work.rule = LesionRule(0.5, 0.0, scale)
         work.set_heatmap(heatmap, RunRecord(slide=slide_facts(work.slide)))
-        qtbot.waitUntil(lambda: len(work.review.reviewed) == count, timeout=10_000)
+        qtbot.waitUntil(lambda: len(work.review.reviewed) == count, timeout=20_000)
         return work
 
     return show

@@ -29,6 +29,6 @@ def test_a_run_that_is_open_before_the_panel_keeps_its_lesion_threshold(
 
     panel.detect.alarms.value = "balanced"
     assert panel.detect.evidence.value == work.rule.lesion_threshold == -50
-    qtbot.waitUntil(lambda: len(work.regions) == 1, timeout=5000)
+    qtbot.waitUntil(lambda: len(work.regions) == 1, timeout=20_000)
     panel.detect.evidence.value = 6
     assert (work.regions, panel.detect.alarms.value) == ([], "other")

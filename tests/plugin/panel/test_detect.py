@@ -130,7 +130,7 @@ def test_what_is_in_view_comes_first_and_panning_changes_the_order(
     panel.detect.start.native.click()
     qtbot.waitUntil(lambda: "tumor probability" in viewer.layers, timeout=20_000)
     slow.release(1)
-    qtbot.waitUntil(lambda: len(order) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: len(order) == 1, timeout=20_000)
     camera.center = (0, 250, 250)  # the upper left
     qtbot.wait(300)
     slow.release(10_000)
@@ -315,7 +315,7 @@ def test_removing_the_slide_stops_its_run(qtbot, viewer, panel, slow, compute) -
     qtbot.waitUntil(lambda: "tumor probability" in viewer.layers, timeout=20_000)
     viewer.layers.remove(work.layer)
     slow.release(100)
-    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=10_000)
+    qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
     assert panel.detect.start.text == "Detect tumors"
 
 

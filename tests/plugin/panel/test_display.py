@@ -37,7 +37,7 @@ def test_keys_of_the_display_work_whatever_layer_is_active(
     QTest.mouseClick(panel.detect.start.native, Qt.MouseButton.LeftButton)
     work = panel.slide.work
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
-    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=20_000)
     viewer.add_points([[5, 5]], units=("um", "um"), name="points")
     viewer.add_shapes([[[5, 5], [9, 9]]], shape_type="line", units=("um", "um"))
     canvas = viewer.window._qt_viewer.canvas.native
@@ -89,7 +89,7 @@ def test_keys_of_the_display_work_whatever_layer_is_active(
 def test_parts_of_the_heatmap(qtbot, viewer, panel, detect) -> None:
     assert not panel.detect.display.enabled
     work = detect(panel)
-    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=20_000)
     layer, display = viewer.layers["tumor probability"], panel.detect.display
     panel.detect.threshold.value = 0.4
 

@@ -24,7 +24,7 @@ def window(
     QTest.mouseClick(panel.detect.start.native, Qt.MouseButton.LeftButton)
     work = panel.slide.work
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
-    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=20_000)
     return viewer, panel, work
 
 
@@ -64,7 +64,7 @@ def test_a_threshold_in_the_3d_view_reaches_outlines_and_table(
     qtbot, viewer, panel, detect, told
 ) -> None:
     work = detect(panel)
-    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: work.layers.get("regions") is not None, timeout=20_000)
     layer = viewer.layers["tumor regions"]
     viewer.dims.ndisplay = 3
     panel.detect.threshold.value = 0.36

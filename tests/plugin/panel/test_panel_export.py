@@ -197,7 +197,7 @@ def test_what_is_erased_after_a_cancel_is_not_missing(
     roi[int(y / 8) - 4 : int(y / 8) + 5, int(x / 8) - 4 : int(x / 8) + 5] = True
     work.masks.show(work.editor.paint("roi", roi))
     before = work.detection.kept
-    qtbot.waitUntil(lambda: work.detection.kept < before, timeout=5000)
+    qtbot.waitUntil(lambda: work.detection.kept < before, timeout=20_000)
     export(panel, tmp_path / "files")
 
     counts = read_record(tmp_path / "files" / "run.json").counts

@@ -55,7 +55,7 @@ def test_napari_turns_its_wheel_slowly_meanwhile(qtbot, running) -> None:
     _, _, panel, _ = running
     labels = panel.native.window().findChildren(QLabel)
     (wheel,) = [label.movie() for label in labels if label.movie() is not None]
-    qtbot.waitUntil(lambda: wheel.speed() == CALM_PER_CENT, timeout=5000)
+    qtbot.waitUntil(lambda: wheel.speed() == CALM_PER_CENT, timeout=20_000)
     panel.detect.cancel.native.click()
     qtbot.waitUntil(lambda: wheel.speed() == 100, timeout=30_000)
 
@@ -63,7 +63,7 @@ def test_napari_turns_its_wheel_slowly_meanwhile(qtbot, running) -> None:
 def test_tumour_is_red_and_glass_is_clear_on_the_canvas(qtbot, window, detect) -> None:
     viewer, _, panel = window
     work = detect(panel)
-    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
     for layer in viewer.layers:
         layer.visible = layer.name in ("square", "tumor probability")
     panel.detect.opacity.value = 1.0
@@ -84,7 +84,7 @@ def test_keys_work_on_the_canvas_and_on_the_panel(qtbot, window) -> None:
     qtbot.keyClick(canvas, Qt.Key.Key_M, shift)
     qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
     qtbot.keyClick(panel.detect.start.native, Qt.Key.Key_D, shift)
-    qtbot.waitUntil(lambda: work.detection is not None, timeout=1000)
+    qtbot.waitUntil(lambda: work.detection is not None, timeout=20_000)
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
     viewer.layers.selection.active = viewer.layers["tissue ROI"]  # has keys of its own
     qtbot.keyClick(canvas, Qt.Key.Key_H, shift)
@@ -94,16 +94,16 @@ def test_keys_work_on_the_canvas_and_on_the_panel(qtbot, window) -> None:
 def test_closing_the_window_stops_the_run(qtbot, running) -> None:
     viewer, _, _, job = running
     viewer.close()
-    qtbot.waitUntil(lambda: not job.running, timeout=10_000)
-    qtbot.waitUntil(lambda: not readers(), timeout=10_000)
+    qtbot.waitUntil(lambda: not job.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not readers(), timeout=20_000)
 
 
 def test_taking_the_panel_away_stops_the_run(qtbot, running) -> None:
     viewer, dock, _, job = running
     viewer.window.remove_dock_widget(dock)
     dock.deleteLater()
-    qtbot.waitUntil(lambda: not job.running, timeout=10_000)
-    qtbot.waitUntil(lambda: not readers(), timeout=10_000)
+    qtbot.waitUntil(lambda: not job.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not readers(), timeout=20_000)
     viewer.scene.camera.zoom *= 2
     viewer.layers.clear()
     qtbot.wait(200)
@@ -119,7 +119,7 @@ def test_removing_the_slide_stops_the_run(
     qtbot.waitUntil(lambda: work.heatmap is not None, timeout=30_000)
     job = work.detection.job
     viewer.layers.remove(viewer.layers["square"])
-    qtbot.waitUntil(lambda: not job.running, timeout=10_000)
+    qtbot.waitUntil(lambda: not job.running, timeout=20_000)
     assert panel.slide.work is None
 
 

@@ -44,7 +44,7 @@ def test_pieces_are_numbered_on_the_slide_and_joined_by_a_person(
     qtbot, viewer, panel, compute
 ):
     work = compute(panel)
-    qtbot.waitUntil(lambda: "tissue pieces" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: "tissue pieces" in viewer.layers, timeout=20_000)
     assert labels(viewer) == ["1", "2"]
     points = viewer.layers["tissue pieces"].data
     # at the top left of each square, with its rim of 75 µm
@@ -68,12 +68,12 @@ def test_pieces_are_numbered_on_the_slide_and_joined_by_a_person(
 
 def test_painting_tissue_between_them_makes_one_piece(qtbot, viewer, panel, compute):
     compute(panel)
-    qtbot.waitUntil(lambda: "tissue pieces" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: "tissue pieces" in viewer.layers, timeout=20_000)
     layer = viewer.layers["tissue ROI"]
     painted = np.array(layer.data)
     painted[50:60, 60:140] = 1
     layer.data = painted
-    qtbot.waitUntil(lambda: not labels(viewer), timeout=10_000)
+    qtbot.waitUntil(lambda: not labels(viewer), timeout=20_000)
 
 
 def test_the_report_is_of_what_was_decided(
@@ -81,7 +81,7 @@ def test_the_report_is_of_what_was_decided(
 ):
     assert not panel.export.report.enabled
     work = compute(panel)
-    qtbot.waitUntil(lambda: work.pieces.pieces is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: work.pieces.pieces is not None, timeout=20_000)
     show_candidates(panel, 6)
     first, second, *_ = work.review.reviewed
     assert {one.region.piece for one in work.review.reviewed} == {1, 2}

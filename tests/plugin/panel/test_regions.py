@@ -16,7 +16,7 @@ pytestmark = pytest.mark.gui
 @pytest.fixture
 def work(qtbot, panel, detect):
     work = detect(panel)
-    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
     return work
 
 
@@ -32,10 +32,10 @@ def test_outlines_have_features(viewer, work) -> None:
 def test_list_and_outlines_follow_the_threshold(qtbot, viewer, panel, work) -> None:
     rows = panel.review.table.model().rowCount
     panel.detect.threshold.value = 0.99
-    qtbot.waitUntil(lambda: rows() == 0, timeout=2000)
+    qtbot.waitUntil(lambda: rows() == 0, timeout=20_000)
     assert len(viewer.layers["tumor regions"].data) == 0
     panel.detect.threshold.value = 0.45
-    qtbot.waitUntil(lambda: rows() > 0, timeout=2000)
+    qtbot.waitUntil(lambda: rows() > 0, timeout=20_000)
     wanted = find_candidates(work.heatmap, work.rule)
     assert rows() == len(wanted)
     layer = viewer.layers["tumor regions"]

@@ -22,7 +22,7 @@ def test_a_removed_mask_comes_back_with_its_strokes_when_it_is_painted_on(
     np.testing.assert_array_equal(again.data != 0, mask)
     assert viewer.layers.selection.active is again
     again.paint((30, 5), 1)
-    qtbot.waitUntil(lambda: work.editor.mask("roi")[30, 5], timeout=1000)
+    qtbot.waitUntil(lambda: work.editor.mask("roi")[30, 5], timeout=20_000)
 
 
 @pytest.mark.parametrize("way", ["key", "threshold", "opacity"])
@@ -46,21 +46,21 @@ def test_thumbnails_follow(qtbot, viewer, panel, detect) -> None:
     assert heatmap.thumbnail[..., :3].max() > 60
     before = roi.thumbnail.copy()
     panel.tissue.low.value = 200
-    qtbot.waitUntil(lambda: not np.array_equal(roi.thumbnail, before), timeout=5000)
+    qtbot.waitUntil(lambda: not np.array_equal(roi.thumbnail, before), timeout=20_000)
 
 
 def test_removed_outlines_and_markers_come_back_with_either_threshold(
     qtbot, viewer, panel, detect
 ) -> None:
     work = detect(panel)
-    qtbot.waitUntil(lambda: bool(work.regions), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
     for way in ("evidence", "threshold"):
         for name in ("tumor regions", "lesion markers", "measures"):
             viewer.layers.remove(viewer.layers[name])
         slider = getattr(panel.detect, way)
         slider.value = slider.value - 0.1
-        qtbot.waitUntil(lambda: "tumor regions" in viewer.layers, timeout=10_000)
-        qtbot.waitUntil(lambda: "lesion markers" in viewer.layers, timeout=10_000)
+        qtbot.waitUntil(lambda: "tumor regions" in viewer.layers, timeout=20_000)
+        qtbot.waitUntil(lambda: "lesion markers" in viewer.layers, timeout=20_000)
         assert viewer.layers["tumor regions"].nshapes
         assert viewer.layers["measures"].nshapes
         names = [layer.name for layer in viewer.layers]

@@ -49,7 +49,7 @@ def saved(qtbot, viewer, panel, detect, tmp_path):
     qtbot.waitUntil(lambda: work.detection._roi is mask, timeout=20_000)
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
     panel.detect.threshold.value = 0.45
-    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
     return viewer, tmp_path / "out" / "square"
 
 
@@ -116,12 +116,12 @@ def test_the_panel_goes_on_from_saved_results(qtbot, reopened) -> None:
     assert 0 < work.editor.edited_px < 400
 
     panel.detect.threshold.value = 0.45
-    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
     assert len(viewer.layers["tumor regions"].data) > 0
     assert panel.export.save.enabled
     viewer.layers["tissue ROI"].brush_size = 15
     viewer.layers["tissue ROI"].paint((75, 100), 0)
-    qtbot.waitUntil(lambda: work.editor.edited_px > 200, timeout=2000)
+    qtbot.waitUntil(lambda: work.editor.edited_px > 200, timeout=20_000)
 
 
 def test_the_next_start_computes_nothing_anew(

@@ -113,9 +113,9 @@ def test_a_filter_says_what_is_not_in_the_list(qtbot, review, told) -> None:
         current = review.work.marks._current
         return "" if current is None else current[1]
 
-    qtbot.waitUntil(lambda: place() == "no. 2 (1 of 1)", timeout=2000)
+    qtbot.waitUntil(lambda: place() == "no. 2 (1 of 1)", timeout=20_000)
     review.filter.value = "all"
-    qtbot.waitUntil(lambda: place() == "2 of 12", timeout=2000)
+    qtbot.waitUntil(lambda: place() == "2 of 12", timeout=20_000)
 
 
 def test_a_filtered_list_begins_at_its_top(review) -> None:
@@ -189,7 +189,7 @@ def test_the_evidence_slider_tells_lesions_from_possible_ones(
     assert set(sources) == {"possible"}
     assert panel.regions.totals.value.startswith("FastNet: no lesion found")
     layer = viewer.layers["tumor regions"]
-    qtbot.waitUntil(lambda: len(layer.data) == 0, timeout=2000)
+    qtbot.waitUntil(lambda: len(layer.data) == 0, timeout=20_000)
     assert review.table.model().rowCount() == 12  # candidates stay
 
 
@@ -246,7 +246,7 @@ def test_a_decision_that_cannot_be_written_is_said_and_kept(review, errors) -> N
 def drawn(qtbot, viewer, shape, kind):
     layer = viewer.layers["lesion drawing"]
     layer.add(np.array(shape), shape_type=kind)
-    qtbot.waitUntil(lambda: "lesion drawing" not in viewer.layers, timeout=5000)
+    qtbot.waitUntil(lambda: "lesion drawing" not in viewer.layers, timeout=20_000)
 
 
 def test_a_lesion_is_drawn(qtbot, viewer, review) -> None:
@@ -324,7 +324,7 @@ def test_deleting_an_outline_rejects_it(qtbot, viewer, review) -> None:
     layer.selected_data = {1}
     layer.remove_selected()
     assert statuses(review)[1] == "not tumor"
-    qtbot.waitUntil(lambda: len(layer.data) == 12, timeout=5000)
+    qtbot.waitUntil(lambda: len(layer.data) == 12, timeout=20_000)
     review.undo.native.click()
     assert set(statuses(review)) == {"undecided"}
 
@@ -378,7 +378,7 @@ def test_layers_that_are_opened_meanwhile_stay_out_of_sight(
     layer = work.layers.get("heatmap")
     assert layer not in viewer.layers
     viewer.layers.append(layer)  # whoever does that
-    qtbot.waitUntil(lambda: layer not in viewer.layers, timeout=2000)
+    qtbot.waitUntil(lambda: layer not in viewer.layers, timeout=20_000)
     panel.review.tumor_seen.native.click()
     assert set(shown_names(viewer)) == names
 

@@ -26,7 +26,7 @@ def window(
     QTest.mouseClick(panel.detect.start.native, LEFT)
     work = panel.slide.work
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=60_000)
-    qtbot.waitUntil(lambda: bool(work.regions), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
     qtbot.wait(300)  # the board is docked, the canvas has its size
     viewer.scene.camera.center = (0, 600, 700)
     viewer.scene.camera.zoom = 0.25
@@ -92,10 +92,12 @@ def test_a_line_across_the_lesion_is_its_size_and_any_other_says_mm(
     viewer.scene.camera.zoom = 0.25
     QTest.mouseClick(canvas, LEFT, pos=at(viewer, 600, 600))
     QTest.mouseMove(canvas, at(viewer, 600, 800))
-    qtbot.waitUntil(lambda: len(texts(viewer)) == 2, timeout=2000)  # follows the mouse
+    qtbot.waitUntil(
+        lambda: len(texts(viewer)) == 2, timeout=20_000
+    )  # follows the mouse
     QTest.mouseClick(canvas, LEFT, pos=at(viewer, 600, 900))
     assert not ruler.isChecked()
-    qtbot.waitUntil(lambda: texts(viewer)[0].endswith("measured"), timeout=2000)
+    qtbot.waitUntil(lambda: texts(viewer)[0].endswith("measured"), timeout=20_000)
     (text,) = texts(viewer)
     assert text.startswith("largest")
     assert mm(text) == pytest.approx(0.3, abs=0.02)
@@ -107,7 +109,7 @@ def test_a_line_across_the_lesion_is_its_size_and_any_other_says_mm(
     )
     assert panel.review.current.longest.endswith(" (yours)")
     QTest.mouseClick(panel.review.undo.native, LEFT)
-    qtbot.waitUntil(lambda: texts(viewer) == [before], timeout=2000)
+    qtbot.waitUntil(lambda: texts(viewer) == [before], timeout=20_000)
 
 
 def test_the_ruler_neither_paints_nor_chooses_and_can_be_put_away(

@@ -89,7 +89,9 @@ def test_the_panel_shows_the_same_lesions(
     viewer.scene.camera.zoom = 0.001  # so far away that each lesion has its mark
     work = detect(panel)
     found = detect_slide(path)
-    qtbot.waitUntil(lambda: len(work.candidates) == len(found.candidates), timeout=9000)
+    qtbot.waitUntil(
+        lambda: len(work.candidates) == len(found.candidates), timeout=20_000
+    )
     assert_shown(panel, viewer, found)
 
     # another lesion threshold, by name and by the slider

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from qtpy.QtCore import QPoint, QPointF, Qt
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QFocusEvent, QWheelEvent
 from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
@@ -74,7 +74,7 @@ def shown(panel, compute, qtbot):
         window.show()
     window.activateWindow()
     # else the reason of the first focus is that the window became the active one
-    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+    qtbot.waitUntil(window.isActiveWindow, timeout=20_000)
     panel.slide._field.show()
     panel.export.which.value = "micro and macro"  # neither the first nor the last
     panel.detect.stride.value = 2
@@ -82,10 +82,15 @@ def shown(panel, compute, qtbot):
 
 
 def focus(widget, qtbot):
-    """Give a widget the keys."""
-    widget.setFocus()
-    qtbot.waitUntil(lambda: QApplication.focusWidget() is not None, timeout=2000)
-    return widget.hasFocus()
+    """Give a widget the keys; another window of the screen may take them meanwhile."""
+
+    def has_it():
+        widget.window().activateWindow()
+        widget.setFocus()
+        return widget.hasFocus()
+
+    qtbot.waitUntil(has_it, timeout=20_000)
+    return True
 
 
 @pytest.mark.parametrize("notches", [3, -3])
@@ -162,19 +167,44 @@ def test_letters_and_digits_choose_nothing_of_a_closed_list(
     assert widget.value != value
 
 
+def click(box, qtbot):
+    """Click a check box on its square; beside its words it takes no click."""
+    at = QPoint(8, box.height() // 2)
+    qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=at)
+
+
+def take_focus(widget, reason):
+    """Tell a widget that it has the keys, as Qt does whether the window is active."""
+    QApplication.sendEvent(widget, QFocusEvent(QEvent.Type.FocusIn, reason))
+
+
 def test_the_space_bar_pans_and_presses_no_button_that_was_clicked(
     shown, qtbot
 ) -> None:
     button, pressed = shown.detect.view_first.native, []
     button.toggled.connect(pressed.append)
-    # the reason counts where the focus comes from another control
-    assert focus(shown.detect.start.native, qtbot)
-    button.setFocus(Qt.FocusReason.MouseFocusReason)
-    qtbot.waitUntil(button.hasFocus, timeout=2000)
+    click(button, qtbot)
+    assert len(pressed) == 1
+    qtbot.keyClick(button, Qt.Key.Key_Space)
+    assert len(pressed) == 1
+
+
+def test_a_window_that_was_left_and_is_back_presses_no_button_that_was_clicked(
+    shown, qtbot
+) -> None:
+    button, pressed = shown.detect.view_first.native, []
+    click(button, qtbot)
+    button.toggled.connect(pressed.append)
+    take_focus(button, Qt.FocusReason.ActiveWindowFocusReason)
     qtbot.keyClick(button, Qt.Key.Key_Space)
     assert pressed == []
-    shown.detect.start.native.setFocus(Qt.FocusReason.MouseFocusReason)
-    button.setFocus(Qt.FocusReason.TabFocusReason)
+
+
+def test_the_space_bar_presses_a_button_that_was_reached_by_tab(shown, qtbot) -> None:
+    button, pressed = shown.detect.view_first.native, []
+    click(button, qtbot)
+    button.toggled.connect(pressed.append)
+    take_focus(button, Qt.FocusReason.TabFocusReason)
     qtbot.keyClick(button, Qt.Key.Key_Space)
     assert len(pressed) == 1
 
@@ -192,7 +222,7 @@ def test_loaded_regions_stay_when_somebody_scrolls_over_the_threshold(
     shown, detect, tmp_path, qtbot
 ) -> None:
     work = detect(shown)
-    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
     work.region_finder.outlines = outlines = object()
     for widget in [shown.detect.threshold.native, *controls(shown)]:
         turn(widget, 1)

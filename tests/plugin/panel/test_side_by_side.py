@@ -73,8 +73,8 @@ def test_results_that_were_opened_before_their_slide_lie_on_it_and_count(
     from napari.components import ViewerModel
 
     work = detect(panel)
-    qtbot.waitUntil(lambda: bool(work.regions), timeout=10_000)
-    qtbot.waitUntil(lambda: "tissue" in panel.regions.totals.value, timeout=10_000)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
+    qtbot.waitUntil(lambda: "tissue" in panel.regions.totals.value, timeout=20_000)
     totals = panel.regions.totals.value
 
     later = ViewerModel()
@@ -85,7 +85,7 @@ def test_results_that_were_opened_before_their_slide_lie_on_it_and_count(
     add_slide(later, square_svs)
     assert later.layers[0].name == "square"
     qtbot.waitUntil(lambda: again.slide.work.editor is not None, timeout=20_000)
-    qtbot.waitUntil(lambda: again.regions.totals.value == totals, timeout=10_000)
+    qtbot.waitUntil(lambda: again.regions.totals.value == totals, timeout=20_000)
 
 
 def test_two_copies_of_a_slide_have_masks_of_their_own(

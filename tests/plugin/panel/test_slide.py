@@ -54,7 +54,7 @@ def test_another_spacing_takes_what_was_computed_with_the_old_one(
     qtbot, viewer, panel, compute, detect
 ) -> None:
     work = detect(panel)
-    qtbot.waitUntil(lambda: bool(work.regions), timeout=5000)
+    qtbot.waitUntil(lambda: bool(work.regions), timeout=20_000)
     layers = list(viewer.layers)
     panel.slide.mpp.value = 0.5
     panel.slide.use.native.click()

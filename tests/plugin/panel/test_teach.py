@@ -30,7 +30,7 @@ def read(work):
 
 
 def until_kept(qtbot, work, cells) -> None:
-    qtbot.waitUntil(lambda: np.array_equal(read(work).cells, cells), timeout=5000)
+    qtbot.waitUntil(lambda: np.array_equal(read(work).cells, cells), timeout=20_000)
 
 
 def test_strokes_are_kept_and_taken_back(qtbot, viewer, panel, press) -> None:
@@ -60,17 +60,18 @@ def test_strokes_are_kept_and_taken_back(qtbot, viewer, panel, press) -> None:
     paint(layer, slice(4, 9), slice(2, 6), 2)
     until_kept(qtbot, work, layer.data)
     qtbot.waitUntil(
-        lambda: teach.painted.value == "painted: 8 tumor, 20 normal cells", timeout=5000
+        lambda: teach.painted.value == "painted: 8 tumor, 20 normal cells",
+        timeout=20_000,
     )
     press(viewer, "Shift+X")
     until_kept(qtbot, work, first)
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, first), timeout=5000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, first), timeout=20_000)
     assert layer.mode == "paint"
 
     # what is none of the three is dropped
     paint(layer, slice(10, 12), slice(2, 6), 7)
     until_kept(qtbot, work, first)
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, first), timeout=5000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, first), timeout=20_000)
     press(viewer, "Shift+K")  # once more: put away
     assert layer.mode == "pan_zoom"
 
@@ -95,7 +96,7 @@ def test_what_is_taken_back_is_so_before_teaching_begins(
         panel.teach.take_back()
     work.corrections.settle()
     np.testing.assert_array_equal(read(work).cells, states[1])
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, states[1]), timeout=5000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, states[1]), timeout=20_000)
 
 
 def test_strokes_move_with_the_run_and_are_written_at_the_end(
@@ -128,7 +129,7 @@ def test_a_stroke_that_cannot_be_written_stays_and_is_said(
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("in the way")
     paint(layer, slice(2, 5), slice(2, 6), 1)
-    qtbot.waitUntil(lambda: bool(errors), timeout=5000)
+    qtbot.waitUntil(lambda: bool(errors), timeout=20_000)
     assert "stays in the window" in errors[0]
     assert (layer.data == 1).sum() == 12
     folder.unlink()

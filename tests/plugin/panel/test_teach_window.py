@@ -93,9 +93,9 @@ def one_more_is_taken_back(qtbot, viewer, panel) -> None:
     press(viewer, "U")
     assert teach.ignore.native.isChecked()
     stroke(viewer, (540, 890), (540, 980), pause_ms=400)
-    qtbot.waitUntil(lambda: "ignore" in teach.painted.value, timeout=5000)
+    qtbot.waitUntil(lambda: "ignore" in teach.painted.value, timeout=20_000)
     press(viewer, "X")
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, painted), timeout=5000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, painted), timeout=20_000)
     press(viewer, "U")
     assert layer.mode == "pan_zoom"
 

@@ -86,7 +86,7 @@ def test_erasing_on_a_mask_moves_the_region_of_interest(
     assert on_screen(viewer, "tissue ROI")[y, x]
     layer.brush_size = 5
     layer.paint((y, x), 0)
-    qtbot.waitUntil(lambda: not on_screen(viewer, "tissue ROI")[y, x], timeout=500)
+    qtbot.waitUntil(lambda: not on_screen(viewer, "tissue ROI")[y, x], timeout=20_000)
 
 
 def test_painting_survives_thresholds_and_can_be_undone_and_dropped(
@@ -95,7 +95,7 @@ def test_painting_survives_thresholds_and_can_be_undone_and_dropped(
     roi = viewer.layers["tissue ROI"]
     roi.brush_size = 7
     roi.paint((10, 10), 1)
-    qtbot.waitUntil(lambda: "by hand" in panel.tissue.percent.value, timeout=500)
+    qtbot.waitUntil(lambda: "by hand" in panel.tissue.percent.value, timeout=20_000)
 
     panel.tissue.low.value = 70
     assert on_screen(viewer, "tissue ROI")[10, 10]
@@ -103,7 +103,7 @@ def test_painting_survives_thresholds_and_can_be_undone_and_dropped(
     panel.tissue.edited.value = "roi"
     panel.tissue.undo.native.click()
     assert not on_screen(viewer, "tissue ROI")[10, 10]
-    qtbot.waitUntil(lambda: work.editor.edited_px == 0, timeout=500)
+    qtbot.waitUntil(lambda: work.editor.edited_px == 0, timeout=20_000)
     assert "by hand" not in panel.tissue.percent.value
 
     roi.paint((20, 20), 1)
@@ -126,7 +126,7 @@ def test_what_a_script_writes_into_a_mask_counts_as_painted(
     layer = viewer.layers["tissue ROI"]
     layer.data[0:5, 0:5] = 1
     layer.refresh()
-    qtbot.waitUntil(lambda: work.editor.mask("roi")[0:5, 0:5].all(), timeout=500)
+    qtbot.waitUntil(lambda: work.editor.mask("roi")[0:5, 0:5].all(), timeout=20_000)
 
 
 def test_tools_choose_the_layer_and_its_mode(viewer, panel, work) -> None:

@@ -111,7 +111,7 @@ def test_regions_are_there_when_one_comes_back_to_a_slide(qtbot, panel, two) -> 
     panel.slide.workspace.choose(first)
     wanted = len(find_regions(first.heatmap, first.threshold))
     assert wanted > 0
-    qtbot.waitUntil(lambda: len(first.regions) == wanted, timeout=10_000)
+    qtbot.waitUntil(lambda: len(first.regions) == wanted, timeout=20_000)
     assert panel.slide.work is first  # also now that a layer of it was added
     rows = panel.review.table.model().rowCount
     qtbot.waitUntil(lambda: rows() == wanted)

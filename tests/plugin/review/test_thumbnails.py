@@ -71,7 +71,7 @@ def test_pictures_show_the_tissue_and_the_outline(qtbot, shown) -> None:
     region = square(900, 900, 200)
     assert shown.pictures(region) is None
     shown.want([region])
-    qtbot.waitUntil(lambda: shown.pictures(region) is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: shown.pictures(region) is not None, timeout=20_000)
     overview, detail = (picture.toImage() for picture in shown.pictures(region))
     assert (overview.width(), overview.height()) == (SIDE_PX, SIDE_PX)
     above, below = (detail.pixelColor(SIDE_PX // 2, y) for y in (30, SIDE_PX - 30))
@@ -99,7 +99,7 @@ def test_what_is_wanted_first_is_read_first_and_not_by_the_window(
     monkeypatch.setattr(type(slide), "read", lambda _, *a, **k: noted(*a, **k))
     regions = [square(10 * index, 10 * index, 50) for index in range(20)]
     shown.want(regions[10:])
-    qtbot.waitUntil(lambda: shown.pictures(regions[-1]) is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: shown.pictures(regions[-1]) is not None, timeout=20_000)
     wanted = [field for region in regions[10:] for field in fields_of(region, (1, 1))]
     assert read == wanted
     assert threading.main_thread() not in threads
@@ -110,7 +110,7 @@ def test_what_scrolled_away_is_not_read(qtbot, shown) -> None:
     shown.want(first)
     last = square(1500, 1500, 50)
     shown.want([last])
-    qtbot.waitUntil(lambda: shown.pictures(last) is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: shown.pictures(last) is not None, timeout=20_000)
     qtbot.wait(100)
     assert sum(shown.pictures(region) is not None for region in first) < 20
 
@@ -120,7 +120,7 @@ def test_memory_is_bounded(qtbot, shown, monkeypatch) -> None:
     regions = [square(10 * index, 0, 50) for index in range(12)]
     for region in regions:
         shown.want([region])
-        qtbot.waitUntil(lambda r=region: shown.pictures(r) is not None, timeout=10_000)
+        qtbot.waitUntil(lambda r=region: shown.pictures(r) is not None, timeout=20_000)
     kept = [region for region in regions if shown.pictures(region) is not None]
     assert kept == regions[-5:]
 

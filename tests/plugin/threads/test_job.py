@@ -49,7 +49,7 @@ def run(qtbot):
     yield start
     for job in started:
         job.abandon()
-        qtbot.waitUntil(lambda job=job: not job.running, timeout=5000)
+        qtbot.waitUntil(lambda job=job: not job.running, timeout=20_000)
 
 
 def test_values_arrive_in_order_on_the_gui_thread(qtbot, run) -> None:
@@ -106,7 +106,7 @@ def test_cancel_is_answered_within_a_step_and_resources_are_closed(qtbot, run) -
     job, values, ends = run(work)
     qtbot.waitUntil(lambda: bool(values))
     job.cancel()
-    qtbot.waitUntil(lambda: bool(ends), timeout=1000)
+    qtbot.waitUntil(lambda: bool(ends), timeout=20_000)
     assert ends == [False]
     assert closed.is_set()
 
@@ -155,7 +155,7 @@ def test_a_paused_job_can_be_cancelled(qtbot, run) -> None:
     job, _, ends = run(work)
     job.pause()
     job.cancel()
-    qtbot.waitUntil(lambda: bool(ends), timeout=2000)
+    qtbot.waitUntil(lambda: bool(ends), timeout=20_000)
     assert not job.paused
 
 

@@ -48,7 +48,7 @@ def test_what_came_in_between_is_left_out(qtbot) -> None:
     for number in range(5):
         asker.ask(number)
     asker.gate.set()
-    qtbot.waitUntil(lambda: asker.found == [0, 4], timeout=5000)
+    qtbot.waitUntil(lambda: asker.found == [0, 4], timeout=20_000)
     qtbot.wait(100)
     assert asker.found == [0, 4]
     assert threading.main_thread() not in asker.threads
@@ -59,7 +59,7 @@ def test_nothing_to_do_is_nothing(qtbot) -> None:
     asker.gate.set()
     asker.ask(-1)
     asker.ask(2)
-    qtbot.waitUntil(lambda: asker.found == [2], timeout=5000)
+    qtbot.waitUntil(lambda: asker.found == [2], timeout=20_000)
 
 
 def test_what_is_dropped_is_not_taken_and_the_next_is(qtbot) -> None:
@@ -71,7 +71,7 @@ def test_what_is_dropped_is_not_taken_and_the_next_is(qtbot) -> None:
     qtbot.wait(200)
     assert asker.found == []
     asker.ask(3)
-    qtbot.waitUntil(lambda: asker.found == [3], timeout=5000)
+    qtbot.waitUntil(lambda: asker.found == [3], timeout=20_000)
 
 
 def test_an_error_is_raised_in_the_event_loop_and_the_next_is_taken(qtbot) -> None:
@@ -79,10 +79,10 @@ def test_an_error_is_raised_in_the_event_loop_and_the_next_is_taken(qtbot) -> No
     asker.gate.set()
     with qtbot.captureExceptions() as raised:
         asker.ask(13)
-        qtbot.waitUntil(lambda: bool(raised), timeout=5000)
+        qtbot.waitUntil(lambda: bool(raised), timeout=20_000)
     assert raised[0][0] is ValueError
     asker.ask(4)
-    qtbot.waitUntil(lambda: asker.found == [4], timeout=5000)
+    qtbot.waitUntil(lambda: asker.found == [4], timeout=20_000)
 
 
 def test_it_rests_after_taking_took_long(qtbot, monkeypatch) -> None:
@@ -96,5 +96,5 @@ def test_it_rests_after_taking_took_long(qtbot, monkeypatch) -> None:
     asker.gate.set()
     asker.ask(1)
     asker.ask(2)
-    qtbot.waitUntil(lambda: len(times) == 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(times) == 2, timeout=20_000)
     assert times[1] - times[0] > 0.38

@@ -17,6 +17,12 @@ from qtpy.QtWidgets import (
 CONTROLS = (QComboBox, QAbstractSpinBox, QAbstractSlider)
 #: To the ends of a slider; in napari Home shows the whole slide.
 TO_THE_ENDS = (Qt.Key.Key_Home, Qt.Key.Key_End)
+#: Reasons of a focus that was moved by keys.
+REACHED_BY_KEYS = (
+    Qt.FocusReason.TabFocusReason,
+    Qt.FocusReason.BacktabFocusReason,
+    Qt.FocusReason.ShortcutFocusReason,
+)
 
 
 class ScrollGuard(QObject):
@@ -36,7 +42,9 @@ class ScrollGuard(QObject):
 
     def __init__(self, inside: QWidget) -> None:
         super().__init__(inside)
-        self._clicked: QWidget | None = None  # that has the focus because of it
+        self._clicked: QWidget | None = (
+            None  # the last one, unless reached by Tab since
+        )
         # of all numbers that Qt writes by itself, such as a bar's per cent
         inside.setLocale(QLocale.c())
         for kind in CONTROLS:
@@ -55,9 +63,14 @@ class ScrollGuard(QObject):
         """Pass an event on to what the control lies in, where it is not meant for it."""
         if event is None or not isinstance(watched, QWidget):
             return False
+        if event.type() == QEvent.Type.MouseButtonPress:
+            # not the reason of the focus: a window that was left and is active again
+            # gives the focus back for a reason of its own
+            self._clicked = watched
+            return False
         if isinstance(event, QFocusEvent) and event.gotFocus():
-            by_mouse = event.reason() == Qt.FocusReason.MouseFocusReason
-            self._clicked = watched if by_mouse else None
+            if event.reason() in REACHED_BY_KEYS:
+                self._clicked = None
             return False
         if event.type() == QEvent.Type.Wheel and isinstance(watched, CONTROLS):
             meant = watched.hasFocus() and not isinstance(watched, QComboBox)
