@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from napari_fastnet.core.dense import CELL_PX, DenseScan
+from napari_fastnet.core.dense import CELL_PX
 from napari_fastnet.core.metrics.patches import roc_auc
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
 from napari_fastnet.nn.checkpoint import load_weights
-from napari_fastnet.nn.classifier import PatchClassifier
 from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.training.adapt.adapt import Adapted, adapt
 from napari_fastnet.training.adapt.examples import MOST_OF_CLASS, Examples
@@ -39,9 +37,8 @@ from tiles import (
     Square,
     Tile,
     draw_squares,
-    picture_of,
-    pixel_auc,
     read_tiles,
+    tile_auc,
 )
 
 if TYPE_CHECKING:
@@ -90,18 +87,6 @@ def examples_of(tiles: dict[int, Tile], squares: Sequence[Square]) -> Examples:
         slides=len({square.tile for square in squares}),
         digest="",
     )
-
-
-def tile_auc(network: FastNet, base: ModelBundle, tiles: Sequence[Tile]) -> float:
-    """Compute the pixel AUC of a dense scan of tiles."""
-    scan = DenseScan(base.patch_size_pixels, base.architecture.pool_cells)
-    classifier = PatchClassifier(network, normalisation=base.normalisation)
-    found = []
-    with torch.inference_mode():
-        for tile in tiles:
-            picture = torch.from_numpy(picture_of(tile.image, scan))
-            found.append(scan.pool(classifier.cell_margins(picture[None])[0].numpy()))
-    return pixel_auc(found, tiles)
 
 
 def home_auc(

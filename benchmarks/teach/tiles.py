@@ -11,16 +11,21 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from PIL import Image
 
 from napari_fastnet.core.colour import density_to_rgb, rgb_to_density
 from napari_fastnet.core.dense import CELL_PX, DenseScan
+from napari_fastnet.nn.classifier import PatchClassifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.nn.fastnet import FastNet
 
 #: Side of a label, cells: 48 px.
 LABEL_CELLS = 3
@@ -99,6 +104,18 @@ def pixel_auc(log_odds: Iterable[NDArray[np.floating]], tiles: Sequence[Tile]) -
     tumor = np.concatenate([tile.shares.ravel() for tile in tiles])[np.argsort(values)]
     below = np.cumsum(1 - tumor) - (1 - tumor) / 2
     return float((tumor * below).sum() / (tumor.sum() * (1 - tumor).sum()))
+
+
+def tile_auc(network: FastNet, base: ModelBundle, tiles: Sequence[Tile]) -> float:
+    """Compute the pixel AUC of a dense scan of tiles, in their own colours."""
+    scan = DenseScan(base.patch_size_pixels, base.architecture.pool_cells)
+    classifier = PatchClassifier(network, normalisation=base.normalisation)
+    found = []
+    with torch.inference_mode():
+        for tile in tiles:
+            picture = torch.from_numpy(picture_of(tile.image, scan))
+            found.append(scan.pool(classifier.cell_margins(picture[None])[0].numpy()))
+    return pixel_auc(found, tiles)
 
 
 def squares_of(tiles: dict[int, Tile]) -> list[Square]:

@@ -11,6 +11,7 @@ from napari_fastnet.training.augment import (
     augment,
     blur,
     compress,
+    dye_anew,
     restain,
     turn,
     zoom_and_shift,
@@ -117,3 +118,23 @@ def test_shift_moves_by_at_most_what_was_asked() -> None:
     rows = (weight.sum(dim=2) * torch.arange(32)).sum(dim=1) / weight.sum(dim=(1, 2))
     moved = (rows - 16).abs()
     assert 1.5 < moved.max() <= 3.01
+
+
+def test_dyes_of_other_hues_go_to_their_share_and_glass_stays_glass() -> None:
+    batch = patches(200).float() / 255
+    changed = dye_anew(batch, 0.3, draws())
+    differ = (changed != batch).flatten(1).any(dim=1)
+    assert 0.2 < differ.double().mean() < 0.4
+    assert changed.shape == batch.shape
+    assert changed.min() >= 0
+    assert changed.max() <= 1 + 1e-6
+    assert torch.equal(dye_anew(batch, 0.0, draws()), batch)
+
+    glass = torch.ones(4, 8, 8, 3)
+    torch.testing.assert_close(dye_anew(glass, 1.0, draws()), glass)
+
+
+def test_dyes_of_other_hues_may_make_red_what_was_blue() -> None:
+    blue = torch.tensor([0.45, 0.35, 0.65]).expand(300, 4, 4, 3)  # a nucleus
+    red, _, blue_now = dye_anew(blue, 1.0, draws()).mean(dim=(1, 2)).T
+    assert 0.1 < (red > blue_now).double().mean() < 0.5

@@ -72,6 +72,19 @@ def test_copies_are_judged_once_and_as_they_are_seen(patches) -> None:
     assert teacher.seen == 2 * 12
 
 
+def test_teachers_judge_patches_before_they_are_dyed_anew(patches) -> None:
+    options = FitOptions(
+        batch_size=4,
+        teachers_share=1.0,
+        augmentation=Augmentation().scaled(0),
+        foreign_stains=1.0,
+    )
+    images, labels = draw(Batches(patches, options, Bright()))
+    before = patches.images.float().mean(dim=(1, 2, 3)) / 255
+    assert torch.allclose(labels, before, atol=1e-3)
+    assert (images.mean(dim=(1, 2, 3)) - before).abs().max() > 0.02
+
+
 def test_copies_differ_from_each_other(patches) -> None:
     batches = Batches(patches, FitOptions(batch_size=4, copies=2), None)
     sums = {round(float(draw(batches, seed)[0].sum()), 1) for seed in range(20)}

@@ -13,7 +13,7 @@ from napari_fastnet.core.metrics.calibration import logit_of
 from napari_fastnet.errors import BundleError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import NetworkChoice
-from napari_fastnet.training.distil import Teachers
+from napari_fastnet.training.distil import KeptAnswers, Teachers
 
 
 def as_images(patches):
@@ -51,3 +51,25 @@ def test_teachers_are_averaged_in_log_odds(tiny_bundle, make_bundle, patches) ->
 def test_a_teacher_that_is_not_there_is_named(tmp_path, name) -> None:
     with pytest.raises(BundleError, match=name):
         Teachers([str(tmp_path / name)])
+
+
+def test_answers_that_were_kept_are_not_asked_for_again(
+    tiny_bundle, make_bundle, patches, tmp_path
+) -> None:
+    images = as_images(patches)
+    teachers = Teachers([str(tiny_bundle.folder)], 1)
+    kept = KeptAnswers(teachers, tmp_path / "answers")
+    said = kept(images)
+    (file,) = (tmp_path / "answers").iterdir()
+    np.testing.assert_allclose(said, teachers(images), atol=1e-7)
+
+    # what the file says is taken, for these pictures of this teacher only
+    file.write_bytes(np.full(len(images), 0.25, np.float32).tobytes())
+    assert (kept(images) == 0.25).all()
+    assert not (kept(images.flip(1)) == 0.25).any()
+    other = make_bundle(name="other", calibration={"scale": 0.5, "offset": 1.0})
+    another = KeptAnswers(Teachers([str(other.folder)], 1), tmp_path / "answers")
+    assert not (another(images) == 0.25).any()
+
+    file.write_bytes(b"cut")
+    np.testing.assert_array_equal(kept(images), said)

@@ -32,7 +32,7 @@ from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -249,12 +249,19 @@ def measure_scale(
 
 
 def scan_mosaics(
-    bundle: ModelBundle, backend: Backend, pool: PatchPool, mosaics: int
+    bundle: ModelBundle,
+    backend: Backend,
+    pool: PatchPool,
+    mosaics: int,
+    lesions: Sequence[int] = LESIONS,
 ) -> Iterator[KnownSlide]:
-    """Yield mosaics with and without lesions, scanned and compared with their truth."""
+    """Yield mosaics, scanned and compared with their truth.
+
+    ``lesions`` are those of one mosaic after the other, again and again.
+    """
     for number in range(mosaics):
         rng = np.random.default_rng(number)
-        labels = lay_out(pool.side, LESIONS[number % len(LESIONS)], rng)
+        labels = lay_out(pool.side, lesions[number % len(lesions)], rng)
         picture = compose(labels, pool.images, pool.tumor, rng)
         yield _scanned(bundle, backend, picture, labels)
 

@@ -6,8 +6,8 @@ returns a batch of the same shape, each patch changed by its own draw.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,8 +15,7 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from napari_fastnet.training.options import Augmentation
+from napari_fastnet.training.options import Augmentation
 
 # Optical densities of haematoxylin, eosin and the remainder in R, G, B
 # (Ruifrok & Johnston 2001, rows of unit length).
@@ -24,6 +23,8 @@ _STAINS = torch.tensor(
     [[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], dtype=torch.float32
 )
 _DARKEST = 1 / 255  # keeps the logarithm finite
+# Nuclei may be red then, and fibres blue; chosen on tiles of a foreign stain.
+_FOREIGN = replace(Augmentation().scaled(0), stain_hue=0.22)
 
 
 def augment(patches: Tensor, options: Augmentation, generator: Generator) -> Tensor:
@@ -106,9 +107,17 @@ def restain(images: Tensor, options: Augmentation, generator: Generator) -> Tens
     offset = (draw(options.stain_shift, 1, 3) @ changed) + draw(
         options.brightness, 1, 3
     )
-    density = -torch.log(images.clamp(min=_DARKEST)).reshape(count, -1, 3)
+    density = -torch.log(images.clamp(min=_DARKEST)).reshape(count, height * width, 3)
     mixed = torch.exp(-torch.baddbmm(offset, density, mixing))
     return mixed.clamp(0, 1).reshape(count, height, width, 3)
+
+
+def dye_anew(images: Tensor, share: float, generator: Generator) -> Tensor:
+    """Give a share of the patches dyes of other hues, as foreign laboratories have them."""
+    chosen = torch.rand(len(images), generator=generator) < share
+    changed = images.clone()
+    changed[chosen] = restain(images[chosen], _FOREIGN, generator)
+    return changed
 
 
 def blur(images: Tensor, share: float, generator: Generator) -> Tensor:

