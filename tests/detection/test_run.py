@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -180,6 +181,22 @@ def test_another_slide_under_the_same_path_is_told_of(
     write_svs(slide, np.full((64, 64, 3), 245, np.uint8), mpp=1.0)
     (note,) = detect(slide, tmp_path / "out", model=dark_bundle).notes
     assert note.endswith(f"a: replaced the results of {slide}")
+
+
+def test_results_of_another_model_that_are_replaced_are_told_of(
+    slide_path, dark_bundle, tiny_bundle, tmp_path, monkeypatch
+) -> None:
+    out, other = tmp_path / "out", tiny_bundle
+    assert other.sha256 != load_bundle(dark_bundle).sha256
+    detect(slide_path, out, model=dark_bundle)
+    (note,) = detect(slide_path, out, model=other).notes
+    assert note.endswith("replaced the results of another model")
+    assert detect(slide_path, out, model=other).notes == ()
+
+    monkeypatch.setenv("NAPARI_FASTNET_MODELS", str(tmp_path / "models"))
+    shutil.copytree(other.folder, tmp_path / "models" / "lab-1.0")
+    (note,) = detect(slide_path, out, model=dark_bundle).notes
+    assert note.endswith("they go on with the model lab-1.0")
 
 
 def test_a_slide_is_recorded_by_its_whole_path(

@@ -18,6 +18,8 @@ from napari_fastnet.model.bundle import (
     ONNX_FILE,
     WEIGHTS_FILE,
     load_bundle,
+    load_recorded,
+    models_folder,
     shipped,
 )
 from napari_fastnet.model.description import ModelDescription
@@ -281,3 +283,21 @@ def test_reading_a_bundle_loads_no_torch(folder):
         "assert not {'torch', 'onnxruntime', 'onnx'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
+
+
+def test_a_recorded_model_is_found_by_its_weights_before_its_name(
+    parts, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("NAPARI_FASTNET_MODELS", str(tmp_path / "models"))
+    old = write_bundle(models_folder() / "lab-1.0", DESCRIPTION, **parts)
+    (tmp_path / "parts" / "w").write_bytes(b"other weights")
+    new = write_bundle(models_folder() / "lab", DESCRIPTION, **parts)
+    assert load_recorded("lab", old.sha256).folder == old.folder
+    assert load_recorded("lab", new.sha256).folder == new.folder
+    # of weights that no model here has, the name is what is left
+    assert load_recorded("lab", "0" * 64).folder == new.folder
+    with pytest.raises(BundleError, match="no model 'gone'"):
+        load_recorded("gone", "0" * 64)
+    # a damaged model is passed over
+    (old.folder / WEIGHTS_FILE).write_bytes(b"cut")
+    assert load_recorded("lab", old.sha256).folder == new.folder

@@ -100,7 +100,7 @@ def adapt(
 
 def _base(name: str | None, runs: Sequence[Path]) -> ModelBundle:
     """Load the model to adapt, by default that of the runs."""
-    from napari_fastnet.model.bundle import load_bundle
+    from napari_fastnet.model.bundle import load_bundle, load_recorded
     from napari_fastnet.results.record import RECORD, read_record
 
     if name is not None:
@@ -113,7 +113,7 @@ def _base(name: str | None, runs: Sequence[Path]) -> ModelBundle:
             f"the runs are of {len(models)} models ({names}); say which to adapt: --base"
         )
     (model,) = models.values()
-    bundle = load_bundle(model.name)
+    bundle = load_recorded(model.name, model.sha256)
     if bundle.sha256 != model.sha256:
         raise OptionError(
             f"the runs are of another model {model.name} than the one here; say which "

@@ -17,7 +17,7 @@ from napari_fastnet.core.lesions.evidence import find_candidates, lesion_totals
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
 from napari_fastnet.model.backends.create import create_backend
-from napari_fastnet.model.bundle import load_bundle
+from napari_fastnet.model.bundle import load_bundle, load_recorded
 from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.results.reading import read_heatmap_ome_tiff, read_mask_export
 from napari_fastnet.results.record import HEATMAP, RECORD, read_record
@@ -232,7 +232,7 @@ def replay(
     slide : Path, optional
         Where the slide is now; by default where the record says.
     model : str or Path, optional
-        The model's name or folder; by default the name in the record.
+        The model's name or folder; by default that of the record, by its weights.
     tolerance : float, optional
         Up to and with this, probabilities are the same.
     progress : bool or callable, optional
@@ -266,7 +266,11 @@ def replay(
     old = None
     if (folder / HEATMAP).is_file():
         old, _ = read_heatmap_ome_tiff(folder / HEATMAP)
-    bundle = load_bundle(model or then.model.name)
+    bundle = (
+        load_recorded(then.model.name, then.model.sha256)
+        if model is None
+        else load_bundle(model)
+    )
     given = then.slide.mpp if then.slide.mpp_source == "user" else None
     with open_slide(path, mpp=given) as opened:
         place = result_folder(opened, output)

@@ -31,6 +31,7 @@ from napari_fastnet.detection.plan import KEEP, Plan, make_plan
 from napari_fastnet.detection.tissue import SlideTissue, find_tissue, slide_facts
 from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import remove
+from napari_fastnet.model.bundle import model_of_digest
 from napari_fastnet.results import record as run_record
 from napari_fastnet.results.decisions import decisions_of
 from napari_fastnet.results.recorded_slide import THUMBNAIL_PX, corner_of, roi_notes
@@ -38,7 +39,7 @@ from napari_fastnet.results.result import DETECT_FORMATS, Result
 from napari_fastnet.slide.notes import finer_notes, reading_notes
 from napari_fastnet.slide.resample import RESAMPLING
 from napari_fastnet.store.format import RunDescription, Seconds
-from napari_fastnet.store.store import Block, RunStore, StoredRun, open_store
+from napari_fastnet.store.store import Block, RunStore, StoredRun, key_in, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -316,9 +317,15 @@ class SlideRun:
         return (*notes, *roi_notes(given, roi, self.tissue.by_name, mpp))
 
     def _replaced(self) -> tuple[str, ...]:
-        """Return a note if results of another slide of the same name are replaced."""
+        """Return a note if results of another slide or of another model are replaced."""
         if self.folder is None:
             return ()
+        key = key_in(self.folder / run_record.STORE)
+        model = key.get("model", self.bundle.sha256)
+        if key.get("slide") == self.slide.fingerprint and model != self.bundle.sha256:
+            here = model_of_digest(model)
+            again = "" if here is None else f"; they go on with the model {here}"
+            return (f"{self.folder}: replaced the results of another model{again}",)
         try:
             other = run_record.read_record(self.folder / run_record.RECORD).slide
         except StoreError:  # none, or damaged

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -175,6 +176,38 @@ def load_bundle(name_or_folder: str | Path) -> ModelBundle:
             "folder that can be read"
         ) from error
     return read_bundle(folder)
+
+
+def model_of_digest(sha256: str) -> str | None:
+    """Return the name of a model here that has these weights; None where none has."""
+    for name in available():
+        with suppress(BundleError):
+            if load_bundle(name).sha256 == sha256:
+                return name
+    return None
+
+
+def load_recorded(name: str, sha256: str) -> ModelBundle:
+    """Load the model of a record, by its weights before its name.
+
+    Parameters
+    ----------
+    name : str
+        Its name when the record was made; by now another version may have it.
+    sha256 : str
+        Of its weights or program.
+
+    Returns
+    -------
+    ModelBundle
+        The model of that name where none here has these weights.
+
+    Raises
+    ------
+    BundleError
+        There is neither, or the model is damaged.
+    """
+    return load_bundle(model_of_digest(sha256) or name)
 
 
 def read_bundle(folder: Path) -> ModelBundle:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -333,6 +333,15 @@ def open_store(
             if fresh or not _fits(folder, wanted):
                 _begin(folder, wanted)
     return StoredRun(folder, wanted, notes)
+
+
+def key_in(folder: Path) -> dict[str, Any]:
+    """Return the key of the run in a folder; empty where there is none to read."""
+    try:
+        description = store_format.read_description((folder / DESCRIPTION).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {} if description is None else description.key
 
 
 def read_store(folder: Path) -> tuple[StoredRun, str]:
