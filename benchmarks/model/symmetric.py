@@ -1,36 +1,21 @@
-"""Train a FastNet whose answer no turn or mirror image changes, beside the plain one.
+"""A FastNet whose answer no turn or mirror image changes.
 
 Its layers are convolutions over the group D4 (Cohen & Welling 2016): each filter is used in its
 eight turned and mirrored forms, so that a map has eight orientations, and the answer is the mean
-over them. Given are the free filters of each layer, of which each makes eight maps.
-
-    python benchmarks/model/symmetric.py train.tar half.tar --valid valid.tar --network d4 \
-        --teacher lite0.onnx --epochs 12
-
-Prints parameters, FLOPs at 256 px, milliseconds a patch and the AUC after each epoch.
+over them. Given are the free filters of each layer, of which each makes eight maps. `trials.py`
+trains it beside the plain one.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
-from functools import partial
-from pathlib import Path
-from time import process_time
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_fastnet.nn.counts import flop_count, parameter_count
-from napari_fastnet.nn.fastnet import FastNet
 from napari_fastnet.nn.network import CLASSES, PatchNetwork
-from napari_fastnet.nn.options import FastNetConfig
-from napari_fastnet.training.data import read_training_data
-from napari_fastnet.training.distil import KeptAnswers, Teachers
-from napari_fastnet.training.fit import Trainer
-from napari_fastnet.training.options import Augmentation, FitOptions
 
 #: Free filters of the stem, and width, expansion, scale branch width, branches of the stages.
 Fields = tuple[int, tuple[tuple[int, int, int, int], ...]]
@@ -193,13 +178,6 @@ class SymmetricFastNet(PatchNetwork):
         return features[..., middle, middle].unflatten(1, (-1, ORDER)).mean((2, 3, 4))
 
 
-def build(name: str) -> PatchNetwork:
-    """Build the plain network or one of `SIZES`."""
-    if name == "plain":
-        return FastNet(FastNetConfig(pool_cells=3))
-    return SymmetricFastNet(SIZES[name])
-
-
 def frozen(module: nn.Module) -> nn.Module:
     """Return a copy for use, of torch's own layers, with all kernels laid out."""
     if isinstance(module, Convolution):
@@ -232,64 +210,3 @@ def frozen(module: nn.Module) -> nn.Module:
         for name, child in module._modules.items()  # noqa: SLF001
     }
     return changed
-
-
-def milliseconds(network: PatchNetwork) -> float:
-    """Measure the time of a patch of 96 px on one core, with batches of 64."""
-    patches = torch.rand(64, 3, 96, 96).to(memory_format=torch.channels_last)
-    times = []
-    with torch.inference_mode():
-        for _ in range(5):
-            began = process_time()
-            network(patches)
-            times.append(process_time() - began)
-    return 1000 * min(times) / len(patches)
-
-
-def main() -> None:
-    """Train and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--valid", type=Path, required=True)
-    parser.add_argument("--network", choices=("plain", *SIZES), default="d4")
-    parser.add_argument("--teacher", nargs="+", required=True)
-    parser.add_argument("--answers", type=Path, required=True, help="folder to keep")
-    parser.add_argument("--copies", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    network = build(given.network).eval()
-    print(
-        f"{given.network}: {parameter_count(network):,} parameters, "
-        f"{flop_count(frozen(network)) / 1e6:.0f} MFLOPs, "
-        f"{milliseconds(frozen(network)):.2f} ms a patch"
-    )
-    data = read_training_data(given.data, given.valid)
-    options = FitOptions(
-        epochs=given.epochs,
-        loss="cross-entropy",
-        copies=given.copies,
-        teachers_share=0.95,
-        foreign_stains=0.5,
-        augmentation=Augmentation().scaled(0.7),
-        precision="bfloat16",
-        seed=given.seed,
-    )
-    trainer = Trainer(
-        partial(build, given.network),
-        data.train.patches,
-        data.valid.patches,
-        options,
-        teachers=KeptAnswers(Teachers(given.teacher, given.threads), given.answers),
-    )
-    for result in trainer.run():
-        print(
-            f"epoch {result.epoch}: AUC {result.auc:.4f}, {result.seconds:.0f} s",
-            flush=True,
-        )
-
-
-if __name__ == "__main__":
-    main()
