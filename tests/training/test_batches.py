@@ -85,6 +85,29 @@ def test_teachers_judge_patches_before_they_are_dyed_anew(patches) -> None:
     assert (images.mean(dim=(1, 2, 3)) - before).abs().max() > 0.02
 
 
+@pytest.mark.parametrize("copies", [0, 2])
+def test_teachers_are_asked_the_same_whatever_the_share_of_foreign_dyes(
+    patches, copies
+) -> None:
+    labels = [
+        draw(
+            Batches(
+                patches,
+                FitOptions(
+                    batch_size=4,
+                    copies=copies,
+                    teachers_share=1.0,
+                    foreign_stains=share,
+                ),
+                Bright(),
+            )
+        )[1]
+        for share in (0.0, 0.5, 1.0)
+    ]
+    assert torch.equal(labels[0], labels[1])
+    assert torch.equal(labels[0], labels[2])
+
+
 def test_copies_differ_from_each_other(patches) -> None:
     batches = Batches(patches, FitOptions(batch_size=4, copies=2), None)
     sums = {round(float(draw(batches, seed)[0].sum()), 1) for seed in range(20)}

@@ -102,7 +102,9 @@ class Batches:
         if self._teachers is not None:
             labels = labels.lerp(self._teachers(images), options.teachers_share)
         if options.foreign_stains:
-            images = dye_anew(images, options.foreign_stains, generator)
+            # draws of its own: what teachers were asked stays the same with other shares
+            own = Generator().manual_seed(generator.initial_seed() + int(chosen[0]) + 1)
+            images = dye_anew(images, options.foreign_stains, own)
         return images, labels
 
     def _copy(self, number: int) -> tuple[Tensor, Tensor]:
