@@ -42,9 +42,8 @@ class ScrollGuard(QObject):
 
     def __init__(self, inside: QWidget) -> None:
         super().__init__(inside)
-        self._clicked: QWidget | None = (
-            None  # the last one, unless reached by Tab since
-        )
+        #: The last that was clicked, unless one was reached by keys since.
+        self._clicked: QWidget | None = None
         # of all numbers that Qt writes by itself, such as a bar's per cent
         inside.setLocale(QLocale.c())
         for kind in CONTROLS:
