@@ -11,15 +11,13 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from napari_fastnet.machine.progress import progress_bar
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.card import with_lesions
 from napari_fastnet.model.writing import describe_anew
 from napari_fastnet.patches.mosaics import MOSAICS, PatchPool, measure_scale
-from napari_fastnet.patches.reading import iterate_patches
+from napari_fastnet.training.data import read_part
 
 
 def main() -> None:
@@ -29,11 +27,8 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--mosaics", type=int, default=MOSAICS)
     given = parser.parse_args()
-    patches = list(iterate_patches(given.patches))
-    pool = PatchPool(
-        np.stack([patch.image for patch in patches]),
-        np.array([patch.label == 1 for patch in patches]),
-    )
+    part = read_part([given.patches], None)
+    pool = PatchPool(part.images, part.labels)
     bundle = load_bundle(given.bundle)
     with progress_bar("mosaics") as bar:
         scale = measure_scale(

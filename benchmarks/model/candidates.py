@@ -28,6 +28,7 @@ from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.nn.checkpoint import load_weights
 from napari_fastnet.patches import mosaics
 from napari_fastnet.patches.reading import iterate_patches
+from napari_fastnet.training.data import read_part
 
 sys.path.append(str(Path(__file__).parents[1] / "teach"))
 from tiles import FIRST, SECOND, read_tiles, tile_auc
@@ -43,15 +44,6 @@ RESULTS = Path(__file__).parents[1] / "results" / "candidates.json"
 JUDGES = 16
 #: False lesions per 10 mm² of normal tissue that are allowed.
 ALLOWED = 2.0
-
-
-def pool_of(path: Path) -> mosaics.PatchPool:
-    """Read patches and their labels."""
-    found = list(iterate_patches(path))
-    return mosaics.PatchPool(
-        np.stack([patch.image for patch in found]),
-        np.array([patch.label == 1 for patch in found]),
-    )
 
 
 def on_patches(
@@ -107,8 +99,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    valid, tiles = pool_of(given.valid), read_tiles(given.tiles)
-    hard = pool_of(given.hard).images[1::2]
+    part, tiles = read_part([given.valid], None), read_tiles(given.tiles)
+    valid = mosaics.PatchPool(part.images, part.labels)
+    hard = np.stack([patch.image for patch in iterate_patches(given.hard)])[1::2]
     for name in given.bundles:
         bundle = load_bundle(name)
         backend = create_backend(bundle, NetworkChoice(threads=given.threads))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ from napari_fastnet.patches.mosaics import (
 from napari_fastnet.patches.reading import iterate_patches
 from napari_fastnet.training.adapt.features import head_of, home_features, with_head
 from napari_fastnet.training.adapt.head import Head
-from tiles import SHIFTS, Tile, picture_of, pixel_auc, read_tiles, restained
+from tiles import SHIFTS, Tile, picture_of, read_tiles, restained, tile_auc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,16 +86,20 @@ def foreign(network: FastNet, tiles: dict[int, Tile]) -> None:
         "first": [tile for number, tile in tiles.items() if number < 32],
         "second": [tile for number, tile in tiles.items() if number >= 32],
     }
-    before = {name: tile_auc(network, slide) for name, slide in slides.items()}
+    before = {name: tile_auc(network, BUNDLE, slide) for name, slide in slides.items()}
     print("foreign, before", {name: round(auc, 4) for name, auc in before.items()})
     both = [*slides["first"], *slides["second"]]
     for source, given in (*slides.items(), ("both", both)):
         for share in SHARES:
             patches = mixture(given, share, np.random.default_rng(0))
             for name, changed, match in ways(network, patches):
-                gains = "  ".join(
-                    f"{judged} {tile_auc(changed, slide, match) - before[judged]:+.3f}"
+                after = {
+                    judged: tile_auc(changed, BUNDLE, matched(slide, match))
                     for judged, slide in slides.items()
+                }
+                gains = "  ".join(
+                    f"{judged} {auc - before[judged]:+.3f}"
+                    for judged, auc in after.items()
                 )
                 print(
                     f"foreign  {source:7s} {share:.0%}  {name:16s} {gains}", flush=True
@@ -208,14 +213,11 @@ def as_sure(network: FastNet, changed: FastNet) -> FastNet:
     return with_head(changed, Head(scale * start.weights, offset), calibration)
 
 
-def tile_auc(
-    network: FastNet, tiles: list[Tile], match: StainMatch | None = None
-) -> float:
-    """Return the pixel AUC on tiles."""
-    images = [
-        tile.image if match is None else match.apply(tile.image) for tile in tiles
-    ]
-    return pixel_auc([cell_odds(network, image) for image in images], tiles)
+def matched(tiles: list[Tile], match: StainMatch | None) -> list[Tile]:
+    """Return tiles in matched colours; as they are without a match."""
+    if match is None:
+        return tiles
+    return [replace(tile, image=match.apply(tile.image)) for tile in tiles]
 
 
 def mosaic_figures(

@@ -12,7 +12,7 @@ from napari_fastnet.core.display import written
 from napari_fastnet.errors import FastNetError, StoreError
 from napari_fastnet.results import record
 from napari_fastnet.slide.slide import Slide, open_slide
-from napari_fastnet.store.format import DESCRIPTION, read_description
+from napari_fastnet.store.store import key_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,8 +157,5 @@ def _recorded(folder: Path) -> tuple[str, str] | None:
         except StoreError:  # none, or damaged
             continue
         return recorded.path, recorded.fingerprint
-    try:  # of a run that has not ended
-        described = read_description((folder / record.STORE / DESCRIPTION).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return None if described is None else ("", str(described.key.get("slide", "")))
+    key = key_in(folder / record.STORE)  # of a run that has not ended
+    return None if key is None else ("", str(key.get("slide", "")))

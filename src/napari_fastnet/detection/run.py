@@ -320,7 +320,7 @@ class SlideRun:
         """Return a note if results of another slide or of another model are replaced."""
         if self.folder is None:
             return ()
-        key = key_in(self.folder / run_record.STORE)
+        key = key_in(self.folder / run_record.STORE) or {}
         model = key.get("model", self.bundle.sha256)
         if key.get("slide") == self.slide.fingerprint and model != self.bundle.sha256:
             here = model_of_digest(model)

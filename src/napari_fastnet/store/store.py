@@ -335,13 +335,13 @@ def open_store(
     return StoredRun(folder, wanted, notes)
 
 
-def key_in(folder: Path) -> dict[str, Any]:
-    """Return the key of the run in a folder; empty where there is none to read."""
+def key_in(folder: Path) -> dict[str, Any] | None:
+    """Return the key of the run in a folder; None where there is none to read."""
     try:
         description = store_format.read_description((folder / DESCRIPTION).read_bytes())
     except (OSError, ValueError):
-        return {}
-    return {} if description is None else description.key
+        return None
+    return None if description is None else description.key
 
 
 def read_store(folder: Path) -> tuple[StoredRun, str]:
