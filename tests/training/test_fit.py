@@ -53,13 +53,15 @@ def test_it_learns_to_tell_dark_from_light(loss: str) -> None:
     assert results[-1].mosaic_auc == 1.0
 
 
-def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    whole = trainer(options())
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path, optimizer: str) -> None:
+    fit = options(optimizer=optimizer)
+    whole = trainer(fit)
     expected = list(whole.run())
-    first = trainer(options()).run(tmp_path / "state")
+    first = trainer(fit).run(tmp_path / "state")
     next(first)
     first.close()
-    second = trainer(options())
+    second = trainer(fit)
     rest = list(second.run(tmp_path / "state"))
     assert [result.epoch for result in rest] == [2, 3]
     assert [r.loss for r in rest] == [r.loss for r in expected[1:]]
@@ -98,7 +100,7 @@ def first_state(path: Path, **changes: object) -> Trainer:
 def test_what_a_state_differs_in_is_named(tmp_path: Path) -> None:
     first_state(tmp_path / "state")
     changed = trainer(options(learning_rate=1e-3, epochs=4))
-    words = "epochs 3 instead of 4, learning_rate 0.003 instead of 0.001"
+    words = "epochs 3 instead of 4, learning_rate 0.01 instead of 0.001"
     with pytest.raises(DataError, match=words):
         changed.resume(tmp_path / "state")
 

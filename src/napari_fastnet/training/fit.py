@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel
 
 from napari_fastnet.core.metrics.patches import roc_auc
@@ -22,6 +20,7 @@ from napari_fastnet.nn.losses import PatchLoss
 from napari_fastnet.nn.network import TUMOR, PatchNetwork
 from napari_fastnet.training import mosaic
 from napari_fastnet.training.batches import Batches, Patches, Teacher
+from napari_fastnet.training.optimiser import Optimiser
 from napari_fastnet.training.state import Progress, TrainingState
 
 if TYPE_CHECKING:
@@ -146,19 +145,8 @@ class Trainer(Generic[NetworkT]):
         follow = running_mean(options.average_decay)
         self.average = AveragedModel(self.model, multi_avg_fn=follow, use_buffers=True)
         self.loss = PatchLoss(options.loss, options.loss_weight, options.focusing)
-        self.optimizer = AdamW(
-            self.model.parameters(),
-            options.learning_rate,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
         self.steps = len(train.images) // options.batch_size
-        self.schedule = OneCycleLR(
-            self.optimizer,
-            options.learning_rate,
-            total_steps=self.steps * options.epochs,
-            pct_start=options.warm_up,
-        )
+        self.optimiser = Optimiser(self.model, options, self.steps * options.epochs)
         #: The averaged weights of the best epoch, by AUC on the validation patches.
         self.kept = copy.deepcopy(self.averaged)
         #: Epochs finished, and more; the caller fills `Progress.context`.
@@ -166,8 +154,7 @@ class Trainer(Generic[NetworkT]):
         self._state = TrainingState(
             self.progress,
             {"model": self.model, "average": self.average, "kept": self.kept},
-            self.optimizer,
-            self.schedule,
+            self.optimiser.parts,
         )
         self._begun_with_a_model = False
         #: Reason why the training ended before its last epoch.
@@ -282,13 +269,12 @@ class Trainer(Generic[NetworkT]):
         labels = labels * (1 - options.label_smoothing) + options.label_smoothing / 2
         as_mosaic = torch.rand(1, generator=generator).item() < options.mosaic_share
         predict = mosaic.logits if as_mosaic else mosaic.logits_alone
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         with self._arithmetic():
             logits = predict(self.model, images)
         loss: Tensor = self.loss(logits.float(), labels)
         loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
+        self.optimiser.step()
         self.average.update_parameters(self.model)
         return loss.item()
 
@@ -317,7 +303,7 @@ class Trainer(Generic[NetworkT]):
         return EpochResult(
             epoch=self.progress.epoch + (loss is not None),
             seconds=perf_counter() - began,
-            learning_rate=float(self.schedule.get_last_lr()[0]),
+            learning_rate=self.optimiser.learning_rate,
             loss=loss,
             auc=roc_auc(labels, alone),
             mosaic_auc=among,

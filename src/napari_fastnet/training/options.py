@@ -71,9 +71,9 @@ class FitOptions:
     batch_size : int
         Patches per step; a square number for mosaics.
     learning_rate : float
-        Peak of the one-cycle schedule.
+        Peak of the one-cycle schedule, of AdamW; that of Muon is ten times as high.
     weight_decay : float
-        Weight decay of AdamW.
+        Weight decay of the optimiser.
     warm_up : float
         Share of the steps in which the learning rate rises.
     loss : {"attention", "focal", "cross-entropy"}
@@ -104,11 +104,13 @@ class FitOptions:
     foreign_stains : float
         Share of the patches in dyes of other hues, as of foreign laboratories, 0 to 1;
         teachers judge them before.
+    optimizer : {"muon", "adamw"}
+        Muon for convolutions over several channels and AdamW for the rest, or AdamW for all.
     """
 
     epochs: int = 40
     batch_size: int = 64
-    learning_rate: float = 3e-3
+    learning_rate: float = 0.01
     weight_decay: float = 0.02
     warm_up: float = 0.15
     loss: Literal["attention", "focal", "cross-entropy"] = "attention"
@@ -124,6 +126,7 @@ class FitOptions:
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     foreign_stains: float = 0.0
+    optimizer: Literal["muon", "adamw"] = "muon"
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:

@@ -19,12 +19,13 @@ from napari_fastnet.errors import DataError
 from napari_fastnet.machine.files import write_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from torch.optim import AdamW
+    from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_PART = "optimizer"  # followed by its number
 _MEND = "remove it to start anew, or give another output folder"
 
 
@@ -65,16 +66,13 @@ class TrainingState:
         Counters, options and context.
     modules : dict of nn.Module
         By name in the file.
-    optimizer : AdamW
-        Its moments are stored.
-    schedule : LRScheduler
-        Its position is stored.
+    optimizers : list of (Optimizer, LRScheduler)
+        Moments and positions are stored.
     """
 
     progress: Progress
     modules: dict[str, nn.Module]
-    optimizer: AdamW
-    schedule: LRScheduler
+    optimizers: Sequence[tuple[Optimizer, LRScheduler]]
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Replace the state in a file.
@@ -91,15 +89,16 @@ class TrainingState:
         for name, module in self.modules.items():
             for key, value in module.state_dict().items():
                 tensors[f"{name}/{key}"] = value.contiguous()
-        held = self.optimizer.state_dict()
-        for index, state in held["state"].items():
-            for key in _MOMENTS:
-                tensors[f"optimizer/{index}/{key}"] = state[key].contiguous()
-        counters = {
-            **asdict(self.progress),
-            "schedule": self.schedule.state_dict(),
-            "groups": held["param_groups"],
-        }
+        parts = []
+        for number, (optimizer, schedule) in enumerate(self.optimizers):
+            held = optimizer.state_dict()
+            parts.append(
+                {"groups": held["param_groups"], "schedule": schedule.state_dict()}
+            )
+            for index, state in held["state"].items():
+                for key, moment in state.items():
+                    tensors[f"{_PART}{number}/{index}/{key}"] = moment.contiguous()
+        counters = {**asdict(self.progress), "optimizers": parts}
         metadata = {"counters": json.dumps(counters), "fingerprint": fingerprint}
         write_bytes(path, save(tensors, metadata))
 
@@ -133,19 +132,20 @@ class TrainingState:
             }
             if own:
                 module.load_state_dict(own)
-        # The fused optimiser walks through memory, so that the moments must lie in it as
-        # their weights do.
-        state = {
-            index: {
-                key: _laid_out_as(weight, tensors[f"optimizer/{index}/{key}"])
-                for key in _MOMENTS
-            }
-            for index, weight in enumerate(self.optimizer.param_groups[0]["params"])
-        }
-        self.optimizer.load_state_dict(
-            {"state": state, "param_groups": counters["groups"]}
-        )
-        self.schedule.load_state_dict(counters["schedule"])
+        parts = zip(self.optimizers, counters["optimizers"], strict=True)
+        for number, ((optimizer, schedule), part) in enumerate(parts):
+            weights = [w for group in optimizer.param_groups for w in group["params"]]
+            state: dict[int, dict[str, Tensor]] = {n: {} for n in range(len(weights))}
+            prefix = f"{_PART}{number}/"
+            for key in tensors:
+                if key.startswith(prefix):
+                    index, moment = key.removeprefix(prefix).split("/")
+                    # The fused optimiser walks through memory, so that the moments must
+                    # lie in it as their weights do.
+                    value = _laid_out_as(weights[int(index)], tensors[key])
+                    state[int(index)][moment] = value
+            optimizer.load_state_dict({"state": state, "param_groups": part["groups"]})
+            schedule.load_state_dict(part["schedule"])
 
     def _differences(self, saved: dict[str, Any]) -> list[str]:
         """Return a phrase for each option, and each thing in the context, that differs.
