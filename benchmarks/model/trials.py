@@ -51,10 +51,15 @@ TRIALS: dict[str, FitOptions] = {
         RECIPE, teachers_share=0.0, loss="attention"
     ),
     "no foreign stains": replace(RECIPE, foreign_stains=0.0),
+    "all in foreign stains": replace(RECIPE, foreign_stains=1.0),
     "two copies": replace(RECIPE, copies=2),
     "no mosaics": replace(RECIPE, mosaic_share=0.0),
     "weights of the last step": replace(RECIPE, average_decay=0.0),
     "float32": replace(RECIPE, precision="float32"),
+    "AdamW for all, rate 0.01": replace(RECIPE, optimizer="adamw"),
+    "AdamW for all, rate 0.003": replace(
+        RECIPE, optimizer="adamw", learning_rate=0.003
+    ),
 }
 NETWORKS = ("whole map pooled", *SIZES)
 

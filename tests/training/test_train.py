@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.errors import DataError, OutputError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import ModelBundle, load_bundle
-from napari_fastnet.model.card import section_of
+from napari_fastnet.model.card import section_of, write_card
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.training.adapt.home import home_patches
 from napari_fastnet.training.data import TrainingData, read_training_data
@@ -171,7 +172,8 @@ QUICK = FitOptions(
 
 def test_a_card_says_what_is_known_and_no_more(tmp_path: Path) -> None:
     work = job(tmp_path, fit=QUICK)
-    card = trained(work).card()
+    bundle = trained(work)
+    card = bundle.card()
     for told in (
         "PatchCamelyon",
         "CC0",
@@ -186,6 +188,10 @@ def test_a_card_says_what_is_known_and_no_more(tmp_path: Path) -> None:
     assert "What the data are was not stated" in flat
     assert "whether they are of other slides and patients is not known" in flat
     assert "It holds where 50% of the patches are tumor" in flat
+    metrics = replace(bundle.metrics, recall=0.9, specificity=0.8)
+    rows = write_card(replace(bundle, metrics=metrics))
+    assert "| 0.1 | 0.1 | 0.33 |" in rows  # of 100 patches, 9 right and 18 wrong
+    assert "| 0.01 | 0.01 | 0.043 |" in rows  # of 1,000 patches, 9 right and 198 wrong
     said = PublishOptions(data_description="livers\nof mice", data_licence="CC BY 4.0")
     flat = " ".join(trained(job(tmp_path, fit=QUICK, model=said)).card().split())
     assert "by the one who trained: livers of mice" in flat

@@ -9,10 +9,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_fastnet.core.display import counted
+from napari_fastnet.core.metrics.calibration import at_share
 from napari_fastnet.machine.templates import templates_of
 
 if TYPE_CHECKING:
     from napari_fastnet.model.description import ModelDescription
+
+#: Shares of tumor among the patches of a slide that a card speaks of.
+_SHARES = (0.5, 0.1, 0.01, 0.001)
 
 
 def write_card(description: ModelDescription) -> str:
@@ -27,7 +31,23 @@ def write_card(description: ModelDescription) -> str:
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in flat.items()
     )
-    return _rendered("card.md.jinja", model=description, options=words)
+    rows = _by_share(description)
+    return _rendered("card.md.jinja", model=description, options=words, by_share=rows)
+
+
+def _by_share(description: ModelDescription) -> list[tuple[float, float, float]]:
+    """Return shares of tumor, what the threshold means there, and the precision there."""
+    metrics, threshold = description.metrics, description.threshold
+    fitted = (metrics.positives or 0) / (metrics.n or 1)
+    if not 0 < fitted < 1 or metrics.recall is None or metrics.specificity is None:
+        return []  # undefined, with patches of one class
+    rows = []
+    for share in _SHARES:
+        right = metrics.recall * share
+        wrong = (1 - metrics.specificity) * (1 - share)
+        precision = right / (right + wrong) if right + wrong else 0.0
+        rows.append((share, at_share(threshold, share, fitted), precision))
+    return rows
 
 
 def with_lesions(card: str, description: ModelDescription) -> str:

@@ -38,6 +38,24 @@ class Calibration:
         return calibrated
 
 
+def at_share(probability: float, share: float, fitted: float = 0.5) -> float:
+    """Return what a calibrated probability is where another share of the patches is tumor.
+
+    Bayes' rule: the log odds change by as much as those of the share do, as long as tumor
+    looks the same, and normal tissue too.
+
+    Parameters
+    ----------
+    probability : float
+        Of one patch, 0..1.
+    share, fitted : float
+        Tumor among the patches, there and where the calibration was fitted; between 0
+        and 1.
+    """
+    there = probability * share / fitted
+    return there / (there + (1 - probability) * (1 - share) / (1 - fitted))
+
+
 def logit_of(probabilities: NDArray[np.floating]) -> Floats:
     """Compute the logit of probabilities.
 
