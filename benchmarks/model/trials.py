@@ -38,7 +38,7 @@ RECIPE = FitOptions(
     loss="cross-entropy",
     copies=8,
     teachers_share=0.95,
-    foreign_stains=0.5,
+    foreign_stains=0.8,
     augmentation=Augmentation().scaled(0.7),
     precision="bfloat16",
 )
@@ -51,6 +51,7 @@ TRIALS: dict[str, FitOptions] = {
         RECIPE, teachers_share=0.0, loss="attention"
     ),
     "no foreign stains": replace(RECIPE, foreign_stains=0.0),
+    "half in foreign stains": replace(RECIPE, foreign_stains=0.5),
     "all in foreign stains": replace(RECIPE, foreign_stains=1.0),
     "two copies": replace(RECIPE, copies=2),
     "no mosaics": replace(RECIPE, mosaic_share=0.0),
