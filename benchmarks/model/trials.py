@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parents[1] / "results" / "trials.json"
 RECIPE = FitOptions(
+    optimizer="muon",
+    learning_rate=0.01,
     loss="cross-entropy",
     copies=8,
     teachers_share=0.95,

@@ -46,7 +46,6 @@ _CLAIMS = "running"
 #: enough to learn patches by heart.
 RECIPE = FitOptions(
     batch_size=32,
-    optimizer="adamw",
     learning_rate=2e-3,
     mosaic_share=0.0,
     augmentation=Augmentation(

@@ -100,7 +100,7 @@ def first_state(path: Path, **changes: object) -> Trainer:
 def test_what_a_state_differs_in_is_named(tmp_path: Path) -> None:
     first_state(tmp_path / "state")
     changed = trainer(options(learning_rate=1e-3, epochs=4))
-    words = "epochs 3 instead of 4, learning_rate 0.01 instead of 0.001"
+    words = "epochs 3 instead of 4, learning_rate 0.003 instead of 0.001"
     with pytest.raises(DataError, match=words):
         changed.resume(tmp_path / "state")
 

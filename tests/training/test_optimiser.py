@@ -71,7 +71,9 @@ def test_adamw_moves_every_weight_alike() -> None:
 
 def test_without_a_gradient_a_weight_stays() -> None:
     layers = network()
-    optimiser = Optimiser(layers, FitOptions(weight_decay=0), steps=10)
+    optimiser = Optimiser(
+        layers, FitOptions(optimizer="muon", weight_decay=0), steps=10
+    )
     before = [weight.detach().clone() for weight in layers.parameters()]
     for weight in layers.parameters():
         weight.grad = torch.ones_like(weight)
@@ -82,7 +84,9 @@ def test_without_a_gradient_a_weight_stays() -> None:
 
 def test_rates_rise_to_their_peaks_and_fall() -> None:
     layers = network()
-    optimiser = Optimiser(layers, FitOptions(learning_rate=0.02, warm_up=0.5), steps=10)
+    optimiser = Optimiser(
+        layers, FitOptions(optimizer="muon", learning_rate=0.02, warm_up=0.5), steps=10
+    )
     for weight in layers.parameters():
         weight.grad = torch.ones_like(weight)
     rates = [optimiser.learning_rate]

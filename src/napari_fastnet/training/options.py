@@ -104,13 +104,14 @@ class FitOptions:
     foreign_stains : float
         Share of the patches in dyes of other hues, as of foreign laboratories, 0 to 1;
         teachers judge them before.
-    optimizer : {"muon", "adamw"}
-        Muon for convolutions over several channels and AdamW for the rest, or AdamW for all.
+    optimizer : {"adamw", "muon"}
+        AdamW for all, or Muon for convolutions over several channels: better from drawn
+        weights and with many patches, too rough for going on from a trained model.
     """
 
     epochs: int = 40
     batch_size: int = 64
-    learning_rate: float = 0.01
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warm_up: float = 0.15
     loss: Literal["attention", "focal", "cross-entropy"] = "attention"
@@ -126,7 +127,7 @@ class FitOptions:
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     foreign_stains: float = 0.0
-    optimizer: Literal["muon", "adamw"] = "muon"
+    optimizer: Literal["adamw", "muon"] = "adamw"
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
