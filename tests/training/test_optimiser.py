@@ -82,6 +82,13 @@ def test_without_a_gradient_a_weight_stays() -> None:
     assert all(map(torch.equal, before, layers.parameters()))
 
 
+def test_weights_that_lie_otherwise_are_refused() -> None:
+    """Their matrices would be copies, and learn for nothing."""
+    layers = network().to(memory_format=torch.contiguous_format)
+    with pytest.raises(RuntimeError, match="view"):
+        Optimiser(layers, FitOptions(optimizer="muon"), steps=10)
+
+
 def test_rates_rise_to_their_peaks_and_fall() -> None:
     layers = network()
     optimiser = Optimiser(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from napari_fastnet.training.options import FitOptions
 
-# Steps of Muon have the same size in all directions, those of AdamW in all weights.
+# Steps of Muon have the same size in all directions of a matrix, those of AdamW in all
+# weights: its rate is so many times as high.
 _MATRIX_RATE = 10
 _MOMENTUM = 0.9
 
@@ -34,7 +35,7 @@ class Optimiser:
     Parameters
     ----------
     model : nn.Module
-        Network on its device, in its final memory layout.
+        Network on its device, with channels last in memory.
     options : FitOptions
         Kind of optimiser, learning rate, weight decay, warm-up.
     steps : int
@@ -44,9 +45,13 @@ class Optimiser:
     def __init__(self, model: nn.Module, options: FitOptions, steps: int) -> None:
         weights = list(model.parameters())
         is_muon = options.optimizer == "muon"
-        #: Convolutions, and their weights as matrices that share memory with them.
+        #: Convolutions, and their weights as matrices that share memory with them: `view`
+        #: fails where channels do not lie last.
         self._matrices = [
-            (weight, nn.Parameter(_flat(weight.detach())))
+            (
+                weight,
+                nn.Parameter(_channels_last(weight.detach()).view(len(weight), -1)),
+            )
             for weight in weights
             if is_muon and _is_matrix(weight)
         ]
@@ -94,15 +99,13 @@ class Optimiser:
     def step(self) -> None:
         """Take a step by the gradients, and move the schedules on."""
         for weight, matrix in self._matrices:
-            matrix.grad = None if weight.grad is None else _flat(weight.grad)
+            grad = weight.grad
+            matrix.grad = None if grad is None else _channels_last(grad).flatten(1)
         for part, schedule in self.parts:
             part.step()
             schedule.step()
 
 
-def _flat(weight: Tensor) -> Tensor:
-    """Return (out, in, height, width) as (out, height * width * in), a view of it.
-
-    Channels go last, as they lie in memory; else the matrix would be a copy.
-    """
-    return weight.permute(0, 2, 3, 1).flatten(1)
+def _channels_last(weight: Tensor) -> Tensor:
+    """Return (out, in, height, width) as (out, height, width, in), a view of it."""
+    return weight.permute(0, 2, 3, 1)
