@@ -108,6 +108,20 @@ def test_teachers_are_asked_the_same_whatever_the_share_of_foreign_dyes(
     assert torch.equal(labels[0], labels[2])
 
 
+def test_a_copy_is_dyed_anew_each_time_it_is_drawn(patches) -> None:
+    options = FitOptions(
+        batch_size=4,
+        copies=1,
+        augmentation=Augmentation().scaled(0),
+        foreign_stains=1.0,
+    )
+    batches = Batches(patches, options, None)
+    means = {
+        tuple(draw(batches, seed)[0].mean(dim=(0, 1, 2)).tolist()) for seed in range(5)
+    }
+    assert len(means) == 5
+
+
 def test_copies_differ_from_each_other(patches) -> None:
     batches = Batches(patches, FitOptions(batch_size=4, copies=2), None)
     sums = {round(float(draw(batches, seed)[0].sum()), 1) for seed in range(20)}

@@ -87,8 +87,17 @@ class Batches:
 
         ``chosen`` are the (N,) indices of its patches.
         """
-        if not self._options.copies:
-            return self._augmented(chosen, generator)
+        if self._options.copies:
+            images, labels = self._from_copies(chosen, generator)
+        else:
+            images, labels = self._augmented(chosen, generator)
+        if self._options.foreign_stains:  # after the teachers, and anew each time
+            images = dye_anew(images, self._options.foreign_stains, generator)
+        return images, labels
+
+    def _from_copies(
+        self, chosen: Tensor, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
         if not self._copies:
             self._copies = [self._copy(n) for n in range(self._options.copies)]
         which = int(torch.randint(len(self._copies), (1,), generator=generator))
@@ -101,10 +110,6 @@ class Batches:
         labels = self._patches.labels[chosen]
         if self._teachers is not None:
             labels = labels.lerp(self._teachers(images), options.teachers_share)
-        if options.foreign_stains:
-            # draws of its own: what teachers were asked stays the same with other shares
-            own = Generator().manual_seed(generator.initial_seed() + int(chosen[0]) + 1)
-            images = dye_anew(images, options.foreign_stains, own)
         return images, labels
 
     def _copy(self, number: int) -> tuple[Tensor, Tensor]:
