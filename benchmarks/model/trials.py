@@ -23,6 +23,7 @@ import torch
 from napari_fastnet.nn.counts import flop_count, parameter_count
 from napari_fastnet.nn.fastnet import FastNet
 from napari_fastnet.nn.options import FastNetConfig
+from napari_fastnet.training.batches import Batches
 from napari_fastnet.training.data import read_training_data
 from napari_fastnet.training.distil import KeptAnswers, Teachers
 from napari_fastnet.training.fit import Trainer
@@ -31,7 +32,6 @@ from symmetric import SIZES, SymmetricFastNet, frozen
 
 if TYPE_CHECKING:
     from napari_fastnet.nn.network import PatchNetwork
-    from napari_fastnet.training.batches import Batches
 
 RESULTS = Path(__file__).parents[1] / "results" / "trials.json"
 RECIPE = FitOptions(
@@ -101,9 +101,9 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     data = read_training_data(given.data, given.valid)
     answers = KeptAnswers(Teachers(given.teacher, given.threads), given.answers)
-    copies: dict[str, Batches] = {}
-    for seed in range(given.seeds):
-        for name in given.only:
+    made: tuple[object, Batches] | None = None
+    for name in given.only:
+        for seed in range(given.seeds):
             known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
             of = known.setdefault(name, {"auc": {}})
             if f"{seed}" in of["auc"]:
@@ -116,9 +116,13 @@ def main() -> None:
                 replace(options, epochs=given.epochs, seed=seed),
                 teachers=answers,
             )
-            # drawn once for all seeds: to augment and judge takes longer than an epoch
-            same = (options.copies, options.teachers_share, options.foreign_stains)
-            trainer.batches = copies.setdefault(str(same), trainer.batches)
+            # copies of all patches take gigabytes, and longer to make than an epoch
+            batches = Batches(data.train.patches, replace(options, seed=0), answers)
+            kind = options.copies, options.teachers_share
+            if made is None or made[0] != kind:
+                made = kind, batches
+            batches._copies = made[1]._copies  # noqa: SLF001
+            trainer.batches = batches
             last = list(trainer.run())[-1]
             plain = frozen(trainer.averaged)
             of["auc"][f"{seed}"] = round(last.auc or 0, 4)
