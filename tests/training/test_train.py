@@ -188,7 +188,8 @@ def test_a_card_says_what_is_known_and_no_more(tmp_path: Path) -> None:
     assert "What the data are was not stated" in flat
     assert "whether they are of other slides and patients is not known" in flat
     assert "It holds where 50% of the patches are tumor" in flat
-    metrics = replace(bundle.metrics, recall=0.9, specificity=0.8)
+    # of 24 patches, half of them tumor: recall 0.9, specificity 0.8
+    metrics = replace(bundle.metrics, precision=0.9 / (0.9 + 0.2))
     rows = write_card(replace(bundle, metrics=metrics))
     assert "| 0.1 | 0.1 | 0.33 |" in rows  # of 100 patches, 9 right and 18 wrong
     assert "| 0.01 | 0.01 | 0.043 |" in rows  # of 1,000 patches, 9 right and 198 wrong

@@ -36,18 +36,20 @@ def write_card(description: ModelDescription) -> str:
 
 
 def _by_share(description: ModelDescription) -> list[tuple[float, float, float]]:
-    """Return shares of tumor, what the threshold means there, and the precision there."""
-    metrics, threshold = description.metrics, description.threshold
+    """Return shares of tumor, and both the threshold and the precision moved there."""
+    metrics = description.metrics
     fitted = (metrics.positives or 0) / (metrics.n or 1)
-    if not 0 < fitted < 1 or metrics.recall is None or metrics.specificity is None:
+    if not 0 < fitted < 1:
         return []  # undefined, with patches of one class
-    rows = []
-    for share in _SHARES:
-        right = metrics.recall * share
-        wrong = (1 - metrics.specificity) * (1 - share)
-        precision = right / (right + wrong) if right + wrong else 0.0
-        rows.append((share, at_share(threshold, share, fitted), precision))
-    return rows
+    precision = metrics.precision or 0.0  # undefined where nothing is called tumor
+    return [
+        (
+            share,
+            at_share(description.threshold, share, fitted),
+            at_share(precision, share, fitted),
+        )
+        for share in _SHARES
+    ]
 
 
 def with_lesions(card: str, description: ModelDescription) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -43,8 +42,12 @@ class Optimiser:
     """
 
     def __init__(self, model: nn.Module, options: FitOptions, steps: int) -> None:
-        weights = list(model.parameters())
-        is_muon = options.optimizer == "muon"
+        self._model = model
+        convolutions: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
+        for weight in model.parameters():
+            by_muon = options.optimizer == "muon" and _is_matrix(weight)
+            (convolutions if by_muon else rest).append(weight)
         #: Convolutions, and their weights as matrices that share memory with them: `view`
         #: fails where channels do not lie last.
         self._matrices = [
@@ -52,16 +55,13 @@ class Optimiser:
                 weight,
                 nn.Parameter(_channels_last(weight.detach()).view(len(weight), -1)),
             )
-            for weight in weights
-            if is_muon and _is_matrix(weight)
+            for weight in convolutions
         ]
         rate, decay = options.learning_rate, options.weight_decay
-        rest = [weight for weight in weights if not (is_muon and _is_matrix(weight))]
         #: Each with its state; what a file of a training holds.
         self.parts: list[tuple[Optimizer, OneCycleLR]] = []
-        if rest:
-            adam = AdamW(rest, rate, weight_decay=decay, fused=True)
-            self._add(adam, rate, options, steps)
+        adam = AdamW(rest, rate, weight_decay=decay, fused=True)
+        self._add(adam, rate, options, steps)
         if self._matrices:
             muon = Muon(
                 [matrix for _, matrix in self._matrices],
@@ -89,12 +89,8 @@ class Optimiser:
         return float(self.parts[0][1].get_last_lr()[0])
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
-        trained = chain.from_iterable(
-            group["params"] for part, _ in self.parts for group in part.param_groups
-        )
-        for weight in chain(trained, (weight for weight, _ in self._matrices)):
-            weight.grad = None
+        """Forget the gradients; `step` replaces those of the matrices."""
+        self._model.zero_grad()
 
     def step(self) -> None:
         """Take a step by the gradients, and move the schedules on."""

@@ -103,7 +103,7 @@ class FitOptions:
         Strength of the random changes to patches; 0 is none, 1 the usual.
     foreign_stains : float
         Share of the patches in dyes of other hues, as of foreign laboratories, 0 to 1;
-        teachers judge them before.
+        others for every batch, and teachers judge the patches before.
     optimizer : {"adamw", "muon"}
         AdamW for all, or Muon for convolutions over several channels: better from drawn
         weights and with many patches, too rough for going on from a trained model.

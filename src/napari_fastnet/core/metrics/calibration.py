@@ -39,7 +39,7 @@ class Calibration:
 
 
 def at_share(probability: float, share: float, fitted: float = 0.5) -> float:
-    """Return what a calibrated probability is where another share of the patches is tumor.
+    """Move a calibrated probability to patches of which another share is tumor.
 
     Bayes' rule: the log odds change by as much as those of the share do, as long as tumor
     looks the same, and normal tissue too.
