@@ -13,6 +13,7 @@ from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.lesions.regions import Totals, find_regions
 from napari_fastnet.errors import OptionError
+from napari_fastnet.results.decision_events import Decision
 from napari_fastnet.results.overview import (
     GAP,
     MARGIN,
@@ -20,7 +21,7 @@ from napari_fastnet.results.overview import (
     WIDTH,
     Layout,
     Page,
-    drawable,
+    dashed,
     length_words,
     number_words,
     overview_png,
@@ -29,7 +30,7 @@ from napari_fastnet.results.overview import (
     totals_words,
 )
 from napari_fastnet.results.record import ModelFacts, RunRecord, SlideFacts, TissueFacts
-from napari_fastnet.results.reviewed import as_reviewed
+from napari_fastnet.results.reviewed import Reviewed, as_reviewed
 
 RECORD = RunRecord(
     slide=SlideFacts("/s/slide.svs", "f"),
@@ -82,31 +83,73 @@ def test_green_lies_where_it_is_normal_and_red_where_there_is_tumour(tmp_path):
 def numbers_of(heatmap):
     page = Page(Box.of_shape((1000, 1000)), heatmap.mpp)
     lesions = list(map(as_reviewed, find_regions(heatmap, 0.5)))
-    page.numbers(page.layout.right, lesions)
-    return page, lesions
+    return page, lesions, page.numbers(page.layout.right, lesions)
 
 
 def test_lesions_have_their_numbers_beside_them():
     values = np.zeros((10, 10))
     values[2, 2] = values[2, 7] = values[7, 4:6] = 1
-    page, lesions = numbers_of(make(values))
+    page, lesions, written = numbers_of(make(values))
     box = page.layout.right
-    assert [drawn.get_text() for drawn in page.axes.texts] == ["1", "2", "3"]
-    for drawn, lesion in zip(page.axes.texts, lesions, strict=True):
+    assert [words for _, words in written] == ["1", "2", "3"]
+    for (place, _), lesion in zip(written, lesions, strict=True):
         y, x = lesion.region.centroid
-        at_x, at_y = drawn.get_position()
-        assert abs(at_x - box.left - x * box.width / 1000) < 0.15 * box.width
-        assert abs(at_y - box.top - y * box.height / 1000) < 0.15 * box.height
+        assert abs(place.left - box.left - x * box.width / 1000) < 0.15 * box.width
+        assert abs(place.top - box.top - y * box.height / 1000) < 0.15 * box.height
+        ink = np.asarray(
+            page.image.crop((place.left, place.top, place.right, place.bottom))
+        )
+        assert (ink < 60).any()
 
 
 def test_numbers_do_not_hide_each_other_and_stay_in_the_picture():
     values = np.zeros((60, 60))
     values[::2, ::2] = 1  # 900 of them
-    page, _ = numbers_of(make(values))
-    places = [drawn.get_window_extent() for drawn in page.axes.texts]
+    page, _, written = numbers_of(make(values))
+    places = [place for place, _ in written]
     assert 20 < len(places) <= MOST_NUMBERS
     for index, place in enumerate(places):
-        assert not any(place.overlaps(other) for other in places[:index])
+        assert place.intersect(page.layout.right) == place
+        assert all(place.intersect(other).is_empty for other in places[:index])
+
+
+def test_outlines_of_the_undecided_are_whole_and_of_the_rejected_dashed() -> None:
+    values = np.zeros((10, 10))
+    values[2:8, 2:8] = 1
+    (region,) = find_regions(make(values), 0.5)
+    dark = {}
+    for verdict in (None, "not tumor"):
+        page = Page(Box.of_shape((1000, 1000)), (0.5, 0.5))
+        box = page.layout.right
+        decision = Decision(polygons=region.polygons, verdict=verdict)
+        page.outlines(box, [Reviewed(region, decision)])
+        y = round(box.top + 0.2 * box.height)
+        rows = np.asarray(page.image.convert("L"))[y - 2 : y + 3]
+        line = rows[
+            :, round(box.left + 0.25 * box.width) : round(box.left + 0.7 * box.width)
+        ]
+        dark[verdict] = (line.min(axis=0) < 160).mean()
+    assert dark[None] == 1
+    assert 0.5 < dark["not tumor"] < 0.9
+
+
+def test_dashes_go_around_corners_and_end_with_the_line() -> None:
+    ring = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0]])
+    first, second = dashed(ring, 5.0, 1.0)
+    assert first.tolist() == [[0, 0], [4, 0], [4, 1]]
+    assert second.tolist() == [[4, 2], [4, 3]]
+
+
+def test_flagged_cells_are_hatched_and_no_others() -> None:
+    page = Page(Box.of_shape((1000, 1000)), (0.5, 0.5))
+    box = page.layout.right
+    page.hatch(box, np.array([[True, False]]), Box(0, 0, 500, 1000))
+    ink = np.asarray(page.image.convert("L")) < 128
+    half = round(box.height / 2), round(box.width / 2)
+    top, left = round(box.top), round(box.left)
+    flagged = ink[top : top + half[0], left : left + half[1]]
+    assert 0.05 < flagged.mean() < 0.3
+    assert ink.sum() == flagged.sum()
 
 
 def test_the_left_picture_is_the_plain_slide(tmp_path):
@@ -259,11 +302,11 @@ def test_lengths_change_to_mm_at_1000_um(length_um, words):
 
 def test_the_scale_bar_is_as_long_as_it_says():
     page = Page(Box.of_shape((1000, 1000)), (2.0, 2.0))
-    page.scale_bar()
-    (bar,) = page.axes.lines
-    px_per_um = page.layout.left.width / 2000
-    assert np.ptp(bar.get_xdata()) == pytest.approx(500 * px_per_um)
-    assert page.axes.texts[0].get_text() == "500 µm"
+    bar = page.scale_bar()
+    assert bar.width == pytest.approx(500 * page.layout.left.width / 2000)
+    dark = np.asarray(page.image)[round(bar.centre[0])].max(axis=1) < 60
+    # the words "500 µm" stand apart
+    assert dark[: round(bar.right) + 5].sum() == round(bar.right) - round(bar.left)
 
 
 @pytest.mark.parametrize(
@@ -286,5 +329,7 @@ def test_words_are_cut_in_the_middle():
     assert shorten("abcdefgh", 1) == "…"
 
 
-def test_characters_the_font_lacks_become_boxes():
-    assert drawable("a病µ") == "a□µ"
+def test_characters_the_font_lacks_leave_a_mark() -> None:
+    page = Page(Box.of_shape((1000, 1000)), (2.0, 2.0))
+    page.text((100, 100), "病", size=40)
+    assert (np.asarray(page.image) < 100).any()

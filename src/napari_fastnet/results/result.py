@@ -572,7 +572,7 @@ def _overview_png(result: Result) -> bytes | None:
     """Draw the overview; None without a heatmap."""
     if result.heatmap is None:
         return None
-    # matplotlib takes as long to load as all the rest
+    # its drawing is loaded where there is something to draw
     from napari_fastnet.results.overview import overview_png
 
     record, picture = result.record, result.picture
