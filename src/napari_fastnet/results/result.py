@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -71,6 +72,8 @@ Part = Literal["masks", "heatmap", "regions"]
 PARTS: tuple[Part, ...] = ("masks", "heatmap", "regions")
 
 OVERVIEW_WIDTH_PX = 900
+#: Files that are written at the same time.
+_WRITERS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
@@ -312,17 +315,22 @@ class Result:
             regions=self.regions if "regions" in parts else None,
             masks=self.masks if "masks" in parts else {},
         )
-        files = []
-        for name in formats:
-            for file, write in FORMATS[name].files(self if name == "png" else chosen):
-                write(folder / file)
-                files.append(folder / file)
-        if not files:
+        writers = {
+            folder / file: write
+            for name in formats
+            for file, write in FORMATS[name].files(self if name == "png" else chosen)
+        }
+        if not writers:
             raise errors.OutputError(
                 f"nothing to export as {', '.join(formats) or 'no format'}; ask for what "
                 "is there, or compute masks or detect tumors first"
             )
-        return files
+        # drawing, compressing and waiting for the disk at the same time
+        with ThreadPoolExecutor(_WRITERS, "fastnet-write") as pool:
+            written = [pool.submit(write, path) for path, write in writers.items()]
+        for one in written:
+            one.result()
+        return list(writers)
 
     def save(self, folder: str | Path) -> Path:
         """Write the files that ``detect`` with an output folder leaves.
@@ -564,8 +572,14 @@ def _spatialdata(result: Result) -> Files:
 
 
 def _png(result: Result) -> Files:
-    if (png := _overview_png(result)) is not None:
-        yield names.OVERVIEW, partial(write_bytes, content=png)
+    if result.heatmap is not None:
+        yield names.OVERVIEW, partial(_write_overview, result=result)
+
+
+def _write_overview(path: Path, result: Result) -> None:
+    content = _overview_png(result)
+    assert content is not None
+    write_bytes(path, content)
 
 
 def _overview_png(result: Result) -> bytes | None:
