@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.morphology import EIGHT_NEIGHBOURS, dilate_disk
@@ -283,6 +282,8 @@ def _owners(labels: Indices, large: Bools) -> Indices:
     crumbs = np.flatnonzero(~large)[1:]
     if not crumbs.size:
         return owner
+    from scipy.spatial import cKDTree  # loaded where there are crumbs
+
     edge = (labels > 0) & ~ndimage.binary_erosion(labels > 0, EIGHT_NEIGHBOURS)
     points, label = np.argwhere(edge), labels[edge]
     is_large = large[label]
