@@ -84,7 +84,7 @@ STATUS_WORDS: dict[Status, str] = {
 MOST_NUMBERS = 100
 NUMBER_PX = 17.0
 SMALL_PX = 14.0  # rings under this get a hairline
-SMOOTH = 3  # lines are drawn so many times as large, and reduced
+SMOOTH = 2  # lines are drawn so many times as large, and reduced
 HATCH_PX = 12  # from one line of a hatch to the next
 SCALE_BAR_PX = 300.0  # at most
 # The legend: left and right end of the colours, and where its two squares begin.
@@ -163,22 +163,14 @@ class Page:
         self._draw = ImageDraw.Draw(self.image)
 
     def picture(self, box: Box, image: Bytes, words: str) -> None:
-        """Draw an image into a box, with words above it and a hairline around it."""
-        left, top, right, bottom = _whole(box)
-        shown = Image.fromarray(image).resize(
-            (right - left, bottom - top), Image.Resampling.BICUBIC, reducing_gap=2.0
-        )
-        self.image.paste(shown, (left, top))
-        self._draw.rectangle((left - 1, top - 1, right, bottom), outline=LINE)
-        room = WIDTH - MARGIN - box.left
-        self.text(
-            (box.left, box.top - 14),
-            words,
-            size=24,
-            room=room,
-            anchor="ld",
-            colour=GREY,
-        )
+        """Draw an image of the box's size, with words above it and a hairline around it."""
+        left, top = _whole(box)[:2]
+        height, width = image.shape[:2]
+        self.image.paste(Image.fromarray(image), (left, top))
+        frame = left - 1, top - 1, left + width, top + height
+        self._draw.rectangle(frame, outline=LINE)
+        at, room = (box.left, box.top - 14), WIDTH - MARGIN - box.left
+        self.text(at, words, size=24, room=room, anchor="ld", colour=GREY)
 
     def outlines(self, box: Box, lesions: Sequence[Reviewed]) -> None:
         """Draw the outlines of lesions over the picture in a box, by status."""
@@ -469,8 +461,6 @@ def overview_png(
         )
     colours = record.options.colours
     slide, threshold = Box.of_shape(shape), record.threshold or 0.0
-    values = heatmap.resampled_to(slide, thumbnail.shape[:2])
-    with_heatmap = blend(thumbnail, colours_of(values, OPACITY, colours))
     model = (
         "" if record.model is None else f"{record.model.name} {record.model.version}"
     )
@@ -478,7 +468,13 @@ def overview_png(
     page = Page(slide, heatmap.mpp)
     totals = totals_words(heatmap, regions, record)
     page.header(record.slide.name, totals, decided_words(record.decisions))
-    page.picture(page.layout.left, thumbnail, "Slide")
+    left, top, right, bottom = _whole(page.layout.left)
+    shape = bottom - top, right - left
+    resize = Image.fromarray(thumbnail).resize
+    tissue = np.asarray(resize(shape[::-1], Image.Resampling.BICUBIC, reducing_gap=2.0))
+    page.picture(page.layout.left, tissue, "Slide")
+    values = heatmap.resampled_to(slide, shape)
+    with_heatmap = blend(tissue, colours_of(values, OPACITY, colours))
     lesions = list(map(as_reviewed, regions)) if listed is None else listed
     drawn = {one.status for one in lesions}
     marks = [words for status, words in STATUS_WORDS.items() if status in drawn]
