@@ -16,7 +16,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import process_time
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -28,10 +27,7 @@ from napari_fastnet.training.data import read_training_data
 from napari_fastnet.training.distil import KeptAnswers, Teachers
 from napari_fastnet.training.fit import Trainer
 from napari_fastnet.training.options import Augmentation, FitOptions
-from symmetric import SIZES, SymmetricFastNet, frozen
-
-if TYPE_CHECKING:
-    from napari_fastnet.nn.network import PatchNetwork
+from symmetric import GROUPS, WideFastNet, keep_symmetric
 
 RESULTS = Path(__file__).parents[1] / "results" / "trials.json"
 RECIPE = FitOptions(
@@ -64,13 +60,14 @@ TRIALS: dict[str, FitOptions] = {
         RECIPE, optimizer="adamw", learning_rate=0.003
     ),
 }
-NETWORKS = ("whole map pooled", *SIZES)
+#: Other networks; a group of `symmetric.py` at the end is that of their symmetry.
+NETWORKS = ("whole map pooled", *GROUPS, "wide", "wide d4")
 
 
-def build(name: str) -> PatchNetwork:
+def build(name: str) -> FastNet:
     """Build the network of a trial."""
-    if name in SIZES:
-        return SymmetricFastNet(SIZES[name])
+    if name.startswith("wide"):
+        return WideFastNet(PLAIN)
     return FastNet(FastNetConfig() if name == "whole map pooled" else PLAIN)
 
 
@@ -123,8 +120,10 @@ def main() -> None:
                 made = kind, batches
             batches._copies = made[1]._copies  # noqa: SLF001
             trainer.batches = batches
+            if (group := name.split()[-1]) in GROUPS:
+                keep_symmetric(trainer, group)
             last = list(trainer.run())[-1]
-            plain = frozen(trainer.averaged)
+            plain = trainer.averaged
             of["auc"][f"{seed}"] = round(last.auc or 0, 4)
             of["mosaic_auc"] = {
                 **of.get("mosaic_auc", {}),
