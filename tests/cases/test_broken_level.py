@@ -92,7 +92,7 @@ def test_a_broken_level_is_read_from_the_next_finer_and_told(run, write, tmp_pat
     assert record["counts"]["failed"] == 0
     assert record["counts"]["computed"] == wanted["counts"]["computed"] > 100
     area = wanted["regions"]["area_mm2"]
-    assert record["regions"]["area_mm2"] == pytest.approx(area, rel=0.05)
+    assert record["regions"]["area_mm2"] == pytest.approx(area, rel=0.1)
     assert area > 0.03
 
 

@@ -108,6 +108,13 @@ def test_training_starts_from_another_models_weights(data, capsys) -> None:
 @pytest.mark.slow
 def test_the_shipped_model_is_tuned_to_a_users_folder(data, capsys) -> None:
     options = ["--from", "fastnet-pcam", "--learning-rate", "1e-4"]
+    for part in (
+        "train",
+        "valid",
+    ):  # what is light is tumor, to have something to learn
+        (data / part / "1").rename(data / part / "2")
+        (data / part / "0").rename(data / part / "1")
+        (data / part / "2").rename(data / part / "0")
     assert train(data, *options, "--name", "tuned") == 0
     tuned, shipped = load_bundle(data / "model"), load_bundle("fastnet-pcam")
     assert tuned.training.started_from == shipped.sha256

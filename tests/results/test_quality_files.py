@@ -49,9 +49,10 @@ def test_another_file_is_refused(tmp_path) -> None:
 
 
 def test_the_shipped_model_knows_its_training_data() -> None:
-    gamut = load_bundle("fastnet-pcam").gamut
-    assert gamut is not None
-    assert gamut.patches == 20167
+    for name, patches in (("fastnet-pcam", 20863), ("fastnet-pcam-1.0", 20167)):
+        gamut = load_bundle(name).gamut
+        assert gamut is not None
+        assert gamut.patches == patches
 
 
 def test_a_model_may_lack_the_field_and_keeps_its_content_then() -> None:

@@ -159,7 +159,7 @@ class EvidenceScale:
 
     The evidence is the log odds that a candidate is tumor: ``scale * strength + offset``,
     and ``beside`` more where another candidate of the slide is certain. The defaults are
-    those of fastnet-pcam; a model that was published since states its own.
+    those of fastnet-pcam 1.0; a model that was published since states its own.
 
     Parameters
     ----------

@@ -171,7 +171,7 @@ def _rule_notes(record: RunRecord) -> tuple[str, ...]:
     return (
         "the run is of a version without lesion thresholds, and listed every region of "
         f"cells; its lesions are now those with evidence from "
-        f"{record.rule.lesion_threshold:g} log odds on, as for fastnet-pcam",
+        f"{record.rule.lesion_threshold:g} log odds on, as for fastnet-pcam 1.0",
     )
 
 

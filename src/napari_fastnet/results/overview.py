@@ -461,9 +461,9 @@ def overview_png(
         )
     colours = record.options.colours
     slide, threshold = Box.of_shape(shape), record.threshold or 0.0
-    model = (
-        "" if record.model is None else f"{record.model.name} {record.model.version}"
-    )
+    model = "" if record.model is None else record.model.name
+    if record.model is not None and not model.endswith(f"-{record.model.version}"):
+        model += f" {record.model.version}"
 
     page = Page(slide, heatmap.mpp)
     totals = totals_words(heatmap, regions, record)

@@ -10,7 +10,7 @@ import pytest
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.core.lesions.regions import find_regions
-from napari_fastnet.model.bundle import available, load_bundle
+from napari_fastnet.model.bundle import available, load_bundle, shipped
 from napari_fastnet.plugin.layers.corrections import CORRECTIONS_NAME
 from napari_fastnet.plugin.teach.changes import changes
 from napari_fastnet.results.corrections import Corrections
@@ -223,7 +223,10 @@ def test_what_is_dropped_leaves_nothing_and_what_is_kept_replaces_nothing(
     paint(layer, slice(28, 31), slice(15, 18), 1)
     taught(qtbot, viewer, lab, press)
     keep(qtbot, teach)
-    assert available()[1:] == ["fastnet-pcam@st-mary", "fastnet-pcam@st-mary-2"]
+    assert available()[len(shipped()) :] == [
+        "fastnet-pcam@st-mary",
+        "fastnet-pcam@st-mary-2",
+    ]
     assert load_bundle("fastnet-pcam@st-mary").files == first.files
     assert load_bundle("fastnet-pcam@st-mary-2").adapted.parent.name == "fastnet-pcam"
 

@@ -19,7 +19,6 @@ from napari_fastnet.model.card import section_of
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.model.user_models import keep, read_candidate
 from napari_fastnet.nn.checkpoint import load_weights
-from napari_fastnet.training.adapt import adapt as work
 from napari_fastnet.training.adapt.adapt import (
     Adapted,
     AdaptProgress,
@@ -27,7 +26,6 @@ from napari_fastnet.training.adapt.adapt import (
     write_adapted,
 )
 from napari_fastnet.training.adapt.examples import gather
-from napari_fastnet.training.adapt.home import home_patches
 from napari_fastnet.training.adapt.options import AdaptOptions
 
 MODEL = load_bundle("fastnet-pcam")
@@ -63,7 +61,7 @@ def test_it_learns_the_stain_and_does_not_forget_home(adapted) -> None:
     assert gate.corrections_after > 0.85
     assert gate.home_before == pytest.approx(0.96, abs=0.01)
     assert gate.home_before - gate.home_after < 0.02
-    assert gate.optimistic
+    assert not gate.optimistic
     assert adapted.words == gate.words
 
 
@@ -118,7 +116,7 @@ def test_its_card_has_both_numbers(bundle, adapted) -> None:
         (gate.home_before, gate.home_after),
     ):
         assert f"| {before:.3f} | {after:.3f} |" in figures
-    assert "optimistic" in figures
+    assert "optimistic" not in figures
     assert "refused" not in card
     assert adapted.examples.digest[:12] in section_of(card, "Training")
     assert "> BSD-3-Clause" in section_of(card, "Licence")
@@ -133,14 +131,14 @@ def test_calibration_and_thresholds_stay(bundle) -> None:
 
 
 def test_all_back_ends_run_it(bundle, examples) -> None:
-    found = [
+    by_torch, by_onnx, by_openvino = (
         create_backend(bundle, NetworkChoice(backend=name, threads=1)).predict(
             examples.images[:20]
         )
         for name in ("torch", "onnx", "openvino")
-    ]
-    for probabilities in found[1:]:
-        np.testing.assert_allclose(probabilities, found[0], atol=0.02)
+    )
+    np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
+    np.testing.assert_allclose(by_openvino, by_torch, atol=0.1)  # bfloat16
 
 
 def test_it_is_added_as_any_model(bundle, models_here) -> None:
@@ -165,13 +163,16 @@ def test_the_same_corrections_and_seed_give_the_same_files(
 
 
 def test_figures_at_home_are_optimistic_until_a_model_held_the_patches_back(
-    examples,
+    bundle, examples, tmp_path
 ) -> None:
-    held_back = (home_patches("gate").facts.sha256,)
-    base = replace(MODEL, training=replace(MODEL.training, held_back=held_back))
-    *_, found = adapt(base, examples, AdaptOptions(part="head"))
-    assert not found.gate.optimistic
-    assert work._description(found, "x@y").training.held_back == held_back
+    assert bundle.training.held_back == MODEL.training.held_back
+    first = load_bundle("fastnet-pcam-1.0")
+    assert first.training.held_back == ()
+    *_, found = adapt(first, examples, AdaptOptions(part="head", override=True))
+    assert found.gate.optimistic
+    written = write_adapted(found, tmp_path / "first", "lab")
+    assert written.training.held_back == ()
+    assert "optimistic" in section_of(written.card(), "Figures")
 
 
 def test_the_head_alone_is_taught_in_a_moment(examples, tmp_path) -> None:
@@ -200,7 +201,7 @@ def test_an_adapted_model_is_adapted_again(bundle, examples, tmp_path) -> None:
     assert second.adapted.parent.sha256 == bundle.sha256
     # what is lost at home adds up
     assert again.gate.home_before == bundle.adapted.gate.home_before
-    assert again.gate.home_before > bundle.adapted.gate.home_after
+    assert again.gate.home_before != bundle.adapted.gate.home_after
 
 
 def test_a_model_that_gains_nothing_is_refused_with_both_numbers(

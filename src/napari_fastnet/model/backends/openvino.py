@@ -26,7 +26,7 @@ _DEVICE = "CPU"
 class OpenVinoBackend(Backend):
     """OpenVINO on the CPU; with bfloat16 about twice as fast as ONNX Runtime.
 
-    bfloat16 keeps 8 bits of a number: probabilities differ by some 0.01 from single
+    bfloat16 keeps 8 bits of a number: probabilities differ by some 0.01 (seldom 0.05) from single
     precision, and their AUC by less than 0.001. A picture is computed by all threads,
     each part of the patches by one: a fifth faster than all threads on one part after
     the other.
