@@ -13,7 +13,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from napari_fastnet.training import mosaic
-from napari_fastnet.training.augment import augment
+from napari_fastnet.training.augment import augment, dye_anew
 from napari_fastnet.training.options import Augmentation
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ class Recipe:
         Strength of the random changes to patches.
     mosaic_share : float
         Share of the batches that are seen as one mosaic.
+    foreign_home : float
+        Share of the patches from home in dyes of other hues, so that a network which bears
+        foreign stains does not unlearn it.
     """
 
     steps: int = 100
@@ -67,6 +70,7 @@ class Recipe:
     kept: float = 0.75
     augmentation: float = 0.7
     mosaic_share: float = 0.75
+    foreign_home: float = 0.8
 
 
 def fit_network(
@@ -158,5 +162,8 @@ def _batches(
         )
         images = torch.cat([examples.images[chosen], home.images[others]])
         labels = torch.cat([examples.labels[chosen], home.labels[others]])
+        images = augment(images, changes, generator)
+        foreign = dye_anew(images[taught:], recipe.foreign_home, generator)
+        images = torch.cat([images[:taught], foreign])
         order = torch.randperm(len(images), generator=generator)
-        yield augment(images[order], changes, generator), labels[order]
+        yield images[order], labels[order]
