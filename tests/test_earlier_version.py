@@ -28,6 +28,8 @@ from napari_fastnet.store.store import read_store
 KEPT = Path(__file__).parent / "fixtures" / "version-0.1"
 SLIDE = KEPT / "slides" / "lesion.tif"
 MASKS = ("rgb", "hsv", "threshold", "roi")
+#: The default model of that version.
+MODEL = "fastnet-pcam-1.0"
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_the_runs_lesions_are_those_of_the_default_rule_which_is_said():
 
 def test_a_finished_run_is_not_computed_again(kept):
     before = heatmap_of(kept / "run" / "lesion")
-    result = detect(kept / "slides" / "lesion.tif", kept / "run")
+    result = detect(kept / "slides" / "lesion.tif", kept / "run", model=MODEL)
     assert result.all_earlier
     assert result.record.counts.computed == 974
     np.testing.assert_array_equal(heatmap_of(result.folder), before)
@@ -82,14 +84,17 @@ def test_an_interrupted_run_goes_on(kept):
     before = read_store(kept / "interrupted" / "lesion" / "run.zarr")[0].read()
     known = ~np.isnan(before)
     assert known.sum() == 198
-    result = detect(
-        kept / "slides" / "lesion.tif",
-        kept / "interrupted",
-        options=RunOptions(stride=24),
-    )
+    slide, options = kept / "slides" / "lesion.tif", RunOptions(stride=24)
+    result = detect(slide, kept / "interrupted", model=MODEL, options=options)
     assert not result.notes
     assert result.record.counts.computed == 433
     np.testing.assert_array_equal(result.heatmap.probabilities[known], before[known])
+
+
+def test_the_model_of_today_replaces_a_run_and_says_what_goes_on_with_it(kept):
+    result = detect(kept / "slides" / "lesion.tif", kept / "run")
+    assert not result.all_earlier
+    assert any(f"go on with the model {MODEL}" in note for note in result.notes)
 
 
 def rows_of(folder):
@@ -99,13 +104,18 @@ def rows_of(folder):
 
 def test_a_cohort_goes_on_in_its_folder(kept, capsys):
     before = rows_of(KEPT / "cohort")
-    assert main(["detect", str(kept / "slides"), "-o", str(kept / "cohort")]) == 0
+    words = ["detect", str(kept / "slides"), "-o", str(kept / "cohort")]
+    assert main([*words, "--model", MODEL]) == 0
     rows = rows_of(kept / "cohort")
     assert set(rows) == {"lesion", "normal"}
     for name, row in rows.items():
         assert row["status"] == "done"
-        for key in ("tissue_mm2", "max_probability", "model"):
+        for key in ("tissue_mm2", "max_probability"):
             assert row[key] == before[name][key], (name, key)
+        assert (before[name]["model"], row["model"]) == (
+            "fastnet-pcam 1.0",
+            "fastnet-pcam-1.0 1.0",
+        )
         # that version listed every region of cells, and knew no evidence
         assert int(row["regions"]) < int(before[name]["regions"])
         np.testing.assert_array_equal(

@@ -210,7 +210,8 @@ def test_a_card_quotes_that_of_the_model_it_began_with(
     card = bundle.card()
     assert "## The model it began with" in card
     quoted = [line for line in card.splitlines() if line.startswith("> ")]
-    assert any("9,171 tumour patches of PatchCamelyon (CC0)" in line for line in quoted)
+    assert any("9,171 tumor patches" in line for line in quoted)
+    assert any("patches of PatchCamelyon (CC0)" in line for line in quoted)
     own = [line for line in card.splitlines() if not line.startswith(">")]
     assert not any("PatchCamelyon" in line or "CC0" in line for line in own)
     assert bundle.training.started_from == shipped.sha256
