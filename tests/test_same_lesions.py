@@ -30,6 +30,9 @@ from napari_fastnet.evaluation.sources import find_sources
 from napari_fastnet.patches.mosaics import PatchPool, compose, lay_out, true_lesions
 from napari_fastnet.patches.reading import iterate_patches
 
+#: It has more than two candidates on the drawn slide.
+MODEL = "fastnet-pcam-1.0"
+
 
 def numbers(region):
     """Return what tables say of a lesion, as in regions.csv."""
@@ -162,22 +165,23 @@ def assert_froc_takes_them(found, slide):
 @pytest.fixture(scope="module")
 def drawn(drawn_slide):
     """Return the result on a drawn slide, nothing written."""
-    return detect(drawn_slide[0])
+    return detect(drawn_slide[0], model=MODEL)
 
 
 @pytest.fixture(scope="module")
 def folder(drawn_slide, tmp_path_factory):
     """Return the folder of a cohort, the drawn slide."""
     folder = tmp_path_factory.mktemp("cohort")
-    assert main(["detect", str(drawn_slide[0].parent), "-o", str(folder)]) == 0
+    words = ["detect", str(drawn_slide[0].parent), "-o", str(folder)]
+    assert main([*words, "--model", MODEL]) == 0
     return folder
 
 
-@pytest.mark.parametrize("kept", [None, 1])
+@pytest.mark.parametrize("kept", [None, 1, 2])
 def test_the_lesions_of_a_drawn_slide_are_the_same_everywhere(
     drawn, drawn_slide, folder, tmp_path, capsys, kept
 ):
-    """By the model's threshold, and by one that only the first candidate reaches."""
+    """By the model's threshold, and by one that only the first candidates reach."""
     path, layout = drawn_slide
     found = drawn
     if kept is not None:
@@ -186,9 +190,10 @@ def test_the_lesions_of_a_drawn_slide_are_the_same_everywhere(
             region.evidence for region in drawn.candidates[kept - 1 : kept + 1]
         )
         least = round((high + low) / 2, 2)
-        found = detect(path, options=Options(lesion_threshold=least))
+        options = Options(lesion_threshold=least)
+        found = detect(path, model=MODEL, options=options)
         assert len(found.lesions) == kept
-        words = ["--lesion-threshold", str(least)]
+        words = ["--lesion-threshold", str(least), "--model", MODEL]
         assert main(["detect", str(path), "-o", str(folder), *words]) == 0
     assert list(map(numbers, found.candidates)) == list(map(numbers, drawn.candidates))
     assert_the_same_everywhere(found, folder, tmp_path, capsys)

@@ -113,7 +113,8 @@ def test_it_finds_the_lesions_of_the_synthetic_slide(bundle, tmp_path) -> None:
     assert (labels[known] == 1).sum() > 30
     auc = roc_auc(labels[known] == 1, values)
     assert auc is not None
-    assert auc > 0.85  # the pale pulp that is drawn looks like tumor to them
+    # the pale pulp that is drawn looks more like tumor to the second
+    assert auc > (0.9 if bundle.name == FIRST else 0.88)
     # No tumor is outside of what was looked at.
     assert result.heatmap.computed[labels == 1].mean() > 0.99
 

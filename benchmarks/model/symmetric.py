@@ -16,13 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_fastnet.nn.fastnet import (
-    FastNet,
-    initialise,
-    multi_branch_block,
-    multi_scale_block,
-    reducing_convolution,
-)
+from napari_fastnet.nn.fastnet import FastNet, feature_layers, initialise
 
 if TYPE_CHECKING:
     from napari_fastnet.core.arrays import Indices
@@ -44,17 +38,9 @@ class WideFastNet(FastNet):
 
     def __init__(self, config: FastNetConfig) -> None:
         super().__init__(config)
-        layers: list[nn.Module] = [reducing_convolution(3, WIDE_STEM)]
-        channels = WIDE_STEM
-        for width, expansion, scale_width, branch_count in WIDE_STAGES:
-            layers += [
-                reducing_convolution(channels, width),
-                multi_scale_block(width, expansion, scale_width, config),
-                multi_branch_block(width, expansion, branch_count, config),
-            ]
-            channels = width
-        self.features = nn.Sequential(*layers)
-        self.classify = nn.Linear(channels, self.classify.out_features)
+        self.features = feature_layers(config, WIDE_STEM, WIDE_STAGES)
+        width = WIDE_STAGES[-1][0]
+        self.classify = nn.Linear(width, self.classify.out_features)
         self.apply(initialise)
 
 

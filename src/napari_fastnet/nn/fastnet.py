@@ -174,6 +174,24 @@ def reducing_convolution(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
+def feature_layers(
+    config: FastNetConfig,
+    stem_width: int = STEM_WIDTH,
+    stages: tuple[tuple[int, int, int, int], ...] = STAGES,
+) -> nn.Sequential:
+    """Build the layers of Table IV up to the feature map, or others of such stages."""
+    layers: list[nn.Module] = [reducing_convolution(3, stem_width)]
+    channels = stem_width
+    for width, expansion, scale_width, branch_count in stages:
+        layers += [
+            reducing_convolution(channels, width),
+            multi_scale_block(width, expansion, scale_width, config),
+            multi_branch_block(width, expansion, branch_count, config),
+        ]
+        channels = width
+    return nn.Sequential(*layers)
+
+
 class FastNet(PatchNetwork):
     """The lightweight network of Table IV.
 
@@ -193,16 +211,8 @@ class FastNet(PatchNetwork):
 
     def __init__(self, config: FastNetConfig | None = None) -> None:
         config = config or FastNetConfig()
-        layers: list[nn.Module] = [reducing_convolution(3, STEM_WIDTH)]
-        channels = STEM_WIDTH
-        for width, expansion, scale_width, branch_count in STAGES:
-            layers += [
-                reducing_convolution(channels, width),
-                multi_scale_block(width, expansion, scale_width, config),
-                multi_branch_block(width, expansion, branch_count, config),
-            ]
-            channels = width
-        super().__init__(nn.Sequential(*layers), nn.Linear(channels, CLASSES))
+        features = feature_layers(config)
+        super().__init__(features, nn.Linear(STAGES[-1][0], CLASSES))
         self.config = config
         self.apply(initialise)
 

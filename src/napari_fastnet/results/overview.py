@@ -1,6 +1,6 @@
 """``overview.png``: slide, heatmap and regions on one page, made for a slide deck.
 
-Pillow draws it, in a tenth of the time that matplotlib takes to load and draw; the fonts
+Pillow draws it, in a quarter of the time that matplotlib takes to load and draw; the fonts
 are matplotlib's.
 """
 

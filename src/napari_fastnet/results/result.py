@@ -470,7 +470,7 @@ class Result:
             if self.folder is not None:
                 return (self.folder / names.OVERVIEW).read_bytes()
         with suppress(errors.FastNetError):  # the slide is elsewhere
-            return _overview_png(self)
+            return None if self.heatmap is None else _drawn(self, self.heatmap)
         return None
 
 
@@ -572,20 +572,12 @@ def _spatialdata(result: Result) -> Files:
 
 
 def _png(result: Result) -> Files:
-    if result.heatmap is not None:
-        yield names.OVERVIEW, partial(_write_overview, result=result)
+    if (heatmap := result.heatmap) is not None:
+        yield names.OVERVIEW, lambda path: write_bytes(path, _drawn(result, heatmap))
 
 
-def _write_overview(path: Path, result: Result) -> None:
-    content = _overview_png(result)
-    assert content is not None
-    write_bytes(path, content)
-
-
-def _overview_png(result: Result) -> bytes | None:
-    """Draw the overview; None without a heatmap."""
-    if result.heatmap is None:
-        return None
+def _drawn(result: Result, heatmap: Heatmap) -> bytes:
+    """Draw the overview."""
     # its drawing is loaded where there is something to draw
     from napari_fastnet.results.overview import overview_png
 
@@ -593,7 +585,7 @@ def _overview_png(result: Result) -> bytes | None:
     thumbnail = recorded_picture(record) if picture is None else picture()
     return overview_png(
         thumbnail,
-        result.heatmap,
+        heatmap,
         result.lesions,
         record,
         result.flags,
