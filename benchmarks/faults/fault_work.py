@@ -13,7 +13,7 @@ from unittest.mock import patch
 import numpy as np
 
 from fault_world import ERROR, RIGHT, Verdict, World, chosen, clear, disturbed
-from napari_fastnet.detection.blocks import BlockWork
+from napari_fastnet.detection.inference import BlockWork
 from napari_fastnet.errors import BusyError
 from napari_fastnet.model.backends.onnx import OnnxBackend
 from napari_fastnet.store.cache import cached_runs, clear_cache

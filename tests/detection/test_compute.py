@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_fastnet.core.appearance.stain import StainMatch
-from napari_fastnet.detection.blocks import BlockWork
 from napari_fastnet.detection.compute import detect
+from napari_fastnet.detection.inference import BlockWork
 from napari_fastnet.detection.plan import Plan, make_plan
 from napari_fastnet.errors import DetectionError, OptionError, SpacingError
 from napari_fastnet.model.backends.backend import Backend

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from napari_fastnet.detection.blocks import BlockWork
+from napari_fastnet.detection.inference import BlockWork
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.tissue import SlideTissue, find_tissue
 from napari_fastnet.errors import OptionError
@@ -162,7 +162,6 @@ class ScanBench:
         tuple of float
             Seconds of reading, seconds of the network, and the megapixels it was given.
         """
-        given_px = 0
         with self._run() as run:
             plan = run.plan
             work = BlockWork(run.slide, plan, self._backend, self._kept, lambda: False)
@@ -176,13 +175,5 @@ class ScanBench:
                 list(pool.map(read, blocks))
             read_seconds = perf_counter() - began
             for block in blocks:
-                pixels = work.read(block)
-                work.infer(pixels)
-                given_px += (
-                    int(pixels.wanted.sum()) * plan.patch_px**2
-                    if plan.dense is None
-                    else sum(part.pixels[..., 0].size for part in pixels.parts)
-                )
-        # three mirror images besides each patch
-        given_mpx = given_px * (4 if plan.flips else 1) / 1e6
-        return read_seconds, work.infer_seconds, given_mpx
+                work.infer(work.read(block))
+        return read_seconds, work.infer_seconds, work.given_px / 1e6

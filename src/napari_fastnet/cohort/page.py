@@ -16,7 +16,6 @@ from subprocess import list2cmdline  # quotes words, runs nothing
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import numpy as np
 from PIL import Image
 
 from napari_fastnet.cohort.rows import SUMMARY
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
 
 
 SIDE_PX = 320
-FINER = 6  # samples a px, along y and along x
 
 #: Words for the number of slides whose largest lesion is of a class.
 CLASSES = {
@@ -114,12 +112,7 @@ def write_thumbnails(
         A file cannot be written.
     """
     image = slide.thumbnail(SIDE_PX)
-    height, width = image.shape[:2]
-    finer = heatmap.resampled_to(
-        Box.of_shape(slide.shape), (height * FINER, width * FINER)
-    )
-    parts = finer.reshape(height, FINER, width, FINER)
-    highest = np.fmax.reduce(np.fmax.reduce(parts, axis=3), axis=1)
+    highest = heatmap.highest_in(Box.of_shape(slide.shape), image.shape[:2])
     shown = blend(image, colours_of(highest, OPACITY, colours))
     with atomic_path(folder / THUMBNAIL) as aside:
         # colours at full resolution: a lesion may be one px

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from threading import local
 from typing import TYPE_CHECKING
 
 from napari_fastnet.cohort.page import write_thumbnails
@@ -11,6 +12,7 @@ from napari_fastnet.cohort.regions_anew import regions_anew
 from napari_fastnet.cohort.rows import SlideRow
 from napari_fastnet.cohort.slide_numbers import SlideNumbers
 from napari_fastnet.core.heatmap import highest_probability
+from napari_fastnet.detection.first_block import LARGE_CELLS
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.slide_checks import require_present
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
+    from napari_fastnet.model.options import NetworkChoice
     from napari_fastnet.slide.slide import Slide
 
 #: Files of a finished run, besides its record.
@@ -42,6 +46,9 @@ OUTPUTS = (
     record.REGIONS,
     *(record.mask_file(name) for name in record.MASKS),
 )
+
+# What `_network` has loaded. A thread has its own, since a network serves one at a time.
+_LOADED = local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +147,10 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
         result = regions_anew(slide, bundle, task.folder, asked.run)
         if result is None:
             run = SlideRun(slide, bundle, task.folder, asked.run)
-            network = create_backend(bundle, asked.run.network)
-            for _ in run.steps(network, should_stop):
+            network = _network(bundle, asked.run.network)
+            # the masks of a large slide want the memory that the next network would keep
+            small = run.plan.patches.kept.size < LARGE_CELLS
+            for _ in run.steps(network, should_stop, keep_memory=small):
                 pass
             if should_stop():
                 return Outcome(SlideRow(task.folder.name, task.slide))
@@ -150,6 +159,15 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
         assert result.heatmap is not None
         row = _done(task, slide, result.record, result.heatmap)
         return Outcome(row, notes=(*spacing_notes(slide), *result.notes))
+
+
+def _network(bundle: ModelBundle, choice: NetworkChoice) -> Backend:
+    """Return a network that is loaded once for all slides of a thread."""
+    key = bundle.sha256, choice
+    if getattr(_LOADED, "key", None) != key:
+        _LOADED.network, _LOADED.key = create_backend(bundle, choice), key
+    network: Backend = _LOADED.network
+    return network
 
 
 def _require_there(path: Path) -> None:

@@ -241,8 +241,8 @@ def colours_of(
         table[:256, index] = np.rint(np.interp(np.linspace(0, 1, 256), places, channel))
     table[:256, 3] = round(255 * opacity)
     missing = np.isnan(probabilities)
-    place = np.rint(np.where(missing, 0, probabilities) * 255).astype(np.intp)
-    return table[np.where(missing, 256, place)]
+    place = np.rint(np.where(missing, np.float32(0), probabilities) * 255)
+    return table.take(np.where(missing, 256, place).astype(np.intp), axis=0)
 
 
 def blend(image: Bytes, overlay: Bytes) -> Bytes:
@@ -263,8 +263,11 @@ def blend(image: Bytes, overlay: Bytes) -> Bytes:
     (height, width, 3) uint8 ndarray
         The mixture.
     """
-    grey = (image @ LUMINANCE)[..., None]
+    covered = overlay[..., 3] > 0
+    over = overlay[covered].astype(np.float32)
+    grey = (image[covered].astype(np.float32) @ LUMINANCE)[:, None]
     light = 1 - SHADING * (1 - grey / 255)
-    alpha = overlay[..., 3:] / np.float32(255)
-    mixed = grey * (1 - alpha) + overlay[..., :3] * light * alpha
-    return np.where(alpha > 0, np.rint(mixed).astype(np.uint8), image)
+    alpha = over[:, 3:] / 255
+    mixed = image.copy()
+    mixed[covered] = np.rint(grey * (1 - alpha) + over[:, :3] * light * alpha)
+    return mixed

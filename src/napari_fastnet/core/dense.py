@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import expit
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.errors import OptionError
@@ -32,6 +33,12 @@ CELL_PX = 16
 # Cells at the edge of a feature map that the zeros around its picture reach. The blocks
 # of a stage reach 3 cells; each stage halves the spoilt rim: 3, then 2 + 3, then 3 + 3.
 SPOILT_CELLS = 6
+#: The first two convolutions, half of the network's time, are FastNet's *stem*. It is
+#: computed in tiles of this many cells, each of which shows `STEM_RIM_PX` beyond them and
+#: gives `STEM_VALUES` values a cell along an axis.
+STEM_CELLS = (8, 16)
+STEM_RIM_PX = 3
+STEM_VALUES = 4
 # Cost of a picture besides its cells, in cells: a library prepares for each new shape
 # (OpenVINO: 17 ms of a core, the time of 1,700 cells).
 _PICTURE_COST = 1000
@@ -104,6 +111,26 @@ class DenseScan:
         Box
             Level-0 px; may leave the slide.
         """
+        height, width = map(self.picture_px, shape)
+        return self.box(grid, first, (height / CELL_PX, width / CELL_PX))
+
+    def box(self, grid: Grid, first: tuple[int, int], size: tuple[float, float]) -> Box:
+        """Return a part of a slide that begins with the picture of a cell.
+
+        Parameters
+        ----------
+        grid : Grid
+            Cells of 16 px of the model; a patch is centred on each.
+        first : tuple of int
+            The cell, (row, column).
+        size : tuple of float
+            Height and width, cells.
+
+        Returns
+        -------
+        Box
+            Level-0 px; may leave the slide.
+        """
         # From a cell's corner to its patch's, then to the first cell that is needed.
         shift_px = CELL_PX / 2 - self.patch_px / 2 - self.corner_px
         scale = (grid.step[0] / CELL_PX, grid.step[1] / CELL_PX)
@@ -111,8 +138,30 @@ class DenseScan:
             grid.origin[axis] + grid.step[axis] * first[axis] + scale[axis] * shift_px
             for axis in (0, 1)
         )
-        height, width = (scale[axis] * self.picture_px(shape[axis]) for axis in (0, 1))
+        height, width = (grid.step[axis] * size[axis] for axis in (0, 1))
         return Box(top, left, top + height, left + width)
+
+    def reach(self, wanted: Bools) -> Bools:
+        """Return the cells of a picture that the wanted values depend on.
+
+        Parameters
+        ----------
+        wanted : (h, w) bool ndarray
+            The values of the picture that are asked for.
+
+        Returns
+        -------
+        (h + overhead + 1, w + overhead + 1) bool ndarray
+            The picture in squares of 16 px, of which its last row and column cut the last
+            px off.
+        """
+        for _ in range(2):  # along the rows, then along the columns
+            height, width = wanted.shape
+            reached = np.zeros((width, height + self.overhead + 1), bool)
+            for shift in range(self.overhead + 1):
+                reached[:, shift : shift + height] |= wanted.T
+            wanted = reached
+        return wanted
 
     def pool(self, cells: Singles) -> Singles:
         """Average a picture's map over the window of each patch.
@@ -134,6 +183,11 @@ class DenseScan:
         # A running sum would be faster, but carries rounding errors from cell to cell.
         mean: Singles = windows.mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
         return mean
+
+    def probabilities(self, cells: Singles) -> Singles:
+        """Return the probability of each patch, from log odds as for `pool`."""
+        found: Singles = expit(self.pool(cells))
+        return found
 
 
 def feature_cells(side_px: int) -> int:

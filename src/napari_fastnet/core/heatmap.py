@@ -14,11 +14,16 @@ from napari_fastnet.core.options import DEFAULT_COLOURS
 from napari_fastnet.errors import OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from napari_fastnet.core.arrays import Bools, Bytes, Singles
+    from napari_fastnet.core.arrays import Bools, Bytes, Indices, Singles
     from napari_fastnet.core.geometry import Box, Grid, Pair
     from napari_fastnet.core.options import ColoursName
+
+# Places in a px of a coarse picture, along either axis.
+_PLACES = 6
 
 
 def halved(values: NDArray[Any]) -> NDArray[Any]:
@@ -209,18 +214,51 @@ class Heatmap:
             NaN outside the grid.
         """
         places, cells = [], []
-        for axis, (start, extent) in enumerate(
-            ((box.top, box.height), (box.left, box.width))
-        ):
+        for index, inside in self._cells_of(box, shape):
+            places.append(inside)
+            cells.append(index[inside])
+        values = np.full(shape, np.nan, dtype=np.float32)
+        values[np.ix_(*places)] = self.probabilities[np.ix_(*cells)]
+        return values
+
+    def highest_in(self, box: Box, shape: tuple[int, int]) -> Singles:
+        """Find the highest value in each pixel of a picture.
+
+        Parameters
+        ----------
+        box, shape
+            As for `resampled_to`.
+
+        Returns
+        -------
+        ndarray of float32, of that shape
+            Of the cells that hold one of 6 x 6 places in the pixel; NaN where none has a
+            value.
+        """
+        finer = (shape[0] * _PLACES, shape[1] * _PLACES)
+        values = np.pad(self.probabilities, ((0, 1), (0, 1)), constant_values=np.nan)
+        for axis, (index, inside) in enumerate(self._cells_of(box, finer)):
+            beyond = self.grid.shape[axis]  # the row or column of NaN
+            places = (shape[axis], _PLACES)
+            first = np.where(inside, index, beyond).reshape(places).min(axis=1)
+            last = np.where(inside, index, -1).reshape(places).max(axis=1)
+            # from each first to behind each last, and what lies between them left out
+            ends = np.where(last < 0, beyond, last + 1)
+            runs = np.fmax.reduceat(values, np.stack([first, ends], 1).ravel(), axis)
+            values = runs[::2] if axis == 0 else runs[:, ::2]
+        return values
+
+    def _cells_of(
+        self, box: Box, shape: tuple[int, int]
+    ) -> Iterator[tuple[Indices, Bools]]:
+        """Yield the cell of each row, and of each column, and whether it is in the grid."""
+        sides = ((box.top, box.height), (box.left, box.width))
+        for axis, (start, extent) in enumerate(sides):
             count = shape[axis]
             centres = start + (np.arange(count) + 0.5) * (extent / max(count, 1))
             index = np.floor((centres - self.grid.origin[axis]) / self.grid.step[axis])
             inside = (index >= 0) & (index < self.grid.shape[axis])
-            places.append(inside)
-            cells.append(index[inside].astype(np.intp))
-        values = np.full(shape, np.nan, dtype=np.float32)
-        values[np.ix_(*places)] = self.probabilities[np.ix_(*cells)]
-        return values
+            yield index.astype(np.intp), inside
 
     def colours(
         self, opacity: float = 1.0, colours: ColoursName = DEFAULT_COLOURS

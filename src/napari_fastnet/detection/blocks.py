@@ -1,8 +1,9 @@
-"""Work on one block of cells: read its pixels, infer its probabilities."""
+"""Reading of the pixels of blocks of cells."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -10,23 +11,24 @@ import numpy as np
 
 from napari_fastnet.core.appearance.never_scanned import whitened
 from napari_fastnet.core.appearance.sharpness import patch_sharpness
-from napari_fastnet.core.dense import cover
+from napari_fastnet.core.dense import CELL_PX, STEM_CELLS, STEM_RIM_PX, cover
 from napari_fastnet.errors import TileReadError
-from napari_fastnet.model.backends.backend import filled
-from napari_fastnet.store.store import UNREADABLE, Block
+from napari_fastnet.slide.tiles import WHITE, TileCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
+    from napari_fastnet.core.dense import DenseScan
     from napari_fastnet.core.geometry import Box
     from napari_fastnet.detection.plan import Plan
-    from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.slide.slide import Slide
+    from napari_fastnet.store.store import Block
 
-#: Patches between two looks at the stop signal: two of the back ends' parts.
-BATCH = 56
+#: Side, in cells, of the squares of which a dense scan's pictures are put together. A px
+#: that several pictures show is so read once, and is the same in all of them.
+SQUARE_CELLS = 16
+#: Memory for squares that neighbouring blocks may want.
+SQUARES_BYTES = 24 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,44 @@ class Part:
     slices: tuple[slice, slice]  # of the block, cells
     pixels: NDArray[np.uint8]
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        rows, columns = self.slices
+        return rows.stop - rows.start, columns.stop - columns.start
+
+
+@dataclass(frozen=True, slots=True)
+class StemTiles:
+    """Pixels of the tiles of FastNet's stem that the values of a block depend on.
+
+    Parameters
+    ----------
+    first : tuple of int
+        The cell of the run's grid with whose picture ``pixels`` begin.
+    pixels : (height, width, 3) uint8 ndarray
+        Show all of the tiles; beside them they are white.
+    tiles : tuple of tuple of int
+        Row and column of each tile; (0, 0) begins with the picture of cell (0, 0).
+    """
+
+    first: tuple[int, int]
+    pixels: NDArray[np.uint8]
+    tiles: tuple[tuple[int, int], ...]
+
+    def of(self, tile: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return the pixels of a tile and its rim, see `core.dense.STEM_CELLS`."""
+        cells = np.multiply(tile, STEM_CELLS)
+        return self.picture(cells, np.multiply(STEM_CELLS, CELL_PX) + STEM_RIM_PX)
+
+    def picture(
+        self, cell: NDArray[np.intp], shape: NDArray[np.intp]
+    ) -> NDArray[np.uint8]:
+        """Return a view of so many px, (height, width), from the picture of a cell on."""
+        top, left = CELL_PX * (cell - self.first)
+        height, width = shape
+        return self.pixels[top : top + height, left : left + width]
+
 
 @dataclass(frozen=True, slots=True)
 class BlockPixels:
@@ -47,19 +87,25 @@ class BlockPixels:
 
     Parameters
     ----------
+    block : Block
+        The block.
     wanted, unreadable : ndarray
         bool, the block's shape: patches to compute, and patches that cannot be read.
     parts : tuple of Part
         Share no cell and hold every wanted one.
     sharpness : ndarray
-        float32, the block's shape: see `core.appearance.sharpness`; NaN where nothing
-        was read.
+        float32, the block's shape: see `core.appearance.sharpness`; NaN where a patch is
+        not wanted.
+    stem : StemTiles or None
+        The pixels of all parts of a dense scan; None for patches.
     """
 
+    block: Block
     wanted: NDArray[np.bool_]
     unreadable: NDArray[np.bool_]
     parts: tuple[Part, ...]
     sharpness: NDArray[np.float32]
+    stem: StemTiles | None
 
 
 class BlockReader:
@@ -76,6 +122,7 @@ class BlockReader:
     def __init__(self, slide: Slide, plan: Plan, missing: NDArray[np.bool_]) -> None:
         self.slide, self.plan, self.missing = slide, plan, missing
         self.read_seconds = 0.0
+        self._squares = TileCache(SQUARES_BYTES)
 
     def read(self, block: Block) -> BlockPixels:
         """Read the pixels of a block's missing patches; runs in a thread."""
@@ -83,30 +130,87 @@ class BlockReader:
         wanted = self.missing[block.slices]
         unreadable = np.zeros_like(wanted)
         sharpness = np.full(wanted.shape, np.nan, np.float32)
+        stem: StemTiles | None = None
+        damaged: tuple[Box, ...] = ()
+        if plan.dense is not None and wanted.any():
+            stem, damaged = self._stem_tiles(plan.dense, block, wanted)
         parts = []
         for slices in cover(wanted, plan.overhead, plan.picture_cells):
-            row, column = (
-                start + part.start
-                for start, part in zip(block.first, slices, strict=True)
+            here = wanted[slices]
+            first = (
+                block.first[0] + slices[0].start,
+                block.first[1] + slices[1].start,
             )
-            rows, columns = (part.stop - part.start for part in slices)
-            box = plan.picture_box((row, column), plan.picture_shape((rows, columns)))
-            pixels, damaged = self._picture(box)
+            if plan.dense is None or stem is None:
+                pixels, damaged = self._pixels(plan.picture_box(first, here.shape))
+            else:
+                shape = [plan.dense.picture_px(side) for side in here.shape]
+                pixels = stem.picture(np.array(first), np.array(shape))
             parts.append(Part(slices, pixels))
             if damaged:
-                touched = self._overlapping((row, column), wanted[slices], damaged)
-                unreadable[slices] = touched
-            sharpness[slices] = patch_sharpness(
+                unreadable[slices] = self._overlapping(first, here, damaged)
+            measured = patch_sharpness(
                 pixels,
-                (rows, columns),
+                here.shape,
                 patch_px=plan.patch_px,
                 stride_px=plan.stride_px,
                 corner_px=0 if plan.dense is None else plan.dense.corner_px,
             )
+            sharpness[slices][here] = measured[here]
         self.read_seconds += perf_counter() - began
-        return BlockPixels(wanted, unreadable, tuple(parts), sharpness)
+        return BlockPixels(block, wanted, unreadable, tuple(parts), sharpness, stem)
 
-    def _picture(self, box: Box) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
+    def _stem_tiles(
+        self, dense: DenseScan, block: Block, wanted: NDArray[np.bool_]
+    ) -> tuple[StemTiles, tuple[Box, ...]]:
+        """Read what the wanted cells depend on, and the damaged parts of the slide."""
+        sides = np.array(STEM_CELLS)
+        reach = dense.reach(wanted)
+        begin = np.array(block.first) // sides
+        end = -(-np.add(block.first, reach.shape) // sides)
+        held = np.zeros((end - begin) * sides, bool)
+        top, left = block.first - begin * sides
+        held[top : top + reach.shape[0], left : left + reach.shape[1]] = reach
+        tiles = begin + np.argwhere(_any(held, STEM_CELLS))
+        first, end = tiles.min(axis=0) * sides, (tiles.max(axis=0) + 1) * sides
+        shape = CELL_PX * (end - first) + STEM_RIM_PX
+        pixels = np.full((*shape, 3), WHITE, np.uint8)
+        # the four corners of each: the rim of a tile may lie in another square
+        corners = [(tiles + corner) * sides for corner in product((0, 1), repeat=2)]
+        squares = np.unique(np.concatenate(corners) // SQUARE_CELLS, axis=0)
+        damaged: tuple[Box, ...] = ()
+        for square in squares:
+            found, holes = self._square(dense, square)
+            damaged = holes or damaged
+            at = CELL_PX * (SQUARE_CELLS * square - first)
+            begin, stop = np.maximum(at, 0), np.minimum(at + found.shape[:2], shape)
+            (top, left), (bottom, right) = begin, stop
+            y, x = begin - at
+            pixels[top:bottom, left:right] = found[
+                y : y + bottom - top, x : x + right - left
+            ]
+        found_tiles = tuple((int(row), int(column)) for row, column in tiles)
+        return StemTiles((int(first[0]), int(first[1])), pixels, found_tiles), damaged
+
+    def _square(
+        self, dense: DenseScan, square: NDArray[np.intp]
+    ) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
+        """Read a square of the run's pictures, and the damaged parts of the slide."""
+        row, column = map(int, square)
+        found = self._squares.get((0, row, column))
+        if found is not None:
+            return found, ()
+        box = dense.box(
+            self.plan.patches.grid,
+            (SQUARE_CELLS * row, SQUARE_CELLS * column),
+            (SQUARE_CELLS, SQUARE_CELLS),
+        )
+        found, damaged = self._pixels(box)
+        if not damaged:  # or the next block would not know of it
+            self._squares.put((0, row, column), found)
+        return found, damaged
+
+    def _pixels(self, box: Box) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
         """Read a part of the slide as the model sees it, and the damaged parts of it."""
         plan = self.plan
         damaged: tuple[Box, ...] = ()
@@ -138,69 +242,8 @@ class BlockReader:
         return touched
 
 
-class BlockWork(BlockReader):
-    """Reading and inference of one run, and the time that each took.
-
-    Parameters
-    ----------
-    slide, plan, backend, should_stop
-        As for `detection.compute.detect`.
-    missing : (rows, columns) bool ndarray
-        The cells of the run's grid to compute.
-    """
-
-    def __init__(
-        self,
-        slide: Slide,
-        plan: Plan,
-        backend: Backend,
-        missing: NDArray[np.bool_],
-        should_stop: Callable[[], bool],
-    ) -> None:
-        super().__init__(slide, plan, missing)
-        self.backend, self.should_stop = backend, should_stop
-        self.infer_seconds = 0.0
-
-    def infer(self, block: BlockPixels) -> NDArray[np.float32] | None:
-        """Return the values of a block, or None if the run was stopped."""
-        began, plan = perf_counter(), self.plan
-        values = np.full(block.wanted.shape, np.nan, np.float32)
-        for part in block.parts:
-            wanted = (block.wanted & ~block.unreadable)[part.slices]
-            if plan.dense is None:
-                if not self._infer_patches(part.pixels, wanted, values[part.slices]):
-                    return None
-                continue
-            if self.should_stop():
-                return None
-            pixels = part.pixels
-            if self.backend.one_shape:  # cells beyond the wanted ones are not used
-                pixels = filled(pixels, (plan.largest_picture_px,) * 2)
-            found = self.backend.predict_densely(pixels, plan.dense, plan.flips)
-            rows, columns = wanted.shape
-            values[part.slices][wanted] = found[:rows, :columns][wanted]
-        values[block.unreadable] = UNREADABLE
-        self.infer_seconds += perf_counter() - began
-        return values
-
-    def _infer_patches(
-        self,
-        pixels: NDArray[np.uint8],
-        wanted: NDArray[np.bool_],
-        values: NDArray[np.float32],
-    ) -> bool:
-        """Put the values of a picture's patches in place; return False if stopped."""
-        side = self.plan.patch_px
-        # A view: (rows, columns, 3, side, side) without a copy.
-        windows = np.lib.stride_tricks.sliding_window_view(
-            pixels, (side, side), axis=(0, 1)
-        )
-        cells = np.argwhere(wanted)
-        for start in range(0, len(cells), BATCH):
-            if self.should_stop():
-                return False
-            batch = cells[start : start + BATCH]
-            rows, columns = (batch * self.plan.stride_px).T
-            patches = np.ascontiguousarray(windows[rows, columns].transpose(0, 2, 3, 1))
-            values[tuple(batch.T)] = self.backend.predict(patches, self.plan.flips)
-        return True
+def _any(cells: NDArray[np.bool_], sides: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return whether any cell of each rectangle is true; (rows, columns) of rectangles."""
+    rows, columns = np.array(cells.shape) // sides
+    split = cells.reshape(rows, sides[0], columns, sides[1])
+    return np.asarray(split.any(axis=(1, 3)))

@@ -111,5 +111,6 @@ def first_block(
 
     if priority is None and min(map(glass, run.store.blocks())) > 0:
         return None
-    with closing(run.steps(backend, should_stop, priority or glass)) as steps:
+    order = priority or glass
+    with closing(run.steps(backend, should_stop, order, keep_memory=True)) as steps:
         return next(steps, None)

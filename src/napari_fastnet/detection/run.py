@@ -179,6 +179,8 @@ class SlideRun:
         backend: Backend,
         should_stop: Callable[[], bool] = lambda: False,
         priority: Callable[[Block], float] | None = None,
+        *,
+        keep_memory: bool = False,
     ) -> Generator[Progress]:
         """Compute the missing probabilities, as `detection.compute.detect` does."""
         kept = perf_counter()
@@ -192,6 +194,7 @@ class SlideRun:
                 readers=self.options.readers,
                 should_stop=should_stop,
                 priority=priority,
+                keep_memory=keep_memory,
             ):
                 self.read_seconds = read_s + progress.read_seconds
                 self.infer_seconds = infer_s + progress.infer_seconds

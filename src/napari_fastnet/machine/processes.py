@@ -18,6 +18,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_fastnet.errors import FastNetError
+from napari_fastnet.machine.memory import large_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -112,7 +113,8 @@ class _Worker:
         self._process = _SPAWN.Process(
             target=_serve, args=(function, theirs), daemon=True
         )
-        _start_deaf(self._process)
+        with large_pages():
+            _start_deaf(self._process)
         # Now only the process holds the other end, and its end ends the connection.
         theirs.close()
         # The sentinel too: a copy of the other end in a third process would hide a death.

@@ -15,8 +15,9 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 import numpy as np
+from imagecodecs import PNG, png_encode
 from PIL import Image, ImageDraw, ImageFont
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngInfo, putchunk
 
 from napari_fastnet.core.colour import OPACITY, blend, colours_of
 from napari_fastnet.core.display import counted, number_words, unreadable_words
@@ -358,7 +359,12 @@ class Page:
         words.add_text("Software", "napari-fastnet")
         words.add_itxt("Comment", comment)
         file = BytesIO()
-        self.image.save(file, "PNG", pnginfo=words, compress_level=3)
+        # one filter for all rows, which Pillow cannot: half the time, 3 % larger
+        image = png_encode(np.asarray(self.image), level=1, filter=PNG.FILTER.UP)
+        file.write(image[:_PNG_HEAD])
+        for kind, content, *_ in words.chunks:
+            putchunk(file, kind, content)
+        file.write(image[_PNG_HEAD:])
         return file.getvalue()
 
 
@@ -409,6 +415,8 @@ def shorten(words: str, limit: int) -> str:
 
 
 #: Meaning and limits of a probability.
+# Bytes of a PNG file before the place of its text: the signature, and the size.
+_PNG_HEAD = 33
 NOTICE = f"{CALIBRATED} {RESEARCH_USE}"
 
 

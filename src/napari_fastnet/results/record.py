@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003  # read with the annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PureWindowsPath
 from platform import python_version
@@ -451,13 +452,15 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:
 
     Only metadata are read; nothing is imported.
     """
-    found: dict[str, str | None] = {"python": python_version()}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
+    return {"python": python_version(), **{name: _version(name) for name in packages}}
+
+
+@cache  # reading takes a millisecond each
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def write_record(path: Path, record: RunRecord) -> None:

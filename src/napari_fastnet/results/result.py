@@ -325,9 +325,11 @@ class Result:
                 f"nothing to export as {', '.join(formats) or 'no format'}; ask for what "
                 "is there, or compute masks or detect tumors first"
             )
-        # drawing, compressing and waiting for the disk at the same time
+        # Drawing, compressing and waiting for the disk at the same time; the drawing takes
+        # the longest, so it begins.
+        paths = sorted(writers, key=lambda path: path.name != names.OVERVIEW)
         with ThreadPoolExecutor(_WRITERS, "fastnet-write") as pool:
-            written = [pool.submit(write, path) for path, write in writers.items()]
+            written = [pool.submit(writers[path], path) for path in paths]
         for one in written:
             one.result()
         return list(writers)

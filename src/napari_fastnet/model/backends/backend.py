@@ -9,17 +9,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from math import inf
+from math import inf, prod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from scipy.special import expit
 
-from napari_fastnet.core.dense import CELL_PX, SPOILT_CELLS, feature_cells
+from napari_fastnet.core.dense import (
+    CELL_PX,
+    SPOILT_CELLS,
+    STEM_CELLS,
+    STEM_RIM_PX,
+    feature_cells,
+)
 from napari_fastnet.errors import DataError, DetectionError
 from napari_fastnet.model.description import MINIMUM_PATCH_PX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import NDArray
 
     from napari_fastnet.core.dense import DenseScan
@@ -37,6 +44,12 @@ DENSE_BLOCK_CELLS = 96
 #: feature map takes 70 MB, and on two cores smaller parts were up to a tenth faster than
 #: 64 patches at once.
 PART_PX = 2**18
+#: Shape of the tiles that go through a stem at a time. Four such tiles take 3 MB in its
+#: largest map; 8 x 8 cells are a seventh slower, 16 x 16 a twentieth.
+STEM_SHAPE = (4, *(CELL_PX * cells + STEM_RIM_PX for cells in STEM_CELLS), 3)
+#: Values of a map, one every 4 px, that are computed for nothing rather than that the
+#: library gets ready for another shape: 4,000 cells.
+SPARE_VALUES = 64_000
 #: Axes of (..., height, width, 3) along which a patch is mirrored.
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-3,), (-2,), (-3, -2))
 # A probability may leave 0..1 by this much: bfloat16 has steps of 0.004 below 1.
@@ -59,6 +72,8 @@ class Backend(ABC):
     ----------
     one_shape : bool
         Whether all pictures should have one shape, because each new one costs seconds.
+    has_stem : bool
+        Whether `stem` and `behind_stem` work.
     part_px : int
         px of the patches in a part; a part has one patch at least.
     errors : tuple of type
@@ -70,10 +85,12 @@ class Backend(ABC):
     errors: ClassVar[tuple[type[Exception], ...]] = ()
     remedy = "use another back end"
     one_shape = False
+    has_stem = False
     part_px = PART_PX
 
     def __init__(self, name: str, model: str, threads: int = 1) -> None:
         self.name, self.model, self.threads = name, model, threads
+        self._shapes: set[tuple[int, int]] = set()  # of maps that `roomy` gave
         # Values in an array that memory did not suffice for.
         self._too_large: float = inf
 
@@ -182,9 +199,8 @@ class Backend(ABC):
         for axes in FLIPS if flips else FLIPS[:1]:
             pixels = _as_batch(np.flip(picture, axes))
             cells = self._verified(self._infer_part("cell_margins", pixels))
-            margins = scan.pool(cells)
             back = tuple(axis + 1 for axis in axes)  # the map has no channels
-            views.append(np.flip(expit(margins), back))
+            views.append(np.flip(scan.probabilities(cells), back))
         mean: NDArray[np.float32] = np.stack(views).mean(axis=0, dtype=np.float32)
         return mean
 
@@ -209,6 +225,70 @@ class Backend(ABC):
             As for `predict`.
         """
         return self._verified(self._infer_part("cell_margins", _as_batch(picture)))
+
+    def stem(
+        self, batches: Iterable[NDArray[np.uint8]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Compute the maps behind the network's stem, see `core.dense.STEM_CELLS`.
+
+        Where pictures overlap, their stem can so be computed once. The same maps come from
+        a tile as from a picture around it, bit for bit.
+
+        Parameters
+        ----------
+        batches : iterable of (N, H, W, 3) uint8 ndarray
+            RGB, all of `STEM_SHAPE`; they are taken while those before are computed.
+
+        Yields
+        ------
+        (N, channels, h, w) float32 ndarray
+            The maps of each batch.
+
+        Raises
+        ------
+        DetectionError
+            The library failed.
+        """
+        raise NotImplementedError
+
+    def behind_stem(
+        self, maps: Iterable[NDArray[np.float32]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Compute the log odds of cells, as `cell_margins`, from the maps of pictures.
+
+        Parameters
+        ----------
+        maps : iterable of (1, channels, h, w) float32 ndarray
+            Of pictures of any size, taken while those before are computed.
+
+        Yields
+        ------
+        (rows, columns) float32 ndarray
+            One cell every 16 px.
+
+        Raises
+        ------
+        DetectionError
+            The library failed, or a value is no number.
+        """
+        raise NotImplementedError
+
+    def roomy(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Return a shape for maps, from (h, w) on, that is ready or worth getting ready.
+
+        A library gets ready for each new shape (OpenVINO: 20 ms of a core), which pays
+        from so many values on.
+        """
+        ready = [
+            (height, width)
+            for height, width in self._shapes
+            if height >= shape[0]
+            and width >= shape[1]
+            and height * width - shape[0] * shape[1] <= SPARE_VALUES
+        ]
+        found = min(ready, key=prod, default=shape)
+        self._shapes.add(found)
+        return found
 
     def _verified(self, found: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (h, w) float32 log odds, if they are those of one picture's cells."""
@@ -245,7 +325,10 @@ class Backend(ABC):
         if self.one_shape and dense and bundle.dense_scan is not None:
             side = bundle.dense_scan.picture_px(block_cells)
         white = np.full((1, side, side, 3), 255, np.uint8)
-        if dense:
+        if dense and self.has_stem:
+            list(self.stem([np.full(STEM_SHAPE, 255, np.uint8)]))
+            list(self.behind_stem([]))
+        elif dense:
             self.cell_margins(white[0])
         else:
             self.predict(white)

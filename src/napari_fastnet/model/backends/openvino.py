@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from napari_fastnet.errors import DetectionError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.private_imports import openvino
-from napari_fastnet.model.backends.backend import Backend, Output, one_line
+from napari_fastnet.model.backends.backend import (
+    STEM_SHAPE,
+    Backend,
+    Output,
+    one_line,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -21,6 +27,9 @@ settings = openvino.properties
 hints = openvino.properties.hint
 
 _DEVICE = "CPU"
+# The two of which a network that gives "cell_margins" consists.
+Section = Literal["stem", "behind_stem"]
+SECTIONS = get_args(Section)
 
 
 class OpenVinoBackend(Backend):
@@ -69,8 +78,9 @@ class OpenVinoBackend(Backend):
                 f"{path} wants {', '.join(kind.to_string() for kind in kinds)} where it "
                 "is given uint8 patches; export the model again"
             )
+        self.has_stem = _stem_end(self._network) is not None
         # The requests of each output; made on its first use.
-        self._queues: dict[Output, openvino.AsyncInferQueue] = {}
+        self._queues: dict[Output | Section, openvino.AsyncInferQueue] = {}
         self._lock = Lock()  # a queue serves one caller at a time
 
     def release(self) -> None:
@@ -93,52 +103,127 @@ class OpenVinoBackend(Backend):
         except RuntimeError as error:
             raise self._failure(error, parts[0]) from error
 
-    def _infer_all(
-        self, output: Output, arrays: list[NDArray[np.uint8]]
+    def stem(
+        self, batches: Iterable[NDArray[np.uint8]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """See `Backend.stem`."""
+        yield from self._infer_section("stem", batches)
+
+    def behind_stem(
+        self, maps: Iterable[NDArray[np.float32]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """See `Backend.behind_stem`."""
+        yield from map(self._verified, self._infer_section("behind_stem", maps))
+
+    def _infer_section(
+        self, section: Section, arrays: Iterable[NDArray[Any]]
     ) -> list[NDArray[np.float32]]:
-        found = [np.empty(0, np.float32)] * len(arrays)
+        try:
+            return self._infer_all(section, arrays)
+        except RuntimeError as error:
+            raise DetectionError(
+                f"{self.name} failed on a picture ({one_line(error)}); {self.remedy}"
+            ) from error
+
+    def _infer_all(
+        self, output: Output | Section, arrays: Iterable[NDArray[Any]]
+    ) -> list[NDArray[np.float32]]:
+        found: list[NDArray[np.float32]] = []
+        given: dict[int, NDArray[Any]] = {}
 
         def keep(request: openvino.InferRequest, index: int) -> None:
             # A copy: the next call overwrites the tensor.
             found[index] = np.array(request.get_output_tensor().data, np.float32)
+            del given[index]
 
         with self._lock:
             if output not in self._queues:
                 self._queues[output] = self._compiled(output)
             queue = self._queues[output]
             queue.set_callback(keep)
-            for index, pixels in enumerate(arrays):
-                queue.start_async([pixels], index)
+            for index, array in enumerate(arrays):
+                found.append(np.empty(0, np.float32))
+                given[index] = array  # it is not copied, so it must live until then
+                queue.start_async([array], index, share_inputs=True)
             queue.wait_all()
         return found
 
-    def _compiled(self, output: Output) -> openvino.AsyncInferQueue:
+    def _compiled(self, output: Output | Section) -> openvino.AsyncInferQueue:
         """Compile the part of the network that an output needs."""
+        part = self._section(output) if output in SECTIONS else self._part(output)
+        # Patches and tiles are many and small: a thread takes one. All share a picture.
+        together = output in ("cell_margins", "behind_stem")
+        streams = 1 if together else self.threads
+        if together:
+            options = {hints.performance_mode: hints.PerformanceMode.LATENCY}
+        else:
+            options = {settings.streams.num: streams}
+        try:
+            compiled = self._core.compile_model(
+                part, _DEVICE, {**self._options, **options}
+            )
+        except RuntimeError as error:
+            raise self._cannot_load(error) from error
+        # tiles take milliseconds, so the next must be there when a thread is done
+        requests = 2 * streams if output == "stem" else streams
+        return openvino.AsyncInferQueue(compiled, requests)
+
+    def _part(self, output: str) -> openvino.Model:
+        """Return the network up to one of its outputs."""
         network = self._network
         if output not in {name for port in network.outputs for name in port.names}:
             raise DetectionError(
                 f"{self._path} has no output {output!r}; export the model again"
             )
         ports, parameters = [network.output(output)], network.get_parameters()
-        network = openvino.Model(ports, parameters, f"fastnet {output}")
-        requests = self.threads if output == "probability" else 1
-        if output == "probability":
-            options = {settings.streams.num: requests}
-        else:
-            options = {hints.performance_mode: hints.PerformanceMode.LATENCY}
-        try:
-            compiled = self._core.compile_model(
-                network, _DEVICE, {**self._options, **options}
-            )
-        except RuntimeError as error:
-            raise self._cannot_load(error) from error
-        return openvino.AsyncInferQueue(compiled, requests)
+        return openvino.Model(ports, parameters, f"fastnet {output}")
+
+    def _section(self, section: str) -> openvino.Model:
+        """Return the network up to the end of its stem, or from there to its cells."""
+        network = self._network.clone()
+        end = _stem_end(network)
+        assert end is not None
+        if section == "stem":
+            part = openvino.Model([end], network.get_parameters(), "fastnet stem")
+            part.reshape(list(STEM_SHAPE))
+            return part
+        channels = end.get_partial_shape()[1].get_length()
+        maps = openvino.opset13.parameter([1, channels, -1, -1], np.float32, "maps")
+        for port in end.get_target_inputs():
+            port.replace_source_output(maps.output(0))
+        return openvino.Model(
+            [network.output("cell_margins")], [maps], "behind the stem"
+        )
 
     def _cannot_load(self, error: RuntimeError) -> DetectionError:
         return DetectionError(
             f"OpenVINO cannot load {self._path} ({one_line(error)}); update openvino or "
             "use --backend onnx"
         )
+
+
+def _stem_end(network: openvino.Model) -> openvino.Output | None:
+    """Return the output of FastNet's second convolution of stride 2; None in others.
+
+    From the px there is one way there, through no other layers than those below.
+    """
+    if "cell_margins" not in {name for port in network.outputs for name in port.names}:
+        return None
+    port, layers = network.get_parameters()[0].output(0), [""]
+    while layers[-1] != "Relu" or layers.count("Relu") < 2:
+        following = {
+            target.get_node()
+            for target in port.get_target_inputs()
+            if target.get_node().get_type_name() != "ShapeOf"  # of a bias
+        }
+        if len(following) != 1:
+            return None
+        layer = following.pop()
+        layers.append(layer.get_type_name())
+        if layers[-1] == "Convolution" and layer.get_attributes()["strides"] != [2, 2]:
+            return None
+        port = layer.output(0)
+    return port if layers.count("Convolution") == 2 else None
 
 
 def has_bfloat16() -> bool:

@@ -1,0 +1,234 @@
+"""Inference of blocks: from the pixels that were read to probabilities."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fastnet.core.dense import STEM_CELLS, STEM_VALUES
+from napari_fastnet.detection.blocks import BlockReader
+from napari_fastnet.model.backends.backend import STEM_SHAPE, filled
+from napari_fastnet.store.store import UNREADABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_fastnet.core.dense import DenseScan
+    from napari_fastnet.detection.blocks import BlockPixels, Part, StemTiles
+    from napari_fastnet.detection.plan import Plan
+    from napari_fastnet.model.backends.backend import Backend
+    from napari_fastnet.slide.slide import Slide
+
+#: Patches between two looks at the stop signal: two of the back ends' parts.
+BATCH = 56
+#: Tiles of the stem that are kept for the next blocks, 64 kB each.
+MOST_TILES = 1000
+
+
+class BlockWork(BlockReader):
+    """Reading and inference of one run, and the time that each took.
+
+    Parameters
+    ----------
+    slide, plan, backend, should_stop
+        As for `detection.compute.detect`.
+    missing : (rows, columns) bool ndarray
+        The cells of the run's grid to compute.
+
+    Attributes
+    ----------
+    read_seconds, infer_seconds : float
+        Time that each took.
+    given_px : int
+        px that the network was given, mirror images included.
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        plan: Plan,
+        backend: Backend,
+        missing: NDArray[np.bool_],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        super().__init__(slide, plan, missing)
+        self.backend, self.should_stop = backend, should_stop
+        self.infer_seconds, self.given_px = 0.0, 0
+        self._shared = None
+        if plan.dense is not None and backend.has_stem and not plan.flips:
+            self._shared = SharedStem(backend, plan.dense, plan.picture_shape)
+
+    def infer(self, block: BlockPixels) -> NDArray[np.float32] | None:
+        """Return the values of a block, or None if the run was stopped."""
+        began = perf_counter()
+        values = np.full(block.wanted.shape, np.nan, np.float32)
+        wanted = block.wanted & ~block.unreadable
+        if self.plan.dense is None:
+            finished = all(
+                self._infer_patches(
+                    part.pixels, wanted[part.slices], values[part.slices]
+                )
+                for part in block.parts
+            )
+        else:
+            finished = self._infer_pictures(self.plan.dense, block, wanted, values)
+        values[block.unreadable] = UNREADABLE
+        self.infer_seconds += perf_counter() - began
+        return values if finished else None
+
+    def _infer_pictures(
+        self,
+        dense: DenseScan,
+        block: BlockPixels,
+        wanted: NDArray[np.bool_],
+        values: NDArray[np.float32],
+    ) -> bool:
+        """Put the values of a block in place; return False if stopped."""
+        pictures: Iterable[NDArray[np.float32] | None]
+        if self._shared is not None and block.stem is not None:
+            if self.should_stop():
+                return False
+            self.given_px += self._shared.compute(block.stem)
+            if self.should_stop():
+                return False
+            pictures = self._shared.probabilities(block)
+        else:
+            pictures = (self._whole(part) for part in block.parts)
+        for part, found in zip(block.parts, pictures, strict=True):
+            if found is None:
+                return False
+            here = wanted[part.slices]
+            rows, columns = here.shape
+            values[part.slices][here] = found[:rows, :columns][here]
+        return True
+
+    def _whole(self, part: Part) -> NDArray[np.float32] | None:
+        """Return the values of a picture that goes through the network at once."""
+        plan = self.plan
+        assert plan.dense is not None
+        if self.should_stop():
+            return None
+        # px beyond the picture are black: cells beyond the wanted ones are not used
+        shape = plan.picture_shape(part.shape)
+        sides = tuple(map(plan.dense.picture_px, shape))
+        if self.backend.one_shape:
+            sides = (plan.largest_picture_px,) * 2
+        pixels = filled(part.pixels, sides)
+        self.given_px += pixels[..., 0].size * (4 if plan.flips else 1)
+        return self.backend.predict_densely(pixels, plan.dense, plan.flips)
+
+    def _infer_patches(
+        self,
+        pixels: NDArray[np.uint8],
+        wanted: NDArray[np.bool_],
+        values: NDArray[np.float32],
+    ) -> bool:
+        """Put the values of a picture's patches in place; return False if stopped."""
+        side = self.plan.patch_px
+        # A view: (rows, columns, 3, side, side) without a copy.
+        windows = np.lib.stride_tricks.sliding_window_view(
+            pixels, (side, side), axis=(0, 1)
+        )
+        cells = np.argwhere(wanted)
+        for start in range(0, len(cells), BATCH):
+            if self.should_stop():
+                return False
+            batch = cells[start : start + BATCH]
+            rows, columns = (batch * self.plan.stride_px).T
+            patches = np.ascontiguousarray(windows[rows, columns].transpose(0, 2, 3, 1))
+            values[tuple(batch.T)] = self.backend.predict(patches, self.plan.flips)
+            self.given_px += patches[..., 0].size * (4 if self.plan.flips else 1)
+        return True
+
+
+class SharedStem:
+    """A network whose pictures share their stem: half of its time.
+
+    Pictures overlap by 14 cells, and a rectangle around ragged tissue shows glass. The stem
+    is computed in tiles, once for each on which a wanted value depends.
+
+    Parameters
+    ----------
+    backend : Backend
+        Has a stem.
+    dense : DenseScan
+        The place of a patch in the feature map.
+    rounded : callable
+        Rounds the (rows, columns) of a picture up to one of few.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        dense: DenseScan,
+        rounded: Callable[[tuple[int, int]], tuple[int, int]],
+    ) -> None:
+        self._backend, self._dense, self._rounded = backend, dense, rounded
+        self._maps: dict[tuple[int, int], NDArray[np.float32]] = {}
+
+    def compute(self, stem: StemTiles) -> int:
+        """Compute the tiles that are not kept; return how many px they have."""
+        for tile in stem.tiles:  # so that they are dropped last
+            if tile in self._maps:
+                self._maps[tile] = self._maps.pop(tile)
+        new = [tile for tile in stem.tiles if tile not in self._maps]
+        at_once = STEM_SHAPE[0]
+        groups = [new[at : at + at_once] for at in range(0, len(new), at_once)]
+
+        def batches() -> Iterator[NDArray[np.uint8]]:
+            for group in groups:
+                batch = np.empty(STEM_SHAPE, np.uint8)
+                for index, tile in enumerate(group):
+                    batch[index] = stem.of(tile)
+                batch[len(group) :] = 0
+                yield batch
+
+        found = self._backend.stem(batches())
+        for group, maps in zip(groups, found, strict=True):
+            self._maps.update(zip(group, maps, strict=False))
+        while len(self._maps) > max(MOST_TILES, len(stem.tiles)):
+            self._maps.pop(next(iter(self._maps)))
+        return len(groups) * at_once * STEM_SHAPE[1] * STEM_SHAPE[2]
+
+    def probabilities(self, block: BlockPixels) -> list[NDArray[np.float32]]:
+        """Return the values of each part of a block, and of some cells beyond it."""
+        assert block.stem is not None
+        tiles = block.stem.tiles
+        found = self._backend.behind_stem(
+            self._joined(block, part, tiles) for part in block.parts
+        )
+        return [self._dense.probabilities(margins) for margins in found]
+
+    def _joined(
+        self, block: BlockPixels, part: Part, tiles: tuple[tuple[int, int], ...]
+    ) -> NDArray[np.float32]:
+        """Join the maps of the tiles that a part's picture shows, (1, channels, h, w).
+
+        Zero beside them, where no wanted value reaches.
+        """
+        rows, columns = (
+            STEM_VALUES * (side + self._dense.overhead) + STEM_VALUES - 1
+            for side in self._rounded(part.shape)
+        )
+        channels, *sides = self._maps[tiles[0]].shape
+        shape = self._backend.roomy((rows, columns))
+        joined = np.zeros((1, channels, *shape), np.float32)
+        first = [
+            begin + side.start
+            for begin, side in zip(block.block.first, part.slices, strict=True)
+        ]
+        for tile in tiles:
+            places, inner = [], []
+            for index, own, begin, size, width in zip(
+                tile, STEM_CELLS, first, shape, sides, strict=True
+            ):
+                at = STEM_VALUES * (index * own - begin)
+                low, high = max(0, at), min(size, at + width)
+                places.append(slice(low, max(low, high)))
+                inner.append(slice(low - at, max(low, high) - at))
+            joined[0, :, places[0], places[1]] = self._maps[tile][:, inner[0], inner[1]]
+        return joined
