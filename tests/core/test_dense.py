@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from napari_fastnet.core.dense import (
     CELL_PX,
@@ -136,3 +136,12 @@ def test_two_near_corners_are_one_rectangle() -> None:
     near = np.zeros((9, 9), bool)
     near[:4, :4] = near[-4:, -4:] = True
     assert cover(near, 14) == [(slice(0, 9), slice(0, 9))]
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12)))
+def test_reach_is_every_cell_that_a_wanted_picture_shows(wanted) -> None:
+    scan = DenseScan(96, 3)
+    expected = np.zeros(np.add(wanted.shape, scan.overhead + 1), bool)
+    for row, column in np.argwhere(wanted):
+        expected[row : row + scan.overhead + 1, column : column + scan.overhead + 1] = 1
+    np.testing.assert_array_equal(scan.reach(wanted), expected)

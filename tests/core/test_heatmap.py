@@ -136,3 +136,37 @@ def test_a_picture_shows_what_value_at_says(origin, step, seed):
         np.testing.assert_equal(
             picture[row, column], np.float32(heatmap.value_at(point))
         )
+
+
+@settings(deadline=None)
+@given(
+    st.tuples(st.floats(-50, 50), st.floats(-50, 50)),
+    st.tuples(st.floats(1, 40), st.floats(1, 40)),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_coarse_picture_shows_the_highest_value_in_each_px(origin, step, seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(0, 9, 2).tolist())
+    values = rng.random(shape).astype(np.float32)
+    values[rng.random(shape) < 0.3] = np.nan
+    heatmap = Heatmap(values, Grid(origin, step, shape), MPP)
+    box = Box.of_shape((64, 48), (-20.0, -20.0))
+    rows, columns = (
+        np.floor((np.arange(6 * count) / 6 * size / count + at) / step[axis])
+        for axis, (count, size, at) in enumerate(
+            ((8, 64, 64 / 96 - 20 - origin[0]), (5, 48, 48 / 60 - 20 - origin[1]))
+        )
+    )
+    picture = heatmap.highest_in(box, (8, 5))
+    for row, column in [(0, 0), (2, 3), (4, 1), (7, 4)]:
+        held = [
+            [cell for cell in range(count) if first <= cell <= last]
+            for count, (first, *_, last) in zip(
+                shape,
+                (rows[6 * row :][:6], columns[6 * column :][:6]),
+                strict=True,
+            )
+        ]
+        found = values[np.ix_(*held)] if all(held) else np.full((1, 1), np.nan)
+        expected = np.fmax.reduce(found, axis=None)
+        np.testing.assert_equal(picture[row, column], expected)

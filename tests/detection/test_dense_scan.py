@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
+from napari_fastnet.detection import blocks, inference
 from napari_fastnet.detection import plan as plan_module
 from napari_fastnet.detection.compute import detect
 from napari_fastnet.detection.plan import make_plan
@@ -69,6 +70,40 @@ def test_the_map_of_openvino_is_that_of_onnx(slide, tiny_bundle, tmp_path) -> No
     backend = create_backend(tiny_bundle, NetworkChoice(backend="openvino", threads=1))
     _, openvino, _ = scan(slide, tiny_bundle, tmp_path / "openvino", backend)
     np.testing.assert_allclose(openvino, onnx, atol=0.03)  # perhaps in bfloat16
+
+
+def test_a_shared_stem_gives_the_same_map_bit_for_bit_in_other_blocks(
+    slide, tiny_bundle, tmp_path, monkeypatch
+) -> None:
+    backend = create_backend(tiny_bundle, NetworkChoice(backend="openvino", threads=2))
+    assert backend.has_stem
+    _, whole, _ = scan(slide, tiny_bundle, tmp_path / "whole", backend)
+    monkeypatch.setattr(plan_module, "DENSE_BLOCK_CELLS", 11)
+    _, cut, steps = scan(slide, tiny_bundle, tmp_path / "cut", backend)
+    assert len(steps) > 6
+    np.testing.assert_array_equal(cut, whole)
+
+
+def test_a_stem_whose_tiles_are_dropped_and_computed_again_gives_the_same_map(
+    slide, tiny_bundle, tmp_path, monkeypatch
+) -> None:
+    backend = create_backend(tiny_bundle, NetworkChoice(backend="openvino", threads=1))
+    _, kept, _ = scan(slide, tiny_bundle, tmp_path / "kept", backend)
+    monkeypatch.setattr(plan_module, "DENSE_BLOCK_CELLS", 11)
+    monkeypatch.setattr(inference, "MOST_TILES", 0)
+    monkeypatch.setattr(blocks, "SQUARES_BYTES", 0)
+    _, dropped, _ = scan(slide, tiny_bundle, tmp_path / "dropped", backend)
+    np.testing.assert_array_equal(dropped, kept)
+
+
+def test_the_map_with_a_shared_stem_is_that_of_whole_pictures(
+    slide, tiny_bundle, tmp_path
+) -> None:
+    backend = create_backend(tiny_bundle, NetworkChoice(backend="openvino", threads=1))
+    _, shared, _ = scan(slide, tiny_bundle, tmp_path / "shared", backend)
+    backend.has_stem = False
+    _, whole, _ = scan(slide, tiny_bundle, tmp_path / "whole", backend)
+    np.testing.assert_allclose(shared, whole, atol=0.02)  # bfloat16 rounds once more
 
 
 def test_map_does_not_depend_on_which_cells_are_wanted(

@@ -232,8 +232,8 @@ class Heatmap:
         Returns
         -------
         ndarray of float32, of that shape
-            Of the cells that hold one of 6 x 6 places in the pixel; NaN where none has a
-            value.
+            Of the cells from the first to the last of 6 x 6 places in the pixel; NaN where
+            none has a value.
         """
         finer = (shape[0] * _PLACES, shape[1] * _PLACES)
         values = np.pad(self.probabilities, ((0, 1), (0, 1)), constant_values=np.nan)

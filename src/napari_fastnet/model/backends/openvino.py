@@ -141,11 +141,15 @@ class OpenVinoBackend(Backend):
                 self._queues[output] = self._compiled(output)
             queue = self._queues[output]
             queue.set_callback(keep)
-            for index, array in enumerate(arrays):
-                found.append(np.empty(0, np.float32))
-                given[index] = array  # it is not copied, so it must live until then
-                queue.start_async([array], index, share_inputs=True)
-            queue.wait_all()
+            try:
+                for index, array in enumerate(arrays):
+                    found.append(np.empty(0, np.float32))
+                    # It is not copied, so it must live until it is done. OpenVINO would
+                    # share a copy of one in parts, and drop that at once.
+                    given[index] = np.ascontiguousarray(array)
+                    queue.start_async([given[index]], index, share_inputs=True)
+            finally:
+                queue.wait_all()
         return found
 
     def _compiled(self, output: Output | Section) -> openvino.AsyncInferQueue:
