@@ -16,6 +16,8 @@ from napari_fastnet.errors import TileReadError
 from napari_fastnet.slide.tiles import WHITE, TileCache
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_fastnet.core.dense import DenseScan
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from napari_fastnet.detection.plan import Plan
     from napari_fastnet.slide.slide import Slide
     from napari_fastnet.store.store import Block
+
+#: (row, column) of a tile of the stem; (0, 0) begins with the picture of cell (0, 0).
+Tile = tuple[int, int]
 
 #: Side, in cells, of the squares of which a dense scan's pictures are put together. A px
 #: that several pictures show is so read once, and is the same in all of them.
@@ -60,14 +65,14 @@ class StemTiles:
     pixels : (height, width, 3) uint8 ndarray
         Show all of the tiles; beside them they are white.
     tiles : tuple of tuple of int
-        Row and column of each tile; (0, 0) begins with the picture of cell (0, 0).
+        (row, column) of each, see `Tile`.
     """
 
     first: tuple[int, int]
     pixels: NDArray[np.uint8]
-    tiles: tuple[tuple[int, int], ...]
+    tiles: tuple[Tile, ...]
 
-    def of(self, tile: tuple[int, int]) -> NDArray[np.uint8]:
+    def of(self, tile: Tile) -> NDArray[np.uint8]:
         """Return the pixels of a tile and its rim, see `core.dense.STEM_CELLS`."""
         cells = np.multiply(tile, STEM_CELLS)
         return self.picture(cells, np.multiply(STEM_CELLS, CELL_PX) + STEM_RIM_PX)
@@ -98,6 +103,9 @@ class BlockPixels:
         not wanted.
     stem : StemTiles or None
         The pixels of all parts of a dense scan; None for patches.
+    maps : mapping or None
+        The maps behind the stem, (channels, height, width) of each of its tiles, where
+        they were computed; the pixels are then dropped.
     """
 
     block: Block
@@ -106,6 +114,7 @@ class BlockPixels:
     parts: tuple[Part, ...]
     sharpness: NDArray[np.float32]
     stem: StemTiles | None
+    maps: Mapping[Tile, NDArray[np.float32]] | None = None
 
 
 class BlockReader:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
+from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -13,20 +16,25 @@ from napari_fastnet.model.backends.backend import STEM_SHAPE, filled
 from napari_fastnet.store.store import UNREADABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_fastnet.core.dense import DenseScan
-    from napari_fastnet.detection.blocks import BlockPixels, Part, StemTiles
+    from napari_fastnet.detection.blocks import BlockPixels, Part, StemTiles, Tile
     from napari_fastnet.detection.plan import Plan
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.slide.slide import Slide
+    from napari_fastnet.store.store import Block
 
 #: Patches between two looks at the stop signal: two of the back ends' parts.
 BATCH = 56
+#: Tiles that go through the stem together.
+AT_ONCE = STEM_SHAPE[0]
 #: Tiles of the stem that are kept for the next blocks, 64 kB each.
 MOST_TILES = 1000
+
+_NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 
 class BlockWork(BlockReader):
@@ -62,6 +70,21 @@ class BlockWork(BlockReader):
         if plan.dense is not None and backend.has_stem and not plan.flips:
             self._shared = SharedStem(backend, plan.dense, plan.picture_shape)
 
+    def read(self, block: Block) -> BlockPixels:
+        """Read a block and compute its stem, while the rest of another is inferred."""
+        return self.prepare(super().read(block))
+
+    def prepare(self, block: BlockPixels) -> BlockPixels:
+        """Put the maps behind the stem in the place of the pixels, if the network can."""
+        if self._shared is None or block.stem is None:
+            return block
+        began = perf_counter()
+        maps, given_px = self._shared.maps_of(block.stem)
+        self.given_px += given_px
+        self.infer_seconds += perf_counter() - began
+        parts = tuple(replace(part, pixels=_NO_PIXELS) for part in block.parts)
+        return replace(block, parts=parts, stem=None, maps=maps)
+
     def infer(self, block: BlockPixels) -> NDArray[np.float32] | None:
         """Return the values of a block, or None if the run was stopped."""
         began = perf_counter()
@@ -89,13 +112,10 @@ class BlockWork(BlockReader):
     ) -> bool:
         """Put the values of a block in place; return False if stopped."""
         pictures: Iterable[NDArray[np.float32] | None]
-        if self._shared is not None and block.stem is not None:
+        if self._shared is not None and block.maps is not None:
             if self.should_stop():
                 return False
-            self.given_px += self._shared.compute(block.stem)
-            if self.should_stop():
-                return False
-            pictures = self._shared.probabilities(block)
+            pictures = self._shared.probabilities(block, block.maps)
         else:
             pictures = (self._whole(part) for part in block.parts)
         for part, found in zip(block.parts, pictures, strict=True):
@@ -168,43 +188,35 @@ class SharedStem:
         rounded: Callable[[tuple[int, int]], tuple[int, int]],
     ) -> None:
         self._backend, self._dense, self._rounded = backend, dense, rounded
-        self._maps: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._maps: dict[Tile, NDArray[np.float32]] = {}
+        self._lock = Lock()
 
-    def compute(self, stem: StemTiles) -> int:
-        """Compute the tiles that are not kept; return how many px they have."""
-        for tile in stem.tiles:  # so that they are dropped last
-            if tile in self._maps:
-                self._maps[tile] = self._maps.pop(tile)
-        new = [tile for tile in stem.tiles if tile not in self._maps]
-        at_once = STEM_SHAPE[0]
-        groups = [new[at : at + at_once] for at in range(0, len(new), at_once)]
+    def maps_of(self, stem: StemTiles) -> tuple[dict[Tile, NDArray[np.float32]], int]:
+        """Return the maps of tiles, and how many px had to be computed for them."""
+        with self._lock:  # the next block may want the same
+            found = {tile: self._maps.pop(tile, None) for tile in stem.tiles}
+            new = [tile for tile, maps in found.items() if maps is None]
+            groups = [new[at : at + AT_ONCE] for at in range(0, len(new), AT_ONCE)]
+            computed = self._backend.stem(_batch(stem, group) for group in groups)
+            for group, maps in zip(groups, computed, strict=True):
+                found.update(zip(group, maps, strict=False))
+            known = {tile: maps for tile, maps in found.items() if maps is not None}
+            self._maps.update(known)
+            while len(self._maps) > MOST_TILES:
+                self._maps.pop(next(iter(self._maps)))  # the oldest
+        return known, len(groups) * prod(STEM_SHAPE[:3])
 
-        def batches() -> Iterator[NDArray[np.uint8]]:
-            for group in groups:
-                batch = np.empty(STEM_SHAPE, np.uint8)
-                for index, tile in enumerate(group):
-                    batch[index] = stem.of(tile)
-                batch[len(group) :] = 0
-                yield batch
-
-        found = self._backend.stem(batches())
-        for group, maps in zip(groups, found, strict=True):
-            self._maps.update(zip(group, maps, strict=False))
-        while len(self._maps) > max(MOST_TILES, len(stem.tiles)):
-            self._maps.pop(next(iter(self._maps)))
-        return len(groups) * at_once * STEM_SHAPE[1] * STEM_SHAPE[2]
-
-    def probabilities(self, block: BlockPixels) -> list[NDArray[np.float32]]:
+    def probabilities(
+        self, block: BlockPixels, maps: Mapping[Tile, NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
         """Return the values of each part of a block, and of some cells beyond it."""
-        assert block.stem is not None
-        tiles = block.stem.tiles
         found = self._backend.behind_stem(
-            self._joined(block, part, tiles) for part in block.parts
+            self._joined(block, part, maps) for part in block.parts
         )
         return [self._dense.probabilities(margins) for margins in found]
 
     def _joined(
-        self, block: BlockPixels, part: Part, tiles: tuple[tuple[int, int], ...]
+        self, block: BlockPixels, part: Part, maps: Mapping[Tile, NDArray[np.float32]]
     ) -> NDArray[np.float32]:
         """Join the maps of the tiles that a part's picture shows, (1, channels, h, w).
 
@@ -214,14 +226,14 @@ class SharedStem:
             STEM_VALUES * (side + self._dense.overhead) + STEM_VALUES - 1
             for side in self._rounded(part.shape)
         )
-        channels, *sides = self._maps[tiles[0]].shape
+        channels, *sides = next(iter(maps.values())).shape
         shape = self._backend.roomy((rows, columns))
         joined = np.zeros((1, channels, *shape), np.float32)
         first = [
             begin + side.start
             for begin, side in zip(block.block.first, part.slices, strict=True)
         ]
-        for tile in tiles:
+        for tile, values in maps.items():
             places, inner = [], []
             for index, own, begin, size, width in zip(
                 tile, STEM_CELLS, first, shape, sides, strict=True
@@ -230,5 +242,13 @@ class SharedStem:
                 low, high = max(0, at), min(size, at + width)
                 places.append(slice(low, max(low, high)))
                 inner.append(slice(low - at, max(low, high) - at))
-            joined[0, :, places[0], places[1]] = self._maps[tile][:, inner[0], inner[1]]
+            joined[0, :, places[0], places[1]] = values[:, inner[0], inner[1]]
         return joined
+
+
+def _batch(stem: StemTiles, tiles: Sequence[Tile]) -> NDArray[np.uint8]:
+    """Return the px of a few tiles in one array, black where there are too few."""
+    batch = np.zeros(STEM_SHAPE, np.uint8)
+    for place, tile in zip(batch, tiles, strict=False):
+        place[:] = stem.of(tile)
+    return batch

@@ -50,7 +50,9 @@ def test_where_tiles_overlap_their_maps_are_the_same_bit_for_bit(
         [batch(picture, (0, 0), (48, 32)), batch(picture, (48, 32))]
     )
     down, right = 48 // 4, 32 // 4
-    np.testing.assert_array_equal(first[0][:, down:, right:], first[1][:, :-down, :-right])
+    np.testing.assert_array_equal(
+        first[0][:, down:, right:], first[1][:, :-down, :-right]
+    )
     np.testing.assert_array_equal(first[1], second[0])
 
 

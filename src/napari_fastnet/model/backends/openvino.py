@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -81,12 +82,13 @@ class OpenVinoBackend(Backend):
         self.has_stem = _stem_end(self._network) is not None
         # The requests of each output; made on its first use.
         self._queues: dict[Output | Section, openvino.AsyncInferQueue] = {}
-        self._lock = Lock()  # a queue serves one caller at a time
+        # A queue serves one caller at a time.
+        self._locks = {name: Lock() for name in (*get_args(Output), *SECTIONS)}
 
     def release(self) -> None:
         """Give back the memory that computing took."""
-        with self._lock:
-            for queue in self._queues.values():
+        for name, queue in list(self._queues.items()):
+            with self._locks[name]:
                 queue[0].get_compiled_model().release_memory()
 
     def _infer(self, output: Output, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -107,19 +109,23 @@ class OpenVinoBackend(Backend):
         self, batches: Iterable[NDArray[np.uint8]]
     ) -> Iterator[NDArray[np.float32]]:
         """See `Backend.stem`."""
-        yield from self._infer_section("stem", batches)
+        with self._failing():
+            found = self._infer_all("stem", batches)
+        yield from found
 
     def behind_stem(
         self, maps: Iterable[NDArray[np.float32]]
     ) -> Iterator[NDArray[np.float32]]:
         """See `Backend.behind_stem`."""
-        yield from map(self._verified, self._infer_section("behind_stem", maps))
+        with self._failing():
+            found = self._infer_all("behind_stem", maps)
+        yield from map(self._verified, found)
 
-    def _infer_section(
-        self, section: Section, arrays: Iterable[NDArray[Any]]
-    ) -> list[NDArray[np.float32]]:
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turn an error of the library into one line."""
         try:
-            return self._infer_all(section, arrays)
+            yield
         except RuntimeError as error:
             raise DetectionError(
                 f"{self.name} failed on a picture ({one_line(error)}); {self.remedy}"
@@ -136,7 +142,7 @@ class OpenVinoBackend(Backend):
             found[index] = np.array(request.get_output_tensor().data, np.float32)
             del given[index]
 
-        with self._lock:
+        with self._locks[output]:
             if output not in self._queues:
                 self._queues[output] = self._compiled(output)
             queue = self._queues[output]
