@@ -218,10 +218,10 @@ def test_too_little_memory_is_said(slide, tiny_bundle, memory_mb, fits) -> None:
 
 def test_pictures_have_few_sizes_and_none_is_too_large(slide, tiny_bundle) -> None:
     plan = make_plan(slide, tiny_bundle, np.ones((60, 80), bool), stride="dense")
-    assert plan.picture_shape((1, 16)) == (16, 16)
-    assert plan.picture_shape((17, 96)) == (32, 96)
-    small = plan.within(350)
-    assert 16 < small.picture_cells < 32
-    assert small.picture_shape((17, 3)) == (small.picture_cells, 16)
+    assert plan.picture_shape((1, 16)) == (8, 16)
+    assert plan.picture_shape((17, 96)) == (24, 96)
+    small = plan.within(340)
+    assert 8 < small.picture_cells < 24
+    assert small.picture_shape((17, 3)) == (max(17, small.picture_cells), 8)
     patches = make_plan(slide, tiny_bundle, np.ones((60, 80), bool), stride="patch")
     assert patches.picture_shape((5, 7)) == (5, 7)

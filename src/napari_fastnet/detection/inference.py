@@ -190,6 +190,8 @@ class SharedStem:
         self._backend, self._dense, self._rounded = backend, dense, rounded
         self._maps: dict[Tile, NDArray[np.float32]] = {}
         self._lock = Lock()
+        # For joined maps: to fetch some MB from the system takes longer than to fill them.
+        self._room = np.empty(0, np.float32)
 
     def maps_of(self, stem: StemTiles) -> tuple[dict[Tile, NDArray[np.float32]], int]:
         """Return the maps of tiles, and how many px had to be computed for them."""
@@ -228,7 +230,11 @@ class SharedStem:
         )
         channels, *sides = next(iter(maps.values())).shape
         shape = self._backend.roomy((rows, columns))
-        joined = np.zeros((1, channels, *shape), np.float32)
+        size = channels * prod(shape)
+        if self._room.size < size:
+            self._room = np.empty(size, np.float32)
+        joined = self._room[:size].reshape(1, channels, *shape)
+        joined[:] = 0
         first = [
             begin + side.start
             for begin, side in zip(block.block.first, part.slices, strict=True)

@@ -30,8 +30,8 @@ BLOCK_CELLS = 16
 #: Whole-grid arrays grow with the slide. Above these cell counts smaller blocks of a
 #: dense scan compensate: side 64 instead of 96 saves 140 MB and costs 7 % time.
 SMALLER_BLOCKS = {500_000: 80, 1_000_000: 64}
-#: Sides of dense pictures are multiples of this: 4 % more cells, half as many sizes.
-SIZE_CELLS = 16
+#: Sides of dense pictures are multiples of this: 2 % more cells, fewer sizes.
+SIZE_CELLS = 8
 SMALLEST_PICTURE_CELLS = 8
 #: Memory of a run besides the network's pictures, MB: libraries, tiles, overview.
 BASE_MB = 300

@@ -90,7 +90,8 @@ def test_a_foreign_network_has_no_stem(dark_bundle, backend) -> None:
 def test_shapes_are_taken_again_where_little_is_wasted(tiny_bundle) -> None:
     backend = create_backend(tiny_bundle, NetworkChoice(backend="onnx"))
     assert backend.roomy((400, 400)) == (400, 400)
-    assert backend.roomy((300, 400)) == (400, 400)
-    assert backend.roomy((100, 100)) == (100, 100)  # 150,000 values would be too many
-    assert backend.roomy((410, 100)) == (410, 100)  # fits in neither
-    assert backend.roomy((90, 90)) == (100, 100)
+    assert backend.roomy((320, 400)) == (400, 400)  # 32,000 values for nothing
+    assert backend.roomy((319, 400)) == (319, 400)  # 32,400 would be too many
+    assert backend.roomy((410, 100)) == (410, 100)  # fits in none
+    assert backend.roomy((300, 90)) == (410, 100)
+    assert backend.roomy((319, 390)) == (319, 400)  # the least that is ready

@@ -44,12 +44,12 @@ DENSE_BLOCK_CELLS = 96
 #: feature map takes 70 MB, and on two cores smaller parts were up to a tenth faster than
 #: 64 patches at once.
 PART_PX = 2**18
-#: Shape of the tiles that go through a stem at a time. Four such tiles take 3 MB in its
-#: largest map; 8 x 8 cells are a seventh slower, 16 x 16 a twentieth.
-STEM_SHAPE = (4, *(CELL_PX * cells + STEM_RIM_PX for cells in STEM_CELLS), 3)
+#: Shape of the tiles that go through a stem at a time. Two such tiles take 2 MB in its
+#: largest map; four are 4 % faster, and the last ones of a block are oftener black.
+STEM_SHAPE = (2, *(CELL_PX * cells + STEM_RIM_PX for cells in STEM_CELLS), 3)
 #: Values of a map, one every 4 px, that are computed for nothing rather than that the
-#: library gets ready for another shape: 4,000 cells.
-SPARE_VALUES = 64_000
+#: library gets ready for another shape: 2,000 cells.
+SPARE_VALUES = 32_000
 #: Axes of (..., height, width, 3) along which a patch is mirrored.
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-3,), (-2,), (-3, -2))
 # A probability may leave 0..1 by this much: bfloat16 has steps of 0.004 below 1.
@@ -237,7 +237,8 @@ class Backend(ABC):
         Parameters
         ----------
         batches : iterable of (N, H, W, 3) uint8 ndarray
-            RGB, all of `STEM_SHAPE`; they are taken while those before are computed.
+            RGB, all of `STEM_SHAPE`. They are taken and copied one by one, while those
+            before are computed.
 
         Yields
         ------
@@ -259,7 +260,7 @@ class Backend(ABC):
         Parameters
         ----------
         maps : iterable of (1, channels, h, w) float32 ndarray
-            Of pictures of any size, taken while those before are computed.
+            Of pictures of any size, taken and copied likewise.
 
         Yields
         ------

@@ -135,12 +135,10 @@ class OpenVinoBackend(Backend):
         self, output: Output | Section, arrays: Iterable[NDArray[Any]]
     ) -> list[NDArray[np.float32]]:
         found: list[NDArray[np.float32]] = []
-        given: dict[int, NDArray[Any]] = {}
 
         def keep(request: openvino.InferRequest, index: int) -> None:
             # A copy: the next call overwrites the tensor.
             found[index] = np.array(request.get_output_tensor().data, np.float32)
-            del given[index]
 
         with self._locks[output]:
             if output not in self._queues:
@@ -150,10 +148,7 @@ class OpenVinoBackend(Backend):
             try:
                 for index, array in enumerate(arrays):
                     found.append(np.empty(0, np.float32))
-                    # It is not copied, so it must live until it is done. OpenVINO would
-                    # share a copy of one in parts, and drop that at once.
-                    given[index] = np.ascontiguousarray(array)
-                    queue.start_async([given[index]], index, share_inputs=True)
+                    queue.start_async([array], index)  # copies it
             finally:
                 queue.wait_all()
         return found
