@@ -16,12 +16,11 @@ from time import process_time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari_fastnet.core.drawn_regions import regions_of_outlines
 
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.grid import patch_grid
 from napari_fastnet.core.heatmap import Heatmap
-from napari_fastnet.core.lesions.regions import find_regions
+from napari_fastnet.core.lesions.regions import find_regions, regions_of_outlines
 from napari_fastnet.core.metrics.patches import evaluate_probabilities
 from napari_fastnet.core.polygons import Annotations, crossings, rasterise
 from napari_fastnet.core.tissue import compute_masks

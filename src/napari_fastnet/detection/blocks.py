@@ -33,7 +33,7 @@ Tile = tuple[int, int]
 #: that several pictures show is so read once, and is the same in all of them.
 SQUARE_CELLS = 16
 #: Memory for squares that neighbouring blocks may want.
-SQUARES_BYTES = 24 * 2**20
+SQUARES_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)

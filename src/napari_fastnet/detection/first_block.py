@@ -111,6 +111,5 @@ def first_block(
 
     if priority is None and min(map(glass, run.store.blocks())) > 0:
         return None
-    order = priority or glass
-    with closing(run.steps(backend, should_stop, order, keep_memory=True)) as steps:
+    with closing(run.steps(backend, should_stop, priority or glass)) as steps:
         return next(steps, None)

@@ -32,7 +32,7 @@ BATCH = 56
 #: Tiles that go through the stem together.
 AT_ONCE = STEM_SHAPE[0]
 #: Tiles of the stem that are kept for the next blocks, 64 kB each.
-MOST_TILES = 1000
+MOST_TILES = 300
 
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 

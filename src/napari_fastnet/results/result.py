@@ -72,8 +72,9 @@ Part = Literal["masks", "heatmap", "regions"]
 PARTS: tuple[Part, ...] = ("masks", "heatmap", "regions")
 
 OVERVIEW_WIDTH_PX = 900
-#: Files that are written at the same time.
-_WRITERS = 4
+#: Files that are written at the same time, where no mask has more px: each takes memory
+#: several times that of what it shows, and of a large slide they take as long one by one.
+_WRITERS, _SMALL_PX = 4, 2_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
@@ -328,7 +329,8 @@ class Result:
         # Drawing, compressing and waiting for the disk at the same time; the drawing takes
         # the longest, so it begins.
         paths = sorted(writers, key=lambda path: path.name != names.OVERVIEW)
-        with ThreadPoolExecutor(_WRITERS, "fastnet-write") as pool:
+        small = all(mask.size <= _SMALL_PX for mask in self.masks.values())
+        with ThreadPoolExecutor(_WRITERS if small else 1, "fastnet-write") as pool:
             written = [pool.submit(writers[path], path) for path in paths]
         for one in written:
             one.result()
