@@ -79,6 +79,8 @@ def scan(found: dict[str, Any]) -> str:
         f"1 / inferring): {ratios['end_to_end_to_shared']:.0%}",
         f"- time densely to time patch by patch: **{ratios['dense_to_patch']:.2f}**",
         f"- px that the network is given to px of tissue: {given:.2f}",
+        f"- inferring tissue to inferring patches of {found['patch_px']} px: "
+        f"**{found['share_of_raw']:.0%}**",
         "- a slide of 100,000 x 80,000 px at 0.243 µm with 30 % tissue: "
         f"**{found['minutes_per_slide']:.2f} minutes**",
     ]

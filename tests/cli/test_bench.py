@@ -54,6 +54,8 @@ def test_json_holds_rates_that_agree_with_each_other(bench, one_peer):
     assert 50 < said["peak_rss_mb"] < 1500
     assert said["backend"] == "onnx on cpu"
     assert said["given_to_tissue"] > 1  # pictures reach beyond their cells
+    raw = rate * 256**2 / 1e6
+    assert said["share_of_raw"] == pytest.approx(said["infer_mpx_per_s"] / raw)
     assert (said["slide"], said["threads"]) == ("a.tif", 1)
     figures = (
         "infer_patches_per_s",

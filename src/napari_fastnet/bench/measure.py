@@ -65,7 +65,8 @@ def bench(
         ``patch_px``) and of megapixels of tissue (of the model) per second; billions of
         operations; ``peak_rss_mb`` of ``napari-fastnet detect`` on the slide in millions
         of bytes, None where the system does not tell; ``given_to_tissue``, the px given
-        to the network to those of tissue; other networks, None where they are not
+        to the network to those of tissue; ``share_of_raw``, the rate of tissue to that of
+        the px of patches that the network is given alone; other networks, None where they are not
         installed; ``minutes_per_slide`` of 100,000 x 80,000 px with 30 % tissue.
 
     Raises
@@ -102,6 +103,7 @@ def bench(
         on_step("detecting in a process of its own")
         words = ["detect", str(path), "--output", place, *detect_words(options)]
         footprint = run_apart(words)
+    raw_mpx = networks["infer_patches_per_s"] * networks["patch_px"] ** 2 / 1e6
     usual_mpx = USUAL_TISSUE * USUAL_PX * (MPP / bundle.spacing_um_px) ** 2 / 1e6
     # start, masks and files
     besides = max(0.0, footprint.seconds - scan_bench.tissue_mpx / scan.end_to_end)
@@ -111,6 +113,7 @@ def bench(
         "infer_mpx_per_s": scan.infer,
         "end_to_end_mpx_per_s": scan.end_to_end,
         "given_to_tissue": scan.network_mpx / scan.tissue_mpx,
+        "share_of_raw": scan.infer / raw_mpx,
         "peak_rss_mb": footprint.peak_rss_mb,
         "detect_seconds": footprint.seconds,
         "minutes_per_slide": (usual_mpx / scan.end_to_end + besides) / 60,

@@ -51,6 +51,7 @@ def _print_figures(found: dict[str, Any]) -> None:
             ("FastNet's FLOP/s to a float32 matrix product's", f"{product:.0%}"),
             ("reading and inferring at once to the slower", f"{both / slower:.0%}"),
             ("px given to the network to tissue", f"{found['given_to_tissue']:.2f}"),
+            ("inferring tissue to inferring patches", f"{found['share_of_raw']:.0%}"),
             *(
                 (f"FastNet to {name}", f"{peer['fastnet_times_as_fast']:.1f} x")
                 for name, peer in (found["peers"] or {}).items()
