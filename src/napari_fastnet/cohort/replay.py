@@ -328,6 +328,7 @@ def options_of(record: RunRecord) -> RunOptions:
             tissue=record.tissue.parameters,
             stain=asked.stain["method"],
             flips=asked.flips,
+            spacing_tolerance=asked.spacing_tolerance,
             threshold=record.threshold,
             lesion_threshold=record.lesion_threshold,
             fresh=True,

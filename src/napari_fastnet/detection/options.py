@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 #: px of the model from patch to patch; None is the model's own.
 Stride = int | Literal["patch", "dense"] | None
 
+#: Largest `RunOptions.spacing_tolerance`.
+WIDEST_TOLERANCE = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -56,6 +59,9 @@ class RunOptions:
         Match of the slide's colours to those the model was trained on.
     flips : bool or None
         Average over mirror images, at 4 times the cost; None is the model's choice.
+    spacing_tolerance : float
+        Read px of the file as they are where their µm/px is within this share of the
+        model's, 0.03 for 3 %; 0 resamples all others.
     threshold : float or None
         Lowest probability inside the outline of a lesion; None is the model's.
     alarms : {"fewer", "balanced", "more"} or None
@@ -82,6 +88,7 @@ class RunOptions:
     bounds_offset: Pair | Literal["scanned"] = (0.0, 0.0)
     stain: StainMethod = "none"
     flips: bool | None = None
+    spacing_tolerance: float = 0.0
     threshold: float | None = None
     alarms: Alarms | None = None
     lesion_threshold: float | None = None
@@ -109,6 +116,11 @@ class RunOptions:
                     f"lesion threshold is {self.lesion_threshold}; use a finite number of "
                     "log odds, such as 0"
                 )
+        if not 0 <= self.spacing_tolerance <= WIDEST_TOLERANCE:
+            raise OptionError(
+                f"spacing tolerance is {self.spacing_tolerance}; use 0 to "
+                f"{WIDEST_TOLERANCE}, a share of the model's µm/px"
+            )
         OutlineOptions(bounds_offset=self.bounds_offset)  # raises for other values
         if self.readers < 0:
             raise OptionError(f"readers is {self.readers}; use 0 or more")
@@ -151,6 +163,8 @@ def request_digest(slide: "Slide", bundle: "ModelBundle", options: RunOptions) -
 
     asked = {k: v for k, v in asdict(options).items() if k not in NEUTRAL}
     offset = asked.pop("bounds_offset")
+    if not options.spacing_tolerance:  # as of earlier versions, which had none
+        del asked["spacing_tolerance"]
     if options.mask is not None:
         if options.mask.suffix.lower() in SUFFIXES:
             asked["outlines"] = [OUTLINE_RULES, offset]

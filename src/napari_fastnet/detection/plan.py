@@ -10,6 +10,7 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.grid import PatchGrid, slide_grid, tissue_grid, weigh_patches
 from napari_fastnet.errors import OptionError
 from napari_fastnet.model.backends.backend import DENSE_BLOCK_CELLS
+from napari_fastnet.slide.spacing import pair_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,8 +56,8 @@ class Plan:
         Step between patches in px of the model.
     patch_px : int
         Side of a patch in px of the model.
-    spacing : float
-        µm/px of the model.
+    spacing : float or tuple of float
+        µm/px of the pictures: the model's, or (y, x) of a level that is near enough.
     stain : StainMatch or None
         Match to the model's stain, applied to each block; None leaves colours alone.
     flips : bool
@@ -73,7 +74,7 @@ class Plan:
     patches: PatchGrid
     stride_px: int
     patch_px: int
-    spacing: float
+    spacing: float | Pair
     stain: StainMatch | None = None
     flips: bool = False
     dense: DenseScan | None = None
@@ -191,7 +192,40 @@ def dense_scan_of(bundle: ModelBundle, stride: Stride) -> DenseScan | None:
     return bundle.dense_scan if stride in ("dense", None) else None
 
 
-def make_plan(
+def spacing_of(slide: Slide, bundle: ModelBundle, tolerance: float) -> float | Pair:
+    """Return the µm/px to read a slide at: the model's, or those of a level near it.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its µm/px must be known.
+    bundle : ModelBundle
+        The model.
+    tolerance : float
+        Share of the model's µm/px by which a level's may differ, along either axis.
+
+    Returns
+    -------
+    float or (float, float)
+        The model's; with a tolerance the (y, x) of the nearest level within it, if there
+        is one.
+    """
+    own_y, own_x = slide.require_mpp()
+    if not tolerance:
+        return bundle.spacing_um_px
+    levels = [
+        (own_y * level.downsample[0], own_x * level.downsample[1])
+        for level in slide.levels
+    ]
+
+    def off(mpp: Pair) -> float:
+        return max(abs(value / bundle.spacing_um_px - 1) for value in mpp)
+
+    nearest = min(levels, key=off)
+    return nearest if off(nearest) <= tolerance else bundle.spacing_um_px
+
+
+def make_plan(  # noqa: PLR0913  # each has its reason, all but three their default
     slide: Slide,
     bundle: ModelBundle,
     roi: NDArray[np.bool_],
@@ -200,6 +234,7 @@ def make_plan(
     anchor: Pair | None = None,
     stain: StainMatch | None = None,
     flips: bool = False,
+    spacing_tolerance: float = 0.0,
 ) -> Plan:
     """Lay the patch grid of Eqs. 1-4 over a slide.
 
@@ -225,6 +260,8 @@ def make_plan(
         Match to the model's stain.
     flips : bool, optional
         Average over the mirror images of each patch too.
+    spacing_tolerance : float, optional
+        Read a level as it is if its µm/px is within this share of the model's.
 
     Returns
     -------
@@ -251,12 +288,18 @@ def make_plan(
         raise OptionError(
             f"stride is {stride_px} px; use 1 to {patch_px}, the model's patch"
         )
-    # Level-0 px per px of the model, never rounded.
-    y, x = (bundle.spacing_um_px / own for own in slide.require_mpp())
+    spacing = spacing_of(slide, bundle, spacing_tolerance)
+    # Level-0 px per px of the pictures, never rounded.
+    y, x = (
+        wanted / own
+        for wanted, own in zip(pair_of(spacing), slide.require_mpp(), strict=True)
+    )
     step = (stride_px * y, stride_px * x)
     mask_step = (slide.shape[0] / roi.shape[0], slide.shape[1] / roi.shape[1])
     if anchor is None and dense is None:
         anchor = tissue_grid(roi, mask_step=mask_step, stride=step).origin
+        if spacing != bundle.spacing_um_px:  # at a whole px of the level
+            anchor = (round(anchor[0] / y) * y, round(anchor[1] / x) * x)
     patches = weigh_patches(
         roi,
         mask_step=mask_step,
@@ -264,4 +307,4 @@ def make_plan(
         grid=slide_grid(slide.shape, stride=step, anchor=anchor or (0.0, 0.0)),
         keep=KEEP,
     )
-    return Plan(patches, stride_px, patch_px, bundle.spacing_um_px, stain, flips, dense)
+    return Plan(patches, stride_px, patch_px, spacing, stain, flips, dense)

@@ -143,6 +143,7 @@ class SlideRun:
             anchor=options.anchor,
             stain=self.stain,
             flips=bundle.flips if options.flips is None else options.flips,
+            spacing_tolerance=options.spacing_tolerance,
         )
         plan = replace(plan, fill=self.tissue.masks.fill)
         self.plan: Plan = plan.within(options.memory_mb)
@@ -408,6 +409,7 @@ class SlideRun:
                 dense=self.plan.dense is not None,
                 keep=KEEP,
                 flips=self.plan.flips,
+                spacing_tolerance=self.options.spacing_tolerance,
                 stain=self.stain.to_dict() if self.stain else {"method": "none"},
                 resampling=RESAMPLING,
                 backend=backend,

@@ -246,6 +246,8 @@ class OptionFacts:
         Share of tissue from which a patch is computed.
     flips : bool or None
         Whether flipped patches were averaged.
+    spacing_tolerance : float
+        Share of the model's µm/px by which px that were not resampled might differ.
     stain : mapping
         The stain match, as `core.appearance.stain.StainMatch.to_dict` gives it.
     resampling : str or None
@@ -268,6 +270,7 @@ class OptionFacts:
     dense: bool | None = None
     keep: float | None = None
     flips: bool | None = None
+    spacing_tolerance: float = 0.0
     stain: Mapping[str, Any] = field(default_factory=dict)
     resampling: str | None = None
     backend: str | None = None
