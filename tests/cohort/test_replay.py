@@ -24,6 +24,7 @@ from napari_fastnet.errors import (
     SlideNotFoundError,
     StoreError,
 )
+from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.results.record import read_record
 from napari_fastnet.slide.slide import open_slide
 
@@ -226,3 +227,27 @@ def test_a_cell_that_one_map_lacks_counts_as_different(
     assert found.beyond == 1
     assert found.largest == 0
     assert value_differences(heatmap, heatmap, 0.0).beyond == 0
+
+
+@pytest.mark.parametrize(
+    ("apart", "backend", "given", "same"),
+    [
+        (1e-3, "onnx on cpu", {}, False),
+        (5e-5, "onnx on cpu", {}, True),
+        (0.015, "openvino on cpu, bf16", {}, True),
+        (0.025, "openvino on cpu, bf16", {}, False),
+        (0.015, "openvino on cpu, bf16", {"tolerance": 0.01}, False),
+    ],
+)
+def test_a_network_in_bfloat16_may_be_rounded_elsewhere(
+    run, dark_bundle, monkeypatch, apart, backend, given, same
+) -> None:
+    def read(path):
+        heatmap, record = read_heatmap_ome_tiff(path)
+        return replace(heatmap, probabilities=heatmap.probabilities + apart), record
+
+    monkeypatch.setattr("napari_fastnet.cohort.replay.read_heatmap_ome_tiff", read)
+    file = changed(run, lambda record: record["options"].update(backend=backend))
+    done = replay(file, run.parent.parent / "again", model=dark_bundle, **given)
+    assert done.values.cells > 100
+    assert (done.values.beyond == 0) == same

@@ -208,14 +208,16 @@ class OpenVinoBackend(Backend):
 
 
 def _stem_end(network: openvino.Model) -> openvino.Output | None:
-    """Return the output of FastNet's second convolution of stride 2; None in others.
+    """Return the output of FastNet's stem; None for other networks.
 
-    From the px there is one way there, through no other layers than those below.
+    From the px there is one way through two convolutions of stride 2, each with its ReLU,
+    and the batch norm behind them. Cut in front of that, numbers would be rounded to
+    bfloat16 once more than in the whole network.
     """
     if "cell_margins" not in {name for port in network.outputs for name in port.names}:
         return None
     port, layers = network.get_parameters()[0].output(0), [""]
-    while layers[-1] != "Relu" or layers.count("Relu") < 2:
+    while layers[-1] != "BatchNormInference":
         following = {
             target.get_node()
             for target in port.get_target_inputs()
@@ -228,7 +230,8 @@ def _stem_end(network: openvino.Model) -> openvino.Output | None:
         if layers[-1] == "Convolution" and layer.get_attributes()["strides"] != [2, 2]:
             return None
         port = layer.output(0)
-    return port if layers.count("Convolution") == 2 else None
+    is_stem = layers.count("Convolution") == layers.count("Relu") == 2
+    return port if is_stem else None
 
 
 def has_bfloat16() -> bool:
