@@ -149,17 +149,16 @@ class BlockWork(BlockReader):
     ) -> bool:
         """Put the values of a picture's patches in place; return False if stopped."""
         side = self.plan.patch_px
-        # A view: (rows, columns, 3, side, side) without a copy.
-        windows = np.lib.stride_tricks.sliding_window_view(
-            pixels, (side, side), axis=(0, 1)
-        )
         cells = np.argwhere(wanted)
         for start in range(0, len(cells), BATCH):
             if self.should_stop():
                 return False
             batch = cells[start : start + BATCH]
-            rows, columns = (batch * self.plan.stride_px).T
-            patches = np.ascontiguousarray(windows[rows, columns].transpose(0, 2, 3, 1))
+            patches = np.empty((len(batch), side, side, 3), np.uint8)
+            for patch, (row, column) in zip(
+                patches, batch * self.plan.stride_px, strict=True
+            ):
+                patch[:] = pixels[row : row + side, column : column + side]
             values[tuple(batch.T)] = self.backend.predict(patches, self.plan.flips)
             self.given_px += patches[..., 0].size * (4 if self.plan.flips else 1)
         return True
