@@ -13,10 +13,10 @@ from napari_fastnet.core.appearance.never_scanned import whitened
 from napari_fastnet.core.appearance.sharpness import patch_sharpness
 from napari_fastnet.core.dense import CELL_PX, STEM_CELLS, STEM_RIM_PX, cover
 from napari_fastnet.errors import TileReadError
-from napari_fastnet.slide.tiles import WHITE, TileCache
+from napari_fastnet.slide.tiles import TileCache
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Tile = tuple[int, int]
 
 #: Side, in cells, of the squares of which a dense scan's pictures are put together. A px
-#: that several pictures show is so read once, and is the same in all of them.
+#: that is resampled for several pictures is so the same in all of them.
 SQUARE_CELLS = 16
 #: Memory for squares that neighbouring blocks may want.
 SQUARES_BYTES = 16 * 2**20
@@ -63,7 +63,7 @@ class StemTiles:
     first : tuple of int
         The cell of the run's grid with whose picture ``pixels`` begin.
     pixels : (height, width, 3) uint8 ndarray
-        Show all of the tiles; beside them they are white.
+        Show all of the tiles; beside them they are black.
     tiles : tuple of tuple of int
         (row, column) of each, see `Tile`.
     """
@@ -183,13 +183,12 @@ class BlockReader:
         tiles = begin + np.argwhere(_any(held, STEM_CELLS))
         first, end = tiles.min(axis=0) * sides, (tiles.max(axis=0) + 1) * sides
         shape = CELL_PX * (end - first) + STEM_RIM_PX
-        pixels = np.full((*shape, 3), WHITE, np.uint8)
+        pixels = np.zeros((*shape, 3), np.uint8)
         # the four corners of each: the rim of a tile may lie in another square
         corners = [(tiles + corner) * sides for corner in product((0, 1), repeat=2)]
         squares = np.unique(np.concatenate(corners) // SQUARE_CELLS, axis=0)
         damaged: tuple[Box, ...] = ()
-        for square in squares:
-            found, holes = self._square(dense, square)
+        for square, found, holes in self._squares_of(dense, squares):
             damaged = holes or damaged
             at = CELL_PX * (SQUARE_CELLS * square - first)
             begin, stop = np.maximum(at, 0), np.minimum(at + found.shape[:2], shape)
@@ -201,23 +200,31 @@ class BlockReader:
         found_tiles = tuple((int(row), int(column)) for row, column in tiles)
         return StemTiles((int(first[0]), int(first[1])), pixels, found_tiles), damaged
 
-    def _square(
-        self, dense: DenseScan, square: NDArray[np.intp]
-    ) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
-        """Read a square of the run's pictures, and the damaged parts of the slide."""
-        row, column = map(int, square)
-        found = self._squares.get((0, row, column))
-        if found is not None:
-            return found, ()
-        box = dense.box(
-            self.plan.patches.grid,
-            (SQUARE_CELLS * row, SQUARE_CELLS * column),
-            (SQUARE_CELLS, SQUARE_CELLS),
-        )
-        found, damaged = self._pixels(box)
-        if not damaged:  # or the next block would not know of it
-            self._squares.put((0, row, column), found)
-        return found, damaged
+    def _squares_of(
+        self, dense: DenseScan, squares: NDArray[np.intp]
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8], tuple[Box, ...]]]:
+        """Read squares, sorted by row and column, and the damaged parts of the slide.
+
+        Yields the first square of each run in a row, and the run's pixels.
+        """
+        grid, side = self.plan.patches.grid, SQUARE_CELLS
+        last = dense.box(grid, tuple(side * squares[-1]), (side, side))
+        if self.slide.is_unfiltered(last, self.plan.spacing):
+            # px of the file, the same in every picture: a run of them is read at once
+            breaks = np.any(np.diff(squares, axis=0) != (0, 1), axis=1)
+            for run in np.split(squares, 1 + np.flatnonzero(breaks)):
+                box = dense.box(grid, tuple(side * run[0]), (side, side * len(run)))
+                yield run[0], *self._pixels(box)
+            return
+        for square in squares:
+            key = (0, int(square[0]), int(square[1]))
+            damaged: tuple[Box, ...] = ()
+            if (found := self._squares.get(key)) is None:
+                box = dense.box(grid, tuple(side * square), (side, side))
+                found, damaged = self._pixels(box)
+                if not damaged:  # or the next block would not know of it
+                    self._squares.put(key, found)
+            yield square, found, damaged
 
     def _pixels(self, box: Box) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
         """Read a part of the slide as the model sees it, and the damaged parts of it."""

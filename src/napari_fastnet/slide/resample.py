@@ -68,7 +68,7 @@ def resample(
     """
     if 0 in shape:
         return np.empty((*shape, 3), np.uint8)
-    if _is_aligned(box, shape):
+    if is_aligned(box, shape):
         return read(round(box.top), round(box.left), *shape)
     pixels = np.empty((*shape, 3), np.uint8)
     fill = partial(_fill, pixels, read, extent, box)
@@ -83,8 +83,8 @@ def resample(
     return pixels
 
 
-def _is_aligned(box: Box, shape: tuple[int, int]) -> bool:
-    """Check whether the box has exactly that many px and begins at a whole one."""
+def is_aligned(box: Box, shape: tuple[int, int]) -> bool:
+    """Return whether a box, level px, has exactly that many px and begins at a whole one."""
     offsets = (
         box.height - shape[0],
         box.width - shape[1],

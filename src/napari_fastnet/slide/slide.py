@@ -23,7 +23,7 @@ from napari_fastnet.slide.pyramid import (
     levels_of,
     repaired,
 )
-from napari_fastnet.slide.resample import resample
+from napari_fastnet.slide.resample import is_aligned, resample
 from napari_fastnet.slide.spacing import Spacing, pair_of
 
 if TYPE_CHECKING:
@@ -275,6 +275,14 @@ class Slide:
         shape = (round(box.height / scale[0]), round(box.width / scale[1]))
         level = coarsest_within(self._all_levels, scale)
         return resample(*self._part(box, level, damaged), shape, threads=threads)
+
+    def is_unfiltered(self, box: Box, mpp: float | Pair) -> bool:
+        """Return whether `read` returns the px of a level as they are."""
+        scale = self._scale(mpp)
+        shape = (round(box.height / scale[0]), round(box.width / scale[1]))
+        y, x = coarsest_within(self._all_levels, scale).downsample
+        part = Box(box.top / y, box.left / x, box.bottom / y, box.right / x)
+        return is_aligned(part, shape)
 
     def read_level(
         self,
