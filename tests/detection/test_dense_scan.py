@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
+from napari_fastnet.core.geometry import Box
 from napari_fastnet.detection import blocks, inference
 from napari_fastnet.detection import plan as plan_module
 from napari_fastnet.detection.compute import detect
 from napari_fastnet.detection.plan import make_plan
-from napari_fastnet.errors import DataError, OptionError
+from napari_fastnet.errors import DataError, OptionError, TileReadError
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.format import RunDescription
-from napari_fastnet.store.store import open_store
+from napari_fastnet.store.store import UNREADABLE, open_store
 
 # Where a px of the model is no whole number of the slide's, a px that is resampled for
 # two blocks may be rounded up in one and down in the other.
@@ -27,7 +28,7 @@ ROUNDING = 2e-4
 def scan(slide, bundle, folder, backend=None, *, roi=None, **options):
     """Run a plan to its end and return it with its probabilities."""
     roi = np.ones((60, 80), bool) if roi is None else roi
-    memory_mb = options.pop("memory_mb", None)
+    memory_mb, readers = options.pop("memory_mb", None), options.pop("readers", 2)
     plan = make_plan(slide, bundle, roi, **options).within(memory_mb)
     store = open_store(
         folder / "run.zarr",
@@ -41,7 +42,7 @@ def scan(slide, bundle, folder, backend=None, *, roi=None, **options):
     backend = backend or create_backend(
         bundle, NetworkChoice(backend="onnx", threads=1)
     )
-    steps = list(detect(slide, plan, backend, store))
+    steps = list(detect(slide, plan, backend, store, readers=readers))
     return plan, store.read(), steps
 
 
@@ -94,6 +95,32 @@ def test_a_stem_whose_tiles_are_dropped_and_computed_again_gives_the_same_map(
     monkeypatch.setattr(blocks, "SQUARES_BYTES", 0)
     _, dropped, _ = scan(slide, tiny_bundle, tmp_path / "dropped", backend)
     np.testing.assert_array_equal(dropped, kept)
+
+
+def test_what_one_block_could_not_read_spoils_no_other(
+    slide, tiny_bundle, tmp_path, monkeypatch
+) -> None:
+    backend = create_backend(tiny_bundle, NetworkChoice(backend="openvino", threads=1))
+    monkeypatch.setattr(plan_module, "DENSE_BLOCK_CELLS", 11)
+    _, whole, _ = scan(slide, tiny_bundle, tmp_path / "whole", backend)
+    read, part, failures = type(slide).read, Box(300, 300, 700, 700), []
+
+    def fail_once(self, box, mpp, *, damaged="raise", **options):
+        """Fail for the first picture that shows the part, which a later one can read."""
+        if len(failures) < 2 and not box.intersect(part).is_empty:
+            failures.append(damaged)
+            if damaged == "raise":
+                raise TileReadError("slide.svs: a tile cannot be read")
+            self._damaged[0, 0, 0] = part
+            return np.full_like(read(self, box, mpp), 255)
+        return read(self, box, mpp, damaged=damaged, **options)
+
+    monkeypatch.setattr(type(slide), "read", fail_once)
+    _, values, _ = scan(slide, tiny_bundle, tmp_path / "once", backend, readers=0)
+    assert failures == ["raise", "white"]
+    read_anyway = ~np.isnan(values) & (values != UNREADABLE)
+    assert (values == UNREADABLE).any()
+    np.testing.assert_array_equal(values[read_anyway], whole[read_anyway])
 
 
 def test_the_map_with_a_shared_stem_is_that_of_whole_pictures(

@@ -66,11 +66,15 @@ class StemTiles:
         Show all of the tiles; beside them they are black.
     tiles : tuple of tuple of int
         (row, column) of each, see `Tile`.
+    damaged : tuple of Box
+        Parts of the slide that could not be read, level-0 px; some of them may be white
+        in ``pixels``.
     """
 
     first: tuple[int, int]
     pixels: NDArray[np.uint8]
     tiles: tuple[Tile, ...]
+    damaged: tuple[Box, ...]
 
     def of(self, tile: Tile) -> NDArray[np.uint8]:
         """Return the pixels of a tile and its rim, see `core.dense.STEM_CELLS`."""
@@ -142,7 +146,8 @@ class BlockReader:
         stem: StemTiles | None = None
         damaged: tuple[Box, ...] = ()
         if plan.dense is not None and wanted.any():
-            stem, damaged = self._stem_tiles(plan.dense, block, wanted)
+            stem = self._stem_tiles(plan.dense, block, wanted)
+            damaged = stem.damaged
         parts = []
         for slices in cover(wanted, plan.overhead, plan.picture_cells):
             here = wanted[slices]
@@ -171,8 +176,8 @@ class BlockReader:
 
     def _stem_tiles(
         self, dense: DenseScan, block: Block, wanted: NDArray[np.bool_]
-    ) -> tuple[StemTiles, tuple[Box, ...]]:
-        """Read what the wanted cells depend on, and the damaged parts of the slide."""
+    ) -> StemTiles:
+        """Read what the wanted cells of a block depend on."""
         sides = np.array(STEM_CELLS)
         reach = dense.reach(wanted)
         begin = np.array(block.first) // sides
@@ -198,7 +203,8 @@ class BlockReader:
                 y : y + bottom - top, x : x + right - left
             ]
         found_tiles = tuple((int(row), int(column)) for row, column in tiles)
-        return StemTiles((int(first[0]), int(first[1])), pixels, found_tiles), damaged
+        corner = int(first[0]), int(first[1])
+        return StemTiles(corner, pixels, found_tiles, damaged)
 
     def _squares_of(
         self, dense: DenseScan, squares: NDArray[np.intp]

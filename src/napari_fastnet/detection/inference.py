@@ -202,7 +202,10 @@ class SharedStem:
             for group, maps in zip(groups, computed, strict=True):
                 found.update(zip(group, maps, strict=False))
             known = {tile: maps for tile, maps in found.items() if maps is not None}
-            self._maps.update(known)
+            # Another block may read what this one could not, and must not be given white.
+            self._maps.update(
+                {k: v for k, v in known.items() if not stem.damaged or k not in new}
+            )
             while len(self._maps) > MOST_TILES:
                 self._maps.pop(next(iter(self._maps)))  # the oldest
         return known, len(groups) * prod(STEM_SHAPE[:3])
@@ -229,10 +232,10 @@ class SharedStem:
         )
         channels, *sides = next(iter(maps.values())).shape
         shape = self._backend.roomy((rows, columns))
-        size = channels * prod(shape)
-        if self._room.size < size:
-            self._room = np.empty(size, np.float32)
-        joined = self._room[:size].reshape(1, channels, *shape)
+        count = channels * prod(shape)
+        if self._room.size < count:
+            self._room = np.empty(count, np.float32)
+        joined = self._room[:count].reshape(1, channels, *shape)
         joined[:] = 0
         first = [
             begin + side.start
