@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from napari_fastnet.cohort.task import (
     run_task,
 )
 from napari_fastnet.detection.options import RunOptions
+from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.options import NetworkChoice
 from napari_fastnet.results.decisions import decisions_of
 from napari_fastnet.results.loading import load
@@ -219,3 +221,25 @@ def test_what_goes_to_other_machines_and_comes_back_pickles(task) -> None:
     assert pickle.loads(pickle.dumps(task)) == task
     outcome = run_task(task)
     assert pickle.loads(pickle.dumps(outcome)) == outcome
+
+
+def test_a_worker_loads_its_network_once_for_all_slides_of_a_model(
+    task, tiny_bundle, monkeypatch
+) -> None:
+    made = []
+
+    def create(bundle, choice):
+        made.append((bundle.name, choice.threads))
+        return create_backend(bundle, choice)
+
+    monkeypatch.setattr(task_module, "create_backend", create)
+    monkeypatch.setattr(task_module, "_LOADED", threading.local())
+    fresh = asked(task, fresh=True)
+    first = run_task(fresh).row.found.tumour_mm2
+    assert run_task(fresh).row.found.tumour_mm2 == first > 0
+    assert made == [("dark", None)]
+    two = NetworkChoice(fresh.options.run.network.model, threads=2)
+    run_task(asked(fresh, network=two))
+    run_task(asked(fresh, network=NetworkChoice(tiny_bundle.folder)))
+    assert run_task(fresh).row.found.tumour_mm2 == first
+    assert made[1:] == [("dark", 2), ("tiny", None), ("dark", None)]

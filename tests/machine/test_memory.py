@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from napari_fastnet.machine import memory
-from napari_fastnet.machine.memory import physical_cores
+from napari_fastnet.machine.memory import large_pages, physical_cores
 
 HOLES = """
 import os
@@ -146,3 +146,14 @@ def test_processors_without_topology_count_each(machine):
 def test_a_containers_limit_holds(limit, expected, machine):
     machine({processor: str(processor) for processor in range(4)}, limit)
     assert physical_cores() == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an option of glibc")
+@pytest.mark.parametrize("before", [None, "glibc.malloc.check=3"])
+def test_large_pages_are_asked_for_while_a_process_begins(monkeypatch, before) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if before:
+        monkeypatch.setenv("GLIBC_TUNABLES", before)
+    with large_pages():
+        assert os.environ["GLIBC_TUNABLES"] == (before or "glibc.malloc.hugetlb=1")
+    assert os.environ.get("GLIBC_TUNABLES") == before
