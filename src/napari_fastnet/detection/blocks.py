@@ -16,7 +16,7 @@ from napari_fastnet.errors import TileReadError
 from napari_fastnet.slide.tiles import TileCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -172,7 +172,13 @@ class BlockReader:
             )
             sharpness[slices][here] = measured[here]
         self.read_seconds += perf_counter() - began
-        return BlockPixels(block, wanted, unreadable, tuple(parts), sharpness, stem)
+        return self.prepare(
+            BlockPixels(block, wanted, unreadable, tuple(parts), sharpness, stem)
+        )
+
+    def prepare(self, block: BlockPixels) -> BlockPixels:
+        """Return a block that was read, ready for what is done with it."""
+        return block
 
     def _stem_tiles(
         self, dense: DenseScan, block: Block, wanted: NDArray[np.bool_]
@@ -192,10 +198,23 @@ class BlockReader:
         # the four corners of each: the rim of a tile may lie in another square
         corners = [(tiles + corner) * sides for corner in product((0, 1), repeat=2)]
         squares = np.unique(np.concatenate(corners) // SQUARE_CELLS, axis=0)
+        grid, side = self.plan.patches.grid, SQUARE_CELLS
+        last = dense.box(grid, tuple(side * squares[-1]), (side, side))
+        breaks = np.ones(len(squares) - 1, bool)
+        if unfiltered := self.slide.is_unfiltered(last, self.plan.spacing):
+            # px of the file, the same in every picture: a run of them is read at once
+            breaks = np.any(np.diff(squares, axis=0) != (0, 1), axis=1)
         damaged: tuple[Box, ...] = ()
-        for square, found, holes in self._squares_of(dense, squares):
-            damaged = holes or damaged
-            at = CELL_PX * (SQUARE_CELLS * square - first)
+        for run in np.split(squares, 1 + np.flatnonzero(breaks)):
+            key = (0, int(run[0][0]), int(run[0][1]))
+            found = None if unfiltered else self._squares.get(key)
+            if found is None:
+                box = dense.box(grid, tuple(side * run[0]), (side, side * len(run)))
+                found, holes = self._pixels(box)
+                damaged = holes or damaged
+                if not unfiltered and not holes:  # or the next would not know of them
+                    self._squares.put(key, found)
+            at = CELL_PX * (side * run[0] - first)
             begin, stop = np.maximum(at, 0), np.minimum(at + found.shape[:2], shape)
             (top, left), (bottom, right) = begin, stop
             y, x = begin - at
@@ -205,32 +224,6 @@ class BlockReader:
         found_tiles = tuple((int(row), int(column)) for row, column in tiles)
         corner = int(first[0]), int(first[1])
         return StemTiles(corner, pixels, found_tiles, damaged)
-
-    def _squares_of(
-        self, dense: DenseScan, squares: NDArray[np.intp]
-    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8], tuple[Box, ...]]]:
-        """Read squares, sorted by row and column, and the damaged parts of the slide.
-
-        Yields the first square of each run in a row, and the run's pixels.
-        """
-        grid, side = self.plan.patches.grid, SQUARE_CELLS
-        last = dense.box(grid, tuple(side * squares[-1]), (side, side))
-        if self.slide.is_unfiltered(last, self.plan.spacing):
-            # px of the file, the same in every picture: a run of them is read at once
-            breaks = np.any(np.diff(squares, axis=0) != (0, 1), axis=1)
-            for run in np.split(squares, 1 + np.flatnonzero(breaks)):
-                box = dense.box(grid, tuple(side * run[0]), (side, side * len(run)))
-                yield run[0], *self._pixels(box)
-            return
-        for square in squares:
-            key = (0, int(square[0]), int(square[1]))
-            damaged: tuple[Box, ...] = ()
-            if (found := self._squares.get(key)) is None:
-                box = dense.box(grid, tuple(side * square), (side, side))
-                found, damaged = self._pixels(box)
-                if not damaged:  # or the next block would not know of it
-                    self._squares.put(key, found)
-            yield square, found, damaged
 
     def _pixels(self, box: Box) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
         """Read a part of the slide as the model sees it, and the damaged parts of it."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from napari_fastnet.detection.plan import Plan
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.slide.slide import Slide
-    from napari_fastnet.store.store import Block
 
 #: Patches between two looks at the stop signal: two of the back ends' parts.
 BATCH = 56
@@ -70,17 +69,20 @@ class BlockWork(BlockReader):
         if plan.dense is not None and backend.has_stem and not plan.flips:
             self._shared = SharedStem(backend, plan.dense, plan.picture_shape)
 
-    def read(self, block: Block) -> BlockPixels:
-        """Read a block and compute its stem, while the rest of another is inferred."""
-        return self.prepare(super().read(block))
-
     def prepare(self, block: BlockPixels) -> BlockPixels:
-        """Put the maps behind the stem in the place of the pixels, if the network can."""
-        if self._shared is None or block.stem is None:
+        """Put the maps behind the stem in the place of the pixels, if the network can.
+
+        So it is computed by the threads that read, while the rest of another block is inferred.
+        """
+        shared, stem = self._shared, block.stem
+        if shared is None or stem is None:
             return block
         began = perf_counter()
-        maps, given_px = self._shared.maps_of(block.stem)
-        self.given_px += given_px
+        with shared.lock:  # the next block may want the same tiles
+            groups = shared.missing(stem)
+            found = list(self.backend.stem(_batch(stem, group) for group in groups))
+            maps = shared.with_new(stem, groups, found)
+        self.given_px += len(groups) * prod(STEM_SHAPE[:3])
         self.infer_seconds += perf_counter() - began
         parts = tuple(replace(part, pixels=_NO_PIXELS) for part in block.parts)
         return replace(block, parts=parts, stem=None, maps=maps)
@@ -188,27 +190,35 @@ class SharedStem:
     ) -> None:
         self._backend, self._dense, self._rounded = backend, dense, rounded
         self._maps: dict[Tile, NDArray[np.float32]] = {}
-        self._lock = Lock()
+        self.lock = Lock()  # for `missing` and `with_new` together
         # For joined maps: to fetch some MB from the system takes longer than to fill them.
         self._room = np.empty(0, np.float32)
 
-    def maps_of(self, stem: StemTiles) -> tuple[dict[Tile, NDArray[np.float32]], int]:
-        """Return the maps of tiles, and how many px had to be computed for them."""
-        with self._lock:  # the next block may want the same
-            found = {tile: self._maps.pop(tile, None) for tile in stem.tiles}
-            new = [tile for tile, maps in found.items() if maps is None]
-            groups = [new[at : at + AT_ONCE] for at in range(0, len(new), AT_ONCE)]
-            computed = self._backend.stem(_batch(stem, group) for group in groups)
-            for group, maps in zip(groups, computed, strict=True):
-                found.update(zip(group, maps, strict=False))
-            known = {tile: maps for tile, maps in found.items() if maps is not None}
-            # Another block may read what this one could not, and must not be given white.
-            self._maps.update(
-                {k: v for k, v in known.items() if not stem.damaged or k not in new}
-            )
-            while len(self._maps) > MOST_TILES:
-                self._maps.pop(next(iter(self._maps)))  # the oldest
-        return known, len(groups) * prod(STEM_SHAPE[:3])
+    def missing(self, stem: StemTiles) -> list[list[Tile]]:
+        """Return the tiles that are to be computed, in groups of as many as go at once."""
+        new = [tile for tile in stem.tiles if tile not in self._maps]
+        return [new[at : at + AT_ONCE] for at in range(0, len(new), AT_ONCE)]
+
+    def with_new(
+        self,
+        stem: StemTiles,
+        groups: Sequence[Sequence[Tile]],
+        found: Sequence[NDArray[np.float32]],
+    ) -> dict[Tile, NDArray[np.float32]]:
+        """Return the maps of all tiles of a stem, and keep them for other blocks."""
+        new = dict(
+            pair
+            for group, maps in zip(groups, found, strict=True)
+            for pair in zip(group, maps, strict=False)
+        )
+        old = {tile: self._maps.pop(tile) for tile in stem.tiles if tile in self._maps}
+        self._maps.update(old)  # last, and so the last to be dropped
+        if not stem.damaged:
+            # another block may read what this one could not, and must not be given white
+            self._maps.update(new)
+        while len(self._maps) > MOST_TILES:
+            self._maps.pop(next(iter(self._maps)))  # the oldest
+        return old | new
 
     def probabilities(
         self, block: BlockPixels, maps: Mapping[Tile, NDArray[np.float32]]
