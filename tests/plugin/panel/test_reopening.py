@@ -69,6 +69,13 @@ def test_they_are_the_same_layers(qtbot, saved, panel, what) -> None:
     again = add_all(ViewerModel(), folder / what)
 
     assert [layer.name for layer in again] == NAMES
+    # outlines are shown a moment later
+    qtbot.waitUntil(
+        lambda: np.allclose(
+            viewer.layers["tumor regions"].extent.world, again[-1].extent.world
+        ),
+        timeout=20_000,
+    )
     for new in again:
         old = viewer.layers[new.name]
         np.testing.assert_allclose(new.extent.world, old.extent.world, atol=1e-3)
