@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from napari_fastnet.errors import TileReadError
 from napari_fastnet.slide.tiles import TileCache
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -214,13 +214,7 @@ class BlockReader:
                 damaged = holes or damaged
                 if not unfiltered and not holes:  # or the next would not know of them
                     self._squares.put(key, found)
-            at = CELL_PX * (side * run[0] - first)
-            begin, stop = np.maximum(at, 0), np.minimum(at + found.shape[:2], shape)
-            (top, left), (bottom, right) = begin, stop
-            y, x = begin - at
-            pixels[top:bottom, left:right] = found[
-                y : y + bottom - top, x : x + right - left
-            ]
+            paste(found, pixels, (CELL_PX * (side * run[0] - first)).tolist())
         found_tiles = tuple((int(row), int(column)) for row, column in tiles)
         corner = int(first[0]), int(first[1])
         return StemTiles(corner, pixels, found_tiles, damaged)
@@ -262,3 +256,14 @@ def _any(cells: NDArray[np.bool_], sides: tuple[int, int]) -> NDArray[np.bool_]:
     rows, columns = np.array(cells.shape) // sides
     split = cells.reshape(rows, sides[0], columns, sides[1])
     return np.asarray(split.any(axis=(1, 3)))
+
+
+def paste(part: NDArray[Any], whole: NDArray[Any], at: Sequence[int]) -> None:
+    """Put a part in its place along the first two axes, cut off where the whole ends."""
+    places, inner = [], []
+    for begin, width, size in zip(at, part.shape, whole.shape, strict=False):
+        low = min(max(0, begin), size)
+        high = max(low, min(size, begin + width))
+        places.append(slice(low, high))
+        inner.append(slice(low - begin, high - begin))
+    whole[tuple(places)] = part[tuple(inner)]

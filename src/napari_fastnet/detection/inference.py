@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.core.dense import STEM_CELLS, STEM_VALUES
-from napari_fastnet.detection.blocks import BlockReader
+from napari_fastnet.detection.blocks import BlockReader, paste
 from napari_fastnet.model.backends.backend import STEM_SHAPE, filled
 from napari_fastnet.store.store import UNREADABLE
 
@@ -240,7 +240,7 @@ class SharedStem:
             STEM_VALUES * (side + self._dense.overhead) + STEM_VALUES - 1
             for side in self._rounded(part.shape)
         )
-        channels, *sides = next(iter(maps.values())).shape
+        channels = len(next(iter(maps.values())))
         shape = self._backend.roomy((rows, columns))
         count = channels * prod(shape)
         if self._room.size < count:
@@ -252,15 +252,12 @@ class SharedStem:
             for begin, side in zip(block.block.first, part.slices, strict=True)
         ]
         for tile, values in maps.items():
-            places, inner = [], []
-            for index, own, begin, size, width in zip(
-                tile, STEM_CELLS, first, shape, sides, strict=True
-            ):
-                at = STEM_VALUES * (index * own - begin)
-                low, high = max(0, at), min(size, at + width)
-                places.append(slice(low, max(low, high)))
-                inner.append(slice(low - at, max(low, high) - at))
-            joined[0, :, places[0], places[1]] = values[:, inner[0], inner[1]]
+            at = [
+                STEM_VALUES * (index * side - begin)
+                for index, side, begin in zip(tile, STEM_CELLS, first, strict=True)
+            ]
+            # the channels stand in front
+            paste(values.transpose(1, 2, 0), joined[0].transpose(1, 2, 0), at)
         return joined
 
 
