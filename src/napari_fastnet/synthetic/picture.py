@@ -75,6 +75,36 @@ class Picture:
         return strip
 
 
+class Sections:
+    """A picture several times side by side, as serial sections of one block.
+
+    Parameters
+    ----------
+    picture : Picture
+        One section.
+    count : int
+        Number of sections.
+    density : float
+        Optical density of the stain, times that of the picture: 1 leaves it as it is.
+    """
+
+    def __init__(self, picture: Picture, count: int, density: float) -> None:
+        height, width = picture.shape
+        self.shape = (height, width * count)
+        self._picture, self._count = picture, count
+        # 255 is no dye at all
+        shades = 255 * (np.arange(256) / 255) ** density
+        self._shades = np.tile(shades.round().astype(np.uint8), 3).tolist()
+
+    def strip(self, top: int, bottom: int) -> Image.Image:
+        """Return rows of the picture; there is only glass outside it."""
+        one = self._picture.strip(top, bottom).point(self._shades)
+        strip = Image.new("RGB", (self.shape[1], bottom - top))
+        for number in range(self._count):
+            strip.paste(one, (number * one.width, 0))
+        return strip
+
+
 def _rows(
     mask: Image.Image, top: int, bottom: int, size: tuple[int, int]
 ) -> Image.Image | None:

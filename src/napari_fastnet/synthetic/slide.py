@@ -18,7 +18,7 @@ from PIL import Image
 from napari_fastnet.errors import OptionError
 from napari_fastnet.machine.files import atomic_path
 from napari_fastnet.synthetic.layout import Layout
-from napari_fastnet.synthetic.picture import PICTURE_STEP, Picture
+from napari_fastnet.synthetic.picture import PICTURE_STEP, Picture, Sections
 from napari_fastnet.synthetic.texture import TEXTURE_MPP
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def write_slide(
     shape: tuple[int, int] = SHAPE,
     seed: int = 0,
     lesions: bool = True,
+    sections: int = 1,
+    density: float = 1.0,
 ) -> Layout:
     """Write a synthetic slide: Aperio's layout, JPEG tiles, levels 1, 4 and 16.
 
@@ -60,11 +62,15 @@ def write_slide(
         Equal seeds give equal slides.
     lesions : bool
         Draw lesions; without, all of the nodes is normal.
+    sections : int
+        Serial sections side by side, each of this shape.
+    density : float
+        Optical density of the stain, times the usual one.
 
     Returns
     -------
     Layout
-        The outlines of its nodes and lesions: the truth about it.
+        The outlines of its nodes and lesions: the truth about it, of the first section.
     """
     if any(side < 1024 or side % 256 for side in shape):
         raise OptionError(
@@ -75,11 +81,12 @@ def write_slide(
     if not lesions:
         layout = replace(layout, lesions=())
     with atomic_path(path) as aside:
-        _write(aside, Picture(layout, rng), page_options(shape, seed))
+        picture = Sections(Picture(layout, rng), sections, density)
+        _write(aside, picture, page_options((shape[0], shape[1] * sections), seed))
     return layout
 
 
-def _write(path: Path, picture: Picture, options: dict[str, Any]) -> None:
+def _write(path: Path, picture: Sections, options: dict[str, Any]) -> None:
     """Write a picture and the levels made from it."""
     height, width = (side * PICTURE_STEP for side in picture.shape)
     level1 = np.empty((height // 4, width // 4, 3), np.uint8)
@@ -94,7 +101,7 @@ def _write(path: Path, picture: Picture, options: dict[str, Any]) -> None:
             tif.write(level, **tiled)
 
 
-def fine_tiles(picture: Picture, level1: Pixels) -> Iterator[Pixels]:
+def fine_tiles(picture: Picture | Sections, level1: Pixels) -> Iterator[Pixels]:
     """Yield level 0's tiles row by row, and fill in level 1 on the way."""
     height, width = picture.shape
     for top in range(0, height, _STRIP):
