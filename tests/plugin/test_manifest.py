@@ -13,6 +13,7 @@ from npe2 import PluginManager, PluginManifest
 
 import napari_fastnet
 from napari_fastnet.model.options import BackendName
+from napari_fastnet.plugin.keys import KEYS
 from napari_fastnet.plugin.settings import Settings, default_cache_folder, read_settings
 from napari_fastnet.results.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES
 
@@ -51,7 +52,7 @@ def test_every_command_is_there_and_used(manifest):
         one.command
         for kind in ("readers", "writers", "sample_data", "widgets")
         for one in getattr(contributions, kind) or ()
-    }
+    } | {item.command for items in contributions.menus.values() for item in items}
     for command in contributions.commands:
         module, _, name = command.python_name.partition(":")
         assert callable(getattr(import_module(module), name))
@@ -63,7 +64,6 @@ def test_menu_entries_are_where_napari_takes_them(manifest):
     from napari._app_model.constants import MenuId
 
     allowed = {str(menu) for menu in MenuId.contributables()}
-    widgets = {widget.command for widget in manifest.contributions.widgets}
     menus = manifest.contributions.menus
     assert set(menus) == {
         "napari/layers/segment",
@@ -72,14 +72,18 @@ def test_menu_entries_are_where_napari_takes_them(manifest):
         "napari/file/io_utilities",
     }
     assert set(menus) <= allowed
-    assert {item.command for items in menus.values() for item in items} <= widgets
+    shown = {item.command for items in menus.values() for item in items}
+    assert shown <= {command.id for command in manifest.contributions.commands}
 
 
-def test_the_panel_is_called_fastnet_and_its_sections_are_widgets_too(manifest):
+def test_the_panel_is_called_fastnet(manifest):
     names = [widget.display_name for widget in manifest.contributions.widgets]
-    assert names[0] == "FastNet"
-    sections = ("Slide", "Tissue", "Detect", "Regions", "Export")
-    assert names[1:] == [f"FastNet - {section}" for section in sections]
+    assert names == ["FastNet"]
+
+
+def test_keys_of_the_preferences_are_those_of_the_panel(manifest):
+    properties = manifest.contributions.configurations["keys"].properties
+    assert {name: one.default for name, one in properties.items()} == KEYS
 
 
 def test_one_reader_takes_all_that_it_recognises(manifest):
@@ -121,7 +125,8 @@ def test_saving_files_of_others_stays_with_napari(manager, path, types):
 def test_settings_are_those_of_the_manifest(manifest):
     declared = [
         name
-        for configuration in manifest.contributions.configurations.values()
+        for key, configuration in manifest.contributions.configurations.items()
+        if key not in ("keys", "panel")  # read one by one
         for name in configuration.properties
     ]
     assert sorted(declared) == sorted(field.name for field in fields(Settings))
@@ -155,6 +160,26 @@ def test_what_the_preferences_say_is_read(chosen, tmp_path):
     chosen.detection.threads = 3
     chosen.storage.cache_folder = str(tmp_path)
     assert read_settings() == Settings("/models/mine", "torch", 3, tmp_path)
+
+
+def test_folds_the_side_and_the_offer_are_remembered(chosen):
+    from napari_fastnet.plugin import settings
+
+    assert settings.remembered_fold("Tissue") is None
+    settings.remember_folded("Tissue", True)
+    settings.remember_folded("Detect tumors", False)
+    assert settings.remembered_fold("Tissue") is True
+    assert settings.remembered_fold("Detect tumors") is False
+    chosen.panel.sections = "Tissue unfolded, nonsense, , Teach folded"  # typed
+    assert settings.remembered_fold("Tissue") is False
+    assert settings.remembered_fold("Teach") is True
+    assert settings.chosen_side() == "left"
+    settings.remember_side("right")
+    assert settings.chosen_side() == "right"
+    assert settings.may_offer()
+    settings.forget_offer()
+    assert not settings.may_offer()
+    assert "offer: false" in chosen.config_path.read_text()
 
 
 @pytest.mark.parametrize(

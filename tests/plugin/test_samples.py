@@ -7,6 +7,7 @@ import threading
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 import requests
 
@@ -75,6 +76,32 @@ def real(tmp_path, texture, write_svs, monkeypatch):
     digest = sha256(content).hexdigest()
     monkeypatch.setattr(samples, "SMALL_REGION_SHA256", digest)
     return content
+
+
+def test_two_sections_are_the_same_picture_twice(monkeypatch, add):
+    monkeypatch.setattr(samples, "SMALL", (1024, 1280))
+    (data,) = samples.two_sections()
+    slide = slide_of(add(data))
+    assert slide.shape == (1024, 2560)
+    image = slide.thumbnail(640).astype(int)
+    assert np.abs(image[:, :320] - image[:, 320:]).mean() < 1
+
+
+def test_a_pale_stain_is_paler_and_of_the_same_tissue(monkeypatch, add):
+    monkeypatch.setattr(samples, "SMALL", (1024, 1280))
+    usual = slide_of(add(samples._drawn("usual.svs", shape=samples.SMALL, seed=1)))
+    pale = slide_of(add(samples.pale_stain()[0]))
+    dark, light = (slide.thumbnail(320).mean(axis=-1) for slide in (usual, pale))
+    tissue = dark < 200
+    assert tissue.mean() > 0.05
+    assert light[tissue].mean() > dark[tissue].mean() + 50
+
+
+def test_a_case_is_three_slides(monkeypatch, add):
+    monkeypatch.setattr(samples, "SMALL", (1024, 1280))
+    slides = [slide_of(add(data)) for data in samples.case_of_three()]
+    assert [slide.path.stem for slide in slides] == ["case-1", "case-2", "case-3"]
+    assert len({slide.fingerprint for slide in slides}) == 3
 
 
 def test_the_synthetic_slide_is_drawn_once(cache, texture, write_svs, monkeypatch, add):

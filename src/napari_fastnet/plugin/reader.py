@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from napari import current_viewer
+from napari.settings import get_settings
 from napari.utils.notifications import show_warning
 
 from napari_fastnet.core.lesions.evidence import find_candidates, lesions_of
+from napari_fastnet.plugin.commands import say_without_file
 from napari_fastnet.plugin.layers import data
 from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
 from napari_fastnet.plugin.layers.info import MaskKind
 from napari_fastnet.plugin.layers.scale_bar import show_scale_bar
 from napari_fastnet.plugin.layers.screen_width import keep_thin
-from napari_fastnet.plugin.settings import read_settings
+from napari_fastnet.plugin.settings import PLUGIN, read_settings
 from napari_fastnet.results import reading
-from napari_fastnet.results.recognise import content_of
+from napari_fastnet.results.recognise import SCANNER_SUFFIXES, content_of
 from napari_fastnet.results.record import (
     HEATMAP,
     QUALITY,
@@ -32,12 +34,17 @@ from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.store.store import read_store
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
     from napari_fastnet.core.heatmap import Heatmap
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 ReaderFunction = Callable[[Paths], list[data.LayerData]]
 
 
+@say_without_file(
+    "to open a slide or a run drop it onto the window, or use File > Open", None
+)
 def get_reader(path: Paths) -> ReaderFunction | None:
     """Return `read_layers` for a slide or a file of this package, else None.
 
@@ -88,9 +95,31 @@ def read_layers(path: Paths) -> list[data.LayerData]:
             return _folder_layers(path)
         case _:  # a slide, or what open_slide says is none
             layer = data.slide_layer_data(open_slide(path))
-            if viewer is not None and layer[1]["units"] == data.UM:
-                show_scale_bar(viewer)
+            if viewer is not None:
+                _welcome(viewer, path, placed=layer[1]["units"] == data.UM)
             return [layer]
+
+
+def _welcome(viewer: ViewerModel, path: Path, *, placed: bool) -> None:
+    """Show the scale of a slide that is opened in a window, and offer the panel."""
+    if placed:
+        show_scale_bar(viewer)
+    if hasattr(viewer, "window"):
+        remember_reader(path)
+        from napari_fastnet.plugin.offer import offer_panel
+
+        offer_panel(viewer)
+
+
+def remember_reader(path: Path) -> None:
+    """Spare a person napari's question for a reader of slides after the first time.
+
+    napari's own reader claims files of these kinds, too, and cannot read them. A choice
+    in the preferences (Plugins) stays.
+    """
+    suffix, chosen = path.suffix.lower(), get_settings().plugins
+    if suffix in SCANNER_SUFFIXES and f"*{suffix}" not in chosen.extension2reader:
+        chosen.extension2reader = {**chosen.extension2reader, f"*{suffix}": PLUGIN}
 
 
 def _folder_layers(folder: Path) -> list[data.LayerData]:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from requests import Response
 
 SYNTHETIC = "synthetic-slide.svs"
+#: (height, width), px, of the samples that show one thing each.
+SMALL = (4096, 5120)
+#: Optical density of a stain that the shipped model does not know.
+PALE = 0.35
 SMALL_REGION = "CMU-1-Small-Region.svs"
 SMALL_REGION_URL = (
     f"https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/{SMALL_REGION}"
@@ -89,11 +93,46 @@ def synthetic_slide() -> list[LayerData]:
     OutputError
         The cache folder cannot be written.
     """
-    path = samples_folder() / napari_fastnet.__version__ / SYNTHETIC
+    return [_drawn(SYNTHETIC)]
+
+
+@told
+def two_sections() -> list[LayerData]:
+    """Return two sections of one synthetic node on one slide; see `synthetic_slide`.
+
+    Their lesions are not added up; Nodes... says that they are one node.
+    """
+    return [_drawn("two-sections.svs", shape=SMALL, seed=1, sections=2)]
+
+
+@told
+def pale_stain() -> list[LayerData]:
+    """Return a synthetic slide so pale that the network has to be taught.
+
+    See `synthetic_slide`.
+    """
+    return [_drawn("pale-stain.svs", shape=SMALL, seed=1, density=PALE)]
+
+
+@told
+def case_of_three() -> list[LayerData]:
+    """Return three synthetic slides of one case, the last without tumor.
+
+    See `synthetic_slide`.
+    """
+    return [
+        _drawn(f"case-{seed}.svs", shape=SMALL, seed=seed, lesions=seed < 3)
+        for seed in (1, 2, 3)
+    ]
+
+
+def _drawn(name: str, **options: Any) -> LayerData:
+    """Return the layer of a synthetic slide, which is drawn unless it was before."""
+    path = samples_folder() / napari_fastnet.__version__ / name
     if not path.is_file():
         private_folder(read_settings().cache_folder)
-        call_in_background(partial(write_slide, path), "Drawing a slide")
-    return [slide_layer_data(open_slide(path))]
+        call_in_background(partial(write_slide, path, **options), "Drawing a slide")
+    return slide_layer_data(open_slide(path))
 
 
 @told

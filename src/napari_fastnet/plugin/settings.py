@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.store.cache import LIMIT_BYTES, default_cache_folder
 
 PLUGIN = "napari-fastnet"
+FOLDED, UNFOLDED = "folded", "unfolded"
+Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,9 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """Return the current settings.
-
-    Defaults if napari does not know the plugin: disabled, or used by a script without
-    being installed.
-    """
-    from napari.settings import get_plugin_settings
-
-    try:
-        chosen: Any = get_plugin_settings(PLUGIN)
-    except KeyError:
+    """Return the current settings, or defaults without those of `plugin_settings`."""
+    chosen = plugin_settings()
+    if chosen is None:
         return Settings()
     folder = chosen.storage.cache_folder.strip()
     return Settings(
@@ -64,24 +59,82 @@ def read_settings() -> Settings:
     )
 
 
+def plugin_settings() -> Any:
+    """Return napari's settings of this plugin; changed ones are saved.
+
+    None if napari does not know the plugin: disabled, or used by a script without being
+    installed.
+    """
+    from napari.settings import get_plugin_settings
+
+    try:
+        return get_plugin_settings(PLUGIN)
+    except KeyError:
+        return None
+
+
+def remembered_fold(section: str) -> bool | None:
+    """Return whether a person has folded a section; None if never touched."""
+    return _folded().get(section)
+
+
+def remember_folded(section: str, folded: bool) -> None:
+    """Remember that a person has folded a section, or unfolded it."""
+    chosen = plugin_settings()
+    if chosen is not None:
+        states = _folded() | {section: folded}
+        chosen.panel.sections = ", ".join(
+            f"{name} {FOLDED if is_folded else UNFOLDED}"
+            for name, is_folded in states.items()
+        )
+
+
+def _folded() -> dict[str, bool]:
+    """Return the sections that a person has folded or unfolded, by name."""
+    chosen = plugin_settings()
+    words = "" if chosen is None else chosen.panel.sections
+    pairs = (part.strip().rpartition(" ") for part in words.split(","))
+    return {
+        name: word == FOLDED for name, _, word in pairs if word in (FOLDED, UNFOLDED)
+    }
+
+
+def chosen_side() -> Side:
+    """Return the side of the window on which the panel belongs."""
+    chosen = plugin_settings()
+    side: Side = "left" if chosen is None else chosen.panel.place
+    return side
+
+
+def remember_side(side: Side) -> None:
+    """Remember the side of the window on which the panel is."""
+    chosen = plugin_settings()
+    if chosen is not None and chosen.panel.place != side:
+        chosen.panel.place = side
+
+
+def may_offer() -> bool:
+    """Return whether the panel may be offered to a person who opens a slide."""
+    chosen = plugin_settings()
+    return chosen is not None and bool(chosen.panel.offer)
+
+
+def forget_offer() -> None:
+    """Remember that the panel has been offered."""
+    chosen = plugin_settings()
+    if chosen is not None:
+        chosen.panel.offer = False
+
+
 def listen_to_colours(then: Callable[..., None]) -> None:
     """Call a method when the colours change, without keeping its owner alive."""
-    chosen = _display()
+    chosen = plugin_settings()
     if chosen is not None:
-        chosen.events.colours.connect(then)
+        chosen.display.events.colours.connect(then)
 
 
 def forget_colours(then: Callable[..., None]) -> None:
     """Stop calling a method when the colours change."""
-    chosen = _display()
+    chosen = plugin_settings()
     if chosen is not None:
-        chosen.events.colours.disconnect(then)
-
-
-def _display() -> Any:
-    from napari.settings import get_plugin_settings
-
-    try:
-        return get_plugin_settings(PLUGIN).display
-    except KeyError:  # as in `read_settings`
-        return None
+        chosen.display.events.colours.disconnect(then)

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_fastnet.core.heatmap import Heatmap
 from napari_fastnet.errors import OutputError
+from napari_fastnet.plugin.commands import say_without_file
 from napari_fastnet.plugin.layers.data import LayerData, to_px
 from napari_fastnet.plugin.layers.info import SLIDE_KEY, ResultInfo, SlideInfo
 from napari_fastnet.plugin.layers.regions import regions_of
@@ -27,8 +28,14 @@ from napari_fastnet.results.regions import write_regions_csv, write_regions_geoj
 
 #: npe2 compares the beginning of names: without the dot it also finds this plugin.
 NAPARI = "napari."
+chosen_by_napari = say_without_file(
+    "to save layers select them in the layer list, then File > Save Selected Layers; to "
+    "save all results of a slide, 'Export masks, heatmap and lesions'",
+    instead=(),
+)
 
 
+@chosen_by_napari
 def write_folder(path: str, layers: Sequence[LayerData]) -> list[str]:
     """Write several layers into a folder.
 
@@ -77,6 +84,7 @@ def write_folder(path: str, layers: Sequence[LayerData]) -> list[str]:
     return written
 
 
+@chosen_by_napari
 def write_heatmap(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a heatmap layer as OME-TIFF, any other image with napari."""
     info = _info(attributes)
@@ -100,6 +108,7 @@ def write_heatmap(path: str, data: Any, attributes: dict[str, Any]) -> list[str]
     return [path]
 
 
+@chosen_by_napari
 def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a tissue mask or quality flags as TIFF, other labels with napari."""
     info = _info(attributes)
@@ -119,6 +128,7 @@ def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     return [path]
 
 
+@chosen_by_napari
 def write_regions(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write regions as GeoJSON or CSV, by the suffix; other shapes with napari."""
     info = _info(attributes)

@@ -59,6 +59,14 @@ def settings(tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_CONFIG", str(tmp_path / "napari.yaml"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))  # of decisions
+    # those of plugins are read once, from where napari's own were when it was imported
+    from napari import settings
+
+    settings._clear_plugin_settings_cache()
+    monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "napari.yaml"))
+    monkeypatch.setattr(settings.get_settings().plugins, "extension2reader", {})
+    yield
+    settings._clear_plugin_settings_cache()
 
 
 @pytest.fixture

@@ -5,68 +5,59 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fastnet.plugin.panel.detect import CANCEL_KEY, DETECT_KEY, DetectSection
-from napari_fastnet.plugin.panel.heatmap_look import (
-    DISPLAY_KEY,
-    HEATMAP_KEY,
-    TISSUE_KEY,
-)
-from napari_fastnet.plugin.panel.tissue import MASKS_KEY
-from napari_fastnet.plugin.review import ruler, tools
-from napari_fastnet.plugin.teach import tools as teach_tools
+from napari_fastnet.plugin import keys
+from napari_fastnet.plugin.keys import KEYS, key_of
+from napari_fastnet.plugin.panel.detect import DetectSection
 
 pytestmark = pytest.mark.gui
 
-REVIEW_KEYS = {
-    tools.TUMOR_KEY: "tumor",
-    tools.NOT_TUMOR_KEY: "not_tumor",
-    tools.UNSURE_KEY: "unsure",
-    tools.UNDO_KEY: "undo",
-    tools.UNDECIDED_KEY: "next_undecided",
-    tools.NEXT_KEY: "next",
-    tools.PREVIOUS_KEY: "previous",
-    ruler.RULER_KEY: "ruler",
-}
-TEACH_KEYS = {
-    teach_tools.PAINT_KEYS["tumor"]: "paint_tumor",
-    teach_tools.PAINT_KEYS["normal"]: "paint_normal",
-    teach_tools.PAINT_KEYS["ignore"]: "ignore",
-    teach_tools.UNDO_KEY: "undo",
-    teach_tools.TEACH_KEY: "start",
-    teach_tools.BLINK_KEY: "blink",
-}
-ALL = (
-    DETECT_KEY,
-    CANCEL_KEY,
-    MASKS_KEY,
-    HEATMAP_KEY,
-    DISPLAY_KEY,
-    TISSUE_KEY,
-    *REVIEW_KEYS,
-    *TEACH_KEYS,
-)
+ALL = tuple(KEYS.values())
+
+
+def widgets_of(panel):
+    """Return the widget whose tool tip says the key, by action."""
+    review, teach, detect = panel.review, panel.teach, panel.detect
+    return {
+        "detect": detect.start,
+        "cancel": detect.cancel,
+        "masks": panel.tissue.compute,
+        "heatmap": detect.opacity,
+        "display": detect.display,
+        "tissue_only": detect.display,
+        **{
+            name: getattr(review, name)
+            for name in ("tumor", "not_tumor", "unsure", "undo", "next_undecided")
+        },
+        **{name: getattr(review, name) for name in ("next", "previous", "ruler")},
+        "paint_tumor": teach.paint_tumor,
+        "paint_normal": teach.paint_normal,
+        "paint_ignore": teach.ignore,
+        "undo_stroke": teach.undo,
+        "teach": teach.start,
+        "old_new": teach.blink,
+    }
 
 
 def test_keys_do_the_work(qtbot, viewer, panel, press) -> None:
     work = panel.slide.work
-    press(viewer, MASKS_KEY)
+    press(viewer, KEYS["masks"])
     qtbot.waitUntil(lambda: work.editor is not None, timeout=20_000)
-    press(viewer, DETECT_KEY)
+    press(viewer, KEYS["detect"])
     assert panel.detect.start.text == "Pause"
-    press(viewer, DETECT_KEY)
+    press(viewer, KEYS["detect"])
     assert panel.detect.start.text == "Resume"
-    press(viewer, CANCEL_KEY)
+    press(viewer, KEYS["cancel"])
     qtbot.waitUntil(lambda: not work.detection.job.running, timeout=20_000)
     assert panel.detect.start.text == "Detect tumors"
 
 
 def test_a_key_shows_and_hides_the_heatmap(viewer, panel, detect, press) -> None:
-    press(viewer, HEATMAP_KEY)  # there is none
+    press(viewer, KEYS["heatmap"])  # there is none
     detect(panel)
     layer = viewer.layers["tumor probability"]
-    press(viewer, HEATMAP_KEY)
+    press(viewer, KEYS["heatmap"])
     assert not layer.visible
-    press(viewer, HEATMAP_KEY)
+    press(viewer, KEYS["heatmap"])
     assert layer.visible
 
 
@@ -104,17 +95,10 @@ def test_the_newer_of_two_sections_has_the_keys_and_keeps_them(viewer, panel) ->
 
 
 def test_the_tool_tips_say_the_keys(panel) -> None:
-    tips = [
-        panel.detect.start.tooltip,
-        panel.detect.cancel.tooltip,
-        panel.tissue.compute.tooltip,
-        panel.detect.opacity.tooltip,
-        panel.detect.display.tooltip,
-        panel.detect.display.tooltip,
-        *(getattr(panel.review, name).tooltip for name in REVIEW_KEYS.values()),
-        *(getattr(panel.teach, name).tooltip for name in TEACH_KEYS.values()),
-    ]
-    for key, tip in zip(ALL, tips, strict=True):
+    widgets = widgets_of(panel)
+    assert widgets.keys() == KEYS.keys()
+    for action, widget in widgets.items():
+        key, tip = KEYS[action], widget.tooltip
         assert f"[{key}]" in tip
 
 
@@ -173,14 +157,67 @@ def test_tab_goes_from_top_to_bottom(qtbot, panel) -> None:
     qtbot.addWidget(window)
     window.show()
     qtbot.waitExposed(window)
-    order, widget, controls = [], panel.slide.choice.native, interactive(panel)
+    first = panel.slide.fold.heading
+    order, widget, controls = [], first, interactive(panel)
     for _ in range(300):
         if widget in controls and widget.isVisible():
             order.append(widget)
         widget = widget.nextInFocusChain()
-        if widget is panel.slide.choice.native:
+        if widget is first:
             break
     tops = [w.mapTo(window, w.rect().center()).y() for w in order]
     assert len(order) > 30
     assert (np.diff(tops) > -12).all(), tops
-    assert order[-1] is panel.export.report.native
+    assert order[-1] is panel.advanced.fold.heading
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """Return a function that sets keys as napari's preferences have them."""
+
+    def choose(**others):
+        pairs = tuple({**KEYS, **others}.items())
+        monkeypatch.setattr(keys, "_chosen", lambda: pairs)
+
+    yield choose
+    keys._usable.cache_clear()
+
+
+def test_a_key_of_the_preferences_takes_the_place_of_its_own(
+    qtbot, viewer, add_slide, square_svs, make_panel, press, chosen
+) -> None:
+    chosen(masks="Shift+Y", tumor="G")
+    add_slide(viewer, square_svs)
+    panel = make_panel(viewer)
+    assert "[Shift+Y]" in panel.tissue.compute.tooltip
+    assert panel.review.tumor.text == "✓ tumor [G]"
+    press(viewer, "Shift+Y")
+    qtbot.waitUntil(lambda: panel.slide.work.editor is not None, timeout=20_000)
+
+
+def test_two_actions_may_change_their_keys(chosen, warned) -> None:
+    chosen(tumor="K", not_tumor="J")
+    assert (key_of("tumor"), key_of("not_tumor")) == ("K", "J")
+    assert not warned
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("K", "has another action, too"),
+        ("Hyper", "is none that napari knows"),
+        ("", "is none that napari knows"),
+    ],
+)
+def test_a_key_that_cannot_be_is_said_and_stays(chosen, warned, key, words) -> None:
+    chosen(tumor=key)
+    assert key_of("tumor") == "J"
+    assert key_of("not_tumor") == "K"
+    assert len(warned) == 1
+    assert words in warned[0]
+    assert repr(key) in warned[0]
+
+
+def test_a_default_given_to_another_action_brings_all_defaults_back(chosen) -> None:
+    chosen(tumor="Hyper", unsure="J")
+    assert {action: key_of(action) for action in KEYS} == KEYS

@@ -247,26 +247,22 @@ def test_nothing_of_what_is_ticked_is_told(
 
 @pytest.mark.parametrize("button", ["save", "report"])
 def test_without_a_folder_it_is_asked_for(
-    qtbot, panel, show_candidates, monkeypatch, tmp_path, told, button
+    qtbot, panel, show_candidates, tmp_path, told, button
 ) -> None:
     show_candidates(panel, 2)
-    answers = ["", str(tmp_path / "files")]  # the first dialog is cancelled
-    asked = iter(answers)
-    monkeypatch.setattr(
-        panel.export.folder, "_show_file_dialog", lambda *_, **__: next(asked)
-    )
-    (tmp_path / "files").mkdir()
-    pressed = getattr(panel.export, button)
+    pressed, folder = getattr(panel.export, button), tmp_path / "files"
     pressed.native.click()
+    panel.export.question.reject()
     assert pressed.enabled
     assert not told
     pressed.native.click()
+    panel.export.question.field.setText(str(folder))
+    panel.export.question.accept()
     qtbot.waitUntil(lambda: pressed.enabled, timeout=30_000)
-    assert str(panel.export.folder.value) == answers[1]  # for the next time
-    pages = {path.name for path in (tmp_path / "files").iterdir()}
+    pages = {path.name for path in folder.iterdir()}
     wanted = "run.json" if button == "save" else "square-report.html"
     assert wanted in pages
-    assert answers[1] in told[-1]
+    assert str(folder) in told[-1]
 
 
 def test_a_disk_that_refuses_is_told_and_saving_can_be_tried_again(

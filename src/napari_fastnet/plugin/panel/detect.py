@@ -10,22 +10,23 @@ from napari.utils.notifications import show_error, show_info
 from napari.viewer import Viewer
 from superqt.utils import qdebounced, qthrottled
 
+from napari_fastnet.core.appearance.summary import quality_words
 from napari_fastnet.errors import BundleError, FastNetError
 from napari_fastnet.model.options import BackendName, NetworkChoice
 from napari_fastnet.plugin.detection.detection import Detection
 from napari_fastnet.plugin.detection.ready_network import NETWORK
 from napari_fastnet.plugin.detection.request import Density, Request
+from napari_fastnet.plugin.keys import key_of
 from napari_fastnet.plugin.panel import activity, heatmap_look
 from napari_fastnet.plugin.panel.model_choice import ModelChoice
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.plugin.widgets import section
 from napari_fastnet.plugin.work.command_line import copy_to_clipboard, detect_command
+from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.plugin.work.workspace import workspace_of
 
 DETECT, PAUSE, RESUME = "Detect tumors", "Pause", "Resume"
-#: Keys of the viewer that press the buttons; napari uses none like them.
-DETECT_KEY, CANCEL_KEY = "Shift+D", "Shift+C"
 #: Time without changes, ms, after which the network is prepared.
 STILL_MS = 700
 #: Shortest time between two updates of napari's activity dock, ms.
@@ -51,6 +52,8 @@ class DetectSection(section.Section):
     ----------
     model, model_folder, card : ComboBox, FileEdit, PushButton
         A shipped model, or the folder of a bundle; ``card`` opens the model card.
+    model_rows : list of Widget
+        They stand under Advanced, as density, back end, ``results`` and ``view_first``.
     stride, backend, view_first : ComboBox, ComboBox, CheckBox
         Density of the values, back end, and whether the visible part comes first.
     results : FileEdit
@@ -71,13 +74,13 @@ class DetectSection(section.Section):
         settings = read_settings()
         self._choice = ModelChoice(settings.model)
         self.model, self.model_folder = self._choice.model, self._choice.folder
-        self.card = self._choice.card
+        self.card, self.model_rows = self._choice.card, self._choice.rows
         self._make_choices(settings.backend)
         self.start = section.button(
-            DETECT, f"Detect tumors in the tissue; pause, resume [{DETECT_KEY}]"
+            DETECT, f"Detect tumors in the tissue; pause, resume [{key_of('detect')}]"
         )
         self.cancel = section.button(
-            "Cancel", f"Stop; computed values are kept [{CANCEL_KEY}]"
+            "Cancel", f"Stop; computed values are kept [{key_of('cancel')}]"
         )
         self.progress = ProgressBar(
             min=0, max=100, value=0, tooltip="Patches computed, of those in the tissue"
@@ -86,20 +89,15 @@ class DetectSection(section.Section):
         self.copy = section.button(
             "copy as command",
             "Copy the equivalent command for the terminal",
-            max_width=136,
         )
         self._look = heatmap_look.HeatmapLook(workspace_of(napari_viewer))
         self.threshold, self.opacity = self._look.threshold, self._look.opacity
         self.evidence, self.alarms = self._look.evidence, self._look.alarms
         self.display = self._look.display
         widgets = [
-            *self._choice.rows,
-            section.row(self.stride, label="density"),
-            section.row(self.backend, self.view_first, label="back end"),
-            section.row(self.results, label="keep in"),
             section.row(self.start, self.cancel),
             self.progress,
-            section.row(self.status, self.copy),
+            self.status,
             *self._look.rows,
         ]
         # Never directly from a signal: napari's bar processes other events meanwhile.
@@ -107,7 +105,7 @@ class DetectSection(section.Section):
             self._show_activity, timeout=ACTIVITY_MS, leading=False
         )
         self._prepare_soon = qdebounced(self._prepare, timeout=STILL_MS)
-        super().__init__(napari_viewer, "DETECT", widgets)
+        super().__init__(napari_viewer, "Detect tumors", widgets)
         self._activity = activity.ActivityBar(DETECT, self.native)
         self._choice.show()
         self._connect()
@@ -148,14 +146,14 @@ class DetectSection(section.Section):
         self.copy.changed.connect(self._copy)
         self.press_keys(
             {
-                DETECT_KEY: self._start,
-                CANCEL_KEY: self._cancel,
-                heatmap_look.HEATMAP_KEY: self._look.toggle,
-                heatmap_look.DISPLAY_KEY: self._look.next_display,
+                "detect": self._start,
+                "cancel": self._cancel,
+                "heatmap": self._look.toggle,
+                "display": self._look.next_display,
             }
         )
         tissue = self._look.tissue_only
-        self.hold_key(heatmap_look.TISSUE_KEY, tissue.hide, tissue.show)
+        self.hold_key("tissue_only", tissue.hide, tissue.show)
 
     def leave(self) -> None:
         """Disconnect, and stop all jobs, which have no buttons any more."""
@@ -251,7 +249,8 @@ class DetectSection(section.Section):
         self.cancel.enabled = job is not None
         self.start.text = DETECT if job is None else RESUME if job.paused else PAUSE
         self.copy.enabled = detection is not None and detection.run is not None
-        self.status.value = activity.status_of(detection)
+        self.status.value = activity.status_of(detection) + doubts_about(work)
+        self.progress.visible = job is not None
         with section.drawn_later(self.progress.native):
             self.progress.value = activity.per_cent(detection)
         if work is not None:
@@ -271,3 +270,11 @@ class DetectSection(section.Section):
             return
         copy_to_clipboard(command)
         show_info(f"copied: {command}")
+
+
+def doubts_about(work: SlideWork | None) -> str:
+    """Return what is wrong with a slide that was scanned, to go behind its status."""
+    quality = None if work is None or work.record is None else work.record.quality
+    if quality is None or not (quality.warn or quality.any):
+        return ""
+    return f"; {quality_words(quality)}"

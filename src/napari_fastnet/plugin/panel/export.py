@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, PushButton
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import Notification, notification_manager, show_info
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QMenu
 
+from napari_fastnet.plugin.panel.export_folder import (
+    FolderDialog,
+    proposed_folder,
+    show_path,
+)
 from napari_fastnet.plugin.panel.nodes import NodesDialog
 from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.plugin.widgets import section
 from napari_fastnet.plugin.work import exporting
+from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.results import result
 from napari_fastnet.slide.notes import bounds_notes
 
@@ -67,6 +73,12 @@ TIPS = {
 OVERVIEW = "png"
 
 
+class _Told(Notification):  # type: ignore[misc]  # has no types
+    """A message with a button, beside which napari writes its source."""
+
+    source = "FastNet"
+
+
 class ExportSection(section.Section):
     """Export of masks, heatmap, regions and an overview, all with the run's record.
 
@@ -84,13 +96,17 @@ class ExportSection(section.Section):
     which : ComboBox
         Size classes of the regions to write.
     folder : FileEdit
-        Folder for the files.
+        Folder for the files; while it is empty, one is proposed when they are written.
     save : PushButton
         Writes the files.
     nodes : PushButton
         Opens the window that joins pieces of tissue to nodes.
     report : PushButton
         Writes the report of the slide as a case.
+    files : Fold
+        Holds the choices of files.
+    question : FolderDialog or None
+        The latest question for a folder.
     """
 
     masks: CheckBox
@@ -108,7 +124,9 @@ class ExportSection(section.Section):
             tooltip="Regions to write and outline, by size: macro is longer than 2 mm, "
             "micro longer than 0.2 mm",
         )
-        self.folder = section.folder_field("Folder for the files")
+        self.folder = section.folder_field(
+            "Folder for the files", when_empty="asked for"
+        )
         self.save = section.button("Export", "Write the files")
         self.nodes = section.button(
             "Nodes...", "Say which pieces of tissue are one lymph node"
@@ -117,17 +135,24 @@ class ExportSection(section.Section):
             "Report",
             "Write a page: nodes, largest deposit, suggested pN; prints to PDF",
         )
-        widgets = [
-            section.row(self.masks, self.heatmap),
-            section.row(self.regions, self.overview),
-            section.row(self.which, label="which"),
-            section.row(self.formats, label="as"),
-            section.row(self.folder, label="to"),
-            self.save,
-            section.row(self.nodes, self.report),
-        ]
+        self.files = section.Fold(
+            "Files",
+            [
+                section.row(self.masks, self.heatmap),
+                section.row(self.regions, self.overview),
+                section.row(self.which, label="which"),
+                section.row(self.formats, label="as"),
+                section.row(self.folder, label="to"),
+            ],
+            folded=True,
+        )
+        self.question: FolderDialog | None = None
         self._job: Job | None = None
-        super().__init__(napari_viewer, "EXPORT", widgets)
+        super().__init__(
+            napari_viewer,
+            "Report and export",
+            [section.row(self.save, self.report, self.nodes), self.files],
+        )
         events = self.workspace.events
         changes = (events.slides, events.spacing, events.tissue, events.heatmap)
         self.listen(self._show, *changes)
@@ -164,37 +189,51 @@ class ExportSection(section.Section):
         dialog.accepted.connect(lambda: work.pieces.join(dialog.nodes))
         dialog.open()
 
-    def _folder(self) -> Path | None:
-        """Return the chosen folder; ask if there is none. None if the user cancels."""
-        if section.chosen_path(self.folder) is None:
-            self.folder.choose_btn.native.click()
-        return section.chosen_path(self.folder)
+    def _to_folder(self, words: str, write: Callable[[SlideWork, Path], None]) -> None:
+        """Write files of the current slide into the chosen folder; ask if there is none."""
+        work = self.work
+        if work is None:
+            return
+        if (folder := section.chosen_path(self.folder)) is not None:
+            write(work, folder)
+            return
+        self.question = FolderDialog(
+            self.native,
+            f"{words} of {work.layer.name}",
+            f"{words} will be written to this folder:",
+            proposed_folder(work.slide),
+            lambda folder: write(work, folder),
+        )
+        self.question.open()
 
     def _report(self) -> None:
-        work = self.work
-        folder = None if work is None else self._folder()
-        if work is None or folder is None:
-            return
+        self._to_folder("The report", self._write_report)
+
+    def _write_report(self, work: SlideWork, folder: Path) -> None:
         snapshot, slide = exporting.snapshot_of(work), work.slide
         notes = tuple(filter(None, (exporting.unfinished(work),)))
         path = folder.absolute() / f"{slide.path.stem}-report.html"
 
         def write(should_stop: Callable[[], bool]) -> Generator[list[Path]]:
+            path.parent.mkdir(parents=True, exist_ok=True)
             exporting.write_case_report(path, snapshot(), slide)
             yield [path]
 
         # napari shows the first line of a message, and the others after a click
-        self._start(write, f"{path}\nreport written", notes)
+        opens = ("open report", path)
+        self._start(write, f"{path}\nreport written", notes, opens)
 
     def _save(self) -> None:
-        work = self.work
-        folder = None if work is None else self._folder()
-        if work is None or folder is None:
-            return
+        self._to_folder(f"Files ({', '.join(self._formats())})", self._write_files)
+
+    def _formats(self) -> list[str]:
+        return list(self.formats.formats) + [OVERVIEW] * self.overview.value
+
+    def _write_files(self, work: SlideWork, folder: Path) -> None:
         parts: list[result.Part] = [
             name for name in result.PARTS if getattr(self, name).value
         ]
-        formats = list(self.formats.formats) + [OVERVIEW] * self.overview.value
+        formats = self._formats()
         snapshot = exporting.snapshot_of(work, self.which.value)
         notes = bounds_notes(work.slide) if "geojson" in formats else ()
         if words := exporting.unfinished(work):
@@ -203,19 +242,27 @@ class ExportSection(section.Section):
         def write(should_stop: Callable[[], bool]) -> Generator[list[Path]]:
             yield exporting.write_snapshot(snapshot(), folder, parts, formats)
 
-        self._start(write, f"{{}} files written to {folder}", notes)
+        opens = ("open folder", folder.absolute())
+        self._start(write, f"{{}} files written to {folder}", notes, opens)
 
     def _start(
         self,
         write: Callable[[Callable[[], bool]], Generator[list[Path]]],
         words: str,
         notes: Collection[str],
+        opens: tuple[str, Path],
     ) -> None:
-        """Write files in a thread, and say it; the words take their number."""
+        """Write files in a thread, and say it; the words take their number.
+
+        The message has a button that opens something.
+        """
+        name, target = opens
 
         def tell(paths: list[Path]) -> None:
-            show = show_warning if notes else show_info
-            show("\n".join((words.replace("{}", str(len(paths))), *notes)))
+            severity = "warning" if notes else "info"
+            said = "\n".join((words.replace("{}", str(len(paths))), *notes))
+            button = (name, lambda _: show_path(target))
+            notification_manager.dispatch(_Told(said, severity, (button,)))
 
         self._job = Job(write, on_value=tell, on_end=self._show)
         self._job.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from magicgui.widgets import ComboBox, Label
+from magicgui.widgets import ComboBox
 from magicgui.widgets.bases import Widget
 from napari.layers import Layer
 
@@ -17,6 +17,7 @@ from napari_fastnet.core.options import (
     EvidenceScale,
 )
 from napari_fastnet.plugin import settings
+from napari_fastnet.plugin.keys import key_of
 from napari_fastnet.plugin.layers.data import (
     FLAG_COLOURS,
     OUTLINE_COLOURS,
@@ -25,13 +26,10 @@ from napari_fastnet.plugin.layers.data import (
 from napari_fastnet.plugin.layers.marks import SYMBOLS
 from napari_fastnet.plugin.layers.tissue_only import TissueOnly
 from napari_fastnet.plugin.widgets.numbers import NumberSlider
-from napari_fastnet.plugin.widgets.section import row, text_line
+from napari_fastnet.plugin.widgets.section import Fold, row, text_line
 from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.plugin.work.workspace import Workspace
 
-#: Keys of the viewer: show or hide the heatmap, go on to the next part shown, and show
-#: the tissue alone while held. napari uses none like them, in any mode of any layer.
-HEATMAP_KEY, DISPLAY_KEY, TISSUE_KEY = "Shift+H", "Shift+S", "H"
 #: Choices of the lesion threshold, and the one of the slider.
 ALARMS: dict[Alarms, str] = {
     "fewer": "fewer alarms",
@@ -108,30 +106,30 @@ class HeatmapLook:
             tooltip="Candidates with this evidence or more are lesions, log odds",
         )
         self.figures = text_line()
+        self.figures.tooltip = (
+            "As measured on mosaics of the model's validation patches"
+        )
         self.opacity = _slider(
-            "opacity", f"Opacity of the heatmap; show or hide it [{HEATMAP_KEY}]"
+            "opacity", f"Opacity of the heatmap; show or hide it [{key_of('heatmap')}]"
         )
         self.display = ComboBox(
             choices=(ALL, SUSPICIOUS, OUTLINES),
             tooltip="Part of the heatmap that is shown; the next one "
-            f"[{DISPLAY_KEY}]. Nothing but the tissue: hold [{TISSUE_KEY}]",
+            f"[{key_of('display')}]. Nothing but the tissue: hold [{key_of('tissue_only')}]",
         )
-        self.legend = Label(
-            value=legend_of(settings.read_settings().colours),
-            tooltip="Other colors: Preferences > Plugins > FastNet > Display",
-        )
-        self.marks, self.flags = Label(value=legend_of_marks()), text_line()
+        self.legend = text_line()
+        self.legend.value = legend_of(settings.read_settings().colours)
+        self.legend.tooltip = "Other colors: Preferences > Plugins > FastNet > Display"
+        self.marks, self.flags = text_line(), text_line()
+        self.marks.value = legend_of_marks()
         self.marks.visible = self.flags.visible = False
         self.rows: list[Widget] = [
             row(self.alarms, label="alarms"),
-            row(self.evidence, label="evidence"),
             self.figures,
             row(self.threshold, label="threshold"),
             row(self.opacity, label="opacity"),
             row(self.display, label="show"),
-            self.legend,
-            self.marks,
-            self.flags,
+            Fold("Legend", [self.legend, self.marks, self.flags], folded=True),
         ]
         self.threshold.changed.connect(self._set_threshold)
         self.alarms.changed.connect(self._set_alarms)
@@ -205,7 +203,9 @@ class HeatmapLook:
             self.evidence.value = least
             named = [name for name in ALARMS if scale.of(name) == least]
             self.alarms.value = named[0] if named else OTHER
-        self.figures.value = figures_of(work.rule.measured)
+        # until a run says so, the model whose alarms they are is not known
+        known = work.heatmap is not None
+        self.figures.value = figures_of(work.rule.measured) if known else ""
 
     def _set_alarms(self, name: str) -> None:
         work = self._workspace.current
@@ -252,7 +252,7 @@ def figures_of(point: CurvePoint | None) -> str:
     if point is None:
         return "this model's alarms were not measured"
     return (
-        f"on mosaics {point.sensitivity:.0%} of lesions found, "
+        f"{point.sensitivity:.0%} of lesions found, "
         f"{point.false_per_10_mm2:.1f} false per 10 mm²"
     )
 
@@ -283,8 +283,7 @@ def legend_of_marks() -> str:
         for status, symbol in SYMBOLS.items()
     ]
     shown.append(f"{_sign('&#9675;', VERDICT_COLOURS['undecided'])} possible")
-    first, second = (" &nbsp; ".join(part) for part in (shown[:3], shown[3:]))
-    return f"{first}<br>{second}"
+    return " &nbsp; ".join(shown)
 
 
 def _sign(sign: str, colour: str) -> str:

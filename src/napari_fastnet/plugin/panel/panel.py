@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from weakref import WeakKeyDictionary, ref
 
-import numpy as np
-from magicgui.widgets import Container, Label
+from magicgui.widgets import Container
 from magicgui.widgets.bases import Widget
+from napari.components import ViewerModel
 from napari.viewer import Viewer
-from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QScrollArea
+from qtpy.QtWidgets import QToolButton
 
+from napari_fastnet.plugin.keys import KEYS, key_of
+from napari_fastnet.plugin.layers.canvas_context import real_viewer
+from napari_fastnet.plugin.offer import withdraw_offer
 from napari_fastnet.plugin.panel.detect import DetectSection
 from napari_fastnet.plugin.panel.export import ExportSection
 from napari_fastnet.plugin.panel.regions import RegionsSection
 from napari_fastnet.plugin.panel.slide import SlideSection
 from napari_fastnet.plugin.panel.tissue import TissueSection
 from napari_fastnet.plugin.review.review import ReviewSection
+from napari_fastnet.plugin.review.under_cursor import UnderCursor
 from napari_fastnet.plugin.teach.teach import TeachSection
 from napari_fastnet.plugin.widgets.dialogs import UndockWatch
+from napari_fastnet.plugin.widgets.place import (
+    FitOnceDocked,
+    OnTheLeft,
+    WidthKeeper,
+    dock_of,
+    order_tabs,
+)
+from napari_fastnet.plugin.widgets.section import Section, row, text_line
+from napari_fastnet.plugin.widgets.tour import Step, Tour
 from napari_fastnet.results.record import CALIBRATED, RESEARCH_USE
 
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
+#: Between sections: on a laptop's screen the export is seen without scrolling.
+SPACING_PX = 2
+#: Words of the tour.
+STEPS = (
+    "Drop a slide onto the window, or open a drawn one: File &gt; Open Sample &gt; FastNet. "
+    "Check its µm/px; if the file does not say, enter it here.",
+    "<i>Detect tumors</i> finds the tissue, scans what is on the screen first, and draws "
+    "a map: green is normal, red is tumor. <i>Alarms</i> chooses between finding more and "
+    "fewer false lesions; sliders change the map at once.",
+    "Three masks say where tissue is; only where all three agree is scanned. Unfold it to "
+    "move their thresholds, or to paint what they miss.",
+    "The list below the slide shows the most suspicious places first. Decide on each with "
+    "a key, also while you look at the slide: {tumor} tumor, {not_tumor} not tumor, "
+    "{unsure} unsure, {next_undecided} the next. "
+    "Decisions are saved at once. <i>Teach</i>, below, adapts the model to your stain.",
+    "<i>Export</i> writes masks, map and lesions for QuPath, ASAP and Fiji, <i>Report</i> "
+    "a page with sizes and a suggested pN. Research use only.",
+)
+_PANELS: WeakKeyDictionary[ViewerModel, ref[FastNetPanel]] = WeakKeyDictionary()
 
-#: The canvas has its new size so long after the panel is docked, ms.
-DOCKED_MS = 1000
-#: napari fits a slide before its window has its final size; relative error of the zoom.
-FITTED = 0.15
+
+def panel_of(viewer: Viewer) -> FastNetPanel | None:
+    """Return the panel that was opened last in a viewer, if it is still there."""
+    found = _PANELS.get(real_viewer(viewer))
+    panel = None if found is None else found()
+    return panel if panel is not None and dock_of(panel.native) is not None else None
 
 
 class FastNetPanel(Container[Widget]):
@@ -40,36 +72,84 @@ class FastNetPanel(Container[Widget]):
 
     Attributes
     ----------
-    slide, tissue, detect, review, teach, regions, export
-        The sections; scripts press their buttons and move their sliders.
+    help : QToolButton
+        Begins the tour.
+    tour : Tour or None
+        Begun last.
+    slide, tissue, detect, review, teach, regions, export, advanced
+        The sections; scripts press their buttons and move their sliders. The widgets under
+        Advanced are those of the section that they set; the regions' stand below the slide.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
+        withdraw_offer(napari_viewer)
         self.slide = SlideSection(napari_viewer)
         self.tissue = TissueSection(napari_viewer)
         self.detect = DetectSection(napari_viewer)
-        self.review = ReviewSection(napari_viewer)
+        self.regions = RegionsSection(napari_viewer)
+        self.review = ReviewSection(napari_viewer, self.regions.totals, self.regions)
         self.teach = TeachSection(
             napari_viewer, self.detect.request, self.detect.choose_model
         )
-        self.regions = RegionsSection(napari_viewer)
         self.export = ExportSection(napari_viewer)
-        self._sections = (
-            self.slide,
-            self.tissue,
-            self.detect,
-            self.review,
-            self.teach,
-            self.regions,
-            self.export,
+        self.advanced = self._advanced(napari_viewer)
+        shown = (
+            *(self.slide, self.tissue, self.detect, self.review, self.teach),
+            *(self.export, self.advanced),
         )
-        note = Label(value=f"{CALIBRATED}<br>{RESEARCH_USE}")
-        super().__init__(widgets=[*self._sections, note], labels=False, scrollable=True)
+        self._sections = (*shown, self.regions)
+        note = text_line()
+        note.value = f"{CALIBRATED}<br>{RESEARCH_USE}"
+        super().__init__(widgets=[*shown, note], labels=False, scrollable=True)
+        self._under_cursor = UnderCursor(self.slide.workspace)
         self._watch = UndockWatch(self.native, self._undocked)
         self._width = WidthKeeper(self.native)
+        self._place = OnTheLeft(self.native)
+        _PANELS[self.slide.workspace.viewer] = ref(self)
+        self.help = QToolButton()
+        self.help.setText("?")
+        self.help.setToolTip("Explain the panel in five steps")
+        self.help.clicked.connect(self.take_tour)
+        self.slide.fold.put_beside(self.help)
+        self.tour: Tour | None = None
+        self.native.widget().layout().setSpacing(SPACING_PX)
+        order_tabs(self.native.widget())
         self._fit = FitOnceDocked(self.native, self.slide.workspace.viewer)
 
+    def _advanced(self, viewer: Viewer) -> Section:
+        """Return the section of what seldom changes."""
+        detect, slide = self.detect, self.slide
+        widgets = [
+            *detect.model_rows,
+            row(detect.evidence, label="evidence"),
+            row(detect.stride, label="density"),
+            row(detect.backend, label="back end"),
+            row(detect.results, label="keep in"),
+            detect.view_first,
+            slide.background,
+            row(self.review.second_read, self.review.open),
+            row(slide.edit, detect.copy),
+        ]
+        return Section(viewer, "Advanced", widgets, folded=True)
+
+    def take_tour(self) -> None:
+        """Explain the panel in five steps."""
+        keys = {action: key_of(action) for action in KEYS}
+        steps = [
+            Step(part.native, part.fold.title, words.format_map(keys))
+            for part, words in (
+                (self.slide, STEPS[0]),
+                (self.detect, STEPS[1]),
+                (self.tissue, STEPS[2]),
+                (self.review, STEPS[3]),
+                (self.export, STEPS[4]),
+            )
+        ]
+        self.tour = Tour(self.native, steps)
+        self.tour.show()
+
     def _undocked(self) -> None:
+        self._under_cursor.leave()
         for section in self._sections:
             section.undocked()
 
@@ -77,75 +157,3 @@ class FastNetPanel(Container[Widget]):
     def native(self) -> Any:
         """The scroll area; its content, which magicgui returns, is taller than a laptop."""
         return self.root_native_widget
-
-
-class WidthKeeper(QObject):
-    """A watch that keeps a scroll area as wide as its content, in every theme.
-
-    magicgui measures the content before napari's theme widens it. Without this, the
-    right ends of the widgets lie under the scroll bar.
-
-    Parameters
-    ----------
-    area : QScrollArea
-        Owns this object; scrolls up and down only.
-    """
-
-    def __init__(self, area: QScrollArea) -> None:
-        super().__init__(area)
-        area.installEventFilter(self)
-
-    def eventFilter(  # noqa: N802 - Qt's name
-        self, watched: QObject | None, event: QEvent | None
-    ) -> bool:
-        """Watch the area's events and let all pass."""
-        shown = event is not None and event.type() == QEvent.Type.Show
-        if shown and isinstance(watched, QScrollArea):
-            content, bar = watched.widget(), watched.verticalScrollBar()
-            assert content is not None
-            assert bar is not None
-            width = content.minimumSizeHint().width() + bar.sizeHint().width()
-            watched.setMinimumWidth(width + 2 * watched.frameWidth())
-        return False
-
-
-class FitOnceDocked(QObject):
-    """A watch that keeps the slide fitted to the canvas while the panel is docked.
-
-    A view that the user has moved is left alone.
-
-    Parameters
-    ----------
-    parent : QObject
-        Owns this object; about to be docked.
-    viewer : ViewerModel
-        The viewer whose canvas becomes smaller.
-    """
-
-    def __init__(self, parent: QObject, viewer: ViewerModel) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
-        before = self._view()
-        if not viewer.layers:
-            return
-        viewer.reset_view()
-        self._fitted = self._view()
-        centred = np.allclose(before[:3], self._fitted[:3])
-        if not (centred and np.isclose(before[3], self._fitted[3], rtol=FITTED)):
-            camera = viewer.scene.camera
-            camera.center, camera.zoom = tuple(before[:3]), float(before[3])
-            return
-        viewer.canvas.events.size.connect(self._resized)
-        QTimer.singleShot(DOCKED_MS, self._leave)
-
-    def _view(self) -> np.ndarray:
-        camera = self._viewer.scene.camera
-        return np.array([*camera.center, camera.zoom])
-
-    def _resized(self, event: object) -> None:
-        if np.allclose(self._view(), self._fitted):
-            self._viewer.reset_view()
-            self._fitted = self._view()
-
-    def _leave(self) -> None:
-        self._viewer.canvas.events.size.disconnect(self._resized)

@@ -38,7 +38,8 @@ class RegionsSection(Section):
     Attributes
     ----------
     totals : Label
-        Number and area of the machine's lesions, and what the person decided.
+        Number and area of the machine's lesions, and what the person decided; the
+        review has a place for it.
     csv : PushButton
         Saves a table of all regions with all their measures.
     load : PushButton
@@ -49,24 +50,20 @@ class RegionsSection(Section):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self.totals = text_line()
-        self.csv = button("CSV", "Save all regions as a table", max_width=48)
+        self.csv = button("save table", "Save all lesions as a table (CSV)")
         self.load = button(
-            "load",
+            "outline file",
             "Replace the regions by outlines corrected in QuPath or ASAP (GeoJSON, XML), "
             "until the threshold is moved",
-            max_width=48,
         )
         self.truth = button(
-            "truth",
+            "compare with truth",
             "Show annotated tumor from a GeoJSON, ASAP XML or mask file, and how well the "
             "heatmap covers it at the threshold",
-            max_width=48,
         )
-        super().__init__(
-            napari_viewer,
-            "REGIONS",
-            [self.totals, row(self.truth, self.load, self.csv)],
-        )
+        super().__init__(napari_viewer, "Files", [row(self.truth, self.load, self.csv)])
+        self.margins = (0, 0, 0, 0)
+        self.fold.heading.hide()  # the board has no room for it
         self._find_later = qthrottled(self._find, timeout=FOLLOW_MS)
         self._find_seldom = qthrottled(self._find, timeout=FOLLOW_RUN_MS)
         events = self.workspace.events

@@ -33,7 +33,8 @@ class SlideSection(Section):
     facts : Label
         Size, levels and µm/px of the current slide.
     edit : PushButton
-        Shows the field for the µm/px, which is always visible if they are unknown.
+        Shows the field for the µm/px, which is always visible if they are unknown. It
+        stands under Advanced, as ``background``.
     mpp, use : NumberField, PushButton
         The µm/px of level 0; ``use`` applies them.
     background : CheckBox
@@ -65,13 +66,7 @@ class SlideSection(Section):
             tooltip="Smoother zooming; tiles appear a moment later. This is napari's own "
             "setting (Preferences > Experimental) for all images, and is saved",
         )
-        widgets = [
-            row(self.choice, self.edit),
-            self.facts,
-            self._field,
-            self.background,
-        ]
-        super().__init__(napari_viewer, "SLIDE", widgets)
+        super().__init__(napari_viewer, "Slide", [self.choice, self.facts, self._field])
         self._choosing = False
         events = self.workspace.events
         self.listen(self._show, events.slides, events.spacing)
@@ -88,7 +83,10 @@ class SlideSection(Section):
         self.choice.reset_choices()
         self.choice.value = work
         self._choosing = False
+        self.choice.visible = len(self.workspace.works) > 1
         self.facts.value = NO_SLIDE if work is None else facts_of(work)
+        self.fold.say("" if work is None else work.layer.name)
+        self.fold.settle(work is not None and work.heatmap is not None)
         self.edit.enabled = work is not None
         self._field.visible = work is not None and not work.ready
         if work is not None and work.slide.mpp is not None:
@@ -98,6 +96,7 @@ class SlideSection(Section):
         """Show the quality that a run has found."""
         if self.work is not None and self.facts.value != facts_of(self.work):
             self.facts.value = facts_of(self.work)
+            self.fold.settle(self.work.heatmap is not None)
 
     def _open_slides(self, _: object = None) -> list[tuple[str, SlideWork]]:
         # magicgui calls this before the section has a workspace

@@ -15,6 +15,7 @@ from napari.viewer import Viewer
 from napari_fastnet.core.geometry import Pair
 from napari_fastnet.detection import tissue_editor
 from napari_fastnet.errors import OptionError
+from napari_fastnet.plugin.keys import key_of
 from napari_fastnet.plugin.widgets.dialogs import EditsQuestion
 from napari_fastnet.plugin.widgets.numbers import NumberSlider
 from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
@@ -22,8 +23,6 @@ from napari_fastnet.plugin.work.importing import load_roi
 from napari_fastnet.plugin.work.masks_job import compute_masks
 from napari_fastnet.plugin.work.slide import SlideWork
 
-#: Key of the viewer that computes the masks; napari uses none like it.
-MASKS_KEY = "Shift+M"
 TIPS: dict[tissue_editor.ThresholdName, str] = {
     "red": "RGB mask: highest red value of tissue",
     "green": "RGB mask: highest green value of tissue",
@@ -90,7 +89,7 @@ class TissueSection(Section):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         self.compute = button(
-            "Compute masks", f"Find the tissue, at 8 µm/px [{MASKS_KEY}]"
+            "Compute masks", f"Find the tissue, at 8 µm/px [{key_of('masks')}]"
         )
         self.percent = text_line()
         self.question: EditsQuestion | None = None
@@ -107,15 +106,21 @@ class TissueSection(Section):
         self.brush = button("brush", "Add tissue [2]")
         self.erase = button("erase", "Remove tissue [1]")
         self.undo = button("undo", "Undo the last stroke [Ctrl+Z]")
-        self.drop = button("drop edits", "Remove all strokes from all masks")
+        self.drop = button("forget painting", "Remove all strokes from all masks")
         self.load = button(
-            "load ROI",
+            "outline file",
             "Read the region of interest from a file: a TIFF or PNG mask of the slide, or "
             "outlines (GeoJSON, ASAP XML)",
         )
-        tools = row(self.brush, self.erase, self.undo, self.drop, self.load)
-        widgets = [row(self.compute, self.percent), *thresholds, edit, tools]
-        super().__init__(napari_viewer, "TISSUE", widgets)
+        tools = row(self.brush, self.erase, self.undo)
+        widgets = [
+            row(self.compute, self.percent),
+            *thresholds,
+            edit,
+            tools,
+            row(self.drop, self.load),
+        ]
+        super().__init__(napari_viewer, "Tissue", widgets)
         self._connect()
         self._show()
 
@@ -144,7 +149,7 @@ class TissueSection(Section):
         self.undo.changed.connect(self._undo)
         self.drop.changed.connect(self._drop)
         self.load.changed.connect(self._load_roi)
-        self.press_keys({MASKS_KEY: self._compute})
+        self.press_keys({"masks": self._compute})
 
     def _show(self, _: object = None) -> None:
         """Update thresholds, percentage and buttons from the current slide."""
@@ -162,6 +167,8 @@ class TissueSection(Section):
         for widget in edits:
             widget.enabled = editor is not None
         self.percent.value = "computing …" if computing else percentage(editor)
+        self.fold.say(self.percent.value.removeprefix("tissue "))
+        self.fold.settle(editor is not None)
 
     def _compute(self) -> None:
         work = self.work

@@ -20,14 +20,20 @@ from qtpy.QtWidgets import (
 
 from napari_fastnet.plugin.review.gallery import CARD, CandidateTable, Gallery
 from napari_fastnet.plugin.widgets.dialogs import UndockWatch
+from napari_fastnet.plugin.widgets.place import FitOnceDocked
 from napari_fastnet.plugin.widgets.scroll_guard import ScrollGuard
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
+    from qtpy.QtGui import QShowEvent
 
 TITLE = "Review (FastNet)"
 #: Height that the board asks for: one line of cards, and the buttons.
-LOW = QSize(900, CARD.height() + 58)
+LOW = QSize(900, CARD.height() + 84)
+#: Room for the gallery's scroll bar.
+SCROLL_BAR_PX = 24
 
 
 class Board(QWidget):
@@ -35,8 +41,10 @@ class Board(QWidget):
 
     Parameters
     ----------
-    controls, filters : sequence of Widget
-        Above gallery and table, in a row each.
+    controls : sequence of Container
+        Rows above gallery and table.
+    filters : Container
+        The row above the table.
     question : Widget
         Shown in place of all that until the reader has noted a verdict of her own.
     gallery, table : Gallery, CandidateTable
@@ -45,7 +53,7 @@ class Board(QWidget):
 
     def __init__(
         self,
-        controls: Container[Widget],
+        controls: Sequence[Container[Widget]],
         filters: Container[Widget],
         question: Container[Widget],
         gallery: Gallery,
@@ -63,12 +71,13 @@ class Board(QWidget):
         lists.addWidget(right)
         lists.setStretchFactor(0, 0)
         lists.setStretchFactor(1, 1)
-        lists.setSizes([3 * CARD.width() + 20, 2 * CARD.width()])
+        self._lists, self._right = lists, right
         review = QWidget()
         rows = QVBoxLayout(review)
         rows.setContentsMargins(4, 2, 4, 2)
         rows.setSpacing(2)
-        rows.addWidget(controls.native)
+        for line in controls:
+            rows.addWidget(line.native)
         rows.addWidget(lists, 1)
         self._pages = QStackedWidget()
         self._pages.addWidget(review)
@@ -81,6 +90,14 @@ class Board(QWidget):
     def ask(self, asked: bool) -> None:
         """Show the question, or the candidates."""
         self._pages.setCurrentIndex(int(asked))
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Give the gallery whole cards, and the table at least half of the width."""
+        super().showEvent(event)
+        most = self.width() - self._right.minimumSizeHint().width() - SCROLL_BAR_PX
+        cards = max(1, min(most, self.width() // 2) // CARD.width())
+        gallery = cards * CARD.width() + SCROLL_BAR_PX
+        self._lists.setSizes([gallery, self.width() - gallery])
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the low size that leaves the slide room."""
@@ -102,7 +119,7 @@ class BoardPlace:
 
     def __init__(self, viewer: ViewerModel, board: Board, inside: QWidget) -> None:
         self._window: Any = getattr(viewer, "window", None)
-        self._board = board
+        self._viewer, self._board = viewer, board
         self._dock: QDockWidget | None = None
         self._closed = False  # by the user, who does not want it back by itself
         if self._window is None:
@@ -115,6 +132,7 @@ class BoardPlace:
         """Show the board, unless the user has closed it."""
         if self._window is None or self._dock is not None or self._closed:
             return
+        self._fit = FitOnceDocked(self._board, self._viewer)
         self._dock = self._window.add_dock_widget(
             self._board, name=TITLE, area="bottom"
         )

@@ -18,16 +18,19 @@ from napari_fastnet.core.display import counted
 from napari_fastnet.core.lesions.evidence import of_ten
 from napari_fastnet.core.teach_order import teach_order
 from napari_fastnet.plugin.detection.viewport import fly_to
+from napari_fastnet.plugin.keys import key_of
 from napari_fastnet.plugin.layers.data import to_px, to_um
-from napari_fastnet.plugin.review import second_read, shapes, tools
+from napari_fastnet.plugin.review import second_read, shapes
 from napari_fastnet.plugin.review.board import BoardPlace
 from napari_fastnet.plugin.review.by_hand import ByHand
 from napari_fastnet.plugin.review.candidates import SUSPICIOUS, TEACH, Candidate
-from napari_fastnet.plugin.review.ruler import RULER_KEY, Ruler
+from napari_fastnet.plugin.review.ruler import Ruler
 from napari_fastnet.plugin.review.tools import ReviewTools
 from napari_fastnet.plugin.work.workspace import workspace_of
 
 if TYPE_CHECKING:
+    from magicgui.widgets import Container, Label
+    from magicgui.widgets.bases import Widget
     from napari.components import ViewerModel
 
     from napari_fastnet.core.arrays import Indices
@@ -76,11 +79,15 @@ class ReviewSection(ReviewTools):
     ----------
     napari_viewer : Viewer
         The viewer with the slides.
+    totals, files : Label, Container
+        As for `ReviewTools`.
     """
 
-    def __init__(self, napari_viewer: Viewer) -> None:
+    def __init__(
+        self, napari_viewer: Viewer, totals: Label, files: Container[Widget]
+    ) -> None:
         self._ruler = Ruler(workspace_of(napari_viewer), self._current_region)
-        super().__init__(napari_viewer, self._ruler.button)
+        super().__init__(napari_viewer, self._ruler.button, totals, files)
         self._quiet = False  # while the rows change by themselves
         self._fly_next = True  # not to what is in view already
         self._noted: Candidate | None = None  # whose note stands in the field
@@ -134,14 +141,14 @@ class ReviewSection(ReviewTools):
         self.workspace.viewer.mouse_drag_callbacks.append(self._press)
         self.press_keys(
             {
-                tools.TUMOR_KEY: self.say_tumor,
-                tools.NOT_TUMOR_KEY: self.say_not_tumor,
-                tools.UNSURE_KEY: self.say_unsure,
-                tools.UNDO_KEY: self.take_back,
-                tools.UNDECIDED_KEY: self.go_on,
-                tools.NEXT_KEY: self.go_next,
-                tools.PREVIOUS_KEY: self.go_back,
-                RULER_KEY: self._ruler.toggle,
+                "tumor": self.say_tumor,
+                "not_tumor": self.say_not_tumor,
+                "unsure": self.say_unsure,
+                "undo": self.take_back,
+                "next_undecided": self.go_on,
+                "next": self.go_next,
+                "previous": self.go_back,
+                "ruler": self._ruler.toggle,
             }
         )
 
@@ -487,7 +494,9 @@ def progress_of(work: SlideWork, rows: Sequence[Candidate]) -> str:
         found += f", largest {size}"
     verdicts = Counter(row.verdict for row in rows)
     unsure = f", {verdicts['unsure']} unsure" if verdicts["unsure"] else ""
-    begin = "" if len(rows) > verdicts[None] else f": begin with {tools.UNDECIDED_KEY}"
+    begin = (
+        "" if len(rows) > verdicts[None] else f": begin with {key_of('next_undecided')}"
+    )
     decided = verdicts["tumor"] + verdicts["not tumor"]
     return f"{found} · {decided} of {len(rows)} decided{unsure}{begin}"
 

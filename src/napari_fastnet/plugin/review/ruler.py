@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 from napari.utils.notifications import show_info
 
+from napari_fastnet.plugin.keys import key_of
 from napari_fastnet.plugin.layers.data import to_px
 from napari_fastnet.plugin.widgets.section import button
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from napari_fastnet.plugin.work.workspace import Workspace
 
 #: Key of the viewer that takes up the ruler, or puts it away; napari uses none like it.
-RULER_KEY = "Shift+R"
 #: A press that moves less, px of the screen, is a click.
 CLICK_PX = 5
 _FLAT = "the ruler measures in the 2D view only; go back to it to measure"
@@ -53,7 +53,7 @@ class Ruler:
         self.button = button(
             "ruler",
             "Measure in mm: click two ends, or drag; across the current lesion the line "
-            f"becomes its size [{RULER_KEY}]. Once more puts the ruler away",
+            f"becomes its size [{key_of('ruler')}]. Once more puts the ruler away",
         )
         self.button.native.setCheckable(True)
         self.button.native.clicked.connect(self.toggle)

@@ -8,6 +8,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QItemSelectionModel
 from qtpy.QtWidgets import QSizePolicy
 
+from napari_fastnet.plugin.keys import key_of
 from napari_fastnet.plugin.review import second_read
 from napari_fastnet.plugin.review.board import Board
 from napari_fastnet.plugin.review.candidates import (
@@ -21,9 +22,10 @@ from napari_fastnet.plugin.review.gallery import CandidateTable, Gallery
 from napari_fastnet.plugin.review.thumbnails import Thumbnails
 from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
 
-#: Keys of the viewer; napari 0.9 uses none of them, in no layer.
-TUMOR_KEY, NOT_TUMOR_KEY, UNSURE_KEY, UNDO_KEY = "J", "K", "U", "Shift+Z"
-UNDECIDED_KEY, NEXT_KEY, PREVIOUS_KEY = "N", ".", ","
+#: Have keys.
+REVIEW_ACTIONS = (
+    *("tumor", "not_tumor", "unsure", "undo", "next_undecided", "next", "previous"),
+)
 #: Magnifications to fly to: those of a microscope, whose 10x is 1 µm a px.
 MAGNIFICATIONS = {f"at {times:g}x": times for times in (2.5, 5.0, 10.0, 20.0, 40.0)}
 
@@ -37,6 +39,10 @@ class ReviewTools(Section):
         The viewer with the slides.
     ruler : PushButton
         Takes up the ruler.
+    totals : Label
+        Figures of found and accepted lesions.
+    files : Container
+        Buttons for files of lesions, on the board.
 
     Attributes
     ----------
@@ -72,8 +78,14 @@ class ReviewTools(Section):
         Holds these, in a dock below the slide.
     """
 
-    def __init__(self, napari_viewer: Viewer, ruler: PushButton) -> None:
-        self.ruler = ruler
+    def __init__(
+        self,
+        napari_viewer: Viewer,
+        ruler: PushButton,
+        totals: Label,
+        files: Container[Widget],
+    ) -> None:
+        self.ruler, self._files = ruler, files
         self._make_verdicts()
         self._make_drawing()
         self._make_filters()
@@ -87,30 +99,40 @@ class ReviewTools(Section):
         self._chosen: QItemSelectionModel = chosen
         self.table.setSelectionModel(chosen)
         self.board = Board(
-            self._controls, self._filters, self._question, self.gallery, self.table
+            (self._controls, self._second),
+            self._filters,
+            self._question,
+            self.gallery,
+            self.table,
         )
         super().__init__(
-            napari_viewer, "REVIEW", [row(self.second_read, self.open), self.readings]
+            napari_viewer,
+            "Review",
+            [totals, self.readings],
         )
 
     def _make_verdicts(self) -> None:
-        self.tumor = button(f"✓ tumor [{TUMOR_KEY}]", f"It is tumor [{TUMOR_KEY}]")
+        keys = {name: key_of(name) for name in REVIEW_ACTIONS}
+        self.tumor = button(
+            f"✓ tumor [{keys['tumor']}]", f"It is tumor [{keys['tumor']}]"
+        )
         self.not_tumor = button(
-            f"✗ not tumor [{NOT_TUMOR_KEY}]", f"It is not tumor [{NOT_TUMOR_KEY}]"
+            f"✗ not tumor [{keys['not_tumor']}]",
+            f"It is not tumor [{keys['not_tumor']}]",
         )
         self.unsure = button(
-            f"? unsure [{UNSURE_KEY}]", f"Decide later, or ask [{UNSURE_KEY}]"
+            f"? unsure [{keys['unsure']}]", f"Decide later, or ask [{keys['unsure']}]"
         )
         self.undo = button(
             "undo",
             "Take back what you did last: a verdict, a note, an outline, or a size by "
-            f"the ruler [{UNDO_KEY}]",
+            f"the ruler [{keys['undo']}]",
         )
-        self.previous = button("◀", f"The candidate before [{PREVIOUS_KEY}]")
-        self.next = button("▶", f"The candidate behind [{NEXT_KEY}]")
+        self.previous = button("◀", f"The candidate before [{keys['previous']}]")
+        self.next = button("▶", f"The candidate behind [{keys['next']}]")
         self.next_undecided = button(
-            f"next [{UNDECIDED_KEY}]",
-            f"The next candidate without a verdict [{UNDECIDED_KEY}]",
+            f"next [{keys['next_undecided']}]",
+            f"The next candidate without a verdict [{keys['next_undecided']}]",
         )
         self.progress = Label(value="")
         self.progress.min_width = 1  # else it would widen a narrow window
@@ -138,8 +160,8 @@ class ReviewTools(Section):
         self._controls = row(
             *(self.tumor, self.not_tumor, self.unsure, self.undo),
             *(self.previous, self.next, self.next_undecided, self.progress),
-            *(self.note, self._tools, self._meanwhile),
         )
+        self._second = row(self.note, self._tools, self._meanwhile, self._files)
 
     def _make_filters(self) -> None:
         self.filter = ComboBox(choices=VERDICTS, tooltip="Show candidates by verdict")

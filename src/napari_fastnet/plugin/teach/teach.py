@@ -14,7 +14,6 @@ from superqt.utils import qdebounced
 from napari_fastnet.core.display import counted
 from napari_fastnet.core.labelled_cells import KINDS
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.plugin.teach import tools
 from napari_fastnet.plugin.teach.teaching import Teaching, look_ahead
 from napari_fastnet.plugin.teach.tools import TeachTools
 from napari_fastnet.plugin.widgets.dialogs import KeepAnywayQuestion
@@ -81,12 +80,12 @@ class TeachSection(TeachTools):
         self.brush.changed.connect(self._set_brush)
         self.press_keys(
             {
-                tools.PAINT_KEYS["tumor"]: self.brush_tumor,
-                tools.PAINT_KEYS["normal"]: self.brush_normal,
-                tools.PAINT_KEYS["ignore"]: self.brush_ignore,
-                tools.UNDO_KEY: self.take_back,
-                tools.TEACH_KEY: self.teach,
-                tools.BLINK_KEY: self.look_at_other,
+                "paint_tumor": self.brush_tumor,
+                "paint_normal": self.brush_normal,
+                "paint_ignore": self.brush_ignore,
+                "undo_stroke": self.take_back,
+                "teach": self.teach,
+                "old_new": self.look_at_other,
             }
         )
         self._show()

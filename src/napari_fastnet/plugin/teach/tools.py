@@ -8,6 +8,7 @@ from magicgui.widgets import LineEdit, ProgressBar
 from napari.viewer import Viewer
 from qtpy.QtGui import QColor, QIcon, QPixmap
 
+from napari_fastnet.plugin.keys import key_of
 from napari_fastnet.plugin.layers.corrections import BRUSH_UM, CORRECTION_COLOURS
 from napari_fastnet.plugin.teach.others import OtherSlides
 from napari_fastnet.plugin.widgets.numbers import NumberField
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.labelled_cells import Kind
 
-#: Keys of the viewer; napari 0.9 uses none of them, in any mode of any layer.
-PAINT_KEYS: dict[Kind, str] = {
-    "tumor": "Shift+J",
-    "normal": "Shift+K",
-    "ignore": "Shift+U",
-}
-UNDO_KEY, TEACH_KEY, BLINK_KEY = "Shift+X", "Shift+T", "W"
 #: Side of the colour on a button, px.
 SIGN_PX = 12
 #: Name of a laboratory until a person gives one.
@@ -69,14 +63,16 @@ class TeachTools(Section):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         paint = "Paint {} with the brush; once more puts it away [{}]"
-        self.paint_tumor = _brush("tumor", paint.format("tumor", PAINT_KEYS["tumor"]))
+        self.paint_tumor = _brush("tumor", paint.format("tumor", key_of("paint_tumor")))
         self.paint_normal = _brush(
-            "normal", paint.format("tissue without tumor", PAINT_KEYS["normal"])
+            "normal", paint.format("tissue without tumor", key_of("paint_normal"))
         )
         self.ignore = _brush(
-            "ignore", paint.format("what teaches nothing", PAINT_KEYS["ignore"])
+            "ignore", paint.format("what teaches nothing", key_of("paint_ignore"))
         )
-        self.undo = button("undo", f"Take the last stroke back [{UNDO_KEY}]")
+        self.undo = button(
+            "undo", f"Take the last stroke back [{key_of('undo_stroke')}]"
+        )
         self.brush = NumberField(
             "brush",
             value=BRUSH_UM,
@@ -91,7 +87,8 @@ class TeachTools(Section):
             value=NAME, tooltip="Name of your laboratory: the model is called after it"
         )
         self.start = button(
-            "Teach", f"Teach the model chosen in Detect by your labels [{TEACH_KEY}]"
+            "Teach",
+            f"Teach the model chosen in Detect by your labels [{key_of('teach')}]",
         )
         self.cancel = button("Cancel", "Stop teaching; your labels stay")
         self.progress = ProgressBar(
@@ -99,7 +96,8 @@ class TeachTools(Section):
         )
         self.words = text_line()
         self.blink = button(
-            "old / new", f"Show the heatmap before, or that of now [{BLINK_KEY}]"
+            "old / new",
+            f"Show the heatmap before, or that of now [{key_of('old_new')}]",
         )
         self.keep = button("Keep", "Keep the taught model, and choose it in Detect")
         self.drop = button("Drop", "Forget the taught model; your labels stay")
@@ -114,7 +112,7 @@ class TeachTools(Section):
             self.words,
             row(self.blink, self.keep, self.drop),
         ]
-        super().__init__(napari_viewer, "TEACH", widgets)
+        super().__init__(napari_viewer, "Teach", widgets, folded=True)
         # in place of magicgui's name of the section, for parameters that nobody uses
         self.name, self.gui_only = name, True
 

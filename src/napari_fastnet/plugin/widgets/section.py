@@ -13,9 +13,12 @@ from magicgui.widgets import Container, FileEdit, Label, PushButton
 from magicgui.widgets.bases import Widget
 from napari.viewer import Viewer
 from psygnal import SignalInstance
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QWidget
 
 from napari_fastnet.core.geometry import Pair
+from napari_fastnet.plugin.keys import key_of
+from napari_fastnet.plugin.settings import remember_folded, remembered_fold
 from napari_fastnet.plugin.widgets import dialogs
 from napari_fastnet.plugin.widgets.scroll_guard import ScrollGuard
 from napari_fastnet.plugin.work.slide import SlideWork
@@ -26,6 +29,84 @@ if TYPE_CHECKING:
 
 #: Width of the labels in front of the sliders, px: the sliders line up.
 LABEL_WIDTH = 76
+#: Of headings, in napari's themes.
+HEADING_STYLE = (
+    "QToolButton {font-weight: bold; border: none; background: transparent; "
+    "text-align: left; padding: 2px 0px}"
+)
+
+
+class Fold(Container[Widget]):
+    """A heading that folds what is below it away; what the user did is remembered.
+
+    Parameters
+    ----------
+    title : str
+        Heading.
+    widgets : sequence of Widget
+        Below it, from top to bottom.
+    folded : bool
+        At first, until the user folds or unfolds it.
+
+    Attributes
+    ----------
+    heading : QToolButton
+        Checked while the rest is shown.
+    body : Container
+        Holds the widgets.
+    """
+
+    def __init__(self, title: str, widgets: Sequence[Widget], *, folded: bool) -> None:
+        self.title = title
+        self.body: Container[Widget] = Container(widgets=list(widgets), labels=False)
+        self.body.margins = (0, 0, 0, 0)
+        super().__init__(widgets=[self.body], labels=False)
+        self.margins = (0, 0, 0, 0)
+        self.heading = QToolButton()
+        self.heading.setCheckable(True)
+        self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.heading.setSizePolicy(
+            QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
+        )
+        self.heading.setStyleSheet(HEADING_STYLE)
+        self.heading.setToolTip(f"Fold or unfold {title}; it stays so")
+        self.heading.clicked.connect(self._clicked)
+        self._line = QHBoxLayout()
+        self._line.addWidget(self.heading)
+        self.native.layout().insertLayout(0, self._line)
+        self._chosen, self._summary = remembered_fold(title), ""
+        self.settle(folded)
+
+    @property
+    def folded(self) -> bool:
+        """Whether only the heading is shown."""
+        return not self.heading.isChecked()
+
+    @folded.setter
+    def folded(self, folded: bool) -> None:
+        self.heading.setChecked(not folded)
+        arrow = Qt.ArrowType.RightArrow if folded else Qt.ArrowType.DownArrow
+        self.heading.setArrowType(arrow)
+        self.body.visible = not folded
+        self.say(self._summary)
+
+    def put_beside(self, widget: QWidget) -> None:
+        """Put a widget into the heading's line."""
+        self._line.addWidget(widget)
+
+    def say(self, summary: str) -> None:
+        """Put a few words into the heading while the section is folded."""
+        self._summary = summary
+        words = f": {summary}" if summary and self.folded else ""
+        self.heading.setText(f"{self.title}{words}")
+
+    def settle(self, folded: bool) -> None:
+        """Fold or unfold the section, unless the user has decided on that."""
+        self.folded = folded if self._chosen is None else self._chosen
+
+    def _clicked(self, shown: bool) -> None:
+        self._chosen = self.folded = not shown
+        remember_folded(self.title, not shown)
 
 
 class Section(Container[Widget]):
@@ -36,18 +117,32 @@ class Section(Container[Widget]):
     viewer : Viewer
         Sections of one viewer share its slides.
     title : str
-        Heading.
+        Heading; a click on it folds the section.
     widgets : sequence of Widget
         From top to bottom.
+    folded : bool, optional
+        Whether it is folded until the user unfolds it.
+
+    Attributes
+    ----------
+    fold : Fold
+        Heading and fold.
     """
 
-    def __init__(self, viewer: Viewer, title: str, widgets: Sequence[Widget]) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        title: str,
+        widgets: Sequence[Widget],
+        *,
+        folded: bool = False,
+    ) -> None:
         self.workspace = workspace_of(viewer)
         self._listening: list[tuple[SignalInstance, Callable[..., Any]]] = []
         self._keys: dict[str, Callable[[ViewerModel], object]] = {}
-        heading = Label(value=f"<b>{title}</b>")
-        super().__init__(widgets=[heading, *widgets], labels=False)
-        self.margins = (6, 2, 6, 2)
+        self.fold = Fold(title, widgets, folded=folded)
+        super().__init__(widgets=[self.fold], labels=False)
+        self.margins = (6, 0, 6, 0)
         self.native.destroyed.connect(self.leave)
         self._watch = dialogs.UndockWatch(self.native, self.undocked)
         self._guard = ScrollGuard(self.native)
@@ -63,21 +158,21 @@ class Section(Container[Widget]):
             signal.connect(then)
             self._listening.append((signal, then))
 
-    def press_keys(self, actions: Mapping[str, Callable[[], object]]) -> None:
-        """Bind keys of the viewer to methods until the section is undocked.
+    def press_keys(self, methods: Mapping[str, Callable[[], object]]) -> None:
+        """Bind the keys of actions to methods until the section is undocked.
 
         npe2 manifests can declare key bindings, but napari 0.9 does not read them.
         The methods' owner is not kept alive. A second section of the same kind takes
         the keys over.
         """
-        for key, action in actions.items():
-            self._bind(key, _press(action))
+        for action, method in methods.items():
+            self._bind(key_of(action), _press(method))
 
     def hold_key(
-        self, key: str, begin: Callable[[], object], end: Callable[[], object]
+        self, action: str, begin: Callable[[], object], end: Callable[[], object]
     ) -> None:
-        """Bind a key that does something only as long as it is held."""
-        self._bind(key, _hold(_press(begin), _press(end)))
+        """Bind the key of an action that lasts as long as the key is held."""
+        self._bind(key_of(action), _hold(_press(begin), _press(end)))
 
     def _bind(self, key: str, press: Callable[[ViewerModel], object]) -> None:
         self._keys[key] = press

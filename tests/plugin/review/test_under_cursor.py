@@ -1,0 +1,65 @@
+"""The status bar says the probability and the lesion under the mouse."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_fastnet.core.geometry import Grid
+from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.plugin.review.under_cursor import UnderCursor
+
+REGION = SimpleNamespace(
+    label=4,
+    longest_axis_mm=0.3,
+    polygons=[(np.array([(0, 0), (0, 20), (20, 20), (20, 0)], float),)],
+)
+
+
+@pytest.fixture
+def workspace():
+    """Return a workspace with one slide of 0.5 µm/px and a heatmap of two cells."""
+    values = np.array([[0.25, np.nan]], np.float32)
+    work = SimpleNamespace(
+        heatmap=Heatmap(values, Grid((0, 0), (40, 40), (1, 2)), (0.5, 0.5)),
+        layers=SimpleNamespace(veiled=False),
+        slide=SimpleNamespace(require_mpp=lambda: (0.5, 0.5)),
+        review=SimpleNamespace(
+            reviewed=[SimpleNamespace(region=REGION, status="unsure")]
+        ),
+    )
+    return SimpleNamespace(viewer=ViewerModel(), current=work)
+
+
+@pytest.mark.parametrize(
+    ("place_um", "words"),
+    [
+        ((5, 5), "tumor probability 0.25, lesion 4: 0.30 mm, unsure"),
+        ((15, 15), "tumor probability 0.25"),
+        ((5, 25), ""),  # not computed
+        ((-5, 5), ""),
+    ],
+)
+def test_what_is_there(workspace, place_um, words) -> None:
+    assert UnderCursor(workspace).words(place_um) == words
+
+
+def test_a_second_read_tells_nothing(workspace) -> None:
+    workspace.current.layers.veiled = True
+    assert UnderCursor(workspace).words((5, 5)) == ""
+
+
+def test_the_help_of_the_layer_comes_back(workspace) -> None:
+    watch, viewer = UnderCursor(workspace), workspace.viewer
+    layer = viewer.add_image(np.zeros((8, 8)))
+    layer.help = "its own"
+    (moved,) = viewer.mouse_move_callbacks
+    moved(viewer, SimpleNamespace(position=(5.0, 5.0)))
+    assert layer.help.startswith("tumor probability")
+    moved(viewer, SimpleNamespace(position=(-5.0, 5.0)))
+    assert layer.help == "its own"
+    watch.leave()
+    assert not viewer.mouse_move_callbacks
