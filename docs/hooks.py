@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from mkdocs.structure.files import File
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
@@ -50,7 +53,9 @@ ENVIRONMENT = """
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages; mkdocs calls this."""
+    """Add the generated pages, and what assistants read; mkdocs calls this."""
+    from mkdocs.structure.files import File  # the tests read pages without mkdocs
+
     pages = {
         "reference/cli.md": command_page(),
         "reference/settings.md": settings_page(),
@@ -60,21 +65,52 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if (stands_in := files.get_file_from_path(place)) is not None:  # in a clone
             files.remove(stands_in)
         files.append(File.generated(config, place, content=content))
+    text = (ROOT / "llms.txt").read_text("utf-8").replace("](docs/", "](")
+    files.append(File.generated(config, "llms.txt", content=text))
     return files
 
 
-def command_page() -> str:
-    """Return every command with the help that it prints."""
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) -> None:
+    """Put the text of a page beside it, for `llms.txt` to name; mkdocs calls this."""
+    copy = Path(config.site_dir, page.file.src_uri)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(markdown, "utf-8")
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Put the skill at its place in the repository; mkdocs calls this."""
+    shutil.copytree(
+        ROOT / "skills", Path(config.site_dir, "skills"), dirs_exist_ok=True
+    )
+
+
+def commands() -> Iterator[tuple[str, Any, Any]]:
+    """Yield each command's whole name, itself and its context, in the order of the help."""
     import typer.main
 
     from napari_fastnet.cli.app import make_app
 
+    def walk(command: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+        context = command.make_context(name, [], resilient_parsing=True)
+        context.info_name = name
+        yield name, command, context
+        for key, part in getattr(command, "commands", {}).items():
+            if not part.hidden:
+                yield from walk(part, f"{name} {key}")
+
+    yield from walk(typer.main.get_command(make_app()), "napari-fastnet")
+
+
+def command_page() -> str:
+    """Return every command with the help that it prints."""
     parts = [
         "# The command line",
         "What `--help` prints, command by command. "
         "[What they are for](../howto/command-line.md) comes with examples.",
     ]
-    _add_command(parts, typer.main.get_command(make_app()), ["napari-fastnet"])
+    for name, command, context in commands():
+        help_text = command.get_help(context).rstrip()
+        parts += [f"## `{name}`", f"```text\n{help_text}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -88,16 +124,6 @@ def room_page(room: str) -> str:
             parts.append(f"## `{name}`")
             parts.append(f"::: {name}\n    options:\n      heading_level: 3")
     return "\n\n".join(parts) + "\n"
-
-
-def _add_command(parts: list[str], command: Any, words: list[str]) -> None:
-    name = " ".join(words)
-    context = command.make_context(name, [], resilient_parsing=True)
-    context.info_name = name
-    parts += [f"## `{name}`", f"```text\n{command.get_help(context).rstrip()}\n```"]
-    for key, part in getattr(command, "commands", {}).items():
-        if not part.hidden:
-            _add_command(parts, part, [*words, key])
 
 
 def settings_page() -> str:
