@@ -54,6 +54,7 @@ NOTES = {
     "howto/install.md": "pip, extras, `doctor`, and what is kept from the network",
     "howto/models.md": "those that are here, your own, and those made for WSInfer",
     "howto/python.md": "`detect`, `detect_many`, results as arrays and data frames",
+    "howto/slurm.md": "a folder shared out to the tasks of an array",
     "howto/take-results-elsewhere.md": "QuPath, ASAP, Fiji, scverse, spreadsheets, and back",
     "howto/train.md": "from labelled patches or annotated slides",
     "reference/api.md": "the public names, with their parameters",
