@@ -45,6 +45,7 @@ dist: install
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+	@grep -q '^Source = ' pyproject.toml || echo "note: no address of the repository, see Release in CONTRIBUTING.md"
 	$(BIN)/python -m zipfile -l dist/*.whl | grep "napari_fastnet/__init__.pyi" > /dev/null    # names the public functions
 
 # The wheel in an empty environment: `make test-wheel PYTHON=python3.12 TORCH=torch`.

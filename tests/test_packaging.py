@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from importlib import import_module
@@ -98,6 +100,52 @@ def test_napari_hub_finds_what_it_shows():
     assert "Framework :: napari" in PROJECT["classifiers"]
     assert PROJECT["license"] == "BSD-3-Clause"
     assert PROJECT["readme"] == "README.md"
+
+
+#: Files that a release's addresses are written into.
+ADDRESSED = (
+    *("README.md", "CONTRIBUTING.md", "CITATION.cff", "mkdocs.yml", "pyproject.toml"),
+    "recipe/recipe.yaml",
+)
+NAMES = ["Homepage", "Documentation", "Source", "Issues", "Changelog", "Paper"]
+
+
+def write_addresses(folder: Path, *words: str) -> None:
+    script = [sys.executable, str(ROOT / "scripts/addresses.py")]
+    subprocess.run([*script, *words, "--folder", str(folder)], check=True)
+
+
+def test_a_release_names_its_addresses_wherever_they_are_shown(tmp_path):
+    for name in ADDRESSED:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    before = (tmp_path / "README.md").read_text("utf-8")
+
+    write_addresses(tmp_path, "https://a.example/x", "--docs", "https://docs.example")
+    write_addresses(tmp_path, "https://b.example/y/z.git")  # moved, and without a site
+
+    texts = {name: (tmp_path / name).read_text("utf-8") for name in ADDRESSED}
+    urls = tomllib.loads(texts["pyproject.toml"])["project"]["urls"]
+    assert list(urls) == NAMES
+    assert urls["Source"] == urls["Homepage"] == "https://b.example/y/z"
+    assert not re.search(r"[ax]\.example|docs\.example", "".join(texts.values()))
+    links = re.findall(r"\]\(([^)]+)\)", texts["README.md"])
+    assert len(links) == len(re.findall(r"\]\(([^)]+)\)", before))
+    for link in links:
+        assert link.startswith("https://"), link
+        kind, _, place = link.removeprefix("https://b.example/y/z/").partition("/HEAD/")
+        if place:
+            assert (ROOT / place).exists(), link
+            assert (kind == "raw") == (Path(place).suffix in {".png", ".gif"}), link
+    about = yaml.safe_load(
+        texts["recipe/recipe.yaml"].replace("${{", "").replace("}}", "")
+    )
+    assert about["about"]["repository"] == "https://b.example/y/z"
+    assert "documentation" not in about["about"]
+
+
+def test_addresses_are_all_there_or_none_is_made_up():
+    assert list(PROJECT["urls"]) in (NAMES, ["Paper"])
 
 
 def test_the_console_script_is_the_command_line():
