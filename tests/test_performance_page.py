@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -100,3 +101,13 @@ def test_detections_count_the_tissue_and_the_time_between_blocks(
     assert of[small].first_result_s > 0
     assert of[small].seconds_per_mpx is None
     assert (of[glass].tissue_mpx, of[glass].first_result_s) == (0, None)
+
+
+def test_the_page_on_other_tools_has_the_times_of_this_page():
+    rows = dict(
+        re.findall(r"^\| (.+?) \| [\d,]+ \| ([\d.]+) \|", PAGE.read_text("utf-8"), re.M)
+    )
+    words = " ".join((ROOT / "docs" / "which-tool.md").read_text("utf-8").split())
+    assert f"WSInfer takes {rows['WSInfer, 256 px patches']} s" in words
+    assert f"takes {rows['here, 256 px patches']} s with the same patches" in words
+    assert f"and {rows['here, shipped model, dense']} s with its own model" in words
