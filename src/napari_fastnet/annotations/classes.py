@@ -32,8 +32,10 @@ NORMAL_LABELS = (
     *("Other", "Stroma", "Immune cells", "Lymphocytes"),
 )
 IGNORED_LABELS = ("Ignore*", "Ignore", "Exclusion")
-#: Name derived from a class of which the program itself, and no person, was the author.
+#: Names derived from a class of which the program itself, and no person, was the author;
+#: the second is the one that a person sees in a project of QuPath.
 UNDECIDED = "decided by no person"
+UNDECIDED_NAMES = (UNDECIDED, "Undecided")
 
 #: Names for no class.
 UNCLASSIFIED = ("None", "Unclassified")
@@ -131,7 +133,7 @@ class Classes:
         return "unknown"
 
     def _label(self, names: ClassNames) -> Verdict:
-        if UNDECIDED in names:
+        if any(_is_one_of(name, UNDECIDED_NAMES) for name in names):
             return "left out"
         if self.tumor and self._by_the_user(names) == "inside":
             return "inside"

@@ -1,4 +1,4 @@
-"""Outlines from any file: ASAP's XML, CAMELYON's and HistomicsUI's JSON, GeoJSON.
+"""Outlines from any file: ASAP's XML, CAMELYON's and HistomicsUI's JSON, GeoJSON, QuPath's data.
 
 All forms share the checks of `annotations.checks`. QuPath exports everything on the image:
 cells, tiles and the cores of an array beside annotations, objects inside of objects. Only
@@ -7,6 +7,7 @@ annotations are outlines.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from napari_fastnet.annotations.classes import (
     class_names,
     is_known,
 )
+from napari_fastnet.annotations.qupath.objects import read_qpdata
 from napari_fastnet.core.display import counted
 from napari_fastnet.errors import AnnotationError
 from napari_fastnet.machine.json_text import parse_json
@@ -34,9 +36,9 @@ if TYPE_CHECKING:
     from napari_fastnet.core.polygons import Annotations
 
 #: Suffixes of the files that `read_annotations` knows.
-SUFFIXES = (".xml", ".json", ".geojson")
+SUFFIXES = (".xml", ".json", ".geojson", ".qpdata")
 
-#: JSON is read as a whole, at about eight times its size.
+#: JSON is read as a whole, at about eight times its size, and so is a data file of QuPath.
 MAXIMUM_JSON_BYTES = 64 * 2**20
 
 _REMEDY = "export it anew"
@@ -72,11 +74,12 @@ _NO_ANNOTATIONS = {
 def read_annotations(
     path: Path, meaning: Meaning = "tumor", tumor_classes: tuple[str, ...] = ()
 ) -> Annotations:
-    """Read outlines, by the suffix: ASAP's XML, CAMELYON's JSON form or GeoJSON.
+    """Read outlines, by the suffix: ASAP's XML, CAMELYON's JSON form, GeoJSON or QuPath's data.
 
     The JSON form is NCRF's, ``{"positive": [{"name": ..., "vertices": [[x, y], ...]}],
     "negative": [...]}``, or HistomicsUI's, ``{"elements": [...]}``. GeoJSON is QuPath's,
-    or any with level-0 px. Of QuPath's objects only annotations are taken.
+    or any with level-0 px; ``.qpdata`` are the objects of an image in a project of QuPath.
+    Of QuPath's objects only annotations are taken.
     `annotations.classes` has the meanings of classes; polygons without one are tumor
     where none is by its class. Holes are kept; points and lines enclose nothing and are
     skipped.
@@ -84,7 +87,7 @@ def read_annotations(
     Parameters
     ----------
     path : Path
-        At most 256 MiB of XML or 64 MiB of JSON.
+        At most 256 MiB of XML, or 64 MiB of any other.
     meaning : {"tumor", "region of interest", "labels"}
         Meaning of the outlines; every class but ``NOT_OF_INTEREST`` is part of a region
         of interest. Labels are never guessed: those without a class are left out.
@@ -109,12 +112,8 @@ def read_annotations(
         )
     if suffix == ".xml":
         return read_asap_xml(path, classes)
-    check_size(path, MAXIMUM_JSON_BYTES)
     found = OutlineCollector(path, classes)
-    try:
-        content = parse_json(path.read_bytes())
-    except (ValueError, OSError) as error:
-        raise found.fault(f"not JSON that can be read ({error}); {_REMEDY}") from error
+    content = content_of(path, found)
     documents = content if isinstance(content, list) else [content]
     if documents and all(map(_is_histomics, documents)):
         _take_histomics(documents, found)
@@ -128,6 +127,55 @@ def read_annotations(
     else:
         _take_camelyon(content, found)
     return found.finish()
+
+
+def content_of(path: Path, found: OutlineCollector) -> Any:
+    """Return the JSON of a file, or of QuPath's data the same as GeoJSON.
+
+    Parameters
+    ----------
+    path : Path
+        The file, of at most ``MAXIMUM_JSON_BYTES``.
+    found : OutlineCollector
+        Of the file.
+
+    Returns
+    -------
+    object
+        As parsed.
+
+    Raises
+    ------
+    AnnotationError
+        It is missing, too large or damaged.
+    """
+    check_size(path, MAXIMUM_JSON_BYTES)
+    qupath = path.suffix.lower() == ".qpdata"
+    try:
+        content = path.read_bytes()
+        if not qupath:
+            return parse_json(content)
+        return {"type": "FeatureCollection", "features": read_qpdata(content)}
+    except (ValueError, OSError) as error:
+        what = "data of QuPath" if qupath else "JSON"
+        raise found.fault(
+            f"not {what} that can be read ({error}); {_REMEDY}"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotation:
+    """An annotation in GeoJSON: its name, class, geometry, and what else is said of it.
+
+    A bare one is a geometry alone, without properties.
+    """
+
+    name: str
+    names: ClassNames
+    geometry: dict[str, Any]
+    properties: dict[str, Any]
+    identifier: str = ""
+    bare: bool = False
 
 
 def _take_camelyon(content: dict[str, Any], found: OutlineCollector) -> None:
@@ -153,9 +201,39 @@ def _take_geojson(
     content: dict[str, Any], found: OutlineCollector, *, labels: bool
 ) -> None:
     """Take a FeatureCollection, a Feature or a geometry."""
-    if content["type"] not in _TYPES:
+    for one in annotations_of(content, found):
+        names = one.names
+        if labels and is_undecided(one):
+            names = (*names, UNDECIDED)
+        for rings in polygons_of(one, found):
+            found.add(one.name, names, rings, bare=one.bare)
+
+
+def annotations_of(
+    content: dict[str, Any], found: OutlineCollector
+) -> Iterator[Annotation]:
+    """Yield the annotations in GeoJSON; count other objects, and note a stack of planes.
+
+    Parameters
+    ----------
+    content : dict
+        A FeatureCollection, a Feature or a geometry.
+    found : OutlineCollector
+        Of the file.
+
+    Yields
+    ------
+    Annotation
+        Each, in the order of the file.
+
+    Raises
+    ------
+    AnnotationError
+        It is of another type, or damaged.
+    """
+    if content.get("type") not in _TYPES:
         raise found.fault(
-            f"GeoJSON of type {str(content['type'])[:80]!r}; give one of "
+            f"GeoJSON of type {str(content.get('type'))[:80]!r}; give one of "
             f"{', '.join(_TYPES)}"
         )
     planes = set()
@@ -173,15 +251,17 @@ def _take_geojson(
         if (other := _NO_ANNOTATIONS.get(str(kind).casefold())) is not None:
             found.leave_out(other)
             continue
-        name = str(properties.get("name") or f"feature {number}")[:80]
         plane = geometry.get("plane")
         where = plane if isinstance(plane, dict) else {}
         planes.add((str(where.get("z", 0)), str(where.get("t", 0))))
-        bare = "type" not in feature
-        names = _class(properties)
-        if labels and _is_undecided(properties):
-            names = (*names, UNDECIDED)
-        _take_geometry(geometry, name, names, found, bare=bare)
+        yield Annotation(
+            name=str(properties.get("name") or f"feature {number}")[:80],
+            names=_class(properties),
+            geometry=geometry,
+            properties=properties,
+            identifier=str(feature.get("id", "")),
+            bare="type" not in feature,
+        )
     if len(planes) > 1:
         found.note(
             f"outlines of {counted(len(planes), 'plane')} of a stack (z, t) are laid on "
@@ -212,31 +292,41 @@ def _features(content: Any, found: OutlineCollector) -> Iterator[dict[str, Any]]
             waiting += _list_of(children, "childObjects", found)[::-1]
 
 
-def _take_geometry(
-    geometry: dict[str, Any],
-    name: str,
-    names: ClassNames,
-    found: OutlineCollector,
-    *,
-    bare: bool,
-) -> None:
-    """Take the polygons of a geometry."""
-    waiting = [geometry]
+def polygons_of(one: Annotation, found: OutlineCollector) -> Iterator[list[Floats]]:
+    """Yield the polygons of an annotation; count what encloses nothing.
+
+    Parameters
+    ----------
+    one : Annotation
+        As read.
+    found : OutlineCollector
+        Of the file.
+
+    Yields
+    ------
+    list of ndarray
+        Exterior and holes, each (n, 2) of (x, y).
+
+    Raises
+    ------
+    AnnotationError
+        It is damaged.
+    """
+    waiting: list[Any] = [one.geometry]
     while waiting:
         part = waiting.pop()
         if not isinstance(part, dict):
-            raise found.fault(f"{name!r} holds no geometry; {_REMEDY}")
+            raise found.fault(f"{one.name!r} holds no geometry; {_REMEDY}")
         kind, coordinates = part.get("type"), part.get("coordinates")
         if kind == "GeometryCollection":
-            waiting += _list_of(part.get("geometries"), name, found)[::-1]
+            waiting += _list_of(part.get("geometries"), one.name, found)[::-1]
         elif kind in _POLYGONS:
             polygons = [coordinates] if kind == "Polygon" else coordinates
-            for polygon in _list_of(polygons, name, found):
-                rings = _list_of(polygon, name, found)
-                read = [_ring_of(ring, name, found) for ring in rings]
-                found.add(name, names, read, bare=bare)
+            for polygon in _list_of(polygons, one.name, found):
+                rings = _list_of(polygon, one.name, found)
+                yield [_ring_of(ring, one.name, found) for ring in rings]
         else:
-            found.skip(name, f"a {str(kind)[:80]} encloses nothing")
+            found.skip(one.name, f"a {str(kind)[:80]} encloses nothing")
 
 
 def _class(properties: dict[str, Any]) -> ClassNames:
@@ -251,14 +341,15 @@ def _class(properties: dict[str, Any]) -> ClassNames:
     return names if is_known(names) else ()
 
 
-def _is_undecided(properties: dict[str, Any]) -> bool:
+def is_undecided(one: Annotation) -> bool:
     """Return whether a tumor is a lesion of a detection on which no person decided."""
+    properties = one.properties
     measured = properties.get("measurements") or {}
     if isinstance(measured, list):  # QuPath before 0.4
         measured = [one.get("name") for one in measured if isinstance(one, dict)]
     said = properties.get("metadata")
     status = said.get("status") if isinstance(said, dict) else None
-    verdict = Classes("labels").verdict(_class(properties))
+    verdict = Classes("labels").verdict(one.names)
     return verdict == "inside" and OUR_MEASUREMENT in measured and status != "tumor"
 
 

@@ -1,0 +1,1 @@
+"""QuPath's projects: their images, and the objects in their data files."""

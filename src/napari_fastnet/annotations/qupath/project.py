@@ -1,0 +1,326 @@
+"""A project of QuPath, ``project.qpproj``, and the image in it that is a slide.
+
+An entry has the address of its image, a URI, and a folder ``data/<number>`` with its
+objects. A slide is found by that address, and by its name alone only where one entry bears
+it.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from napari_fastnet.annotations.checks import check_size
+from napari_fastnet.core.display import in_a_line
+from napari_fastnet.errors import AnnotationError
+from napari_fastnet.machine.json_text import parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_fastnet.core.geometry import Pair
+
+SUFFIX = ".qpproj"
+PROJECT, DATA, OBJECTS = "project.qpproj", "data", "data.qpdata"
+MAXIMUM_BYTES = 64 * 2**20
+#: Name of QuPath's reader that shows only the scanned part of a slide.
+OPENSLIDE = "qupath.lib.images.servers.openslide.OpenslideServerBuilder"
+
+_DRIVE = re.compile(r"/?[A-Za-z]:/")
+_NAMED = 3  # entries that an error lists
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image of a project.
+
+    Parameters
+    ----------
+    number : int
+        Its identifier in the project.
+    name : str
+        As QuPath lists it.
+    uris : tuple of str
+        Addresses of its image.
+    server : mapping
+        The builder of its server.
+    folder : Path
+        Of its data; need not exist.
+    """
+
+    number: int
+    name: str
+    uris: tuple[str, ...]
+    server: dict[str, Any]
+    folder: Path
+
+    @property
+    def objects(self) -> Path:
+        """The file of its objects; need not exist."""
+        return self.folder / OBJECTS
+
+    @property
+    def from_scanned_part(self) -> bool:
+        """Whether its coordinates begin at the scanned part of the slide."""
+        return self.server.get("providerClassName") == OPENSLIDE
+
+    @property
+    def words(self) -> str:
+        """The entry as errors name it."""
+        return (
+            f"{self.number} {in_a_line(self.name)} ({in_a_line(' '.join(self.uris))})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project: its file, the JSON in it, and its images in their order."""
+
+    path: Path
+    content: dict[str, Any]
+    entries: tuple[Entry, ...]
+
+
+def project_file(path: Path) -> Path | None:
+    """Return the file of a project, given itself or its folder; None for anything else."""
+    if path.suffix.lower() == SUFFIX:
+        return path
+    inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else []
+    if len(inside) > 1:
+        names = ", ".join(one.name for one in inside[:_NAMED])
+        raise AnnotationError(
+            f"{path}: holds {len(inside)} projects; give one: {names}"
+        )
+    return inside[0] if inside else None
+
+
+def read_project(path: Path) -> Project:
+    """Read a project.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+
+    Returns
+    -------
+    Project
+        Entries without a number, which QuPath does not read either, are an error.
+
+    Raises
+    ------
+    AnnotationError
+        It is missing, damaged, or no project.
+    """
+    check_size(path, MAXIMUM_BYTES)
+    try:
+        content = parse_json(path.read_bytes())
+        entries = tuple(_entry(one, path.parent) for one in content["images"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AnnotationError(
+            f"{path}: no project of QuPath that can be read ({error!r}); open it in "
+            "QuPath and save it anew"
+        ) from error
+    return Project(path, content, entries)
+
+
+def _entry(image: dict[str, Any], folder: Path) -> Entry:
+    number, server = image["entryID"], image["serverBuilder"]
+    if type(number) is not int or not isinstance(server, dict):
+        raise TypeError("an image has no number or no server")
+    return Entry(
+        number=number,
+        name=str(image.get("imageName", "")),
+        uris=tuple(_uris(server)),
+        server=server,
+        folder=folder / DATA / str(number),
+    )
+
+
+def _uris(server: Any) -> Iterator[str]:
+    """Yield the addresses in a server's builder, those of servers in it among them."""
+    waiting = [server]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if isinstance(uri := part.get("uri"), str):
+                yield uri
+            waiting += [v for name, v in part.items() if name != "metadata"]
+        elif isinstance(part, list):
+            waiting += part
+
+
+def entry_of(project: Project, slide: str) -> tuple[Entry, str]:
+    """Find the image of a project that is a slide.
+
+    Parameters
+    ----------
+    project : Project
+        As read.
+    slide : str
+        Path of the slide's file.
+
+    Returns
+    -------
+    tuple of Entry and str
+        The entry, and a note where only its name tells.
+
+    Raises
+    ------
+    AnnotationError
+        No image is the slide, or several may be it; names them.
+    """
+    entries, note = entries_of(project, slide), ""
+    name = in_a_line(PureWindowsPath(slide).name)
+    if not entries:
+        entries = [one for one in project.entries if _is_named(one, slide)]
+        if len(entries) == 1:
+            note = (
+                f"{project.path.name}: {name} is found by its name alone, as image "
+                f"{entries[0].words}; its address is another"
+            )
+    if not entries:
+        known = "; ".join(one.words for one in project.entries[:_NAMED]) or "no image"
+        raise AnnotationError(
+            f"{project.path}: has no image of {in_a_line(slide)}, but {known}; add the "
+            "slide to the project"
+        )
+    if len(entries) > 1:
+        both = " and ".join(one.words for one in entries[:_NAMED])
+        raise AnnotationError(
+            f"{project.path}: more than one image may be {name}: {both}; give the "
+            f"{OBJECTS} of one, such as {entries[0].objects}"
+        )
+    (entry,) = entries
+    if "uri" not in entry.server:
+        raise AnnotationError(
+            f"{project.path}: image {entry.words} is turned, cropped or otherwise made "
+            "of the slide; give the objects of the slide itself"
+        )
+    return entry, note
+
+
+def entries_of(project: Project, slide: str) -> list[Entry]:
+    """Return the images of a project whose address is that of a slide."""
+    wanted = _places(slide)
+    return [
+        one
+        for one in project.entries
+        if any(wanted & place for place in _addresses(one, project))
+    ]
+
+
+def _addresses(entry: Entry, project: Project) -> Iterator[set[str]]:
+    """Yield the places that an entry's addresses mean, also where the project was moved."""
+    before = local_path(str(project.content.get("uri", "")))
+    for uri in entry.uris:
+        if (path := local_path(uri)) is None:
+            continue
+        yield _places(path)
+        same = before is not None and _is_windows(before) == _is_windows(path)
+        if before is not None and same and not Path(path).exists():
+            # a project that was moved together with its slides
+            relative = posixpath.relpath(path, posixpath.dirname(before))
+            yield _places(str(project.path.absolute().parent / relative))
+
+
+def _places(path: str) -> set[str]:
+    """Return a path as it is, and without links; Windows knows no case."""
+    if _is_windows(path):
+        return {path.replace("\\", "/").lstrip("/").casefold()}
+    plain = os.path.abspath(path)  # noqa: PTH100  # the file need not be here
+    return {plain, os.path.realpath(plain)}
+
+
+def _is_named(entry: Entry, slide: str) -> bool:
+    name = PureWindowsPath(slide).name
+    return entry.name == name or any(
+        unquote(urlsplit(uri).path).rpartition("/")[2] == name for uri in entry.uris
+    )
+
+
+def local_path(uri: str) -> str | None:
+    """Return the path of a ``file:`` URI, with slashes; None for another.
+
+    Parameters
+    ----------
+    uri : str
+        Such as ``file:/C:/my%20slides/a.svs``, as Java writes it, or ``file:///...``.
+
+    Returns
+    -------
+    str or None
+        ``C:/my slides/a.svs``; of a server of files ``//server/share/a.svs``.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # brackets that are none of an address
+        return None
+    if parts.scheme != "file" or not parts.path:
+        return None
+    # ? and # are quoted in an address; a program that did not, meant the name
+    rest = (f"?{parts.query}" if parts.query else "") + (
+        f"#{parts.fragment}" if parts.fragment else ""
+    )
+    path = unquote(parts.path + rest)
+    if parts.netloc and parts.netloc != "localhost":
+        return f"//{parts.netloc}{path}"
+    return path[1:] if _DRIVE.match(path) else path
+
+
+def file_uri(path: str) -> str:
+    """Return the URI of a file as Java and so QuPath writes it."""
+    plain = path.replace("\\", "/") if _is_windows(path) else path
+    if plain.startswith("//"):
+        return "file:" + quote("//" + plain)
+    return "file:" + quote(plain if plain.startswith("/") else "/" + plain, safe="/:")
+
+
+def _is_windows(path: str) -> bool:
+    """Return whether a path has a drive, or is one of a server of files."""
+    plain = path.replace("\\", "/")
+    return plain.startswith("//") or _DRIVE.match(plain) is not None
+
+
+def objects_of(
+    path: Path, slide: str, corner: Pair, given: Pair
+) -> tuple[Path, Pair, tuple[str, ...]]:
+    """Find the file of a slide's outlines, in a project or by itself.
+
+    Parameters
+    ----------
+    path : Path
+        A project or its folder; any other file is taken as it is.
+    slide : str
+        Path of the slide.
+    corner : tuple of float
+        (y, x) of the scanned part of the slide, level-0 px.
+    given : tuple of float
+        (y, x) level-0 px that the user wants added to outlines.
+
+    Returns
+    -------
+    tuple of Path, tuple of float and tuple of str
+        The file, the (y, x) to add, and notes. QuPath counts from the scanned part where
+        it reads a slide by OpenSlide; of a project that is known.
+
+    Raises
+    ------
+    AnnotationError
+        The project has no such image, or no objects of it.
+    """
+    if (file := project_file(path)) is None:
+        return path, given, ()
+    entry, note = entry_of(read_project(file), slide)
+    if not entry.objects.is_file():
+        raise AnnotationError(
+            f"{file}: image {entry.words} has no objects yet; draw them in QuPath and "
+            "save"
+        )
+    own = corner if entry.from_scanned_part else (0.0, 0.0)
+    return entry.objects, given if any(given) else own, (note,) if note else ()
