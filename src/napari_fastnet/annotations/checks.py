@@ -115,6 +115,35 @@ class OutlineCollector:
         AnnotationError
             A coordinate is no number, or there are too many.
         """
+        kept = self.checked(name, rings)
+        if kept:
+            if not Polygon(kept[0], kept[1:]).is_valid:
+                self._crossing.append(name)
+            self._taken.append(
+                _Outline(name, names, polygons.joined(kept), verdict, bare)
+            )
+
+    def checked(self, name: str, rings: Sequence[Floats]) -> list[Floats]:
+        """Count and check an exterior and its holes, as for `add`; note what is empty.
+
+        Parameters
+        ----------
+        name : str
+            Of the outline.
+        rings : sequence of ndarray
+            Each (n, 2) of (x, y), the exterior first.
+
+        Returns
+        -------
+        list of ndarray
+            Each (n, 2) of (y, x), without repeated points; none where the exterior
+            encloses nothing.
+
+        Raises
+        ------
+        AnnotationError
+            As for `add`.
+        """
         points = sum(len(ring) for ring in rings)
         self.check_points(points)
         self._points += points
@@ -131,12 +160,7 @@ class OutlineCollector:
             self._skipped.append(
                 f"outline {name!r}: a ring of fewer than three different points"
             )
-        if kept and kept[0] is plain[0]:
-            if not Polygon(kept[0], kept[1:]).is_valid:
-                self._crossing.append(name)
-            self._taken.append(
-                _Outline(name, names, polygons.joined(kept), verdict, bare)
-            )
+        return kept if kept and kept[0] is plain[0] else []
 
     def check_points(self, points: int) -> None:
         """Refuse a file with more outlines or points than any slide has.

@@ -36,6 +36,8 @@ IGNORED_LABELS = ("Ignore*", "Ignore", "Exclusion")
 #: the second is the one that a person sees in a project of QuPath.
 UNDECIDED = "decided by no person"
 UNDECIDED_NAMES = (UNDECIDED, "Undecided")
+#: Key in the metadata of an annotation whose class alone says what a person decided.
+EXPORTED_AS = "exported as"
 
 #: Names for no class.
 UNCLASSIFIED = ("None", "Unclassified")
@@ -159,6 +161,11 @@ class Classes:
 def is_known(names: ClassNames) -> bool:
     """Return whether a class has a meaning without the user naming it."""
     return Classes().verdict(names) in ("inside", "taken out")
+
+
+def is_unsure(names: ClassNames) -> bool:
+    """Return whether a class says that a person is in doubt."""
+    return bool(names) and _is_one_of(names[0], UNSURE_GROUPS)
 
 
 def _is_one_of(name: str, known: tuple[str, ...]) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from napari_fastnet.annotations.asap_xml import read_asap_xml
 from napari_fastnet.annotations.checks import OutlineCollector, check_size
 from napari_fastnet.annotations.classes import (
+    EXPORTED_AS,
     UNDECIDED,
     Classes,
     ClassNames,
@@ -45,6 +46,9 @@ _REMEDY = "export it anew"
 
 #: A measurement that only the lesions of our own detections have.
 OUR_MEASUREMENT = "max probability"
+
+#: Statuses of lesions that a person decided on.
+_DECIDED = ("tumor", "not tumor", "unsure")
 
 _POLYGONS = ("Polygon", "MultiPolygon")
 _OTHER_GEOMETRIES = ("Point", "MultiPoint", "LineString", "MultiLineString")
@@ -348,9 +352,11 @@ def is_undecided(one: Annotation) -> bool:
     if isinstance(measured, list):  # QuPath before 0.4
         measured = [one.get("name") for one in measured if isinstance(one, dict)]
     said = properties.get("metadata")
-    status = said.get("status") if isinstance(said, dict) else None
+    said = said if isinstance(said, dict) else {}
+    if EXPORTED_AS in said or said.get("status") in _DECIDED:
+        return False  # the class is what a person left or gave
     verdict = Classes("labels").verdict(one.names)
-    return verdict == "inside" and OUR_MEASUREMENT in measured and status != "tumor"
+    return verdict == "inside" and OUR_MEASUREMENT in measured
 
 
 def _is_histomics(content: Any) -> bool:

@@ -28,6 +28,10 @@ COMMANDS = {
         "Find tumors: heatmap, masks, regions, overview and record of each slide.",
     ),
     "export": ("export", "Write the results of a run in other formats."),
+    "decide": (
+        "decide",
+        "Take verdicts from a QuPath project or GeoJSON into the decisions of runs.",
+    ),
     "report": (
         "report",
         "Write the report of one or more cases: nodes, largest deposits, suggested pN.",

@@ -40,14 +40,14 @@ def export(
     output : Path
         Folder for the files.
     formats : list of str
-        ome-tiff, ome-zarr, geojson, asap, csv, xlsx, patches-csv, parquet, spatialdata,
+        ome-tiff, ome-zarr, geojson, qupath-project, asap, csv, xlsx, patches-csv, parquet, spatialdata,
         png; several with commas, or -f again.
     threshold : float or None
         Lowest probability inside the outline of a lesion; None is the run's.
     lesion_threshold : float or None
         Lowest evidence of a lesion, log odds; None is the run's.
     slide : Path or None
-        File of the slide, for png; None is as recorded.
+        File of the slide, for png and qupath-project; None is as recorded.
     bounds_offset : tuple of float
         Level-0 px (y, x) that GeoJSON takes off, and --regions adds: OpenSlide's
         bounds-y and bounds-x.

@@ -62,6 +62,8 @@ class Decision:
         Time of the last change, ISO 8601 in UTC.
     replaced : tuple of Outline
         Outlines of which this one took the place; they count as seen, too.
+    origin : str
+        The file that the last change was read from; empty where it was made in the review.
     """
 
     polygons: Outline
@@ -71,6 +73,7 @@ class Decision:
     line: Line | None = None
     made: str = ""
     replaced: tuple[Outline, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,10 @@ def apply(decided: dict[str, Decision], event: Event) -> None:
 
 def _changes(event: Event) -> dict[str, Any]:
     """Return the fields of a decision that an event sets."""
-    found: dict[str, Any] = {"made": event["made"]}
+    found: dict[str, Any] = {
+        "made": event["made"],
+        "origin": str(event.get("origin", "")),
+    }
     match event["kind"]:
         case "decide" | "draw" as kind:
             verdict = event["verdict"]

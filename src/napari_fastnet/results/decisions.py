@@ -214,7 +214,9 @@ class Decisions(KeptFile):
         """
         self.add(PIECES, pieces=list(map(piece_entry, pieces)))
 
-    def decide(self, regions: Sequence[Region], verdict: Verdict | None) -> None:
+    def decide(
+        self, regions: Sequence[Region], verdict: Verdict | None, origin: str = ""
+    ) -> None:
         """Give lesions a verdict, in one event.
 
         Parameters
@@ -224,6 +226,8 @@ class Decisions(KeptFile):
         verdict : {"tumor", "not tumor", "unsure"} or None
             None takes a verdict back. It replaces verdicts on outlines that share at least
             half of the smaller of both.
+        origin : str, optional
+            The file that says so.
         """
         if verdict is not None:
             checked(verdict)
@@ -235,13 +239,21 @@ class Decisions(KeptFile):
             lesions = [
                 lesion_entry(outline, self._judged(outline)) for outline in shown
             ]
-            return {"kind": "decide", "verdict": verdict, "lesions": lesions}
+            about = {"verdict": verdict, "lesions": lesions}
+            return {"kind": "decide", **about, **_from(origin)}
 
         self._append(event)
 
-    def note(self, region: Region, text: str) -> None:
+    def note(self, region: Region, text: str, origin: str = "") -> None:
         """Write a note on a lesion; an empty one takes it back."""
-        self._append(lambda: {"kind": "note", "note": text, **self._about(region)})
+        self._append(
+            lambda: {
+                "kind": "note",
+                "note": text,
+                **self._about(region),
+                **_from(origin),
+            }
+        )
 
     def measure(self, region: Region, line: Line | None) -> None:
         """Measure a lesion by a line; None takes it back.
@@ -261,7 +273,10 @@ class Decisions(KeptFile):
         self._append(lambda: {"kind": "measure", "line": ends, **self._about(region)})
 
     def draw(
-        self, polygons: Sequence[Polygon], verdict: Verdict | None = "tumor"
+        self,
+        polygons: Sequence[Polygon],
+        verdict: Verdict | None = "tumor",
+        origin: str = "",
     ) -> None:
         """Add a lesion that the detection did not find, over any earlier ones inside it.
 
@@ -271,6 +286,8 @@ class Decisions(KeptFile):
             Its parts; rings of (y, x), level-0 px.
         verdict : {"tumor", "not tumor", "unsure"} or None, optional
             A person who draws a lesion usually means tumor.
+        origin : str, optional
+            The file that has the outline.
         """
         if verdict is not None:
             checked(verdict)
@@ -278,7 +295,8 @@ class Decisions(KeptFile):
 
         def event() -> Event:
             lesion = lesion_entry(outline, self._judged(outline, inside=True))
-            return {"kind": "draw", "verdict": verdict, "lesions": [lesion]}
+            about = {"verdict": verdict, "lesions": [lesion]}
+            return {"kind": "draw", **about, **_from(origin)}
 
         self._append(event)
 
@@ -287,6 +305,7 @@ class Decisions(KeptFile):
         regions: Sequence[Region],
         outlines: Sequence[Sequence[Polygon]],
         kind: Literal["corrected", "joined", "cut"],
+        origin: str = "",
     ) -> None:
         """Replace outlines by a person's own.
 
@@ -302,6 +321,8 @@ class Decisions(KeptFile):
             one that is cut.
         kind : {"corrected", "joined", "cut"}
             What the person did.
+        origin : str, optional
+            The file that has the outlines.
         """
         checked_kind(kind)
         drawn = [drawn_outline(polygons) for polygons in outlines]
@@ -315,6 +336,7 @@ class Decisions(KeptFile):
                 "replaced": gone,
                 "of": list(dict.fromkeys(of)),
                 "lesions": [lesion_entry(outline, []) for outline in drawn],
+                **_from(origin),
             }
 
         self._append(event)
@@ -478,3 +500,8 @@ class Decisions(KeptFile):
         return [
             key for key, share in zip(decided, same, strict=True) if share >= SAME_PLACE
         ]
+
+
+def _from(origin: str) -> dict[str, str]:
+    """Return the part of an event that says where it was read; none of the review's own."""
+    return {"origin": in_a_line(written(origin))} if origin else {}

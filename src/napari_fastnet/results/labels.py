@@ -17,6 +17,12 @@ import numpy as np
 
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.placement import placement_note
+from napari_fastnet.annotations.qupath.project import (
+    entry_of,
+    objects_of,
+    project_file,
+    read_project,
+)
 from napari_fastnet.annotations.reading import MAXIMUM_JSON_BYTES
 from napari_fastnet.annotations.roi import read_outlines
 from napari_fastnet.core.display import counted, in_a_line
@@ -179,7 +185,7 @@ def read_label_file(
     bounds_offset: Pair = (0.0, 0.0),
     tumor_classes: tuple[str, ...] = (),
 ) -> Labels:
-    """Read labels from GeoJSON of QuPath, from ASAP's XML, or from `results.corrections`.
+    """Read labels from GeoJSON or data of QuPath, ASAP's XML, or `results.corrections`.
 
     Parameters
     ----------
@@ -249,7 +255,8 @@ def labels_of_runs(
         Folders of runs.
     files : sequence of Path
         Each belongs to the run of the slide whose fingerprint is in it, else to that of
-        the slide of its name, else to the only slide; to the first of several runs.
+        the slide of its name, else to the only slide; to the first of several runs. A
+        project of QuPath has labels of each run whose slide is one of its images.
     options : OutlineOptions, optional
         For the outlines of other programs.
 
@@ -269,26 +276,63 @@ def labels_of_runs(
     records = [read_record(folder / RECORD) for folder in folders]
     found = [labels_of_run(folder) for folder in folders]
     options = options or OutlineOptions()
+    slides = [record.slide for record in records]
     for path in files:
-        which = _owner(path, [record.slide for record in records])
-        offset = options.offset(
-            partial(recorded_corner, folders[which], records[which])
-        )
-        slide = records[which].slide
-        read = read_label_file(
-            path,
-            (slide.height, slide.width),
-            bounds_offset=offset,
-            tumor_classes=options.tumor_classes,
-        )
-        own, notes = found[which], read.notes
-        if not (read.fingerprint or _is_named_after(path, slide)):
-            notes += (
-                f"{in_a_line(path.name)} does not say its slide: taken to be of "
-                f"{in_a_line(slide.name)}, the only one",
+        for which in owned_by(path, slides):
+            slide = slides[which]
+            corner = partial(recorded_corner, folders[which], records[which])
+            file, offset, notes = objects_of(
+                path, slide.path, corner, options.offset(corner)
             )
-        found[which] = replace(
-            own, items=(*own.items, *read.items), notes=(*own.notes, *notes)
+            read = read_label_file(
+                file,
+                (slide.height, slide.width),
+                bounds_offset=offset,
+                tumor_classes=options.tumor_classes,
+            )
+            own, notes = found[which], (*notes, *read.notes)
+            known = read.fingerprint or file != path or _is_named_after(path, slide)
+            if not known:
+                notes += (
+                    f"{in_a_line(path.name)} does not say its slide: taken to be of "
+                    f"{in_a_line(slide.name)}, the only one",
+                )
+            found[which] = replace(
+                own, items=(*own.items, *read.items), notes=(*own.notes, *notes)
+            )
+    return found
+
+
+def owned_by(path: Path, slides: Sequence[SlideFacts]) -> list[int]:
+    """Find the runs whose slides a file is about.
+
+    Parameters
+    ----------
+    path : Path
+        A file of outlines, of one slide; or a project of QuPath, of several.
+    slides : sequence of SlideFacts
+        Those of the runs.
+
+    Returns
+    -------
+    list of int
+        Indices of runs; at least one.
+
+    Raises
+    ------
+    AnnotationError
+        It is about none of them, or it is not known about which.
+    """
+    if (file := project_file(path)) is None:
+        return [_owner(path, slides)]
+    project = read_project(file)
+    entries = [entry_of(project, slide.path)[0] for slide in slides]
+    found = [at for at, one in enumerate(entries) if one and one.objects.is_file()]
+    if not found:
+        several = ", ".join(Counter(in_a_line(slide.name) for slide in slides))
+        raise AnnotationError(
+            f"{file}: has objects of none of the slides ({several}); add them to the "
+            "project, draw in QuPath and save"
         )
     return found
 
@@ -384,10 +428,18 @@ def _is_small(outline: Outline, grid: Grid) -> bool:
 def _document(path: Path) -> dict[str, Any]:
     """Return the object of a JSON file; an empty one where others are to refuse it."""
     with suppress(OSError, ValueError):
-        if path.suffix.lower() != ".xml" and path.stat().st_size <= MAXIMUM_JSON_BYTES:
+        if (
+            path.suffix.lower() not in (".xml", ".qpdata")
+            and path.stat().st_size <= MAXIMUM_JSON_BYTES
+        ):
             document = parse_json(path.read_bytes())
             return document if isinstance(document, dict) else {}
     return {}
+
+
+def slide_of_file(path: Path) -> tuple[str, str]:
+    """Return the fingerprint and the name of the slide that a file states; or empty ones."""
+    return _slide_of(_document(path))
 
 
 def _slide_of(document: dict[str, Any]) -> tuple[str, str]:
@@ -403,7 +455,7 @@ def _slide_of(document: dict[str, Any]) -> tuple[str, str]:
 
 def _owner(path: Path, slides: Sequence[SlideFacts]) -> int:
     """Return the index of the first run that a file belongs to."""
-    fingerprint, name = _slide_of(_document(path))
+    fingerprint, name = slide_of_file(path)
     first = {slide.fingerprint: at for at, slide in reversed(list(enumerate(slides)))}
     if fingerprint:
         if fingerprint in first:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.annotations.options import OutlineOptions
+from napari_fastnet.annotations.qupath.project import objects_of
 from napari_fastnet.annotations.roi import read_outlines
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.lesions import regions as core_regions
@@ -66,7 +67,8 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
     lesion_threshold : float, optional
         Evidence from which a candidate is a lesion, log odds; the run's own by default.
     slide : str or Path, optional
-        Where the slide is now, for the overview; as recorded by default.
+        Where the slide is now, for the overview and a project of QuPath; as recorded by
+        default.
     colours : {"red-green", "blue-orange"}, optional
         Colours of the heatmap in the overview; as recorded by default.
     regions : str or Path, optional
@@ -132,12 +134,15 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
         if slide is None
         else partial(recorded_slide.recorded_picture, then, Path(slide)),
         bounds_offset=offset,
+        slide_path=None if slide is None else Path(slide),
     )
     if heatmap is None:
         return result
     decisions = decisions_of(folder, then.slide)
     if regions is not None:
-        drawn = _with_outlines(result, heatmap, Path(regions), tuple(tumor_classes))
+        drawn = _with_outlines(
+            folder, result, heatmap, Path(regions), tuple(tumor_classes)
+        )
         return drawn.with_decisions(decisions)
     roi = result.masks.get("roi")
     candidates = with_pieces(
@@ -212,12 +217,23 @@ def run_folder(run: Path) -> Path:
 
 
 def _with_outlines(
-    result: Result, heatmap: Heatmap, path: Path, tumor_classes: tuple[str, ...]
+    folder: Path,
+    result: Result,
+    heatmap: Heatmap,
+    path: Path,
+    tumor_classes: tuple[str, ...],
 ) -> Result:
     """Return a result with the outlines of a file as its lesions."""
     shape, tissue_mm2 = result.slide_shape, result.record.tissue.area_mm2
+    record = result.record
+    path, offset, found_by = objects_of(
+        path,
+        record.slide.path,
+        lambda: recorded_slide.recorded_corner(folder, record),
+        result.bounds_offset,
+    )
     outlines, notes = read_outlines(
-        path, shape, bounds_offset=result.bounds_offset, tumor_classes=tumor_classes
+        path, shape, bounds_offset=offset, tumor_classes=tumor_classes
     )
     tissue = recorded_slide.tissue_of(result.masks)
     roi = result.masks.get("roi")
@@ -229,6 +245,7 @@ def _with_outlines(
         record=replace(result.record, regions=replace(totals, outlines=str(path))),
         regions=found,
         notes=(
+            *found_by,
             *notes,
             *recorded_slide.outline_notes(path, outlines, tissue, shape, heatmap.mpp),
         ),

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
+from napari_fastnet.annotations.classes import EXPORTED_AS
 from napari_fastnet.core.colour import HEATMAP_COLOURS
 from napari_fastnet.core.display import written
 from napari_fastnet.core.lesions.evidence import confidence
@@ -43,6 +44,11 @@ QUPATH_CLASSES: dict[Status, dict[str, Any]] = {
     "not tumor": {"name": "Not tumor", "color": [70, 130, 180]},
     "unsure": {"name": "Unsure", "color": [255, 170, 0]},
 }
+#: In a project those on which no person decided have a class of their own, so that QuPath
+#: shows them, and a verdict is one that a person chose; it is derived from *Tumor*.
+PROJECT_CLASSES: dict[Status, dict[str, Any]] = QUPATH_CLASSES | {
+    "undecided": {"name": "Tumor: Undecided", "color": [190, 75, 219]}
+}
 COORDINATE_DECIMALS = 3  # of a level-0 px, so under a nanometre
 
 # Decimals of regions.csv; other columns have all their digits.
@@ -67,6 +73,7 @@ def write_regions_geojson(
     *,
     bounds_offset: Pair = (0.0, 0.0),
     record: RunRecord | None = None,
+    project: bool = False,
 ) -> None:
     """Write regions as a GeoJSON FeatureCollection with an annotation for each.
 
@@ -84,12 +91,19 @@ def write_regions_geojson(
         two for a file that QuPath is to show in the right place.
     record : RunRecord, optional
         The run record, kept as the member ``napari_fastnet``.
+    project : bool, optional
+        Whether it is for a project of QuPath; see `lesion_feature`.
     """
     if not np.isfinite(bounds_offset).all():
         raise OptionError(f"bounds offset is {bounds_offset}; give two numbers of px")
     source = "" if record is None else record.slide.fingerprint
     # Text at once: 100,000 regions as one tree of lists take a GB and twice the time.
-    features = (_feature(as_reviewed(one), bounds_offset, source) for one in regions)
+    features = (
+        json.dumps(
+            lesion_feature(as_reviewed(one), bounds_offset, source, project=project)
+        )
+        for one in regions
+    )
     text = (
         '{"type": "FeatureCollection", "features": [\n'
         + ",\n".join(features)
@@ -98,8 +112,32 @@ def write_regions_geojson(
     write_bytes(path, text.encode())
 
 
-def _feature(lesion: Reviewed, offset: Pair, source: str) -> str:
-    """Return a lesion as the JSON of an annotation of QuPath."""
+def lesion_feature(
+    lesion: Reviewed,
+    offset: Pair = (0.0, 0.0),
+    source: str = "",
+    *,
+    project: bool = False,
+) -> dict[str, Any]:
+    """Return a lesion as an annotation of QuPath in GeoJSON.
+
+    Parameters
+    ----------
+    lesion : Reviewed
+        With its decision, if there is one.
+    offset : tuple of float, optional
+        (y, x) level-0 px that are subtracted.
+    source : str, optional
+        Fingerprint of the slide. Equal outlines of a slide have equal identifiers.
+    project : bool, optional
+        With the classes of a project, and the class noted, so that one that a person
+        changes in QuPath is known.
+
+    Returns
+    -------
+    dict
+        A Feature.
+    """
     region, decision = lesion.region, lesion.decision
     parts = [geojson_rings(polygon, offset) for polygon in region.polygons]
     geometry = (
@@ -107,7 +145,6 @@ def _feature(lesion: Reviewed, offset: Pair, source: str) -> str:
         if len(parts) == 1
         else {"type": "MultiPolygon", "coordinates": parts}
     )
-    outline = json.dumps(geometry, allow_nan=False)
     measurements = {
         "area mm^2": region.area_mm2,
         "longest axis mm": region.longest_axis_mm,
@@ -117,27 +154,33 @@ def _feature(lesion: Reviewed, offset: Pair, source: str) -> str:
         "confidence": confidence(region.evidence),
         "piece": region.piece or nan,
     }
+    kind = (PROJECT_CLASSES if project else QUPATH_CLASSES)[lesion.status]
     properties: dict[str, Any] = {
         "objectType": "annotation",
         "name": f"Region {region.label} ({region.size_class})",
-        "classification": QUPATH_CLASSES[lesion.status],
+        "classification": kind,
         # JSON has no NaN; QuPath takes a missing measurement for unknown
         "measurements": {n: v for n, v in measurements.items() if isfinite(v)},
     }
+    said = {EXPORTED_AS: kind["name"]} if project else {}
     if decision is not None:
-        said = {
+        said |= {
             "status": lesion.status,
             "kind": decision.kind,
             "note": decision.note,
             "longest axis": "measured by a person" if decision.line else "",
+            "origin": decision.origin,
         }
-        # QuPath's own keys; the values of its metadata are text
         properties["isLocked"] = True
-        properties["metadata"] = {name: text for name, text in said.items() if text}
-    return (
-        f'{{"type": "Feature", "id": "{uuid5(ID_NAMESPACE, source + outline)}", '
-        f'"geometry": {outline}, "properties": {json.dumps(properties, allow_nan=False)}}}'
-    )
+    if said := {name: text for name, text in said.items() if text}:
+        properties["metadata"] = said  # QuPath's own key; its values are text
+    outline = json.dumps(geometry, allow_nan=False)
+    return {
+        "type": "Feature",
+        "id": str(uuid5(ID_NAMESPACE, source + outline)),
+        "geometry": geometry,
+        "properties": properties,
+    }
 
 
 def geojson_rings(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet import errors
 from napari_fastnet.annotations.asap_xml import write_asap_xml
+from napari_fastnet.annotations.qupath.project import PROJECT
 from napari_fastnet.core import display
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.lesions.evidence import no_lesion_words
@@ -33,6 +34,7 @@ from napari_fastnet.results.formats import (
     asap,
     ome_tiff,
     ome_zarr,
+    qupath_project,
     spatial_data,
     tables,
 )
@@ -41,7 +43,7 @@ from napari_fastnet.results.record import (
     RESEARCH_USE,
     RunRecord,
 )
-from napari_fastnet.results.recorded_slide import recorded_picture
+from napari_fastnet.results.recorded_slide import recorded_corner, recorded_picture
 from napari_fastnet.results.regions import (
     region_table,
     write_regions_csv,
@@ -115,6 +117,8 @@ class Result:
         recorded file is opened.
     bounds_offset : tuple of float
         (y, x) level-0 px that GeoJSON takes off; see `write_regions_geojson`.
+    slide_path : Path or None
+        Where the slide is now; None is as recorded.
     """
 
     record: RunRecord
@@ -131,6 +135,7 @@ class Result:
     all_earlier: bool = False
     picture: Callable[[], Bytes] | None = None
     bounds_offset: Pair = (0.0, 0.0)
+    slide_path: Path | None = None
 
     @property
     def lesions(self) -> list[Region]:
@@ -514,6 +519,27 @@ def _geojson(result: Result) -> Files:
             yield names.CORRECTIONS, corrections.copy_to
 
 
+def _qupath_project(result: Result) -> Files:
+    if result.regions is not None:
+        record, place = result.record, result.slide_path
+        slide = record.slide.path if place is None else str(place.absolute())
+
+        def corner() -> Pair:
+            if any(result.bounds_offset):
+                return result.bounds_offset
+            return recorded_corner(result.folder or Path(slide), record)
+
+        image = qupath_project.ProjectImage(
+            record=record,
+            lesions=result.listed,
+            slide=slide,
+            corner=corner,
+            picture=result.picture or partial(recorded_picture, record),
+        )
+        write = partial(qupath_project.write_qupath_project, image=image)
+        yield PROJECT, write
+
+
 def _asap(result: Result) -> Files:
     if result.heatmap is not None:
         write = partial(asap.write_asap_heatmap, slide_shape=result.slide_shape)
@@ -618,6 +644,9 @@ FORMATS: dict[str, Format] = {
     "ome-tiff": Format("masks and heatmap: QuPath, Fiji, napari, Python", _ome_tiff),
     "ome-zarr": Format("heatmap with the masks as labels: napari, Python", _ome_zarr),
     "geojson": Format("regions and painted labels: QuPath, Python", _geojson),
+    "qupath-project": Format(
+        "regions in a project, which is made or added to: QuPath", _qupath_project
+    ),
     "asap": Format("heatmap and regions: ASAP", _asap),
     "csv": Format("regions as a table: spreadsheets", _csv),
     "xlsx": Format("regions as a table: Excel, with any names, in any language", _xlsx),

@@ -7,6 +7,7 @@ later still write so that earlier ones read it (version 3), and in their own (ve
 
 from __future__ import annotations
 
+import json
 import struct
 from math import isfinite
 from typing import Any
@@ -219,7 +220,7 @@ def _well_known(value: Any) -> dict[str, Any]:
         geometry = shapely.from_wkb(np.asarray(value.values, np.int8).tobytes())
     except shapely.errors.ShapelyError as error:
         raise ValueError(f"a geometry is damaged ({error})") from error
-    found: dict[str, Any] = shapely.geometry.mapping(geometry)
+    found: dict[str, Any] = json.loads(shapely.to_geojson(geometry))
     return found
 
 
@@ -257,5 +258,5 @@ def _area(fields: dict[str, Any]) -> dict[str, Any]:
             whole = whole.symmetric_difference(
                 shapely.make_valid(shapely.Polygon(ring))
             )
-    found: dict[str, Any] = shapely.geometry.mapping(whole)
+    found: dict[str, Any] = json.loads(shapely.to_geojson(whole))
     return found

@@ -21,7 +21,7 @@ from napari_fastnet.errors import AnnotationError
 from napari_fastnet.machine.json_text import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from napari_fastnet.core.geometry import Pair
 
@@ -155,7 +155,7 @@ def _uris(server: Any) -> Iterator[str]:
             waiting += part
 
 
-def entry_of(project: Project, slide: str) -> tuple[Entry, str]:
+def entry_of(project: Project, slide: str) -> tuple[Entry | None, str]:
     """Find the image of a project that is a slide.
 
     Parameters
@@ -167,13 +167,13 @@ def entry_of(project: Project, slide: str) -> tuple[Entry, str]:
 
     Returns
     -------
-    tuple of Entry and str
-        The entry, and a note where only its name tells.
+    tuple of Entry or None, and str
+        The entry, and a note where only its name tells; None where there is none.
 
     Raises
     ------
     AnnotationError
-        No image is the slide, or several may be it; names them.
+        Several may be the slide; names them. Or it is turned or cropped there.
     """
     entries, note = entries_of(project, slide), ""
     name = in_a_line(PureWindowsPath(slide).name)
@@ -185,11 +185,7 @@ def entry_of(project: Project, slide: str) -> tuple[Entry, str]:
                 f"{entries[0].words}; its address is another"
             )
     if not entries:
-        known = "; ".join(one.words for one in project.entries[:_NAMED]) or "no image"
-        raise AnnotationError(
-            f"{project.path}: has no image of {in_a_line(slide)}, but {known}; add the "
-            "slide to the project"
-        )
+        return None, ""
     if len(entries) > 1:
         both = " and ".join(one.words for one in entries[:_NAMED])
         raise AnnotationError(
@@ -275,10 +271,12 @@ def local_path(uri: str) -> str | None:
 
 def file_uri(path: str) -> str:
     """Return the URI of a file as Java and so QuPath writes it."""
-    plain = path.replace("\\", "/") if _is_windows(path) else path
-    if plain.startswith("//"):
-        return "file:" + quote("//" + plain)
-    return "file:" + quote(plain if plain.startswith("/") else "/" + plain, safe="/:")
+    if _is_windows(path):
+        plain = path.replace("\\", "/")
+        plain = "//" + plain if plain.startswith("//") else "/" + plain
+    else:
+        plain = os.path.abspath(path)  # noqa: PTH100  # the file need not be here
+    return "file:" + quote(plain, safe="/:")
 
 
 def _is_windows(path: str) -> bool:
@@ -288,7 +286,7 @@ def _is_windows(path: str) -> bool:
 
 
 def objects_of(
-    path: Path, slide: str, corner: Pair, given: Pair
+    path: Path, slide: str, corner: Callable[[], Pair], given: Pair
 ) -> tuple[Path, Pair, tuple[str, ...]]:
     """Find the file of a slide's outlines, in a project or by itself.
 
@@ -298,8 +296,9 @@ def objects_of(
         A project or its folder; any other file is taken as it is.
     slide : str
         Path of the slide.
-    corner : tuple of float
-        (y, x) of the scanned part of the slide, level-0 px.
+    corner : callable
+        Returns the corner of the scanned part of the slide, (y, x) level-0 px; called only
+        if needed.
     given : tuple of float
         (y, x) level-0 px that the user wants added to outlines.
 
@@ -316,11 +315,19 @@ def objects_of(
     """
     if (file := project_file(path)) is None:
         return path, given, ()
-    entry, note = entry_of(read_project(file), slide)
+    project = read_project(file)
+    entry, note = entry_of(project, slide)
+    if entry is None:
+        known = "; ".join(one.words for one in project.entries[:_NAMED]) or "none"
+        raise AnnotationError(
+            f"{file}: none of its images is {in_a_line(slide)}, but {known}; add the slide "
+            "to the project"
+        )
     if not entry.objects.is_file():
         raise AnnotationError(
             f"{file}: image {entry.words} has no objects yet; draw them in QuPath and "
             "save"
         )
-    own = corner if entry.from_scanned_part else (0.0, 0.0)
-    return entry.objects, given if any(given) else own, (note,) if note else ()
+    if not any(given) and entry.from_scanned_part:
+        given = corner()
+    return entry.objects, given, (note,) if note else ()

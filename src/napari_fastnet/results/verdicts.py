@@ -1,0 +1,319 @@
+"""Verdicts of a person in QuPath, or in GeoJSON, into the decisions about a run.
+
+An annotation with the outline of a lesion says what that lesion is; one that was a lesion,
+by its identifier, and has another outline now corrects it; a tumor of its own is a lesion
+that was drawn. What was decided here and says the same stays as it is, so that taking a
+file twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import shapely
+
+from napari_fastnet.annotations.options import OutlineOptions
+from napari_fastnet.annotations.qupath.project import objects_of
+from napari_fastnet.annotations.verdicts import read_judged
+from napari_fastnet.core.display import counted, in_a_line
+from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.lesions.matching import SAME_PLACE, shapes_of, shares
+from napari_fastnet.core.polygons import bounds
+from napari_fastnet.errors import AnnotationError, StoreError
+from napari_fastnet.results.decisions import decisions_of
+from napari_fastnet.results.labels import slide_of_file
+from napari_fastnet.results.loading import load, run_folder
+from napari_fastnet.results.record import RECORD, read_record
+from napari_fastnet.results.recorded_slide import recorded_corner
+from napari_fastnet.results.regions import lesion_feature
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_fastnet.annotations.verdicts import Judged
+    from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.lesions.regions import Region
+    from napari_fastnet.results.decision_events import Verdict
+    from napari_fastnet.results.decisions import Decisions
+    from napari_fastnet.results.reviewed import Reviewed
+
+#: Equal outlines differ by less, level-0 px: QuPath keeps two decimals, GeoJSON three.
+NEAR_PX = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What verdicts of a file changed.
+
+    Parameters
+    ----------
+    verdicts : mapping of str to int
+        Lesions that have another verdict than before, by the verdict.
+    corrected, drawn, noted : int
+        Outlines that were changed, new lesions, and new notes.
+    same, undecided : int
+        Annotations that say what is known, and those without a verdict.
+    elsewhere : int
+        Annotations of what is no tumor, or in doubt, where no lesion is.
+    missing : int
+        Lesions that are not in the file; they stay as they are.
+    notes : tuple of str
+        About the file.
+    """
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    corrected: int = 0
+    drawn: int = 0
+    noted: int = 0
+    same: int = 0
+    undecided: int = 0
+    elsewhere: int = 0
+    missing: int = 0
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as plain data."""
+        return {**asdict(self), "verdicts": dict(self.verdicts)}
+
+    @property
+    def words(self) -> str:
+        """The changes in words, then what was left."""
+        changed = [f"{count} {verdict}" for verdict, count in self.verdicts.items()]
+        changed += [
+            counted(count, what)
+            for count, what in (
+                (self.drawn, "lesion drawn"),
+                (self.corrected, "outline corrected"),
+                (self.noted, "note"),
+            )
+            if count
+        ]
+        left = [
+            f"{count:,} {what}"
+            for count, what in (
+                (self.same, "as they were"),
+                (self.undecided, "without a verdict"),
+                (self.elsewhere, "on no lesion"),
+                (self.missing, "not in the file, and left as they are"),
+            )
+            if count
+        ]
+        return "; ".join((", ".join(changed) or "nothing new", *left))
+
+
+def import_verdicts(
+    run: Path, source: Path, options: OutlineOptions | None = None
+) -> Taken:
+    """Take the verdicts of a file into the decisions beside a run.
+
+    Parameters
+    ----------
+    run : Path
+        The folder of the run.
+    source : Path
+        A project of QuPath or its folder, ``data.qpdata`` of one of its images, or
+        GeoJSON.
+    options : OutlineOptions, optional
+        Origin of the outlines; of a project that is known.
+
+    Returns
+    -------
+    Taken
+        The changes.
+
+    Raises
+    ------
+    StoreError
+        There is no finished run with a heatmap.
+    AnnotationError
+        The file cannot be read, or is about another slide.
+    OutputError
+        The decisions cannot be written.
+    """
+    folder = run_folder(run)
+    record = read_record(folder / RECORD)
+    corner = partial(recorded_corner, folder, record)
+    given = (options or OutlineOptions()).offset(corner)
+    path, offset, notes = objects_of(source, record.slide.path, corner, given)
+    result = load(folder)
+    if result.heatmap is None or result.reviewed is None:
+        raise StoreError(f"{run}: has no lesions; run detect first")
+    _check_slide(path, record.slide.fingerprint)
+    judged, more = read_judged(path, offset)
+    _check_place(path, judged, result.slide_shape)
+    found = VerdictFile(
+        judged=judged, origin=str(source), offset=offset, notes=(*notes, *more)
+    )
+    decisions = decisions_of(folder, record.slide, change=True)
+    return found.taken(decisions, result.reviewed, record.slide.fingerprint)
+
+
+def _check_slide(path: Path, fingerprint: str) -> None:
+    stated, name = slide_of_file(path)
+    if stated not in ("", fingerprint):
+        raise AnnotationError(
+            f"{path}: is of another slide ({in_a_line(name)}); give the run of that"
+        )
+
+
+def _check_place(path: Path, judged: Sequence[Judged], shape: tuple[int, int]) -> None:
+    """Refuse outlines that all lie outside the slide."""
+    rings = [polygon[0] for one in judged for polygon in one.polygons]
+    around = bounds(rings)
+    if around is not None and around.intersect(Box.of_shape(shape)).is_empty:
+        raise AnnotationError(
+            f"{path}: all of it lies outside the slide of {shape[1]} x {shape[0]} px; check "
+            "that it belongs to this slide, and its origin"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VerdictFile:
+    """The annotations of a file, with their verdicts.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+        As read.
+    origin : str
+        The file, for the decisions.
+    offset : tuple of float
+        (y, x) level-0 px that were added to its outlines.
+    notes : tuple of str
+        About the file.
+    """
+
+    judged: Sequence[Judged]
+    origin: str
+    offset: Pair = (0.0, 0.0)
+    notes: tuple[str, ...] = ()
+
+    def taken(
+        self, decisions: Decisions, lesions: Sequence[Reviewed], fingerprint: str
+    ) -> Taken:
+        """Decide as the file says.
+
+        Parameters
+        ----------
+        decisions : Decisions
+            About the slide; changed.
+        lesions : sequence of Reviewed
+            All candidates and decided lesions as they are now.
+        fingerprint : str
+            Of the slide.
+
+        Returns
+        -------
+        Taken
+            The changes.
+        """
+        about = self._about(lesions, fingerprint)
+        by_verdict: dict[Verdict, dict[int, Region]] = defaultdict(dict)
+        same = 0
+        for each in about:
+            if each.verdict is not None and each.kind != "drawn":
+                new = [n for n in each.lesions if lesions[n].status != each.verdict]
+                by_verdict[each.verdict] |= {n: lesions[n].region for n in new}
+                same += each.kind == "same" and not new
+        for verdict, regions in by_verdict.items():
+            decisions.decide(list(regions.values()), verdict, self.origin)
+        noted = corrected = drawn = 0
+        for each in about:
+            theirs = [lesions[number] for number in each.lesions]
+            note = each.one.note
+            if each.kind in ("same", "corrected") and note not in ("", theirs[0].note):
+                decisions.note(theirs[0].region, note, self.origin)
+                noted += 1
+            if each.kind == "corrected":
+                outlines = [each.one.polygons]
+                decisions.replace(
+                    [theirs[0].region], outlines, "corrected", self.origin
+                )
+                corrected += 1
+            if each.kind == "drawn":
+                decisions.draw(each.one.polygons, "tumor", self.origin)
+                drawn += 1
+        seen = {number for each in about for number in each.lesions}
+        decided = {n for n, one in enumerate(lesions) if one.decision is not None}
+        return Taken(
+            verdicts=Counter({v: len(r) for v, r in by_verdict.items() if r}),
+            corrected=corrected,
+            drawn=drawn,
+            noted=noted,
+            same=same,
+            undecided=sum(each.verdict is None for each in about),
+            elsewhere=sum(each.kind == "under" and not each.lesions for each in about),
+            missing=len(decided - seen),
+            notes=self.notes,
+        )
+
+    def _about(self, lesions: Sequence[Reviewed], fingerprint: str) -> list[_About]:
+        """Say of each annotation which lesions it is about."""
+        same = _same_outlines(self.judged, [one.region for one in lesions])
+        known = {
+            lesion_feature(one, self.offset, fingerprint)["id"]: number
+            for number, one in enumerate(lesions)
+        }
+        found = []
+        for number, one in enumerate(self.judged):
+            kind: _Kind = "drawn" if one.verdict == "tumor" else "under"
+            if number in same:
+                found.append(_About(one, "same", [same[number]]))
+            elif one.identifier in known:
+                found.append(_About(one, "corrected", [known[one.identifier]]))
+            elif one.verdict is None:
+                found.append(_About(one, "nothing", _under(one, lesions)))
+            else:
+                found.append(_About(one, kind, _under(one, lesions)))
+        return found
+
+
+#: How an annotation is about lesions: it has the outline of one, had it, is a lesion of
+#: its own, lies over some, or says nothing.
+_Kind = Literal["same", "corrected", "drawn", "under", "nothing"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _About:
+    """An annotation, and the numbers of the lesions that it is about."""
+
+    one: Judged
+    kind: _Kind
+    lesions: list[int]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict of the annotation."""
+        return self.one.verdict
+
+
+def _under(one: Judged, lesions: Sequence[Reviewed]) -> list[int]:
+    """Return the lesions that lie in an outline by at least half."""
+    if not lesions:
+        return []
+    _, inside = shares(one.polygons, [each.region.polygons for each in lesions])
+    found: list[int] = np.flatnonzero(inside >= SAME_PLACE).tolist()
+    return found
+
+
+def _same_outlines(
+    judged: Sequence[Judged], regions: Sequence[Region]
+) -> dict[int, int]:
+    """Return, for each annotation that has the outline of a lesion, which lesion."""
+    if not (judged and regions):
+        return {}
+    theirs = shapes_of([one.polygons for one in judged])
+    ours = shapes_of([region.polygons for region in regions])
+    which, lesion = shapely.STRtree(ours).query(theirs, predicate="intersects")
+    one, other = theirs[which], ours[lesion]
+    differ = np.abs(shapely.area(one) - shapely.area(other))
+    close = differ <= NEAR_PX * shapely.length(other)
+    which, lesion, one, other = (part[close] for part in (which, lesion, one, other))
+    apart = shapely.area(shapely.symmetric_difference(one, other))
+    equal = apart <= NEAR_PX * shapely.length(other)
+    return dict(zip(which[equal].tolist(), lesion[equal].tolist(), strict=True))
