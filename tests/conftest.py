@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import settings
 from PIL import Image
 
 TILE = 64
+JAVA = Path(__file__).parent / "java"
 
 # The same cases in every run: what fails here fails everywhere. To look for new ones:
 # `make test ARGS="--hypothesis-profile search"`.
@@ -445,3 +448,27 @@ def camelyon(tmp_path_factory):
     folder = tmp_path_factory.mktemp("camelyon") / "CAMELYON16"
     write_camelyon(folder, testing=2, shape=(1536, 2048))
     return folder
+
+
+@pytest.fixture(scope="session")
+def data_file(tmp_path_factory):
+    """Return a function that runs ``DataFile`` with words, and returns what it prints.
+
+    Java itself, with classes of the names, versions and fields that QuPath's data files
+    state, and nothing else of QuPath. They show that a stream is one of Java's, not that
+    QuPath opens it.
+    """
+    if not (shutil.which("javac") and shutil.which("java")):
+        pytest.skip("needs a JDK")
+    classes = tmp_path_factory.mktemp("java")
+    sources = sorted(map(str, JAVA.rglob("*.java")))
+    quick = ("-J-XX:TieredStopAtLevel=1", "-J-Xshare:auto", "-proc:none", "-nowarn")
+    words = ["javac", *quick, "-encoding", "UTF-8", "-d", str(classes), *sources]
+    subprocess.run(words, check=True)
+
+    def run(*given):
+        begin = ["java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", str(classes)]
+        words = [*begin, "qupath.lib.objects.DataFile", *map(str, given)]
+        return subprocess.run(words, check=True, capture_output=True).stdout.decode()
+
+    return run

@@ -16,6 +16,7 @@ from napari_fastnet.annotations.qupath.object_writing import (
 )
 from napari_fastnet.annotations.qupath.objects import read_qpdata
 from napari_fastnet.annotations.reading import read_annotations
+from napari_fastnet.core import polygons
 from napari_fastnet.errors import AnnotationError
 
 ID = "123e4567-e89b-12d3-a456-426614174000"
@@ -192,3 +193,15 @@ def test_objects_nested_without_end_are_refused():
     content = stream[:4] + head + one + (again + one) * 100_000
     with pytest.raises(ValueError, match="nested too deep"):
         list(read_java(content))
+
+
+def test_written_annotations_are_outlines_with_their_holes(tmp_path):
+    hole = [[8.0, 8.0], [8.0, 12.0], [12.0, 12.0], [12.0, 8.0], [8.0, 8.0]]
+    path = tmp_path / "data.qpdata"
+    path.write_bytes(
+        written(feature("Tumor", [SQUARE[0], hole]), feature("Tumor: Undecided"))
+    )
+    assert len(read_annotations(path).positive) == 2
+    labels = read_annotations(path, "labels")  # of what a person decided alone
+    assert len(labels.positive) == 1
+    assert polygons.ring_area(labels.positive[0]) == 100 - 16

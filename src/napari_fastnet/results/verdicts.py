@@ -9,7 +9,7 @@ file twice changes nothing.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -143,26 +143,45 @@ def import_verdicts(
     result = load(folder)
     if result.heatmap is None or result.reviewed is None:
         raise StoreError(f"{run}: has no lesions; run detect first")
-    _check_slide(path, record.slide.fingerprint)
-    judged, more = read_judged(path, offset)
-    _check_place(path, judged, result.slide_shape)
-    found = VerdictFile(
-        judged=judged, origin=str(source), offset=offset, notes=(*notes, *more)
-    )
+    slide = record.slide.fingerprint
+    found = read_verdict_file(path, offset, slide=slide, shape=result.slide_shape)
+    found = replace(found, origin=str(source.absolute()), notes=(*notes, *found.notes))
     decisions = decisions_of(folder, record.slide, change=True)
-    return found.taken(decisions, result.reviewed, record.slide.fingerprint)
+    return found.taken(decisions, result.reviewed, slide)
 
 
-def _check_slide(path: Path, fingerprint: str) -> None:
+def read_verdict_file(
+    path: Path, offset: Pair, *, slide: str, shape: tuple[int, int]
+) -> VerdictFile:
+    """Read the verdicts of a file about a slide.
+
+    Parameters
+    ----------
+    path : Path
+        As for `annotations.verdicts.read_judged`.
+    offset : tuple of float
+        (y, x) level-0 px that are added.
+    slide : str
+        Fingerprint of the slide.
+    shape : tuple of int
+        (height, width) of the slide, level-0 px.
+
+    Returns
+    -------
+    VerdictFile
+        Of that origin.
+
+    Raises
+    ------
+    AnnotationError
+        The file cannot be read, says that it is of another slide, or lies outside.
+    """
     stated, name = slide_of_file(path)
-    if stated not in ("", fingerprint):
+    if stated not in ("", slide):
         raise AnnotationError(
             f"{path}: is of another slide ({in_a_line(name)}); give the run of that"
         )
-
-
-def _check_place(path: Path, judged: Sequence[Judged], shape: tuple[int, int]) -> None:
-    """Refuse outlines that all lie outside the slide."""
+    judged, notes = read_judged(path, offset)
     rings = [polygon[0] for one in judged for polygon in one.polygons]
     around = bounds(rings)
     if around is not None and around.intersect(Box.of_shape(shape)).is_empty:
@@ -170,6 +189,7 @@ def _check_place(path: Path, judged: Sequence[Judged], shape: tuple[int, int]) -
             f"{path}: all of it lies outside the slide of {shape[1]} x {shape[0]} px; check "
             "that it belongs to this slide, and its origin"
         )
+    return VerdictFile(judged=judged, origin=str(path), offset=offset, notes=notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

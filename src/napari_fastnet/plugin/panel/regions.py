@@ -16,12 +16,17 @@ from napari_fastnet.errors import FastNetError
 from napari_fastnet.plugin.widgets.dialogs import ask_csv_path
 from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
 from napari_fastnet.plugin.work.exporting import unfinished
-from napari_fastnet.plugin.work.importing import load_regions, load_truth
+from napari_fastnet.plugin.work.importing import (
+    load_regions,
+    load_truth,
+    load_verdicts,
+)
 from napari_fastnet.plugin.work.slide import SlideWork
 from napari_fastnet.results.regions import write_regions_csv
 from napari_fastnet.results.reviewed import listed
 
-OUTLINE_FILES = "*.geojson *.json *.xml"
+OUTLINE_FILES = "*.geojson *.json *.xml *.qpproj *.qpdata"
+VERDICT_FILES = "*.qpproj *.qpdata *.geojson *.json"
 TRUTH_FILES = f"{OUTLINE_FILES} *.tif *.tiff *.png"
 #: Shortest time between two searches for regions, ms: by the threshold, by a run.
 FOLLOW_MS, FOLLOW_RUN_MS = 200, 2000
@@ -44,6 +49,8 @@ class RegionsSection(Section):
         Saves a table of all regions with all their measures.
     load : PushButton
         Reads corrected regions from a file.
+    verdicts : PushButton
+        Takes the verdicts of a file into the review.
     truth : PushButton
         Shows the truth from a file, and how well the heatmap covers it.
     """
@@ -56,12 +63,21 @@ class RegionsSection(Section):
             "Replace the regions by outlines corrected in QuPath or ASAP (GeoJSON, XML), "
             "until the threshold is moved",
         )
+        self.verdicts = button(
+            "verdicts file",
+            "Take the verdicts of a QuPath project or GeoJSON into the review: the class of "
+            "an annotation says what a lesion is",
+        )
         self.truth = button(
             "compare with truth",
             "Show annotated tumor from a GeoJSON, ASAP XML or mask file, and how well the "
             "heatmap covers it at the threshold",
         )
-        super().__init__(napari_viewer, "Files", [row(self.truth, self.load, self.csv)])
+        super().__init__(
+            napari_viewer,
+            "Files",
+            [row(self.truth, self.load, self.verdicts, self.csv)],
+        )
         self.margins = (0, 0, 0, 0)
         self.fold.heading.hide()  # the board has no room for it
         self._find_later = qthrottled(self._find, timeout=FOLLOW_MS)
@@ -76,6 +92,7 @@ class RegionsSection(Section):
         self.listen(self._other_slide, events.slides)
         self.csv.changed.connect(self._save_csv)
         self.load.changed.connect(self._load_regions)
+        self.verdicts.changed.connect(self._load_verdicts)
         self.truth.changed.connect(self._load_truth)
         self._other_slide()  # whose run may have been opened before
 
@@ -136,6 +153,23 @@ class RegionsSection(Section):
     def _load_regions(self) -> None:
         self.ask_file("Corrected regions", OUTLINE_FILES, self.load_regions)
 
+    def load_verdicts(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
+        """Take the verdicts of a file into the review; faults become messages.
+
+        Parameters
+        ----------
+        path : Path
+            A project of QuPath, ``data.qpdata`` of one of its images, or GeoJSON.
+        bounds_offset : tuple of float, optional
+            (y, x) level-0 px to add to outlines; a project says its own.
+        """
+        work = self.work
+        if work is not None and work.heatmap is not None:
+            load_verdicts(work, path, bounds_offset=bounds_offset)
+
+    def _load_verdicts(self) -> None:
+        self.ask_file("Verdicts", VERDICT_FILES, self.load_verdicts)
+
     def load_truth(self, path: Path, bounds_offset: Pair = (0.0, 0.0)) -> None:
         """Show the tumor that a file annotates; faults become messages.
 
@@ -177,7 +211,7 @@ class RegionsSection(Section):
         work = self.work
         self.totals.value = "" if work is None else totals_of(work)
         self.csv.enabled = work is not None and work.heatmap is not None
-        self.load.enabled = self.csv.enabled
+        self.load.enabled = self.verdicts.enabled = self.csv.enabled
         self.truth.enabled = work is not None and work.ready
 
 

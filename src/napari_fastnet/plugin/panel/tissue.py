@@ -34,7 +34,7 @@ TIPS: dict[tissue_editor.ThresholdName, str] = {
 #: Labels in the panel for names that are too short to be understood.
 LABELS: dict[tissue_editor.ThresholdName, str] = {"low": "darkest", "high": "brightest"}
 EDITED = [("RGB", "rgb"), ("HSV", "hsv"), ("threshold", "threshold"), ("ROI", "roi")]
-ROI_FILES = "*.tif *.tiff *.png *.geojson *.json *.xml"
+ROI_FILES = "*.tif *.tiff *.png *.geojson *.json *.xml *.qpproj *.qpdata"
 #: Diameter of the brush, px of the mask (8 µm each).
 BRUSH_PX = 12
 

@@ -1,4 +1,6 @@
-"""Files that the user brings to a slide: region of interest, corrected regions, truth.
+"""Files that the user brings to a slide: region of interest, regions, truth, verdicts.
+
+A project of QuPath stands for the objects of the slide in it.
 
 They are read in a thread. Errors and remarks are shown; another file of the same kind,
 another µm/px or closing the slide ends the reading silently.
@@ -6,16 +8,20 @@ another µm/px or closing the slide ends the reading silently.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_info, show_warning
 
+from napari_fastnet.annotations.qupath.project import SUFFIX as PROJECT_SUFFIX
+from napari_fastnet.annotations.qupath.project import objects_of
 from napari_fastnet.annotations.roi import read_outlines, read_roi
 from napari_fastnet.annotations.truth_files import read_truth
 from napari_fastnet.core.metrics.pixels import PixelCounts, count_pixels
 from napari_fastnet.plugin.layers.data import truth_layer_data
 from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.results import recorded_slide
+from napari_fastnet.results.verdicts import VerdictFile, read_verdict_file
 from napari_fastnet.slide.notes import bounds_notes
 
 if TYPE_CHECKING:
@@ -51,9 +57,11 @@ def load_roi(work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)) -
     (rows, columns), masks = editor.mask("roi").shape, editor.tissue().by_name
 
     def read() -> Read:
-        roi = read_roi(path, slide.shape, bounds_offset=bounds_offset)
+        file, offset, found_by = _objects(work, path, bounds_offset)
+        roi = read_roi(file, slide.shape, bounds_offset=offset)
         mask = roi.mask((rows, columns))
         return mask, (
+            *found_by,
             *roi.notes,
             *recorded_slide.roi_notes(roi, mask, masks, slide.require_mpp()),
         )
@@ -63,7 +71,7 @@ def load_roi(work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)) -
         work.masks.take_painting()
         work.masks.show(work.editor.paint("roi", mask))
 
-    _start(work, "roi", read, show, bounds_offset)
+    _start(work, "roi", read, show, _corner_notes(work, path, bounds_offset))
 
 
 def load_regions(
@@ -83,16 +91,46 @@ def load_regions(
     slide, tissue = work.slide, _tissue(work)
 
     def read() -> Read:
-        outlines, notes = read_outlines(path, slide.shape, bounds_offset)
+        file, offset, found_by = _objects(work, path, bounds_offset)
+        outlines, notes = read_outlines(file, slide.shape, offset)
         odd = recorded_slide.outline_notes(
-            path, outlines, tissue, slide.shape, slide.require_mpp()
+            file, outlines, tissue, slide.shape, slide.require_mpp()
         )
-        return outlines, (*notes, *odd)
+        return outlines, (*found_by, *notes, *odd)
 
     def show(outlines: Annotations) -> None:
         work.region_finder.take_outlines(outlines, str(path))
 
-    _start(work, "regions", read, show, bounds_offset)
+    _start(work, "regions", read, show, _corner_notes(work, path, bounds_offset))
+
+
+def load_verdicts(
+    work: SlideWork, path: Path, *, bounds_offset: Pair = (0.0, 0.0)
+) -> None:
+    """Take the verdicts of a file into the review; each can be undone there.
+
+    Parameters
+    ----------
+    work : SlideWork
+        With candidates.
+    path : Path
+        A project of QuPath, or a file that `annotations.verdicts.read_judged` reads.
+    bounds_offset : tuple of float, optional
+        As in `load_roi`.
+    """
+
+    def read() -> Read:
+        file, offset, found_by = _objects(work, path, bounds_offset)
+        found = read_verdict_file(
+            file, offset, slide=work.slide.fingerprint, shape=work.slide.shape
+        )
+        return replace(found, origin=str(path.absolute())), (*found_by, *found.notes)
+
+    def show(found: VerdictFile) -> None:
+        if (taken := work.review.take(found)) is not None:
+            show_info(f"{path.name}: {taken.words}")
+
+    _start(work, "verdicts", read, show, _corner_notes(work, path, bounds_offset))
 
 
 def load_truth(
@@ -114,13 +152,13 @@ def load_truth(
     heatmap = None if work.heatmap is None else work.heatmap.only(work.heatmap.computed)
 
     def read() -> Read:
-        truth, notes = read_truth(
-            path, mpp=mpp, shape=shape, bounds_offset=bounds_offset
-        )
+        file, offset, found_by = _objects(work, path, bounds_offset)
+        truth, notes = read_truth(file, mpp=mpp, shape=shape, bounds_offset=offset)
         counts = None
         if heatmap is not None:
             counts = count_pixels(heatmap, truth, threshold=threshold)
         return (truth, counts), (
+            *found_by,
             *notes,
             *recorded_slide.truth_notes(truth, tissue, shape, mpp),
         )
@@ -131,7 +169,7 @@ def load_truth(
         if counts is not None:
             show_info(agreement(counts, threshold))
 
-    _start(work, "truth", read, show, bounds_offset)
+    _start(work, "truth", read, show, _corner_notes(work, path, bounds_offset))
 
 
 def agreement(counts: PixelCounts, threshold: float) -> str:
@@ -155,16 +193,33 @@ def _tissue(work: SlideWork) -> NDArray[np.bool_] | None:
     )
 
 
+def _objects(
+    work: SlideWork, path: Path, bounds_offset: Pair
+) -> tuple[Path, Pair, tuple[str, ...]]:
+    """Return a file of outlines, their origin and notes; of a project, those of the slide."""
+    bounds = work.slide.bounds
+    return objects_of(
+        path,
+        str(work.slide.path),
+        lambda: recorded_slide.corner_of(bounds),
+        bounds_offset,
+    )
+
+
+def _corner_notes(work: SlideWork, path: Path, bounds_offset: Pair) -> tuple[str, ...]:
+    """Say that QuPath may count from elsewhere, unless an origin was chosen or is known."""
+    known = any(bounds_offset) or path.suffix.lower() == PROJECT_SUFFIX
+    return () if known else bounds_notes(work.slide)
+
+
 def _start(
     work: SlideWork,
     kind: str,
     read: Callable[[], Read],
     show: Callable[[Any], None],
-    bounds_offset: Pair,
+    more: tuple[str, ...],
 ) -> None:
     """Read a file in a thread; then show its value and the remarks on it."""
-    # unless an offset was chosen, say that QuPath may count from elsewhere
-    bounds = bounds_notes(work.slide) if bounds_offset == (0.0, 0.0) else ()
 
     def reading(should_stop: Callable[[], bool]) -> Generator[Read]:
         yield read()
@@ -172,7 +227,7 @@ def _start(
     def take(found: Read) -> None:
         value, notes = found
         show(value)
-        if notes := (*notes, *bounds):
+        if notes := (*notes, *more):
             show_warning("\n".join(notes))
 
     if (before := work.imports.get(kind)) is not None:

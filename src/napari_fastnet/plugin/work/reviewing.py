@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.core.outlines import Polygon
     from napari_fastnet.results.decision_events import Verdict
+    from napari_fastnet.results.verdicts import Taken, VerdictFile
     from napari_fastnet.slide.slide import Slide
 
 
@@ -146,6 +147,16 @@ class SlideReview:
     def join_pieces(self, pieces: Sequence[NodePiece]) -> None:
         """Note which pieces of tissue are which section of which node."""
         self._write(lambda decisions: decisions.join_pieces(pieces))
+
+    def take(self, found: VerdictFile) -> Taken | None:
+        """Decide as a file says; None where that cannot be written, and is said."""
+        taken: list[Taken] = []
+        self._write(
+            lambda decisions: taken.append(
+                found.taken(decisions, self.reviewed, self._fingerprint)
+            )
+        )
+        return taken[0] if taken else None
 
     def undo(self) -> None:
         """Take the last decision back."""

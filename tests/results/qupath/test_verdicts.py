@@ -1,0 +1,254 @@
+"""Verdicts there and back: decided here, exported, changed in QuPath, taken again."""
+
+import json
+
+import numpy as np
+import pytest
+import shapely
+
+from napari_fastnet.annotations.options import OutlineOptions
+from napari_fastnet.annotations.qupath import object_writing
+from napari_fastnet.annotations.qupath.objects import read_qpdata
+from napari_fastnet.cli.app import main
+from napari_fastnet.errors import AnnotationError
+from napari_fastnet.results.decisions import Decisions
+from napari_fastnet.results.labels import labelled_cells, labels_of_runs
+from napari_fastnet.results.loading import load
+from napari_fastnet.results.regions import PROJECT_CLASSES
+from napari_fastnet.results.verdicts import import_verdicts
+
+COLOURS = {one["name"]: one["color"] for one in PROJECT_CLASSES.values()}
+COLOURS |= {"Stroma": (1, 2, 3), "Ignore*": (4, 5, 6)}
+
+
+@pytest.fixture
+def project(run, tmp_path):
+    """Return the folder of a project with the lesions of the run."""
+    load(run).export(tmp_path / "project", ["qupath-project"])
+    return tmp_path / "project"
+
+
+def objects(project):
+    """Return the annotations of the project's only image, and their file."""
+    (path,) = project.glob("data/*/data.qpdata")
+    found = read_qpdata(path.read_bytes())
+    for one in found:
+        names = one["properties"]["classification"]["names"]
+        one["properties"]["classification"] = {"name": ": ".join(names)}
+    return found, path
+
+
+def rewrite(project, change):
+    """Do what a person does in QuPath: change the annotations, and save."""
+    found, path = objects(project)
+    found = change(found) or found
+    path.write_bytes(object_writing.write_qpdata(found, {}, COLOURS))
+
+
+def named(feature, name):
+    feature["properties"]["classification"] = {"name": name}
+
+
+def drawn(name, x, y, side=400.0, identifier="0" * 32):
+    corners = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+    return {
+        "type": "Feature",
+        "id": identifier,
+        "geometry": {"type": "Polygon", "coordinates": [corners]},
+        "properties": {"name": None, "classification": {"name": name}},
+    }
+
+
+def decisions_of(run):
+    return Decisions.open(run / "decisions.json", "sha256:1", "a.svs")
+
+
+def statuses(run):
+    return [one.status for one in load(run).listed]
+
+
+def test_what_was_decided_is_exported_and_says_the_same_when_read(run, tmp_path):
+    result, decisions = load(run), decisions_of(run)
+    verdicts = ("tumor", "not tumor", "unsure")
+    for lesion, verdict in zip(result.lesions, verdicts, strict=True):
+        decisions.decide([lesion], verdict)
+    decisions.note(result.lesions[2], "crushed")
+    before = (run / "decisions.json").read_bytes()
+    load(run).export(tmp_path / "project", ["qupath-project"])
+    taken = import_verdicts(run, tmp_path / "project")
+    assert taken.words == "nothing new; 3 as they were"
+    assert (run / "decisions.json").read_bytes() == before
+    assert statuses(run) == list(verdicts)
+    # and in the decisions of somebody else, who has none yet
+    (run / "decisions.json").unlink()
+    taken = import_verdicts(run, tmp_path / "project")
+    assert taken.words == "1 tumor, 1 not tumor, 1 unsure, 1 note"
+    assert statuses(run) == list(verdicts)
+    assert load(run).listed[2].note == "crushed"
+
+
+def test_what_no_person_decided_on_stays_undecided(run, project):
+    assert import_verdicts(run, project).words == "nothing new; 3 without a verdict"
+    assert not (run / "decisions.json").exists()
+
+
+def test_classes_that_were_changed_in_qupath_are_decisions_and_say_whence(run, project):
+    decisions_of(run).decide([load(run).lesions[2]], "tumor")
+
+    def change(found):
+        for one, name in zip(found, ("Tumor", "Not tumor", "Unsure"), strict=True):
+            named(one, name)
+        found[1]["properties"]["metadata"]["note"] = "a vessel"
+
+    rewrite(project, change)
+    taken = import_verdicts(run, project / "project.qpproj")
+    assert taken.words == "1 tumor, 1 not tumor, 1 unsure, 1 note"
+    assert statuses(run) == ["tumor", "not tumor", "unsure"]
+    origin = str(project / "project.qpproj")
+    decided = decisions_of(run)
+    assert {one.origin for one in decided.decisions} == {origin}
+    assert load(run).listed[1].note == "a vessel"
+    # again changes nothing; what is decided here afterwards is of here
+    assert import_verdicts(run, project).words == "nothing new; 3 as they were"
+    decided.decide([load(run).lesions[0]], "unsure")
+    assert load(run).listed[0].decision.origin == ""
+    decided.undo()
+    assert load(run).listed[0].decision.origin == origin
+
+
+def test_an_outline_that_was_changed_is_corrected_and_one_that_was_drawn_is_a_lesion(
+    run, project
+):
+    def change(found):
+        lesion = shapely.geometry.shape(found[0]["geometry"])
+        larger = json.loads(shapely.to_geojson(lesion.buffer(30, join_style="mitre")))
+        found[0]["geometry"] = larger
+        named(found[0], "Tumor")
+        return [*found, drawn("Tumor", 1500, 1300)]
+
+    area = load(run).lesions[0].area_mm2
+    rewrite(project, change)
+    taken = import_verdicts(run, project)
+    assert taken.words == (
+        "1 tumor, 1 lesion drawn, 1 outline corrected; 2 without a verdict"
+    )
+    first, *_, last = load(run).listed
+    assert (first.kind, first.status) == ("corrected", "tumor")
+    assert first.region.area_mm2 == pytest.approx(area * (700 / 640) ** 2)
+    assert (last.kind, last.status) == ("drawn", "tumor")
+    assert last.region.area_mm2 == pytest.approx(0.01)
+    again = import_verdicts(run, project)
+    assert again.words == "nothing new; 2 as they were; 2 without a verdict"
+
+
+def test_coordinates_that_qupath_rounded_are_the_same_outline(run, project):
+    def change(found):
+        for one in found:
+            rings = one["geometry"]["coordinates"]
+            one["geometry"]["coordinates"] = [
+                (np.array(ring) + 0.005).tolist() for ring in rings
+            ]
+            one["id"] = "0" * 32
+            named(one, "Tumor")
+
+    rewrite(project, change)
+    assert import_verdicts(run, project).words == "3 tumor"
+
+
+def test_what_is_no_tumor_decides_only_where_a_lesion_is(run, project):
+    def change(found):
+        here = drawn("Stroma", 1000, 200, 500)  # around the second lesion
+        return [*found[:1], here, drawn("Stroma", 1500, 1200), drawn("Ignore*", 9, 9)]
+
+    rewrite(project, change)
+    taken = import_verdicts(run, project)
+    assert taken.words == "1 not tumor; 2 without a verdict; 1 on no lesion"
+    assert statuses(run) == ["undecided", "not tumor", "undecided"]
+
+
+def test_lesions_that_were_deleted_in_qupath_keep_their_decisions(run, project):
+    decisions_of(run).decide([load(run).lesions[0]], "tumor")
+    rewrite(project, lambda found: found[1:])
+    words = import_verdicts(run, project).words
+    assert words.endswith("1 not in the file, and left as they are")
+    assert statuses(run)[0] == "tumor"
+
+
+def test_the_scanned_part_is_where_a_project_begins(make_run, tmp_path):
+    run = make_run(scanned_from=(100.0, 30.0))
+    load(run).export(tmp_path / "project", ["qupath-project"])
+    rewrite(tmp_path / "project", lambda found: named(found[0], "Tumor"))
+    taken = import_verdicts(run, tmp_path / "project")
+    assert taken.words == "1 tumor; 2 without a verdict"
+    # its objects alone do not say so
+    (path,) = tmp_path.glob("project/data/1/data.qpdata")
+    scanned = OutlineOptions(bounds_offset="scanned")
+    assert import_verdicts(run, path, scanned).same == 1
+
+
+def test_geojson_brings_verdicts_too_and_that_of_another_slide_is_refused(
+    run, make_run, tmp_path
+):
+    load(run).export(tmp_path, ["geojson"])
+    path = tmp_path / "regions.geojson"
+    content = json.loads(path.read_text())
+    named(content["features"][0], "Not tumor")
+    path.write_text(json.dumps(content))
+    taken = import_verdicts(run, path)
+    assert taken.words == "1 not tumor; 2 without a verdict"
+    other = make_run(path="/b.svs", fingerprint="sha256:2")
+    with pytest.raises(AnnotationError, match=r"is of another slide \(/s l/a\.svs\)"):
+        import_verdicts(other, path)
+
+
+def test_outlines_beside_the_slide_are_refused(run, project):
+    rewrite(project, lambda _: [drawn("Tumor", 90_000, 9)])
+    with pytest.raises(
+        AnnotationError, match="all of it lies outside the slide of 3840"
+    ):
+        import_verdicts(run, project)
+    assert not (run / "decisions.json").exists()
+
+
+def test_labels_of_a_project_go_to_the_runs_of_its_images(run, make_run, project):
+    other = make_run(path="/b.svs", fingerprint="sha256:2")
+
+    def change(found):
+        named(found[0], "Tumor")
+        named(found[1], "Not tumor")
+
+    rewrite(project, change)
+    first, second = labels_of_runs([run, other], [project])
+    assert [one.kind for one in first.items] == ["tumor", "normal"]
+    assert second.items == ()
+    cells = labelled_cells(first, (1920, 3840), (0.25, 0.25))
+    assert cells.tumor.any()
+    assert not cells.tumor.all()
+    with pytest.raises(
+        AnnotationError, match=r"objects of none of the slides \(b\.svs"
+    ):
+        labels_of_runs([other], [project])
+
+
+def test_the_lesions_of_a_project_take_the_place_of_those_found(run, project):
+    rewrite(project, lambda found: [found[0], drawn("Tumor", 1500, 1300)])
+    result = load(run, regions=project)
+    areas = [region.area_mm2 for region in result.lesions]
+    assert areas == pytest.approx([0.0256, 0.01])
+
+
+def test_decide_takes_verdicts_on_the_command_line(run, make_run, project, capsys):
+    other = make_run(path="/b.svs", fingerprint="sha256:2")
+    rewrite(project, lambda found: named(found[0], "Tumor"))
+    words = ["decide", str(run), str(other), "--from", str(project)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "a  1 tumor; 2 without a verdict",
+        "b  nothing of it in project",
+    ]
+    assert main([*words[:2], *words[3:], "--json"]) == 0
+    (taken,) = json.loads(capsys.readouterr().out).values()
+    assert (taken["verdicts"], taken["same"], taken["undecided"]) == ({}, 1, 2)
+    assert main(["decide", str(other), "--from", str(project)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "has objects of none of the slides (b.svs)" in line
