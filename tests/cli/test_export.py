@@ -23,6 +23,8 @@ from napari_fastnet.results.result import FORMATS, Result
 from napari_fastnet.store.format import Seconds
 
 pytest.importorskip("pyarrow")
+#: What lies beside these files, in folders of the same format.
+BESIDE = {"qupath-project": {"classifiers", "data"}}
 #: What each format leaves of a run with masks, heatmap and regions.
 FILES = {
     "ome-tiff": {
@@ -32,6 +34,7 @@ FILES = {
     },
     "ome-zarr": {"heatmap.ome.zarr"},
     "geojson": {"regions.geojson"},
+    "qupath-project": {"project.qpproj"},
     "asap": {"heatmap_asap.tif", "regions.xml"},
     "csv": {"regions.csv"},
     "xlsx": {"regions.xlsx"},
@@ -56,7 +59,7 @@ def export(capsys, *words):
 
 
 def names_in(folder):
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
 
 
 def test_every_format_is_tested_here_or_needs_a_package():
@@ -76,7 +79,7 @@ def test_help_and_page_name_every_format(capsys):
 def test_a_format_leaves_its_files(run, tmp_path, capsys, name):
     code, captured = export(capsys, run, "-f", name, "-o", tmp_path / "out")
     assert (code, captured.err) == (0, "")
-    assert names_in(tmp_path / "out") == FILES[name]
+    assert names_in(tmp_path / "out") == FILES[name] | BESIDE.get(name, set())
     assert {line.rpartition("/")[2] for line in captured.out.split()} == FILES[name]
 
 

@@ -1,7 +1,7 @@
 """Writer of a data file of QuPath with annotations, in the form of version 3.
 
-The classes, fields and versions of classes are those that QuPath 0.2 to 0.7 read; each
-object has what QuPath itself writes of an annotation.
+The classes, their fields and versions are those in the source of QuPath; each object has
+what QuPath itself writes of an annotation.
 """
 
 from __future__ import annotations

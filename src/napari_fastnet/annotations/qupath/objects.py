@@ -1,8 +1,8 @@
 """Objects in a data file of QuPath, ``data.qpdata``, as features of GeoJSON.
 
 The file is a stream of Java: a line with its version, the image's server as JSON, and the
-hierarchy of objects. Its classes are those of QuPath 0.2 to 0.7, in the form that 0.4 and
-later still write so that earlier ones read it (version 3), and in their own (version 4).
+hierarchy of objects. Its classes are those in the source of QuPath, in the form that 0.4
+and later still write so that earlier ones read it (version 3), and in the next (4).
 """
 
 from __future__ import annotations
