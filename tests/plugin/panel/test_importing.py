@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_fastnet.annotations.qupath.object_writing import write_qpdata
+from napari_fastnet.annotations.qupath.objects import read_qpdata
 from napari_fastnet.plugin.work import importing
 from napari_fastnet.results.record import read_record
 
@@ -243,3 +245,41 @@ def test_regions_that_are_mirrored_are_told(
     (message,) = (text for text in told if "of what is outlined" in text)
     assert "only 0%" in message
     assert "mirrored left to right, it would be 100%" in message
+
+
+def test_verdicts_of_a_project_are_decisions_that_can_be_undone(
+    panel, detect, tmp_path, qtbot
+) -> None:
+    work = detect(panel)
+    qtbot.waitUntil(lambda: len(work.review.reviewed) == 1)
+    panel.export.folder.value = tmp_path / "project"
+    panel.export.formats.formats = ("qupath-project",)
+    panel.export.save.native.click()
+    qtbot.waitUntil(lambda: panel.export.save.enabled, timeout=30_000)
+    path = tmp_path / "project/data/1/data.qpdata"
+    (lesion,) = read_qpdata(path.read_bytes())
+    assert lesion["properties"]["classification"]["names"] == ["Tumor", "Undecided"]
+    lesion["properties"]["classification"] = {
+        "name": "Unsure"
+    }  # as a person does there
+    path.write_bytes(write_qpdata([lesion], {}, {"Unsure": (255, 170, 0)}))
+
+    assert panel.regions.verdicts.enabled
+    panel.regions.load_verdicts(tmp_path / "project/project.qpproj")
+    wait(qtbot, panel.regions)
+    qtbot.waitUntil(lambda: work.review.reviewed[0].status == "unsure")
+    decision = work.review.reviewed[0].decision
+    assert decision.origin == str(tmp_path / "project/project.qpproj")
+    work.review.undo()
+    assert work.review.reviewed[0].status == "undecided"
+
+
+def test_a_project_without_the_slide_is_told(panel, detect, errors, tmp_path, qtbot):
+    work = detect(panel)
+    path = tmp_path / "project.qpproj"
+    path.write_text('{"images": []}')
+    panel.regions.load_verdicts(path)
+    wait(qtbot, panel.regions)
+    qtbot.waitUntil(lambda: len(errors) == 1)
+    assert "none of its images is" in errors[0]
+    assert work.review.reviewed[0].decision is None

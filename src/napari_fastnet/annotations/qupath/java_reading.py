@@ -60,7 +60,7 @@ class _Reader:
         self._readers: dict[int, Callable[[], Any]] = {
             java.NULL: lambda: None,
             java.REFERENCE: self._referred,
-            java.BLOCK: lambda: self._bytes(self._number("B")),
+            java.BLOCK: lambda: self._bytes(self._byte()),
             java.LONG_BLOCK: lambda: self._bytes(self._number(">i")),
             java.STRING: lambda: self._keep(self._text()),
             java.LONG_STRING: lambda: self._keep(self._text(">q")),
@@ -89,6 +89,12 @@ class _Reader:
     def _number(self, layout: str) -> Any:
         return self._numbers(layout)[0]
 
+    def _byte(self) -> int:
+        if self._at >= len(self._content):
+            self._bytes(1)
+        self._at += 1
+        return self._content[self._at - 1]
+
     def _text(self, layout: str = ">H") -> str:
         return _decoded(self._bytes(self._number(layout)))
 
@@ -98,7 +104,7 @@ class _Reader:
 
     def _value(self, *, may_end: bool = False) -> Any:
         """Return the next value, or a block; ``_END`` at the end of what a class wrote."""
-        code = self._number("B")
+        code = self._byte()
         if code == java.END_BLOCK and may_end:
             return _END
         if code == java.RESET:
@@ -131,7 +137,7 @@ class _Reader:
         return kind
 
     def _optional_class(self) -> JavaClass | None:
-        code = self._number("B")
+        code = self._byte()
         if code == java.NULL:
             return None
         kind = self._referred() if code == java.REFERENCE else self._class_desc(code)
@@ -159,7 +165,7 @@ class _Reader:
         return kind
 
     def _field(self) -> tuple[str, str]:
-        code, name = chr(self._number("B")), self._text()
+        code, name = chr(self._byte()), self._text()
         if code in java.NUMBERS:
             return name, code
         kind = self._value()
@@ -180,7 +186,7 @@ class _Reader:
         for kind in found.kind.line:
             for name, code in kind.fields:
                 if code in java.NUMBERS:
-                    found.fields[name] = self._array_of(code, 1)[0].item()
+                    found.fields[name] = self._number(java.LAYOUTS[code])
                 else:
                     found.fields[name] = self._value()
             if kind.flags & java.WRITES:

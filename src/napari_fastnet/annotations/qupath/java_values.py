@@ -23,7 +23,18 @@ EXCEPTION, LONG_STRING, PROXY_CLASS_DESC, ENUM = 0x7B, 0x7C, 0x7D, 0x7E
 #: externalisable; wrote blocks; is an enum.
 WRITES, SERIALISABLE, EXTERNALISABLE, BLOCKS, IS_ENUM = 1, 2, 4, 8, 16
 
-#: Types of numbers, by the code of a field's type.
+#: Layouts of numbers for struct, by the code of a field's type.
+LAYOUTS = {
+    "B": ">b",
+    "C": ">H",
+    "D": ">d",
+    "F": ">f",
+    "I": ">i",
+    "J": ">q",
+    "S": ">h",
+    "Z": ">?",
+}
+#: The same, of arrays.
 NUMBERS: dict[str, np.dtype[Any]] = {
     "B": np.dtype(">i1"),
     "C": np.dtype(">u2"),

@@ -142,8 +142,8 @@ class _Writer:
         self._put("B", java.END_BLOCK)
 
     def _field(self, code: str, value: Any) -> None:
-        if code in java.NUMBERS:
-            self.parts.append(np.asarray(value, java.NUMBERS[code]).tobytes())
+        if code in java.LAYOUTS:
+            self._put(java.LAYOUTS[code], value)
         else:
             self.value(value)
 
@@ -154,7 +154,7 @@ class _Writer:
         self._put(">i", len(array.values))
         code = array.kind.name[1:2]
         if code in java.NUMBERS:
-            self._field(code, array.values)
+            self.parts.append(np.asarray(array.values, java.NUMBERS[code]).tobytes())
         else:
             for one in array.values:
                 self.value(one)

@@ -17,8 +17,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from PIL import Image
-
 from napari_fastnet.annotations.qupath.object_writing import (
     QUPATH_VERSION,
     packed_rgb,
@@ -248,6 +246,8 @@ def _summary(
 
 
 def _jpeg(picture: Bytes) -> bytes:
+    from PIL import Image
+
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "JPEG", quality=_JPEG_QUALITY)
     return content.getvalue()
