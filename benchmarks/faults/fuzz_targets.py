@@ -22,7 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_fastnet.annotations.judged import read_judged
 from napari_fastnet.annotations.masks import read_picture
+from napari_fastnet.annotations.qupath.object_writing import write_qpdata
+from napari_fastnet.annotations.qupath.project import objects_of
 from napari_fastnet.annotations.reading import read_annotations
 from napari_fastnet.core.geometry import Box, Grid
 from napari_fastnet.core.heatmap import Heatmap
@@ -107,8 +110,10 @@ def _annotation(suffix: str) -> Callable[[bytes, Path], None]:
     def read(data: bytes, folder: Path) -> None:
         path = folder / f"a{suffix}"
         path.write_bytes(data)
+        if suffix == ".qpdata":
+            read_judged(path)
         read_annotations(path)
-        if suffix != ".xml":
+        if suffix not in (".xml", ".qpdata"):
             content_of(path)
 
     return read
@@ -137,6 +142,46 @@ def _geojson(_: Path) -> list[bytes]:
     camelyon = {"positive": [{"name": "a", "vertices": ring}], "negative": []}
     collection = {"type": "FeatureCollection", "features": [feature]}
     return [json.dumps(item).encode() for item in (collection, many, camelyon)]
+
+
+def _features(_: Path) -> list[bytes]:
+    """Return data files of QuPath, of no object and of two."""
+    ring = [[0, 0], [0, 9], [9, 9], [9, 0], [0, 0]]
+    feature = {
+        "id": "123e4567-e89b-12d3-a456-426614174000",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {
+            "name": "a",
+            "classification": {"name": "Tumor"},
+            "measurements": {"evidence": 1.5},
+            "metadata": {"note": "b"},
+        },
+    }
+    colours = {"Tumor": (200, 0, 0)}
+    return [write_qpdata(found, {}, colours) for found in ([], [feature, feature])]
+
+
+def _read_project(data: bytes, folder: Path) -> None:
+    path = folder / "project.qpproj"
+    path.write_bytes(data)
+    (folder / "data" / "1").mkdir(parents=True)
+    (folder / "data" / "1" / "data.qpdata").touch()
+    objects_of(path, "/slides/a b.svs", lambda: (1.0, 2.0), (0.0, 0.0))
+
+
+def _projects(_: Path) -> list[bytes]:
+    server = {"builderType": "uri", "uri": "file:/slides/a%20b.svs", "args": []}
+    turned = {"builderType": "rotated", "builder": server, "rotation": "ROTATE_90"}
+    images = [
+        {"serverBuilder": one, "entryID": number, "imageName": "a b.svs"}
+        for number, one in enumerate((server, turned), 1)
+    ]
+    return [
+        json.dumps(
+            {"uri": "file:/p/project.qpproj", "lastID": 2, "images": some}
+        ).encode()
+        for some in (images[:1], images, [])
+    ]
 
 
 # Models
@@ -485,6 +530,10 @@ TARGETS = {
         _geojson,
         _JSON,
     ),
+    "qpdata": Target(
+        "data.qpdata of QuPath", _annotation(".qpdata"), _features, _NUMBERS
+    ),
+    "qpproj": Target("projects of QuPath", _read_project, _projects, _JSON),
     "regions": Target("exported regions.geojson", _read_regions, _regions, _JSON),
     "model-json": Target("model.json", _read_model_json, _model_json, _JSON),
     "wsinfer": Target("config.json of WSInfer", _read_wsinfer, _wsinfer, _JSON),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 BYTES = {"safetensors": 60, "command": 25, "onnx": 100, "tiff": 250}
 NAMES = ("asap", "geojson", "regions", "model-json", "wsinfer", "safetensors", "onnx")
-NAMES += ("run", "record", "tiff", "export", "command")
+NAMES += ("run", "record", "tiff", "export", "command", "qpdata", "qpproj")
 
 ODD = st.one_of(
     st.none(),
@@ -56,7 +56,8 @@ def places(value, path=()):
 
 
 @pytest.mark.parametrize(
-    "name", ["geojson", "regions", "model-json", "wsinfer", "run", "record"]
+    "name",
+    ["geojson", "regions", "model-json", "wsinfer", "run", "record", "qpproj"],
 )
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -51,8 +51,8 @@ def adapt(
     outlines : OutlineOptions
         For the outlines in files of labels.
     labels : tuple of Path
-        GeoJSON of QuPath, or ASAP's XML, with outlines of tumor and of normal tissue; may
-        be repeated.
+        GeoJSON or a project of QuPath, or ASAP's XML, with outlines of tumor and of normal
+        tissue; may be repeated.
     name : str or None
         Name of the laboratory: the model is <base>@<name>; None is the folder's name.
     base : str or None
@@ -61,7 +61,8 @@ def adapt(
         Print JSON.
     """
     # as of `--labels *.geojson`: the option takes the first
-    files = [path for path in runs if path.suffix.lower() in (".geojson", ".xml")]
+    kinds = (".geojson", ".xml", ".qpproj", ".qpdata")
+    files = [path for path in runs if path.suffix.lower() in kinds]
     folders = [path for path in runs if path not in files]
     if not folders:
         raise OptionError("no run is given; give the folders that detect left")

@@ -36,9 +36,9 @@ def decide(
         Print JSON.
     """
     from napari_fastnet.case.listing import Runs
+    from napari_fastnet.results.formats.verdicts import import_verdicts
     from napari_fastnet.results.labels import owned_by
     from napari_fastnet.results.record import RECORD, read_record
-    from napari_fastnet.results.verdicts import import_verdicts
 
     found = Runs.at(runs).all
     slides = [read_record(run / RECORD).slide for run in found]

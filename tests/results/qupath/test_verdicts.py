@@ -12,10 +12,10 @@ from napari_fastnet.annotations.qupath.objects import read_qpdata
 from napari_fastnet.cli.app import main
 from napari_fastnet.errors import AnnotationError
 from napari_fastnet.results.decisions import Decisions
+from napari_fastnet.results.formats.verdicts import import_verdicts
 from napari_fastnet.results.labels import labelled_cells, labels_of_runs
 from napari_fastnet.results.loading import load
 from napari_fastnet.results.regions import PROJECT_CLASSES
-from napari_fastnet.results.verdicts import import_verdicts
 
 COLOURS = {one["name"]: one["color"] for one in PROJECT_CLASSES.values()}
 COLOURS |= {"Stroma": (1, 2, 3), "Ignore*": (4, 5, 6)}

@@ -219,7 +219,9 @@ def _addresses(entry: Entry, project: Project) -> Iterator[set[str]]:
             continue
         yield _places(path)
         same = before is not None and _is_windows(before) == _is_windows(path)
-        if before is not None and same and not Path(path).exists():
+        # Path.exists raises of a name that is too long
+        gone = not os.path.exists(path)  # noqa: PTH110
+        if before is not None and same and gone:
             # a project that was moved together with its slides
             relative = posixpath.relpath(path, posixpath.dirname(before))
             yield _places(str(project.path.absolute().parent / relative))
@@ -264,6 +266,8 @@ def local_path(uri: str) -> str | None:
         f"#{parts.fragment}" if parts.fragment else ""
     )
     path = unquote(parts.path + rest)
+    if "\0" in path:
+        return None
     if parts.netloc and parts.netloc != "localhost":
         return f"//{parts.netloc}{path}"
     return path[1:] if _DRIVE.match(path) else path

@@ -21,7 +21,7 @@ from napari_fastnet.core.metrics.pixels import PixelCounts, count_pixels
 from napari_fastnet.plugin.layers.data import truth_layer_data
 from napari_fastnet.plugin.threads.job import Job
 from napari_fastnet.results import recorded_slide
-from napari_fastnet.results.verdicts import VerdictFile, read_verdict_file
+from napari_fastnet.results.formats.verdicts import VerdictFile, read_verdict_file
 from napari_fastnet.slide.notes import bounds_notes
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def load_verdicts(
     work : SlideWork
         With candidates.
     path : Path
-        A project of QuPath, or a file that `annotations.verdicts.read_judged` reads.
+        A project of QuPath, or a file that `annotations.judged.read_judged` reads.
     bounds_offset : tuple of float, optional
         As in `load_roi`.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.core.outlines import Polygon
     from napari_fastnet.results.decision_events import Verdict
-    from napari_fastnet.results.verdicts import Taken, VerdictFile
+    from napari_fastnet.results.formats.verdicts import Taken, VerdictFile
     from napari_fastnet.slide.slide import Slide
 
 

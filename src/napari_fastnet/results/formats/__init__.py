@@ -1,1 +1,1 @@
-"""Formats that results are written in for other programs, each a file."""
+"""Formats for other programs, each a file; and the verdicts that come back in them."""

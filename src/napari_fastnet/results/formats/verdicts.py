@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import shapely
 
+from napari_fastnet.annotations.judged import read_judged
 from napari_fastnet.annotations.options import OutlineOptions
 from napari_fastnet.annotations.qupath.project import objects_of
-from napari_fastnet.annotations.verdicts import read_judged
 from napari_fastnet.core.display import counted, in_a_line
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.lesions.matching import SAME_PLACE, shapes_of, shares
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_fastnet.annotations.verdicts import Judged
+    from napari_fastnet.annotations.judged import Judged
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.results.decision_events import Verdict
@@ -158,7 +158,7 @@ def read_verdict_file(
     Parameters
     ----------
     path : Path
-        As for `annotations.verdicts.read_judged`.
+        As for `annotations.judged.read_judged`.
     offset : tuple of float
         (y, x) level-0 px that are added.
     slide : str
