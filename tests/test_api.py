@@ -265,7 +265,7 @@ def test_a_sample_is_drawn_once_and_another_seed_draws_another(tmp_path, monkeyp
 
     monkeypatch.setattr("napari_fastnet.synthetic.slide.write_slide", draw)
     monkeypatch.setattr(
-        "napari_fastnet.store.cache.default_cache_folder", lambda: tmp_path / "cache"
+        "napari_fastnet.machine.files.default_cache_folder", lambda: tmp_path / "cache"
     )
     first = nf.sample()
     assert nf.sample() == first

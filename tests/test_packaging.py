@@ -25,6 +25,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # modules that are not called as what they come in
 PROVIDERS = {
     "PIL": "pillow",
+    "google": "google-auth",
     "google_crc32c": "google-crc32c",
     "lazy_loader": "lazy-loader",
     "openslide": "openslide-python",

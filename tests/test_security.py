@@ -14,11 +14,11 @@ import pytest
 from napari_fastnet.annotations.asap_xml import read_asap_xml
 from napari_fastnet.cohort.slides import result_names
 from napari_fastnet.errors import AnnotationError, BundleError, OptionError
-from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.machine.files import private_folder, write_bytes
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.model.user_models import keep, read_candidate, remove_model
 from napari_fastnet.results.record import results_name
-from napari_fastnet.store.cache import cached_runs, clear_cache, private_folder
+from napari_fastnet.store.cache import cached_runs, clear_cache
 from napari_fastnet.store.lock import hold
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

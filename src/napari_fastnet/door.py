@@ -104,7 +104,7 @@ def sample(
         The file cannot be written.
     """
     import napari_fastnet
-    from napari_fastnet.store.cache import default_cache_folder, private_folder
+    from napari_fastnet.machine.files import default_cache_folder, private_folder
     from napari_fastnet.synthetic.slide import write_slide
 
     if path is None:

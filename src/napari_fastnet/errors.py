@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 class FastNetError(Exception):
     """Base of every error this package raises on purpose; one line of text."""
@@ -36,7 +31,7 @@ class DriveError(FastNetError, OSError):
     """The drive or the network refuses to give a slide's bytes; nothing is damaged."""
 
     @classmethod
-    def reading(cls, path: Path, error: OSError) -> DriveError:
+    def reading(cls, path: object, error: OSError) -> DriveError:
         """Return the error of a slide's file that the system cannot read."""
         return cls(
             f"{path}: cannot be read ({error.strerror or error}); check the drive or the "

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from napari_fastnet.cli.app import main
-from napari_fastnet.cli.cache import size_bytes, size_text
+from napari_fastnet.cli.cache import size_text
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.remote.kept import size_bytes
 from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import open_store
 
@@ -132,3 +133,17 @@ def test_sizes_are_written_for_people() -> None:
     assert [size_text(n) for n in (0, 999, 1000, 1_500_000, 2 * 10**9)] == [
         "0 B", "999 B", "1 kB", "1.5 MB", "2 GB",
     ]  # fmt: skip
+
+
+def test_parts_of_slides_are_listed_and_deleted(cache, capsys) -> None:
+    parts = cache / "remote" / "0123"
+    parts.mkdir(parents=True)
+    (parts / "address").write_text("s3://bucket/slide.svs")
+    (parts / "0-996").write_bytes(bytes(1000))
+    lines = run(capsys, "list", "--folder", cache)[1].out.splitlines()
+    assert lines[3].startswith("s3://bucket/slide.svs")
+    assert str(parts) in lines[3]
+    assert lines[4].startswith("2 runs and parts of 1 slide, ")
+    _, captured = run(capsys, "clear", "--folder", cache, "--down-to", "32kB")
+    assert captured.out.startswith("deleted 0 runs and parts of 1 slide, 1 kB")
+    assert not parts.exists()

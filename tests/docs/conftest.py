@@ -83,9 +83,9 @@ def scene(
     shutil.copytree(dark_bundle, folder / "my_model")
     shutil.copytree(wsinfer_model, folder / "breast-tumor")
     monkeypatch.chdir(folder)
-    from napari_fastnet.store import cache
+    from napari_fastnet.machine import files
 
-    monkeypatch.setattr(cache, "default_cache_folder", lambda: folder / "cache")
+    monkeypatch.setattr(files, "default_cache_folder", lambda: folder / "cache")
     return folder
 
 

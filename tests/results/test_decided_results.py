@@ -23,6 +23,7 @@ from napari_fastnet.core.lesions.evidence import (
 )
 from napari_fastnet.core.lesions.pieces import NodePiece, find_pieces
 from napari_fastnet.core.options import EvidenceScale, LesionRule
+from napari_fastnet.machine import files
 from napari_fastnet.results.corrections import Corrections, corrections_path
 from napari_fastnet.results.decisions import Decisions, decisions_path
 from napari_fastnet.results.loading import load
@@ -35,7 +36,6 @@ from napari_fastnet.results.record import (
     write_record,
 )
 from napari_fastnet.results.result import Result
-from napari_fastnet.store import cache
 
 #: Of four squares of cells, the first three are lesions; the last is a candidate.
 VALUES = np.zeros((30, 60), np.float32)
@@ -241,7 +241,7 @@ def test_a_saved_result_is_loaded_with_its_decisions(decided, tmp_path):
 def test_a_run_in_the_cache_has_its_decisions_in_the_users_folder(
     decided, decisions, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(cache, "default_cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(files, "default_cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(
         "platformdirs.user_data_path", lambda *_, **__: tmp_path / "data"
     )

@@ -12,7 +12,8 @@ import pytest
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.errors import StoreError
-from napari_fastnet.store.cache import cached_runs, clear_cache, default_cache_folder
+from napari_fastnet.machine.files import default_cache_folder
+from napari_fastnet.store.cache import cached_runs, clear_cache
 from napari_fastnet.store.format import RunDescription
 from napari_fastnet.store.store import StoredRun, open_store
 

@@ -60,7 +60,10 @@ COMMANDS = {
     ),
     "evaluate": ("evaluate", "Measure how good a model is where the truth is known."),
     "models": ("models", "List, show, check, add and remove models."),
-    "cache": ("cache", "List or delete runs of the panel without an output folder."),
+    "cache": (
+        "cache",
+        "List or delete runs without an output folder, and kept parts of remote slides.",
+    ),
 }
 
 

@@ -1,8 +1,7 @@
-"""``napari-fastnet cache``: runs of the panel without an output folder."""
+"""``napari-fastnet cache``: runs without an output folder, and parts of remote slides."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,16 +11,15 @@ import typer
 
 from napari_fastnet.cli.options import with_options
 from napari_fastnet.cli.output import print_columns, print_json
-from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.remote.kept import PREFIXES, KeptFile, size_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_fastnet.store.cache import CachedRun
 
-#: Each is 1000 times the one before.
-PREFIXES = ("", "k", "M", "G", "T")
-
 cache = typer.Typer(
-    help="List or delete runs of the panel without an output folder.",
+    help="List or delete runs without an output folder, and kept parts of remote slides.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -30,7 +28,7 @@ cache = typer.Typer(
 @cache.command(name="list")
 @with_options
 def list_runs(folder: Path | None = None, as_json: bool = False) -> None:
-    """List the runs, least recently used first.
+    """List runs, and kept parts of slides by address, each least recently used first.
 
     Parameters
     ----------
@@ -39,17 +37,18 @@ def list_runs(folder: Path | None = None, as_json: bool = False) -> None:
     as_json : bool
         Print JSON.
     """
+    from napari_fastnet.machine.remote.kept import kept_files
     from napari_fastnet.store.cache import cached_runs
 
     place = _folder(folder)
-    runs = cached_runs(place)
+    found: list[CachedRun | KeptFile] = [*cached_runs(place), *kept_files(place)]
     if as_json:
-        print_json([_facts(run) for run in runs])
+        print_json([_facts(each) for each in found])
         return
-    if runs:
+    if found:
         header = ("slide", "model", "size", "last used", "folder")
-        print_columns([header, *map(_row, runs)])
-    print(f"{_count(runs)} in {place}")
+        print_columns([header, *map(_row, found)])
+    print(f"{_count(found)} in {place}")
 
 
 @cache.command()
@@ -60,49 +59,42 @@ def clear(
     folder: Path | None = None,
     as_json: bool = False,
 ) -> None:
-    """Delete all runs, or some; runs in progress stay.
+    """Delete all runs and kept parts of slides, or some; runs in progress stay.
 
     Parameters
     ----------
     older_than : float or None
-        Keep runs used since then.
+        Keep what was used since then.
     down_to : str or None
-        Size to keep, such as 500MB; least recently used runs go first.
+        Size to keep, such as 500MB; parts of slides go first, then runs, least recently
+        used first.
     folder : Path or None
         Cache folder, if napari's preferences name another than the usual.
     as_json : bool
         Print JSON.
     """
+    from napari_fastnet.machine.remote.kept import clear_kept, kept_files
     from napari_fastnet.store.cache import cached_runs, clear_cache
 
     place = _folder(folder)
     since = None
     if older_than is not None:
         since = datetime.now(UTC) - timedelta(days=older_than)
-    deleted = clear_cache(
-        place,
-        unused_since=since,
-        down_to_bytes=None if down_to is None else size_bytes(down_to),
-    )
+    size = None if down_to is None else size_bytes(down_to)
+    of_runs = sum(run.size_bytes for run in cached_runs(place))
+    kept = None if size is None else max(0, size - of_runs)
+    deleted: list[CachedRun | KeptFile] = [
+        *clear_kept(place, unused_since=since, down_to_bytes=kept),
+        *clear_cache(place, unused_since=since, down_to_bytes=size),
+    ]
     if as_json:
-        print_json([_facts(run) for run in deleted])
+        print_json([_facts(each) for each in deleted])
         return
-    left = cached_runs(place)
-    busy = sum(run.in_use for run in left)
+    runs = cached_runs(place)
+    busy = sum(run.in_use for run in runs)
     print(f"deleted {_count(deleted)}")
-    print(f"left {_count(left)} in {place}" + (f"; in use: {busy}" if busy else ""))
-
-
-def size_bytes(text: str) -> int:
-    """Parse a size such as ``500MB`` into bytes; k is 1000."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", text.strip(), re.IGNORECASE)
-    if found is None:
-        raise OptionError(
-            f"size is {text!r}; use a number with kB, MB or GB, such as 500MB"
-        )
-    number, unit = found.groups()
-    power = [prefix.lower() for prefix in PREFIXES].index(unit.lower())
-    return int(float(number) * 1000**power)
+    left = _count([*runs, *kept_files(place)])
+    print(f"left {left} in {place}" + (f"; in use: {busy}" if busy else ""))
 
 
 def size_text(size: float) -> str:
@@ -114,29 +106,32 @@ def size_text(size: float) -> str:
 
 
 def _folder(chosen: Path | None) -> Path:
-    from napari_fastnet.store.cache import default_cache_folder
+    from napari_fastnet.machine.files import default_cache_folder
 
     return default_cache_folder() if chosen is None else chosen
 
 
-def _count(runs: list[CachedRun]) -> str:
+def _count(found: Sequence[CachedRun | KeptFile]) -> str:
     from napari_fastnet.core.display import counted
 
-    size = size_text(sum(run.size_bytes for run in runs))
-    return f"{counted(len(runs), 'run')}, {size}"
+    slides = sum(isinstance(each, KeptFile) for each in found)
+    words = counted(len(found) - slides, "run")
+    if slides:
+        words += f" and parts of {counted(slides, 'slide')}"
+    return f"{words}, {size_text(sum(each.size_bytes for each in found))}"
 
 
-def _facts(run: CachedRun) -> dict[str, Any]:
-    """Return the facts of a run that ``--json`` prints."""
-    return {**asdict(run), "used": run.used.isoformat(timespec="seconds")}
+def _facts(found: CachedRun | KeptFile) -> dict[str, Any]:
+    """Return the facts of a run, or of a slide's parts, that ``--json`` prints."""
+    return {**asdict(found), "used": found.used.isoformat(timespec="seconds")}
 
 
-def _row(run: CachedRun) -> tuple[str, ...]:
-    used = run.used.astimezone().strftime("%Y-%m-%d %H:%M")
-    return (
-        run.slide,
-        run.model or "not finished",
-        size_text(run.size_bytes),
-        "in use" if run.in_use else used,
-        str(run.folder),
-    )
+def _row(found: CachedRun | KeptFile) -> tuple[str, ...]:
+    from napari_fastnet.core.display import in_a_line
+
+    used = found.used.astimezone().strftime("%Y-%m-%d %H:%M")
+    size, folder = size_text(found.size_bytes), str(found.folder)
+    if isinstance(found, KeptFile):
+        return in_a_line(found.address), "parts of the slide", size, used, folder
+    model = found.model or "not finished"
+    return found.slide, model, size, "in use" if found.in_use else used, folder

@@ -135,6 +135,30 @@ def write_csv(
         table.writerows(chain(first, lines))
 
 
+def default_cache_folder() -> Path:
+    """Return this user's cache folder; it need not exist."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("napari-fastnet", appauthor=False)
+
+
+def private_folder(cache: Path) -> Path:
+    """Make a cache folder that only this user can read, and return it.
+
+    It holds pictures of slides. A folder that exists keeps its permissions: a group may
+    share one.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    with output_errors(f"make {cache}"):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(mode=0o700, exist_ok=True)
+    return cache
+
+
 def remove(path: Path) -> None:
     """Remove a file that may be there; OutputError if it cannot be."""
     with output_errors(f"write {path}"):

@@ -12,12 +12,11 @@ from napari.utils.notifications import show_error
 
 import napari_fastnet
 from napari_fastnet.errors import FastNetError, OutputError, SlideNotFoundError
-from napari_fastnet.machine.files import reason
+from napari_fastnet.machine.files import private_folder, reason
 from napari_fastnet.plugin.layers.data import LayerData, slide_layer_data
 from napari_fastnet.plugin.settings import read_settings
 from napari_fastnet.plugin.threads.waiting import call_in_background
 from napari_fastnet.slide.slide import open_slide
-from napari_fastnet.store.cache import private_folder
 from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
-from napari_fastnet.store.cache import LIMIT_BYTES, default_cache_folder
+from napari_fastnet.machine.files import default_cache_folder
+from napari_fastnet.store.cache import LIMIT_BYTES
 
 PLUGIN = "napari-fastnet"
 FOLDED, UNFOLDED = "folded", "unfolded"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Self
 
 from napari_fastnet.core.display import in_a_line
 from napari_fastnet.errors import OutputError
+from napari_fastnet.machine import files
 from napari_fastnet.machine.files import output_errors, write_bytes
-from napari_fastnet.store import cache
 from napari_fastnet.store.lock import hold_file
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def place_beside(path: Path, own: str, name: str) -> Path:
 
 def in_default_cache(run: Path) -> bool:
     """Return whether a run is in this user's cache."""
-    return cache.default_cache_folder() in run.absolute().parents
+    return files.default_cache_folder() in run.absolute().parents
 
 
 class KeptFile:

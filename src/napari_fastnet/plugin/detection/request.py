@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
+from napari_fastnet.machine.files import private_folder
 from napari_fastnet.model.options import NetworkChoice
-from napari_fastnet.store.cache import LIMIT_BYTES, private_folder
+from napari_fastnet.store.cache import LIMIT_BYTES
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Grid, Pair

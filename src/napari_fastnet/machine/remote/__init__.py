@@ -1,0 +1,1 @@
+"""Files on other computers, read in ranges: their addresses, transport and cache."""
