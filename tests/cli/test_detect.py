@@ -408,8 +408,8 @@ def test_where_qupath_counts_from_another_corner_it_is_said(
     scanned = Box.of_shape((100, 200), (16, 8))
     described = tiff_reader._describe
 
-    def describe(path):
-        facts, images = described(path)
+    def describe(path, file):
+        facts, images = described(path, file)
         return replace(facts, bounds=scanned), images
 
     monkeypatch.setattr(tiff_reader, "_describe", describe)

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet import __version__
@@ -17,12 +16,14 @@ from napari_fastnet.core.lesions import regions
 from napari_fastnet.core.lesions.evidence import of_ten
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.machine.files import write_bytes
+from napari_fastnet.machine.remote.url import recorded_path
 from napari_fastnet.machine.templates import templates_of
 from napari_fastnet.results.record import RESEARCH_USE
 from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from jinja2 import Template
 
@@ -131,7 +132,7 @@ def _shown(about: CaseSlide, slides: Mapping[str, Slide]) -> ShownSlide:
 
 def _opened(record: RunRecord) -> Slide:
     given = record.slide.mpp if record.slide.mpp_source == "user" else None
-    return open_slide(Path(record.slide.path), mpp=given)
+    return open_slide(recorded_path(record.slide.path), mpp=given)
 
 
 def _made(slides: Sequence[ShownSlide]) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from napari_fastnet.errors import (
     TileReadError,
 )
 from napari_fastnet.machine.progress import clock_text, progress_bar
+from napari_fastnet.machine.remote.url import SlidePath, Url
 
 if TYPE_CHECKING:
     from napari_fastnet.cohort.cohort import CohortProgress
@@ -35,7 +36,7 @@ _OF_THE_SLIDE = (DetectionError, DriveError, SlideFormatError, TileReadError)
 
 
 def detect(
-    slides: list[Path],
+    slides: list[SlidePath],
     output: Path,
     options: RunOptions,
     mpp: float | None = None,
@@ -47,8 +48,8 @@ def detect(
 
     Parameters
     ----------
-    slides : list of Path
-        Slides, folders of slides, or patterns such as *.svs.
+    slides : list of Path or Url
+        Slides, folders of slides, patterns such as *.svs; also s3://, gs://, https://.
     output : Path
         Folder for results, which go to DIR/<name of the slide>/.
     options : RunOptions
@@ -65,8 +66,7 @@ def detect(
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("give --workers or --scheduler, not both")
     first = slides[0]
-    is_pattern = has_magic(str(first)) and not first.exists()
-    if scheduler or len(slides) > 1 or first.is_dir() or is_pattern:
+    if scheduler or len(slides) > 1 or _stands_for_many(first):
         progress, rows = detect_slides(
             slides, output, options, mpp, workers=workers, scheduler=scheduler
         )
@@ -88,8 +88,19 @@ def detect(
         raise
 
 
+def _stands_for_many(place: SlidePath) -> bool:
+    """Return whether a path or an address is a folder or a pattern."""
+    if isinstance(place, Url):
+        return place.is_folder or "*" in place.text
+    return place.is_dir() or (has_magic(str(place)) and not place.exists())
+
+
 def _detect_one(
-    slide: Path, output: Path, options: RunOptions, mpp: float | None, as_json: bool
+    slide: SlidePath,
+    output: Path,
+    options: RunOptions,
+    mpp: float | None,
+    as_json: bool,
 ) -> None:
     from napari_fastnet.cohort.detect import detect as detect_slide
     from napari_fastnet.machine.memory import give_back_at_once
@@ -119,7 +130,7 @@ def print_result(result: Result) -> None:
 
 
 def detect_slides(
-    places: Sequence[Path],
+    places: Sequence[SlidePath],
     output: Path,
     options: RunOptions,
     mpp: float | None,
@@ -157,7 +168,7 @@ def detect_slides(
     def note(words: str) -> None:
         print_notes([in_a_line(words)], "note: ")
 
-    left_out: list[Path] = []
+    left_out: list[SlidePath] = []
     try:
         slides = find_slides(
             places,

@@ -13,6 +13,7 @@ from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.options import ColoursName
 from napari_fastnet.errors import ReplayError
 from napari_fastnet.machine.progress import progress_bar
+from napari_fastnet.machine.remote.url import SlidePath
 
 if TYPE_CHECKING:
     from napari_fastnet.cohort.replay import Replay
@@ -24,7 +25,7 @@ def export(
     formats: list[str],
     threshold: float | None = None,
     lesion_threshold: float | None = None,
-    slide: Path | None = None,
+    slide: SlidePath | None = None,
     bounds_offset: Pair | Literal["scanned"] = (0.0, 0.0),
     colours: ColoursName | None = None,
     regions: Path | None = None,
@@ -46,8 +47,8 @@ def export(
         Lowest probability inside the outline of a lesion; None is the run's.
     lesion_threshold : float or None
         Lowest evidence of a lesion, log odds; None is the run's.
-    slide : Path or None
-        File of the slide, for png and qupath-project; None is as recorded.
+    slide : Path, Url or None
+        File or address of the slide, for png and qupath-project; None is as recorded.
     bounds_offset : tuple of float
         Level-0 px (y, x) that GeoJSON takes off, and --regions adds: OpenSlide's
         bounds-y and bounds-x.
@@ -85,7 +86,7 @@ def export(
 def replay(
     record: Path,
     output: Path | None = None,
-    slide: Path | None = None,
+    slide: SlidePath | None = None,
     model: str | None = None,
     tolerance: float | None = None,
     as_json: bool = False,
@@ -98,8 +99,8 @@ def replay(
         The run.json of a run.
     output : Path or None
         Folder for the results of the repetition; None is nowhere.
-    slide : Path or None
-        File of the slide; None is as recorded.
+    slide : Path, Url or None
+        File or address of the slide; None is as recorded.
     model : str or None
         Model by its name or its folder; None is the recorded name.
     tolerance : float or None

@@ -22,6 +22,7 @@ from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.options import TissueParameters, preset_with
 from napari_fastnet.detection.options import Stride
 from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.remote.url import Url, path_of
 
 #: Arguments and options whose names, metavars or limits are not those of the code.
 _SPELLINGS = {
@@ -103,6 +104,13 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _of_slides(hint: Any) -> tuple[Any, Callable[[Any], Any] | None]:
+    """Return type and conversion of slides: paths would change an address's slashes."""
+    if get_origin(hint) is list and Url in get_args(get_args(hint)[0]):
+        return list[str], lambda places: [path_of(place) for place in places]
+    return (str, path_of) if Url in get_args(hint) else (hint, None)
+
+
 class _Group:
     """The options of a command, or of a dataclass that a parameter of it is.
 
@@ -154,7 +162,8 @@ class _Group:
         info = copy(_SPELLINGS.get(name, info))
         if get_origin(hint) is Annotated:
             hint, info = get_args(hint)[0], copy(get_args(hint)[1])
-        hint, convert = _TYPES.get(name, hint), _CONVERSIONS.get(name)
+        hint, convert = _of_slides(hint)
+        hint, convert = _TYPES.get(name, hint), _CONVERSIONS.get(name, convert)
         if get_origin(hint) is tuple and get_args(hint)[-1] is ...:
             hint, convert = list[get_args(hint)[0]], tuple  # type: ignore[misc]
         if default is False and info.default is ...:  # no --no-... of it

@@ -10,19 +10,20 @@ from napari_fastnet.cli.detect import print_result
 from napari_fastnet.cli.output import print_columns, print_json, print_notes, wrote
 from napari_fastnet.core.options import TissueParameters
 from napari_fastnet.machine.progress import progress_bar
+from napari_fastnet.machine.remote.url import SlidePath
 
 if TYPE_CHECKING:
     from napari_fastnet.results.result import Result
     from napari_fastnet.synthetic.layout import Layout
 
 
-def info(slide: Path, mpp: float | None = None, as_json: bool = False) -> None:
+def info(slide: SlidePath, mpp: float | None = None, as_json: bool = False) -> None:
     """Show a slide's size, levels, µm/px and its source.
 
     Parameters
     ----------
-    slide : Path
-        SVS, OME-TIFF, NDPI, SCN or tiled TIFF.
+    slide : Path or Url
+        SVS, OME-TIFF, NDPI, SCN or tiled TIFF; also s3://, gs://, https://.
     mpp : float or None
         µm per level-0 px, where the file does not say or is wrong.
     as_json : bool
@@ -42,7 +43,7 @@ def info(slide: Path, mpp: float | None = None, as_json: bool = False) -> None:
 
 
 def tissue(
-    slide: Path,
+    slide: SlidePath,
     output: Path,
     parameters: TissueParameters,
     mpp: float | None = None,
@@ -52,8 +53,8 @@ def tissue(
 
     Parameters
     ----------
-    slide : Path
-        SVS, OME-TIFF, NDPI, SCN or tiled TIFF.
+    slide : Path or Url
+        SVS, OME-TIFF, NDPI, SCN or tiled TIFF; also s3://, gs://, https://.
     output : Path
         Folder for results, which go to DIR/<name of the slide>/.
     parameters : TissueParameters

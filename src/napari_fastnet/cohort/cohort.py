@@ -23,6 +23,7 @@ from napari_fastnet.cohort.task import (
 from napari_fastnet.errors import OptionError, OutputError
 from napari_fastnet.machine.memory import physical_cores
 from napari_fastnet.machine.processes import map_in_processes
+from napari_fastnet.machine.remote.url import Url, path_of
 from napari_fastnet.model.backends.create import uses_gpu
 from napari_fastnet.model.bundle import load_bundle, shipped
 from napari_fastnet.results.loading import load
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from napari_fastnet.cohort.cluster import Cluster
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.detection.options import RunOptions, Stride
+    from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.results.result import Result
 
@@ -86,7 +88,7 @@ class CohortProgress:
 
 
 def run_cohort(
-    slides: Sequence[str | Path],
+    slides: Sequence[str | SlidePath],
     output: str | Path,
     options: CohortOptions | None = None,
     *,
@@ -106,7 +108,7 @@ def run_cohort(
 
     Parameters
     ----------
-    slides : sequence of str or Path
+    slides : sequence of str, Path or Url
         Different files; `find_slides` finds those of folders.
     output : str or Path
         Folder of the results.
@@ -149,7 +151,7 @@ def run_cohort(
     options, workers = _shared_out(options, bundle, workers, len(slides), cluster)
     report = CohortReport(Path(output))
     with report.alone():  # so that two commands never take the same folder
-        tasks = _tasks([Path(slide) for slide in slides], report, options)
+        tasks = _tasks([path_of(slide) for slide in slides], report, options)
         report.add(SlideRow(task.folder.name, task.slide) for task in tasks)
         report.write_alone()
     progress = CohortProgress(len(tasks), workers=workers, listed=len(report.rows))
@@ -211,7 +213,7 @@ def _shared_out(
 
 
 def _tasks(
-    slides: Sequence[Path], report: CohortReport, options: CohortOptions
+    slides: Sequence[SlidePath], report: CohortReport, options: CohortOptions
 ) -> list[SlideTask]:
     """Return the tasks, large files first, so that none is left for the end."""
     if options.run.mask is not None:
@@ -225,8 +227,10 @@ def _tasks(
     return sorted(tasks, key=lambda task: -_bytes(task.slide))
 
 
-def _bytes(path: Path) -> int:
+def _bytes(path: SlidePath) -> int:
     """Return a file's size; 0 for a missing one, which fails when its turn comes."""
+    if isinstance(path, Url):
+        return 0  # a request each would keep the first slide waiting
     try:
         return path.stat().st_size
     except OSError:
@@ -234,7 +238,7 @@ def _bytes(path: Path) -> int:
 
 
 def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
-    slides: str | Path | Iterable[str | Path],
+    slides: str | SlidePath | Iterable[str | SlidePath],
     output: str | Path,
     *,
     threshold: float | None = None,
@@ -257,7 +261,8 @@ def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     Parameters
     ----------
     slides : str, Path or iterable of them
-        Slides, folders of slides, or patterns such as ``"slides/*.svs"``.
+        Slides, folders of slides, or patterns such as ``"slides/*.svs"``; also addresses
+        such as ``s3://bucket/slides/``.
     output : str or Path
         The folder of all results.
     threshold, stride, model, device : optional
@@ -280,7 +285,7 @@ def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     FastNetError
         There is no slide, or model, options or output folder are at fault.
     """
-    places = [slides] if isinstance(slides, str | Path) else slides
+    places = [slides] if isinstance(slides, str | Path | Url) else slides
     run = with_keywords(options, threshold, None, stride, model, device)
     asked = CohortOptions(run, mpp)
     with closing(

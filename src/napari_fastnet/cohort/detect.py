@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from napari_fastnet.detection.compute import Progress
     from napari_fastnet.detection.options import Stride
     from napari_fastnet.detection.tissue import SlideTissue
+    from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.results.result import Result
 
 
 def detect(  # noqa: PLR0913  # plain keywords: what scripts ask for most
-    slide: str | Path | Slide,
+    slide: str | SlidePath | Slide,
     output: str | Path | None = None,
     *,
     threshold: float | None = None,

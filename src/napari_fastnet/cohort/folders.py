@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from hashlib import sha256
 from os import fsencode
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.cohort.slides import result_names
 from napari_fastnet.core.display import written
 from napari_fastnet.errors import FastNetError, StoreError
+from napari_fastnet.machine.remote.url import Url, recorded_path
 from napari_fastnet.results import record
 from napari_fastnet.slide.slide import Slide, open_slide
 from napari_fastnet.store.store import key_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from napari_fastnet.machine.remote.url import SlidePath
 
 #: Longest name that every file system takes, and the part kept of a longer one, bytes.
 LONGEST, SHORTENED = 255, 200
@@ -28,7 +31,7 @@ def result_folder(slide: Slide, output: Path) -> Path:
 
 
 def result_folders(
-    slides: Sequence[Path], output: Path, promised: Mapping[str, str] | None = None
+    slides: Sequence[SlidePath], output: Path, promised: Mapping[str, str] | None = None
 ) -> list[Path]:
     """Choose the folder for the results of each slide.
 
@@ -39,7 +42,7 @@ def result_folders(
 
     Parameters
     ----------
-    slides : sequence of Path
+    slides : sequence of Path or Url
         Different files.
     output : Path
         The folder around them; need not exist.
@@ -74,7 +77,7 @@ class _Folders:
         except OSError:  # none yet, or unreadable: writing there will say so
             self._there = {}
 
-    def own(self, slide: Path | Slide, wanted: str) -> Path | None:
+    def own(self, slide: SlidePath | Slide, wanted: str) -> Path | None:
         """Return the folder that a slide has; None if it has none."""
         path = _path(slide)
         for name in _candidates(path, wanted):
@@ -87,7 +90,7 @@ class _Folders:
                 return self._use(there or name)
         return None
 
-    def free(self, slide: Path | Slide, wanted: str) -> Path:
+    def free(self, slide: SlidePath | Slide, wanted: str) -> Path:
         """Return a folder for a slide that has none."""
         path = _path(slide)
         candidates = _candidates(path, wanted)
@@ -103,7 +106,9 @@ class _Folders:
                 other = recorded[0]
             if other is None and name.casefold() not in self._used:
                 return self._use(there or name)
-            beside = beside or (other is not None and Path(other).parent == path.parent)
+            beside = beside or (
+                other is not None and recorded_path(other).parent == path.parent
+            )
         return self._use(candidates[-1])  # has the hash of the path in it
 
     def _use(self, name: str) -> Path:
@@ -111,16 +116,21 @@ class _Folders:
         return self._output / name
 
 
-def _path(slide: Path | Slide) -> Path:
+def _path(slide: SlidePath | Slide) -> SlidePath:
     return (slide.path if isinstance(slide, Slide) else slide).absolute()
 
 
-def _with_suffix(path: Path) -> str:
+def _identity(path: SlidePath) -> str:
+    """Return a path as text, an address with its query."""
+    return path.full if isinstance(path, Url) else str(path)
+
+
+def _with_suffix(path: SlidePath) -> str:
     """Return a file's name with the suffix as part of it, as `result_names` does."""
     return path.name.replace(".", "_")
 
 
-def _candidates(path: Path, wanted: str) -> list[str]:
+def _candidates(path: SlidePath, wanted: str) -> list[str]:
     """Return possible names for the folder of a slide, the preferred ones first."""
     stem, whole = record.results_name(path), _with_suffix(path)
     names = [stem, wanted, whole]
@@ -128,11 +138,11 @@ def _candidates(path: Path, wanted: str) -> list[str]:
         folders = path.parts[-1 - above : -1]
         names += ["_".join((*folders, stem)), "_".join((*folders, whole))]
     short = fsencode(stem)[:SHORTENED].decode(errors="ignore")
-    names.append(f"{short}-{sha256(fsencode(path)).hexdigest()[:8]}")
+    names.append(f"{short}-{sha256(fsencode(_identity(path))).hexdigest()[:8]}")
     return [name for name in dict.fromkeys(names) if len(fsencode(name)) <= LONGEST]
 
 
-def _is_of(folder: Path, slide: Path | Slide) -> bool:
+def _is_of(folder: Path, slide: SlidePath | Slide) -> bool:
     """Return whether a folder holds the results of a slide."""
     recorded = _recorded(folder)
     if recorded is None:

@@ -16,6 +16,7 @@ from napari_fastnet.cohort.folders import result_folder
 from napari_fastnet.core.lesions.evidence import find_candidates, lesion_totals
 from napari_fastnet.detection.options import RunOptions
 from napari_fastnet.detection.tissue import find_tissue
+from napari_fastnet.machine.remote.url import recorded_path
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle, load_recorded
 from napari_fastnet.model.options import BackendName, NetworkChoice
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.detection.compute import Progress
     from napari_fastnet.detection.tissue import SlideTissue
+    from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.results.record import RunRecord
@@ -220,7 +222,7 @@ def replay(
     record_file: Path,
     output: Path,
     *,
-    slide: Path | None = None,
+    slide: SlidePath | None = None,
     model: str | Path | None = None,
     tolerance: float | None = None,
     progress: bool | Callable[[Progress], None] = False,
@@ -234,7 +236,7 @@ def replay(
         used where that was given or painted, if they lie beside it.
     output : Path
         Results go to ``output/<name of the slide>/``, which is not the run's own folder.
-    slide : Path, optional
+    slide : Path or Url, optional
         Where the slide is now; by default where the record says.
     model : str or Path, optional
         The model's name or folder; by default that of the record, by its weights.
@@ -264,8 +266,8 @@ def replay(
             f"{record_file} is a record of tissue alone; give the run.json of a detection"
         )
     folder = record_file.parent
-    path = slide or Path(then.slide.path)
-    if not path.exists():
+    path = slide or recorded_path(then.slide.path)
+    if isinstance(path, Path) and not path.exists():
         raise errors.SlideNotFoundError(
             f"{path}: the slide is not there; say where: --slide"
         )

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from napari_fastnet.machine.remote.url import SlidePath
+
 WORKBOOK = "summary.xlsx"
 REPORT = "report.html"
 
@@ -58,7 +60,7 @@ class CohortReport:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._own: dict[Path, SlideRow] = {}
+        self._own: dict[SlidePath, SlideRow] = {}
         self._next = 0.0
         self._with_regions = 0
         self.rows: list[SlideRow] = []

@@ -16,6 +16,7 @@ from napari_fastnet.core.display import written
 from napari_fastnet.core.heatmap import highest_probability
 from napari_fastnet.errors import OutputError, StoreError
 from napari_fastnet.machine.files import reason
+from napari_fastnet.machine.remote.url import recorded_path
 from napari_fastnet.results.decisions import decisions_of
 from napari_fastnet.results.loading import load
 from napari_fastnet.results.reading import read_run_heatmap
@@ -34,6 +35,7 @@ from napari_fastnet.results.regions import region_table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.results.record import RunRecord
 
 
@@ -97,7 +99,7 @@ class SlideRow:
     ----------
     name : str
         Of its folder of results, beside the report.
-    slide : Path
+    slide : Path or Url
         Its file.
     status : {"waiting", "done", "failed"}
         So far.
@@ -114,7 +116,7 @@ class SlideRow:
     """
 
     name: str
-    slide: Path
+    slide: SlidePath
     status: Status = "waiting"
     error: str = ""
     found: SlideNumbers | None = None
@@ -212,7 +214,7 @@ def _row(folder: Path, *_: int) -> SlideRow | None:
         return SlideRow(folder.name, folder, "failed", str(error), ended=now())
     if record.model is None or record.counts is None:
         return None
-    slide = Path(record.slide.path)
+    slide = recorded_path(record.slide.path)
     try:
         decisions = decisions_of(folder, record.slide)
         if decisions.events_count != record.decisions.events:  # decided since
@@ -313,7 +315,7 @@ def read_open_rows(summary: Path) -> list[SlideRow]:
 
 def _open_row(line: Mapping[str, str | None]) -> SlideRow | None:
     """Return the row of a line of the table, None for a slide that is done."""
-    slide = Path(line.get("slide") or "")
+    slide = recorded_path(line.get("slide") or "")
     name, ended = line.get("name") or slide.stem, line.get("ended") or ""
     match line.get("status") if slide != Path() else None:
         case "failed":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from glob import glob, has_magic
 from hashlib import sha256
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.errors import SlideNotFoundError
+from napari_fastnet.machine.remote.transport import files_below
+from napari_fastnet.machine.remote.url import Url, path_of
 from napari_fastnet.results.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES, content_of
 from napari_fastnet.results.record import results_name
 from napari_fastnet.slide.openslide_reader import dicom_file, one_of_each_series
@@ -17,25 +20,28 @@ from napari_fastnet.slide.openslide_reader import dicom_file, one_of_each_series
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from napari_fastnet.machine.remote.url import SlidePath
+
 #: Suffixes by which slides are recognised that only OpenSlide reads.
 OPENSLIDE_SUFFIXES = (".mrxs", ".svslide", ".vms", ".vmu")
 
 
 def find_slides(
-    places: Iterable[str | Path],
-    left_out: Callable[[Path], None] | None = None,
-    twice: Callable[[Path, Path], None] | None = None,
-) -> list[Path]:
-    """Find the slides of files, folders and patterns.
+    places: Iterable[str | SlidePath],
+    left_out: Callable[[SlidePath], None] | None = None,
+    twice: Callable[[SlidePath, SlidePath], None] | None = None,
+) -> list[SlidePath]:
+    """Find the slides of files, folders, patterns and addresses.
 
     Parameters
     ----------
-    places : iterable of str or Path
+    places : iterable of str, Path or Url
         A file is a slide, whether it can be read or not. A folder gives all slides in
         it and its subfolders, linked ones included; other images, our own results and
         hidden files are left out. A possible slide that cannot be opened, a broken link
         or a folder that may not be entered, is kept: the reader will report it. A path
-        that does not exist may be a pattern of `glob`, ``**`` included.
+        that does not exist may be a pattern of `glob`, ``**`` included. Of buckets,
+        addresses that end with ``/`` are folders, and those with ``*`` patterns.
     left_out : callable, optional
         Called with each TIFF or DICOM file of a folder that is neither a slide nor one
         of our results: small, grey, no microscopy, or too damaged to tell; not with one
@@ -46,7 +52,7 @@ def find_slides(
 
     Returns
     -------
-    list of Path
+    list of Path or Url
         In the order given, a folder's by name; each slide once, even one of several
         DICOM files.
 
@@ -55,17 +61,17 @@ def find_slides(
     SlideNotFoundError
         A folder has no slide, or a pattern fits nothing.
     """
-    found: dict[str, Path] = {}
-    others: dict[str, Path] = {}
+    found: dict[str, SlidePath] = {}
+    others: dict[str, SlidePath] = {}
 
-    def leave_out(path: Path) -> None:
-        others.setdefault(os.path.realpath(path), path)
+    def leave_out(path: SlidePath) -> None:
+        others.setdefault(_identity(path), path)
 
     try:
-        for place in map(Path, places):
+        for place in map(path_of, places):
             for slide in _slides_at(place, leave_out):
-                first = found.setdefault(os.path.realpath(slide), slide)
-                names = {os.path.abspath(path) for path in (first, slide)}  # noqa: PTH100
+                first = found.setdefault(_identity(slide), slide)
+                names = {_name(path) for path in (first, slide)}
                 if twice is not None and len(names) > 1:
                     twice(slide, first)
     finally:
@@ -76,7 +82,21 @@ def find_slides(
     return one_of_each_series(found.values())
 
 
-def _slides_at(place: Path, left_out: Callable[[Path], object]) -> Sequence[Path]:
+def _identity(path: SlidePath) -> str:
+    """Return what is the same for a file, whatever link leads to it."""
+    return path.full if isinstance(path, Url) else os.path.realpath(path)
+
+
+def _name(path: SlidePath) -> str:
+    """Return a file as it is named, whatever it links to."""
+    return path.full if isinstance(path, Url) else os.path.abspath(path)  # noqa: PTH100
+
+
+def _slides_at(
+    place: SlidePath, left_out: Callable[[SlidePath], object]
+) -> Sequence[SlidePath]:
+    if isinstance(place, Url):
+        return _remote_slides(place, left_out)
     if place.is_dir():
         slides = sorted(_slides_under(place, left_out))
         if not slides:
@@ -94,7 +114,38 @@ def _slides_at(place: Path, left_out: Callable[[Path], object]) -> Sequence[Path
     return [place]
 
 
-def _slides_under(folder: Path, left_out: Callable[[Path], object]) -> Iterator[Path]:
+def _remote_slides(
+    place: Url, left_out: Callable[[SlidePath], object]
+) -> Sequence[Url]:
+    """Return the slides of a folder or a pattern of a bucket, or the address itself."""
+    if "*" in place.text:
+        folder = Url(place.text.partition("*")[0].rpartition("/")[0] + "/")
+        parts = re.split(r"(\*\*/|\*)", place.text)
+        kinds = {"**/": "(.*/)?", "*": "[^/]*"}
+        pattern = re.compile("".join(kinds.get(p) or re.escape(p) for p in parts))
+        files = [url for url in files_below(folder) if pattern.fullmatch(url.text)]
+        if not files:
+            raise SlideNotFoundError(f"{place}: no file fits this; check the pattern")
+        return files
+    if not place.is_folder:
+        return [place]
+    slides = []
+    for url in files_below(place):
+        if content_of(url) == "slide":
+            slides.append(url)
+        elif url.suffix.lower() in TIFF_SUFFIXES:
+            left_out(url)
+    if not slides:
+        raise SlideNotFoundError(
+            f"{place}: no slide in this folder; give a folder with SVS, NDPI, SCN or "
+            "tiled TIFF files, or name the file"
+        )
+    return slides
+
+
+def _slides_under(
+    folder: Path, left_out: Callable[[SlidePath], object]
+) -> Iterator[Path]:
     """Yield the slides of a folder and its subfolders."""
     for path in _files_under(folder):
         suffix, content = path.suffix.lower(), content_of(path)
@@ -149,7 +200,7 @@ def _leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not path.exists()
 
 
-def result_names(slides: Sequence[Path]) -> list[str]:
+def result_names(slides: Sequence[SlidePath]) -> list[str]:
     """Return a different name for each slide's folder of results.
 
     The name is that of the file without its suffix. If two would be the same, in upper
@@ -159,7 +210,7 @@ def result_names(slides: Sequence[Path]) -> list[str]:
 
     Parameters
     ----------
-    slides : sequence of Path
+    slides : sequence of Path or Url
         Different files.
 
     Returns

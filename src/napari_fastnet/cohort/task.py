@@ -17,6 +17,7 @@ from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.slide_checks import require_present
 from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
+from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
 from napari_fastnet.results import record
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
+    from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.model.options import NetworkChoice
@@ -73,7 +75,7 @@ class SlideTask:
 
     Parameters
     ----------
-    slide : Path
+    slide : Path or Url
         File of the slide; absolute.
     folder : Path
         Folder of its results; absolute.
@@ -81,7 +83,7 @@ class SlideTask:
         The options.
     """
 
-    slide: Path
+    slide: SlidePath
     folder: Path
     options: CohortOptions
 
@@ -170,8 +172,10 @@ def _network(bundle: ModelBundle, choice: NetworkChoice) -> Backend:
     return network
 
 
-def _require_there(path: Path) -> None:
+def _require_there(path: SlidePath) -> None:
     """Raise for faults of a path that opening a slide would report less clearly."""
+    if isinstance(path, Url):
+        return
     if path.is_symlink() and not path.exists():
         raise SlideNotFoundError(
             f"{path}: is a link to {path.readlink()}, which is not there; connect its "

@@ -11,7 +11,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -190,7 +189,7 @@ def unreadable_words(failed: int, wanted: int) -> str:
     return f"{failed:,} of {counted(wanted, 'patch', 'patches')} ({share:.0%}) could not be read"
 
 
-def written(text: str | Path) -> str:
+def written(text: object) -> str:
     """Return a name or path without the bytes that no file can hold.
 
     Names on old servers or foreign disks may not be UTF-8. Each such byte becomes U+FFFD,
@@ -199,6 +198,6 @@ def written(text: str | Path) -> str:
     return _NO_TEXT.sub("\ufffd", str(text))
 
 
-def in_a_line(text: str | Path) -> str:
+def in_a_line(text: object) -> str:
     """Return a name or path as `written`, in one line, for printing."""
     return _NO_PART_OF_A_LINE.sub("\ufffd", written(text))

@@ -205,7 +205,12 @@ class BlockReader:
             # px of the file, the same in every picture: a run of them is read at once
             breaks = np.any(np.diff(squares, axis=0) != (0, 1), axis=1)
         damaged: tuple[Box, ...] = ()
-        for run in np.split(squares, 1 + np.flatnonzero(breaks)):
+        runs = np.split(squares, 1 + np.flatnonzero(breaks))
+        self.slide.fetch(
+            (dense.box(grid, tuple(side * r[0]), (side, side * len(r))) for r in runs),
+            self.plan.spacing,
+        )
+        for run in runs:
             key = (0, int(run[0][0]), int(run[0][1]))
             found = None if unfiltered else self._squares.get(key)
             if found is None:

@@ -20,6 +20,7 @@ from napari_fastnet.core.lesions.evidence import (
 )
 from napari_fastnet.core.lesions.pieces import with_pieces
 from napari_fastnet.errors import OptionError, StoreError
+from napari_fastnet.machine.remote.url import path_of
 from napari_fastnet.results import reading, recorded_slide
 from napari_fastnet.results.decisions import decisions_of
 from napari_fastnet.results.record import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Pair
     from napari_fastnet.core.heatmap import Heatmap
     from napari_fastnet.core.options import ColoursName
+    from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.results.record import RunRecord
 
 _WANTED = "give the folder that detect, or an export of the panel, left"
@@ -48,7 +50,7 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
     *,
     threshold: float | None = None,
     lesion_threshold: float | None = None,
-    slide: str | Path | None = None,
+    slide: str | SlidePath | None = None,
     colours: ColoursName | None = None,
     regions: str | Path | None = None,
     tumor_classes: Collection[str] = (),
@@ -66,7 +68,7 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
         default.
     lesion_threshold : float, optional
         Evidence from which a candidate is a lesion, log odds; the run's own by default.
-    slide : str or Path, optional
+    slide : str, Path or Url, optional
         Where the slide is now, for the overview and a project of QuPath; as recorded by
         default.
     colours : {"red-green", "blue-orange"}, optional
@@ -132,9 +134,9 @@ def load(  # noqa: PLR0913  # plain keywords, as for detect
         files=_files(folder) if record == then else (),
         picture=None
         if slide is None
-        else partial(recorded_slide.recorded_picture, then, Path(slide)),
+        else partial(recorded_slide.recorded_picture, then, path_of(slide)),
         bounds_offset=offset,
-        slide_path=None if slide is None else Path(slide),
+        slide_path=None if slide is None else path_of(slide),
     )
     if heatmap is None:
         return result

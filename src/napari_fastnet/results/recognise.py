@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.machine.json_text import parse_json
+from napari_fastnet.machine.remote.file import RemoteFile
+from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.results.reading import is_regions_export, tiff_export
 from napari_fastnet.results.record import HEATMAP, REGIONS, STORE
 from napari_fastnet.slide.image import pixel_count, slide_series
@@ -14,9 +16,12 @@ from napari_fastnet.slide.slide import open_slide
 from napari_fastnet.slide.tiff import page_list_errors
 
 if TYPE_CHECKING:
+    from io import BufferedReader
     from pathlib import Path
 
     from tifffile import TiffFile, TiffPageSeries
+
+    from napari_fastnet.machine.remote.url import SlidePath
 
 Content = Literal["slide", "heatmap", "mask", "quality", "regions", "run", "results"]
 
@@ -28,13 +33,13 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 LARGE_PX = 8192 * 8192
 
 
-def content_of(path: Path) -> Content | None:
+def content_of(path: SlidePath) -> Content | None:
     """Return the kind of content of a path that this package opens.
 
     Parameters
     ----------
-    path : Path
-        A file or folder; it need not exist.
+    path : Path or Url
+        A file or folder; it need not exist. By an address a slide alone.
 
     Returns
     -------
@@ -43,6 +48,8 @@ def content_of(path: Path) -> Content | None:
         None for anything else: a plain TIFF image is left to other readers. Never
         raises.
     """
+    if isinstance(path, Url):
+        return _remote_content(path)
     try:
         if path.is_dir():
             return _folder_content(path)
@@ -56,6 +63,19 @@ def content_of(path: Path) -> Content | None:
     except OSError:
         return None
     return "regions" if suffix == ".geojson" and is_regions_export(path) else None
+
+
+def _remote_content(url: Url) -> Content | None:
+    """Return "slide" for an address that is one, or cannot be read: reading says why."""
+    suffix = url.suffix.lower()
+    if suffix in SCANNER_SUFFIXES:
+        return "slide"
+    if suffix not in TIFF_SUFFIXES:
+        return None
+    try:
+        return "slide" if _tiff_content(url) == "slide" else None
+    except FastNetError:
+        return "slide"
 
 
 def _folder_content(path: Path) -> Content | None:
@@ -74,12 +94,16 @@ def _is_run(path: Path) -> bool:
         return False
 
 
-def _tiff_content(path: Path) -> Content | None:
+def _tiff_content(path: SlidePath) -> Content | None:
     """Return the kind of a TIFF file, judged by its largest image."""
     import tifffile
 
     try:
-        with page_list_errors(), tifffile.TiffFile(path) as tif:
+        with (
+            page_list_errors(),
+            _opened(path) as file,
+            tifffile.TiffFile(file) as tif,
+        ):
             export = tiff_export(tif)
             if export is not None:
                 return export
@@ -94,6 +118,10 @@ def _tiff_content(path: Path) -> Content | None:
     return "slide" if slide or (colour and _states_mpp(path)) else None
 
 
+def _opened(path: SlidePath) -> BufferedReader:
+    return RemoteFile(path).open() if isinstance(path, Url) else path.open("rb")
+
+
 def _has_levels(tif: TiffFile, image: TiffPageSeries) -> bool:
     """Return whether an image is tiled or has smaller copies."""
     page = image.keyframe
@@ -102,7 +130,7 @@ def _has_levels(tif: TiffFile, image: TiffPageSeries) -> bool:
     return len(tif.pages) > 1 and bool(getattr(tif.pages[1], "is_reduced", False))
 
 
-def _states_mpp(path: Path) -> bool:
+def _states_mpp(path: SlidePath) -> bool:
     """Return whether a file opens as a slide and states a plausible µm/px."""
     try:
         with open_slide(path) as slide:

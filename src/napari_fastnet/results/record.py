@@ -27,6 +27,7 @@ from napari_fastnet.errors import StoreError
 from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.json_fields import JsonFields, wrong_part
 from napari_fastnet.machine.json_text import parse_json, plain, to_json
+from napari_fastnet.machine.remote.url import Url, recorded_path
 from napari_fastnet.store.format import Seconds
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from napari_fastnet.core.appearance.summary import QualitySummary
     from napari_fastnet.core.lesions.regions import Totals
+    from napari_fastnet.machine.remote.url import SlidePath
 
 
 STORE = "run.zarr"
@@ -56,7 +58,7 @@ CORRECTIONS = "corrections.geojson"
 MASKS = ("rgb", "hsv", "threshold", "roi")
 
 
-def results_name(slide: Path) -> str:
+def results_name(slide: SlidePath) -> str:
     """Return the name of the folder of a slide's results: the file's without suffix.
 
     Of ``...svs`` that would be the folder above; such a name is kept whole.
@@ -170,7 +172,8 @@ class SlideFacts:
     @property
     def name(self) -> str:
         """Name of the file; its path may have either kind of slash."""
-        return PureWindowsPath(self.path).name
+        place = recorded_path(self.path)
+        return place.name if isinstance(place, Url) else PureWindowsPath(self.path).name
 
 
 @dataclass(frozen=True, slots=True)

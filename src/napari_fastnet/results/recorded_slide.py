@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastnet.annotations import placement
 from napari_fastnet.core.polygons import slide_mask
 from napari_fastnet.errors import FastNetError, OutputError, StoreError
+from napari_fastnet.machine.remote.url import recorded_path
 from napari_fastnet.results.reading import read_mask_export
 from napari_fastnet.results.record import MASKS, mask_file
 from napari_fastnet.slide.slide import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from napari_fastnet.annotations.roi import RegionOfInterest
     from napari_fastnet.core.arrays import Bools, Bytes, Floats
     from napari_fastnet.core.geometry import Box, Pair
     from napari_fastnet.core.metrics.truth import TruthMask
     from napari_fastnet.core.polygons import Annotations
+    from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.results.record import RunRecord
 
 #: Longer side of the slide's picture, px: about as large as overview.png shows it.
@@ -58,14 +60,14 @@ def corner_of(bounds: Box | None) -> Pair:
     return (0.0, 0.0) if bounds is None else (bounds.top, bounds.left)
 
 
-def recorded_picture(record: RunRecord, path: Path | None = None) -> Bytes:
+def recorded_picture(record: RunRecord, path: SlidePath | None = None) -> Bytes:
     """Read the slide of a run for the overview.
 
     Parameters
     ----------
     record : RunRecord
         Of the run.
-    path : Path, optional
+    path : Path or Url, optional
         Where the slide is now; as recorded by default.
 
     Returns
@@ -78,7 +80,7 @@ def recorded_picture(record: RunRecord, path: Path | None = None) -> Bytes:
     OutputError
         The slide cannot be opened, or is another one now.
     """
-    path = path or Path(record.slide.path)
+    path = path or recorded_path(record.slide.path)
     try:
         with open_slide(path) as slide:
             if slide.fingerprint == record.slide.fingerprint:
@@ -115,7 +117,7 @@ def recorded_corner(folder: Path, record: RunRecord) -> Pair:
     if slide.scanned_from is not None:
         return slide.scanned_from
     try:
-        with open_slide(Path(slide.path)) as opened:
+        with open_slide(recorded_path(slide.path)) as opened:
             if opened.fingerprint == slide.fingerprint:
                 return corner_of(opened.bounds)
     except FastNetError as error:

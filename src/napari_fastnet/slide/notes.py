@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_fastnet.core.display import counted
 from napari_fastnet.errors import SpacingError
+from napari_fastnet.machine.remote.url import Url
 
 if TYPE_CHECKING:
     from napari_fastnet.slide.slide import Slide
@@ -35,7 +36,15 @@ def spacing_notes(slide: Slide) -> tuple[str, ...]:
 
 def reading_notes(slide: Slide) -> tuple[str, ...]:
     """Return notes of choices made while reading the file: its plane, its image."""
-    return tuple(f"{slide.path.name}: {note}" for note in slide.reading_notes)
+    notes = tuple(f"{slide.path.name}: {note}" for note in slide.reading_notes)
+    if isinstance(slide.path, Url) and slide.path.query:
+        notes = (
+            *notes,
+            f"{slide.path.name}: the address is recorded without what follows its "
+            "question mark, which may be a signature; give all of it with --slide where "
+            "the slide is needed again",
+        )
+    return notes
 
 
 def finer_notes(slide: Slide) -> tuple[str, ...]:

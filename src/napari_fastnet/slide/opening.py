@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_fastnet import errors
+from napari_fastnet.machine.remote.transport import facts_of
+from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.slide.openslide_reader import UnknownSlideError, open_with_openslide
 from napari_fastnet.slide.tiff import NotTiffSlideError, VentanaError, open_tiff
+from napari_fastnet.slide.tiff_tiles import ENDS_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.slide.tiles import Source
 
-#: Size, time of change (ns) and number of a file.
-Stamp = tuple[int, int, int]
-
-# Both ends of the file enter the fingerprint: headers, first and last tiles.
-_FINGERPRINT_BYTES = 2**16
+#: Size, time of change (ns) and number of a file; of an address, size and tag.
+Stamp = tuple[int | str, ...]
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: SlidePath) -> Source:
     """Open a slide as TIFF or, where it is none or a Ventana, with OpenSlide.
 
     The caller closes it. SlideNotFoundError where there is no such file, SlideFormatError
-    where it is no slide, is cut short, or its pixels are not 8-bit RGB or grey.
+    where it is no slide, is cut short, or its pixels are not 8-bit RGB or grey. An address
+    is read as TIFF alone.
     """
+    if isinstance(path, Url):
+        return _open_remote(path)
     try:
         with path.open("rb") as file:
             if not file.read(1):
@@ -47,7 +52,18 @@ def open_source(path: Path) -> Source:
         return _open_other(path, error)
 
 
-def fingerprint(path: Path, source: Source) -> str:
+def _open_remote(url: Url) -> Source:
+    """Open a slide on another computer, which is a TIFF."""
+    try:
+        return open_tiff(url)
+    except NotTiffSlideError as error:
+        raise errors.SlideFormatError(
+            f"{error}; by its address a TIFF slide is read (SVS, NDPI, SCN, OME-TIFF), "
+            "for another copy its files to this computer"
+        ) from error
+
+
+def fingerprint(path: SlidePath, source: Source) -> str:
     """Return a hash of the contents that survives renaming and copying, 64 hex digits.
 
     It covers the size, 64 KiB at either end, and each level's table of tiles (the place and
@@ -56,27 +72,43 @@ def fingerprint(path: Path, source: Source) -> str:
     where the drive refuses to give it.
     """
     try:
-        size = path.stat().st_size
-        state = hashlib.sha256(str(size).encode())
-        with path.open("rb") as file:
-            state.update(file.read(_FINGERPRINT_BYTES))
-            file.seek(max(0, size - _FINGERPRINT_BYTES))
-            state.update(file.read())
+        size, first, last = (source.ends or partial(_ends, path))(ENDS_BYTES)
+    except errors.FastNetError:
+        raise
     except FileNotFoundError:
         raise errors.SlideNotFoundError(
             f"{path}: vanished while it was open; put it back"
         ) from None
     except OSError as error:
         raise errors.DriveError.reading(path, error) from error
+    state = hashlib.sha256(str(size).encode())
+    state.update(first + last)
     state.update(source.digest())
     return state.hexdigest()
 
 
-def file_stamp(path: Path) -> Stamp | None:
+def _ends(path: SlidePath, count: int) -> tuple[int, bytes, bytes]:
+    """Return the size of a file on a disk, and so many bytes of either end."""
+    assert not isinstance(path, Url)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        first = file.read(count)
+        file.seek(max(0, size - count))
+        return size, first, file.read()
+
+
+def file_stamp(path: SlidePath) -> Stamp | None:
     """Return a file's stamp, which is the same until somebody writes to the file.
 
-    None where the file is gone. Asking costs next to nothing.
+    None where the file is gone. Asking costs next to nothing, for an address one request;
+    DriveError where its server does not answer.
     """
+    if isinstance(path, Url):
+        try:
+            facts = facts_of(path)
+        except errors.SlideNotFoundError:
+            return None
+        return facts.size, facts.tag
     try:
         found = path.stat()
     except OSError:

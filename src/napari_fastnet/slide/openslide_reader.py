@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fastnet.errors import DependencyError, FastNetError, SlideFormatError
+from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.slide import tiles
 from napari_fastnet.slide.samples import JPEG2000_START, is_decoded_to_rgb, over_white
 from napari_fastnet.slide.spacing import Spacing
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from openslide import OpenSlide
+
+    from napari_fastnet.machine.remote.url import SlidePath
 
 
 #: Suffixes of files that may be DICOM; archives often give them none.
@@ -64,12 +67,14 @@ class DicomFile:
     is_volume: bool
 
 
-def dicom_file(path: Path) -> DicomFile | None:
+def dicom_file(path: SlidePath) -> DicomFile | None:
     """Read the series of a DICOM file.
 
     None for a file that is no DICOM by its suffix or content, or cannot be read: its reader
     will say why.
     """
+    if isinstance(path, Url):
+        return None
     try:
         # a pipe would wait for ever
         if path.suffix.lower() not in DICOM_SUFFIXES or not path.is_file():
@@ -91,13 +96,13 @@ def dicom_file(path: Path) -> DicomFile | None:
     )
 
 
-def one_of_each_series(paths: Iterable[Path]) -> list[Path]:
+def one_of_each_series(paths: Iterable[SlidePath]) -> list[SlidePath]:
     """Return paths, in order, with one for all DICOM files of a folder that are one slide.
 
     That is the first by name of its files that hold a level, so that it is the same for any
     selection of them.
     """
-    groups: dict[object, list[tuple[bool, Path]]] = {}
+    groups: dict[object, list[tuple[bool, SlidePath]]] = {}
     for path in paths:
         found = dicom_file(path)
         if found is None or not found.is_slide:
@@ -105,7 +110,10 @@ def one_of_each_series(paths: Iterable[Path]) -> list[Path]:
         else:
             group = groups.setdefault((path.parent, found.series), [])
             group.append((not found.is_volume, path))
-    return [min(group)[1] for group in groups.values()]
+    return [
+        min(group, key=lambda one: (one[0], str(one[1])))[1]
+        for group in groups.values()
+    ]
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,7 @@ from math import ceil, floor
 import numpy as np
 from PIL import Image
 
-from napari_fastnet.core.geometry import Box
+from napari_fastnet.core.geometry import Box, Pair
 from napari_fastnet.slide.tiles import WHITE, Pixels
 
 #: The filter of every resampled read, for the run record: Pillow's, whose support
@@ -94,6 +94,26 @@ def is_aligned(box: Box, shape: tuple[int, int]) -> bool:
     return all(abs(offset) < _ALIGNED_PX for offset in offsets)
 
 
+def reach_px(scale: float) -> int:
+    """Return the px around a box that the filter reads; ``scale`` is level px per px."""
+    return ceil(_SUPPORT_PX * max(1.0, scale)) + 1
+
+
+def read_of(box: Box, scale: Pair, downsample: Pair) -> tuple[int, int, int, int]:
+    """Return (top, left, height, width) of the level px that a box of the slide may need.
+
+    ``scale`` is level-0 px per px wanted, ``downsample`` level-0 px per px of the level.
+    """
+    y, x = downsample
+    rows, columns = (reach_px(s / d) for s, d in zip(scale, downsample, strict=True))
+    return (
+        floor(box.top / y) - rows,
+        floor(box.left / x) - columns,
+        ceil(box.height / y) + 2 * rows + 1,
+        ceil(box.width / x) + 2 * columns + 1,
+    )
+
+
 def _blocks(length: int, scale: float) -> Iterator[slice]:
     """Cut output px into runs that need at most ``BLOCK_PX`` of the source."""
     step = max(1, floor(BLOCK_PX / scale))
@@ -115,7 +135,7 @@ def _fill(
     top, bottom = box.top + rows.start * y, box.top + rows.stop * y
     left, right = box.left + columns.start * x, box.left + columns.stop * x
     margin_y, margin_x = (
-        ceil(_SUPPORT_PX * max(1.0, length / count)) + 1
+        reach_px(length / count)
         for length, count in zip((bottom - top, right - left), size, strict=True)
     )
     first_row, first_column = floor(top) - margin_y, floor(left) - margin_x

@@ -7,7 +7,6 @@ from collections import Counter
 from contextlib import contextmanager
 from functools import cached_property, partial
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from napari_fastnet.core.display import NOTEBOOK_PX, notebook_card, png_bytes
 from napari_fastnet.core.geometry import Box, Level, Pair
 from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.remote.url import path_of
 from napari_fastnet.slide.opening import file_stamp, fingerprint, open_source
 from napari_fastnet.slide.pyramid import (
     LevelArray,
@@ -23,14 +23,15 @@ from napari_fastnet.slide.pyramid import (
     levels_of,
     repaired,
 )
-from napari_fastnet.slide.resample import is_aligned, resample
+from napari_fastnet.slide.resample import is_aligned, read_of, resample
 from napari_fastnet.slide.spacing import Spacing, pair_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import dask.array
 
+    from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.slide.opening import Stamp
     from napari_fastnet.slide.resample import Read
     from napari_fastnet.slide.tiles import (
@@ -56,7 +57,7 @@ class Slide:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Url
         The file.
     source : Source
         The opened file, which this object closes.
@@ -89,7 +90,7 @@ class Slide:
     """
 
     def __init__(
-        self, path: Path, source: Source, spacing: Spacing, stamp: Stamp | None
+        self, path: SlidePath, source: Source, spacing: Spacing, stamp: Stamp | None
     ) -> None:
         facts = source.facts
         self.path, self.vendor, self.bounds = path, facts.vendor, facts.bounds
@@ -274,7 +275,15 @@ class Slide:
         scale = self._scale(mpp)
         shape = (round(box.height / scale[0]), round(box.width / scale[1]))
         level = coarsest_within(self._all_levels, scale)
+        self.fetch((box,), mpp)
         return resample(*self._part(box, level, damaged), shape, threads=threads)
+
+    def fetch(self, boxes: Iterable[Box], mpp: float | Pair) -> None:
+        """Fetch together what `read` of these boxes needs, of a slide by its address."""
+        scale = self._scale(mpp)
+        level = coarsest_within(self._all_levels, scale)
+        if (tiles := self._tiles[level.index]).fetch is not None:
+            tiles.fetch_all(read_of(box, scale, level.downsample) for box in boxes)
 
     def is_unfiltered(self, box: Box, mpp: float | Pair) -> bool:
         """Return whether `read` returns the px of a level as they are."""
@@ -411,13 +420,14 @@ class Slide:
         return wanted[0] / own[0], wanted[1] / own[1]
 
 
-def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
+def open_slide(path: str | SlidePath, *, mpp: float | Pair | None = None) -> Slide:
     """Open a slide as TIFF or, where it is none, with OpenSlide.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Url
         SVS, tiled TIFF, OME-TIFF, SCN, NDPI; with OpenSlide also MRXS, VMS, BIF, DICOM.
+        TIFF slides also by an address: ``s3://``, ``gs://`` or ``https://``.
     mpp : float or (float, float), optional
         µm/px of level 0 that replaces what the file states, one number or (y, x).
 
@@ -434,8 +444,12 @@ def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
         It is no slide, is cut short, or its pixels are not 8-bit RGB or grey.
     SpacingError
         The ``mpp`` given is absurd.
+    DriveError
+        The server of an address does not answer, or refuses.
+    OptionError
+        The address is of a kind that is not read.
     """
-    path = Path(path)
+    path = path_of(path)
     if (spacing := None if mpp is None else Spacing.of_user(mpp)) is not None:
         spacing.require(path.name)
     stamp = file_stamp(path)  # first: a file that takes its place now is another one
@@ -444,7 +458,7 @@ def open_slide(path: str | Path, *, mpp: float | Pair | None = None) -> Slide:
 
 
 @contextmanager
-def opened(slide: str | Path | Slide) -> Iterator[Slide]:
+def opened(slide: str | SlidePath | Slide) -> Iterator[Slide]:
     """Yield the slide of a path, closed at the end, or an open slide as it is."""
     if isinstance(slide, Slide):
         yield slide
@@ -463,7 +477,7 @@ def slide_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         number = f"{x:.4g}" if x == y else f"{x:.4g} x {y:.4g}"
         spacing = f"{number} ({facts['mpp_source']})"
     rows = [
-        ("slide", Path(facts["path"]).name),
+        ("slide", path_of(facts["path"]).name),
         ("size", size),
         ("µm/px", spacing),
         ("vendor", facts["vendor"]),

@@ -12,24 +12,26 @@ import logging
 import struct
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastnet.errors import SlideFormatError, TileReadError
+from napari_fastnet.errors import FastNetError, SlideFormatError, TileReadError
 from napari_fastnet.slide import tiles
 from napari_fastnet.slide.image import level_pages, slide_image
 from napari_fastnet.slide.samples import TIFF_ERRORS
 from napari_fastnet.slide.spacing import Spacing, tag_spacing, tiff_spacing
-from napari_fastnet.slide.tiff_tiles import FileBytes, TilePage
+from napari_fastnet.slide.tiff_tiles import TilePage, open_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tifffile import TiffFile, TiffPage
+
+    from napari_fastnet.machine.remote.url import SlidePath
+    from napari_fastnet.slide.tiff_tiles import SlideBytes
 
 
 # tifffile only logs these, and goes on with the pages found so far.
@@ -67,7 +69,7 @@ class VentanaError(NotTiffSlideError):
     """The tiles of the file overlap: read side by side they would repeat and shift px."""
 
 
-def open_tiff(path: Path) -> tiles.Source:
+def open_tiff(path: SlidePath) -> tiles.Source:
     """Open a TIFF slide: Aperio, Hamamatsu, Leica, Philips, OME and plain ones.
 
     The file stays open until `Source.close`.
@@ -79,14 +81,19 @@ def open_tiff(path: Path) -> tiles.Source:
     SlideFormatError
         The file is cut short, or its pixels are not 8-bit RGB or grey.
     """
-    with page_list_errors() as broken:
-        facts, images = _describe(path)
-    pages = [page for image in images for page, _ in image.parts]
-    if broken or max(page.end for page in pages) > path.stat().st_size:
-        raise _cut_short(path)
-    file, cache = FileBytes(path), tiles.TileCache()
+    file, cache = open_bytes(path), tiles.TileCache()
+    try:
+        with page_list_errors() as broken:
+            facts, images = _describe(path, file)
+        pages = [page for image in images for page, _ in image.parts]
+        if broken or max(page.end for page in pages) > file.size:
+            raise _cut_short(path, file.size)
+    except BaseException:
+        file.close()
+        raise
     levels = [image.level(path.name, i, file, cache) for i, image in enumerate(images)]
-    return tiles.Source(tuple(levels), facts, partial(_digest, pages), file.close)
+    digest = partial(_digest, pages)
+    return tiles.Source(tuple(levels), facts, digest, file.close, file.ends)
 
 
 def _digest(pages: Sequence[TilePage]) -> bytes:
@@ -107,7 +114,7 @@ class _Image:
     parts: tuple[tuple[TilePage, tuple[int, int]], ...]
 
     def level(
-        self, name: str, index: int, file: FileBytes, cache: tiles.TileCache
+        self, name: str, index: int, file: SlideBytes, cache: tiles.TileCache
     ) -> tiles.TiledLevel:
         """Return the level's tiles; those of several areas are put together."""
         page, _ = self.parts[0]
@@ -122,13 +129,16 @@ class _Image:
 
 
 def _tiled(
-    name: str, index: int, page: TilePage, file: FileBytes, cache: tiles.TileCache
+    name: str, index: int, page: TilePage, file: SlideBytes, cache: tiles.TileCache
 ) -> tiles.TiledLevel:
     """Return a page as tiles."""
     load = partial(page.load, file)
-    return tiles.TiledLevel(
+    level = tiles.TiledLevel(
         name, index, page.shape, page.tile_shape, load, cache, page.blank
     )
+    if (fetch := file.fetch) is None:
+        return level
+    return replace(level, fetch=lambda places: fetch(page.ranges(places)))
 
 
 def _compose(
@@ -150,23 +160,23 @@ def _compose(
     return tile
 
 
-def _describe(path: Path) -> tuple[tiles.Facts, list[_Image]]:
+def _describe(path: SlidePath, file: SlideBytes) -> tuple[tiles.Facts, list[_Image]]:
     """Return the facts of a TIFF slide and its levels, finest first."""
     from tifffile import TiffFile
 
     try:
-        with TiffFile(str(path)) as tiff:
+        with file.open() as opened, TiffFile(opened, name=path.name) as tiff:
             if _is_ventana(tiff):
                 raise VentanaError(
                     f"{path}: is a Ventana slide, whose overlapping tiles only "
                     "OpenSlide puts together"
                 )
-            return _leica(path, tiff) if tiff.is_scn else _one_image(path, tiff)
-    except SlideFormatError:
+            return _leica(path, file, tiff) if tiff.is_scn else _one_image(path, tiff)
+    except FastNetError:
         raise
     except TIFF_ERRORS as error:
-        if _ends_before_its_pages(path):
-            raise _cut_short(path) from error
+        if _ends_before_its_pages(file):
+            raise _cut_short(path, file.size) from error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise NotTiffSlideError(f"{path}: is not a TIFF slide ({reason})") from error
 
@@ -180,7 +190,7 @@ def _is_ventana(tiff: TiffFile) -> bool:
     return bool(tiff.is_bif)
 
 
-def _one_image(path: Path, tiff: TiffFile) -> tuple[tiles.Facts, list[_Image]]:
+def _one_image(path: SlidePath, tiff: TiffFile) -> tuple[tiles.Facts, list[_Image]]:
     """Return a slide that is one image of the file, with its levels."""
     name, aperio = str(path), bool(tiff.is_svs)
     image = slide_image(tiff, name)
@@ -209,11 +219,13 @@ def _one_image(path: Path, tiff: TiffFile) -> tuple[tiles.Facts, list[_Image]]:
     return tiles.Facts(vendor, spacing, None, _profile(tiff, key), notes), images
 
 
-def _leica(path: Path, tiff: TiffFile) -> tuple[tiles.Facts, list[_Image]]:
+def _leica(
+    path: SlidePath, file: SlideBytes, tiff: TiffFile
+) -> tuple[tiles.Facts, list[_Image]]:
     """Return a slide of Leica's, of one scanned area or several."""
     from tiffslide import TiffSlide
 
-    with TiffSlide(str(path)) as slide:
+    with file.open() as opened, TiffSlide(opened) as slide:
         properties = slide.properties
         images = _areas(slide.ts_tifffile, properties, str(path))
     y, x = properties.get("tiffslide.mpp-y"), properties.get("tiffslide.mpp-x")
@@ -242,22 +254,22 @@ def _orientation(key: TiffPage) -> tuple[str, ...]:
     )
 
 
-def _ends_before_its_pages(path: Path) -> bool:
+def _ends_before_its_pages(opened: SlideBytes) -> bool:
     """Check whether a file begins as a TIFF whose first page lies behind its end.
 
     Writers put their pages behind the pixels, so that a broken copy lacks them.
     """
-    with path.open("rb") as file:
-        head = file.read(16).ljust(16, b"\0")
+    with opened.open() as file:
+        head = (file.read(16) or b"").ljust(16, b"\0")
         size = file.seek(0, 2)
     number, at = _FIRST_PAGE.get(head[:4], ("", 0))
     return bool(number) and int(struct.unpack_from(number, head, at)[0]) >= size
 
 
-def _cut_short(path: Path) -> SlideFormatError:
+def _cut_short(path: SlidePath, size: int) -> SlideFormatError:
     return SlideFormatError(
         f"{path}: is cut short: its pages or tiles lie beyond the end of the file at "
-        f"{path.stat().st_size:,} bytes; copy it again from its origin"
+        f"{size:,} bytes; copy it again from its origin"
     )
 
 

@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.errors import DriveError, FastNetError, SlideFormatError
+from napari_fastnet.machine.remote.file import RemoteFile
+from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.slide import samples
 from napari_fastnet.slide.tiles import DamagedTileError, OnDamage, Pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from io import BufferedReader
     from pathlib import Path
 
     from numpy.typing import NDArray
     from tifffile import TiffFrame, TiffPage
+
+    from napari_fastnet.machine.remote.url import SlidePath
 
 _CONVERT = (
     "convert it, e.g. vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg"
@@ -39,6 +44,8 @@ _JPEG_END, _JPEG_PADDING = b"\xff\xd9", 64
 _DECODE_ERRORS = (RuntimeError, ValueError, TypeError, OSError)
 
 
+#: Both ends of a file enter its fingerprint: headers, first and last tiles.
+ENDS_BYTES = 2**16
 #: Waits before reading again, s: a network drive may be lost for a moment.
 RETRY_S = (0.1, 0.4)
 
@@ -49,10 +56,19 @@ class FileBytes:
     A read that the drive refuses is repeated after each wait of `RETRY_S`.
     """
 
+    #: What `RemoteBytes` does; a disk needs no such calls.
+    fetch: None = None
+    ends: None = None
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("rb")
         self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, now."""
+        return self._path.stat().st_size
 
     def read(self, offset: int, count: int) -> bytes:
         """Return ``count`` bytes from ``offset``.
@@ -75,21 +91,83 @@ class FileBytes:
                 try:
                     self._file.seek(offset)
                     data = self._file.read(count)
-                    if len(data) < count <= self._path.stat().st_size - offset:
+                    if len(data) < count <= self.size - offset:
                         raise OSError(errno.EIO, "fewer bytes came than the file has")
                     break
                 except OSError as error:
                     if wait_s is None:
                         raise DriveError.reading(self._path, error) from error
                     time.sleep(wait_s)
-        if len(data) < count:
-            raise DamagedTileError(f"the file ends {count - len(data)} bytes too early")
-        return data
+        return _whole(data, count)
+
+    def open(self) -> BufferedReader:
+        """Return the file anew, for a parser."""
+        return self._path.open("rb")
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
         with self._lock:
             self._file.close()
+
+
+class RemoteBytes:
+    """A file on another computer, as `FileBytes` is one on a disk."""
+
+    def __init__(self, url: Url) -> None:
+        self._file = RemoteFile(url)
+        self._closed = False
+        self.ends(ENDS_BYTES)  # the pages of most TIFFs lie there
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, when it was opened."""
+        return self._file.size
+
+    def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Fetch what will be read, each (offset, count), in few requests."""
+        self._require_open()
+        self._file.fetch(ranges)
+
+    def ends(self, count: int) -> tuple[int, bytes, bytes]:
+        """Return the size, and so many bytes of either end."""
+        count = min(count, self.size)
+        ranges = ((0, count), (self.size - count, count))
+        self.fetch(ranges)
+        first, last = (self.read(*each) for each in ranges)
+        return self.size, first, last
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return ``count`` bytes from ``offset``, or raise as `FileBytes.read` does."""
+        self._require_open()
+        return _whole(self._file.read(offset, count), count)
+
+    def open(self) -> BufferedReader:
+        """Return the file anew, for a parser."""
+        return self._file.open()
+
+    def close(self) -> None:
+        """Read no more; a second time does nothing."""
+        self._closed = True
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise FastNetError(f"{self._file.url}: was closed; open the slide again")
+
+
+#: A slide's file where it lies.
+SlideBytes = FileBytes | RemoteBytes
+
+
+def open_bytes(path: SlidePath) -> SlideBytes:
+    """Open a slide's file where it lies."""
+    return RemoteBytes(path) if isinstance(path, Url) else FileBytes(path)
+
+
+def _whole(data: bytes, count: int) -> bytes:
+    """Return the bytes, or raise DamagedTileError where the file ended before."""
+    if len(data) < count:
+        raise DamagedTileError(f"the file ends {count - len(data)} bytes too early")
+    return data
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,8 +267,15 @@ class TilePage:
         """The number of tiles that were never written."""
         return int(((self.offsets == 0) | (self.byte_counts == 0)).any(axis=0).sum())
 
+    def ranges(self, places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Yield (offset, count) of the stored tiles at these rows and columns."""
+        for row, column in places:
+            for plane in range(len(self.decoders)):
+                count = int(self.byte_counts[plane, row, column])
+                yield int(self.offsets[plane, row, column]), count
+
     def load(
-        self, file: FileBytes, row: int, column: int, _: OnDamage | None
+        self, file: SlideBytes, row: int, column: int, _: OnDamage | None
     ) -> Pixels | None:
         """Return a tile's RGB px, None for one that was never written.
 

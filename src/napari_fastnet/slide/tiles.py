@@ -16,7 +16,7 @@ from napari_fastnet.core.geometry import Box
 from napari_fastnet.errors import TileReadError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_fastnet.slide.spacing import Spacing
 
@@ -35,12 +35,16 @@ class Source:
         Returns a hash of the layout of the contents (the tables of tiles).
     close : callable
         Closes the file; may be called twice.
+    ends : callable, optional
+        Returns the size of the file, and so many bytes of either end; by default they are
+        read from the file as it is by then.
     """
 
     levels: tuple[TiledLevel, ...]
     facts: Facts
     digest: Callable[[], bytes]
     close: Callable[[], None]
+    ends: Callable[[int], tuple[int, bytes, bytes]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,9 @@ class TiledLevel:
         column; TileReadError where the finer level cannot be decoded either.
     is_unfinished : bool, optional
         Treat a tile that was never written as one that cannot be decoded.
+    fetch : callable, optional
+        Called with the (row, column) of all tiles that a region needs before the first is
+        loaded, where that saves time: for a file on another computer.
     """
 
     name: str
@@ -178,6 +185,7 @@ class TiledLevel:
     blank: int = 0
     remake: Callable[[TiledLevel, int, int], Pixels | None] | None = None
     is_unfinished: bool = False
+    fetch: Callable[[Sequence[tuple[int, int]]], None] | None = None
 
     @property
     def tiles(self) -> int:
@@ -208,8 +216,11 @@ class TiledLevel:
         tile_height, tile_width = self.tile_shape
         bottom = min(top + height, self.shape[0])
         right = min(left + width, self.shape[1])
-        for row in range(max(0, top) // tile_height, -(-bottom // tile_height)):
-            for column in range(max(0, left) // tile_width, -(-right // tile_width)):
+        rows = range(max(0, top) // tile_height, -(-bottom // tile_height))
+        columns = range(max(0, left) // tile_width, -(-right // tile_width))
+        self.fetch_all([(top, left, height, width)])
+        for row in rows:
+            for column in columns:
                 tile = self._tile(row, column, on_damage)
                 if tile is None:
                     continue
@@ -223,6 +234,22 @@ class TiledLevel:
                     y0 - tile_top : y1 - tile_top, x0 - tile_left : x1 - tile_left
                 ]
         return pixels
+
+    def fetch_all(self, regions: Iterable[tuple[int, int, int, int]]) -> None:
+        """Fetch together what `read` of these (top, left, height, width) will need.
+
+        Does nothing, and does not look at the regions, for a file on a disk.
+        """
+        if self.fetch is None:
+            return
+        (height, width), (rows, columns) = self.shape, self.tile_shape
+        places: dict[tuple[int, int], None] = {}
+        for top, left, high, wide in regions:
+            bottom, right = min(top + high, height), min(left + wide, width)
+            across = range(max(0, left) // columns, -(-right // columns))
+            for row in range(max(0, top) // rows, -(-bottom // rows)):
+                places |= dict.fromkeys((row, column) for column in across)
+        self.fetch([p for p in places if self.cache.get((self.index, *p)) is None])
 
     def _tile(self, row: int, column: int, on_damage: OnDamage | None) -> Pixels | None:
         """Return a tile from the cache or the file; None stands for white."""
