@@ -7,11 +7,19 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from napari import current_viewer
+from napari import Viewer, current_viewer
 from napari.settings import get_settings
 from napari.utils.notifications import show_warning
 
 from napari_fastnet.core.lesions.evidence import find_candidates, lesions_of
+from napari_fastnet.errors import OptionError
+from napari_fastnet.machine.remote.kept import use_cache_folder
+from napari_fastnet.machine.remote.url import (
+    SlidePath,
+    Url,
+    path_of,
+    recorded_path,
+)
 from napari_fastnet.plugin.commands import say_without_file
 from napari_fastnet.plugin.layers import data
 from napari_fastnet.plugin.layers.canvas_context import make_removal_safe
@@ -52,7 +60,10 @@ def get_reader(path: Paths) -> ReaderFunction | None:
     readers.
     """
     if isinstance(path, str | PathLike):
-        return read_layers if content_of(Path(path)) is not None else None
+        try:
+            return read_layers if content_of(path_of(path)) is not None else None
+        except OptionError:  # an address that is not read; reading says why
+            return read_layers
     return get_reader(path[0]) if len(path) == 1 else None  # a stack is no slide
 
 
@@ -62,7 +73,7 @@ def read_layers(path: Paths) -> list[data.LayerData]:
     Parameters
     ----------
     path : path-like or sequence of one path-like
-        A slide, a run (``run.zarr``), an export, or the folder of either.
+        A slide or its address, a run (``run.zarr``), an export, or the folder of either.
 
     Returns
     -------
@@ -76,10 +87,14 @@ def read_layers(path: Paths) -> list[data.LayerData]:
     """
     if not isinstance(path, str | PathLike):
         path = path[0]
-    path = Path(path)
+    place = path_of(path)
     if (viewer := current_viewer()) is not None:
         make_removal_safe(viewer)
         keep_thin(viewer)
+    if isinstance(place, Url):
+        use_cache_folder(read_settings().cache_folder)
+        return [_slide_layer(place, viewer)]
+    path = place
     match content_of(path):
         case "heatmap":
             return [_heatmap_layer(path)]
@@ -94,13 +109,17 @@ def read_layers(path: Paths) -> list[data.LayerData]:
         case "results":
             return _folder_layers(path)
         case _:  # a slide, or what open_slide says is none
-            layer = data.slide_layer_data(open_slide(path))
-            if viewer is not None:
-                _welcome(viewer, path, placed=layer[1]["units"] == data.UM)
-            return [layer]
+            return [_slide_layer(path, viewer)]
 
 
-def _welcome(viewer: ViewerModel, path: Path, *, placed: bool) -> None:
+def _slide_layer(path: SlidePath, viewer: Viewer | None) -> data.LayerData:
+    layer = data.slide_layer_data(open_slide(path))
+    if viewer is not None:
+        _welcome(viewer, path, placed=layer[1]["units"] == data.UM)
+    return layer
+
+
+def _welcome(viewer: ViewerModel, path: SlidePath, *, placed: bool) -> None:
     """Show the scale of a slide that is opened in a window, and offer the panel."""
     if placed:
         show_scale_bar(viewer)
@@ -111,7 +130,7 @@ def _welcome(viewer: ViewerModel, path: Path, *, placed: bool) -> None:
         offer_panel(viewer)
 
 
-def remember_reader(path: Path) -> None:
+def remember_reader(path: SlidePath) -> None:
     """Spare a person napari's question for a reader of slides after the first time.
 
     napari's own reader claims files of these kinds, too, and cannot read them. A choice
@@ -208,7 +227,7 @@ def _regions_layer(path: Path) -> data.LayerData:
 def _about(record: RunRecord | None, name: str) -> dict[str, Any]:
     """Return name and fingerprint of a layer's slide, from its record."""
     return {
-        "slide_name": name if record is None else Path(record.slide.path).stem,
+        "slide_name": name if record is None else recorded_path(record.slide.path).stem,
         "fingerprint": "" if record is None else record.slide.fingerprint,
         "record": record,
     }

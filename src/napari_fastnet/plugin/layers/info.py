@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.core.geometry import Grid, Pair
 from napari_fastnet.errors import SpacingError
+from napari_fastnet.machine.remote.url import SlidePath
 from napari_fastnet.results.record import RunRecord
 from napari_fastnet.slide.slide import Slide
 
@@ -30,7 +31,7 @@ class SlideInfo:
     ----------
     slide : Slide
         Open as long as the layer exists.
-    path : Path
+    path : Path or Url
         Its file.
     mpp : tuple of float or None
         (y, x) µm/px of level 0; None if unknown or absurd.
@@ -41,7 +42,7 @@ class SlideInfo:
     """
 
     slide: Slide
-    path: Path
+    path: SlidePath
     mpp: Pair | None
     mpp_source: str
     fingerprint: str

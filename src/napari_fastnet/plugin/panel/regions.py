@@ -13,7 +13,7 @@ from napari_fastnet.core.geometry import Pair
 from napari_fastnet.core.lesions.evidence import no_lesion_words
 from napari_fastnet.core.lesions.regions import summarise
 from napari_fastnet.errors import FastNetError
-from napari_fastnet.plugin.widgets.dialogs import ask_csv_path
+from napari_fastnet.plugin.widgets.dialogs import ask_csv_path, folder_beside
 from napari_fastnet.plugin.widgets.section import Section, button, row, text_line
 from napari_fastnet.plugin.work.exporting import unfinished
 from napari_fastnet.plugin.work.importing import (
@@ -132,7 +132,7 @@ class RegionsSection(Section):
     def _save_csv(self) -> None:
         if self.work is not None:
             name = f"{self.work.layer.name}-regions.csv"
-            path = ask_csv_path(self.native, self.work.slide.path.with_name(name))
+            path = ask_csv_path(self.native, folder_beside(self.work.slide) / name)
             if path is not None:
                 self.save_csv(path)
 

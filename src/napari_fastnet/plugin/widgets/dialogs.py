@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fastnet.annotations.reading import SUFFIXES
+from napari_fastnet.machine.remote.url import Url
 
 if TYPE_CHECKING:
     from napari_fastnet.core.geometry import Box, Pair
@@ -88,6 +89,11 @@ class CardDialog(QDialog):
         self.text.setMarkdown(markdown)
         self.show()
         self.raise_()
+
+
+def folder_beside(slide: Slide) -> Path:
+    """Return the folder of a slide's file; of an address the user's own folder."""
+    return Path.home() if isinstance(slide.path, Url) else slide.path.parent
 
 
 def ask_csv_path(parent: QWidget, suggestion: Path) -> Path | None:
@@ -204,7 +210,7 @@ def ask_file(
         The file, and (y, x) level-0 px to add to its outlines; None if the user cancels.
     """
     chosen, _ = QFileDialog.getOpenFileName(
-        parent, title, str(slide.path.parent), f"{title} ({suffixes})"
+        parent, title, str(folder_beside(slide)), f"{title} ({suffixes})"
     )
     if not chosen:
         return None
