@@ -76,7 +76,7 @@ def authority(tmp_path_factory):
 
 
 @contextmanager
-def running(*words):
+def _running(*words):
     """Run a module that serves on the port at the end of the words; yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -98,11 +98,17 @@ def running(*words):
 
 
 @pytest.fixture(scope="session")
+def running():
+    """Return a context that runs a module as a server, with its port after the words."""
+    return _running
+
+
+@pytest.fixture(scope="session")
 def s3_server():
     """Return the address of an S3 server in a process of its own."""
     pytest.importorskip("moto.server")
     pytest.importorskip("s3fs")
-    with running("moto.server", "-H", "127.0.0.1", "-p") as address:
+    with _running("moto.server", "-H", "127.0.0.1", "-p") as address:
         yield address
 
 
@@ -112,7 +118,7 @@ def google_server():
     pytest.importorskip("gcp_storage_emulator")
     pytest.importorskip("gcsfs")
     words = ("start", "--host=127.0.0.1", "--in-memory", "--port")
-    with running("gcp_storage_emulator", *words) as address:
+    with _running("gcp_storage_emulator", *words) as address:
         yield address
 
 

@@ -94,3 +94,21 @@ def test_a_server_of_google_without_https_elsewhere_is_refused(monkeypatch) -> N
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://192.0.2.1:9000")
     with pytest.raises(errors.DriveError, match=r"http://192.0.2.1, which is not"):
         facts_of(path_of("gs://bucket/x.svs"))
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_server_of_s3_by_https_needs_a_certificate_that_is_trusted(
+    authority, running, monkeypatch, variable
+) -> None:
+    pytest.importorskip("moto.server")
+    pem, trusted = map(str, authority)
+    with running(
+        "moto.server", "-H", "127.0.0.1", "-c", pem, "-k", pem, "-p"
+    ) as address:
+        server = address.replace("http://127.0.0.1", "https://localhost")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server)
+        with pytest.raises(errors.DriveError, match="certificate is not trusted"):
+            facts_of(path_of("s3://bucket/x.svs"))
+        monkeypatch.setenv(variable, trusted)
+        with pytest.raises(errors.SlideNotFoundError, match="no such file"):
+            facts_of(path_of("s3://bucket/x.svs"))
