@@ -28,6 +28,7 @@ from napari_fastnet.machine.files import (
     remove,
     write_bytes,
 )
+from napari_fastnet.machine.remote.url import SlidePath, is_url
 from napari_fastnet.results import record as names
 from napari_fastnet.results.corrections import Corrections
 from napari_fastnet.results.formats import (
@@ -117,7 +118,7 @@ class Result:
         recorded file is opened.
     bounds_offset : tuple of float
         (y, x) level-0 px that GeoJSON takes off; see `write_regions_geojson`.
-    slide_path : Path or None
+    slide_path : Path, Url or None
         Where the slide is now; None is as recorded.
     """
 
@@ -135,7 +136,7 @@ class Result:
     all_earlier: bool = False
     picture: Callable[[], Bytes] | None = None
     bounds_offset: Pair = (0.0, 0.0)
-    slide_path: Path | None = None
+    slide_path: SlidePath | None = None
 
     @property
     def lesions(self) -> list[Region]:
@@ -523,6 +524,11 @@ def _qupath_project(result: Result) -> Files:
     if result.regions is not None:
         record, place = result.record, result.slide_path
         slide = record.slide.path if place is None else str(place.absolute())
+        if is_url(slide):
+            raise errors.OptionError(
+                f"{slide}: QuPath reads slides from disks; copy the slide, and say where it "
+                "is with --slide"
+            )
 
         def corner() -> Pair:
             if any(result.bounds_offset):

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fastnet.errors import StoreError
+from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.results.record import RECORD, read_record
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ def proposed_folder(slide: Slide) -> Path:
 
     One that holds the results of another slide of this name is not proposed.
     """
-    beside = slide.path.absolute().parent
-    parent = beside if _can_be_written(beside) else user_documents_path() / "FastNet"
-    first = folder = parent / f"{slide.path.stem}{SUFFIX}"
+    beside, path = user_documents_path() / "FastNet", slide.path
+    if not isinstance(path, Url) and _can_be_written(path.absolute().parent):
+        beside = path.absolute().parent
+    first = folder = beside / f"{slide.path.stem}{SUFFIX}"
     number = 2
     while _belongs_to_another(folder, slide):
         folder = first.with_name(f"{first.name}-{number}")
