@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
@@ -12,6 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidge
 from napari_fastnet.plugin.commands import find_tumors
 from napari_fastnet.plugin.layers.canvas_context import real_viewer
 from napari_fastnet.plugin.settings import forget_offer, may_offer
+from napari_fastnet.plugin.widgets.place import OFFERS, withdraw_offer
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 WORDS = "FastNet: find tumors in this slide"
 #: A window that begins with a slide is shown so long after it was read, ms.
 SHOWN_MS = 300
-
-_OFFERS: WeakKeyDictionary[ViewerModel, Offer] = WeakKeyDictionary()
 
 
 class Offer(QWidget):
@@ -88,14 +86,5 @@ def _show(viewer: Any) -> None:
         dock = window.add_dock_widget(offer, area="top", name="FastNet")
     except RuntimeError:  # the window is gone
         return
-    _OFFERS[viewer] = offer
+    OFFERS[viewer] = offer
     dock.visibilityChanged.connect(lambda shown: forget_offer() if shown else None)
-
-
-def withdraw_offer(viewer: ViewerModel) -> None:
-    """Close the offer of a viewer, if one is open."""
-    offer = _OFFERS.pop(real_viewer(viewer), None)
-    window: Any = getattr(viewer, "window", None)
-    if offer is not None and window is not None:
-        with suppress(LookupError):  # closed by the user
-            window.remove_dock_widget(offer)

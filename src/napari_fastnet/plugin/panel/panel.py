@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QToolButton
 
 from napari_fastnet.plugin.keys import KEYS, key_of
 from napari_fastnet.plugin.layers.canvas_context import real_viewer
-from napari_fastnet.plugin.offer import withdraw_offer
 from napari_fastnet.plugin.panel.detect import DetectSection
 from napari_fastnet.plugin.panel.export import ExportSection
 from napari_fastnet.plugin.panel.regions import RegionsSection
@@ -29,6 +28,7 @@ from napari_fastnet.plugin.widgets.place import (
     WidthKeeper,
     dock_of,
     order_tabs,
+    withdraw_offer,
 )
 from napari_fastnet.plugin.widgets.section import Section, row, text_line
 from napari_fastnet.plugin.widgets.tour import Step, Tour

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
@@ -15,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fastnet.plugin.layers.canvas_context import real_viewer
 from napari_fastnet.plugin.settings import Side, chosen_side, remember_side
 
 if TYPE_CHECKING:
@@ -35,6 +38,19 @@ SIDES: dict[Qt.DockWidgetArea, Side] = {
 }
 #: Share of the left column's height for the panel; the rest is the layer list's.
 PANEL_SHARE = 0.82
+
+
+#: The offer of the panel in each viewer, as long as it is open.
+OFFERS: WeakKeyDictionary[ViewerModel, QWidget] = WeakKeyDictionary()
+
+
+def withdraw_offer(viewer: ViewerModel) -> None:
+    """Close the offer of the panel in a viewer, if one is open."""
+    offer = OFFERS.pop(real_viewer(viewer), None)
+    window: Any = getattr(viewer, "window", None)
+    if offer is not None and window is not None:
+        with suppress(LookupError):  # closed by the user
+            window.remove_dock_widget(offer)
 
 
 def dock_of(widget: QObject) -> QDockWidget | None:
