@@ -84,10 +84,18 @@ class StemTiles:
     def picture(
         self, cell: NDArray[np.intp], shape: NDArray[np.intp]
     ) -> NDArray[np.uint8]:
-        """Return a view of so many px, (height, width), from the picture of a cell on."""
+        """Return so many px, (height, width), from the picture of a cell on.
+
+        A view, unless it leaves what was read: there it is black, and nothing wanted
+        depends on it.
+        """
         top, left = CELL_PX * (cell - self.first)
         height, width = shape
-        return self.pixels[top : top + height, left : left + width]
+        shown = self.pixels[top : top + height, left : left + width]
+        below, beside = height - shown.shape[0], width - shown.shape[1]
+        if not below and not beside:
+            return shown
+        return np.pad(shown, [(0, below), (0, beside), (0, 0)])
 
 
 @dataclass(frozen=True, slots=True)
