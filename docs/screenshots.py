@@ -29,8 +29,7 @@ from napari_fastnet.synthetic.slide import write_slide
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WINDOW = (1480, 1040)
-#: The review is looked at on a small screen, too.
+#: A laptop's screen.
 LAPTOP = (1366, 768)
 #: Width of the animated picture, px, and how long it shows a frame and the last, ms.
 ANIMATED_PX, FRAME_MS, LAST_MS = 960, 250, 2500
@@ -49,7 +48,7 @@ def main(slide: Path, model: str | None, folder: Path) -> None:
     import napari
 
     viewer = napari.Viewer()
-    viewer.window.resize(*WINDOW)
+    viewer.window.resize(*LAPTOP)
     viewer.open(slide, plugin="napari-fastnet")
     _, panel = viewer.window.add_plugin_dock_widget("napari-fastnet", "FastNet")
     if model is not None:
@@ -61,22 +60,27 @@ def main(slide: Path, model: str | None, folder: Path) -> None:
     panel.tissue.compute.native.click()
     wait_until(lambda: panel.slide.work.editor is not None)
     live(1)
+    panel.tissue.fold.heading.click()
+    live(1)
     save(section(panel.tissue), folder / "tissue.png")
     for name in ("tissue: RGB", "tissue: HSV", "tissue: threshold"):
         viewer.layers[name].visible = False
     live(1)
     save(window(viewer), folder / "masks.png")
+    panel.tissue.fold.heading.click()
 
     fill_in(viewer, panel, folder)
-    fly(viewer, panel)
-    save(section(panel.regions), folder / "regions.png")
-    save(window(viewer), folder / "lesion.png")
-    viewer.window.resize(*LAPTOP)
-    live(2)
     save(window(viewer), folder / "review.png")
-    viewer.window.resize(*WINDOW)
-    panel.export.folder.value = Path("/slides/results")
-    save(section(panel.export), folder / "export.png")
+    fly(viewer, panel)
+    save(window(viewer), folder / "lesion.png")
+    for part, name in (
+        (panel.export.files, "export"),
+        (panel.advanced.fold, "advanced"),
+    ):
+        part.heading.click()
+        live(0.5)
+        shown = panel.export if name == "export" else panel.advanced
+        save(section(shown), folder / f"{name}.png")
     viewer.close()
 
 
@@ -98,6 +102,8 @@ def teach(slide: Path, folder: Path) -> None:
     live(2)
     panel.detect.start.native.click()
     wait_until(lambda: not panel.slide.work.detection.job.running)
+    for fold in (panel.detect.fold, panel.teach.fold):
+        fold.heading.click()
     viewer.reset_view()
     panel.teach.brush.value = BRUSH_UM
     for kind, button in panel.teach.brushes.items():
@@ -148,7 +154,7 @@ def write_pale_slide(path: Path) -> None:
 
 def fill_in(viewer: Any, panel: Any, folder: Path) -> None:
     """Detect, and take pictures of the heatmap while it fills in."""
-    panel.detect.stride.value = 4
+    legend = panel.detect.legend
     panel.detect.start.native.click()
     bar, job = panel.detect.progress, panel.slide.work.detection.job
     frames: list[Image.Image] = []
@@ -160,9 +166,13 @@ def fill_in(viewer: Any, panel: Any, folder: Path) -> None:
         if bar.value >= 50 and not half:
             half = True
             save(window(viewer), folder / "half.png")
-            save(section(panel.detect), folder / "detect.png")
-    live(1)
+    live(3)
     frames.append(window(viewer))
+    legend.heading.click()
+    live(0.5)
+    save(section(panel.detect), folder / "detect.png")
+    legend.heading.click()
+    live(0.5)
     animate(frames, folder / "filling.gif")
 
 

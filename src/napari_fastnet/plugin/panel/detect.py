@@ -66,6 +66,8 @@ class DetectSection(section.Section):
         Of outlines, of lesions, of the heatmap; nothing is computed again.
     alarms, display : ComboBox
         The lesion threshold by name, and the part of the heatmap that is shown.
+    legend : Fold
+        Colours, signs and flags.
     copy : PushButton
         Copies the equivalent command.
     """
@@ -93,7 +95,7 @@ class DetectSection(section.Section):
         self._look = heatmap_look.HeatmapLook(workspace_of(napari_viewer))
         self.threshold, self.opacity = self._look.threshold, self._look.opacity
         self.evidence, self.alarms = self._look.evidence, self._look.alarms
-        self.display = self._look.display
+        self.display, self.legend = self._look.display, self._look.fold
         widgets = [
             section.row(self.start, self.cancel),
             self.progress,

@@ -77,6 +77,8 @@ class HeatmapLook:
         The meaning of markers and outlines, while there are markers.
     flags : Label
         The meaning of the flags' colours, while flags are shown.
+    fold : Fold
+        Holds the legends.
     tissue_only : TissueOnly
         Hides and shows whatever lies over the slides.
     """
@@ -123,13 +125,14 @@ class HeatmapLook:
         self.marks, self.flags = text_line(), text_line()
         self.marks.value = legend_of_marks()
         self.marks.visible = self.flags.visible = False
+        self.fold = Fold("Legend", [self.legend, self.marks, self.flags], folded=True)
         self.rows: list[Widget] = [
             row(self.alarms, label="alarms"),
             self.figures,
             row(self.threshold, label="threshold"),
             row(self.opacity, label="opacity"),
             row(self.display, label="show"),
-            Fold("Legend", [self.legend, self.marks, self.flags], folded=True),
+            self.fold,
         ]
         self.threshold.changed.connect(self._set_threshold)
         self.alarms.changed.connect(self._set_alarms)
