@@ -26,6 +26,8 @@ from napari_fastnet.machine.remote.url import SlidePath, Url
 if TYPE_CHECKING:
     from napari_fastnet.cohort.cohort import CohortProgress
     from napari_fastnet.cohort.rows import SlideRow
+    from napari_fastnet.cohort.slides import Share
+    from napari_fastnet.cohort.task import CohortOptions
     from napari_fastnet.machine.progress import Progress
     from napari_fastnet.results.result import Result
 
@@ -42,6 +44,7 @@ def detect(
     mpp: float | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    share: str | None = None,
     as_json: bool = False,
 ) -> None:
     """Find tumors: heatmap, masks, regions, overview and record of each slide.
@@ -60,15 +63,30 @@ def detect(
         Slides at once, of many; None is all cores.
     scheduler : str or None
         Address of a dask cluster that does the slides.
+    share : str or None
+        Do the I-th of N shares of the slides; the tables have all of them.
     as_json : bool
         Print JSON.
     """
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("give --workers or --scheduler, not both")
     first = slides[0]
-    if scheduler or len(slides) > 1 or _stands_for_many(first):
+    if (
+        scheduler
+        or share is not None
+        or len(slides) > 1
+        or _stands_for_many(first)
+    ):
+        from napari_fastnet.cohort.slides import Share
+        from napari_fastnet.cohort.task import CohortOptions
+
         progress, rows = detect_slides(
-            slides, output, options, mpp, workers=workers, scheduler=scheduler
+            slides,
+            output,
+            CohortOptions(options, mpp),
+            workers=workers,
+            scheduler=scheduler,
+            share=None if share is None else Share.parse(share),
         )
         _print_cohort(progress, rows, output, as_json)
         if progress.failed:
@@ -132,11 +150,11 @@ def print_result(result: Result) -> None:
 def detect_slides(
     places: Sequence[SlidePath],
     output: Path,
-    options: RunOptions,
-    mpp: float | None,
+    options: CohortOptions,
     *,
     workers: int | None = None,
     scheduler: str | None = None,
+    share: Share | None = None,
 ) -> tuple[CohortProgress, list[SlideRow]]:
     """Do many slides and show the progress.
 
@@ -146,14 +164,14 @@ def detect_slides(
         Slides, folders of slides, patterns.
     output : Path
         Folder for results.
-    options : RunOptions
+    options : CohortOptions
         Options for every slide.
-    mpp : float or None
-        µm per level-0 px, where the files do not say.
     workers : int, optional
         Processes of this machine.
     scheduler : str, optional
         Address of a dask cluster that does the work instead.
+    share : Share, optional
+        Only this share of the slides.
 
     Returns
     -------
@@ -162,7 +180,6 @@ def detect_slides(
     """
     from napari_fastnet.cohort.cohort import run_cohort
     from napari_fastnet.cohort.slides import find_slides
-    from napari_fastnet.cohort.task import CohortOptions
     from napari_fastnet.core.display import in_a_line
 
     def note(words: str) -> None:
@@ -192,8 +209,9 @@ def detect_slides(
             from napari_fastnet.cohort.cluster import Cluster
 
             cluster = stack.enter_context(closing(Cluster(scheduler)))
-        asked = CohortOptions(options, mpp)
-        steps = run_cohort(slides, output, asked, workers=workers, cluster=cluster)
+        steps = run_cohort(
+            slides, output, options, workers=workers, cluster=cluster, share=share
+        )
         bar = stack.enter_context(progress_bar(in_a_line(output.name), unit="slides"))
         rows = []
         for progress in stack.enter_context(closing(steps)):
@@ -214,7 +232,7 @@ def show_cohort(progress: CohortProgress, bar: Progress) -> None:
     if row is not None and row.status == "failed":
         bar.say(f"error: {in_a_line(row.error)}")
     bar.update(
-        progress.done + progress.failed,
+        progress.done + progress.failed + progress.left,
         progress.total,
         earlier=progress.earlier,
         note=f"{progress.failed} failed" if progress.failed else "",
@@ -238,6 +256,7 @@ def _print_cohort(
                 "done": progress.done,
                 "failed": progress.failed,
                 "earlier": progress.earlier,
+                "left": progress.left,
                 "slides": [row.values() for row in rows],
                 "files": files,
             }
@@ -246,12 +265,13 @@ def _print_cohort(
     done = f"{progress.done} done"
     if progress.earlier:
         done += f" ({progress.earlier} of them before)"
+    left = f", {progress.left} left to other commands" if progress.left else ""
     words = [f"{number} {name}" for name, number in count_classes(rows).items()]
     others = progress.listed - progress.total
     listed = f", with {others} more of this folder" if others > 0 else ""
     print_columns(
         [
-            ("slides", f"{progress.total}: {done}, {progress.failed} failed"),
+            ("slides", f"{progress.total}: {done}, {progress.failed} failed{left}"),
             ("largest lesion", ", ".join(words)),
             ("time", clock_text(command_seconds())),
             ("wrote", f"{in_a_line(files[0])}{listed}"),

@@ -195,14 +195,16 @@ def _detected(
 ) -> tuple[list[Path], int]:
     """Run the model on slides; return the runs, and the number of slides that failed."""
     from napari_fastnet.cli.detect import detect_slides
+    from napari_fastnet.cohort.task import CohortOptions
     from napari_fastnet.detection.options import RunOptions
     from napari_fastnet.errors import DataError
 
-    options = RunOptions(network=NetworkChoice(model))
-    progress, rows = detect_slides(slides, folder, options, mpp)
-    if progress.failed == len(rows):
-        raise DataError(f"no slide of {len(rows)} could be done; see the errors above")
-    return [folder / row.name for row in rows if row.status == "done"], progress.failed
+    options = CohortOptions(RunOptions(network=NetworkChoice(model)), mpp)
+    progress, rows = detect_slides(slides, folder, options)
+    if not progress.done:
+        raise DataError(f"no slide of {len(rows)} could be done; see what stands above")
+    done = [folder / row.name for row in rows if row.status == "done"]
+    return done, progress.failed + progress.left
 
 
 def _print_evaluation(found: SlideEvaluation, files: list[Path]) -> None:

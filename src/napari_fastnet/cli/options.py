@@ -42,6 +42,7 @@ _SPELLINGS = {
     "output": typer.Option("--output", "-o", metavar="DIR"),
     "override": typer.Option("--anyway"),
     "patch_px": typer.Option("--patch"),
+    "share": typer.Option(metavar="I/N"),
     "slide_mpp": typer.Option(metavar="UM_PER_PX"),
     "slides": typer.Argument(metavar="SLIDE"),
     "spacing_um_px": typer.Option("--mpp", metavar="UM_PER_PX"),

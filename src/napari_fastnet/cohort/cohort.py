@@ -12,7 +12,7 @@ from napari_fastnet.cohort.detect import with_keywords
 from napari_fastnet.cohort.folders import result_folders
 from napari_fastnet.cohort.report import CohortReport
 from napari_fastnet.cohort.rows import SlideRow
-from napari_fastnet.cohort.slides import find_slides
+from napari_fastnet.cohort.slides import Share, find_slides
 from napari_fastnet.cohort.task import (
     CohortOptions,
     Outcome,
@@ -56,6 +56,8 @@ class CohortProgress:
         Slides that an earlier start had finished.
     failed : int
         Slides that failed; the others go on.
+    left : int
+        Slides that other commands were computing when all else was done.
     workers : int
         Slides computed at once; 0 on a cluster that has no worker yet.
     row : SlideRow or None
@@ -70,6 +72,7 @@ class CohortProgress:
     done: int = 0
     earlier: int = 0
     failed: int = 0
+    left: int = 0
     workers: int = 0
     row: SlideRow | None = None
     notes: tuple[str, ...] = ()
@@ -82,6 +85,7 @@ class CohortProgress:
             done=self.done + (outcome.row.status == "done"),
             earlier=self.earlier + outcome.earlier,
             failed=self.failed + (outcome.row.status == "failed"),
+            left=self.left + outcome.left,
             row=outcome.row,
             notes=(*outcome.notes, *notes),
         )
@@ -94,6 +98,7 @@ def run_cohort(
     *,
     workers: int | None = None,
     cluster: Cluster | None = None,
+    share: Share | None = None,
 ) -> Generator[CohortProgress]:
     """Find the tumors of many slides.
 
@@ -101,7 +106,8 @@ def run_cohort(
     ``summary.csv`` and ``report.html`` beside them are kept up to date and have all
     slides of the folder, those of other commands included. A slide that an
     earlier start finished with the same model and options is not computed again, and
-    one that it began goes on. A slide that fails is reported, and the others go on.
+    one that it began goes on. A slide that fails is reported, and the others go on. One
+    that another command is computing is tried again in the end, and then left to that.
 
     The processes of this machine are spawned, so a script that calls this needs the
     guard ``if __name__ == "__main__":``.
@@ -119,6 +125,8 @@ def run_cohort(
         on a GPU. They share the cores unless the options give the threads of each.
     cluster : Cluster, optional
         Computes the slides instead; stays open.
+    share : Share, optional
+        Only this share of the slides; the tables have all.
 
     Yields
     ------
@@ -148,21 +156,19 @@ def run_cohort(
     bundle = load_bundle(model)  # one error, not one for every slide
     if model not in shipped():
         options = _with_network(options, model=bundle.folder)
-    options, workers = _shared_out(options, bundle, workers, len(slides), cluster)
+    number = len(slides if share is None else share.of(slides))
+    options, workers = _shared_out(options, bundle, workers, number, cluster)
     report = CohortReport(Path(output))
     with report.alone():  # so that two commands never take the same folder
         tasks = _tasks([path_of(slide) for slide in slides], report, options)
         report.add(SlideRow(task.folder.name, task.slide) for task in tasks)
         report.write_alone()
-    progress = CohortProgress(len(tasks), workers=workers, listed=len(report.rows))
+    own = tasks if share is None else share.of(tasks)
+    progress = CohortProgress(len(own), workers=workers, listed=len(report.rows))
     yield progress
-    if cluster is None:
-        outcomes = map_in_processes(run_task, tasks, workers, given_up=failed)
-    else:
-        outcomes = cluster.run(tasks)
     noted = False
     try:
-        with closing(outcomes):
+        with closing(_outcomes(own, workers, cluster)) as outcomes:
             for outcome in outcomes:
                 notes = []
                 if (trouble := report.put(outcome.row)) is not None and not noted:
@@ -180,6 +186,29 @@ def run_cohort(
         raise OutputError(
             f"{error}; the results of the slides are there, start again for the table"
         ) from error
+
+
+def _outcomes(
+    tasks: Sequence[SlideTask], workers: int, cluster: Cluster | None
+) -> Generator[Outcome]:
+    """Do the tasks; try again those that other commands were at, while some come free."""
+    while tasks:
+        left = {}
+        ended = (
+            map_in_processes(run_task, tasks, workers, given_up=failed)
+            if cluster is None
+            else cluster.run(tasks)
+        )
+        with closing(ended):
+            for outcome in ended:
+                if outcome.left:
+                    left[outcome.row.name] = outcome
+                else:
+                    yield outcome
+        if len(left) == len(tasks):  # nothing else is to be done here
+            yield from left.values()
+            return
+        tasks = [task for task in tasks if task.folder.name in left]
 
 
 def _with_network(options: CohortOptions, **changes: Any) -> CohortOptions:
@@ -207,7 +236,7 @@ def _shared_out(
     if workers is None:
         on_gpu = uses_gpu(bundle, options.run.network)
         workers = GPU_WORKERS if on_gpu else cores
-    workers = min(workers, slides)
+    workers = max(1, min(workers, slides))
     threads = options.run.network.threads or max(1, cores // workers)
     return _with_network(options, threads=threads), workers
 
@@ -224,7 +253,7 @@ def _tasks(
         SlideTask(slide.absolute(), folder, options)
         for slide, folder in zip(slides, folders, strict=True)
     ]
-    return sorted(tasks, key=lambda task: -_bytes(task.slide))
+    return sorted(tasks, key=lambda task: (-_bytes(task.slide), task.folder))
 
 
 def _bytes(path: SlidePath) -> int:
@@ -291,10 +320,12 @@ def detect_many(  # noqa: PLR0913  # plain keywords: what scripts ask for most
     with closing(
         run_cohort(find_slides(places), output, asked, workers=workers)
     ) as cohort:
-        for row in (progress.row for progress in cohort):
+        for progress in cohort:
+            row = progress.row
             if row is None:
                 continue
             if row.status == "done":
                 yield load(Path(output) / row.name)
             else:
-                warn(f"{row.slide}: {row.error}", stacklevel=2)
+                words = row.error or "; ".join(progress.notes)
+                warn(f"{row.slide}: {words}", stacklevel=2)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from dataclasses import dataclass
 from glob import glob, has_magic
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from napari_fastnet.errors import SlideNotFoundError
+from napari_fastnet.errors import OptionError, SlideNotFoundError
 from napari_fastnet.machine.remote.transport import files_below
 from napari_fastnet.machine.remote.url import Url, path_of
 from napari_fastnet.results.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES, content_of
@@ -22,8 +23,52 @@ if TYPE_CHECKING:
 
     from napari_fastnet.machine.remote.url import SlidePath
 
+_Item = TypeVar("_Item")
+
 #: Suffixes by which slides are recognised that only OpenSlide reads.
 OPENSLIDE_SUFFIXES = (".mrxs", ".svslide", ".vms", ".vmu")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One of several equal shares of the slides, for tasks of a cluster.
+
+    Parameters
+    ----------
+    number : int
+        Its number, from 1.
+    count : int
+        Number of shares.
+
+    Raises
+    ------
+    OptionError
+        There is no share of this number.
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise OptionError(
+                f"share is {self.number}/{self.count}; use I/N with I from 1 to N, the "
+                "same N for all tasks, and number an array of tasks from 1"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        """Parse ``I/N``."""
+        number, _, count = text.partition("/")
+        if not (number.isdecimal() and count.isdecimal()):
+            raise OptionError(
+                f"share is {text!r}; use I/N, as 3/8 for the third of eight"
+            )
+        return cls(int(number), int(count))
+
+    def of(self, items: Sequence[_Item]) -> Sequence[_Item]:
+        """Return every n-th item; of items by size, all shares get large ones."""
+        return items[self.number - 1 :: self.count]
 
 
 def find_slides(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import local
 from typing import TYPE_CHECKING
@@ -16,7 +17,13 @@ from napari_fastnet.detection.first_block import LARGE_CELLS
 from napari_fastnet.detection.options import RunOptions, request_digest
 from napari_fastnet.detection.run import SlideRun
 from napari_fastnet.detection.slide_checks import require_present
-from napari_fastnet.errors import FastNetError, SlideNotFoundError, StoreError
+from napari_fastnet.errors import (
+    BusyError,
+    FastNetError,
+    SlideNotFoundError,
+    StoreError,
+)
+from napari_fastnet.machine.files import output_errors
 from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.model.backends.create import create_backend
 from napari_fastnet.model.bundle import load_bundle
@@ -25,9 +32,10 @@ from napari_fastnet.results.decisions import decisions_of
 from napari_fastnet.results.reading import read_heatmap_ome_tiff
 from napari_fastnet.slide.notes import spacing_notes
 from napari_fastnet.slide.slide import open_slide
+from napari_fastnet.store.lock import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from napari_fastnet.core.geometry import Pair
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     from napari_fastnet.model.backends.backend import Backend
     from napari_fastnet.model.bundle import ModelBundle
     from napari_fastnet.model.options import NetworkChoice
+    from napari_fastnet.results.result import Result
     from napari_fastnet.slide.slide import Slide
 
 #: Files of a finished run, besides its record.
@@ -98,12 +107,15 @@ class Outcome:
         For the report; waiting if the work was stopped.
     earlier : bool
         Whether an earlier run had finished the slide.
+    left : bool
+        Whether another command is computing the slide, which is left to it.
     notes : tuple of str
         Notes for the user, such as damage of an earlier run.
     """
 
     row: SlideRow
     earlier: bool = False
+    left: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -118,7 +130,7 @@ def failed(task: SlideTask, error: str) -> Outcome:
 def run_task(
     task: SlideTask, should_stop: Callable[[], bool] = lambda: False
 ) -> Outcome:
-    """Compute one slide, unless an earlier run has finished it.
+    """Compute one slide, unless it is done, or another command is at it.
 
     Parameters
     ----------
@@ -134,6 +146,9 @@ def run_task(
     """
     try:
         return _run(task, should_stop)
+    except BusyError as error:
+        row = SlideRow(task.folder.name, task.slide)
+        return Outcome(row, left=True, notes=(f"{task.slide} is left: {error}",))
     except FastNetError as error:
         return failed(task, str(error))
 
@@ -143,24 +158,53 @@ def _run(task: SlideTask, should_stop: Callable[[], bool]) -> Outcome:
     _require_there(task.slide)
     with open_slide(task.slide, mpp=asked.mpp) as slide:
         bundle = load_bundle(asked.run.network.model)
-        earlier = None if asked.run.fresh else _earlier(task, slide, bundle)
-        if earlier is not None:
-            return Outcome(_done(task, slide, *earlier), earlier=True)
-        result = regions_anew(slide, bundle, task.folder, asked.run)
-        if result is None:
-            run = SlideRun(slide, bundle, task.folder, asked.run)
-            network = _network(bundle, asked.run.network)
-            # the masks of a large slide want the memory that the next network would keep
-            small = run.plan.patches.kept.size < LARGE_CELLS
-            for _ in run.steps(network, should_stop, keep_memory=small):
-                pass
-            if should_stop():
+        with _claimed(task.folder):
+            earlier = None if asked.run.fresh else _earlier(task, slide, bundle)
+            if earlier is not None:
+                return Outcome(_done(task, slide, *earlier), earlier=True)
+            result = regions_anew(slide, bundle, task.folder, asked.run)
+            if result is None:
+                result = _computed(task, slide, bundle, should_stop)
+            if result is None:
                 return Outcome(SlideRow(task.folder.name, task.slide))
-            require_present(slide)
-            result = run.finish(network.name)
-        assert result.heatmap is not None
-        row = _done(task, slide, result.record, result.heatmap)
+            assert result.heatmap is not None
+            row = _done(task, slide, result.record, result.heatmap)
         return Outcome(row, notes=(*spacing_notes(slide), *result.notes))
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Keep other commands from the slide, from its tissue to its last file.
+
+    The run has a lock of its own, which is held while probabilities are computed.
+
+    Raises
+    ------
+    BusyError
+        Another command is at it; it is not waited for.
+    OutputError
+        The folder cannot be made.
+    """
+    with output_errors(f"make {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with hold(folder, wait_s=0):
+        yield
+
+
+def _computed(
+    task: SlideTask, slide: Slide, bundle: ModelBundle, should_stop: Callable[[], bool]
+) -> Result | None:
+    """Compute a slide, or what is left of it; None if the work was stopped."""
+    run = SlideRun(slide, bundle, task.folder, task.options.run)
+    network = _network(bundle, task.options.run.network)
+    # the masks of a large slide want the memory that the next network would keep
+    small = run.plan.patches.kept.size < LARGE_CELLS
+    for _ in run.steps(network, should_stop, keep_memory=small):
+        pass
+    if should_stop():
+        return None
+    require_present(slide)
+    return run.finish(network.name)
 
 
 def _network(bundle: ModelBundle, choice: NetworkChoice) -> Backend:
