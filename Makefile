@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up everything they need; see CONTRIBUTING.md.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: install demo test lint docs bench dist test-wheel test-readers lock clean
+.PHONY: install demo test lint docs bench dist test-wheel test-readers test-napari lock clean
 
 # The Python that makes the environment: `make test PYTHON=python3.12`.
 PYTHON ?= python3
@@ -56,6 +56,11 @@ test-wheel: install
 # SpatialData and other readers that need an environment of their own.
 test-readers:
 	@bash scripts/test_readers.sh "$(PYTHON)" "$(TORCH)"
+
+# The plugin with one napari: `make test-napari NAPARI=0.7.0`, `make test-napari NAPARI=--pre`.
+NAPARI ?= 0.7.0
+test-napari:
+	@bash scripts/test_napari.sh "$(PYTHON)" "$(TORCH)" "$(NAPARI)" $(ARGS)
 
 # The versions in the containers, taken anew.
 lock: install

@@ -21,6 +21,7 @@ import numpy as np
 from qtpy.QtTest import QTest
 
 from napari_fastnet.plugin.detection.viewport import nearest_to_view, visible_box
+from napari_fastnet.plugin.viewer_parts import camera_of
 from napari_fastnet.synthetic.slide import write_slide
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def find_tissue(viewer: napari.Viewer, panel: FastNetPanel) -> None:
 def detect_while_panning(viewer: napari.Viewer, panel: FastNetPanel) -> None:
     """Detect; what is on screen comes first, also after panning."""
     slide = viewer.layers["synthetic"]
-    camera = viewer.scene.camera
+    camera = camera_of(viewer)
     (top, left), (bottom, right) = np.asarray(slide.extent.world)
     camera.zoom = 4 * camera.zoom
     camera.center = (0, top + 0.7 * (bottom - top), left + 0.7 * (right - left))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,10 +19,53 @@ os.environ.setdefault(
 os.environ.setdefault("XDG_DATA_HOME", tempfile.mkdtemp(prefix="napari-"))
 
 
+NAPARI = tuple(map(int, version("napari").split(".")[:2]))
+
+
+def pytest_configure():
+    """Give viewers of an older napari the names of 0.9, by which the tests ask."""
+    if NAPARI >= (0, 9):
+        return
+    from napari.components import ViewerModel
+
+    ViewerModel.scene = property(lambda viewer: SimpleNamespace(camera=viewer.camera))
+    ViewerModel.canvas = property(_Canvas)
+
+
+class _Canvas:
+    """The canvas of a viewer before napari 0.9."""
+
+    def __init__(self, viewer):
+        vars(self)["viewer"] = viewer
+
+    def __setattr__(self, name, value):
+        assert name == "size", name
+        self.viewer._canvas_size = value
+
+    @property
+    def size(self):
+        return self.viewer._canvas_size
+
+    @property
+    def grid(self):
+        return self.viewer.grid
+
+    @property
+    def overlays(self):
+        return SimpleNamespace(scale_bar=self.viewer.scale_bar)
+
+
 def pytest_runtest_setup(item):
     drawn = item.get_closest_marker("gui") is not None
     if drawn and sys.platform == "linux" and not os.environ.get("DISPLAY"):
         pytest.skip("no display; `make test` brings its own")
+
+
+@pytest.fixture
+def with_settings():
+    """Skip where napari has no settings of plugins."""
+    if NAPARI < (0, 9):
+        pytest.skip("they came with napari 0.9")
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def test_the_backends_offered_are_those_that_exist(manifest):
 
 
 @pytest.fixture
-def chosen(manifest, monkeypatch, tmp_path):
+def chosen(with_settings, manifest, monkeypatch, tmp_path):
     """Return napari's settings of this plugin, kept in a folder of the test."""
     from napari.settings._plugin_config_generator import plugin_configuration_generator
 
@@ -192,7 +192,9 @@ def test_the_preferences_take_no_nonsense(chosen, name, value):
         setattr(chosen.detection, name, value)
 
 
-def test_a_plugin_that_napari_does_not_know_has_its_defaults(monkeypatch):
+def test_a_plugin_that_napari_does_not_know_has_its_defaults(
+    with_settings, monkeypatch
+):
     def unknown(name):
         raise KeyError(name)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from napari_fastnet.core.options import DEFAULT_COLOURS, ColoursName
 from napari_fastnet.machine.files import default_cache_folder
+from napari_fastnet.plugin import viewer_parts
 from napari_fastnet.store.cache import LIMIT_BYTES
 
 PLUGIN = "napari-fastnet"
@@ -61,17 +62,8 @@ def read_settings() -> Settings:
 
 
 def plugin_settings() -> Any:
-    """Return napari's settings of this plugin; changed ones are saved.
-
-    None if napari does not know the plugin: disabled, or used by a script without being
-    installed.
-    """
-    from napari.settings import get_plugin_settings
-
-    try:
-        return get_plugin_settings(PLUGIN)
-    except KeyError:
-        return None
+    """Return napari's settings of this plugin, which are saved when they change, or None."""
+    return viewer_parts.plugin_settings(PLUGIN)
 
 
 def remembered_fold(section: str) -> bool | None:

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 SCRIPT = """
 import napari
+from napari_fastnet.plugin.viewer_parts import camera_of
 from qtpy.QtWidgets import QApplication
 
 def draw():
@@ -28,7 +29,7 @@ while len(viewer.layers) > 1:
     viewer.layers.pop()
 viewer.reset_view()
 draw()
-viewer.scene.camera.zoom *= 1.5
+camera_of(viewer).zoom *= 1.5
 draw()
 print("alive")
 """

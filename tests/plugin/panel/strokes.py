@@ -6,6 +6,8 @@ import numpy as np
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from napari_fastnet.plugin.viewer_parts import camera_of
+
 #: Where the tests paint on the slide of `lab_svs`, µm: ten places of tumor, ten without.
 TUMOR = [(y, x) for y in (370, 710) for x in (265, 405, 545, 685, 825)]
 NORMAL = [(y, x + 760) for y, x in TUMOR]
@@ -18,7 +20,7 @@ def canvas_of(viewer):
 
 def point(viewer, place_um):
     """Return the place of the canvas that shows a place of the slide, (y, x) in µm."""
-    camera, size = viewer.scene.camera, canvas_of(viewer).size()
+    camera, size = camera_of(viewer), canvas_of(viewer).size()
     away = (np.array(place_um) - camera.center[-2:]) * camera.zoom
     return QPoint(round(size.width() / 2 + away[1]), round(size.height() / 2 + away[0]))
 

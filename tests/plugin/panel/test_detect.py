@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari.settings import get_plugin_settings
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
 
@@ -214,8 +213,10 @@ def test_a_slide_without_tissue_is_a_run_without_patches(
 
 
 @pytest.fixture
-def colours(settings):
+def colours(with_settings, settings):
     """Return the setting, put back on its default afterwards."""
+    from napari.settings import get_plugin_settings
+
     display = get_plugin_settings(PLUGIN).display
     yield display
     display.colours = "red-green"

@@ -15,6 +15,7 @@ import numpy as np
 from superqt.utils import qdebounced
 
 from napari_fastnet.core.geometry import Box, Grid, Pair
+from napari_fastnet.plugin.viewer_parts import camera_of, grid_of, resized, viewbox_size
 from napari_fastnet.store.store import Block
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def visible_box(viewer: ViewerModel, layer: Layer) -> Box:
         Level-0 px; may reach beyond the slide.
     """
     low, high = (np.array(corner[-2:]) for corner in layer.extent.world)
-    half = np.asarray(viewer.canvas.viewbox_size(viewer.layers)) / 2
-    half = half / viewer.scene.camera.zoom
+    half = np.asarray(viewbox_size(viewer)) / 2
+    half = half / camera_of(viewer).zoom
     for at, axis in enumerate(_shown_axes(viewer), start=-2):
         if axis >= 0:  # the whole of an axis along which the canvas does not look
-            centre = viewer.scene.camera.center[at]
+            centre = camera_of(viewer).center[at]
             low[axis], high[axis] = centre - half[at], centre + half[at]
     corners = [layer.world_to_data(corner) for corner in (low, high)]
     # napari's whole numbers are centres of px, ours their upper left corners.
@@ -73,7 +74,7 @@ def fly_to(
     closest : float, optional
         Largest zoom, px of the screen per µm.
     """
-    camera, size = viewer.scene.camera, viewer.canvas.viewbox_size(viewer.layers)
+    camera, size = camera_of(viewer), viewbox_size(viewer)
     centre, zooms = list(camera.center), []
     for at, axis in enumerate(_shown_axes(viewer), start=-2):
         if axis >= 0:
@@ -150,12 +151,12 @@ class Viewport:
         self.box = visible_box(viewer, layer)
         self._look_later = qdebounced(self.look, timeout=STILL_MS)
         self._moving_until = 0.0
-        camera, canvas, dims = viewer.scene.camera, viewer.canvas, viewer.dims
+        camera, dims = camera_of(viewer), viewer.dims
         self._signals = (
             camera.events.center,
             camera.events.zoom,
-            canvas.events.size,
-            canvas.grid.events.enabled,
+            resized(viewer),
+            grid_of(viewer).events.enabled,
             dims.events.order,
             dims.events.ndisplay,
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_fastnet.plugin.layers import data
 from napari_fastnet.plugin.layers.locked import Lock
 from napari_fastnet.plugin.layers.screen_width import outline_um
+from napari_fastnet.plugin.viewer_parts import camera_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -84,7 +85,7 @@ class LabelledLines:
         layer: Any = self._layers.get(self._kind)
         if layer is None and not self._lines:
             return
-        self._drawn, self._zoom = self._lines, self._viewer.scene.camera.zoom
+        self._drawn, self._zoom = self._lines, camera_of(self._viewer).zoom
         flat = self._viewer.dims.ndisplay == 2  # napari cannot draw shapes in the other
         lines = self._lines if flat else []
         shapes = [shape for line in lines for shape in self._shapes(*line)]
@@ -106,7 +107,7 @@ class LabelledLines:
                 self._lines, self._drawn, strict=True
             )
         )
-        at_zoom = self._zoom == self._viewer.scene.camera.zoom
+        at_zoom = self._zoom == camera_of(self._viewer).zoom
         there = self._layers.get(self._kind) is not None or not self._lines
         return same and at_zoom and there
 
@@ -124,7 +125,7 @@ class LabelledLines:
 
     def _tag(self, line: NDArray[np.float64], text: str) -> NDArray[np.float64]:
         """Return the corners of a text's background."""
-        px = 1 / self._viewer.scene.camera.zoom
+        px = 1 / camera_of(self._viewer).zoom
         order = np.lexsort((line[:, 1], line[:, 0]))
         if self._above:
             at, left = line[order[0]]

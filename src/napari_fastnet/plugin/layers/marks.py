@@ -18,6 +18,7 @@ from napari_fastnet.core.geometry import Pair
 from napari_fastnet.plugin.layers import data, screen_width
 from napari_fastnet.plugin.layers.labelled import Labelled, LabelledLines
 from napari_fastnet.plugin.layers.locked import Lock
+from napari_fastnet.plugin.viewer_parts import camera_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -150,7 +151,7 @@ class LesionMarks:
         faces, borders = colours.copy(), colours
         faces[~lesions, 3] = 0
         borders[lesions] = data.rgba([INK])
-        self._hidden, self._zoom = ~self._small(), self._viewer.scene.camera.zoom
+        self._hidden, self._zoom = ~self._small(), camera_of(self._viewer).zoom
         # not by `shown`, which napari 0.9 ignores where all axes are displayed
         faces[self._hidden, 3] = borders[self._hidden, 3] = 0
         return {
@@ -163,7 +164,7 @@ class LesionMarks:
     def _small(self) -> NDArray[np.bool_]:
         """Return the lesions that are so small on the screen that they need a marker."""
         longest_mm = np.array([one.region.longest_axis_mm for one in self._reviewed])
-        px = longest_mm * 1000 * self._viewer.scene.camera.zoom
+        px = longest_mm * 1000 * camera_of(self._viewer).zoom
         return np.asarray(px < SEEN_PX)
 
     def _draw_frame(self) -> None:
@@ -175,7 +176,7 @@ class LesionMarks:
         ring = np.concatenate([polygon[0] for polygon in region.polygons])
         ring_um = data.to_um(ring, self._mpp())
         low, high = ring_um.min(axis=0), ring_um.max(axis=0)
-        px = 1 / self._viewer.scene.camera.zoom
+        px = 1 / camera_of(self._viewer).zoom
         half = np.maximum((high - low) / 2 + MARGIN_PX * px, LEAST_FRAME_PX / 2 * px)
         (top, left), (bottom, right) = (low + high) / 2 - half, (low + high) / 2 + half
         corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
@@ -199,7 +200,7 @@ class LesionMarks:
 
     def _fit(self) -> None:
         """Draw anew what depends on the zoom."""
-        ratio = self._viewer.scene.camera.zoom / self._zoom
+        ratio = camera_of(self._viewer).zoom / self._zoom
         moved = not np.array_equal(self._hidden, ~self._small())
         if moved or not 1 / SPARE < ratio < SPARE:
             self._draw_markers()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from napari_fastnet.plugin.layers.canvas_context import real_viewer
+from napari_fastnet.plugin.viewer_parts import scale_bar_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -18,4 +19,4 @@ def show_scale_bar(viewer: ViewerModel) -> None:
     viewer = real_viewer(viewer)
     if viewer not in _SHOWN:
         _SHOWN.add(viewer)
-        viewer.canvas.overlays.scale_bar.visible = True
+        scale_bar_of(viewer).visible = True

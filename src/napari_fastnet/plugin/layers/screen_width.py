@@ -15,6 +15,7 @@ from superqt.utils import qdebounced, qthrottled
 
 from napari_fastnet.plugin.layers.canvas_context import real_viewer
 from napari_fastnet.plugin.layers.info import ResultInfo, info_of
+from napari_fastnet.plugin.viewer_parts import camera_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -32,7 +33,7 @@ _FOLLOWED: WeakSet[ViewerModel] = WeakSet()
 
 def outline_um(viewer: ViewerModel, width_px: float = OUTLINE_PX) -> float:
     """Return the width in µm that an outline of so many px has at the current zoom."""
-    return float(width_px / viewer.scene.camera.zoom)
+    return float(width_px / camera_of(viewer).zoom)
 
 
 def keep_thin(viewer: ViewerModel) -> None:
@@ -85,7 +86,7 @@ def follow_zoom(
     def changed(event: object = None) -> None:
         soon()
 
-    zoom = viewer.scene.camera.events.zoom
+    zoom = camera_of(viewer).events.zoom
     zoom.connect(changed)
 
     def stop() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 
 from napari_fastnet.plugin.layers.data import UM
+from napari_fastnet.plugin.viewer_parts import camera_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -80,7 +81,7 @@ class Drawing:
 
         self.cancel()
         self.task, self._take = task, take
-        width = WIDTH_PX / self._viewer.scene.camera.zoom
+        width = WIDTH_PX / camera_of(self._viewer).zoom
         looks = {"edge_color": COLOUR, "face_color": "transparent", "edge_width": width}
         layer: Any = Shapes(ndim=2, name=LAYER_NAME, units=UM, **looks)
         if rings_um:
@@ -131,6 +132,6 @@ class Drawing:
             self.finish()
         elif self.task == "cut":
             first, last = self._layer.data[-1][[0, -1], -2:]
-            length_px = np.hypot(*(last - first)) * self._viewer.scene.camera.zoom
+            length_px = np.hypot(*(last - first)) * camera_of(self._viewer).zoom
             if length_px > CLICK_PX:
                 self.finish()

@@ -11,6 +11,7 @@ from napari.utils.notifications import show_info
 
 from napari_fastnet.plugin.keys import key_of
 from napari_fastnet.plugin.layers.data import to_px
+from napari_fastnet.plugin.viewer_parts import camera_of
 from napari_fastnet.plugin.widgets.section import button
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Ruler:
             viewer.mouse_drag_callbacks.append(self._press)
             viewer.mouse_move_callbacks.append(self._move)
             viewer.layers.selection.events.active.connect(self._other)
-            viewer.scene.camera.mouse_pan = False
+            camera_of(viewer).mouse_pan = False
             viewer.cursor.style = "cross"
         elif not flat:
             show_info(_FLAT)
@@ -95,7 +96,7 @@ class Ruler:
             viewer.mouse_move_callbacks.remove(self._move)
             viewer.layers.selection.events.active.disconnect(self._other)
             active = viewer.layers.selection.active
-            viewer.scene.camera.mouse_pan = active is None or active.mouse_pan
+            camera_of(viewer).mouse_pan = active is None or active.mouse_pan
             viewer.cursor.style = "standard" if active is None else active.cursor
         self.button.native.setChecked(False)
 
@@ -116,7 +117,7 @@ class Ruler:
             self._draw(_place(event))
             yield
         end = _place(event)
-        moved = np.hypot(*(end - at)) * viewer.scene.camera.zoom
+        moved = np.hypot(*(end - at)) * camera_of(viewer).zoom
         if moved >= CLICK_PX and self._begin is not None:
             self._finish(at, end)
 

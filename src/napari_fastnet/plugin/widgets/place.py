@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_fastnet.plugin.layers.canvas_context import real_viewer
 from napari_fastnet.plugin.settings import Side, chosen_side, remember_side
+from napari_fastnet.plugin.viewer_parts import camera_of, resized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,14 +208,14 @@ class FitOnceDocked(QObject):
         self._fitted = self._view()
         centred = np.allclose(before[:3], self._fitted[:3])
         if not (centred and np.isclose(before[3], self._fitted[3], rtol=FITTED)):
-            camera = viewer.scene.camera
+            camera = camera_of(viewer)
             camera.center, camera.zoom = tuple(before[:3]), float(before[3])
             return
-        viewer.canvas.events.size.connect(self._resized)
+        resized(viewer).connect(self._resized, position="last")
         QTimer.singleShot(DOCKED_MS, self._leave)
 
     def _view(self) -> np.ndarray:
-        camera = self._viewer.scene.camera
+        camera = camera_of(self._viewer)
         return np.array([*camera.center, camera.zoom])
 
     def _resized(self, event: object) -> None:
@@ -223,4 +224,4 @@ class FitOnceDocked(QObject):
             self._fitted = self._view()
 
     def _leave(self) -> None:
-        self._viewer.canvas.events.size.disconnect(self._resized)
+        resized(self._viewer).disconnect(self._resized)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from napari_fastnet.plugin.layers import data
 from napari_fastnet.plugin.layers.info import ResultInfo, SlideInfo, info_of
+from napari_fastnet.plugin.viewer_parts import grid_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -49,13 +50,13 @@ class SideBySide:
         self._viewer, self._owner = viewer, owner
         self._hidden: WeakKeyDictionary[Layer, bool] = WeakKeyDictionary()
         self._shown: SlideWork | None = None
-        viewer.canvas.grid.events.enabled.connect(self._grid_changed)
+        grid_of(viewer).events.enabled.connect(self._grid_changed)
 
     def show(self, work: SlideWork | None) -> None:
         """Show the layers of a slide as they were before another was shown."""
         self._shown = work
         self._name()
-        all_show = self._viewer.canvas.grid.enabled
+        all_show = grid_of(self._viewer).enabled
         for layer in list(self._viewer.layers):
             owner = self._owner(layer)
             if owner is None:
