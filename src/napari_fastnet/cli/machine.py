@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_fastnet.bench.options import BenchOptions
 from napari_fastnet.cli.output import print_columns, print_json, print_notes
 from napari_fastnet.errors import DependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_fastnet.machine.doctor import Finding
 
 
 def bench(
@@ -80,19 +85,30 @@ def _print_figures(found: dict[str, Any]) -> None:
         print(found["peers_hint"])
 
 
-def doctor(as_json: bool = False) -> None:
+def doctor(as_json: bool = False, window: bool = False) -> None:
     """List what is installed and what is missing, and how to get it.
 
     Parameters
     ----------
     as_json : bool
         Print JSON.
+    window : bool
+        Open a window as napari does, for a moment, and say who draws it.
     """
-    from napari_fastnet.machine.doctor import PROBES, examine
+    if window:
+        from napari_fastnet.machine.window import examine_window
 
-    width = max(len(probe.name) for probe in PROBES)
+        found: Iterable[Finding] = examine_window()
+        width = max(len(finding.name) for finding in found)
+        lost = "napari can open no window here"
+    else:
+        from napari_fastnet.machine.doctor import PROBES, examine
+
+        found = examine()
+        width = max(len(probe.name) for probe in PROBES)
+        lost = "detection needs it"
     findings = []
-    for finding in examine():
+    for finding in found:
         findings.append(finding)
         if not as_json:
             state = "ok" if finding.ok else "MISSING" if finding.needed else "without"
@@ -104,6 +120,6 @@ def doctor(as_json: bool = False) -> None:
     lacking = [f.name for f in findings if f.needed and not f.ok]
     if lacking:
         raise DependencyError(
-            f"{', '.join(lacking)} cannot be used; detection needs it: see what doctor "
-            "printed beside it"
+            f"{', '.join(lacking)} cannot be used; {lost}: see what doctor printed beside "
+            "it"
         )

@@ -6,6 +6,7 @@ hangs while it loads is a finding and not the end of the examination.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 TIMEOUT_S = 120
+#: The oldest napari and the newest with which `make test-napari` passes.
+TESTED_NAPARI = ((0, 7), (0, 10))
 QT_LIBRARIES = (
     "sudo apt-get install libgl1 libegl1 libdbus-1-3 libfontconfig1 libglib2.0-0 "
     "libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
@@ -132,7 +135,8 @@ PROBES = (
     ),
     Probe(
         "napari",
-        "import napari; print(napari.__version__)",
+        "import napari; from napari_fastnet.machine.doctor import napari_found;"
+        "print(napari_found(napari.__version__))",
         "pip install --upgrade napari",
     ),
     Probe(
@@ -147,10 +151,30 @@ PROBES = (
         "a = QApplication([]); c = QOpenGLContext(); s = QOffscreenSurface(); s.create();"
         "assert c.create() and c.makeCurrent(s), 'no OpenGL context to be had';"
         "print(a.platformName(), 'OpenGL %d.%d' % c.format().version())",
-        "napari's window (not the command line) needs a display with OpenGL; on "
-        f"Debian also: {QT_LIBRARIES}",
+        "napari's window (not the command line) needs a display with OpenGL; "
+        "`napari-fastnet doctor --window` says more",
     ),
 )
+
+
+def napari_found(version: str) -> str:
+    """Return a version of napari, and whether it is newer than what was tested.
+
+    Raises
+    ------
+    SystemExit
+        It is older, and the panel will not work.
+    """
+    oldest, newest = (".".join(map(str, bound)) for bound in TESTED_NAPARI)
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found is None:
+        return f"{version}; {oldest} to {newest} were tested"
+    release = int(found[1]), int(found[2])
+    if release < TESTED_NAPARI[0]:
+        raise SystemExit(f"{version} is older than {oldest}, the oldest that works")
+    if release > TESTED_NAPARI[1]:
+        return f"{version}, newer than {newest}, the newest that was tested"
+    return version
 
 
 def examine(probes: tuple[Probe, ...] = PROBES) -> Iterator[Finding]:
@@ -160,18 +184,62 @@ def examine(probes: tuple[Probe, ...] = PROBES) -> Iterator[Finding]:
 
 
 def _try(probe: Probe) -> Finding:
-    """Run a probe in a process of its own."""
-    command = [sys.executable, "-W", "ignore", "-c", probe.code]
+    ended = apart(("-c", probe.code))
+    ok = ended.code == 0
+    text = (ended.output.splitlines() or ["there"])[-1] if ok else ended.reason
+    return Finding(probe.name, ok, probe.needed, text, "" if ok else probe.mend)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a Python process that tried something.
+
+    Parameters
+    ----------
+    code : int or None
+        Its exit code, negative after a signal; None where it gave no answer.
+    output : str
+        All that it printed.
+    reason : str
+        A line that says why it failed; empty where it did not.
+    """
+
+    code: int | None
+    output: str
+    reason: str
+
+
+def apart(words: Sequence[str], environment: Mapping[str, str] | None = None) -> Ended:
+    """Run Python in a process of its own.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Words of its command line.
+    environment : mapping of str to str, optional
+        Its environment variables; those of this process by default.
+
+    Returns
+    -------
+    Ended
+        Also where it crashed, or gave no answer within `TIMEOUT_S`.
+    """
+    command = [sys.executable, "-W", "ignore", *words]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            env=environment,
         )
     except subprocess.TimeoutExpired:
-        ok, text = False, f"no answer within {TIMEOUT_S} s"
-    else:
-        ok = done.returncode == 0
-        lines = (done.stdout if ok else done.stderr).strip().splitlines()
-        lines = lines or ["there" if ok else f"ended with code {done.returncode}"]
-        # A traceback ends with the reason, a loader's complaint begins with it.
-        text = lines[-1 if ok or lines[0].startswith("Traceback") else 0]
-    return Finding(probe.name, ok, probe.needed, text, "" if ok else probe.mend)
+        return Ended(None, "", f"no answer within {TIMEOUT_S} s")
+    if done.returncode == 0:
+        return Ended(0, done.stdout.strip(), "")
+    lines = done.stderr.strip().splitlines()
+    lines = lines or [f"ended with code {done.returncode}"]
+    # A traceback ends with the reason, a loader's complaint begins with it.
+    reason = lines[-1 if lines[0].startswith("Traceback") else 0]
+    return Ended(done.returncode, done.stdout.strip(), reason)
