@@ -26,10 +26,21 @@ def manifest():
     return PluginManifest.from_file(MANIFEST)
 
 
+def empty_manager():
+    """Return a plugin manager that knows nothing.
+
+    npe2 0.10 takes napari 0.10 for one before 0.4.16, and registers what is installed.
+    """
+    manager = PluginManager()
+    for known in list(manager.iter_manifests()):
+        manager.unregister(known.name)
+    return manager
+
+
 @pytest.fixture
 def manager(manifest):
     """Return a plugin manager that knows napari's own plugin and this one."""
-    manager = PluginManager()
+    manager = empty_manager()
     manager.register(PluginManifest.from_distribution("napari"))
     manager.register(manifest)
     return manager
@@ -144,7 +155,7 @@ def chosen(with_settings, manifest, monkeypatch, tmp_path):
     """Return napari's settings of this plugin, kept in a folder of the test."""
     from napari.settings._plugin_config_generator import plugin_configuration_generator
 
-    manager = PluginManager()
+    manager = empty_manager()
     manager.register(manifest)
     model = plugin_configuration_generator(manager)["napari-fastnet"]
     settings = model(config_path=tmp_path / "napari-fastnet.yaml")
