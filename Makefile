@@ -57,8 +57,8 @@ test-wheel: install
 test-readers:
 	@bash scripts/test_readers.sh "$(PYTHON)" "$(TORCH)"
 
-# The plugin with one napari: `make test-napari NAPARI=0.7.0`, `make test-napari NAPARI=--pre`.
-NAPARI ?= 0.7.0
+# The plugin with one napari: `make test-napari NAPARI=0.7.1`, `make test-napari NAPARI=--pre`.
+NAPARI ?= 0.7.1
 test-napari:
 	@bash scripts/test_napari.sh "$(PYTHON)" "$(TORCH)" "$(NAPARI)" $(ARGS)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 120
 #: The oldest napari and the newest with which `make test-napari` passes.
-TESTED_NAPARI = ((0, 7), (0, 10))
+TESTED_NAPARI = ((0, 7, 1), (0, 10))
 QT_LIBRARIES = (
     "sudo apt-get install libgl1 libegl1 libdbus-1-3 libfontconfig1 libglib2.0-0 "
     "libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
@@ -166,13 +166,13 @@ def napari_found(version: str) -> str:
         It is older, and the panel will not work.
     """
     oldest, newest = (".".join(map(str, bound)) for bound in TESTED_NAPARI)
-    found = re.match(r"(\d+)\.(\d+)", version)
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
     if found is None:
         return f"{version}; {oldest} to {newest} were tested"
-    release = int(found[1]), int(found[2])
+    release = tuple(int(number or 0) for number in found.groups())
     if release < TESTED_NAPARI[0]:
         raise SystemExit(f"{version} is older than {oldest}, the oldest that works")
-    if release > TESTED_NAPARI[1]:
+    if release[:2] > TESTED_NAPARI[1]:
         return f"{version}, newer than {newest}, the newest that was tested"
     return version
 
