@@ -71,12 +71,7 @@ def detect(
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("give --workers or --scheduler, not both")
     first = slides[0]
-    if (
-        scheduler
-        or share is not None
-        or len(slides) > 1
-        or _stands_for_many(first)
-    ):
+    if scheduler or share is not None or len(slides) > 1 or _stands_for_many(first):
         from napari_fastnet.cohort.slides import Share
         from napari_fastnet.cohort.task import CohortOptions
 
