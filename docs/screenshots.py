@@ -73,14 +73,11 @@ def main(slide: Path, model: str | None, folder: Path) -> None:
     save(window(viewer), folder / "review.png")
     fly(viewer, panel)
     save(window(viewer), folder / "lesion.png")
-    for part, name in (
-        (panel.export.files, "export"),
-        (panel.advanced.fold, "advanced"),
-    ):
-        part.heading.click()
-        live(0.5)
-        shown = panel.export if name == "export" else panel.advanced
-        save(section(shown), folder / f"{name}.png")
+    for fold in (panel.export.files, panel.advanced.fold):
+        fold.heading.click()
+    live(0.5)
+    save(section(panel.export), folder / "export.png")
+    save(section(panel.advanced), folder / "advanced.png")
     viewer.close()
 
 

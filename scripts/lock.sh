@@ -5,7 +5,7 @@ set -euo pipefail
 torch=$1
 cd "$(dirname "$0")/.."
 
-extras=cluster,openslide,openvino,parquet,train
+extras=cluster,openslide,openvino,parquet,remote,train
 version=3.12
 lock=containers/requirements.lock
 place=$(mktemp -d)

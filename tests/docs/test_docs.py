@@ -28,7 +28,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 #: What a block may not be run for.
 REASONS = (
-    *("GPU", "cluster", "window", "data of yours", "minutes", "screen"),
+    *("GPU", "cluster", "window", "data of yours", "minutes", "screen", "bucket"),
     "it crashes",
     "an environment of its own",
 )

@@ -53,4 +53,4 @@ def test_pictures_of_the_work_are_made_by_a_script():
     for path in (DOCS / "images").iterdir():
         assert f'"{path.name}"' in scripts, f"{path.name}: no script makes it"
         with Image.open(path) as picture:
-            assert picture.width >= 400, path.name
+            assert picture.width >= 300, path.name

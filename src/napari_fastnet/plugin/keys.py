@@ -6,7 +6,6 @@ from collections import Counter
 from functools import lru_cache
 from typing import Any
 
-from app_model.types import KeyBinding, KeyCode
 from napari.utils.key_bindings import coerce_keybinding
 from napari.utils.notifications import show_warning
 
@@ -78,5 +77,8 @@ def _stays(action: str, key: str, why: str) -> None:
     )
 
 
-def _is_known(binding: KeyBinding) -> bool:
-    return bool(binding.parts) and binding.part0.key not in (KeyCode.UNKNOWN, None)
+def _is_known(binding: Any) -> bool:
+    return bool(binding.parts) and getattr(binding.part0.key, "name", None) not in (
+        None,
+        "UNKNOWN",
+    )
