@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
@@ -55,6 +56,11 @@ def test_the_entry_point_leads_to_the_manifest():
 def test_the_manifest_at_the_top_is_the_same():
     # a link in a checkout; not the same file where the wheel is tested
     assert (ROOT / "napari.yaml").read_bytes() == MANIFEST.read_bytes()
+
+
+def test_the_icon_is_a_picture_in_the_package(manifest):
+    package, _, name = manifest.icon.partition(":")
+    assert "<svg" in files(package).joinpath(name).read_text("utf-8")
 
 
 def test_every_command_is_there_and_used(manifest):

@@ -44,7 +44,7 @@ class Offer(QWidget):
         )
         self.not_now = QPushButton("Not now")
         self.not_now.setToolTip(
-            "Later: Plugins > FastNet, or 'Find tumors' in the command palette"
+            "Later: Plugins > FastNet (FastNet), or 'Find tumors' in the command palette"
         )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(8, 2, 8, 2)

@@ -136,6 +136,8 @@ class ReviewTools(Section):
         )
         self.progress = Label(value="")
         self.progress.min_width = 1  # else it would widen a narrow window
+        fixed, wide = QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding
+        self.progress.native.setSizePolicy(wide, fixed)  # the buttons stay together
         self.note = LineEdit(tooltip="Your words on this candidate; they are exported")
         self.note.native.setPlaceholderText("note")
 
