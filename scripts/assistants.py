@@ -80,7 +80,7 @@ TABLES = {
 BRACES = str.maketrans("", "", "{}")
 #: Sections of the page on files that the reference repeats.
 SECTIONS = (
-    "What `--json` prints",
+    "Keys of JSON output",
     "`run.json`",
     "`regions.geojson`",
     "`quality.tif`",

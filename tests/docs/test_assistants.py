@@ -54,7 +54,7 @@ def options(script):
 def keys(script):
     """Return the keys of each command's JSON, as the page on files has them."""
     found = {}
-    for line in script.table(PAGE, "## What `--json` prints").splitlines()[2:]:
+    for line in script.table(PAGE, "## Keys of JSON output").splitlines()[2:]:
         _, commands, has, _ = line.split("|")
         outside = re.sub(r"\([^()]*\)", "", has)
         for command in WORDS.findall(commands):
@@ -168,7 +168,7 @@ def test_json_has_the_keys_that_are_written(script, keys, scene, capsys):
     )
     (case,) = found["report"]["cases"]
     assert case.keys() <= set(
-        WORDS.findall(script.section(PAGE, "## What `--json` prints"))
+        WORDS.findall(script.section(PAGE, "## Keys of JSON output"))
     )
 
 
