@@ -62,11 +62,14 @@ def settings(tmp_path, monkeypatch):
     # those of plugins are read once, from where napari's own were when it was imported
     from napari import settings
 
-    settings._clear_plugin_settings_cache()
-    monkeypatch.setattr(settings, "_CFG_PATH", str(tmp_path / "napari.yaml"))
+    # before 0.9 there are none
+    forget = getattr(settings, "_clear_plugin_settings_cache", lambda: None)
+    forget()
+    place = str(tmp_path / "napari.yaml")
+    monkeypatch.setattr(settings, "_CFG_PATH", place, raising=False)
     monkeypatch.setattr(settings.get_settings().plugins, "extension2reader", {})
     yield
-    settings._clear_plugin_settings_cache()
+    forget()
 
 
 @pytest.fixture

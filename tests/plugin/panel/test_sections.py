@@ -46,7 +46,7 @@ def test_the_panel_is_a_tab_beside_the_layer_controls(qtbot, window) -> None:
     assert canvas.width() >= 0.55 * main.width()
 
 
-def test_it_comes_back_where_a_person_moved_it(qtbot, window) -> None:
+def test_it_comes_back_where_a_person_moved_it(qtbot, window, with_settings) -> None:
     viewer, open_panel = window
     panel = open_panel()
     qtbot.waitUntil(lambda: is_tab(viewer, panel), timeout=10_000)
@@ -58,7 +58,7 @@ def test_it_comes_back_where_a_person_moved_it(qtbot, window) -> None:
     assert main.dockWidgetArea(dock_of(again.native)) == right
 
 
-def test_a_section_is_folded_by_a_click_and_stays_so(window) -> None:
+def test_a_section_is_folded_by_a_click_and_stays_so(window, with_settings) -> None:
     viewer, open_panel = window
     panel = open_panel()
     fold = panel.detect.fold
