@@ -128,7 +128,7 @@ def find_slides(
 
 
 def _identity(path: SlidePath) -> str:
-    """Return what is the same for a file, whatever link leads to it."""
+    """Return an identity of a file, the same through every link to it."""
     return path.full if isinstance(path, Url) else os.path.realpath(path)
 
 

@@ -108,7 +108,7 @@ def _no_window(text: str, mend: str) -> Finding:
 
 
 def _why_none(ended: Ended, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return why a process with a window ended, and the remedy."""
+    """Return the reason for which a process with a window ended, and the remedy."""
     code, reason = ended.code, ended.reason.removeprefix("WARNING: ")
     chosen = environment.get("QT_QPA_PLATFORM", "").partition(":")[0]
     if "QtBindingsNotFound" in reason or "No module named" in reason:
@@ -135,7 +135,7 @@ def _why_none(ended: Ended, environment: Mapping[str, str]) -> tuple[str, str]:
 def _why_undrawn(
     seen: Mapping[str, Any], environment: Mapping[str, str]
 ) -> tuple[str, str]:
-    """Return why a window has no OpenGL, and the remedy."""
+    """Return the reason for which a window has no OpenGL, and the remedy."""
     if seen["platform"] in UNSEEN:
         return (
             f"Qt's platform {seen['platform']} draws no OpenGL",

@@ -58,7 +58,7 @@ def resized(viewer: ViewerModel) -> Any:
 
 
 def plugin_settings(name: str) -> Any:
-    """Return what a user chose for a plugin in the preferences.
+    """Return the preferences of a plugin, as the user has them.
 
     None where there is nothing to choose: the plugin is disabled, or used by a script
     without being installed, or napari is older than 0.9.

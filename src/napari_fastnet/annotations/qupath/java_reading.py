@@ -123,7 +123,7 @@ class _Reader:
         return self._known[index]
 
     def _written(self) -> list[Any]:
-        """Return what a class wrote on its own, to its end."""
+        """Return the objects that a class wrote on its own, to its end."""
         found = []
         while (value := self._value(may_end=True)) is not _END:
             found.append(value)

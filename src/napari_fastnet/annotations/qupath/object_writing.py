@@ -174,7 +174,7 @@ def _object_parts(
     measured: Mapping[str, float],
     children: list[JavaObject],
 ) -> list[Any]:
-    """Return what every object writes: name, colour, metadata, measurements, children."""
+    """Return the part that every object writes: name, colour, metadata, measurements, children."""
     parts: list[Any] = [name, None]
     if said:
         keys, texts = (

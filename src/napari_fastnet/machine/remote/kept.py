@@ -178,7 +178,7 @@ class KeptRanges:
 
 
 def drop_oldest(folder: Path, limit: int) -> None:
-    """Where kept ranges outgrow a limit, delete those not used for longest."""
+    """Delete the ranges not used for longest, once all outgrow a limit."""
     found = [
         (facts.st_mtime, facts.st_size, path)
         for each in _folders_in(folder)

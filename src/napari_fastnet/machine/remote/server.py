@@ -1,4 +1,4 @@
-"""What a server of files can be asked, and the faults that do not pass by themselves."""
+"""Questions to a server of files, and the faults that do not pass by themselves."""
 
 from __future__ import annotations
 

@@ -275,7 +275,7 @@ class DetectSection(section.Section):
 
 
 def doubts_about(work: SlideWork | None) -> str:
-    """Return what is wrong with a slide that was scanned, to go behind its status."""
+    """Return the doubts about a slide that was scanned, to go behind its status."""
     quality = None if work is None or work.record is None else work.record.quality
     if quality is None or not (quality.warn or quality.any):
         return ""

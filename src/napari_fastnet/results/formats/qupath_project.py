@@ -228,7 +228,7 @@ def _write_objects(entry: Entry, image: ProjectImage) -> None:
 def _summary(
     entry: Entry, image: ProjectImage, features: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return what QuPath notes of an image, so that its objects need not be read."""
+    """Return the facts that QuPath notes of an image, so as not to read its objects."""
     slide = image.record.slide
     classes = Counter(one["properties"]["classification"]["name"] for one in features)
     size = {"width": slide.width, "height": slide.height}

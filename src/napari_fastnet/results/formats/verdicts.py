@@ -48,7 +48,7 @@ NEAR_PX = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What verdicts of a file changed.
+    """Changes that the verdicts of a file made.
 
     Parameters
     ----------
