@@ -79,3 +79,34 @@ def test_a_server_of_s3_without_https_elsewhere_is_refused(monkeypatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://192.0.2.1:9000")
     with pytest.raises(DriveError, match=r"http://192.0.2.1, which is not protected"):
         facts_of(path_of("s3://bucket/x.svs"))
+
+
+SECRET = "X-Amz-Credential=AKIA%2F2026&X-Amz-Signature=s%3Dt"
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_signature_is_in_no_message(serve, folder, status) -> None:
+    bare = serve(folder)
+    bare.faults.append(f"{status}*")
+    with pytest.raises(DriveError, match=str(status)) as caught:
+        facts_of(path_of(f"{bare.address}/x.svs?{SECRET}"))
+    for word in ("AKIA", "Signature", "s=t", "s%3Dt"):
+        assert word not in str(caught.value)
+
+
+def test_a_signature_of_a_redirect_is_in_no_message(serve, folder) -> None:
+    bare = serve(folder)
+    bare.redirects["/x.svs"] = f"{bare.address}/y.svs?{SECRET}"
+    bare.faults.append("500*")
+    with pytest.raises(DriveError, match="500") as caught:
+        facts_of(path_of(f"{bare.address}/x.svs"))
+    assert "AKIA" not in str(caught.value)
+    assert "Signature" not in str(caught.value)
+
+
+def test_a_file_without_certificates_is_named(secure, monkeypatch, tmp_path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("none")
+    monkeypatch.setenv("SSL_CERT_FILE", str(empty))
+    with pytest.raises(OptionError, match=r"empty\.pem: holds no certificates"):
+        facts_of(path_of(f"{secure.address}/x.svs"))

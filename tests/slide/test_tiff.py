@@ -325,3 +325,32 @@ def test_a_copy_without_its_pages_is_cut_short(tmp_path, image, bigtiff, order):
     path.write_bytes(content)
     with pytest.raises(SlideFormatError, match="is cut short"):
         open_slide(path)
+
+
+OME = """<?xml version="1.0" encoding="UTF-8"?>
+<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:a">
+<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="512"
+ SizeY="512" SizeC="3" SizeZ="2" SizeT="1" PhysicalSizeX="0.5" PhysicalSizeY="0.5">
+<Channel ID="Channel:0:0" SamplesPerPixel="3"/>
+<TiffData FirstZ="0" IFD="0"><UUID FileName="a.ome.tif">urn:uuid:a</UUID></TiffData>
+<TiffData FirstZ="1" IFD="0"><UUID FileName="b.ome.tif">urn:uuid:b</UUID></TiffData>
+</Pixels></Image></OME>"""
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_an_image_spread_over_files_is_refused_from_wherever_one_looks(
+    tmp_path, monkeypatch, inside
+) -> None:
+    for name, uuid in (("a", "a"), ("b", "b")):
+        tifffile.imwrite(
+            tmp_path / f"{name}.ome.tif",
+            np.full((512, 512, 3), 200, np.uint8),
+            photometric="rgb",
+            tile=(256, 256),
+            description=OME.replace('UUID="urn:uuid:a"', f'UUID="urn:uuid:{uuid}"'),
+            metadata=None,
+        )
+    if inside:
+        monkeypatch.chdir(tmp_path)
+    with pytest.raises(SlideFormatError, match="spread over several files"):
+        open_slide(tmp_path / "a.ome.tif")

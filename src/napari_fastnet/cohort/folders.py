@@ -148,8 +148,10 @@ def _is_of(folder: Path, slide: SlidePath | Slide) -> bool:
     if recorded is None:
         return False
     where, fingerprint = recorded
-    if where == str(_path(slide)):  # its content may differ, of which a note is made
-        return True
+    path = _path(slide)
+    # a query, which is not recorded, may be all that tells two slides apart
+    if where == str(path) and not (isinstance(path, Url) and path.query):
+        return True  # its content may differ, of which a note is made
     try:
         if isinstance(slide, Slide):
             return slide.fingerprint == fingerprint

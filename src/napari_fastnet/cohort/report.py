@@ -46,7 +46,7 @@ EVERY_S, SHARE = 2.0, 0.1
 #: in all some ten times its size, however many slides there are.
 GROWTH = 1.1
 #: Longest time to wait for another command that writes the files.
-WAIT_S = 60.0
+WAIT_S = 600.0  # a hundred tasks that start together write thousands of slides in turn
 
 
 class CohortReport:

@@ -346,9 +346,10 @@ def merged(
         A slide is done if there is a record, unless it failed since; else it failed, or
         it waits.
     """
-    open_rows = {written(row.slide): row for row in listed}
+    # by name: an address may lack what tells two slides apart, and a slide may have moved
+    open_rows = {_key(row): row for row in listed}
     for row in own:
-        key = written(row.slide)
+        key = _key(row)
         if _failed_after(open_rows.get(key), row):
             continue
         if row.status == "done":
@@ -357,13 +358,18 @@ def merged(
             open_rows[key] = row
     rows = []
     for row in folder:
-        key = written(row.slide)
+        key = _key(row)
         if _failed_after(open_rows.get(key), row):
             continue
         rows.append(row)
         if row.status == "done":
             open_rows.pop(key, None)
     return [*rows, *open_rows.values()]
+
+
+def _key(row: SlideRow) -> str:
+    """Return the name of a slide's folder, as tables have it."""
+    return written(row.name).casefold()
 
 
 def _failed_after(other: SlideRow | None, row: SlideRow) -> bool:

@@ -285,5 +285,7 @@ def result_names(slides: Sequence[SlidePath]) -> list[str]:
         for i in deeper:
             depth[i] += 1
     for i in equal:  # a_b/c and a/b_c
-        names[i] += "-" + sha256(str(paths[i]).encode()).hexdigest()[:8]
+        path = paths[i]  # or two addresses that differ behind their "?"
+        text = path.full if isinstance(path, Url) else str(path)
+        names[i] += "-" + sha256(text.encode()).hexdigest()[:8]
     return names

@@ -82,7 +82,9 @@ def examine_window(environment: Mapping[str, str] = os.environ) -> list[Finding]
     ended = apart(("-c", LOOK), environment)
     if ended.code != 0:
         return [_no_window(*_why_none(ended, environment))]
-    seen = json.loads(ended.output.splitlines()[-1])
+    # a line of JSON; what is imported may print others, before and behind it
+    lines = [line for line in ended.output.splitlines() if line.startswith("{")]
+    seen = json.loads(lines[-1])
     if not (seen["drawn"] and seen["seen"]):
         return [_no_window(*_why_undrawn(seen, environment))]
     place = " ".join(filter(None, (seen["platform"], _display(environment))))

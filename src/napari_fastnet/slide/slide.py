@@ -14,7 +14,7 @@ import numpy as np
 from napari_fastnet.core.display import NOTEBOOK_PX, notebook_card, png_bytes
 from napari_fastnet.core.geometry import Box, Level, Pair
 from napari_fastnet.errors import OptionError
-from napari_fastnet.machine.remote.url import path_of
+from napari_fastnet.machine.remote.url import Url, path_of
 from napari_fastnet.slide.opening import file_stamp, fingerprint, open_source
 from napari_fastnet.slide.pyramid import (
     LevelArray,
@@ -452,7 +452,8 @@ def open_slide(path: str | SlidePath, *, mpp: float | Pair | None = None) -> Sli
     path = path_of(path)
     if (spacing := None if mpp is None else Spacing.of_user(mpp)) is not None:
         spacing.require(path.name)
-    stamp = file_stamp(path)  # first: a file that takes its place now is another one
+    # first: a file that takes its place now is another one; of an address each range tells
+    stamp = None if isinstance(path, Url) else file_stamp(path)
     source = open_source(path)
     return Slide(path, source, spacing or source.facts.spacing, stamp)
 

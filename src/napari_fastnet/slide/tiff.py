@@ -165,7 +165,7 @@ def _describe(path: SlidePath, file: SlideBytes) -> tuple[tiles.Facts, list[_Ima
     from tifffile import TiffFile
 
     try:
-        with file.open() as opened, TiffFile(opened, name=path.name) as tiff:
+        with file.open() as opened, TiffFile(opened) as tiff:
             if _is_ventana(tiff):
                 raise VentanaError(
                     f"{path}: is a Ventana slide, whose overlapping tiles only "

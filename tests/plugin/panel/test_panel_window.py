@@ -124,9 +124,17 @@ def test_removing_the_slide_stops_the_run(
 
 
 def test_a_fitted_view_is_fitted_again_beside_the_panel(qtbot, window) -> None:
-    viewer, _, _ = window
+    viewer, _, panel = window
 
-    qtbot.wait(500)
-    zoom = viewer.scene.camera.zoom
-    viewer.reset_view()
-    assert viewer.scene.camera.zoom == pytest.approx(zoom)
+    camera = viewer.scene.camera
+
+    def is_fitted():
+        center, zoom = camera.center, camera.zoom
+        viewer.reset_view()
+        fitted = camera.zoom
+        camera.center, camera.zoom = center, zoom
+        return zoom == pytest.approx(fitted)
+
+    qtbot.waitUntil(lambda: panel.native.isVisible(), timeout=10_000)
+    qtbot.wait(500)  # it moves beside the layer controls
+    qtbot.waitUntil(is_fitted, timeout=5_000)

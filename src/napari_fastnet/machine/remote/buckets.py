@@ -45,7 +45,10 @@ class S3:
     ) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        self.errors = (BotoCoreError, ClientError, aiohttp.ClientError, OSError)
+        self.errors = (
+            *(BotoCoreError, ClientError, aiohttp.ClientError, OSError),
+            ValueError,  # of an endpoint in the environment
+        )
         options = {
             "config_kwargs": {
                 "connect_timeout": connect_s,
@@ -80,8 +83,9 @@ class S3:
             **condition,
         )
         total = str(found.get("ContentRange", "")).rpartition("/")[2]
+        tag = str(found.get("ETag", ""))  # a store may ignore IfMatch
         async with found["Body"] as body:
-            if total != str(facts.size):
+            if (total, tag) != (str(facts.size), facts.tag):
                 raise server.ChangedError
             data: bytes = await body.read()
         return server.require_whole(data, start, end)

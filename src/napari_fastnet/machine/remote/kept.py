@@ -142,9 +142,10 @@ class KeptRanges:
         path = self._path(span)
         try:
             content = path.read_bytes()
-            os.utime(path)
         except OSError:
             content = b""
+        with suppress(OSError):  # another user's
+            os.utime(path)
         data, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
         if len(data) == span[1] - span[0] and checksum == _checksum(data):
             return data
@@ -161,10 +162,15 @@ class KeptRanges:
                 files.private_folder(self._all.parent)
                 files.write_bytes(self._folder / _ADDRESS, str(self._url).encode())
             path = self._path(span)
+            if path.exists():  # another process was first
+                return
             with files.temporary_beside(path) as aside:
                 aside.write_bytes(data + _checksum(data))
                 files.rename(aside, path)
-        except OutputError:  # a full or protected disk: later ranges go there no more
+        except (
+            OutputError,
+            OSError,
+        ):  # full or protected: later ranges go there no more
             self._limit = 0
             return
         insort(self._spans, span)

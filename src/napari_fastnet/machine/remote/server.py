@@ -42,6 +42,10 @@ class NoRangesError(OSError):
     """The server does not give parts of a file, or not its size."""
 
 
+class RefusedError(OSError):
+    """The server does not take the request, and will not."""
+
+
 class UnsafeError(OSError):
     """The connection would not be protected."""
 
@@ -56,6 +60,7 @@ LASTING = (
     PermissionError,
     ChangedError,
     NoRangesError,
+    RefusedError,
     UnsafeError,
     CertificateError,
     ssl.SSLCertVerificationError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from functools import lru_cache
 from pathlib import Path
@@ -142,9 +143,8 @@ def _error_of(url: Url, error: BaseException) -> errors.FastNetError:
     lasting = next(
         (cause for cause in causes if isinstance(cause, servers.LASTING)), error
     )
-    words = " ".join(str(lasting).split()).replace(url.full, str(url))
-    if url.query:
-        words = words.replace(url.query, "...")
+    # a query may be a signature, of another address, too, after a redirect
+    words = re.sub(r"\?[^\s'\")]+", "?...", " ".join(str(lasting).split()))
     if isinstance(lasting, servers.ChangedError):
         return errors.DriveError(
             f"{url}: vanished or changed while it was read; put it back and start again, "
@@ -199,6 +199,11 @@ def _server(url: Url) -> Server:
     except ImportError as error:
         raise errors.DependencyError(
             f"{url}: needs packages for slides by address; {_INSTALL}"
+        ) from error
+    except ssl.SSLError as error:
+        raise errors.OptionError(
+            f"{_certificates('AWS_CA_BUNDLE')}: holds no certificates that can be read; name "
+            "the file of your authority's certificates, or unset the variable"
         ) from error
 
 

@@ -62,6 +62,9 @@ class WebServer:
         ) as answer:
             if answer.status == 416 or self._facts_in(answer) != facts:
                 raise server.ChangedError
+            given = _CONTENT_RANGE.match(answer.headers["Content-Range"])
+            if given is None or (int(given[1]), int(given[2])) != (start, end - 1):
+                raise OSError("the server gives another range than was asked for")
             data: bytes = await answer.read()
         return server.require_whole(data, start, end)
 
@@ -75,7 +78,10 @@ class WebServer:
             raise FileNotFoundError
         if answer.status in (401, 403, 407):
             raise PermissionError(f"{answer.status} {answer.reason}")
-        answer.raise_for_status()
+        if answer.status >= 400:
+            # aiohttp's own error shows the whole address, with its signature
+            words = f"the server answers {answer.status} {answer.reason}"
+            raise (OSError if _may_pass(answer.status) else server.RefusedError)(words)
         found = _CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
         if answer.status != 206 or found is None:
             raise server.NoRangesError(
@@ -95,6 +101,11 @@ class WebServer:
             trace_configs=[trace],
             trust_env=True,  # proxies
         )
+
+
+def _may_pass(status: int) -> bool:
+    """Return whether a server that answers so may answer otherwise a moment later."""
+    return status in (408, 429) or status >= 500
 
 
 def trusting(certificates: str | None) -> ssl.SSLContext:

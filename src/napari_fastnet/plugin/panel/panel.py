@@ -104,7 +104,7 @@ class FastNetPanel(Container[Widget]):
         self._under_cursor = UnderCursor(self.slide.workspace)
         self._watch = UndockWatch(self.native, self._undocked)
         self._width = WidthKeeper(self.native)
-        self._place = OnTheLeft(self.native)
+        self._place = OnTheLeft(self.native, self.slide.workspace.viewer)
         _PANELS[self.slide.workspace.viewer] = ref(self)
         self.help = QToolButton()
         self.help.setText("?")

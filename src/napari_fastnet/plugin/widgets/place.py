@@ -103,11 +103,13 @@ class OnTheLeft(QObject):
     ----------
     panel : QWidget
         Owns this object.
+    viewer : ViewerModel
+        Its slide stays fitted to the canvas, which becomes wider.
     """
 
-    def __init__(self, panel: QWidget) -> None:
+    def __init__(self, panel: QWidget, viewer: ViewerModel) -> None:
         super().__init__(panel)
-        self._panel = panel
+        self._panel, self._viewer = panel, viewer
         panel.installEventFilter(self)
 
     def eventFilter(  # noqa: N802 - Qt's name
@@ -132,6 +134,8 @@ class OnTheLeft(QObject):
         ):
             return
         if chosen_side() == "left":
+            # the first picture of a slide may take longer than the panel's own fit lasts
+            self._fit = FitOnceDocked(self, self._viewer)
             self._tabify(window, dock, controls[0])
         dock.dockLocationChanged.connect(_remember)
 
