@@ -23,8 +23,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: Name of the panel in the manifest.
 PANEL = "FastNet"
 OPEN_A_SLIDE = (
-    "no slide is open: drop one onto the window, or use File > Open Sample > FastNet"
+    "no slide is open: drop one onto the window and choose FastNet as its reader, or use "
+    "File > Open Sample > FastNet"
 )
+WRITING = "files of {} are being written; try again in a moment"
 NO_SPACING = "the µm/px of {} is unknown: enter it in the panel's section Slide"
 NO_HEATMAP = "no tumors were sought in {}: run 'Find tumors in this slide' first"
 
@@ -88,7 +90,8 @@ def _with_panel(
 def find_tumors(panel: FastNetPanel) -> str | None:
     """Find the tumors of the current slide, its masks included."""
     detection = panel.detect.detection
-    if detection is not None and detection.job.running:
+    job = None if detection is None else detection.job
+    if job is not None and job.running and not job.paused:
         return "tumors are being sought in {} already"
     panel.detect.start.native.click()
     return None
@@ -107,6 +110,8 @@ def compute_masks(panel: FastNetPanel) -> str | None:
 def next_lesion(panel: FastNetPanel) -> str | None:
     """Show the next lesion without a verdict."""
     work = panel.slide.work
+    if work is not None and work.layers.veiled:
+        return "second read is on: note your verdict on {} first"
     if work is None or work.heatmap is None:
         return NO_HEATMAP
     if not work.review.reviewed:
@@ -118,6 +123,8 @@ def next_lesion(panel: FastNetPanel) -> str | None:
 @_with_panel
 def export(panel: FastNetPanel) -> str | None:
     """Export masks, heatmap and lesions of the current slide."""
+    if panel.export.writing:
+        return WRITING
     if not panel.export.save.enabled:
         return "{} has neither masks nor a heatmap to export yet"
     panel.export.save.native.click()
@@ -127,6 +134,8 @@ def export(panel: FastNetPanel) -> str | None:
 @_with_panel
 def write_report(panel: FastNetPanel) -> str | None:
     """Write the report of the current slide; the message that follows opens it."""
+    if panel.export.writing:
+        return WRITING
     if not panel.export.report.enabled:
         return NO_HEATMAP
     panel.export.report.native.click()

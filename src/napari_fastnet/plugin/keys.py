@@ -62,6 +62,8 @@ def _usable(chosen: tuple[tuple[str, str], ...]) -> dict[str, str]:
             _stays(action, key, "is none that napari knows")
         elif counts[binding] > 1:
             _stays(action, key, "has another action, too")
+        elif binding in _of_napari():
+            _stays(action, key, "is one of napari's own")
         else:
             continue
         keys[action] = KEYS[action]
@@ -78,7 +80,17 @@ def _stays(action: str, key: str, why: str) -> None:
 
 
 def _is_known(binding: Any) -> bool:
-    return bool(binding.parts) and getattr(binding.part0.key, "name", None) not in (
-        None,
-        "UNKNOWN",
-    )
+    name = getattr(binding.part0.key, "name", None) if binding.parts else None
+    return name not in (None, "UNKNOWN", "Shift", "Ctrl", "Alt", "Meta")
+
+
+def _of_napari() -> set[Any]:
+    """Return the keys that napari has for itself, in any mode of any layer."""
+    from napari.layers import Image, Labels, Points, Shapes
+    from napari.utils.shortcuts import default_shortcuts
+
+    kinds = (Image, Labels, Points, Shapes)
+    bound = {coerce_keybinding(key) for kind in kinds for key in kind.class_keymap}
+    return bound | {
+        coerce_keybinding(key) for keys in default_shortcuts.values() for key in keys
+    }

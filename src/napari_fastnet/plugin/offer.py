@@ -84,7 +84,7 @@ def _show(viewer: Any) -> None:
     try:
         offer = Offer(viewer)
         dock = window.add_dock_widget(offer, area="top", name="FastNet")
-    except RuntimeError:  # the window is gone
+    except (RuntimeError, AttributeError):  # the window is gone
         return
     OFFERS[viewer] = offer
     dock.visibilityChanged.connect(lambda shown: forget_offer() if shown else None)

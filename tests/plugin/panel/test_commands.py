@@ -151,3 +151,11 @@ def test_before_a_detection_a_command_says_so(
 ) -> None:
     run(f"napari-fastnet.{command}")
     assert [words in one.message for one in said] == [True]
+
+
+def test_a_second_reader_is_not_told_the_result(two_slides, run, said) -> None:
+    two_slides.slide.work.layers.veil(veil=True)
+    run("napari-fastnet.next_lesion")
+    assert [one.message for one in said] == [
+        f"second read is on: note your verdict on {two_slides.slide.work.layer.name} first"
+    ]

@@ -86,3 +86,25 @@ def test_an_empty_field_cannot_be_taken(panel, detect) -> None:
     question.field.setText("somewhere")
     assert taken.isEnabled()
     question.reject()
+
+
+def test_a_folder_of_another_slide_is_not_written_to(
+    qtbot, panel, detect, tmp_path, told
+) -> None:
+    detect(panel)
+    taken = tmp_path / "taken"
+    results_of(taken, "another")
+    before = (taken / RECORD).read_bytes()
+    panel.export.folder.value = taken  # chosen for the slide before
+    panel.export.save.native.click()
+    question = panel.export.question
+    question.field.setText(str(taken))
+    question.accept()
+    assert question.isVisible()
+    assert "holds the results of another slide" in question.fault.text()
+    assert [path.name for path in taken.iterdir()] == [RECORD]
+    assert (taken / RECORD).read_bytes() == before
+    question.field.setText(str(tmp_path / "free"))
+    question.accept()
+    qtbot.waitUntil(lambda: not panel.export.writing, timeout=30_000)
+    assert (tmp_path / "free" / RECORD).is_file()

@@ -207,6 +207,9 @@ def test_two_actions_may_change_their_keys(chosen, warned) -> None:
         ("K", "has another action, too"),
         ("Hyper", "is none that napari knows"),
         ("", "is none that napari knows"),
+        ("Shift", "is none that napari knows"),
+        ("Space", "is one of napari's own"),
+        ("Ctrl+Z", "is one of napari's own"),
     ],
 )
 def test_a_key_that_cannot_be_is_said_and_stays(chosen, warned, key, words) -> None:

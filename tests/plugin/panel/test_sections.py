@@ -105,3 +105,38 @@ def test_the_tour_frames_five_parts(qtbot, window) -> None:
         QTest.mouseClick(tour.next, Qt.MouseButton.LeftButton)
     assert len(set(seen)) == 5
     assert "{" not in "".join(seen)
+
+
+def test_files_of_lesions_stay_however_others_are_folded(window, with_settings) -> None:
+    viewer, open_panel = window
+    panel = open_panel()
+    for _ in range(2):
+        panel.export.files.heading.click()
+    viewer.window.remove_dock_widget(dock_of(panel.native))
+    again = open_panel()
+    assert again.export.files.folded
+    assert not again.regions.fold.folded
+
+
+def test_a_missing_spacing_unfolds_the_slide(
+    qtbot, tmp_path, write_svs, texture, viewer, add_slide, make_panel
+) -> None:
+    panel = make_panel(viewer)
+    panel.slide.fold.heading.click()
+    assert panel.slide.fold.folded
+    add_slide(viewer, write_svs(tmp_path / "a.svs", texture(256, 256), mpp=None))
+    assert not panel.slide.fold.folded
+    assert panel.detect.status.value.startswith("µm/px unknown")
+
+
+def test_a_long_name_does_not_widen_the_panel(
+    tmp_path, write_svs, texture, viewer, add_slide, make_panel
+) -> None:
+    panel = make_panel(viewer)
+    width = panel.native.widget().minimumSizeHint().width()
+    name = f"TCGA-{'A1B2-' * 18}.svs"
+    add_slide(viewer, write_svs(tmp_path / name, texture(256, 256), mpp=0.5))
+    panel.slide.fold.heading.click()
+    assert "…" in panel.slide.fold.heading.text()
+    assert name[:-4] in panel.slide.fold.heading.toolTip()
+    assert panel.native.widget().minimumSizeHint().width() <= width + 20

@@ -63,3 +63,25 @@ def test_the_help_of_the_layer_comes_back(workspace) -> None:
     assert layer.help == "its own"
     watch.leave()
     assert not viewer.mouse_move_callbacks
+
+
+def test_nothing_stays_with_a_layer_that_is_no_longer_selected(workspace) -> None:
+    watch, viewer = UnderCursor(workspace), workspace.viewer
+    first, second = (viewer.add_image(np.zeros((8, 8)), name=name) for name in "ab")
+    first.help, second.help = "of a", "of b"
+    (moved,) = viewer.mouse_move_callbacks
+    for layer in (first, second, first):
+        viewer.layers.selection.active = layer
+        moved(viewer, SimpleNamespace(position=(5.0, 5.0)))
+        assert layer.help.startswith("tumor probability")
+    assert second.help == "of b"
+    watch.forget()  # as a second read begins
+    assert first.help == "of a"
+    moved(viewer, SimpleNamespace(position=(5.0, 5.0)))
+    watch.leave()
+    assert first.help == "of a"
+
+
+def test_in_the_grid_nothing_is_told(workspace) -> None:
+    workspace.viewer.canvas.grid.enabled = True
+    assert UnderCursor(workspace).words((5, 5)) == ""

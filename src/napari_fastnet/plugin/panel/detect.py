@@ -252,6 +252,8 @@ class DetectSection(section.Section):
         self.start.text = DETECT if job is None else RESUME if job.paused else PAUSE
         self.copy.enabled = detection is not None and detection.run is not None
         self.status.value = activity.status_of(detection) + doubts_about(work)
+        if work is not None and not work.ready:
+            self.status.value = "µm/px unknown: enter it in the section Slide"
         self.progress.visible = job is not None
         with section.drawn_later(self.progress.native):
             self.progress.value = activity.per_cent(detection)
@@ -276,7 +278,9 @@ class DetectSection(section.Section):
 
 def doubts_about(work: SlideWork | None) -> str:
     """Return the doubts about a slide that was scanned, to go behind its status."""
-    quality = None if work is None or work.record is None else work.record.quality
-    if quality is None or not (quality.warn or quality.any):
+    if work is None or work.record is None:
         return ""
-    return f"; {quality_words(quality)}"
+    quality = work.record.quality
+    doubtful = quality.warn or quality.any
+    words = [quality_words(quality)] if doubtful else []
+    return "".join(f"; {each}" for each in (*words, *work.slide.reading_notes))

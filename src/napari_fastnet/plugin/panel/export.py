@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QMenu
 
 from napari_fastnet.plugin.panel.export_folder import (
     FolderDialog,
+    belongs_to_another,
     proposed_folder,
     show_path,
 )
@@ -170,10 +171,15 @@ class ExportSection(section.Section):
     def _show(self, _: object = None) -> None:
         work = self.work
         something = work is not None and (work.editor or work.heatmap) is not None
-        busy = self._job is not None and self._job.running
+        busy = self.writing
         self.save.enabled = something and not busy
         self.nodes.enabled = work is not None and work.editor is not None
         self.report.enabled = work is not None and work.heatmap is not None and not busy
+
+    @property
+    def writing(self) -> bool:
+        """Whether files are being written."""
+        return self._job is not None and self._job.running
 
     def _ask_nodes(self) -> None:
         work = self.work
@@ -194,7 +200,8 @@ class ExportSection(section.Section):
         work = self.work
         if work is None:
             return
-        if (folder := section.chosen_path(self.folder)) is not None:
+        folder = section.chosen_path(self.folder)
+        if folder is not None and not belongs_to_another(folder, work.slide):
             write(work, folder)
             return
         self.question = FolderDialog(
@@ -203,6 +210,7 @@ class ExportSection(section.Section):
             f"{words} will be written to this folder:",
             proposed_folder(work.slide),
             lambda folder: write(work, folder),
+            lambda folder: belongs_to_another(folder, work.slide),
         )
         self.question.open()
 

@@ -45,7 +45,7 @@ def proposed_folder(slide: Slide) -> Path:
         beside = path.absolute().parent
     first = folder = beside / f"{slide.path.stem}{SUFFIX}"
     number = 2
-    while _belongs_to_another(folder, slide):
+    while belongs_to_another(folder, slide):
         folder = first.with_name(f"{first.name}-{number}")
         number += 1
     return folder
@@ -60,7 +60,8 @@ def _can_be_written(folder: Path) -> bool:
         return False
 
 
-def _belongs_to_another(folder: Path, slide: Slide) -> bool:
+def belongs_to_another(folder: Path, slide: Slide) -> bool:
+    """Return whether a folder holds the results of another slide."""
     try:
         return read_record(folder / RECORD).slide.fingerprint != slide.fingerprint
     except StoreError:  # none, or none that can be read
@@ -86,7 +87,9 @@ class FolderDialog(QDialog):
     proposal : Path
         In the field at first.
     then : callable
-        Called with the folder once it is taken.
+        Called with the folder once it is chosen.
+    is_taken : callable
+        Returns whether a folder holds results of another slide, and cannot be chosen.
 
     Attributes
     ----------
@@ -94,6 +97,8 @@ class FolderDialog(QDialog):
         The folder.
     choose : QPushButton
         Opens the system's dialog.
+    fault : QLabel
+        Says why a folder cannot be chosen.
     buttons : QDialogButtonBox
         OK and Cancel.
     """
@@ -105,11 +110,15 @@ class FolderDialog(QDialog):
         words: str,
         proposal: Path,
         then: Callable[[Path], None],
+        is_taken: Callable[[Path], bool],
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._then = then
+        self._then, self._is_taken = then, is_taken
+        self.fault = QLabel()
+        self.fault.setWordWrap(True)
+        self.fault.hide()
         about = QLabel(words)
         about.setWordWrap(True)
         self.field = QLineEdit(str(proposal))
@@ -126,6 +135,7 @@ class FolderDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(about)
         layout.addLayout(line)
+        layout.addWidget(self.fault)
         layout.addWidget(self.buttons)
         self.field.textChanged.connect(self._typed)
         self.setMinimumWidth(WIDTH)
@@ -136,6 +146,12 @@ class FolderDialog(QDialog):
     def accept(self) -> None:
         """Take the folder."""
         folder = Path(self.field.text().strip()).expanduser()
+        if self._is_taken(folder):
+            self.fault.setText(
+                f"{folder} holds the results of another slide; choose another folder"
+            )
+            self.fault.show()
+            return
         super().accept()
         self._then(folder)
 

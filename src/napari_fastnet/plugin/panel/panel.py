@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -9,7 +10,7 @@ from magicgui.widgets import Container
 from magicgui.widgets.bases import Widget
 from napari.components import ViewerModel
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QToolButton
+from qtpy.QtWidgets import QDialog, QToolButton
 
 from napari_fastnet.plugin.keys import KEYS, key_of
 from napari_fastnet.plugin.layers.canvas_context import real_viewer
@@ -102,6 +103,7 @@ class FastNetPanel(Container[Widget]):
         note.value = f"{CALIBRATED}<br>{RESEARCH_USE}"
         super().__init__(widgets=[*shown, note], labels=False, scrollable=True)
         self._under_cursor = UnderCursor(self.slide.workspace)
+        self.review.second_read.changed.connect(self._under_cursor.forget)
         self._watch = UndockWatch(self.native, self._undocked)
         self._width = WidthKeeper(self.native)
         self._place = OnTheLeft(self.native, self.slide.workspace.viewer)
@@ -134,6 +136,7 @@ class FastNetPanel(Container[Widget]):
 
     def take_tour(self) -> None:
         """Explain the panel in five steps."""
+        _close(self.tour)
         keys = {action: key_of(action) for action in KEYS}
         steps = [
             Step(part.native, part.fold.title, words.format_map(keys))
@@ -150,6 +153,8 @@ class FastNetPanel(Container[Widget]):
 
     def _undocked(self) -> None:
         self._under_cursor.leave()
+        _close(self.tour)
+        _close(self.export.question)
         for section in self._sections:
             section.undocked()
 
@@ -157,3 +162,10 @@ class FastNetPanel(Container[Widget]):
     def native(self) -> Any:
         """The scroll area; its content, which magicgui returns, is taller than a laptop."""
         return self.root_native_widget
+
+
+def _close(dialog: QDialog | None) -> None:
+    """Close a window beside the panel, if it is still open."""
+    with suppress(RuntimeError):  # closed and deleted before
+        if dialog is not None:
+            dialog.close()

@@ -75,7 +75,7 @@ class RegionsSection(Section):
         )
         super().__init__(
             napari_viewer,
-            "Files",
+            "Files of lesions",
             [row(self.truth, self.load, self.verdicts, self.csv)],
         )
         self.margins = (0, 0, 0, 0)

@@ -87,6 +87,8 @@ class SlideSection(Section):
         self.facts.value = NO_SLIDE if work is None else facts_of(work)
         self.fold.say("" if work is None else work.layer.name)
         self.fold.settle(work is not None and work.heatmap is not None)
+        if work is not None and not work.ready:
+            self.fold.folded = False  # whatever the user did: nothing runs before
         self.edit.enabled = work is not None
         self._field.visible = work is not None and not work.ready
         if work is not None and work.slide.mpp is not None:

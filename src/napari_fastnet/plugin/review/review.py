@@ -26,6 +26,7 @@ from napari_fastnet.plugin.review.by_hand import ByHand
 from napari_fastnet.plugin.review.candidates import SUSPICIOUS, TEACH, Candidate
 from napari_fastnet.plugin.review.ruler import Ruler
 from napari_fastnet.plugin.review.tools import ReviewTools
+from napari_fastnet.plugin.viewer_parts import grid_of
 from napari_fastnet.plugin.work.workspace import workspace_of
 
 if TYPE_CHECKING:
@@ -245,6 +246,8 @@ class ReviewSection(ReviewTools):
         work = self.work
         if work is None or not self._model.rows:
             return
+        if grid_of(self.workspace.viewer).enabled:
+            return  # all slides have the same places there
         place = shapely.Point(to_px(place_um, work.slide.require_mpp()))
         for candidate in self._view.shown():
             if shapes.area_of(candidate.region).contains(place):

@@ -9,6 +9,7 @@ import shapely
 
 from napari_fastnet.plugin.layers.data import to_px
 from napari_fastnet.plugin.review.shapes import area_of
+from napari_fastnet.plugin.viewer_parts import grid_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -38,18 +39,24 @@ class UnderCursor:
         # Polygons of the regions, found once for each.
         self._polygons: dict[int, tuple[Region, shapely.Geometry]] = {}
         workspace.viewer.mouse_move_callbacks.append(self._moved)
+        workspace.viewer.layers.selection.events.active.connect(self.forget)
 
     def leave(self) -> None:
         """Stop watching."""
         callbacks = self._workspace.viewer.mouse_move_callbacks
         if self._moved in callbacks:
             callbacks.remove(self._moved)
+        viewer = self._workspace.viewer
+        viewer.layers.selection.events.active.disconnect(self.forget)
+        self.forget()
 
     def words(self, place_um: Pair) -> str:
         """Say what is at a (y, x), µm, of the current slide; empty where nothing is."""
         work = self._workspace.current
         if work is None or work.heatmap is None or work.layers.veiled:
             return ""
+        if grid_of(self._workspace.viewer).enabled:
+            return ""  # all slides have the same places there
         place = to_px(np.asarray(place_um), work.slide.require_mpp())
         value = work.heatmap.value_at((float(place[0]), float(place[1])))
         parts = [] if np.isnan(value) else [f"tumor probability {value:.2f}"]
@@ -71,12 +78,21 @@ class UnderCursor:
             known = self._polygons[number] = region, polygon
         return known[1]
 
+    def forget(self, _: object = None) -> None:
+        """Give the layer its own help back."""
+        if self._layer is not None and self._layer.help == self._said:
+            self._layer.help = self._own
+        self._layer = None
+
     def _moved(self, viewer: ViewerModel, event: Any) -> None:
         layer: Any = viewer.layers.selection.active
+        if layer is not self._layer:
+            self.forget()
+            self._layer, self._own = layer, "" if layer is None else layer.help
+        elif layer is not None and layer.help != self._said:
+            self._own = layer.help  # in another mode
         if layer is None:
             return
-        if layer is not self._layer or layer.help != self._said:
-            self._layer, self._own = layer, layer.help
         # napari shows the help of the selected layer whenever the mouse moves
         self._said = self.words(event.position[-2:]) or self._own
         if layer.help != self._said:

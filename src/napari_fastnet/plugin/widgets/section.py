@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Width of the labels in front of the sliders, px: the sliders line up.
 LABEL_WIDTH = 76
+#: Of a summary in a heading.
+MOST_LETTERS = 28
 #: Of headings, in napari's themes.
 HEADING_STYLE = (
     "QToolButton {font-weight: bold; border: none; background: transparent; "
@@ -69,7 +71,6 @@ class Fold(Container[Widget]):
             QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
         )
         self.heading.setStyleSheet(HEADING_STYLE)
-        self.heading.setToolTip(f"Fold or unfold {title}; it stays so")
         self.heading.clicked.connect(self._clicked)
         self._line = QHBoxLayout()
         self._line.addWidget(self.heading)
@@ -97,8 +98,14 @@ class Fold(Container[Widget]):
     def say(self, summary: str) -> None:
         """Put a few words into the heading while the section is folded."""
         self._summary = summary
+        if len(summary) > MOST_LETTERS:  # else it would widen the panel
+            half = MOST_LETTERS // 2
+            summary = f"{summary[:half]}…{summary[-half:]}"
         words = f": {summary}" if summary and self.folded else ""
         self.heading.setText(f"{self.title}{words}")
+        self.heading.setToolTip(
+            f"{self._summary or self.title}: fold or unfold; it stays so"
+        )
 
     def settle(self, folded: bool) -> None:
         """Fold or unfold the section, unless the user has decided on that."""

@@ -28,6 +28,8 @@ class Step(NamedTuple):
 
 #: Width of the tour's window, px.
 WIDTH = 330
+#: px between it and the panel.
+GAP = 12
 #: px around the part that is framed.
 MARGIN = 3
 
@@ -96,5 +98,9 @@ class Tour(QDialog):
         self._frame.setGeometry(framed.adjusted(-MARGIN, -MARGIN, MARGIN, MARGIN))
         self._frame.show()
         self.adjustSize()
-        beside = self._panel.mapToGlobal(self._panel.rect().topRight())
-        self.move(beside.x() + 12, beside.y() + 40)
+        place = self._panel.mapToGlobal(self._panel.rect().topLeft())
+        beside = place.x() + self._panel.width() + GAP
+        screen = self.screen()
+        if screen is not None and beside + WIDTH > screen.geometry().right():
+            beside = place.x() - WIDTH - GAP  # a panel on the right
+        self.move(beside, place.y() + 40)
