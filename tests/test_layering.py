@@ -33,6 +33,11 @@ def loaded_by(code: str) -> set[str]:
     return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
 
 
+def test_a_slide_on_a_disk_loads_nothing_for_addresses():
+    code = "import napari_fastnet.cohort.detect, napari_fastnet.results.recognise"
+    assert not loaded_by(code) & {"asyncio", "fsspec", "aiohttp", "ssl"}
+
+
 def test_importing_the_package_loads_nothing_heavy():
     assert not loaded_by("import napari_fastnet") & HEAVY
 

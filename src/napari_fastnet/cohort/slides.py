@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_fastnet.errors import OptionError, SlideNotFoundError
-from napari_fastnet.machine.remote.transport import files_below
 from napari_fastnet.machine.remote.url import Url, path_of
 from napari_fastnet.results.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES, content_of
 from napari_fastnet.results.record import results_name
@@ -163,6 +162,8 @@ def _remote_slides(
     place: Url, left_out: Callable[[SlidePath], object]
 ) -> Sequence[Url]:
     """Return the slides of a folder or a pattern of a bucket, or the address itself."""
+    from napari_fastnet.machine.remote.transport import files_below
+
     if "*" in place.text:
         folder = Url(place.text.partition("*")[0].rpartition("/")[0] + "/")
         parts = re.split(r"(\*\*/|\*)", place.text)

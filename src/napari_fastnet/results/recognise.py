@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fastnet.errors import FastNetError
 from napari_fastnet.machine.json_text import parse_json
-from napari_fastnet.machine.remote.file import RemoteFile
 from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.results.reading import is_regions_export, tiff_export
 from napari_fastnet.results.record import HEATMAP, REGIONS, STORE
@@ -119,7 +118,11 @@ def _tiff_content(path: SlidePath) -> Content | None:
 
 
 def _opened(path: SlidePath) -> BufferedReader:
-    return RemoteFile(path).open() if isinstance(path, Url) else path.open("rb")
+    if not isinstance(path, Url):
+        return path.open("rb")
+    from napari_fastnet.machine.remote.file import RemoteFile
+
+    return RemoteFile(path).open()
 
 
 def _has_levels(tif: TiffFile, image: TiffPageSeries) -> bool:

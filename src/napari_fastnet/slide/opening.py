@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_fastnet import errors
-from napari_fastnet.machine.remote.transport import facts_of
 from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.slide.openslide_reader import UnknownSlideError, open_with_openslide
 from napari_fastnet.slide.tiff import NotTiffSlideError, VentanaError, open_tiff
@@ -104,6 +103,8 @@ def file_stamp(path: SlidePath) -> Stamp | None:
     DriveError where its server does not answer.
     """
     if isinstance(path, Url):
+        from napari_fastnet.machine.remote.transport import facts_of
+
         try:
             facts = facts_of(path)
         except errors.SlideNotFoundError:

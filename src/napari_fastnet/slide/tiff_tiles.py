@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastnet.errors import DriveError, FastNetError, SlideFormatError
-from napari_fastnet.machine.remote.file import RemoteFile
 from napari_fastnet.machine.remote.url import Url
 from napari_fastnet.slide import samples
 from napari_fastnet.slide.tiles import DamagedTileError, OnDamage, Pixels
@@ -114,6 +113,9 @@ class RemoteBytes:
     """A file on another computer, as `FileBytes` is one on a disk."""
 
     def __init__(self, url: Url) -> None:
+        # it loads asyncio and ssl, of which a file on a disk has no use
+        from napari_fastnet.machine.remote.file import RemoteFile
+
         self._file = RemoteFile(url)
         self._closed = False
         self.ends(ENDS_BYTES)  # the pages of most TIFFs lie there
