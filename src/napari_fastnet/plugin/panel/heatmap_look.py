@@ -87,7 +87,7 @@ class HeatmapLook:
         self._workspace = workspace
         self.tissue_only = TissueOnly(workspace.viewer)
         self.threshold = _slider(
-            "threshold", "Cells from this probability on belong to an outline"
+            "threshold", "Places from this probability on belong to an outline"
         )
         self.alarms = ComboBox(
             # all of them from the start: choices that change choose the first

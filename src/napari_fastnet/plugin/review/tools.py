@@ -128,8 +128,10 @@ class ReviewTools(Section):
             "Take back what you did last: a verdict, a note, an outline, or a size by "
             f"the ruler [{keys['undo']}]",
         )
-        self.previous = button("◀", f"The candidate before [{keys['previous']}]")
-        self.next = button("▶", f"The candidate behind [{keys['next']}]")
+        self.previous = button(
+            "◀", f"The candidate before this one [{keys['previous']}]"
+        )
+        self.next = button("▶", f"The candidate after this one [{keys['next']}]")
         self.next_undecided = button(
             f"next [{keys['next_undecided']}]",
             f"The next candidate without a verdict [{keys['next_undecided']}]",
