@@ -86,7 +86,7 @@ def offer_in(viewer):
     return found[0] if found else None
 
 
-def test_drop_find_export_ok(qtbot, viewer, slide, click, with_settings) -> None:
+def test_drop_find_export_ok(with_settings, qtbot, viewer, slide, click) -> None:
     from napari_fastnet.plugin.panel.panel import panel_of
 
     drop(viewer, slide)  # 1
@@ -110,7 +110,7 @@ def test_drop_find_export_ok(qtbot, viewer, slide, click, with_settings) -> None
     assert {path.name for path in folder.iterdir()} == FILES
 
 
-def test_the_panel_is_offered_once(qtbot, viewer, slide, click, with_settings) -> None:
+def test_the_panel_is_offered_once(with_settings, qtbot, viewer, slide, click) -> None:
     drop(viewer, slide)
     qtbot.waitUntil(lambda: offer_in(viewer) is not None, timeout=10_000)
     click(offer_in(viewer).not_now)

@@ -46,7 +46,7 @@ def test_the_panel_is_a_tab_beside_the_layer_controls(qtbot, window) -> None:
     assert canvas.width() >= 0.55 * main.width()
 
 
-def test_it_comes_back_where_a_person_moved_it(qtbot, window, with_settings) -> None:
+def test_it_comes_back_where_a_person_moved_it(with_settings, qtbot, window) -> None:
     viewer, open_panel = window
     panel = open_panel()
     qtbot.waitUntil(lambda: is_tab(viewer, panel), timeout=10_000)
@@ -58,7 +58,7 @@ def test_it_comes_back_where_a_person_moved_it(qtbot, window, with_settings) -> 
     assert main.dockWidgetArea(dock_of(again.native)) == right
 
 
-def test_a_section_is_folded_by_a_click_and_stays_so(window, with_settings) -> None:
+def test_a_section_is_folded_by_a_click_and_stays_so(with_settings, window) -> None:
     viewer, open_panel = window
     panel = open_panel()
     fold = panel.detect.fold
@@ -107,7 +107,7 @@ def test_the_tour_frames_five_parts(qtbot, window) -> None:
     assert "{" not in "".join(seen)
 
 
-def test_files_of_lesions_stay_however_others_are_folded(window, with_settings) -> None:
+def test_files_of_lesions_stay_however_others_are_folded(with_settings, window) -> None:
     viewer, open_panel = window
     panel = open_panel()
     for _ in range(2):
