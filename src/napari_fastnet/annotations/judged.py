@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from napari_fastnet.annotations.checks import OutlineCollector
-from napari_fastnet.annotations.classes import Classes, is_unsure
+from napari_fastnet.annotations.classes import (
+    EXPORTED_AS,
+    Classes,
+    class_text,
+    is_unsure,
+)
 from napari_fastnet.annotations.qupath.objects import NOTE_KEY
 from napari_fastnet.annotations.reading import (
     annotations_of,
@@ -42,12 +47,16 @@ class Judged:
         Of the annotation; QuPath keeps it while the outline is changed.
     note : str
         Description that a person wrote.
+    untouched, untouched_note : bool
+        Whether class and note are those with which it was exported, as a person's decision.
     """
 
     polygons: Outline
     verdict: Literal["tumor", "not tumor", "unsure"] | None
     identifier: str = ""
     note: str = ""
+    untouched: bool = False
+    untouched_note: bool = False
 
 
 def read_judged(
@@ -98,6 +107,7 @@ def read_judged(
 def _judged(one: Annotation, outline: Outline) -> Judged:
     said = one.properties.get("metadata")
     said = said if isinstance(said, dict) else {}
+    name = class_text(one.names)
     verdict: Literal["tumor", "not tumor", "unsure"] | None = None
     if is_unsure(one.names):
         verdict = "unsure"
@@ -107,10 +117,15 @@ def _judged(one: Annotation, outline: Outline) -> Judged:
                 verdict = "tumor"
             case "taken out":
                 verdict = "not tumor"
-    note = one.properties.get("description") or said.get(NOTE_KEY) or said.get("note")
+    exported = said.get("note")
+    note = one.properties.get("description") or said.get(NOTE_KEY) or exported
     return Judged(
         polygons=outline,
         verdict=verdict,
         identifier=one.identifier,
         note=str(note or "").strip(),
+        untouched=verdict is not None
+        and said.get("status") == verdict
+        and said.get(EXPORTED_AS, name) == name,
+        untouched_note=str(note or "").strip() == str(exported or "").strip(),
     )

@@ -252,3 +252,75 @@ def test_decide_takes_verdicts_on_the_command_line(run, make_run, project, capsy
     assert main(["decide", str(other), "--from", str(project)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "has objects of none of the slides (b.svs)" in line
+
+
+def test_an_annotation_around_lesions_does_not_overturn_their_own(run, project):
+    def change(found):
+        for one in found:
+            named(one, "Tumor")
+        return [*found, drawn("Stroma", 0, 0, 3000)]
+
+    rewrite(project, change)
+    around = "3 only surrounded, and left as they are"
+    assert import_verdicts(run, project).words == f"3 tumor; {around}"
+    again = import_verdicts(run, project).words
+    assert again == f"nothing new; 3 as they were; {around}"
+    assert statuses(run) == ["tumor"] * 3
+
+
+def test_an_annotation_around_lesions_leaves_what_was_decided_here(run, project):
+    decisions_of(run).decide([load(run).lesions[0]], "tumor")
+    rewrite(project, lambda _: [drawn("Stroma", 0, 0, 3000)])
+    taken = import_verdicts(run, project)
+    assert (taken.verdicts, taken.around) == ({"not tumor": 2}, 1)
+    assert statuses(run) == ["tumor", "not tumor", "not tumor"]
+
+
+def test_two_verdicts_on_one_lesion_are_none(run, project):
+    def change(found):
+        named(found[0], "Not tumor")
+        other = json.loads(json.dumps(found[0])) | {"id": "1" * 32}
+        named(other, "Tumor")
+        return [*found, other]
+
+    rewrite(project, change)
+    for _ in range(2):
+        words = import_verdicts(run, project).words
+        assert words == (
+            "nothing new; 2 without a verdict; 1 with two verdicts, of which none was taken"
+        )
+    assert not (run / "decisions.json").exists()
+
+
+@pytest.mark.parametrize("kind", ["qupath-project", "geojson"])
+def test_an_old_export_that_nobody_touched_changes_no_later_decision(
+    run, tmp_path, kind
+):
+    first, second, third = load(run).lesions
+    decisions = decisions_of(run)
+    decisions.decide([first, second, third], "tumor")
+    decisions.note(first, "old")
+    load(run).export(tmp_path / "project", [kind])
+    source = tmp_path / "project"
+    source = source / "regions.geojson" if kind == "geojson" else source
+    decisions.decide([first], "not tumor")
+    decisions.note(first, "new")
+    ring = third.polygons[0][0] + 20.0
+    decisions.replace([third], [[(ring,)]], "corrected")
+    decisions.decide([load(run).listed[2].region], "unsure")
+    before = (run / "decisions.json").read_bytes()
+    taken = import_verdicts(run, source)
+    assert taken.words == (
+        "nothing new; 1 as they were; 2 decided here since, and left as they are"
+    )
+    assert (run / "decisions.json").read_bytes() == before
+
+
+def test_a_class_that_was_changed_in_qupath_holds_over_that_of_its_export(
+    run, tmp_path
+):
+    decisions_of(run).decide([load(run).lesions[0]], "tumor")
+    load(run).export(tmp_path / "project", ["qupath-project"])
+    decisions_of(run).decide([load(run).lesions[0]], "not tumor")
+    rewrite(tmp_path / "project", lambda found: named(found[0], "Unsure"))
+    assert import_verdicts(run, tmp_path / "project").verdicts == {"unsure": 1}

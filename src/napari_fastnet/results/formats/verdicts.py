@@ -3,7 +3,9 @@
 An annotation with the outline of a lesion says what that lesion is; one that was a lesion,
 by its identifier, and has another outline now corrects it; a tumor of its own is a lesion
 that was drawn. What was decided here and says the same stays as it is, so that taking a
-file twice changes nothing.
+file twice changes nothing. An annotation that only lies around lesions decides on those that
+nothing else is known of, and one that nobody touched since its export on none that was
+decided on since.
 """
 
 from __future__ import annotations
@@ -32,11 +34,12 @@ from napari_fastnet.results.recorded_slide import recorded_corner
 from napari_fastnet.results.regions import lesion_feature
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from napari_fastnet.annotations.judged import Judged
     from napari_fastnet.core.geometry import Pair
+    from napari_fastnet.core.lesions.matching import Outline
     from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.results.decision_events import Verdict
     from napari_fastnet.results.decisions import Decisions
@@ -60,6 +63,14 @@ class Taken:
         Annotations that say what is known, and those without a verdict.
     elsewhere : int
         Annotations of what is no tumor, or in doubt, where no lesion is.
+    around : int
+        Lesions that lie in such an annotation and have one of their own, or another verdict
+        here; they stay as they are.
+    since : int
+        Annotations as they were exported, of lesions that were decided on otherwise here;
+        these stay as they are.
+    contested : int
+        Lesions to which the file gives two verdicts; it gives them none.
     missing : int
         Lesions that are not in the file; they stay as they are.
     notes : tuple of str
@@ -73,6 +84,9 @@ class Taken:
     same: int = 0
     undecided: int = 0
     elsewhere: int = 0
+    around: int = 0
+    since: int = 0
+    contested: int = 0
     missing: int = 0
     notes: tuple[str, ...] = ()
 
@@ -99,6 +113,9 @@ class Taken:
                 (self.same, "as they were"),
                 (self.undecided, "without a verdict"),
                 (self.elsewhere, "on no lesion"),
+                (self.around, "only surrounded, and left as they are"),
+                (self.since, "decided here since, and left as they are"),
+                (self.contested, "with two verdicts, of which none was taken"),
                 (self.missing, "not in the file, and left as they are"),
             )
             if count
@@ -233,48 +250,69 @@ class VerdictFile:
             The changes.
         """
         about = self._about(lesions, fingerprint)
-        by_verdict: dict[Verdict, dict[int, Region]] = defaultdict(dict)
-        same = 0
-        for each in about:
-            if each.verdict is not None and each.kind != "drawn":
-                new = [n for n in each.lesions if lesions[n].status != each.verdict]
-                by_verdict[each.verdict] |= {n: lesions[n].region for n in new}
-                same += each.kind == "same" and not new
+        own = {n for each in about if each.is_own for n in each.lesions}
+        free = {n for n, one in enumerate(lesions) if one.status == "undecided"} - own
+        covers = [each for each in about if each.kind == "under"]
+        said = _said(each for each in about if each.is_own and not each.stale)
+        said |= _said(covers, free)
+        contested = {n for n, verdicts in said.items() if len(verdicts) > 1}
+        by_verdict: dict[Verdict, list[Region]] = defaultdict(list)
+        for number, verdicts in said.items():
+            lesion = lesions[number]
+            if number not in contested and lesion.status not in verdicts:
+                by_verdict[verdicts[0]].append(lesion.region)
         for verdict, regions in by_verdict.items():
-            decisions.decide(list(regions.values()), verdict, self.origin)
-        noted = corrected = drawn = 0
-        for each in about:
-            theirs = [lesions[number] for number in each.lesions]
-            note = each.one.note
-            if each.kind in ("same", "corrected") and note not in ("", theirs[0].note):
-                decisions.note(theirs[0].region, note, self.origin)
-                noted += 1
-            if each.kind == "corrected":
-                outlines = [each.one.polygons]
-                decisions.replace(
-                    [theirs[0].region], outlines, "corrected", self.origin
-                )
-                corrected += 1
-            if each.kind == "drawn":
-                decisions.draw(each.one.polygons, "tumor", self.origin)
-                drawn += 1
+            decisions.decide(regions, verdict, self.origin)
+        holding = [each for each in about if contested.isdisjoint(each.lesions)]
+        outlines = self._outlines_taken(holding, decisions, lesions)
         seen = {number for each in about for number in each.lesions}
         decided = {n for n, one in enumerate(lesions) if one.decision is not None}
+        left = {n for each in covers for n in each.differing(lesions)} - free
         return Taken(
-            verdicts=Counter({v: len(r) for v, r in by_verdict.items() if r}),
-            corrected=corrected,
-            drawn=drawn,
-            noted=noted,
-            same=same,
-            undecided=sum(each.verdict is None for each in about),
-            elsewhere=sum(each.kind == "under" and not each.lesions for each in about),
+            verdicts=Counter({v: len(regions) for v, regions in by_verdict.items()}),
+            **outlines,
+            same=sum(
+                each.kind == "same" and each.says and not each.differing(lesions)
+                for each in holding
+            ),
+            undecided=sum(each.one.verdict is None for each in about),
+            elsewhere=sum(not each.lesions for each in covers),
+            around=len(left),
+            since=sum(each.stale or each.keeps_note(lesions) for each in holding),
+            contested=len(contested),
             missing=len(decided - seen),
             notes=self.notes,
         )
 
+    def _outlines_taken(
+        self,
+        about: Sequence[_About],
+        decisions: Decisions,
+        lesions: Sequence[Reviewed],
+    ) -> dict[str, int]:
+        """Take outlines and notes; return how many, by their names in `Taken`."""
+        done = {"noted": 0, "corrected": 0, "drawn": 0}
+        for each in about:
+            note = each.one.note
+            if each.is_own:
+                lesion = lesions[each.lesions[0]]
+                if note not in ("", lesion.note) and not each.keeps_note(lesions):
+                    decisions.note(lesion.region, note, self.origin)
+                    done["noted"] += 1
+                if each.kind == "corrected":
+                    decisions.replace(
+                        *([lesion.region], [each.one.polygons], "corrected"),
+                        self.origin,
+                    )
+                    done["corrected"] += 1
+            if each.kind == "drawn" and not each.stale:
+                decisions.draw(each.one.polygons, "tumor", self.origin)
+                done["drawn"] += 1
+        return done
+
     def _about(self, lesions: Sequence[Reviewed], fingerprint: str) -> list[_About]:
         """Say of each annotation which lesions it is about."""
-        same = _same_outlines(self.judged, [one.region for one in lesions])
+        same = _same_outlines(self.judged, lesions)
         known = {
             lesion_feature(one, self.offset, fingerprint)["id"]: number
             for number, one in enumerate(lesions)
@@ -283,13 +321,17 @@ class VerdictFile:
         for number, one in enumerate(self.judged):
             kind: _Kind = "drawn" if one.verdict == "tumor" else "under"
             if number in same:
-                found.append(_About(one, "same", [same[number]]))
+                kind, theirs = "same", same[number]
             elif one.identifier in known:
-                found.append(_About(one, "corrected", [known[one.identifier]]))
-            elif one.verdict is None:
-                found.append(_About(one, "nothing", _under(one, lesions)))
+                kind, theirs = "corrected", [known[one.identifier]]
             else:
-                found.append(_About(one, kind, _under(one, lesions)))
+                kind = "nothing" if one.verdict is None else kind
+                theirs = _under(one, lesions)
+            stale = one.untouched and kind != "under"
+            stale &= any(
+                lesions[n].status not in ("undecided", one.verdict) for n in theirs
+            )
+            found.append(_About(one, kind, theirs, stale))
         return found
 
 
@@ -300,16 +342,51 @@ _Kind = Literal["same", "corrected", "drawn", "under", "nothing"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _About:
-    """An annotation, and the numbers of the lesions that it is about."""
+    """An annotation, the numbers of the lesions that it is about, and whether they know better.
+
+    A stale one is as it was exported, and its lesion was decided on otherwise since.
+    """
 
     one: Judged
     kind: _Kind
     lesions: list[int]
+    stale: bool
 
     @property
-    def verdict(self) -> Verdict | None:
-        """The verdict of the annotation."""
-        return self.one.verdict
+    def is_own(self) -> bool:
+        """Whether it is the annotation of a lesion, and does not only lie over it."""
+        return self.kind in ("same", "corrected")
+
+    @property
+    def says(self) -> bool:
+        """Whether it gives a verdict that counts."""
+        return self.one.verdict is not None and not self.stale
+
+    def differing(self, lesions: Sequence[Reviewed]) -> list[int]:
+        """Return its lesions that have another verdict."""
+        return [n for n in self.lesions if lesions[n].status != self.one.verdict]
+
+    def keeps_note(self, lesions: Sequence[Reviewed]) -> bool:
+        """Return whether the lesion's own note is later than that of the annotation."""
+        if not (self.is_own and self.one.note and self.one.untouched_note):
+            return False
+        note = lesions[self.lesions[0]].note
+        return note != self.one.note and (self.stale or note != "")
+
+
+def _said(
+    about: Iterable[_About], only: set[int] | None = None
+) -> dict[int, list[Verdict]]:
+    """Return the different verdicts on each lesion, or on each of some."""
+    found: dict[int, list[Verdict]] = defaultdict(list)
+    for each in about:
+        verdict = each.one.verdict
+        if verdict is None:
+            continue
+        for number in each.lesions:
+            if (only is None or number in only) and verdict not in found[number]:
+                found[number].append(verdict)
+    return dict(found)
 
 
 def _under(one: Judged, lesions: Sequence[Reviewed]) -> list[int]:
@@ -322,13 +399,37 @@ def _under(one: Judged, lesions: Sequence[Reviewed]) -> list[int]:
 
 
 def _same_outlines(
-    judged: Sequence[Judged], regions: Sequence[Region]
-) -> dict[int, int]:
-    """Return, for each annotation that has the outline of a lesion, which lesion."""
-    if not (judged and regions):
+    judged: Sequence[Judged], lesions: Sequence[Reviewed]
+) -> dict[int, list[int]]:
+    """Return, for each annotation that has the outline of lesions, which lesions.
+
+    It may be the outline that a lesion had before a person corrected it.
+    """
+    if not (judged and lesions):
         return {}
-    theirs = shapes_of([one.polygons for one in judged])
-    ours = shapes_of([region.polygons for region in regions])
+    now = [(number, one.region.polygons) for number, one in enumerate(lesions)]
+    before = [
+        (number, outline)
+        for number, one in enumerate(lesions)
+        for outline in (() if one.decision is None else one.decision.replaced)
+    ]
+    found: dict[int, list[int]] = {}
+    for owned in (now, before):
+        equal: dict[int, list[int]] = defaultdict(list)
+        for which, at in _equal([one.polygons for one in judged], owned):
+            equal[which].append(at)
+        found = {**equal, **found}
+    return found
+
+
+def _equal(
+    outlines: Sequence[Outline], owned: Sequence[tuple[int, Outline]]
+) -> Iterator[tuple[int, int]]:
+    """Yield the indices of outlines that equal others, and the owners of those."""
+    if not owned:
+        return
+    theirs = shapes_of(outlines)
+    ours = shapes_of([outline for _, outline in owned])
     which, lesion = shapely.STRtree(ours).query(theirs, predicate="intersects")
     one, other = theirs[which], ours[lesion]
     differ = np.abs(shapely.area(one) - shapely.area(other))
@@ -336,4 +437,5 @@ def _same_outlines(
     which, lesion, one, other = (part[close] for part in (which, lesion, one, other))
     apart = shapely.area(shapely.symmetric_difference(one, other))
     equal = apart <= NEAR_PX * shapely.length(other)
-    return dict(zip(which[equal].tolist(), lesion[equal].tolist(), strict=True))
+    for index, at in zip(which[equal].tolist(), lesion[equal].tolist(), strict=True):
+        yield index, owned[at][0]
