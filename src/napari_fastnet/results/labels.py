@@ -22,6 +22,7 @@ from napari_fastnet.annotations.qupath.project import (
     objects_of,
     project_file,
     read_project,
+    stated_slide,
 )
 from napari_fastnet.annotations.reading import MAXIMUM_JSON_BYTES
 from napari_fastnet.annotations.roi import read_outlines
@@ -282,7 +283,7 @@ def labels_of_runs(
             slide = slides[which]
             corner = partial(recorded_corner, folders[which], records[which])
             file, offset, notes = objects_of(
-                path, slide.path, corner, options.offset(corner)
+                path, slide.path, corner, options.offset(corner), slide.fingerprint
             )
             read = read_label_file(
                 file,
@@ -291,12 +292,7 @@ def labels_of_runs(
                 tumor_classes=options.tumor_classes,
             )
             own, notes = found[which], (*notes, *read.notes)
-            known = read.fingerprint or file != path or _is_named_after(path, slide)
-            if not known:
-                notes += (
-                    f"{in_a_line(path.name)} does not say its slide: taken to be of "
-                    f"{in_a_line(slide.name)}, the only one",
-                )
+            notes += () if file != path else unstated_note(path, slide)
             found[which] = replace(
                 own, items=(*own.items, *read.items), notes=(*own.notes, *notes)
             )
@@ -326,7 +322,7 @@ def owned_by(path: Path, slides: Sequence[SlideFacts]) -> list[int]:
     if (file := project_file(path)) is None:
         return [_owner(path, slides)]
     project = read_project(file)
-    entries = [entry_of(project, slide.path)[0] for slide in slides]
+    entries = [entry_of(project, slide.path, slide.fingerprint)[0] for slide in slides]
     found = [at for at, one in enumerate(entries) if one and one.objects.is_file()]
     if not found:
         several = ", ".join(Counter(in_a_line(slide.name) for slide in slides))
@@ -439,6 +435,8 @@ def _document(path: Path) -> dict[str, Any]:
 
 def slide_of_file(path: Path) -> tuple[str, str]:
     """Return the fingerprint and the name of the slide that a file states; or empty ones."""
+    if path.suffix.lower() == ".qpdata":
+        return stated_slide(path)
     return _slide_of(_document(path))
 
 
@@ -470,6 +468,16 @@ def _owner(path: Path, slides: Sequence[SlideFacts]) -> int:
     raise AnnotationError(
         f"{path}: it is not known to which of the slides it belongs ({several}); name it "
         "after its slide, such as slide.geojson of slide.svs"
+    )
+
+
+def unstated_note(path: Path, slide: SlideFacts) -> tuple[str, ...]:
+    """Return a note about a file that does not say its slide, taken to be of the only one."""
+    if slide_of_file(path)[0] or _is_named_after(path, slide):
+        return ()
+    return (
+        f"{in_a_line(path.name)} does not say its slide: taken to be of "
+        f"{in_a_line(slide.name)}, the only one",
     )
 
 

@@ -324,3 +324,89 @@ def test_a_class_that_was_changed_in_qupath_holds_over_that_of_its_export(
     decisions_of(run).decide([load(run).lesions[0]], "not tumor")
     rewrite(tmp_path / "project", lambda found: named(found[0], "Unsure"))
     assert import_verdicts(run, tmp_path / "project").verdicts == {"unsure": 1}
+
+
+def test_a_slide_of_another_patient_with_the_same_name_gets_nothing(
+    make_run, tmp_path, capsys
+):
+    first = make_run(path="/patient a/1.svs").rename(tmp_path / "first")
+    second = make_run(path="/patient b/1.svs", fingerprint="sha256:2")
+    load(first).export(tmp_path / "project", ["qupath-project"])
+    rewrite(tmp_path / "project", lambda found: named(found[0], "Tumor"))
+    words = ["decide", str(first), str(second), "--from", str(tmp_path / "project")]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "first  1 tumor; 2 without a verdict",
+        "1      nothing of it in project",
+    ]
+    # a project of QuPath does not state its slides: the name is not enough
+    (tmp_path / "project/data/1/napari-fastnet.json").unlink()
+    with pytest.raises(AnnotationError) as caught:
+        import_verdicts(second, tmp_path / "project")
+    said = str(caught.value)
+    assert "1 1.svs (file:/patient%20a/1.svs) has the name of /patient b/1.svs" in said
+    assert said.endswith("give " + str(tmp_path / "project/data/1/data.qpdata"))
+    taken = import_verdicts(second, tmp_path / "project/data/1/data.qpdata")
+    assert taken.verdicts == {"tumor": 1}
+    (note,) = taken.notes
+    assert note == (
+        "data.qpdata does not say its slide: taken to be of 1.svs, the only one"
+    )
+
+
+def test_another_slide_that_has_the_path_now_gets_nothing(make_run, tmp_path):
+    before = make_run().rename(tmp_path / "before")
+    load(before).export(tmp_path / "project", ["qupath-project"])
+    other = make_run(fingerprint="sha256:2")
+    for source in ("project", "project/data/1/data.qpdata"):
+        with pytest.raises(AnnotationError, match=r"another slide \(a\.svs\)"):
+            import_verdicts(other, tmp_path / source)
+    with pytest.raises(AnnotationError, match=r"another slide \(a\.svs\)"):
+        labels_of_runs([other], [tmp_path / "project"])
+
+
+def test_a_slide_that_was_moved_is_known_by_what_the_image_states(run, tmp_path):
+    (tmp_path / "a.svs").touch()
+    load(run, slide=tmp_path / "a.svs").export(tmp_path / "project", ["qupath-project"])
+    rewrite(tmp_path / "project", lambda found: named(found[0], "Tumor"))
+    taken = import_verdicts(run, tmp_path / "project")
+    assert taken.verdicts == {"tumor": 1}
+    assert "found by its name alone" in taken.notes[0]
+
+
+def test_geojson_that_states_no_slide_is_taken_and_that_is_said(run, tmp_path):
+    path = tmp_path / "other.geojson"
+    content = {"type": "FeatureCollection", "features": [drawn("Tumor", 1500, 1200)]}
+    path.write_text(json.dumps(content))
+    (note,) = import_verdicts(run, path).notes
+    assert note == (
+        "other.geojson does not say its slide: taken to be of a.svs, the only one"
+    )
+    assert import_verdicts(run, path.rename(tmp_path / "a.geojson")).notes == ()
+
+
+def test_objects_alone_begin_where_their_project_says(make_run, tmp_path):
+    run = make_run(scanned_from=(100.0, 30.0))
+    load(run).export(tmp_path / "project", ["qupath-project"])
+    rewrite(tmp_path / "project", lambda found: named(found[0], "Tumor"))
+    (path,) = tmp_path.glob("project/data/1/data.qpdata")
+    taken = import_verdicts(run, path)
+    assert taken.words == "1 tumor; 2 without a verdict"
+    alone = path.rename(tmp_path / "data.qpdata")
+    with pytest.raises(AnnotationError, match="give --qupath-origin or --bounds"):
+        import_verdicts(run, alone)
+    scanned = OutlineOptions(bounds_offset="scanned")
+    assert import_verdicts(run, alone, scanned).same == 1
+
+
+def test_a_server_that_shows_the_whole_slide_begins_at_its_corner(make_run, tmp_path):
+    run = make_run(scanned_from=(100.0, 30.0))
+    load(run).export(tmp_path / "project", ["qupath-project"])
+    path = tmp_path / "project/project.qpproj"
+    content = json.loads(path.read_text())
+    content["images"][0]["serverBuilder"]["args"] = ["--no-crop"]
+    path.write_text(json.dumps(content))
+    rewrite(tmp_path / "project", lambda _: [drawn("Tumor", 1500, 1200)])
+    import_verdicts(run, path)
+    ring = load(run).listed[-1].region.polygons[0][0]
+    assert ring.min(0).tolist() == [1200, 1500]

@@ -2,7 +2,7 @@
 
 An entry has the address of its image, a URI, and a folder ``data/<number>`` with its
 objects. A slide is found by that address, and by its name alone only where one entry bears
-it.
+it. Of an entry that was exported from here, a file beside its objects states the slide.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,16 @@ if TYPE_CHECKING:
 
 SUFFIX = ".qpproj"
 PROJECT, DATA, OBJECTS = "project.qpproj", "data", "data.qpdata"
+#: File of ours beside the objects of an image.
+OURS = "napari-fastnet.json"
 MAXIMUM_BYTES = 64 * 2**20
-#: Name of QuPath's reader that shows only the scanned part of a slide.
+#: Name of QuPath's reader that shows only the scanned part of a slide, unless told.
 OPENSLIDE = "qupath.lib.images.servers.openslide.OpenslideServerBuilder"
+_WHOLE = "--no-crop"
 
 _DRIVE = re.compile(r"/?[A-Za-z]:/")
 _NAMED = 3  # entries that an error lists
+_MOST_STATED_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,9 @@ class Entry:
     @property
     def from_scanned_part(self) -> bool:
         """Whether its coordinates begin at the scanned part of the slide."""
-        return self.server.get("providerClassName") == OPENSLIDE
+        given = self.server.get("args")
+        whole = isinstance(given, list) and _WHOLE in given
+        return self.server.get("providerClassName") == OPENSLIDE and not whole
 
     @property
     def words(self) -> str:
@@ -155,7 +162,9 @@ def _uris(server: Any) -> Iterator[str]:
             waiting += part
 
 
-def entry_of(project: Project, slide: str) -> tuple[Entry | None, str]:
+def entry_of(
+    project: Project, slide: str, fingerprint: str = ""
+) -> tuple[Entry | None, str]:
     """Find the image of a project that is a slide.
 
     Parameters
@@ -164,6 +173,8 @@ def entry_of(project: Project, slide: str) -> tuple[Entry | None, str]:
         As read.
     slide : str
         Path of the slide's file.
+    fingerprint : str, optional
+        Of the slide: an image that only has its name, and states another slide, is not it.
 
     Returns
     -------
@@ -178,7 +189,13 @@ def entry_of(project: Project, slide: str) -> tuple[Entry | None, str]:
     entries, note = entries_of(project, slide), ""
     name = in_a_line(PureWindowsPath(slide).name)
     if not entries:
-        entries = [one for one in project.entries if _is_named(one, slide)]
+        named = [one for one in project.entries if _is_named(one, slide)]
+        stated = [stated_slide(one.objects)[0] for one in named]
+        pairs = list(zip(named, stated, strict=True))
+        entries = [one for one, known in pairs if known and known == fingerprint]
+        entries = entries or [
+            one for one, known in pairs if not (known and fingerprint)
+        ]
         if len(entries) == 1:
             note = (
                 f"{project.path.name}: {name} is found by its name alone, as image "
@@ -192,13 +209,33 @@ def entry_of(project: Project, slide: str) -> tuple[Entry | None, str]:
             f"{project.path}: more than one image may be {name}: {both}; give the "
             f"{OBJECTS} of one, such as {entries[0].objects}"
         )
-    (entry,) = entries
+    return _upright(entries[0], project), note
+
+
+def _upright(entry: Entry, project: Project) -> Entry:
+    """Return an image; refuse one whose coordinates are not those of the slide."""
     if "uri" not in entry.server:
         raise AnnotationError(
             f"{project.path}: image {entry.words} is turned, cropped or otherwise made "
             "of the slide; give the objects of the slide itself"
         )
-    return entry, note
+    return entry
+
+
+def stated_slide(objects: Path) -> tuple[str, str]:
+    """Return fingerprint and name of the slide of an exported image; or empty ones.
+
+    Parameters
+    ----------
+    objects : Path
+        The file of its objects, beside which that is stated.
+    """
+    path = objects.with_name(OURS)
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        if path.stat().st_size <= _MOST_STATED_BYTES:
+            said = parse_json(path.read_bytes())
+            return str(said["slide_fingerprint"]), str(said.get("slide_name", ""))
+    return "", ""
 
 
 def entries_of(project: Project, slide: str) -> list[Entry]:
@@ -290,14 +327,21 @@ def _is_windows(path: str) -> bool:
 
 
 def objects_of(
-    path: Path, slide: str, corner: Callable[[], Pair], given: Pair
+    path: Path,
+    slide: str,
+    corner: Callable[[], Pair],
+    given: Pair,
+    fingerprint: str = "",
+    *,
+    by_name: bool = True,
 ) -> tuple[Path, Pair, tuple[str, ...]]:
     """Find the file of a slide's outlines, in a project or by itself.
 
     Parameters
     ----------
     path : Path
-        A project or its folder; any other file is taken as it is.
+        A project or its folder; any other file is taken as it is. Of the objects of an
+        image the project is two folders above.
     slide : str
         Path of the slide.
     corner : callable
@@ -305,6 +349,10 @@ def objects_of(
         if needed.
     given : tuple of float
         (y, x) level-0 px that the user wants added to outlines.
+    fingerprint : str, optional
+        Of the slide; an image that states another one is refused.
+    by_name : bool, optional
+        Whether an image may be the slide by its name alone.
 
     Returns
     -------
@@ -315,12 +363,14 @@ def objects_of(
     Raises
     ------
     AnnotationError
-        The project has no such image, or no objects of it.
+        The project has no such image, or no objects of it; the image is another slide, or
+        may be; or nothing tells where its coordinates begin.
     """
     if (file := project_file(path)) is None:
-        return path, given, ()
+        own = path.suffix.lower() == ".qpdata"
+        return path, _origin_of(path, corner, given) if own else given, ()
     project = read_project(file)
-    entry, note = entry_of(project, slide)
+    entry, note = entry_of(project, slide, fingerprint)
     if entry is None:
         known = "; ".join(one.words for one in project.entries[:_NAMED]) or "none"
         raise AnnotationError(
@@ -332,6 +382,39 @@ def objects_of(
             f"{file}: image {entry.words} has no objects yet; draw them in QuPath and "
             "save"
         )
+    stated, name = stated_slide(entry.objects)
+    if fingerprint and stated not in ("", fingerprint):
+        raise AnnotationError(
+            f"{file}: image {entry.words} was exported from another slide "
+            f"({in_a_line(name or stated)}) than {in_a_line(slide)} is now; give the run of "
+            "that"
+        )
+    if note and not by_name and not stated:
+        raise AnnotationError(
+            f"{file}: image {entry.words} has the name of {in_a_line(slide)} and another "
+            f"address; if it is that slide, give {entry.objects}"
+        )
     if not any(given) and entry.from_scanned_part:
         given = corner()
     return entry.objects, given, (note,) if note else ()
+
+
+def _origin_of(path: Path, corner: Callable[[], Pair], given: Pair) -> Pair:
+    """Return what to add to the outlines of an image's objects, (y, x) level-0 px."""
+    if any(given):
+        return given
+    folder = path.absolute().parent
+    file = folder.parent.parent / PROJECT
+    if file.is_file():
+        project = read_project(file)
+        for entry in project.entries:
+            if str(entry.number) == folder.name:
+                scanned = _upright(entry, project).from_scanned_part
+                return corner() if scanned else given
+    if any(corner()):
+        raise AnnotationError(
+            f"{path}: nothing says whether its outlines begin at the corner of the slide "
+            f"or of its scanned part; leave it in data/<number> beside {PROJECT}, or give "
+            "--qupath-origin or --bounds-offset Y X"
+        )
+    return given

@@ -25,12 +25,14 @@ from napari_fastnet.annotations.qupath.object_writing import (
 from napari_fastnet.annotations.qupath.project import (
     DATA,
     OPENSLIDE,
+    OURS,
     Entry,
     Project,
     entries_of,
     file_uri,
     read_project,
 )
+from napari_fastnet.core.display import written
 from napari_fastnet.errors import FastNetError, OutputError
 from napari_fastnet.machine.files import output_errors, write_bytes
 from napari_fastnet.machine.json_text import parse_json
@@ -51,8 +53,8 @@ if TYPE_CHECKING:
     from napari_fastnet.results.reviewed import Reviewed
 
 BIO_FORMATS = "qupath.lib.images.servers.bioformats.BioFormatsServerBuilder"
-#: Files in the folder of an image, besides its objects.
-OURS, LESIONS, SUMMARY = "napari-fastnet.json", "lesions.geojson", "summary.json"
+#: Files in the folder of an image, besides its objects and ours.
+LESIONS, SUMMARY = "lesions.geojson", "summary.json"
 SERVER, THUMBNAIL = "server.json", "thumbnail.jpg"
 CLASSES = "classifiers/classes.json"
 _COLOURS = {one["name"]: one["color"] for one in PROJECT_CLASSES.values()}
@@ -206,6 +208,7 @@ def _write_objects(entry: Entry, image: ProjectImage) -> None:
     about = {
         "notice": RESEARCH_USE,
         "slide_fingerprint": source,
+        "slide_name": written(image.name),
         "data_sha256": sha256(content).hexdigest(),
     }
     write_bytes(entry.objects, content)

@@ -27,7 +27,7 @@ from napari_fastnet.core.lesions.matching import SAME_PLACE, shapes_of, shares
 from napari_fastnet.core.polygons import bounds
 from napari_fastnet.errors import AnnotationError, StoreError
 from napari_fastnet.results.decisions import decisions_of
-from napari_fastnet.results.labels import slide_of_file
+from napari_fastnet.results.labels import slide_of_file, unstated_note
 from napari_fastnet.results.loading import load, run_folder
 from napari_fastnet.results.record import RECORD, read_record
 from napari_fastnet.results.recorded_slide import recorded_corner
@@ -156,11 +156,14 @@ def import_verdicts(
     record = read_record(folder / RECORD)
     corner = partial(recorded_corner, folder, record)
     given = (options or OutlineOptions()).offset(corner)
-    path, offset, notes = objects_of(source, record.slide.path, corner, given)
+    slide = record.slide.fingerprint
+    path, offset, notes = objects_of(
+        source, record.slide.path, corner, given, slide, by_name=False
+    )
+    notes += () if path != source else unstated_note(path, record.slide)
     result = load(folder)
     if result.heatmap is None or result.reviewed is None:
         raise StoreError(f"{run}: has no lesions; run detect first")
-    slide = record.slide.fingerprint
     found = read_verdict_file(path, offset, slide=slide, shape=result.slide_shape)
     found = replace(found, origin=str(source.absolute()), notes=(*notes, *found.notes))
     decisions = decisions_of(folder, record.slide, change=True)
@@ -196,7 +199,7 @@ def read_verdict_file(
     stated, name = slide_of_file(path)
     if stated not in ("", slide):
         raise AnnotationError(
-            f"{path}: is of another slide ({in_a_line(name)}); give the run of that"
+            f"{path}: is of another slide ({in_a_line(name or stated)}); give the run of that"
         )
     judged, notes = read_judged(path, offset)
     rings = [polygon[0] for one in judged for polygon in one.polygons]
