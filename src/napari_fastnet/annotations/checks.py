@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 #: Limits of one file: CAMELYON16's largest has 71,315 points in 67 outlines.
 MAXIMUM_POINTS = 5_000_000
 MAXIMUM_OUTLINES = 100_000
+#: Most crossings of a file's outlines with themselves; more take minutes to repair.
+MAXIMUM_CROSSINGS = 2000
 
 #: Largest plausible coordinate, px: no slide reaches as far.
 FARTHEST_PX = 1e8

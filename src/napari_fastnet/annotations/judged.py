@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
-from napari_fastnet.annotations.checks import OutlineCollector
+from napari_fastnet.annotations.checks import MAXIMUM_CROSSINGS, OutlineCollector
 from napari_fastnet.annotations.classes import (
     EXPORTED_AS,
     Classes,
@@ -21,6 +22,7 @@ from napari_fastnet.annotations.reading import (
 )
 from napari_fastnet.core.display import in_a_line
 from napari_fastnet.core.lesions.matching import tidy
+from napari_fastnet.core.polygons import crossings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +99,11 @@ def read_judged(
         rings = [
             found.checked(one.name, polygon) for polygon in polygons_of(one, found)
         ]
+        if crossings(chain(*rings), limit=MAXIMUM_CROSSINGS) > MAXIMUM_CROSSINGS:
+            raise found.fault(
+                f"outline {one.name!r} crosses itself more than {MAXIMUM_CROSSINGS:,} "
+                "times; simplify it"
+            )
         polygons = [tuple(ring + offset for ring in polygon) for polygon in rings]
         if outline := tidy([polygon for polygon in polygons if polygon]):
             judged.append(_judged(one, outline))

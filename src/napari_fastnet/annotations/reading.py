@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 #: Suffixes of the files that `read_annotations` knows.
 SUFFIXES = (".xml", ".json", ".geojson", ".qpdata")
 
-#: JSON is read as a whole, at about eight times its size, a data file of QuPath at fifteen.
+#: JSON is read as a whole, at about eight times its size, a data file of QuPath at up to forty.
 MAXIMUM_JSON_BYTES = 64 * 2**20
 
 _REMEDY = "export it anew"

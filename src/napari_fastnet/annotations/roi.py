@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastnet.annotations.checks import without_frame
+from napari_fastnet.annotations.checks import MAXIMUM_CROSSINGS, without_frame
 from napari_fastnet.annotations.masks import fit_mask, read_mask
 from napari_fastnet.annotations.reading import SUFFIXES, read_annotations
 from napari_fastnet.core import polygons
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from napari_fastnet.annotations.classes import Meaning
     from napari_fastnet.core.arrays import Bools
     from napari_fastnet.core.geometry import Pair
-
-
-#: Most crossings of a file's outlines with themselves; more take minutes to repair.
-MAXIMUM_CROSSINGS = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,8 +16,10 @@ from uuid import UUID
 import numpy as np
 import shapely
 
+from napari_fastnet.annotations.checks import MAXIMUM_CROSSINGS
 from napari_fastnet.annotations.qupath.java_reading import read_java
 from napari_fastnet.annotations.qupath.java_values import JavaArray, JavaObject
+from napari_fastnet.core import polygons
 
 #: Beginning of the first line.
 VERSION_LINE = "Data file version "
@@ -26,6 +28,14 @@ ID_KEY, NOTE_KEY = "Object ID", "ANNOTATION_DESCRIPTION"
 
 #: A class that is derived from itself has no more names than this.
 _MOST_NAMES = 100
+#: Neither does a list around a list around a list go deeper, nor a geometry of geometries.
+_MOST_LISTS, _MOST_GEOMETRIES = 8, 8
+#: Faults of a file whose values are of other types than QuPath's.
+_DAMAGES = (
+    *(ArithmeticError, AttributeError, IndexError, KeyError, NotImplementedError),
+    *(RecursionError, TypeError, struct.error, shapely.errors.ShapelyError),
+)
+_MOST_SAID = 200
 
 _OBJECTS = "qupath.lib.objects."
 _ROI = "qupath.lib.roi."
@@ -35,6 +45,8 @@ _NO_AREAS = {
     "LineROI": "LineString",
     "PolylineROI": "LineString",
 }
+#: Kinds of a well-known binary in a plane, each with straight sides.
+_POINT, _LINE, _POLYGON, _COLLECTIONS = 1, 2, 3, (4, 5, 6, 7)
 #: Corners of the polygon that stands for an ellipse.
 _ELLIPSE_POINTS = 72
 
@@ -66,8 +78,9 @@ def read_qpdata(content: bytes) -> list[dict[str, Any]]:
         if _is(value, "hierarchy.PathObjectHierarchy"):
             try:
                 return _features(value.fields.get("rootObject"))
-            except (IndexError, KeyError, TypeError, struct.error) as error:
-                raise ValueError(f"an object is damaged ({error!r})") from error
+            except _DAMAGES as error:
+                said = repr(error)[:_MOST_SAID]
+                raise ValueError(f"an object is damaged ({said})") from error
     raise ValueError("it holds no objects of QuPath")
 
 
@@ -78,10 +91,14 @@ def _is(value: Any, name: str) -> bool:
 def _features(root: Any) -> list[dict[str, Any]]:
     """Return the features of the objects under a root."""
     found, waiting = [], [root]
+    seen: set[int] = set()
     while waiting:
         value = waiting.pop()
         if not isinstance(value, JavaObject):
             raise ValueError("an object of the hierarchy is none")
+        if id(value) in seen:  # its own child, or a thousand times the same
+            raise ValueError("an object lies in the hierarchy twice")
+        seen.add(id(value))
         parts = list(value.written)
         properties, identifier = _about(value, parts)
         (count,) = struct.unpack(">i", parts.pop(0))
@@ -165,13 +182,14 @@ def _measurements(value: JavaObject) -> dict[str, float]:
 
 def _list_values(value: Any) -> list[Any]:
     """Return the values of a list of Java: ArrayList, List.of, or one around another."""
-    while isinstance(value, JavaObject) and isinstance(
-        value.fields.get("list", value.fields.get("c")), JavaObject
-    ):
-        value = value.fields.get("list", value.fields.get("c"))
-    if not isinstance(value, JavaObject):
-        return []
-    return [one for one in value.written if not isinstance(one, bytes)]
+    for _ in range(_MOST_LISTS):
+        if not isinstance(value, JavaObject):
+            return []
+        inner = value.fields.get("list", value.fields.get("c"))
+        if not isinstance(inner, JavaObject):
+            return [one for one in value.written if not isinstance(one, bytes)]
+        value = inner
+    raise ValueError("a list holds lists without end")
 
 
 def _class(value: JavaObject) -> dict[str, Any]:
@@ -216,12 +234,45 @@ def _well_known(value: Any) -> dict[str, Any]:
     """Return the geometry of a well-known binary."""
     if not isinstance(value, JavaArray):
         raise TypeError("a geometry without bytes")
-    try:
-        geometry = shapely.from_wkb(np.asarray(value.values, np.int8).tobytes())
-    except shapely.errors.ShapelyError as error:
-        raise ValueError(f"a geometry is damaged ({error})") from error
+    content = np.asarray(value.values, np.int8).tobytes()
+    _check_well_known(content)
+    with np.errstate(invalid="ignore"):  # NaN, which is refused next
+        geometry = shapely.from_wkb(content)
+    _check_finite(shapely.get_coordinates(geometry))
     found: dict[str, Any] = json.loads(shapely.to_geojson(geometry))
     return found
+
+
+def _check_well_known(content: bytes) -> None:
+    """Refuse curves, and geometries in each other so deep that GEOS ends the program."""
+    at, left = 0, [1]  # parts that are to come, of each geometry that is open
+    while left:
+        if not left[-1]:
+            left.pop()
+            continue
+        left[-1] -= 1
+        order = "<" if content[at] == 1 else ">"
+        kind, count = struct.unpack_from(order + "II", content, at + 1)
+        at += 9
+        if kind == _POINT:
+            at += 12  # the count was a part of it
+        elif kind == _LINE:
+            at += 16 * count
+        elif kind == _POLYGON:
+            for _ in range(count):
+                (points,) = struct.unpack_from(order + "I", content, at)
+                at += 4 + 16 * points
+        elif kind in _COLLECTIONS and len(left) < _MOST_GEOMETRIES:
+            left.append(count)
+        else:
+            raise ValueError(f"a geometry is of kind {kind}, or nested too deep")
+    if at > len(content):
+        raise ValueError("a geometry ends in the middle")
+
+
+def _check_finite(points: Any) -> None:
+    if not np.isfinite(points).all():
+        raise ValueError("a shape has a coordinate that is no number")
 
 
 def _corners(kind: str, fields: dict[str, Any]) -> list[list[float]]:
@@ -242,6 +293,7 @@ def _points(x: Any, y: Any) -> list[list[float]]:
     if not (isinstance(x, JavaArray) and isinstance(y, JavaArray)):
         raise TypeError("a polygon without points")
     columns = (np.asarray(x.values, float), np.asarray(y.values, float))
+    _check_finite(columns)
     points: list[list[float]] = np.column_stack(columns).tolist()
     return points
 
@@ -252,6 +304,10 @@ def _area(fields: dict[str, Any]) -> dict[str, Any]:
     if not (isinstance(x, JavaArray) and isinstance(y, JavaArray)):
         raise TypeError("an area without points")
     rings = [_points(*pair) for pair in zip(x.values, y.values, strict=True)]
+    limit = MAXIMUM_CROSSINGS
+    drawn = [np.array(ring) for ring in rings if len(ring) > 2]
+    if polygons.crossings(drawn, limit=limit) > limit:
+        raise ValueError(f"an area crosses itself more than {limit:,} times")
     whole = shapely.Polygon()
     for ring in rings:
         if len(ring) > 2:
