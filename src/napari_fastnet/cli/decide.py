@@ -36,7 +36,7 @@ def decide(
         Print JSON.
     """
     from napari_fastnet.case.listing import Runs
-    from napari_fastnet.results.formats.verdicts import import_verdicts
+    from napari_fastnet.results.formats.verdicts import read_verdicts
     from napari_fastnet.results.labels import owned_by
     from napari_fastnet.results.record import RECORD, read_record
 
@@ -44,12 +44,14 @@ def decide(
     slides = [read_record(run / RECORD).slide for run in found]
     about = {found[index] for index in owned_by(source, slides)}
     options = OutlineOptions(bounds_offset=bounds_offset)
+    # all are read before any is changed
+    read = {run: read_verdicts(run, source, options) for run in found if run in about}
     rows, taken = [], {}
     for run in found:
-        if run not in about:
+        if run not in read:
             rows.append((run.name, f"nothing of it in {source.name}"))
             continue
-        changes = import_verdicts(run, source, options)
+        changes = read[run]()
         print_notes(changes.notes, "note: ")
         rows.append((run.name, changes.words))
         taken[str(run)] = changes.to_dict()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -285,3 +286,22 @@ def test_what_cannot_be_written_leaves_the_project_as_it_was(run, tmp_path):
     with pytest.raises(OutputError):
         export(run, tmp_path)
     assert path.read_bytes() == before
+
+
+def test_a_name_that_is_not_in_utf_8_is_refused_and_nothing_is_written(
+    make_run, tmp_path
+):
+    run = make_run(path="/s/" + os.fsdecode(b"latin\xe9.svs"))
+    with pytest.raises(
+        OutputError, match="latin\ufffd\\.svs: its name is not in UTF-8"
+    ):
+        export(run, tmp_path / "project")
+    assert not list(tmp_path.glob("project/*"))
+
+
+def test_half_a_character_in_a_project_of_qupath_stays(run, tmp_path):
+    foreign(tmp_path / "theirs", "file:/b.svs", objects=False)
+    path = tmp_path / "theirs/project.qpproj"
+    path.write_text(path.read_text("utf-8").replace("my name", "my \\ud800"), "utf-8")
+    export(run, tmp_path / "theirs")
+    assert [one["imageName"] for one in read(path)["images"]] == ["my \ud800", "a.svs"]

@@ -28,14 +28,19 @@ def project(run, tmp_path):
     return tmp_path / "project"
 
 
-def objects(project):
-    """Return the annotations of the project's only image, and their file."""
-    (path,) = project.glob("data/*/data.qpdata")
+def objects_in(path):
+    """Return the annotations of a data file, with classes as they are exported."""
     found = read_qpdata(path.read_bytes())
     for one in found:
         names = one["properties"]["classification"]["names"]
         one["properties"]["classification"] = {"name": ": ".join(names)}
-    return found, path
+    return found
+
+
+def objects(project):
+    """Return the annotations of the project's only image, and their file."""
+    (path,) = project.glob("data/*/data.qpdata")
+    return objects_in(path), path
 
 
 def rewrite(project, change):
@@ -410,3 +415,18 @@ def test_a_server_that_shows_the_whole_slide_begins_at_its_corner(make_run, tmp_
     import_verdicts(run, path)
     ring = load(run).listed[-1].region.polygons[0][0]
     assert ring.min(0).tolist() == [1200, 1500]
+
+
+def test_a_fault_in_one_of_several_runs_changes_none(make_run, tmp_path, capsys):
+    runs = [make_run(), make_run(path="/b.svs", fingerprint="sha256:2")]
+    for run in runs:
+        load(run).export(tmp_path / "project", ["qupath-project"])
+    first, second = (tmp_path / f"project/data/{n}/data.qpdata" for n in (1, 2))
+    found = objects_in(first)
+    named(found[0], "Tumor")
+    first.write_bytes(object_writing.write_qpdata(found, {}, COLOURS))
+    second.write_bytes(b"damaged")
+    words = ["decide", *map(str, runs), "--from", str(tmp_path / "project")]
+    assert main(words) == 1
+    assert "data/2/data.qpdata: not data of QuPath" in capsys.readouterr().err
+    assert not (runs[0] / "decisions.json").exists()

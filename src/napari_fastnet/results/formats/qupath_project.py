@@ -32,7 +32,7 @@ from napari_fastnet.annotations.qupath.project import (
     file_uri,
     read_project,
 )
-from napari_fastnet.core.display import written
+from napari_fastnet.core.display import in_a_line, written
 from napari_fastnet.errors import FastNetError, OutputError
 from napari_fastnet.machine.files import output_errors, write_bytes
 from napari_fastnet.machine.json_text import parse_json
@@ -118,10 +118,16 @@ def write_qupath_project(path: Path, image: ProjectImage) -> None:
     Raises
     ------
     OutputError
-        It cannot be written.
+        It cannot be written, or a name is not in UTF-8.
     AnnotationError
         There is a file of that name that is no project.
     """
+    for name in (str(path.absolute()), image.slide, image.name):
+        if written(name) != name:
+            raise OutputError(
+                f"{in_a_line(name)}: its name is not in UTF-8, and a project of QuPath "
+                "cannot hold it; rename it"
+            )
     with output_errors(f"write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
     with hold_file(path):
@@ -282,5 +288,8 @@ def _add_classes(path: Path, *, new: bool) -> None:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    # as QuPath writes it, which also has NaN
-    write_bytes(path, json.dumps(content, indent=2, ensure_ascii=False).encode())
+    # as QuPath writes it, which also has NaN; half a character only escapes can hold
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    if written(text) != text:
+        text = json.dumps(content, indent=2)
+    write_bytes(path, text.encode())

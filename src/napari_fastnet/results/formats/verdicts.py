@@ -34,7 +34,7 @@ from napari_fastnet.results.recorded_slide import recorded_corner
 from napari_fastnet.results.regions import lesion_feature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from napari_fastnet.annotations.judged import Judged
@@ -152,6 +152,17 @@ def import_verdicts(
     OutputError
         The decisions cannot be written.
     """
+    return read_verdicts(run, source, options)()
+
+
+def read_verdicts(
+    run: Path, source: Path, options: OutlineOptions | None = None
+) -> Callable[[], Taken]:
+    """Read what `import_verdicts` takes, and return what takes it.
+
+    So a fault in one of several runs is known before anything is changed. Parameters and
+    errors are those of `import_verdicts`.
+    """
     folder = run_folder(run)
     record = read_record(folder / RECORD)
     corner = partial(recorded_corner, folder, record)
@@ -166,8 +177,13 @@ def import_verdicts(
         raise StoreError(f"{run}: has no lesions; run detect first")
     found = read_verdict_file(path, offset, slide=slide, shape=result.slide_shape)
     found = replace(found, origin=str(source.absolute()), notes=(*notes, *found.notes))
-    decisions = decisions_of(folder, record.slide, change=True)
-    return found.taken(decisions, result.reviewed, slide)
+    lesions = result.reviewed
+
+    def take() -> Taken:
+        decisions = decisions_of(folder, record.slide, change=True)
+        return found.taken(decisions, lesions, slide)
+
+    return take
 
 
 def read_verdict_file(
