@@ -430,3 +430,33 @@ def test_a_fault_in_one_of_several_runs_changes_none(make_run, tmp_path, capsys)
     assert main(words) == 1
     assert "data/2/data.qpdata: not data of QuPath" in capsys.readouterr().err
     assert not (runs[0] / "decisions.json").exists()
+
+
+def test_export_review_decide_and_again_goes_round(run, tmp_path):
+    project = tmp_path / "project"
+    load(run).export(project, ["qupath-project"])
+    path = project / "data/1/data.qpdata"
+    found = objects_in(path)
+    named(found[0], "Tumor")
+    path.write_bytes(object_writing.write_qpdata(found, {}, COLOURS))
+    assert import_verdicts(run, project).verdicts == {"tumor": 1}
+    reviewed = path.read_bytes()
+    load(run).export(project, ["qupath-project"])
+    assert path.read_bytes() == reviewed  # never written over
+    # as it was exported, it holds nothing new; then a person changes it
+    assert import_verdicts(run, project).verdicts == {}
+    second = project / "data/2/data.qpdata"
+    found = objects_in(second)
+    named(found[1], "Unsure")
+    second.write_bytes(object_writing.write_qpdata(found, {}, COLOURS))
+    for verdicts in ({"unsure": 1}, {}):
+        taken = import_verdicts(run, project)
+        assert taken.verdicts == verdicts
+        assert "of 2 images of a.svs, 2 a.svs (2) (file:/s%20l/a.svs)" in taken.notes[0]
+    # both are changed since: which is meant, only the person knows
+    for one in (path, second):
+        found = objects_in(one)
+        named(found[2], "Unsure")
+        one.write_bytes(object_writing.write_qpdata(found, {}, COLOURS))
+    with pytest.raises(AnnotationError, match="more than one image may be a"):
+        import_verdicts(run, project)

@@ -7,11 +7,13 @@ it. Of an entry that was exported from here, a file beside its objects states th
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
@@ -19,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 from napari_fastnet.annotations.checks import check_size
 from napari_fastnet.core.display import in_a_line
 from napari_fastnet.errors import AnnotationError
+from napari_fastnet.machine.files import write_bytes
 from napari_fastnet.machine.json_text import parse_json
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ SUFFIX = ".qpproj"
 PROJECT, DATA, OBJECTS = "project.qpproj", "data", "data.qpdata"
 #: File of ours beside the objects of an image.
 OURS = "napari-fastnet.json"
+#: Key in it: SHA-256 of objects of which all verdicts were taken.
+TAKEN = "taken_sha256"
 MAXIMUM_BYTES = 64 * 2**20
 #: Name of QuPath's reader that shows only the scanned part of a slide, unless told.
 OPENSLIDE = "qupath.lib.images.servers.openslide.OpenslideServerBuilder"
@@ -179,7 +184,8 @@ def entry_of(
     Returns
     -------
     tuple of Entry or None, and str
-        The entry, and a note where only its name tells; None where there is none.
+        The entry, and a note where only its name tells, or where it is one of several, of
+        which the others hold nothing new; None where there is none.
 
     Raises
     ------
@@ -203,6 +209,13 @@ def entry_of(
             )
     if not entries:
         return None, ""
+    if len(entries) > 1 and len(new := [e for e in entries if not _is_known(e)]) < 2:
+        (one,) = new or [max(entries, key=lambda entry: entry.number)]
+        note = (
+            f"{project.path.name}: of {len(entries)} images of {name}, {one.words} is "
+            "read; the others are as they were exported, or were taken before"
+        )
+        entries = [one]
     if len(entries) > 1:
         both = " and ".join(one.words for one in entries[:_NAMED])
         raise AnnotationError(
@@ -222,6 +235,36 @@ def _upright(entry: Entry, project: Project) -> Entry:
     return entry
 
 
+def _is_known(entry: Entry) -> bool:
+    """Return whether the objects of an image are as exported, or were all taken by decide."""
+    said = _stated(entry.objects)
+    digest = digest_of(entry.objects)
+    return digest != "" and digest in (said.get("data_sha256"), said.get(TAKEN))
+
+
+def digest_of(objects: Path) -> str:
+    """Return the SHA-256 of a file; empty where it cannot be read."""
+    with suppress(OSError):
+        return sha256(objects.read_bytes()).hexdigest()
+    return ""
+
+
+def note_taken(objects: Path, digest: str) -> None:
+    """Note beside the objects of an image that they were taken, by their SHA-256."""
+    said = {**_stated(objects), TAKEN: digest}
+    write_bytes(objects.with_name(OURS), json.dumps(said, indent=2).encode())
+
+
+def _stated(objects: Path) -> dict[str, Any]:
+    """Return what our file beside the objects of an image states; perhaps nothing."""
+    path = objects.with_name(OURS)
+    with suppress(OSError, ValueError):
+        if path.stat().st_size <= _MOST_STATED_BYTES:
+            said = parse_json(path.read_bytes())
+            return said if isinstance(said, dict) else {}
+    return {}
+
+
 def stated_slide(objects: Path) -> tuple[str, str]:
     """Return fingerprint and name of the slide of an exported image; or empty ones.
 
@@ -230,12 +273,8 @@ def stated_slide(objects: Path) -> tuple[str, str]:
     objects : Path
         The file of its objects, beside which that is stated.
     """
-    path = objects.with_name(OURS)
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        if path.stat().st_size <= _MOST_STATED_BYTES:
-            said = parse_json(path.read_bytes())
-            return str(said["slide_fingerprint"]), str(said.get("slide_name", ""))
-    return "", ""
+    said = _stated(objects)
+    return str(said.get("slide_fingerprint", "")), str(said.get("slide_name", ""))
 
 
 def entries_of(project: Project, slide: str) -> list[Entry]:
@@ -389,7 +428,7 @@ def objects_of(
             f"({in_a_line(name or stated)}) than {in_a_line(slide)} is now; give the run of "
             "that"
         )
-    if note and not by_name and not stated:
+    if not (by_name or stated or entry in entries_of(project, slide)):
         raise AnnotationError(
             f"{file}: image {entry.words} has the name of {in_a_line(slide)} and another "
             f"address; if it is that slide, give {entry.objects}"

@@ -11,6 +11,7 @@ decided on since.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,12 +21,17 @@ import shapely
 
 from napari_fastnet.annotations.judged import read_judged
 from napari_fastnet.annotations.options import OutlineOptions
-from napari_fastnet.annotations.qupath.project import objects_of
+from napari_fastnet.annotations.qupath.project import (
+    OURS,
+    digest_of,
+    note_taken,
+    objects_of,
+)
 from napari_fastnet.core.display import counted, in_a_line
 from napari_fastnet.core.geometry import Box
 from napari_fastnet.core.lesions.matching import SAME_PLACE, shapes_of, shares
 from napari_fastnet.core.polygons import bounds
-from napari_fastnet.errors import AnnotationError, StoreError
+from napari_fastnet.errors import AnnotationError, OutputError, StoreError
 from napari_fastnet.results.decisions import decisions_of
 from napari_fastnet.results.labels import slide_of_file, unstated_note
 from napari_fastnet.results.loading import load, run_folder
@@ -175,13 +181,20 @@ def read_verdicts(
     result = load(folder)
     if result.heatmap is None or result.reviewed is None:
         raise StoreError(f"{run}: has no lesions; run detect first")
+    in_project = path != source or path.with_name(OURS).exists()
+    # before it is read: what is saved meanwhile counts as new
+    digest = digest_of(path) if in_project else ""
     found = read_verdict_file(path, offset, slide=slide, shape=result.slide_shape)
     found = replace(found, origin=str(source.absolute()), notes=(*notes, *found.notes))
     lesions = result.reviewed
 
     def take() -> Taken:
         decisions = decisions_of(folder, record.slide, change=True)
-        return found.taken(decisions, lesions, slide)
+        taken = found.taken(decisions, lesions, slide)
+        if digest:
+            with suppress(OutputError):  # a project to read: the next asks which image
+                note_taken(path, digest)
+        return taken
 
     return take
 
