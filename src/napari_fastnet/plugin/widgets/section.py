@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Width of the labels in front of the sliders, px: the sliders line up.
 LABEL_WIDTH = 76
+#: Between the rows of a section.
+ROW_PX = 3
 #: Of a summary in a heading.
 MOST_LETTERS = 28
 #: Of headings, in napari's themes.
@@ -62,6 +64,7 @@ class Fold(Container[Widget]):
         self.title = title
         self.body: Container[Widget] = Container(widgets=list(widgets), labels=False)
         self.body.margins = (0, 0, 0, 0)
+        self.body.native.layout().setSpacing(ROW_PX)
         super().__init__(widgets=[self.body], labels=False)
         self.margins = (0, 0, 0, 0)
         self.heading = QToolButton()
