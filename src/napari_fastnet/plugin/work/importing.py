@@ -120,7 +120,7 @@ def load_verdicts(
     """
 
     def read() -> Read:
-        file, offset, found_by = _objects(work, path, bounds_offset)
+        file, offset, found_by = _objects(work, path, bounds_offset, by_name=False)
         found = read_verdict_file(
             file, offset, slide=work.slide.fingerprint, shape=work.slide.shape
         )
@@ -194,7 +194,7 @@ def _tissue(work: SlideWork) -> NDArray[np.bool_] | None:
 
 
 def _objects(
-    work: SlideWork, path: Path, bounds_offset: Pair
+    work: SlideWork, path: Path, bounds_offset: Pair, *, by_name: bool = True
 ) -> tuple[Path, Pair, tuple[str, ...]]:
     """Return a file of outlines, their origin and notes; of a project, those of the slide."""
     bounds = work.slide.bounds
@@ -203,6 +203,8 @@ def _objects(
         str(work.slide.path),
         lambda: recorded_slide.corner_of(bounds),
         bounds_offset,
+        work.slide.fingerprint,
+        by_name=by_name,
     )
 
 
