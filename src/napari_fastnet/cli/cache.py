@@ -11,7 +11,7 @@ import typer
 
 from napari_fastnet.cli.options import with_options
 from napari_fastnet.cli.output import print_columns, print_json
-from napari_fastnet.machine.remote.kept import PREFIXES, KeptFile, size_bytes
+from napari_fastnet.machine.remote.kept import PREFIXES, CachedFile, size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def list_runs(folder: Path | None = None, as_json: bool = False) -> None:
     from napari_fastnet.store.cache import cached_runs
 
     place = _folder(folder)
-    found: list[CachedRun | KeptFile] = [*cached_runs(place), *kept_files(place)]
+    found: list[CachedRun | CachedFile] = [*cached_runs(place), *kept_files(place)]
     if as_json:
         print_json([_facts(each) for each in found])
         return
@@ -83,7 +83,7 @@ def clear(
     size = None if down_to is None else size_bytes(down_to)
     of_runs = sum(run.size_bytes for run in cached_runs(place))
     kept = None if size is None else max(0, size - of_runs)
-    deleted: list[CachedRun | KeptFile] = [
+    deleted: list[CachedRun | CachedFile] = [
         *clear_kept(place, unused_since=since, down_to_bytes=kept),
         *clear_cache(place, unused_since=since, down_to_bytes=size),
     ]
@@ -111,27 +111,27 @@ def _folder(chosen: Path | None) -> Path:
     return default_cache_folder() if chosen is None else chosen
 
 
-def _count(found: Sequence[CachedRun | KeptFile]) -> str:
+def _count(found: Sequence[CachedRun | CachedFile]) -> str:
     from napari_fastnet.core.display import counted
 
-    slides = sum(isinstance(each, KeptFile) for each in found)
+    slides = sum(isinstance(each, CachedFile) for each in found)
     words = counted(len(found) - slides, "run")
     if slides:
         words += f" and parts of {counted(slides, 'slide')}"
     return f"{words}, {size_text(sum(each.size_bytes for each in found))}"
 
 
-def _facts(found: CachedRun | KeptFile) -> dict[str, Any]:
+def _facts(found: CachedRun | CachedFile) -> dict[str, Any]:
     """Return the facts of a run, or of a slide's parts, that ``--json`` prints."""
     return {**asdict(found), "used": found.used.isoformat(timespec="seconds")}
 
 
-def _row(found: CachedRun | KeptFile) -> tuple[str, ...]:
+def _row(found: CachedRun | CachedFile) -> tuple[str, ...]:
     from napari_fastnet.core.display import in_a_line
 
     used = found.used.astimezone().strftime("%Y-%m-%d %H:%M")
     size, folder = size_text(found.size_bytes), str(found.folder)
-    if isinstance(found, KeptFile):
+    if isinstance(found, CachedFile):
         return in_a_line(found.address), "parts of the slide", size, used, folder
     model = found.model or "not finished"
     return found.slide, model, size, "in use" if found.in_use else used, folder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_fastnet.cohort.slides import result_names
 from napari_fastnet.core.display import written
 from napari_fastnet.errors import FastNetError, StoreError
-from napari_fastnet.machine.remote.url import Url, recorded_path
+from napari_fastnet.machine.remote.url import Url, recorded_path, whole_text
 from napari_fastnet.results import record
 from napari_fastnet.slide.slide import Slide, open_slide
 from napari_fastnet.store.store import key_in
@@ -120,11 +120,6 @@ def _path(slide: SlidePath | Slide) -> SlidePath:
     return (slide.path if isinstance(slide, Slide) else slide).absolute()
 
 
-def _identity(path: SlidePath) -> str:
-    """Return a path as text, an address with its query."""
-    return path.full if isinstance(path, Url) else str(path)
-
-
 def _with_suffix(path: SlidePath) -> str:
     """Return a file's name with the suffix as part of it, as `result_names` does."""
     return path.name.replace(".", "_")
@@ -138,7 +133,7 @@ def _candidates(path: SlidePath, wanted: str) -> list[str]:
         folders = path.parts[-1 - above : -1]
         names += ["_".join((*folders, stem)), "_".join((*folders, whole))]
     short = fsencode(stem)[:SHORTENED].decode(errors="ignore")
-    names.append(f"{short}-{sha256(fsencode(_identity(path))).hexdigest()[:8]}")
+    names.append(f"{short}-{sha256(fsencode(whole_text(path))).hexdigest()[:8]}")
     return [name for name in dict.fromkeys(names) if len(fsencode(name)) <= LONGEST]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_fastnet.errors import OptionError, SlideNotFoundError
-from napari_fastnet.machine.remote.url import Url, path_of
+from napari_fastnet.machine.remote.url import Url, path_of, whole_text
 from napari_fastnet.results.recognise import SCANNER_SUFFIXES, TIFF_SUFFIXES, content_of
 from napari_fastnet.results.record import results_name
 from napari_fastnet.slide.openslide_reader import dicom_file, one_of_each_series
@@ -286,7 +286,6 @@ def result_names(slides: Sequence[SlidePath]) -> list[str]:
         for i in deeper:
             depth[i] += 1
     for i in equal:  # a_b/c and a/b_c
-        path = paths[i]  # or two addresses that differ behind their "?"
-        text = path.full if isinstance(path, Url) else str(path)
-        names[i] += "-" + sha256(text.encode()).hexdigest()[:8]
+        # or two addresses that differ behind their "?"
+        names[i] += "-" + sha256(whole_text(paths[i]).encode()).hexdigest()[:8]
     return names

@@ -10,12 +10,17 @@ from napari.components import ViewerModel
 
 from napari_fastnet.core.geometry import Grid
 from napari_fastnet.core.heatmap import Heatmap
+from napari_fastnet.core.lesions.regions import Region
 from napari_fastnet.plugin.review.under_cursor import UnderCursor
 
-REGION = SimpleNamespace(
+REGION = Region(
     label=4,
+    area_mm2=0.04,
     longest_axis_mm=0.3,
-    polygons=[(np.array([(0, 0), (0, 20), (20, 20), (20, 0)], float),)],
+    max_probability=0.9,
+    mean_probability=0.8,
+    centroid=(10.0, 10.0),
+    polygons=((np.array([(0, 0), (0, 20), (20, 20), (20, 0)], float),),),
 )
 
 

@@ -256,7 +256,7 @@ def note_taken(objects: Path, digest: str) -> None:
 
 
 def _stated(objects: Path) -> dict[str, Any]:
-    """Return what our file beside the objects of an image states; perhaps nothing."""
+    """Return the content of our file beside the objects of an image; perhaps nothing."""
     path = objects.with_name(OURS)
     with suppress(OSError, ValueError):
         if path.stat().st_size <= _MOST_STATED_BYTES:
@@ -439,7 +439,7 @@ def objects_of(
 
 
 def _origin_of(path: Path, corner: Callable[[], Pair], given: Pair) -> Pair:
-    """Return what to add to the outlines of an image's objects, (y, x) level-0 px."""
+    """Return the (y, x), level-0 px, to add to the outlines of an image's objects."""
     if any(given):
         return given
     folder = path.absolute().parent

@@ -45,7 +45,7 @@ _chosen: list[Path] = []
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFile:
+class CachedFile:
     """The kept ranges of one remote file.
 
     Parameters
@@ -206,7 +206,7 @@ def drop_oldest(folder: Path, limit: int) -> None:
             _delete(each)
 
 
-def kept_files(cache: Path) -> list[KeptFile]:
+def kept_files(cache: Path) -> list[CachedFile]:
     """List the remote files of which a cache folder keeps ranges, oldest first."""
     found = []
     for folder in _folders_in(cache / FOLDER):
@@ -216,7 +216,9 @@ def kept_files(cache: Path) -> list[KeptFile]:
             address = (folder / _ADDRESS).read_text("utf-8", "replace")
         used = max((f.st_mtime for f in facts), default=0.0)
         size = sum(f.st_size for f in facts)
-        found.append(KeptFile(folder, address, size, datetime.fromtimestamp(used, UTC)))
+        found.append(
+            CachedFile(folder, address, size, datetime.fromtimestamp(used, UTC))
+        )
     return sorted(found, key=lambda each: each.used)
 
 
@@ -225,7 +227,7 @@ def clear_kept(
     *,
     unused_since: datetime | None = None,
     down_to_bytes: int | None = None,
-) -> list[KeptFile]:
+) -> list[CachedFile]:
     """Delete kept ranges, file by file, those not used for longest first.
 
     Parameters
@@ -239,7 +241,7 @@ def clear_kept(
 
     Returns
     -------
-    list of KeptFile
+    list of CachedFile
         The deleted ones.
     """
     kept, deleted = kept_files(cache), []

@@ -131,6 +131,11 @@ def path_of(place: str | PathLike[str] | Url) -> SlidePath:
     return _checked(scheme, text[found.end() :])
 
 
+def whole_text(path: SlidePath) -> str:
+    """Return a path as text, an address with its query; for comparing, not for showing."""
+    return path.full if isinstance(path, Url) else str(path)
+
+
 def recorded_path(text: str) -> SlidePath:
     """Return the path or the address that a record states; what is neither is a path."""
     try:

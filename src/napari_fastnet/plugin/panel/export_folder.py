@@ -137,11 +137,11 @@ class FolderDialog(QDialog):
         layout.addLayout(line)
         layout.addWidget(self.fault)
         layout.addWidget(self.buttons)
-        self.field.textChanged.connect(self._typed)
         self.setMinimumWidth(WIDTH)
-        taken = self.buttons.button(standard.Ok)
-        assert taken is not None
-        taken.setFocus()
+        ok = self.buttons.button(standard.Ok)
+        assert ok is not None
+        self.field.textChanged.connect(lambda text: ok.setEnabled(bool(text.strip())))
+        ok.setFocus()
 
     def accept(self) -> None:
         """Take the folder."""
@@ -154,11 +154,6 @@ class FolderDialog(QDialog):
             return
         super().accept()
         self._then(folder)
-
-    def _typed(self, text: str) -> None:
-        taken = self.buttons.button(QDialogButtonBox.StandardButton.Ok)
-        assert taken is not None
-        taken.setEnabled(bool(text.strip()))
 
     def _choose(self) -> None:
         begin = Path(self.field.text()).parent

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
 from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QTimer
@@ -19,7 +18,7 @@ from napari_fastnet.core.lesions.evidence import of_ten
 from napari_fastnet.core.teach_order import teach_order
 from napari_fastnet.plugin.detection.viewport import fly_to
 from napari_fastnet.plugin.keys import key_of
-from napari_fastnet.plugin.layers.data import to_px, to_um
+from napari_fastnet.plugin.layers.data import to_um
 from napari_fastnet.plugin.review import second_read, shapes
 from napari_fastnet.plugin.review.board import BoardPlace
 from napari_fastnet.plugin.review.by_hand import ByHand
@@ -248,14 +247,13 @@ class ReviewSection(ReviewTools):
             return
         if grid_of(self.workspace.viewer).enabled:
             return  # all slides have the same places there
-        place = shapely.Point(to_px(place_um, work.slide.require_mpp()))
-        for candidate in self._view.shown():
-            if shapes.area_of(candidate.region).contains(place):
-                self._fly_next = False
-                self.go_to(candidate.region.label)
-                self._fly_next = True
-                work.region_outlines.choose(candidate.region.label)
-                return
+        regions = [candidate.region for candidate in self._view.shown()]
+        at = shapes.index_at(place_um, work.slide.require_mpp(), regions)
+        if at is not None:
+            self._fly_next = False
+            self.go_to(regions[at].label)
+            self._fly_next = True
+            work.region_outlines.choose(regions[at].label)
 
     # --- deciding -----------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Tolerance that leaves a straight line of a flight of stairs, in cells.
 STAIR = 0.75
+#: Areas that are kept for the next move of the mouse; a slide has fewer candidates.
+MOST_AREAS = 4096
 
 
 def rings_of(region: Region, mpp: Pair, cell_px: Pair) -> list[NDArray[np.float64]]:
@@ -91,6 +94,22 @@ def area_of(region: Region) -> shapely.MultiPolygon:
     return shapely.MultiPolygon(
         [(polygon[0], list(polygon[1:])) for polygon in region.polygons]
     )
+
+
+def index_at(place_um: Pair, mpp: Pair, regions: Iterable[Region]) -> int | None:
+    """Return the index of the first region that holds a (y, x), µm; None if none does."""
+    place = shapely.Point(to_px(np.asarray(place_um), mpp))
+    for index, region in enumerate(regions):
+        if _prepared_area(region).contains(place):
+            return index
+    return None
+
+
+@lru_cache(maxsize=MOST_AREAS)
+def _prepared_area(region: Region) -> shapely.MultiPolygon:
+    area = area_of(region)
+    shapely.prepare(area)
+    return area
 
 
 def joined_polygons(regions: Sequence[Region]) -> tuple[Polygon, ...]:

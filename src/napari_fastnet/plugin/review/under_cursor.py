@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
 
 from napari_fastnet.plugin.layers.data import to_px
-from napari_fastnet.plugin.review.shapes import area_of
+from napari_fastnet.plugin.review.shapes import index_at
 from napari_fastnet.plugin.viewer_parts import grid_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_fastnet.core.geometry import Pair
-    from napari_fastnet.core.lesions.regions import Region
     from napari_fastnet.plugin.work.workspace import Workspace
 
 
@@ -36,8 +34,6 @@ class UnderCursor:
         # The layer that says it, and its own help, which comes back where nothing is.
         self._layer: Any = None
         self._said = self._own = ""
-        # Polygons of the regions, found once for each.
-        self._polygons: dict[int, tuple[Region, shapely.Geometry]] = {}
         workspace.viewer.mouse_move_callbacks.append(self._moved)
         workspace.viewer.layers.selection.events.active.connect(self.forget)
 
@@ -57,26 +53,16 @@ class UnderCursor:
             return ""
         if grid_of(self._workspace.viewer).enabled:
             return ""  # all slides have the same places there
-        place = to_px(np.asarray(place_um), work.slide.require_mpp())
-        value = work.heatmap.value_at((float(place[0]), float(place[1])))
+        mpp, lesions = work.slide.require_mpp(), work.review.reviewed
+        y, x = to_px(np.asarray(place_um), mpp)
+        value = work.heatmap.value_at((float(y), float(x)))
         parts = [] if np.isnan(value) else [f"tumor probability {value:.2f}"]
-        for number, lesion in enumerate(work.review.reviewed):
-            if self._polygon(number, lesion.region).contains(shapely.Point(place)):
-                region = lesion.region
-                parts.append(
-                    f"lesion {region.label}: {region.longest_axis_mm:.2f} mm, "
-                    f"{lesion.status}"
-                )
-                break
+        at = index_at(place_um, mpp, (lesion.region for lesion in lesions))
+        if at is not None:
+            region, status = lesions[at].region, lesions[at].status
+            size = f"{region.longest_axis_mm:.2f} mm"
+            parts.append(f"lesion {region.label}: {size}, {status}")
         return ", ".join(parts)
-
-    def _polygon(self, number: int, region: Region) -> shapely.Geometry:
-        known = self._polygons.get(number)
-        if known is None or known[0] is not region:
-            polygon = area_of(region)
-            shapely.prepare(polygon)
-            known = self._polygons[number] = region, polygon
-        return known[1]
 
     def forget(self, _: object = None) -> None:
         """Give the layer its own help back."""

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from napari_fastnet.results.reviewed import Reviewed
 
 #: Equal outlines differ by less, level-0 px: QuPath keeps two decimals, GeoJSON three.
-NEAR_PX = 0.05
+ROUNDING_PX = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -465,9 +465,9 @@ def _equal(
     which, lesion = shapely.STRtree(ours).query(theirs, predicate="intersects")
     one, other = theirs[which], ours[lesion]
     differ = np.abs(shapely.area(one) - shapely.area(other))
-    close = differ <= NEAR_PX * shapely.length(other)
+    close = differ <= ROUNDING_PX * shapely.length(other)
     which, lesion, one, other = (part[close] for part in (which, lesion, one, other))
     apart = shapely.area(shapely.symmetric_difference(one, other))
-    equal = apart <= NEAR_PX * shapely.length(other)
+    equal = apart <= ROUNDING_PX * shapely.length(other)
     for index, at in zip(which[equal].tolist(), lesion[equal].tolist(), strict=True):
         yield index, owned[at][0]
