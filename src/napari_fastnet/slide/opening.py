@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from napari_fastnet.machine.remote.url import SlidePath
     from napari_fastnet.slide.tiles import Source
 
-#: Size, time of change (ns) and number of a file; of an address, size and tag.
-Stamp = tuple[int | str, ...]
+#: Size, time of change (ns) and number of a file.
+Stamp = tuple[int, ...]
 
 
 def open_source(path: SlidePath) -> Source:
@@ -96,20 +96,11 @@ def _ends(path: SlidePath, count: int) -> tuple[int, bytes, bytes]:
         return size, first, file.read()
 
 
-def file_stamp(path: SlidePath) -> Stamp | None:
+def file_stamp(path: Path) -> Stamp | None:
     """Return a file's stamp, which is the same until somebody writes to the file.
 
-    None where the file is gone. Asking costs next to nothing, for an address one request;
-    DriveError where its server does not answer.
+    None where the file is gone. Asking costs next to nothing.
     """
-    if isinstance(path, Url):
-        from napari_fastnet.machine.remote.transport import facts_of
-
-        try:
-            facts = facts_of(path)
-        except errors.SlideNotFoundError:
-            return None
-        return facts.size, facts.tag
     try:
         found = path.stat()
     except OSError:

@@ -64,7 +64,7 @@ class Slide:
     spacing : Spacing
         µm/px of level 0, which the user may have given instead of the file.
     stamp : tuple of int or None
-        `slide.opening.file_stamp` of the file before it was opened.
+        `slide.opening.file_stamp` of the file before it was opened; None of an address.
 
     Attributes
     ----------

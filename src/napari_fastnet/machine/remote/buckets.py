@@ -23,7 +23,7 @@ PAGE = 1000
 
 
 def _bucket_and_key(url: Url) -> tuple[str, str]:
-    bucket, _, key = url.text.partition("://")[2].partition("/")
+    bucket, _, key = _path(url).partition("/")
     return bucket, key
 
 
