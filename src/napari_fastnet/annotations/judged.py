@@ -16,6 +16,7 @@ from napari_fastnet.annotations.classes import (
 from napari_fastnet.annotations.qupath.objects import NOTE_KEY
 from napari_fastnet.annotations.reading import (
     annotations_of,
+    as_collection,
     content_of,
     is_undecided,
     polygons_of,
@@ -89,9 +90,7 @@ def read_judged(
     found = OutlineCollector(path)
     if path.suffix.lower() not in SUFFIXES:
         raise found.fault(f"verdicts are in {', '.join(SUFFIXES)}; give one of these")
-    content = content_of(path, found)
-    if isinstance(content, list):  # QuPath writes a bare list, too
-        content = {"type": "FeatureCollection", "features": content}
+    content = as_collection(content_of(path, found))
     if not isinstance(content, dict):
         raise found.fault("no GeoJSON; export it anew")
     judged = []

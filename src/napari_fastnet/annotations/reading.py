@@ -122,8 +122,7 @@ def read_annotations(
     if documents and all(map(_is_histomics, documents)):
         _take_histomics(documents, found)
         return found.finish()
-    if isinstance(content, list):  # QuPath writes a bare list, too
-        content = {"type": "FeatureCollection", "features": content}
+    content = as_collection(content)
     if not isinstance(content, dict):
         raise found.fault("no outlines; give CAMELYON's JSON form or GeoJSON")
     if "type" in content:
@@ -159,12 +158,19 @@ def content_of(path: Path, found: OutlineCollector) -> Any:
         content = path.read_bytes()
         if not qupath:
             return parse_json(content)
-        return {"type": "FeatureCollection", "features": read_qpdata(content)}
+        return as_collection(read_qpdata(content))
     except (ValueError, OSError) as error:
         what = "data of QuPath" if qupath else "JSON"
         raise found.fault(
             f"not {what} that can be read ({error}); {_REMEDY}"
         ) from error
+
+
+def as_collection(content: Any) -> Any:
+    """Return the content of GeoJSON; of a bare list, which QuPath writes, too, a collection."""
+    if isinstance(content, list):
+        return {"type": "FeatureCollection", "features": content}
+    return content
 
 
 @dataclass(frozen=True, slots=True, eq=False)
